@@ -1,0 +1,65 @@
+package dev.kvdrive.device;
+
+import java.util.List;
+
+/**
+ * One compute device: its memory under a hard cap (the GPU tier), device-readable host memory, and
+ * queues of operations. The CPU backend's "GPU memory" is a budgeted arena in host memory, so that
+ * all logic above runs without a GPU.
+ *
+ * <p>Threads: allocation and {@link #close} are thread-safe; each {@link Queue} belongs to one
+ * platform thread at a time. Virtual threads must not call a device (a CUDA context belongs to a
+ * platform thread).
+ */
+public interface Device extends AutoCloseable {
+  /** For logs and plans: kind, model, threads or multiprocessors, driver. */
+  String description();
+
+  /**
+   * Element type of {@link Activations} on this device. Logits, scores and angles are always F32.
+   */
+  ElementType activationType();
+
+  /** Cap of device memory in bytes; {@link #usedBytes} never exceeds it. */
+  long capacityBytes();
+
+  /** Bytes of device memory allocated now, weights included. */
+  long usedBytes();
+
+  /** Bytes of pinned host memory allocated now through {@link #allocateHost}. */
+  long hostBytes();
+
+  /**
+   * Device memory, 256-byte aligned, zeroed. Lives until {@link DeviceBuffer#close} or the device
+   * closes.
+   *
+   * @throws DeviceMemoryException if it would exceed the cap; names label, wanted, used and cap
+   */
+  DeviceBuffer allocate(String label, long bytes);
+
+  /**
+   * Host memory that operations of this device can read and write directly (pinned and mapped on
+   * CUDA), 4096-byte aligned, zeroed.
+   */
+  HostBuffer allocateHost(String label, long bytes);
+
+  /**
+   * Makes a weight matrix of the row-wise stacked {@code parts}, which have equal {@code cols} and
+   * may differ in type. A backend may read {@code parts} in place for as long as the weight lives,
+   * or copy or repack them; either way {@link #usedBytes} grows by {@link Weight#bytes}.
+   */
+  Weight load(String name, List<TensorData> parts);
+
+  /** A new in-order queue. Different queues are ordered only by events. */
+  Queue createQueue(String name);
+
+  /** A new event, in the signalled state. */
+  Event createEvent();
+
+  /** The operations, all asynchronous with respect to the calling thread unless said otherwise. */
+  Operations operations();
+
+  /** Frees everything still allocated. No queue may be running. */
+  @Override
+  void close();
+}

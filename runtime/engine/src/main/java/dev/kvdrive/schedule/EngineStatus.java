@@ -1,0 +1,51 @@
+package dev.kvdrive.schedule;
+
+import java.util.List;
+
+/**
+ * State of an engine at one moment.
+ *
+ * @param device {@code Device.description()}
+ * @param running generations with a seat
+ * @param waiting generations in the queue
+ * @param queueLimit places in the queue
+ * @param tiers GPU, DRAM, NVMe, in this order
+ * @param promptTokens prompt tokens prefilled since start
+ * @param completionTokens tokens generated since start
+ * @param steps decode steps since start
+ * @param hits selected chunks found in windows since start
+ * @param dramMisses selected chunks fetched from DRAM since start
+ * @param nvmeMisses selected chunks fetched from NVMe since start
+ * @param demotions extents moved from DRAM to NVMe since start
+ * @param promotions extents moved from NVMe to DRAM since start
+ * @param ioErrors failed reads and writes of the NVMe tier since start
+ * @param nvmeDirect whether NVMe is accessed with O_DIRECT
+ * @param draining whether no new requests are taken
+ */
+public record EngineStatus(
+    String device,
+    int running,
+    int waiting,
+    int queueLimit,
+    List<Tier> tiers,
+    long promptTokens,
+    long completionTokens,
+    long steps,
+    long hits,
+    long dramMisses,
+    long nvmeMisses,
+    long demotions,
+    long promotions,
+    long ioErrors,
+    boolean nvmeDirect,
+    boolean draining) {
+  /**
+   * One tier.
+   *
+   * @param name {@code gpu}, {@code dram} or {@code nvme}
+   * @param capacityBytes hard cap
+   * @param usedBytes in use now, in-flight bytes counted
+   * @param kvBytes of these, cached keys and values
+   */
+  public record Tier(String name, long capacityBytes, long usedBytes, long kvBytes) {}
+}

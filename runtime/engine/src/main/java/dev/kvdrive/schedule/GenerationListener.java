@@ -1,0 +1,18 @@
+package dev.kvdrive.schedule;
+
+/** Told about one generation, on the engine's thread; must return quickly and never block. */
+public interface GenerationListener {
+  /**
+   * {@code done} of {@code total} units of prefill work (prompt tokens times layers) are finished.
+   */
+  default void onPrefill(long done, long total) {}
+
+  /** A token was generated; {@code token.text()} may be empty while a character is incomplete. */
+  void onToken(GeneratedToken token);
+
+  /** The end, for whatever reason but an error. */
+  void onFinish(Finish finish);
+
+  /** The end by an error; no text of this generation is to be trusted further. */
+  void onError(GenerationException error);
+}

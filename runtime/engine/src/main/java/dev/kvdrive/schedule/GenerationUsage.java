@@ -1,0 +1,37 @@
+package dev.kvdrive.schedule;
+
+/**
+ * What a generation took.
+ *
+ * @param promptTokens tokens of the prompt
+ * @param completionTokens tokens generated
+ * @param attendedTokens tokens attended in decode, summed over steps, mean over layers and KV heads
+ * @param contextTokens tokens that dense attention would have attended in the same steps
+ * @param hits selected chunks found in the window
+ * @param dramMisses selected chunks fetched from DRAM
+ * @param nvmeMisses selected chunks fetched from NVMe
+ * @param dramBytes bytes fetched from DRAM
+ * @param nvmeBytes bytes of chunks fetched from NVMe
+ * @param queueNanos from submission to the first work
+ * @param prefillNanos from the first work to the first token
+ * @param decodeNanos from the first token to the end
+ */
+public record GenerationUsage(
+    int promptTokens,
+    int completionTokens,
+    long attendedTokens,
+    long contextTokens,
+    long hits,
+    long dramMisses,
+    long nvmeMisses,
+    long dramBytes,
+    long nvmeBytes,
+    long queueNanos,
+    long prefillNanos,
+    long decodeNanos) {
+  /** Share of the selected chunks that were in the window; 1 if none was selected. */
+  public double hitRate() {
+    long all = hits + dramMisses + nvmeMisses;
+    return all == 0 ? 1.0 : (double) hits / all;
+  }
+}

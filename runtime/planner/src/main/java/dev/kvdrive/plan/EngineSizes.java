@@ -1,0 +1,53 @@
+package dev.kvdrive.plan;
+
+/**
+ * Every size the engine allocates by, as the planner proved them to fit. The engine takes these
+ * numbers as they are; it never derives a size of its own.
+ *
+ * @param geometry the model
+ * @param layout bytes of chunks and extents
+ * @param contextLength tokens a sequence may have, prompt and generation together
+ * @param concurrency sequences that run at once: seats, and rows of a decode step
+ * @param budget share of the closed chunks attended per step, in (0, 1]; 1 is exact mode
+ * @param activationBytes bytes of one activation element on the device
+ * @param maxChunks closed chunks of a sequence of {@code contextLength} tokens
+ * @param maxSelected chunks selected for a sequence of that length
+ * @param windowSlots window slots of each (seat, layer, KV head)
+ * @param passChunks chunks of one pass: {@code min(windowSlots, maxSelected)}
+ * @param prefillBlock prompt tokens of one prefill block
+ * @param dramFrames extents that fit the DRAM tier
+ * @param nvmeExtents extents that fit the NVMe tier
+ */
+public record EngineSizes(
+    ModelGeometry geometry,
+    KvLayout layout,
+    int contextLength,
+    int concurrency,
+    double budget,
+    int activationBytes,
+    int maxChunks,
+    int maxSelected,
+    int windowSlots,
+    int passChunks,
+    int prefillBlock,
+    int dramFrames,
+    long nvmeExtents) {
+
+  /** Whether every chunk is attended in every step. */
+  public boolean exact() {
+    return budget >= 1.0;
+  }
+
+  /**
+   * Chunks to select of a sequence with {@code closedChunks} closed chunks, at least one if any.
+   */
+  public int selectCount(int closedChunks) {
+    return exact() ? closedChunks : Math.min(closedChunks, (int) Math.ceil(budget * closedChunks));
+  }
+
+  /** Requests of one mailbox round. */
+  public int mailboxCapacity() {
+    return Math.multiplyExact(
+        Math.multiplyExact(concurrency, geometry.kvHeads()), Math.max(1, passChunks));
+  }
+}
