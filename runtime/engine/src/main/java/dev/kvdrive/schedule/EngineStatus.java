@@ -42,7 +42,7 @@ public record EngineStatus(
   /**
    * One tier.
    *
-   * @param name {@code gpu}, {@code dram} or {@code nvme}
+   * @param name "gpu", "dram" or "nvme"
    * @param capacityBytes hard cap
    * @param usedBytes in use now, in-flight bytes counted
    * @param kvBytes of these, cached keys and values
