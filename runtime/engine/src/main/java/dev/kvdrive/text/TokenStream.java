@@ -50,8 +50,7 @@ public final class TokenStream {
       }
     }
     this.tokenizer = tokenizer;
-    this.stops =
-        stops.stream().sorted(Comparator.comparingInt(String::length).reversed()).toList();
+    this.stops = stops.stream().sorted(Comparator.comparingInt(String::length).reversed()).toList();
     this.stripSpace = stripSpace;
   }
 
