@@ -6,6 +6,7 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Opens the tokenizer and the chat template that come with a model. */
+@SuppressWarnings("DoNotCallSuggester")
 public final class Tokenizers {
 
   private Tokenizers() {}
