@@ -1,0 +1,23 @@
+package dev.kvdrive.api.v1alpha1;
+
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Size;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** Who may call the endpoint. */
+@JsonIgnoreProperties(ignoreUnknown = true)
+@JsonInclude(JsonInclude.Include.NON_NULL)
+public record Access(
+    @Nullable
+        @JsonPropertyDescription(
+            "Secret with the API keys, one a line. Without it every caller the network lets in is"
+                + " served.")
+        SecretKey apiKeysSecret,
+    @Nullable
+        @Size(max = 64)
+        @JsonPropertyDescription(
+            "Namespaces, besides this one, whose pods may connect. \"*\" lets all in.")
+        List<String> fromNamespaces) {}

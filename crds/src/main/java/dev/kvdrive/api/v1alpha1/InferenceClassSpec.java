@@ -1,0 +1,117 @@
+package dev.kvdrive.api.v1alpha1;
+
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Max;
+import io.fabric8.generator.annotation.Min;
+import io.fabric8.generator.annotation.Required;
+import io.fabric8.generator.annotation.Size;
+import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.api.model.Toleration;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** What the platform team provides and allows. */
+@JsonIgnoreProperties(ignoreUnknown = true)
+@JsonInclude(JsonInclude.Include.NON_NULL)
+public record InferenceClassSpec(
+    @Nullable
+        @Default("CPU")
+        @JsonPropertyDescription("Where the runtime computes: CPU, or CUDA with one GPU a pod.")
+        Device device,
+    @Nullable @JsonPropertyDescription("The image and where its pods may run.")
+        ClassRuntime runtime,
+    @Nullable @JsonPropertyDescription("Storage classes for the NVMe tier.") Storage storage,
+    @Nullable @JsonPropertyDescription("Most that one deployment may ask for.") Limits limits,
+    @Nullable
+        @Size(max = 256)
+        @JsonPropertyDescription(
+            "Namespaces that may use this class, each with its quota. Without it: all, no quota.")
+        List<Tenant> tenants,
+    @Nullable @JsonPropertyDescription("Models that may be served.") Models models) {
+
+  /** Image and placement of runtime pods. */
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record ClassRuntime(
+      @Nullable
+          @Size(min = 1, max = 512)
+          @JsonPropertyDescription("Runtime image. Without one: the operator's.")
+          String image,
+      @Nullable @JsonPropertyDescription("When the image is pulled.") PullPolicy imagePullPolicy,
+      @Nullable
+          @Size(max = 16)
+          @JsonPropertyDescription(
+              "Names of pull secrets; they must exist in the namespaces of the deployments.")
+          List<String> imagePullSecrets,
+      @Nullable @JsonPropertyDescription("Processors of one pod when the deployment says nothing.")
+          Quantity cpu,
+      @Nullable @Size(min = 1, max = 253) @JsonPropertyDescription("RuntimeClass of the pods.")
+          String runtimeClassName,
+      @Nullable @JsonPropertyDescription("Node labels the pods need.")
+          Map<String, String> nodeSelector,
+      @Nullable @Size(max = 32) @JsonPropertyDescription("Taints the pods tolerate.")
+          List<Toleration> tolerations) {}
+
+  /** Storage classes for the NVMe tier. */
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record Storage(
+      @Nullable
+          @Size(min = 1, max = 253)
+          @JsonPropertyDescription("Class of volumes whose deployment names none.")
+          String defaultClassName,
+      @Nullable
+          @Size(max = 64)
+          @JsonPropertyDescription("Classes that deployments may name. Without it: any.")
+          List<String> allowedClassNames) {}
+
+  /** Most that one deployment may ask for; bytes are those of all its replicas together. */
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record Limits(
+      @Nullable @Min(256) @JsonPropertyDescription("Longest context.") Integer contextLength,
+      @Nullable @Min(1) @JsonPropertyDescription("Highest concurrency.") Integer concurrency,
+      @Nullable @Min(1) @Max(1000) @JsonPropertyDescription("Most replicas.") Integer replicas,
+      @Nullable @JsonPropertyDescription("GPU tier of all replicas.") Quantity gpu,
+      @Nullable @JsonPropertyDescription("DRAM tier of all replicas.") Quantity dram,
+      @Nullable @JsonPropertyDescription("NVMe tier of all replicas.") Quantity nvme) {}
+
+  /**
+   * A namespace that may use the class. Its quota counts all its deployments of this class, the
+   * oldest first.
+   */
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record Tenant(
+      @Required @Size(min = 1, max = 63) @JsonPropertyDescription("The namespace.")
+          String namespace,
+      @Nullable @Min(0) @JsonPropertyDescription("Most deployments.") Integer deployments,
+      @Nullable @JsonPropertyDescription("GPU tier of all deployments.") Quantity gpu,
+      @Nullable @JsonPropertyDescription("DRAM tier of all deployments.") Quantity dram,
+      @Nullable @JsonPropertyDescription("NVMe tier of all deployments.") Quantity nvme) {}
+
+  /** Models that may be served and those whose sizes are known. */
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record Models(
+      @Nullable
+          @Size(max = 64)
+          @JsonPropertyDescription(
+              "Starts of model URIs that may be served, for instance hf://acme/. Without it: any.")
+          List<String> allowedPrefixes,
+      @Nullable @Size(max = 128) @JsonPropertyDescription("Sizes of models, by URI.")
+          List<CatalogueEntry> catalogue) {}
+
+  /** Sizes of one model. */
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  public record CatalogueEntry(
+      @Required
+          @Size(min = 1, max = 512)
+          @JsonPropertyDescription("URI as deployments write it; a revision may be left out.")
+          String uri,
+      @Required @JsonPropertyDescription("The model's sizes.") Geometry geometry) {}
+}

@@ -1,0 +1,61 @@
+package dev.kvdrive.api.v1alpha1;
+
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Max;
+import io.fabric8.generator.annotation.Min;
+import io.fabric8.generator.annotation.Pattern;
+import io.fabric8.generator.annotation.Required;
+import io.fabric8.generator.annotation.Size;
+import io.fabric8.kubernetes.model.annotation.SpecReplicas;
+import org.jspecify.annotations.Nullable;
+
+/** What a user asks for. The operator never writes into it. */
+@JsonIgnoreProperties(ignoreUnknown = true)
+@JsonInclude(JsonInclude.Include.NON_NULL)
+public record InferenceDeploymentSpec(
+    @Nullable
+        @Size(min = 1, max = 253)
+        @JsonPropertyDescription(
+            "InferenceClass to use. Without one: the class named default, when there is one.")
+        String className,
+    @Required @JsonPropertyDescription("The model that is served.") ModelSpec model,
+    @Nullable
+        @Pattern("^[A-Za-z0-9][A-Za-z0-9._/:-]*$")
+        @Size(min = 1, max = 128)
+        @JsonPropertyDescription(
+            "Name of the model in the API. Without one: the name of this resource.")
+        String servedModelName,
+    @Required
+        @Min(256)
+        @Max(16777216)
+        @JsonPropertyDescription("Tokens of prompt and answer together, per request.")
+        int contextLength,
+    @Nullable
+        @Default("1")
+        @Min(1)
+        @Max(1024)
+        @JsonPropertyDescription(
+            "Requests that one replica serves at the same time at full context.")
+        Integer concurrency,
+    @Nullable
+        @Default("6.25%")
+        @Pattern("^(100(\\.0{1,4})?|[0-9]{1,2}(\\.[0-9]{1,4})?)%$")
+        @JsonPropertyDescription(
+            "Share of the context attended per step, for instance 6.25% or 1.56%. 100% is exact:"
+                + " nothing is left out.")
+        String budget,
+    @Nullable @Default("BF16") @JsonPropertyDescription("Element type of cached keys and values.")
+        KvType kvType,
+    @Required @JsonPropertyDescription("Byte budgets of one replica.") Tiers tiers,
+    @Nullable
+        @Default("1")
+        @Min(0)
+        @Max(1000)
+        @SpecReplicas
+        @JsonPropertyDescription("Pods that serve the model.")
+        Integer replicas,
+    @Nullable @JsonPropertyDescription("Who may call, and how.") Access access,
+    @Nullable @JsonPropertyDescription("How the pods run.") RuntimeSpec runtime) {}

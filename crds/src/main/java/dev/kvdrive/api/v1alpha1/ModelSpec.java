@@ -1,0 +1,46 @@
+package dev.kvdrive.api.v1alpha1;
+
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Pattern;
+import io.fabric8.generator.annotation.Required;
+import io.fabric8.generator.annotation.Size;
+import io.fabric8.generator.annotation.ValidationRule;
+import org.jspecify.annotations.Nullable;
+
+/** Which model is served and where its files come from. */
+@JsonIgnoreProperties(ignoreUnknown = true)
+@JsonInclude(JsonInclude.Include.NON_NULL)
+@ValidationRule(
+    value = "!has(self.tokenSecret) || self.uri.startsWith('hf://')",
+    message = "tokenSecret is only used with an hf:// model")
+@ValidationRule(
+    value = "!has(self.cacheClaimName) || self.uri.startsWith('hf://')",
+    message = "cacheClaimName is only used with an hf:// model; pvc:// names its claim in the uri")
+public record ModelSpec(
+    @Required
+        @Size(min = 1, max = 512)
+        @Pattern(
+            "^(builtin:[a-z0-9][a-z0-9._-]*"
+                + "|hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9._-]+(@[A-Za-z0-9._/-]+)?"
+                + "|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9._-]+)*)$")
+        @JsonPropertyDescription(
+            "Source of the model: builtin:NAME (bundled in the runtime image), "
+                + "hf://ORGANISATION/REPOSITORY@REVISION (downloaded from a model hub), or "
+                + "pvc://CLAIM/PATH (a file or folder in a claim of this namespace, read-only).")
+        String uri,
+    @Nullable
+        @JsonPropertyDescription(
+            "Sizes of the model. Needed only when neither the operator nor the InferenceClass"
+                + " knows the model.")
+        Geometry geometry,
+    @Nullable
+        @JsonPropertyDescription("Secret with the access token of the model hub, for gated models.")
+        SecretKey tokenSecret,
+    @Nullable
+        @Size(min = 1, max = 253)
+        @JsonPropertyDescription(
+            "Claim of this namespace in which downloaded models are kept. Without one each pod"
+                + " downloads into space of its own.")
+        String cacheClaimName) {}

@@ -1,0 +1,81 @@
+package dev.kvdrive.api.v1alpha1;
+
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Required;
+import io.fabric8.generator.annotation.Size;
+import io.fabric8.generator.annotation.ValidationRule;
+import io.fabric8.kubernetes.api.model.Quantity;
+import org.jspecify.annotations.Nullable;
+
+/** Byte budgets of one replica. Each is a hard cap. */
+@JsonIgnoreProperties(ignoreUnknown = true)
+@JsonInclude(JsonInclude.Include.NON_NULL)
+@ValidationRule(
+    value =
+        "has(self.nvme) == has(oldSelf.nvme) || !(has(self.nvme) ? self.nvme : oldSelf.nvme).?"
+            + "reclaim.orValue('Ephemeral').startsWith('Retain')",
+    message = "a retained NVMe tier can be neither added nor removed; make a new deployment")
+public record Tiers(
+    @Required @JsonPropertyDescription("The fastest tier: weights, index and window.") Gpu gpu,
+    @Required @JsonPropertyDescription("The pool in the host's memory.") Dram dram,
+    @Nullable
+        @JsonPropertyDescription("The tier that backs everything. Without it DRAM must hold all.")
+        Nvme nvme) {
+
+  /** The GPU tier. */
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  public record Gpu(
+      @Required
+          @ValidationRule(
+              value = "quantity(string(self)).isGreaterThan(quantity('0'))",
+              message = "must be greater than 0")
+          @JsonPropertyDescription(
+              "Bytes for weights, index, window and work space. With device CPU an arena of this"
+                  + " size inside the pod's memory.")
+          Quantity memory) {}
+
+  /** The DRAM tier. */
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  public record Dram(
+      @Required
+          @ValidationRule(
+              value = "quantity(string(self)).isGreaterThan(quantity('0'))",
+              message = "must be greater than 0")
+          @JsonPropertyDescription("Bytes of the pool of cached keys and values.")
+          Quantity size) {}
+
+  /** The NVMe tier. */
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  @ValidationRule(
+      value = "self.?reclaim.orValue('Ephemeral') == oldSelf.?reclaim.orValue('Ephemeral')",
+      message = "reclaim cannot change; make a new deployment",
+      fieldPath = ".reclaim")
+  @ValidationRule(
+      value =
+          "self.?reclaim.orValue('Ephemeral') != 'Retain' || (self.size == oldSelf.size"
+              + " && self.?storageClassName.orValue('') == oldSelf.?storageClassName.orValue(''))",
+      message = "size and storageClassName of a retained volume cannot change")
+  public record Nvme(
+      @Required
+          @ValidationRule(
+              value = "quantity(string(self)).isGreaterThan(quantity('0'))",
+              message = "must be greater than 0")
+          @JsonPropertyDescription("Bytes of cached keys and values on NVMe.")
+          Quantity size,
+      @Nullable
+          @Size(min = 1, max = 253)
+          @JsonPropertyDescription(
+              "StorageClass of the volume. Without one: the InferenceClass's, else the cluster's"
+                  + " default.")
+          String storageClassName,
+      @Nullable
+          @Default("Ephemeral")
+          @JsonPropertyDescription(
+              "Ephemeral: the volume lives as long as its pod. Retain: it survives restarts and"
+                  + " goes with the InferenceDeployment; the pod stays where its volume is.")
+          Reclaim reclaim) {}
+}
