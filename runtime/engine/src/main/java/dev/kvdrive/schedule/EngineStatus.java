@@ -1,6 +1,7 @@
 package dev.kvdrive.schedule;
 
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * State of an engine at one moment.
@@ -21,6 +22,8 @@ import java.util.List;
  * @param ioErrors failed reads and writes of the NVMe tier since start
  * @param nvmeDirect whether NVMe is accessed with O_DIRECT
  * @param draining whether no new requests are taken
+ * @param failure why the engine stopped working, or null while it works; a failed engine never
+ *     recovers: its process is to be restarted
  */
 public record EngineStatus(
     String device,
@@ -38,7 +41,8 @@ public record EngineStatus(
     long promotions,
     long ioErrors,
     boolean nvmeDirect,
-    boolean draining) {
+    boolean draining,
+    @Nullable String failure) {
   /**
    * One tier.
    *

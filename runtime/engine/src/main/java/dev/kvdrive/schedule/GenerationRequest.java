@@ -10,10 +10,13 @@ import java.util.Set;
  * @param prompt token ids, at least one
  * @param sampling how tokens are chosen
  * @param maxTokens tokens to generate at most
- * @param stopTokens token ids that end the generation; they are not part of the text
+ * @param stopTokens token ids that end the generation; they are not part of the text and no
+ *     {@code onToken} is called for them, but they count as generated
  * @param stopStrings texts that end the generation; they are cut off the text
  * @param topLogprobs alternatives to report for each token; 0 for the chosen one only, -1 for no
  *     log-probabilities
+ * @param continuation whether the text goes on from the prompt's text (a raw completion: a leading
+ *     space belongs to it) rather than being a text of its own (a chat answer)
  */
 public record GenerationRequest(
     String id,
@@ -22,7 +25,11 @@ public record GenerationRequest(
     int maxTokens,
     Set<Integer> stopTokens,
     List<String> stopStrings,
-    int topLogprobs) {
+    int topLogprobs,
+    boolean continuation) {
+  /** Alternatives that can be asked for at most. */
+  public static final int MAX_TOP_LOGPROBS = 20;
+
   public GenerationRequest {
     prompt = List.copyOf(prompt);
     stopTokens = Set.copyOf(stopTokens);
@@ -32,6 +39,14 @@ public record GenerationRequest(
     }
     if (maxTokens < 1) {
       throw new IllegalArgumentException("max tokens must be at least 1, got " + maxTokens);
+    }
+    if (topLogprobs < -1 || topLogprobs > MAX_TOP_LOGPROBS) {
+      throw new IllegalArgumentException(
+          "top log-probabilities must be between -1 and %d, got %d"
+              .formatted(MAX_TOP_LOGPROBS, topLogprobs));
+    }
+    if (stopStrings.stream().anyMatch(String::isEmpty)) {
+      throw new IllegalArgumentException("a stop string must not be empty");
     }
   }
 }
