@@ -10,8 +10,8 @@ import java.util.Set;
  * @param prompt token ids, at least one
  * @param sampling how tokens are chosen
  * @param maxTokens tokens to generate at most
- * @param stopTokens token ids that end the generation; they are not part of the text and no
- *     {@code onToken} is called for them, but they count as generated
+ * @param stopTokens token ids that end the generation; they are not part of the text and no {@code
+ *     onToken} is called for them, but they count as generated
  * @param stopStrings texts that end the generation; they are cut off the text
  * @param topLogprobs alternatives to report for each token; 0 for the chosen one only, -1 for no
  *     log-probabilities
