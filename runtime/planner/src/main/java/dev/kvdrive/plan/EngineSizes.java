@@ -13,7 +13,7 @@ package dev.kvdrive.plan;
  * @param maxChunks closed chunks of a sequence of {@code contextLength} tokens
  * @param maxSelected chunks selected for a sequence of that length
  * @param windowSlots window slots of each (seat, layer, KV head)
- * @param passChunks chunks of one pass: {@code min(windowSlots, maxSelected)}
+ * @param passChunks chunks of one pass: never more than {@code windowSlots}
  * @param prefillBlock prompt tokens of one prefill block
  * @param dramFrames extents that fit the DRAM tier
  * @param nvmeExtents extents that fit the NVMe tier

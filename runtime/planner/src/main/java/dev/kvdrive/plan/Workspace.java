@@ -1,9 +1,18 @@
 package dev.kvdrive.plan;
 
-/** Sizes of device workspaces that planner, engine and backends must agree on. */
+/**
+ * Sizes of everything besides weights, chunks and index that planner, engine and backends must
+ * agree on. The planner adds them up; engine and stores allocate exactly these.
+ */
 public final class Workspace {
   /** Parts that a backend may split one row's attention into. */
   public static final int ATTENTION_SPLITS = 64;
+
+  /** Extents in flight between DRAM and NVMe at most: aligned buffers of the NVMe tier. */
+  public static final int IO_BUFFERS = 16;
+
+  /** Prompt tokens of a prefill block, unless the context is shorter. */
+  public static final int PREFILL_BLOCK = 256;
 
   private Workspace() {}
 
@@ -16,5 +25,80 @@ public final class Workspace {
     long perHead =
         4L * (2 + model.headDim()) * (1 + ATTENTION_SPLITS) + 4L * passChunks * grid.chunk();
     return rows * (long) model.heads() * perHead;
+  }
+
+  /**
+   * Bytes of the activations of {@code rows} rows: residual and normed {@code [hidden]}, the
+   * stacked q, k and v, the attention output, the stacked gate and up, and F32 angles.
+   */
+  public static long activationBytes(ModelGeometry model, int rows, int activationBytes) {
+    long width =
+        2L * model.hidden()
+            + (model.heads() + 2L * model.kvHeads()) * model.headDim()
+            + (long) model.heads() * model.headDim()
+            + 2L * model.feedForward();
+    return rows * (width * activationBytes + 4L * model.headDim());
+  }
+
+  /** Bytes of the F32 logits of {@code rows} rows. */
+  public static long logitsBytes(ModelGeometry model, int rows) {
+    return 4L * rows * model.vocabulary();
+  }
+
+  /**
+   * Bytes of selection and diff ({@code dev.kvdrive.device.Selection}) and of the step's
+   * parameters.
+   */
+  public static long selectionBytes(
+      ModelGeometry model, int rows, int maxChunks, int maxSelected, int passChunks) {
+    long perHead = 4L * maxChunks + 4L * maxSelected + 8L * passChunks + 8;
+    return rows * (model.kvHeads() * perHead + 4L * 4 + 5L * 4);
+  }
+
+  /**
+   * Bytes of the maps of all layers: slot of chunk, chunk and attention of slot, frame and last use
+   * of extent.
+   */
+  public static long mapBytes(KvLayout layout, int seats, int maxChunks, int windowSlots) {
+    long perHead = 4L * maxChunks + 8L * windowSlots + 8L * layout.extents(maxChunks);
+    return layout.layers()
+        * ((long) seats * layout.kvHeads() * perHead + 4L * (layout.kvHeads() + 1));
+  }
+
+  /** Bytes of the keys and values of one layer of one prompt ({@code PrefillScratch}). */
+  public static long prefillScratchBytes(KvLayout layout, int tokens) {
+    return 2L * layout.kvHeads() * layout.rowBytes() * tokens;
+  }
+
+  /** Host bytes of the residual stream of one prompt between layers. */
+  public static long residualBytes(ModelGeometry model, int tokens, int activationBytes) {
+    return (long) tokens * model.hidden() * activationBytes;
+  }
+
+  /** Host bytes of the mailbox: its control words and one transit chunk for each request. */
+  public static long mailboxBytes(KvLayout layout, int capacity) {
+    return 4L * (32 + 6L * capacity) + (long) capacity * layout.chunkBytes();
+  }
+
+  /**
+   * Host bytes of a step's parameters and results (with the logits) and of the host's copy of the
+   * maps that it keeps of the tiers.
+   */
+  public static long hostStepBytes(ModelGeometry model, KvLayout layout, int rows, int maxChunks) {
+    long tables = 2L * 4 * rows * layout.layers() * layout.kvHeads() * layout.extents(maxChunks);
+    return logitsBytes(model, rows) + 64L * rows + tables;
+  }
+
+  /**
+   * Frames the engine cannot do without: the open extent of each (seat, layer, KV head), which
+   * stays in DRAM, what two prefill blocks of a layer close, and what is in flight.
+   */
+  public static int minimumFrames(KvLayout layout, int seats, int prefillBlock) {
+    int blockExtents =
+        layout.kvHeads()
+            * (Math.ceilDiv(prefillBlock, layout.grid().chunk() * layout.extentChunks()) + 1);
+    return Math.addExact(
+        Math.multiplyExact(seats, layout.layers() * layout.kvHeads()),
+        2 * blockExtents + IO_BUFFERS);
   }
 }

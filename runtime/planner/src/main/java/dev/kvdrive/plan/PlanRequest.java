@@ -1,0 +1,67 @@
+package dev.kvdrive.plan;
+
+/**
+ * What is to be planned.
+ *
+ * @param model geometry of the model
+ * @param contextLength tokens of a sequence, prompt and generation together
+ * @param concurrency sequences at once
+ * @param budget share of the closed chunks attended per decode step, in (0, 1]; 1 is exact mode
+ * @param kvType element type of cached keys and values
+ * @param tiers budgets
+ * @param device kind of device
+ * @param queueLimit requests that may wait; they cost heap
+ */
+public record PlanRequest(
+    ModelGeometry model,
+    int contextLength,
+    int concurrency,
+    double budget,
+    KvType kvType,
+    TierBudgets tiers,
+    DeviceKind device,
+    int queueLimit) {
+  /** The paper's larger budget: 6.25 % of the context. */
+  public static final double DEFAULT_BUDGET = 0.0625;
+
+  /** Waiting requests by default, per running one. */
+  public static final int DEFAULT_QUEUE_PER_SEAT = 8;
+
+  /** Shortest context that can be planned: sink, local ring and a chunk, rounded up. */
+  public static final int MIN_CONTEXT = 128;
+
+  /** Most sequences at once. */
+  public static final int MAX_CONCURRENCY = 1024;
+
+  public PlanRequest {
+    if (contextLength < MIN_CONTEXT) {
+      throw new IllegalArgumentException(
+          "contextLength must be at least %d tokens, got %d".formatted(MIN_CONTEXT, contextLength));
+    }
+    if (concurrency < 1 || concurrency > MAX_CONCURRENCY) {
+      throw new IllegalArgumentException(
+          "concurrency must be between 1 and %d, got %d".formatted(MAX_CONCURRENCY, concurrency));
+    }
+    if (!(budget > 0 && budget <= 1)) {
+      throw new IllegalArgumentException(
+          "budget must be a share above 0 and at most 1, got " + budget);
+    }
+    if (queueLimit < 0) {
+      throw new IllegalArgumentException("queueLimit must not be negative, got " + queueLimit);
+    }
+  }
+
+  PlanRequest withContextLength(int tokens) {
+    return new PlanRequest(model, tokens, concurrency, budget, kvType, tiers, device, queueLimit);
+  }
+
+  PlanRequest withConcurrency(int sequences) {
+    return new PlanRequest(
+        model, contextLength, sequences, budget, kvType, tiers, device, queueLimit);
+  }
+
+  PlanRequest withTiers(TierBudgets budgets) {
+    return new PlanRequest(
+        model, contextLength, concurrency, budget, kvType, budgets, device, queueLimit);
+  }
+}

@@ -1,0 +1,413 @@
+package dev.kvdrive.plan;
+
+import dev.kvdrive.plan.Demand.Tier;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.IntPredicate;
+
+/**
+ * Proves that a deployment fits its budgets, or says what is missing and what would fit. Pure and
+ * deterministic; the only place where these bytes are added up.
+ *
+ * <p>GPU memory holds what every step touches: weights, the index (a representative for each closed
+ * chunk), sink and ring, the maps, the workspaces, and with all that is left the window. DRAM holds
+ * staging and, with the rest, frames. Every closed chunk of every sequence has a place in DRAM or
+ * on NVMe at the longest context; nothing is ever dropped.
+ */
+public final class Planner {
+  /** Bytes an extent should have: large enough for an NVMe drive's bandwidth. */
+  static final int EXTENT_TARGET_BYTES = 64 * 1024;
+
+  /** Window slots per head that exact mode needs at least, so that a pass is worth its launches. */
+  static final int MIN_EXACT_WINDOW = 32;
+
+  /** Chunks of one pass at most, which bounds mailbox and score workspace. */
+  static final int MAX_PASS_CHUNKS = 8192;
+
+  /** A window below this many times the selection misses most of what the last steps selected. */
+  static final double COMFORTABLE_WINDOW = 1.5;
+
+  private static final long HEAP_BASE = 256 * ByteSize.MIB;
+  private static final long HEAP_PER_VOCABULARY_ENTRY = 512;
+  private static final long HEAP_PER_CONTEXT_TOKEN = 24;
+  private static final long DIRECT = 64 * ByteSize.MIB;
+  private static final long JVM_OVERHEAD = 320 * ByteSize.MIB;
+
+  /** Share of the volume that a filesystem's own structures may take. */
+  private static final double VOLUME_RESERVE = 0.02;
+
+  private static final long MIN_VOLUME_RESERVE = 16 * ByteSize.MIB;
+
+  private Planner() {}
+
+  /** Plans a request. Never throws for a request that merely does not fit. */
+  public static Plan plan(PlanRequest request) {
+    Arithmetic a = new Arithmetic(request);
+    List<String> shortfalls = a.shortfalls();
+    if (!shortfalls.isEmpty()) {
+      return new Plan(
+          request,
+          null,
+          null,
+          a.demands(a.minWindow, a.minimumFrames, a.totalExtents - a.minimumFrames),
+          shortfalls,
+          alternatives(request, a),
+          List.of());
+    }
+    int window = a.largestWindow();
+    EngineSizes sizes = a.sizes(window);
+    List<Demand> demands = a.demands(window, sizes.dramFrames(), sizes.nvmeExtents());
+    return new Plan(
+        request, sizes, a.pod(), demands, List.of(), List.of(), warnings(request, a, sizes));
+  }
+
+  /** The volume bytes that extents may use on a volume of {@code volumeBytes}. */
+  public static long usableVolumeBytes(long volumeBytes) {
+    long reserve = Math.max(MIN_VOLUME_RESERVE, (long) Math.ceil(volumeBytes * VOLUME_RESERVE));
+    return Math.max(0, volumeBytes - reserve);
+  }
+
+  /** The layout a model gets on every device. */
+  public static KvLayout layout(ModelGeometry model, KvType type) {
+    KvLayout chunk = model.kvLayout(type, ChunkGrid.PAPER, 1);
+    int extentChunks = Math.max(1, EXTENT_TARGET_BYTES / chunk.chunkBytes());
+    return model.kvLayout(type, ChunkGrid.PAPER, extentChunks);
+  }
+
+  private static List<String> warnings(PlanRequest request, Arithmetic a, EngineSizes sizes) {
+    List<String> warnings = new ArrayList<>();
+    if (!sizes.exact() && sizes.windowSlots() < COMFORTABLE_WINDOW * sizes.maxSelected()) {
+      warnings.add(
+          "The window of %,d chunks per head holds little more than the %,d selected per step, so many of them are fetched again in every step; %s more GPU memory would make room for %.1f times the selection."
+              .formatted(
+                  sizes.windowSlots(),
+                  sizes.maxSelected(),
+                  ByteSize.human(
+                      a.slotBytes()
+                          * ((long) Math.ceil(COMFORTABLE_WINDOW * sizes.maxSelected())
+                              - sizes.windowSlots())),
+                  COMFORTABLE_WINDOW));
+    }
+    if (request.tiers().nvme() > 0 && sizes.dramFrames() >= a.totalExtents) {
+      warnings.add(
+          "DRAM alone holds all chunks (%s); the NVMe volume of %s will not be used."
+              .formatted(
+                  ByteSize.human(a.totalExtents * (long) a.layout.extentBytes()),
+                  ByteSize.human(request.tiers().nvme())));
+    }
+    return warnings;
+  }
+
+  private static List<Alternative> alternatives(PlanRequest request, Arithmetic a) {
+    List<Alternative> out = new ArrayList<>();
+    int most = Math.min(request.contextLength(), request.model().maxContext());
+    int context = largest(PlanRequest.MIN_CONTEXT, most, n -> fits(request.withContextLength(n)));
+    if (context > 0) {
+      int step = context >= 8192 ? 1024 : PlanRequest.MIN_CONTEXT;
+      int round = context / step * step;
+      out.add(
+          new Alternative(
+              "a context of %,d tokens at a concurrency of %d"
+                  .formatted(round, request.concurrency()),
+              request.withContextLength(round)));
+    }
+    if (request.contextLength() <= request.model().maxContext()) {
+      int sequences = largest(1, request.concurrency() - 1, n -> fits(request.withConcurrency(n)));
+      if (sequences > 0) {
+        out.add(
+            new Alternative(
+                "a concurrency of %d at %,d tokens".formatted(sequences, request.contextLength()),
+                request.withConcurrency(sequences)));
+      }
+      out.add(a.whatToAdd());
+    }
+    return out;
+  }
+
+  private static boolean fits(PlanRequest request) {
+    return new Arithmetic(request).shortfalls().isEmpty();
+  }
+
+  /** The largest n in [low, high] for which a monotone predicate holds, or 0 if none. */
+  private static int largest(int low, int high, IntPredicate holds) {
+    if (high < low || !holds.test(low)) {
+      return 0;
+    }
+    int good = low;
+    int bad = high + 1;
+    while (bad - good > 1) {
+      int middle = good + (bad - good) / 2;
+      if (holds.test(middle)) {
+        good = middle;
+      } else {
+        bad = middle;
+      }
+    }
+    return good;
+  }
+
+  /** The numbers of one request. */
+  private static final class Arithmetic {
+    final PlanRequest request;
+    final ModelGeometry model;
+    final KvLayout layout;
+    final int seats;
+    final int context;
+    final int maxChunks;
+    final int maxSelected;
+    final int minWindow;
+    final int prefillBlock;
+    final int minimumFrames;
+    final long totalExtents;
+
+    Arithmetic(PlanRequest request) {
+      this.request = request;
+      model = request.model();
+      layout = layout(model, request.kvType());
+      seats = request.concurrency();
+      context = request.contextLength();
+      maxChunks = layout.grid().closedChunks(context);
+      boolean exact = request.budget() >= 1;
+      maxSelected =
+          exact ? maxChunks : Math.min(maxChunks, (int) Math.ceil(request.budget() * maxChunks));
+      minWindow = exact ? Math.min(maxChunks, MIN_EXACT_WINDOW) : maxSelected;
+      prefillBlock = Math.min(Workspace.PREFILL_BLOCK, context);
+      minimumFrames = Workspace.minimumFrames(layout, seats, prefillBlock);
+      totalExtents = heads() * layout.extents(maxChunks);
+    }
+
+    /** (seat, layer, KV head) combinations. */
+    long heads() {
+      return (long) seats * layout.layers() * layout.kvHeads();
+    }
+
+    int passChunks(int window) {
+      return Math.min(MAX_PASS_CHUNKS, Math.min(window, maxSelected));
+    }
+
+    long slotBytes() {
+      return heads() * (layout.chunkBytes() + 8L);
+    }
+
+    long gpuBytes(int window) {
+      return demands(window, 0, 0).stream()
+          .filter(d -> d.tier() == Tier.GPU)
+          .mapToLong(Demand::bytes)
+          .sum();
+    }
+
+    int largestWindow() {
+      return largest(
+          minWindow,
+          maxChunks,
+          w ->
+              gpuBytes(w) <= request.tiers().gpu()
+                  && dramFrames(w) >= minimumFrames
+                  && dramFrames(w) + nvmeExtents() >= totalExtents);
+    }
+
+    long stagingBytes(int window) {
+      int capacity =
+          Math.toIntExact((long) seats * layout.kvHeads() * Math.max(1, passChunks(window)));
+      return Workspace.residualBytes(model, context, request.device().activationBytes())
+          + Workspace.mailboxBytes(layout, capacity)
+          + (long) Workspace.IO_BUFFERS * layout.extentBytes()
+          + Workspace.hostStepBytes(model, layout, seats, maxChunks);
+    }
+
+    long dramFrames(int window) {
+      return Math.max(0, request.tiers().dram() - stagingBytes(window)) / layout.extentBytes();
+    }
+
+    long nvmeExtents() {
+      return usableVolumeBytes(request.tiers().nvme()) / layout.extentBytes();
+    }
+
+    EngineSizes sizes(int window) {
+      return new EngineSizes(
+          model,
+          layout,
+          context,
+          seats,
+          request.budget(),
+          request.device().activationBytes(),
+          maxChunks,
+          maxSelected,
+          window,
+          passChunks(window),
+          prefillBlock,
+          (int)
+              Math.min(
+                  Math.min(dramFrames(window), totalExtents + minimumFrames), Integer.MAX_VALUE),
+          Math.min(nvmeExtents(), totalExtents));
+    }
+
+    List<Demand> demands(int window, long frames, long extents) {
+      List<Demand> out = new ArrayList<>();
+      int act = request.device().activationBytes();
+      out.add(
+          new Demand(
+              Tier.GPU, "weights", model.weightBytes(), "all weights as the device holds them"));
+      out.add(
+          new Demand(
+              Tier.GPU,
+              "index",
+              heads() * maxChunks * layout.rowBytes(),
+              "%,d sequences x %d layers x %d KV heads x %,d chunks x %d B representative"
+                  .formatted(
+                      seats, layout.layers(), layout.kvHeads(), maxChunks, layout.rowBytes())));
+      out.add(
+          new Demand(
+              Tier.GPU,
+              "sink and ring",
+              seats * layout.denseBytesPerSequence(),
+              "%,d sequences x %d tokens x %s per token"
+                  .formatted(
+                      seats, layout.grid().denseTokens(), ByteSize.human(layout.bytesPerToken()))));
+      out.add(
+          new Demand(
+              Tier.GPU,
+              "window",
+              heads() * window * layout.chunkBytes(),
+              "%,d heads in all x %,d slots x %s per chunk"
+                  .formatted(heads(), window, ByteSize.human(layout.chunkBytes()))));
+      out.add(
+          new Demand(
+              Tier.GPU,
+              "maps",
+              Workspace.mapBytes(layout, seats, maxChunks, window),
+              "where each chunk, slot and extent is"));
+      out.add(
+          new Demand(
+              Tier.GPU,
+              "workspace",
+              Workspace.selectionBytes(model, seats, maxChunks, maxSelected, passChunks(window))
+                  + Workspace.attentionBytes(model, layout.grid(), seats, passChunks(window))
+                  + Workspace.logitsBytes(model, seats)
+                  + Workspace.activationBytes(model, Math.max(seats, prefillBlock), act),
+              "selection of %,d chunks, attention, logits and activations of %d rows"
+                  .formatted(maxSelected, Math.max(seats, prefillBlock))));
+      out.add(
+          new Demand(
+              Tier.GPU,
+              "prefill",
+              Workspace.prefillScratchBytes(layout, context),
+              "keys and values of one layer of %,d prompt tokens".formatted(context)));
+      out.add(
+          new Demand(
+              Tier.DRAM,
+              "staging",
+              stagingBytes(window),
+              "residual stream of one prompt, mailbox, I/O buffers, step results"));
+      out.add(
+          new Demand(
+              Tier.DRAM,
+              "frames",
+              frames * layout.extentBytes(),
+              "%,d frames of %s".formatted(frames, ByteSize.human(layout.extentBytes()))));
+      out.add(
+          new Demand(
+              Tier.NVME,
+              "extents",
+              Math.max(0, extents) * layout.extentBytes(),
+              "%,d extents of %s; all chunks are %,d extents"
+                  .formatted(
+                      Math.max(0, extents), ByteSize.human(layout.extentBytes()), totalExtents)));
+      return out;
+    }
+
+    List<String> shortfalls() {
+      List<String> out = new ArrayList<>();
+      if (context > model.maxContext()) {
+        out.add(
+            "The model was trained for %,d tokens of context, %,d were asked for."
+                .formatted(model.maxContext(), context));
+      }
+      TierBudgets tiers = request.tiers();
+      long gpu = gpuBytes(minWindow);
+      if (gpu > tiers.gpu()) {
+        out.add(
+            "GPU memory: at least %s needed, %s budgeted, %s short."
+                .formatted(
+                    ByteSize.human(gpu),
+                    ByteSize.human(tiers.gpu()),
+                    ByteSize.human(gpu - tiers.gpu())));
+      }
+      long dram = dramMinimum();
+      if (dram > tiers.dram()) {
+        out.add(
+            "DRAM: at least %s needed (%s of staging and %,d frames), %s budgeted, %s short."
+                .formatted(
+                    ByteSize.human(dram),
+                    ByteSize.human(stagingBytes(minWindow)),
+                    minimumFrames,
+                    ByteSize.human(tiers.dram()),
+                    ByteSize.human(dram - tiers.dram())));
+      }
+      long room = dramFrames(minWindow) + nvmeExtents();
+      if (room < totalExtents) {
+        out.add(
+            "KV cache: %,d sequences x %,d tokens x %s per token are %s, DRAM and NVMe together have room for %s, %s short."
+                .formatted(
+                    seats,
+                    context,
+                    ByteSize.human(layout.bytesPerToken()),
+                    ByteSize.human(totalExtents * layout.extentBytes()),
+                    ByteSize.human(room * layout.extentBytes()),
+                    ByteSize.human((totalExtents - room) * layout.extentBytes())));
+      }
+      return out;
+    }
+
+    long dramMinimum() {
+      return stagingBytes(minWindow) + (long) minimumFrames * layout.extentBytes();
+    }
+
+    /** The budgets that make the request fit as it is. */
+    Alternative whatToAdd() {
+      TierBudgets tiers = request.tiers();
+      long gpu = Math.max(tiers.gpu(), wholeMebibytes(gpuBytes(minWindow)));
+      long dram = Math.max(tiers.dram(), wholeMebibytes(dramMinimum()));
+      long frames = (dram - stagingBytes(minWindow)) / layout.extentBytes();
+      long missing = Math.max(0, totalExtents - frames) * layout.extentBytes();
+      long nvme = tiers.nvme();
+      if (usableVolumeBytes(nvme) < missing) {
+        long withReserve =
+            Math.max(
+                (long) Math.ceil(missing / (1 - VOLUME_RESERVE)), missing + MIN_VOLUME_RESERVE);
+        nvme = wholeMebibytes(withReserve + layout.extentBytes());
+      }
+      List<String> parts = new ArrayList<>();
+      addPart(parts, "GPU memory", tiers.gpu(), gpu);
+      addPart(parts, "DRAM", tiers.dram(), dram);
+      addPart(parts, "NVMe", tiers.nvme(), nvme);
+      return new Alternative(
+          "the same request with " + String.join(", ", parts),
+          request.withTiers(new TierBudgets(gpu, dram, nvme)));
+    }
+
+    private static long wholeMebibytes(long bytes) {
+      return Math.ceilDiv(bytes, ByteSize.MIB) * ByteSize.MIB;
+    }
+
+    private static void addPart(List<String> parts, String tier, long have, long need) {
+      if (need > have) {
+        parts.add("%s of %s".formatted(ByteSize.mebibytes(need), tier));
+      }
+    }
+
+    PodSizes pod() {
+      long heap =
+          HEAP_BASE
+              + HEAP_PER_VOCABULARY_ENTRY * model.vocabulary()
+              + HEAP_PER_CONTEXT_TOKEN * context * (seats + (long) request.queueLimit());
+      heap = Math.ceilDiv(heap, 16 * ByteSize.MIB) * 16 * ByteSize.MIB;
+      long memory = heap + DIRECT + JVM_OVERHEAD + request.tiers().dram();
+      if (request.device().arenaInHostMemory()) {
+        memory += request.tiers().gpu();
+      }
+      memory = Math.ceilDiv(memory, ByteSize.MIB) * ByteSize.MIB;
+      return new PodSizes(heap, DIRECT, memory, request.tiers().nvme());
+    }
+  }
+}

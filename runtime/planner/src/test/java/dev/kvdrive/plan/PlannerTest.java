@@ -1,0 +1,182 @@
+package dev.kvdrive.plan;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvdrive.plan.Demand.Tier;
+import net.jqwik.api.Arbitraries;
+import net.jqwik.api.Arbitrary;
+import net.jqwik.api.Combinators;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.Provide;
+import net.jqwik.api.Tuple;
+import org.junit.jupiter.api.Test;
+
+class PlannerTest {
+  static final ModelGeometry TINY =
+      new ModelGeometry("kvdrive-tiny-32k", 6, 256, 4, 2, 64, 768, 8192, 32768, 7_225_344);
+  static final ModelGeometry LLAMA_8B =
+      new ModelGeometry(
+          "llama-3-8b-1m", 32, 4096, 32, 8, 128, 14336, 128256, 1_048_576, 16_060_522_496L);
+
+  static PlanRequest request(
+      ModelGeometry model, int context, int concurrency, double budget, TierBudgets tiers) {
+    return new PlanRequest(
+        model, context, concurrency, budget, KvType.BF16, tiers, DeviceKind.CUDA, 8);
+  }
+
+  static TierBudgets gib(double gpu, double dram, double nvme) {
+    return new TierBudgets(
+        (long) (gpu * ByteSize.GIB), (long) (dram * ByteSize.GIB), (long) (nvme * ByteSize.GIB));
+  }
+
+  @Test
+  void anEightBillionModelAt60kTimes8NeedsWhatTheArithmeticSays() {
+    Plan plan = Planner.plan(request(LLAMA_8B, 60_000, 8, 0.0156, gib(40, 64, 100)));
+
+    assertThat(plan.feasible()).as(plan.verdict()).isTrue();
+    assertThat(plan.requireSizes().layout().bytesPerToken()).isEqualTo(128 * 1024);
+    assertThat(plan.requireSizes().layout().chunkBytes()).isEqualTo(4096);
+    assertThat(plan.requireSizes().maxChunks()).isEqualTo((60_000 - 68) / 8);
+    Demand index =
+        plan.demands().stream().filter(d -> d.item().equals("index")).findFirst().orElseThrow();
+    assertThat(index.bytes()).isEqualTo(8L * 32 * 8 * 7491 * 256);
+  }
+
+  @Test
+  void everyClosedChunkHasAPlaceInDramOrOnNvme() {
+    Plan plan = Planner.plan(request(LLAMA_8B, 131_072, 8, 0.0156, gib(48, 96, 400)));
+    EngineSizes sizes = plan.requireSizes();
+    long needed = 8L * 32 * 8 * sizes.layout().extents(sizes.maxChunks());
+    assertThat(sizes.dramFrames() + sizes.nvmeExtents()).isGreaterThanOrEqualTo(needed);
+  }
+
+  @Test
+  void whatDoesNotFitIsExplainedWithNumbersAndAlternatives() {
+    Plan plan = Planner.plan(request(LLAMA_8B, 131_072, 8, 0.0156, gib(24, 16, 20)));
+
+    assertThat(plan.feasible()).isFalse();
+    assertThat(plan.verdict())
+        .contains("does not fit")
+        .contains("KV cache: 8 sequences x 131,072 tokens x 128 KiB per token are 128 GiB")
+        .contains("What would fit:");
+    assertThat(plan.alternatives()).isNotEmpty();
+    assertThatThrownBy(plan::requireSizes)
+        .isInstanceOf(InfeasiblePlanException.class)
+        .hasMessage(plan.verdict());
+  }
+
+  @Test
+  void aContextBeyondTheModelIsRefused() {
+    Plan plan = Planner.plan(request(TINY, 65_536, 1, 1, gib(4, 4, 0)));
+    assertThat(plan.shortfalls())
+        .contains("The model was trained for 32,768 tokens of context, 65,536 were asked for.");
+    assertThat(plan.alternatives().getFirst().request().contextLength()).isEqualTo(32_768);
+  }
+
+  @Test
+  void aVolumeThatIsNotNeededIsMentioned() {
+    Plan plan = Planner.plan(request(TINY, 8192, 1, 0.0625, gib(1, 1, 10)));
+    assertThat(plan.warnings()).anyMatch(w -> w.contains("will not be used"));
+  }
+
+  @Test
+  void aWindowThatBarelyHoldsTheSelectionIsMentioned() {
+    Plan roomy = Planner.plan(request(TINY, 16_384, 1, 0.0625, gib(1, 1, 0)));
+    long minimum =
+        roomy.demand(Tier.GPU)
+            - (long) (roomy.requireSizes().windowSlots() - roomy.requireSizes().maxSelected())
+                * 12
+                * (2048 + 8);
+    Plan tight =
+        Planner.plan(
+            request(TINY, 16_384, 1, 0.0625, new TierBudgets(minimum + 4096, ByteSize.GIB, 0)));
+    assertThat(tight.feasible()).as(tight.verdict()).isTrue();
+    assertThat(tight.warnings()).anyMatch(w -> w.contains("fetched again"));
+  }
+
+  @Provide
+  Arbitrary<PlanRequest> requests() {
+    Arbitrary<ModelGeometry> models =
+        Combinators.combine(
+                Arbitraries.integers().between(1, 80),
+                Arbitraries.of(Tuple.of(4, 1), Tuple.of(9, 3), Tuple.of(32, 8), Tuple.of(64, 64)),
+                Arbitraries.of(64, 96, 128),
+                Arbitraries.integers().between(128, 1_048_576))
+            .as(
+                (layers, heads, headDim, context) ->
+                    new ModelGeometry(
+                        "random",
+                        layers,
+                        heads.get1() * headDim,
+                        heads.get1(),
+                        heads.get2(),
+                        headDim,
+                        4 * heads.get1() * headDim,
+                        32_000,
+                        context,
+                        1_000_000L * layers));
+    Arbitrary<TierBudgets> tiers =
+        Combinators.combine(
+                Arbitraries.longs().between(0, 200L << 30),
+                Arbitraries.longs().between(0, 500L << 30),
+                Arbitraries.longs().between(0, 4000L << 30))
+            .as(TierBudgets::new);
+    return Combinators.combine(
+            models,
+            Arbitraries.integers().between(128, 1_048_576),
+            Arbitraries.integers().between(1, 64),
+            Arbitraries.of(0.0156, 0.0625, 0.5, 1.0),
+            Arbitraries.of(KvType.values()),
+            tiers,
+            Arbitraries.of(DeviceKind.values()))
+        .as((m, c, n, b, k, t, d) -> new PlanRequest(m, c, n, b, k, t, d, 8));
+  }
+
+  @Property(tries = 400)
+  void aPlanThatFitsStaysWithinEveryBudget(@ForAll("requests") PlanRequest request) {
+    Plan plan = Planner.plan(request);
+    if (!plan.feasible()) {
+      return;
+    }
+    EngineSizes sizes = plan.requireSizes();
+    assertThat(plan.demand(Tier.GPU)).isLessThanOrEqualTo(request.tiers().gpu());
+    assertThat(plan.demand(Tier.DRAM)).isLessThanOrEqualTo(request.tiers().dram());
+    assertThat(plan.demand(Tier.NVME)).isLessThanOrEqualTo(request.tiers().nvme());
+    assertThat(sizes.windowSlots()).isGreaterThanOrEqualTo(sizes.passChunks());
+    assertThat(sizes.dramFrames())
+        .isGreaterThanOrEqualTo(
+            Workspace.minimumFrames(sizes.layout(), sizes.concurrency(), sizes.prefillBlock()));
+    long needed =
+        (long) sizes.concurrency()
+            * sizes.layout().layers()
+            * sizes.layout().kvHeads()
+            * sizes.layout().extents(sizes.maxChunks());
+    assertThat(sizes.dramFrames() + sizes.nvmeExtents()).isGreaterThanOrEqualTo(needed);
+  }
+
+  @Property(tries = 400)
+  void everyAlternativeReallyFits(@ForAll("requests") PlanRequest request) {
+    for (Alternative alternative : Planner.plan(request).alternatives()) {
+      Plan plan = Planner.plan(alternative.request());
+      assertThat(plan.feasible()).as(alternative.text() + ": " + plan.verdict()).isTrue();
+    }
+  }
+
+  @Property(tries = 200)
+  void moreOfATierNeverMakesAFitFail(@ForAll("requests") PlanRequest request) {
+    if (!Planner.plan(request).feasible()) {
+      return;
+    }
+    TierBudgets t = request.tiers();
+    for (TierBudgets more :
+        new TierBudgets[] {
+          new TierBudgets(2 * t.gpu(), t.dram(), t.nvme()),
+          new TierBudgets(t.gpu(), 2 * t.dram(), t.nvme()),
+          new TierBudgets(t.gpu(), t.dram(), 2 * t.nvme() + ByteSize.GIB)
+        }) {
+      assertThat(Planner.plan(request.withTiers(more)).feasible()).isTrue();
+    }
+  }
+}
