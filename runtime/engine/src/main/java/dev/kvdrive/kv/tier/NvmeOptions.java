@@ -1,0 +1,47 @@
+package dev.kvdrive.kv.tier;
+
+import java.nio.file.Path;
+import java.time.Duration;
+
+/**
+ * How the NVMe tier does its I/O. Its size is part of {@link dev.kvdrive.plan.EngineSizes}.
+ *
+ * @param directory where the extent files lie; made if missing; used by one process at a time
+ * @param direct whether to bypass the page cache
+ * @param threads I/O threads, and reads or writes in flight at most
+ * @param demotionTimeout how long making room in DRAM may wait for writes before the sequence that
+ *     needs the room is refused
+ */
+public record NvmeOptions(Path directory, Direct direct, int threads, Duration demotionTimeout) {
+  /** Use of O_DIRECT. */
+  public enum Direct {
+    /** O_DIRECT where the filesystem grants it; otherwise a warning and the page cache. */
+    PREFERRED,
+    /** O_DIRECT, or an error at start. */
+    REQUIRED,
+    /** The page cache. */
+    OFF
+  }
+
+  /** I/O threads unless said otherwise. */
+  public static final int DEFAULT_THREADS = 4;
+
+  /** Bound of {@code demotionTimeout} unless said otherwise. */
+  public static final Duration DEFAULT_DEMOTION_TIMEOUT = Duration.ofSeconds(30);
+
+  public NvmeOptions {
+    if (threads < 1 || threads > 256) {
+      throw new IllegalArgumentException(
+          "the NVMe tier needs 1 to 256 I/O threads, got " + threads);
+    }
+    if (demotionTimeout.isNegative() || demotionTimeout.isZero()) {
+      throw new IllegalArgumentException(
+          "the demotion timeout must be positive, got " + demotionTimeout);
+    }
+  }
+
+  /** The defaults for a directory. */
+  public static NvmeOptions in(Path directory) {
+    return new NvmeOptions(directory, Direct.PREFERRED, DEFAULT_THREADS, DEFAULT_DEMOTION_TIMEOUT);
+  }
+}

@@ -1,0 +1,40 @@
+package dev.kvdrive.kv.tier;
+
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Why chunks of a step did not come from NVMe, by seat. A row whose {@code Selection.FAULT_COUNTER}
+ * is not zero has a reason here.
+ *
+ * @param reasons first reason of each seat that had one
+ * @param stopped whether the device gave up waiting in this step
+ */
+public record StepFaults(Map<Integer, Reason> reasons, boolean stopped) {
+  /**
+   * One reason.
+   *
+   * @param message names file, offset, cause and way out; may be shown to the user
+   * @param cause what was thrown, if anything
+   */
+  public record Reason(String message, @Nullable Throwable cause) {}
+
+  /** No faults. */
+  public static final StepFaults NONE = new StepFaults(Map.of(), false);
+
+  private static final Reason LATE =
+      new Reason(
+          "the NVMe tier did not deliver a chunk in time and the step was given up; the disk is"
+              + " overloaded or failing: see the log, raise the fetch timeout, or give DRAM more"
+              + " room",
+          null);
+
+  public StepFaults {
+    reasons = Map.copyOf(reasons);
+  }
+
+  /** The reason for a seat whose row counted faults; never null. */
+  public Reason of(int seat) {
+    return reasons.getOrDefault(seat, LATE);
+  }
+}

@@ -1,0 +1,36 @@
+package dev.kvdrive.kv.tier;
+
+/**
+ * State of DRAM and NVMe tier at one moment.
+ *
+ * @param dramCapacityBytes all frames
+ * @param dramUsedBytes frames not free: those that hold an extent, and those that I/O still reads
+ *     or fills
+ * @param dramKvBytes frames that hold an extent of an open seat
+ * @param stagingBytes pinned memory beside the frames: read buffers, mailbox, tables; constant
+ * @param nvmeCapacityBytes all extents of the files
+ * @param nvmeUsedBytes extents not free, in-flight writes counted
+ * @param nvmeKvBytes extents that hold valid data of an open seat
+ * @param demotions extents moved from DRAM to NVMe since start
+ * @param promotions extents moved from NVMe to DRAM since start
+ * @param reads extents read from NVMe since start
+ * @param writes extents written to NVMe since start
+ * @param ioErrors reads and writes that failed, each attempt counted, since start
+ * @param direct whether the NVMe files are open with O_DIRECT
+ * @param degraded whether the last write failed, so that demotion is suspended or retried
+ */
+public record TierStatus(
+    long dramCapacityBytes,
+    long dramUsedBytes,
+    long dramKvBytes,
+    long stagingBytes,
+    long nvmeCapacityBytes,
+    long nvmeUsedBytes,
+    long nvmeKvBytes,
+    long demotions,
+    long promotions,
+    long reads,
+    long writes,
+    long ioErrors,
+    boolean direct,
+    boolean degraded) {}
