@@ -1,0 +1,75 @@
+package dev.kvdrive.model.file;
+
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A model file cannot be used: it is damaged, of another format, or asks for something that is not
+ * supported. The one error of every reader of model files; the message names the file, what is
+ * wrong, the value found and the way out.
+ */
+public final class ModelFormatException extends RuntimeException {
+  private static final long serialVersionUID = 1L;
+  private static final int SHOWN_VALUE_CHARS = 200;
+
+  private final String file;
+  private final String what;
+  private final String value;
+  private final String wayOut;
+
+  /**
+   * @param file the file (or folder) at fault
+   * @param what what is wrong with it
+   * @param value the value found, shortened if long
+   * @param wayOut what to do about it
+   */
+  public ModelFormatException(Path file, String what, Object value, String wayOut) {
+    this(file, what, value, wayOut, null);
+  }
+
+  /** As above, with the exception that led here. */
+  public ModelFormatException(
+      Path file, String what, Object value, String wayOut, @Nullable Throwable cause) {
+    this(file.toString(), what, printable(String.valueOf(value)), wayOut, cause);
+  }
+
+  private ModelFormatException(
+      String file, String what, String value, String wayOut, @Nullable Throwable cause) {
+    super("%s: %s (found: %s); %s".formatted(file, what, value, wayOut), cause);
+    this.file = file;
+    this.what = what;
+    this.value = value;
+    this.wayOut = wayOut;
+  }
+
+  /** The file or folder at fault. */
+  public String file() {
+    return file;
+  }
+
+  /** What is wrong. */
+  public String what() {
+    return what;
+  }
+
+  /** The value found. */
+  public String value() {
+    return value;
+  }
+
+  /** What to do about it. */
+  public String wayOut() {
+    return wayOut;
+  }
+
+  /** Values come from the file, so they are shortened and stripped of control characters. */
+  private static String printable(String value) {
+    String cut =
+        value.length() <= SHOWN_VALUE_CHARS
+            ? value
+            : value.substring(0, SHOWN_VALUE_CHARS) + "... (" + value.length() + " characters)";
+    StringBuilder out = new StringBuilder(cut.length());
+    cut.chars().forEach(c -> out.append(Character.isISOControl(c) ? '?' : (char) c));
+    return out.toString();
+  }
+}
