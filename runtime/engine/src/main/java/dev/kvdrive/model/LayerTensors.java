@@ -1,6 +1,8 @@
 package dev.kvdrive.model;
 
 import dev.kvdrive.device.TensorData;
+import java.util.Objects;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -36,4 +38,24 @@ public record LayerTensors(
     TensorData mlpNorm,
     TensorData gate,
     TensorData up,
-    TensorData down) {}
+    TensorData down) {
+  /** All tensors that are there. */
+  public Stream<TensorData> all() {
+    return Stream.of(
+            attentionNorm,
+            query,
+            key,
+            value,
+            output,
+            queryBias,
+            keyBias,
+            valueBias,
+            queryNorm,
+            keyNorm,
+            mlpNorm,
+            gate,
+            up,
+            down)
+        .filter(Objects::nonNull);
+  }
+}

@@ -27,6 +27,9 @@ public interface Model extends AutoCloseable {
   /** Sizes for the planner; {@code weightBytes} counts a tied output once. */
   ModelGeometry geometry();
 
+  /** Where its tokenizer and chat template are. */
+  TokenizerSource tokenizer();
+
   @Override
   void close();
 }

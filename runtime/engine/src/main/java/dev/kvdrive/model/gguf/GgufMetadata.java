@@ -2,9 +2,9 @@ package dev.kvdrive.model.gguf;
 
 import dev.kvdrive.model.file.ModelFormatException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -12,9 +12,11 @@ import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The key-value part of a GGUF header. Integers of every width are {@link Long} (unsigned 64-bit
- * values above {@link Long#MAX_VALUE} are refused on reading), floats are {@link Double}, arrays
- * are {@code long[]}, {@code double[]}, {@code boolean[]} or {@code List<String>}.
+ * The key-value part of a GGUF header. Scalars are {@link String}, {@link Boolean}, {@link Long}
+ * for integers of every width (unsigned 64-bit values above {@link Long#MAX_VALUE} are refused on
+ * reading) and {@link Double}; arrays are {@code String[]}, {@code boolean[]}, {@code int[]} for
+ * integers of up to 32 bits ({@code long[]} where one does not fit), {@code long[]} for 64 bits,
+ * {@code float[]} and {@code double[]}.
  */
 public final class GgufMetadata {
   private final Path file;
@@ -30,9 +32,9 @@ public final class GgufMetadata {
     return file;
   }
 
-  /** All keys in file order. */
-  public Iterable<String> keys() {
-    return values.keySet();
+  /** All values by key, in file order; unmodifiable. The arrays are shared: do not write. */
+  public Map<String, Object> asMap() {
+    return values;
   }
 
   /** True if the key is there. */
@@ -66,27 +68,20 @@ public final class GgufMetadata {
     return Optional.ofNullable(typed(key, Boolean.class, "true or false"));
   }
 
-  /** An array of strings (not copied; unmodifiable), empty if absent. */
-  @SuppressWarnings("unchecked") // the reader makes lists of strings only
-  public Optional<List<String>> strings(String key) {
-    return Optional.ofNullable((List<String>) typed(key, List.class, "an array of strings"));
+  /** True if the value under {@code key} is an array. */
+  public boolean isArray(String key) {
+    Object v = values.get(key);
+    return v != null && v.getClass().isArray();
   }
 
   /** An array of integers (a copy), empty if absent. */
   public Optional<long[]> integers(String key) {
-    long[] v = typed(key, long[].class, "an array of integers");
-    return v == null ? Optional.empty() : Optional.of(v.clone());
-  }
-
-  /** An array of floats (a copy), empty if absent. */
-  public Optional<double[]> numbers(String key) {
-    double[] v = typed(key, double[].class, "an array of floats");
-    return v == null ? Optional.empty() : Optional.of(v.clone());
-  }
-
-  /** True if the value under {@code key} is an array of integers. */
-  public boolean isIntegers(String key) {
-    return values.get(key) instanceof long[];
+    Object v = values.get(key);
+    if (v instanceof int[] ints) {
+      return Optional.of(Arrays.stream(ints).asLongStream().toArray());
+    }
+    long[] longs = typed(key, long[].class, "an array of integers");
+    return longs == null ? Optional.empty() : Optional.of(longs.clone());
   }
 
   private <T> @Nullable T typed(String key, Class<T> type, String wanted) {

@@ -15,6 +15,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.charset.CodingErrorAction;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -87,7 +88,8 @@ public final class GgufReader {
 
   private GgufHeader header(long fileBytes) {
     if (bytes.byteSize() < 4 || bytes.get(INT, 0) != MAGIC) {
-      throw bad("this is no GGUF file: it must start with \"GGUF\"", firstBytes(), "check the path");
+      throw bad(
+          "this is no GGUF file: it must start with \"GGUF\"", firstBytes(), "check the path");
     }
     at = 4;
     int version = i32("the version");
@@ -246,7 +248,9 @@ public final class GgufReader {
       case 12 -> Double.longBitsToDouble(i64(key));
       default ->
           throw bad(
-              "metadata key " + key + " has an unknown type", Integer.toUnsignedString(type), AGAIN);
+              "metadata key " + key + " has an unknown type",
+              Integer.toUnsignedString(type),
+              AGAIN);
     };
   }
 
@@ -265,36 +269,45 @@ public final class GgufReader {
                   AGAIN);
         };
     int n = (int) count("elements of " + key, MAX_ARRAY_ELEMENTS, width);
-    switch (type) {
+    return switch (type) {
       case 8 -> {
-        List<String> strings = new ArrayList<>(n);
+        String[] strings = new String[n];
         for (int i = 0; i < n; i++) {
-          strings.add(string("an element of " + key, MAX_STRING_BYTES));
+          strings[i] = string("an element of " + key, MAX_STRING_BYTES);
         }
-        return Collections.unmodifiableList(strings);
+        yield strings;
       }
       case 7 -> {
         boolean[] values = new boolean[n];
         for (int i = 0; i < n; i++) {
           values[i] = truth(key);
         }
-        return values;
+        yield values;
       }
-      case 6, 12 -> {
+      case 6 -> {
+        float[] values = new float[n];
+        for (int i = 0; i < n; i++) {
+          values[i] = Float.intBitsToFloat(i32(key));
+        }
+        yield values;
+      }
+      case 12 -> {
         double[] values = new double[n];
         for (int i = 0; i < n; i++) {
-          values[i] = (double) value(key, type, false);
+          values[i] = Double.longBitsToDouble(i64(key));
         }
-        return values;
+        yield values;
       }
       default -> {
         long[] values = new long[n];
+        boolean fitInt = width <= 4;
         for (int i = 0; i < n; i++) {
           values[i] = (long) value(key, type, false);
+          fitInt &= values[i] == (int) values[i];
         }
-        return values;
+        yield fitInt ? Arrays.stream(values).mapToInt(v -> (int) v).toArray() : values;
       }
-    }
+    };
   }
 
   private boolean truth(String key) {
@@ -321,8 +334,7 @@ public final class GgufReader {
   private String string(String what, int maxBytes) {
     long n = i64("the length of " + what);
     if (n < 0 || n > maxBytes) {
-      throw bad(
-          what + " is longer than " + maxBytes + " bytes", Long.toUnsignedString(n), AGAIN);
+      throw bad(what + " is longer than " + maxBytes + " bytes", Long.toUnsignedString(n), AGAIN);
     }
     need(n, what);
     byte[] raw = bytes.asSlice(at, n).toArray(ValueLayout.JAVA_BYTE);

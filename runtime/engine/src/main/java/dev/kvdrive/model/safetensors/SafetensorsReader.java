@@ -241,7 +241,8 @@ public final class SafetensorsReader {
       if (e.offset() != at) {
         throw new ModelFormatException(
             file,
-            "tensor %s %s".formatted(e.name(), e.offset() < at ? "overlaps another" : "has a gap before it"),
+            "tensor %s %s"
+                .formatted(e.name(), e.offset() < at ? "overlaps another" : "has a gap before it"),
             "data offset %d, expected %d".formatted(e.offset() - dataStart, at - dataStart),
             AGAIN);
       }

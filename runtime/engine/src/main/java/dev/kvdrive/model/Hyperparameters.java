@@ -1,0 +1,138 @@
+package dev.kvdrive.model;
+
+import dev.kvdrive.device.RopeSpec;
+import dev.kvdrive.model.file.ModelFormatException;
+import dev.kvdrive.plan.ModelGeometry;
+import java.nio.file.Path;
+
+/**
+ * The facts of a transformer as read from either kind of file, checked. {@code fused} says that
+ * query, key and value are one matrix, and gate and up another (Phi-3).
+ *
+ * @param file where they were read, for messages
+ * @param maxContext tokens the model can serve; a sliding window shorter than the trained context
+ *     caps it, since up to the window full attention is what the model computes
+ */
+record Hyperparameters(
+    Path file,
+    String architecture,
+    String name,
+    int layers,
+    int hidden,
+    int heads,
+    int kvHeads,
+    int headDim,
+    int feedForward,
+    int vocabulary,
+    int maxContext,
+    double rmsEpsilon,
+    double ropeTheta,
+    int rotaryDim,
+    RotaryScaling scaling,
+    boolean interleaved,
+    boolean fused,
+    boolean queryKeyNorm) {
+  Hyperparameters {
+    within(file, "layers", layers, 1, 4096);
+    within(file, "the hidden size", hidden, 1, 1 << 17);
+    within(file, "query heads", heads, 1, 4096);
+    within(file, "KV heads", kvHeads, 1, heads);
+    within(file, "the head dimension", headDim, 2, 4096);
+    within(file, "the feed-forward size", feedForward, 1, 1 << 20);
+    within(file, "the vocabulary", vocabulary, 1, 1 << 22);
+    within(file, "the context length", maxContext, 1, 1 << 26);
+    within(file, "rotated elements of a head", rotaryDim, 2, headDim);
+    if (heads % kvHeads != 0) {
+      throw bad(file, "KV heads must divide query heads", kvHeads + " and " + heads);
+    }
+    if (headDim % 2 != 0 || rotaryDim % 2 != 0) {
+      throw bad(
+          file, "head dimension and rotated elements must be even", headDim + " and " + rotaryDim);
+    }
+    if (!(rmsEpsilon > 0 && rmsEpsilon < 1)) {
+      throw bad(file, "the RMS norm epsilon must be between 0 and 1", rmsEpsilon);
+    }
+    if (!(ropeTheta > 1 && ropeTheta < 1e12)) {
+      throw bad(file, "the rope base must be above 1", ropeTheta);
+    }
+    switch (scaling) {
+      case RotaryScaling.None() -> {}
+      case RotaryScaling.Linear(double factor) -> positive(file, factor);
+      case RotaryScaling.Divisors(double[] d) -> requireDivisors(file, d, rotaryDim);
+      case RotaryScaling.Llama3 s -> {
+        positive(file, s.factor(), s.lowFrequencyFactor(), s.highFrequencyFactor(), s.original());
+        if (s.highFrequencyFactor() <= s.lowFrequencyFactor()) {
+          throw bad(file, "llama3 rope needs high_freq_factor above low_freq_factor", s);
+        }
+      }
+      case RotaryScaling.Yarn s ->
+          positive(file, s.factor(), s.original(), s.betaFast(), s.betaSlow(), s.magnitude());
+      case RotaryScaling.LongRope s -> {
+        requireDivisors(file, s.shortFactors(), rotaryDim);
+        requireDivisors(file, s.longFactors(), rotaryDim);
+        positive(file, s.original(), s.magnitude());
+      }
+    }
+  }
+
+  /** The specification for serving {@code contextLength} tokens. */
+  TransformerSpec spec(int contextLength) {
+    RopeSpec rope = scaling.resolve(ropeTheta, rotaryDim, interleaved, contextLength);
+    return new TransformerSpec(
+        architecture,
+        name,
+        layers,
+        hidden,
+        heads,
+        kvHeads,
+        headDim,
+        feedForward,
+        vocabulary,
+        maxContext,
+        (float) rmsEpsilon,
+        (float) (1 / Math.sqrt(headDim)),
+        rope);
+  }
+
+  /** The sizes that a plan depends on. */
+  ModelGeometry geometry(long weightBytes) {
+    return new ModelGeometry(
+        name,
+        layers,
+        hidden,
+        heads,
+        kvHeads,
+        headDim,
+        feedForward,
+        vocabulary,
+        maxContext,
+        weightBytes);
+  }
+
+  private static void within(Path file, String what, long value, long min, long max) {
+    if (value < min || value > max) {
+      throw bad(file, "%s must be between %d and %d".formatted(what, min, max), value);
+    }
+  }
+
+  private static void positive(Path file, double... values) {
+    for (double v : values) {
+      if (!(v > 0 && v < 1e12)) {
+        throw bad(file, "the rope scaling has a factor that is not positive", v);
+      }
+    }
+  }
+
+  private static void requireDivisors(Path file, double[] divisors, int rotaryDim) {
+    if (divisors.length != rotaryDim / 2) {
+      throw bad(
+          file, "the rope scaling needs %d factors".formatted(rotaryDim / 2), divisors.length);
+    }
+    positive(file, divisors);
+  }
+
+  private static ModelFormatException bad(Path file, String what, Object value) {
+    return new ModelFormatException(
+        file, what, value, "the model's configuration is damaged: get it again");
+  }
+}
