@@ -1,0 +1,5 @@
+/** Measurement: accuracy on task files, speed of prefill and decode, kernels. */
+@NullMarked
+package dev.kvdrive.bench;
+
+import org.jspecify.annotations.NullMarked;
