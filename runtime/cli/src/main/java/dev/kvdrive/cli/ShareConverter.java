@@ -10,8 +10,7 @@ final class ShareConverter implements ITypeConverter<Double> {
   public Double convert(String value) {
     try {
       boolean percent = value.endsWith("%");
-      BigDecimal number =
-          new BigDecimal(percent ? value.substring(0, value.length() - 1) : value);
+      BigDecimal number = new BigDecimal(percent ? value.substring(0, value.length() - 1) : value);
       double share = (percent ? number.movePointLeft(2) : number).doubleValue();
       if (share > 0 && share <= 1) {
         return share;
