@@ -19,7 +19,7 @@ public final class Tokenizers {
    * @throws TokenizerException when a file is missing, broken or asks for something unsupported
    */
   public static Tokenizer fromTokenizerJson(Path dir) {
-    throw new UnsupportedOperationException("tokenizer.json in " + dir);
+    return TokenizerJson.read(dir);
   }
 
   /**
@@ -29,7 +29,7 @@ public final class Tokenizers {
    * @throws TokenizerException when a key is missing, broken or asks for something unsupported
    */
   public static Tokenizer fromGguf(Map<String, ? extends @Nullable Object> metadata) {
-    throw new UnsupportedOperationException("GGUF metadata of " + metadata.size() + " keys");
+    return GgufTokenizer.read(metadata);
   }
 
   /** The chat template of a Hugging Face folder, if it has one. */
