@@ -36,14 +36,14 @@ GPT4O = (
     f"|[^\\r\\n\\p{{L}}\\p{{N}}]?{UPPER}+{LOWER}*{CONTRACTION}|\\p{{N}}{{1,3}}|{TAIL}"
 )
 
-SENTENCES = """The quick brown fox jumps over the lazy dog. Where does the KV cache live? It's in DRAM, they're sure.
+SENTENCES = [s for s in """The quick brown fox jumps over the lazy dog. Where does the KV cache live? It's in DRAM, they're sure.
 I've seen we'll, you'd, I'M and HE'S; don't DON'T. Numbers: 1, 22, 333, 4444, 55555, 3.14159, 1,000,000 and 0x1F.
 Die Größe der Übertragung überschreitet die Bandbreite. L'été dernier, j'ai mangé une pâtisserie à Orléans.
 El niño comió jalapeños mañana. Привет, мир! Где находится кэш? Γειά σου Κόσμε. שלום עולם. مرحبا بالعالم.
 你好，世界。今天天气很好，我们去公园吧。こんにちは、世界。カタカナもあります。안녕하세요 세계. नमस्ते दुनिया। สวัสดีชาวโลก
-def attend(query, keys):\n    return [softmax(q @ k) for q, k in zip(query, keys)]\n\n\nclass Cache(dict):\n\tpass\n
+def attend(query, keys):\n    return [softmax(q @ k) for q, k in zip(query, keys)]\n\tpass
 {"name": "kv", "values": [1, 2.5, null, true], "nested": {"a": "b"}}  <html><body>&amp;</body></html>  https://example.org/a?b=c#d
-🙂🚀👩‍👩‍👧‍👦🇩🇪 x² ½ Ⅷ ٣٤ ①  ﬁ ﷺ ａｂｃ é é Å Å ẛ̣ ... --- === >>> !!! ??? /* */ // \\n \\t""".split("\n")
+🙂🚀👩‍👩‍👧‍👦🇩🇪 x² ½ Ⅷ ٣٤ ①  ﬁ ﷺ ａｂｃ é é Å Å ẛ̣ ... --- === >>> !!! ??? /* */ // \\n \\t""".split("\n") if s]
 
 SPECIAL_TEXTS = [
     "<|im_start|>user\nhello<|im_end|>\n",

@@ -20,10 +20,33 @@ final class BytePairModel implements WordModel {
   private static final int CACHE_SLOTS = 1 << 13;
   private static final int CACHED_WORD = 40;
 
-  private record Word(String text, int[] ids) {}
+  private static final class Word {
+    final String text;
+    final int[] ids;
+
+    Word(String text, int[] ids) {
+      this.text = text;
+      this.ids = ids;
+    }
+  }
 
   /** How a character (or byte) outside the vocabulary is written. */
-  record Fallback(int @Nullable [] byteIds, int unknown, boolean fuseUnknown) {}
+  static final class Fallback {
+    final int @Nullable [] byteIds;
+    final int unknown;
+    final boolean fuseUnknown;
+
+    /**
+     * @param byteIds the token of each byte, -1 where there is none; null without byte tokens
+     * @param unknown the unknown token, or -1: the character is left out
+     * @param fuseUnknown neighbouring unknown characters are one unknown token
+     */
+    Fallback(int @Nullable [] byteIds, int unknown, boolean fuseUnknown) {
+      this.byteIds = byteIds;
+      this.unknown = unknown;
+      this.fuseUnknown = fuseUnknown;
+    }
+  }
 
   private final int @Nullable [] byteSymbols;
   private final Map<Integer, Integer> characters;

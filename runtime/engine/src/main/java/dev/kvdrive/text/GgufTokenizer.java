@@ -56,13 +56,13 @@ final class GgufTokenizer {
           + (UPPER + "+" + LOWER + "*" + CONTRACTIONS + "?")
           + "|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-  /** Patterns by the names that use them, applied one after the other. */
-  private static final Map<String, List<String>> PRE_TOKENIZERS = preTokenizers();
-
   private static final Set<String> LLAMA3_NAMES =
       Set.of("llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "lfm2");
 
   private static final Set<String> QWEN2_NAMES = Set.of("qwen2", "deepseek-r1-qwen", "megrez");
+
+  /** Patterns by the names that use them, applied one after the other. */
+  private static final Map<String, List<String>> PRE_TOKENIZERS = preTokenizers();
 
   private static Map<String, List<String>> preTokenizers() {
     Map<String, List<String>> all = new HashMap<>();
@@ -254,7 +254,7 @@ final class GgufTokenizer {
       UnaryOperator<String> before = normalizer;
       normalizer = text -> " " + before.apply(text);
     }
-    stages.add(new PreTokenizer.Metaspace('▁', PreTokenizer.Prepend.NEVER, !pairs));
+    stages.add(new PreTokenizer.Metaspace('▁', PreTokenizer.Prepend.NEVER, false));
     WordModel model =
         pairs
             ? Merges.byScore(pieces, ids, scores, bytes ? byteIds : null, unknown)

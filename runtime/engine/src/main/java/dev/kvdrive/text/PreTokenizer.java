@@ -19,6 +19,8 @@ interface PreTokenizer {
   }
 
   /**
+   * Hands the pieces of {@code text[from, to)}, which is not empty, to the sink.
+   *
    * @param first whether {@code text[from]} is the very start of the input
    */
   void split(String text, int from, int to, boolean first, Sink sink);

@@ -557,21 +557,20 @@ final class TokenizerJson {
       return null;
     }
     String type = postProcessor.path("type").asString("");
-    switch (type) {
-      case "TemplateProcessing":
-        return postProcessor;
-      case "ByteLevel":
-        return null;
-      case "Sequence":
+    return switch (type) {
+      case "TemplateProcessing" -> postProcessor;
+      case "ByteLevel" -> null;
+      case "Sequence" -> {
         JsonNode found = null;
         for (JsonNode part : postProcessor.path("processors")) {
           JsonNode one = template(part);
           found = one == null ? found : one;
         }
-        return found;
-      default:
-        throw unsupported("post_processor", type, "TemplateProcessing, ByteLevel and Sequence");
-    }
+        yield found;
+      }
+      default ->
+          throw unsupported("post_processor", type, "TemplateProcessing, ByteLevel and Sequence");
+    };
   }
 
   private static boolean flag(JsonNode node, String name, boolean absent) {
