@@ -28,7 +28,8 @@ main() {
   if [ ! -x "$HELM_BIN/helm" ] || [ ! -x "$HELM_BIN/helm-unittest" ]; then
     find_go
     cd "$CACHE/build/helm"
-    printf 'module cluster.test/helm\n' >go.mod
+    # The replacement is helm-unittest's own: it does not compile without.
+    printf 'module cluster.test/helm\nreplace github.com/vmware-labs/yaml-jsonpath v0.3.2 => github.com/helm-unittest/yaml-jsonpath v0.4.0\n' >go.mod
     quietly "$GO" get "helm.sh/helm/v3/cmd/helm@$HELM_VERSION" \
       "github.com/helm-unittest/helm-unittest/cmd/helm-unittest@$HELM_UNITTEST_VERSION"
     build helm helm.sh/helm/v3/cmd/helm "-X helm.sh/helm/v3/internal/version.version=$HELM_VERSION"

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Makes the base of the container images: Debian's C and C++ runtime, and below
+# it nothing but a Java 25 linked from the modules that KVDrive uses. No shell,
+# no package manager. Needs a JDK 25 and apt's package lists, but neither root
+# nor a container engine nor a registry. Prints the archive's path.
+#   base.sh [--force]
+set -euo pipefail
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+OUT=$HERE/target/base.tar
+# java.desktop only for java.beans, which Spring cannot do without; jdk.jcmd to
+# look into a running pod.
+MODULES=(java.base java.compiler java.desktop java.instrument java.logging java.management java.naming
+  java.net.http java.rmi java.scripting java.security.jgss java.security.sasl java.sql java.transaction.xa
+  java.xml jdk.incubator.vector jdk.jcmd jdk.jfr jdk.management jdk.management.jfr jdk.naming.dns jdk.net jdk.nio.mapmode
+  jdk.unsupported jdk.zipfs)
+PACKAGES=(base-files libc6 libgcc-s1 libstdc++6)
+USER_ID=65532
+# One date everywhere: equal inputs give equal bytes.
+EPOCH=@0
+
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+find_jdk() {
+  local d
+  for d in "${JAVA_HOME:-}" /usr/lib/jvm/*25* /opt/*jdk*25*; do
+    if [ -x "$d/bin/jlink" ] && grep -q '^JAVA_VERSION="25' "$d/release" 2>/dev/null; then
+      echo "$d"
+      return
+    fi
+  done
+  die "a JDK 25 with jlink is needed: set JAVA_HOME"
+}
+
+system_layer() { # FOLDER: what the packages hold, less what no Java program reads
+  local archive
+  mkdir -p "$WORK/packages"
+  (cd "$WORK/packages" && apt-get download -qq -o APT::Sandbox::User="$(id -un)" "${PACKAGES[@]}" "$(licence_package)") >&2
+  for archive in "$WORK/packages"/*.deb; do
+    dpkg-deb --extract "$archive" "$1"
+  done
+  rm -rf "$1"/usr/lib/*/gconv "$1"/usr/lib/*/audit "$1"/usr/share/{gdb,lintian,locale,base-files,gcc,dict,info,man,misc} \
+    "$1"/usr/share/doc/*/{changelog,NEWS,README,FAQ}* "$1"/{boot,home,root,srv,media,mnt,opt,var} "$1"/usr/{games,include,src} "$1"/etc/{default,dpkg,profile.d,skel,update-motd.d,issue*}
+  # With /lib a folder of its own, the loader is where the programs look for it.
+  mkdir -p "$1"/{tmp,proc,sys,dev,etc,home/kvdrive,var/tmp}
+  chmod 1777 "$1/tmp" "$1/var/tmp"
+  printf 'root:x:0:0:root:/:/sbin/nologin\nkvdrive:x:%s:%s::/home/kvdrive:/sbin/nologin\n' $USER_ID $USER_ID >"$1/etc/passwd"
+  printf 'root:x:0:\nkvdrive:x:%s:\n' $USER_ID >"$1/etc/group"
+  printf 'hosts: files dns\n' >"$1/etc/nsswitch.conf"
+}
+
+# Of the C++ runtime: named after the compiler's version.
+licence_package() { apt-cache depends libgcc-s1 | sed -n 's/.*Depends: \(gcc-[0-9]*-base\)$/\1/p'; }
+
+java_layer() { # FOLDER
+  mkdir -p "$1/opt"
+  "$JDK/bin/jlink" --add-modules "$(IFS=,; echo "${MODULES[*]}")" --output "$1/opt/java" \
+    --strip-debug --no-header-files --no-man-pages --compress zip-6
+  # Class data sharing, for a quicker start.
+  "$1/opt/java/bin/java" -XX:+UseG1GC -Xshare:dump >/dev/null
+}
+
+pack_layer() { # NAME FOLDER
+  tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="$EPOCH" --format=gnu -C "$2" -cf "$WORK/image/$1.tar" .
+  sha256sum "$WORK/image/$1.tar" | cut -d' ' -f1
+}
+
+main() {
+  case ${1:-} in '' | --force) ;; *) die "usage: base.sh [--force]" ;; esac
+  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
+    die "this takes the C runtime from Debian's packages; elsewhere build the images with -Djib.from.image=BASE, any image with glibc, libstdc++ and Java 25"
+  JDK=$(find_jdk)
+  local inputs system java architecture
+  architecture=$(dpkg --print-architecture)
+  inputs="$(sha256sum "${BASH_SOURCE[0]}" "$JDK/release" | cut -d' ' -f1 | tr '\n' ' ')$architecture"
+  if [ "${1:-}" != --force ] && [ -s "$OUT" ] && [ "$(cat "$OUT.inputs" 2>/dev/null)" = "$inputs" ]; then
+    echo "$OUT"
+    return
+  fi
+  mkdir -p "$HERE/target"
+  WORK=$(mktemp -d)
+  trap 'rm -rf "$WORK"' EXIT
+  mkdir -p "$WORK"/{system,java,image}
+  system_layer "$WORK/system"
+  java_layer "$WORK/java"
+  system=$(pack_layer system "$WORK/system")
+  java=$(pack_layer java "$WORK/java")
+  cat >"$WORK/image/config.json" <<JSON
+{"architecture": "$architecture", "os": "linux", "created": "1970-01-01T00:00:00Z",
+ "config": {"User": "$USER_ID:$USER_ID", "WorkingDir": "/home/kvdrive",
+  "Env": ["PATH=/opt/java/bin", "JAVA_HOME=/opt/java", "LANG=C.UTF-8"]},
+ "rootfs": {"type": "layers", "diff_ids": ["sha256:$system", "sha256:$java"]},
+ "history": [{"created_by": "images/base.sh: ${PACKAGES[*]}"}, {"created_by": "images/base.sh: jlink"}]}
+JSON
+  printf '[{"Config": "config.json", "RepoTags": ["localhost/kvdrive/base:latest"], "Layers": ["system.tar", "java.tar"]}]\n' \
+    >"$WORK/image/manifest.json"
+  tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="$EPOCH" -C "$WORK/image" -cf "$OUT.new" .
+  mv "$OUT.new" "$OUT"
+  printf '%s' "$inputs" >"$OUT.inputs"
+  printf 'made %s: %s MB of system, %s MB of Java\n' "$OUT" "$(du -sm "$WORK/system" | cut -f1)" "$(du -sm "$WORK/java" | cut -f1)" >&2
+  echo "$OUT"
+}
+main "$@"
