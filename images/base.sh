@@ -94,7 +94,8 @@ main() {
 JSON
   printf '[{"Config": "config.json", "RepoTags": ["localhost/kvdrive/base:latest"], "Layers": ["system.tar", "java.tar"]}]\n' \
     >"$WORK/image/manifest.json"
-  tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="$EPOCH" -C "$WORK/image" -cf "$OUT.new" .
+  tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="$EPOCH" -C "$WORK/image" -cf "$OUT.new" \
+    config.json java.tar manifest.json system.tar # Jib refuses ./
   mv "$OUT.new" "$OUT"
   printf '%s' "$inputs" >"$OUT.inputs"
   printf 'made %s: %s MB of system, %s MB of Java\n' "$OUT" "$(du -sm "$WORK/system" | cut -f1)" "$(du -sm "$WORK/java" | cut -f1)" >&2
