@@ -1,0 +1,124 @@
+package dev.kvdrive.e2e;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import io.fabric8.kubernetes.client.utils.Serialization;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * A request's answer as the client in the cluster saw it.
+ *
+ * @param status HTTP status
+ * @param lines the answer's lines with the milliseconds after which they came
+ */
+record Exchange(int status, List<Line> lines) {
+  private static final Pattern LOGGED = Pattern.compile("(\\d+) (\\d+) (?:status (\\d+)|(.*))");
+
+  /** A line and when it came. */
+  record Line(long millis, String text) {}
+
+  /** Reads the log of {@code Post}: the exchanges in the order of their requests. */
+  static List<Exchange> readLog(String log) {
+    TreeMap<Integer, Integer> statuses = new TreeMap<>();
+    TreeMap<Integer, List<Line>> lines = new TreeMap<>();
+    for (String logged : log.lines().toList()) {
+      Matcher matcher = LOGGED.matcher(logged);
+      if (!matcher.matches()) {
+        continue;
+      }
+      int index = Integer.parseInt(matcher.group(1));
+      lines.computeIfAbsent(index, i -> new ArrayList<>());
+      if (matcher.group(3) != null) {
+        statuses.put(index, Integer.parseInt(matcher.group(3)));
+      } else {
+        lines
+            .getOrDefault(index, List.of())
+            .add(new Line(Long.parseLong(matcher.group(2)), matcher.group(4)));
+      }
+    }
+    List<Exchange> exchanges = new ArrayList<>();
+    lines.forEach((index, of) -> exchanges.add(new Exchange(statuses.getOrDefault(index, 0), of)));
+    return exchanges;
+  }
+
+  /** The events of a streamed answer: each line's {@code data:}, without the closing [DONE]. */
+  private List<JsonNode> events() {
+    return lines.stream()
+        .map(Line::text)
+        .filter(text -> text.startsWith("data:"))
+        .map(text -> text.substring("data:".length()).strip())
+        .filter(text -> !text.equals("[DONE]"))
+        .map(Exchange::json)
+        .toList();
+  }
+
+  private boolean streamed() {
+    return lines.stream().anyMatch(line -> line.text().startsWith("data:"));
+  }
+
+  private JsonNode body() {
+    return json(String.join("\n", lines.stream().map(Line::text).toList()));
+  }
+
+  /** The text that the model wrote. */
+  String text() {
+    if (!streamed()) {
+      return body().at("/choices/0/message/content").asText();
+    }
+    StringBuilder text = new StringBuilder();
+    events().forEach(event -> text.append(event.at("/choices/0/delta/content").asText("")));
+    return text.toString();
+  }
+
+  /** Tokens of the prompt, as the server counted them. */
+  int promptTokens() {
+    return usage().path("prompt_tokens").asInt();
+  }
+
+  /** Tokens that the model wrote. */
+  int completionTokens() {
+    return usage().path("completion_tokens").asInt();
+  }
+
+  JsonNode usage() {
+    if (!streamed()) {
+      return body().path("usage");
+    }
+    return events().stream()
+        .map(event -> event.path("usage"))
+        .filter(JsonNode::isObject)
+        .reduce((first, second) -> second)
+        .orElseThrow(() -> new AssertionError("no usage in " + this));
+  }
+
+  /** Milliseconds after which the first piece of text came. */
+  long firstTextMillis() {
+    return textMillis().getFirst();
+  }
+
+  /** Milliseconds after which the last piece of text came. */
+  long lastTextMillis() {
+    return textMillis().getLast();
+  }
+
+  /** When each piece of text came. */
+  List<Long> textMillis() {
+    return lines.stream()
+        .filter(line -> line.text().startsWith("data:") && line.text().contains("\"content\":\""))
+        .filter(line -> !line.text().contains("\"content\":\"\""))
+        .map(Line::millis)
+        .toList();
+  }
+
+  private static JsonNode json(String text) {
+    try {
+      return Serialization.jsonMapper().readTree(text);
+    } catch (JsonProcessingException e) {
+      throw new AssertionError("not JSON: " + text, e);
+    }
+  }
+}

@@ -1,0 +1,494 @@
+package dev.kvdrive.e2e;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
+import io.fabric8.kubernetes.api.model.Condition;
+import io.fabric8.kubernetes.api.model.GenericKubernetesResource;
+import io.fabric8.kubernetes.api.model.NamespaceBuilder;
+import io.fabric8.kubernetes.api.model.PersistentVolume;
+import io.fabric8.kubernetes.api.model.PersistentVolumeBuilder;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientBuilder;
+import io.fabric8.kubernetes.client.dsl.base.PatchContext;
+import io.fabric8.kubernetes.client.dsl.base.PatchType;
+import io.fabric8.kubernetes.client.utils.Serialization;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Set;
+import java.util.TreeSet;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.DisplayName;
+import org.junit.jupiter.api.MethodOrderer;
+import org.junit.jupiter.api.Order;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestMethodOrder;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/**
+ * The product as a platform team and its users meet it, on a real cluster: one story, whose
+ * chapters build upon each other. All namespaces enforce the restricted Pod Security level.
+ */
+@DisplayName("On a real cluster")
+@TestMethodOrder(MethodOrderer.OrderAnnotation.class)
+@ExtendWith(Diagnosis.class)
+class PlatformIT {
+  private static final String OPERATOR_NAMESPACE = "kvdrive-system";
+  private static final String USERS_NAMESPACE = "e2e-contracts";
+  private static final String OTHERS_NAMESPACE = "e2e-drafts";
+  private static final String RELEASE = "kvdrive";
+
+  /** A pod has to start a JVM, load a model and warm up, on what may be a busy small machine. */
+  private static final Duration SERVING = Duration.ofMinutes(4);
+
+  private static final Duration SAYING = Duration.ofMinutes(1);
+
+  /** About 16,000 tokens with the bundled model's tokenizer. */
+  private static final int SENTENCES = 680;
+
+  private static final Settings SETTINGS = Settings.read();
+  private static final KubernetesClient CLIENT = connect();
+  private static final ClientPod USERS = new ClientPod(CLIENT, SETTINGS, USERS_NAMESPACE);
+  private static final Waiting CONTRACTS = new Waiting(CLIENT, USERS_NAMESPACE);
+  private static final Waiting DRAFTS = new Waiting(CLIENT, OTHERS_NAMESPACE);
+
+  private static Set<String> before = Set.of();
+
+  static KubernetesClient connect() {
+    return new KubernetesClientBuilder().build();
+  }
+
+  static boolean isOurs(String namespace) {
+    return Set.of(OPERATOR_NAMESPACE, USERS_NAMESPACE, OTHERS_NAMESPACE).contains(namespace);
+  }
+
+  @BeforeAll
+  static void say() {
+    System.out.printf(
+        "end-to-end tests in %s mode, on Kubernetes %s with %d node(s), storage class %s%n",
+        SETTINGS.mode(),
+        CLIENT.getKubernetesVersion().getGitVersion(),
+        CLIENT.nodes().list().getItems().size(),
+        SETTINGS.storageClass());
+    if (!SETTINGS.volumes().isEmpty()) {
+      volumes("8", "1Gi");
+      volumes("1", "64Mi");
+    }
+    before = Inventory.take(CLIENT);
+    for (String namespace : List.of(OPERATOR_NAMESPACE, USERS_NAMESPACE, OTHERS_NAMESPACE)) {
+      CLIENT
+          .resource(
+              new NamespaceBuilder()
+                  .withNewMetadata()
+                  .withName(namespace)
+                  .addToLabels("pod-security.kubernetes.io/enforce", "restricted")
+                  .endMetadata()
+                  .build())
+          .create();
+    }
+  }
+
+  @AfterAll
+  static void disconnect() {
+    CLIENT.close();
+  }
+
+  @Test
+  @Order(1)
+  void helmInstallsTheOperator() {
+    helm(
+        "install",
+        RELEASE,
+        SETTINGS.root().resolve("helm/kvdrive").toString(),
+        "--namespace",
+        OPERATOR_NAMESPACE,
+        "--values",
+        SETTINGS.root().resolve("e2e/values.yaml").toString(),
+        "--set",
+        "operator.image.reference=" + SETTINGS.operatorImage(),
+        "--set",
+        "runtime.image.reference=" + SETTINGS.runtimeImage(),
+        "--wait",
+        "--timeout",
+        "3m");
+
+    assertThat(CLIENT.pods().inNamespace(OPERATOR_NAMESPACE).list().getItems())
+        .isNotEmpty()
+        .allSatisfy(pod -> assertThat(pod.getStatus().getPhase()).isEqualTo("Running"));
+  }
+
+  @Test
+  @Order(2)
+  void theSmallestExampleBecomesReady() throws IOException {
+    applyStrictly(Files.readString(example("smallest.yaml")), USERS_NAMESPACE);
+
+    CONTRACTS.forCondition(smallest(), "Ready", "True", SERVING);
+    assertThat(List.of("Feasible", "ModelAvailable", "StorageBound", "RuntimeReady"))
+        .allSatisfy(
+            type ->
+                assertThat(CONTRACTS.condition(smallest(), type).map(Condition::getStatus))
+                    .as(type)
+                    .contains("True"));
+    assertThat(status().url()).startsWith("http://");
+    assertThat(Objects.requireNonNull(status().plan()).arithmetic()).isNotEmpty();
+  }
+
+  @Test
+  @Order(3)
+  void aLongDocumentIsAnsweredThroughTheServiceOutOfThreeTiers() {
+    NumbersDocument document = NumbersDocument.of(20_260_301, SENTENCES, 0.37);
+
+    Exchange exchange = USERS.post(completions(), List.of(request(document, 24, false))).getFirst();
+
+    assertThat(exchange.status()).as(exchange.toString()).isEqualTo(200);
+    System.out.printf("answer: %s; usage: %s%n", exchange.text(), exchange.usage());
+    assertThat(exchange.promptTokens()).isBetween(15_000, 17_000);
+    assertThat(exchange.text()).contains(document.answer());
+    Exposition metrics = metrics();
+    assertThat(List.of("gpu", "dram", "nvme"))
+        .allSatisfy(
+            tier ->
+                assertThat(metrics.sum("kvdrive_tier_peak_bytes", Map.of("tier", tier)).orElse(0))
+                    .as("bytes that were in tier " + tier)
+                    .isPositive());
+  }
+
+  @Test
+  @Order(4)
+  void twoUsersAreAnsweredAtTheSameTime() {
+    NumbersDocument one = NumbersDocument.of(1, SENTENCES / 8, 0.2);
+    NumbersDocument two = NumbersDocument.of(2, SENTENCES / 8, 0.8);
+
+    List<Exchange> exchanges =
+        USERS.post(completions(), List.of(request(one, 64, true), request(two, 64, true)));
+
+    assertThat(exchanges).allSatisfy(e -> assertThat(e.status()).isEqualTo(200));
+    assertThat(exchanges.get(0).text()).contains(one.answer());
+    assertThat(exchanges.get(1).text()).contains(two.answer());
+    // Each had its first piece of text before the other had its last.
+    assertThat(exchanges.get(0).firstTextMillis()).isLessThan(exchanges.get(1).lastTextMillis());
+    assertThat(exchanges.get(1).firstTextMillis()).isLessThan(exchanges.get(0).lastTextMillis());
+  }
+
+  @Test
+  @Order(5)
+  void afterItsPodWasKilledTheDeploymentServesAgain() {
+    Pod killed = servingPod();
+    CLIENT.pods().resource(killed).withGracePeriod(0).delete();
+
+    await("another pod that is ready")
+        .atMost(SERVING)
+        .until(
+            () ->
+                readyPods().stream()
+                    .map(pod -> pod.getMetadata().getUid())
+                    .anyMatch(uid -> !uid.equals(killed.getMetadata().getUid())));
+    CONTRACTS.forCondition(smallest(), "Ready", "True", SERVING);
+    assertIsServed(3);
+  }
+
+  @Test
+  @Order(6)
+  void aChangedContextLengthRollsThePods() {
+    Pod old = servingPod();
+    InferenceDeployment deployment = Objects.requireNonNull(CONTRACTS.get(smallest()));
+    int shorter = deployment.getSpec().contextLength() / 2;
+    patch(smallest(), "{\"spec\":{\"contextLength\":" + shorter + "}}");
+
+    await("a new pod instead of the old one")
+        .atMost(SERVING)
+        .until(
+            () -> {
+              List<String> uids =
+                  runtimePods().stream().map(pod -> pod.getMetadata().getUid()).toList();
+              return !uids.isEmpty() && !uids.contains(old.getMetadata().getUid());
+            });
+    CONTRACTS.forCondition(smallest(), "Ready", "True", SERVING);
+    assertIsServed(4);
+    NumbersDocument tooLong = NumbersDocument.of(5, SENTENCES * 2, 0.5);
+    Exchange refused =
+        USERS.post(completions(), List.of(request(tooLong, 24, false))).getFirst();
+    assertThat(refused.status()).as(refused.toString()).isBetween(400, 413);
+    assertThat(refused.toString()).contains(Integer.toString(shorter));
+  }
+
+  @Test
+  @Order(7)
+  void anInfeasibleManifestIsExplainedAndMakesNoPod() {
+    applyStrictly(
+        manifest("impossible", 1_000_000, "8Mi", "8Mi", "64Mi", SETTINGS.storageClass()),
+        OTHERS_NAMESPACE);
+
+    Condition feasible = DRAFTS.forCondition("impossible", "Feasible", "False", SAYING);
+    DRAFTS.forCondition("impossible", "Stalled", "True", SAYING);
+    Condition ready = DRAFTS.forCondition("impossible", "Ready", "False", SAYING);
+    System.out.println("infeasible: " + ready.getMessage());
+    assertThat(feasible.getMessage()).isNotBlank();
+    InferenceDeployment deployment = Objects.requireNonNull(DRAFTS.get("impossible"));
+    assertThat(Objects.requireNonNull(deployment.getStatus().plan()).alternatives()).isNotEmpty();
+    assertThat(CLIENT.pods().inNamespace(OTHERS_NAMESPACE).list().getItems()).isEmpty();
+    delete("impossible");
+  }
+
+  @Test
+  @Order(8)
+  void aMissingStorageClassIsNamed() {
+    applyStrictly(
+        manifest("classless", 8192, "64Mi", "64Mi", "128Mi", "no-such-class"), OTHERS_NAMESPACE);
+
+    Condition bound = DRAFTS.forCondition("classless", "StorageBound", "False", SAYING);
+    System.out.println("missing class: " + bound.getMessage());
+    assertThat(bound.getMessage()).contains("no-such-class");
+    assertThat(DRAFTS.condition("classless", "Ready").map(Condition::getStatus)).contains("False");
+    delete("classless");
+  }
+
+  @Test
+  @Order(9)
+  void aVolumeThatHoldsLessThanItSaysIsReported() {
+    org.junit.jupiter.api.Assumptions.assumeFalse(
+        SETTINGS.volumes().isEmpty(), "only where the harness makes the volumes");
+    PersistentVolume small = CLIENT.persistentVolumes().withName("local-nvme-64mi-1").get();
+    PersistentVolume boastful =
+        new PersistentVolumeBuilder()
+            .withNewMetadata()
+            .withName("e2e-boastful")
+            .endMetadata()
+            .withSpec(small.getSpec())
+            .editSpec()
+            .withStorageClassName("e2e-boastful")
+            .withCapacity(Map.of("storage", new Quantity("8Gi")))
+            .withClaimRef(null)
+            .endSpec()
+            .build();
+    CLIENT.resource(boastful).create();
+    applyStrictly(
+        manifest("deceived", 8192, "64Mi", "64Mi", "1Gi", "e2e-boastful"), OTHERS_NAMESPACE);
+
+    Condition ready =
+        await("the shortage in the condition")
+            .atMost(SERVING)
+            .until(
+                () -> DRAFTS.condition("deceived", "Ready").orElseThrow(),
+                c -> c.getMessage().contains("volume") || c.getMessage().contains("NVMe"));
+    System.out.println("small volume: " + ready.getMessage());
+    assertThat(ready.getStatus()).isEqualTo("False");
+    delete("deceived");
+    CLIENT.resource(boastful).delete();
+  }
+
+  @Test
+  @Order(10)
+  void noVolumeOfTheSizeIsReported() {
+    applyStrictly(
+        manifest("greedy", 8192, "64Mi", "64Mi", "900Gi", SETTINGS.storageClass()),
+        OTHERS_NAMESPACE);
+
+    Condition bound = DRAFTS.forCondition("greedy", "StorageBound", "False", SAYING);
+    System.out.println("no such volume: " + bound.getMessage());
+    assertThat(bound.getMessage()).isNotBlank();
+    delete("greedy");
+  }
+
+  @Test
+  @Order(11)
+  void deletingTheDeploymentLeavesNothingInItsNamespace() {
+    CLIENT
+        .resources(InferenceDeployment.class)
+        .inNamespace(USERS_NAMESPACE)
+        .withName(smallest())
+        .delete();
+
+    await("nothing left in " + USERS_NAMESPACE)
+        .atMost(SAYING)
+        .untilAsserted(
+            () ->
+                assertThat(Inventory.take(CLIENT))
+                    .filteredOn(object -> object.contains(" " + USERS_NAMESPACE + "/"))
+                    .filteredOn(object -> !isOfEveryNamespace(object))
+                    .isEmpty());
+  }
+
+  @Test
+  @Order(12)
+  void uninstallingLeavesNothingButTheDefinitions() {
+    helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait");
+    assertThat(leftBehind())
+        .filteredOn(object -> !object.contains(" " + OPERATOR_NAMESPACE + "/"))
+        .filteredOn(object -> !object.startsWith("/namespaces "))
+        .filteredOn(object -> !isOfEveryNamespace(object))
+        .containsExactlyInAnyOrder(
+            "apiextensions.k8s.io/customresourcedefinitions /inferenceclasses.kvdrive.dev",
+            "apiextensions.k8s.io/customresourcedefinitions /inferencedeployments.kvdrive.dev",
+            "apiregistration.k8s.io/apiservices /v1alpha1.kvdrive.dev");
+
+    for (String definition : List.of("inferenceclasses", "inferencedeployments")) {
+      CLIENT
+          .apiextensions()
+          .v1()
+          .customResourceDefinitions()
+          .withName(definition + ".kvdrive.dev")
+          .delete();
+    }
+    for (String namespace : List.of(OPERATOR_NAMESPACE, USERS_NAMESPACE, OTHERS_NAMESPACE)) {
+      CLIENT.namespaces().withName(namespace).delete();
+    }
+    await("the cluster as it was")
+        .atMost(SAYING)
+        .untilAsserted(() -> assertThat(leftBehind()).isEmpty());
+  }
+
+  // --- the words of the story ---------------------------------------------------
+
+  private static String smallest() {
+    return "smallest";
+  }
+
+  private static Path example(String name) {
+    return SETTINGS.root().resolve("examples").resolve(name);
+  }
+
+  private static InferenceDeploymentStatus status() {
+    return Objects.requireNonNull(CONTRACTS.get(smallest())).getStatus();
+  }
+
+  private static String completions() {
+    return status().url() + "/v1/chat/completions";
+  }
+
+  private static String request(NumbersDocument document, int tokens, boolean stream) {
+    var body = Serialization.jsonMapper().createObjectNode();
+    body.put("model", smallest());
+    body.putArray("messages").addObject().put("role", "user").put("content", document.prompt());
+    body.put("max_tokens", tokens);
+    body.put("temperature", 0);
+    if (stream) {
+      body.put("stream", true);
+      body.putObject("stream_options").put("include_usage", true);
+    }
+    return body.toString();
+  }
+
+  private static void assertIsServed(long seed) {
+    NumbersDocument document = NumbersDocument.of(seed, SENTENCES / 8, 0.5);
+    Exchange exchange = USERS.post(completions(), List.of(request(document, 24, false))).getFirst();
+    assertThat(exchange.status()).as(exchange.toString()).isEqualTo(200);
+    assertThat(exchange.text()).contains(document.answer());
+  }
+
+  private static List<Pod> runtimePods() {
+    return CLIENT
+        .pods()
+        .inNamespace(USERS_NAMESPACE)
+        .withLabelSelector(Objects.requireNonNull(status().selector()))
+        .list()
+        .getItems();
+  }
+
+  private static List<Pod> readyPods() {
+    return runtimePods().stream()
+        .filter(pod -> pod.getMetadata().getDeletionTimestamp() == null)
+        .filter(
+            pod ->
+                pod.getStatus().getConditions().stream()
+                    .anyMatch(c -> c.getType().equals("Ready") && c.getStatus().equals("True")))
+        .toList();
+  }
+
+  private static Pod servingPod() {
+    return readyPods().getFirst();
+  }
+
+  private static Exposition metrics() {
+    Pod pod = servingPod();
+    String path =
+        "/api/v1/namespaces/%s/pods/%s:http/proxy/metrics"
+            .formatted(pod.getMetadata().getNamespace(), pod.getMetadata().getName());
+    return Exposition.parse(Objects.requireNonNull(CLIENT.raw(path), path));
+  }
+
+  /** An InferenceDeployment of the bundled model. */
+  private static String manifest(
+      String name, int context, String gpu, String dram, String nvme, String storageClass) {
+    return """
+    apiVersion: kvdrive.dev/v1alpha1
+    kind: InferenceDeployment
+    metadata: {name: %s}
+    spec:
+      model: {uri: "builtin:kvdrive-tiny-32k"}
+      contextLength: %d
+      concurrency: 1
+      tiers:
+        gpu: {memory: %s}
+        dram: {size: %s}
+        nvme: {size: %s, storageClassName: %s}
+    """
+        .formatted(name, context, gpu, dram, nvme, storageClass);
+  }
+
+  private static void applyStrictly(String yaml, String namespace) {
+    GenericKubernetesResource resource =
+        Serialization.unmarshal(yaml, GenericKubernetesResource.class);
+    CLIENT
+        .resource(resource)
+        .inNamespace(namespace)
+        .fieldValidation(io.fabric8.kubernetes.client.dsl.FieldValidateable.Validation.STRICT)
+        .create();
+  }
+
+  private static void patch(String name, String merge) {
+    CLIENT
+        .resources(InferenceDeployment.class)
+        .inNamespace(USERS_NAMESPACE)
+        .withName(name)
+        .patch(PatchContext.of(PatchType.JSON_MERGE), merge);
+  }
+
+  private static void delete(String name) {
+    CLIENT
+        .resources(InferenceDeployment.class)
+        .inNamespace(OTHERS_NAMESPACE)
+        .withName(name)
+        .delete();
+    await("the end of the pods of " + name)
+        .atMost(SAYING)
+        .until(() -> CLIENT.pods().inNamespace(OTHERS_NAMESPACE).list().getItems().isEmpty());
+    if (!SETTINGS.volumes().isEmpty()) {
+      volumes("--recycle");
+    }
+  }
+
+  private static void helm(String... arguments) {
+    List<String> command = new ArrayList<>(List.of(SETTINGS.helm().toString()));
+    command.addAll(List.of(arguments));
+    System.out.println(Program.run(SETTINGS.root(), command).strip());
+  }
+
+  private static void volumes(String... arguments) {
+    List<String> command = new ArrayList<>(SETTINGS.volumes());
+    command.addAll(List.of(arguments));
+    Program.run(SETTINGS.root(), command);
+  }
+
+  private static Set<String> leftBehind() {
+    Set<String> left = new TreeSet<>(Inventory.take(CLIENT));
+    left.removeAll(before);
+    return left;
+  }
+
+  private static boolean isOfEveryNamespace(String object) {
+    return object.startsWith("/configmaps ") && object.endsWith("/kube-root-ca.crt")
+        || object.startsWith("/serviceaccounts ") && object.endsWith("/default");
+  }
+}
