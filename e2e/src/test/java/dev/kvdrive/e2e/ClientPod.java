@@ -42,8 +42,7 @@ final class ClientPod {
   List<Exchange> post(String url, List<String> bodies) {
     String name = "client-" + ++made;
     List<String> command =
-        new ArrayList<>(
-            List.of("/opt/java/bin/java", "-Xmx64m", "-cp", FOLDER + "/client.jar"));
+        new ArrayList<>(List.of("/opt/java/bin/java", "-Xmx64m", "-cp", FOLDER + "/client.jar"));
     command.add("dev.kvdrive.e2e.client.Post");
     command.add(url);
     ConfigMapBuilder files = new ConfigMapBuilder();
@@ -58,7 +57,9 @@ final class ClientPod {
     var pod = client.pods().inNamespace(namespace).withName(name);
     Pod ended =
         pod.waitUntilCondition(
-            p -> p != null && Waiting.ENDED.contains(p.getStatus().getPhase()), 15, TimeUnit.MINUTES);
+            p -> p != null && Waiting.ENDED.contains(p.getStatus().getPhase()),
+            15,
+            TimeUnit.MINUTES);
     String log = pod.getLog();
     List<Exchange> exchanges = Exchange.readLog(log);
     if (exchanges.size() != bodies.size()) {

@@ -8,6 +8,7 @@ import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.util.Comparator;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.TestWatcher;
 
@@ -17,7 +18,7 @@ final class Diagnosis implements TestWatcher {
   private static final int EVENTS = 40;
 
   @Override
-  public void testFailed(ExtensionContext context, Throwable cause) {
+  public void testFailed(ExtensionContext context, @Nullable Throwable cause) {
     StringBuilder said = new StringBuilder("\n==== " + context.getDisplayName() + " failed\n");
     try (KubernetesClient client = PlatformIT.connect()) {
       for (InferenceDeployment deployment :

@@ -1,8 +1,6 @@
 package dev.kvdrive.e2e;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import io.fabric8.kubernetes.client.utils.Serialization;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeMap;
@@ -52,7 +50,7 @@ record Exchange(int status, List<Line> lines) {
         .filter(text -> text.startsWith("data:"))
         .map(text -> text.substring("data:".length()).strip())
         .filter(text -> !text.equals("[DONE]"))
-        .map(Exchange::json)
+        .map(Json::read)
         .toList();
   }
 
@@ -61,7 +59,7 @@ record Exchange(int status, List<Line> lines) {
   }
 
   private JsonNode body() {
-    return json(String.join("\n", lines.stream().map(Line::text).toList()));
+    return Json.read(String.join("\n", lines.stream().map(Line::text).toList()));
   }
 
   /** The text that the model wrote. */
@@ -112,13 +110,5 @@ record Exchange(int status, List<Line> lines) {
         .filter(line -> !line.text().contains("\"content\":\"\""))
         .map(Line::millis)
         .toList();
-  }
-
-  private static JsonNode json(String text) {
-    try {
-      return Serialization.jsonMapper().readTree(text);
-    } catch (JsonProcessingException e) {
-      throw new AssertionError("not JSON: " + text, e);
-    }
   }
 }

@@ -1,9 +1,7 @@
 package dev.kvdrive.e2e;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import io.fabric8.kubernetes.client.KubernetesClient;
-import io.fabric8.kubernetes.client.utils.Serialization;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -58,12 +56,8 @@ final class Inventory {
     String answer = client.raw(path);
     if (answer == null) {
       // Gone between being named and being asked for, like a CRD that was deleted.
-      return Serialization.jsonMapper().createObjectNode();
+      return Json.object();
     }
-    try {
-      return Serialization.jsonMapper().readTree(answer);
-    } catch (JsonProcessingException e) {
-      throw new AssertionError(path + " answered " + answer, e);
-    }
+    return Json.read(answer);
   }
 }

@@ -217,8 +217,7 @@ class PlatformIT {
     CONTRACTS.forCondition(smallest(), "Ready", "True", SERVING);
     assertIsServed(4);
     NumbersDocument tooLong = NumbersDocument.of(5, SENTENCES * 2, 0.5);
-    Exchange refused =
-        USERS.post(completions(), List.of(request(tooLong, 24, false))).getFirst();
+    Exchange refused = USERS.post(completions(), List.of(request(tooLong, 24, false))).getFirst();
     assertThat(refused.status()).as(refused.toString()).isBetween(400, 413);
     assertThat(refused.toString()).contains(Integer.toString(shorter));
   }
@@ -368,7 +367,7 @@ class PlatformIT {
   }
 
   private static String request(NumbersDocument document, int tokens, boolean stream) {
-    var body = Serialization.jsonMapper().createObjectNode();
+    var body = Json.object();
     body.put("model", smallest());
     body.putArray("messages").addObject().put("role", "user").put("content", document.prompt());
     body.put("max_tokens", tokens);
@@ -488,7 +487,7 @@ class PlatformIT {
   }
 
   private static boolean isOfEveryNamespace(String object) {
-    return object.startsWith("/configmaps ") && object.endsWith("/kube-root-ca.crt")
-        || object.startsWith("/serviceaccounts ") && object.endsWith("/default");
+    return (object.startsWith("/configmaps ") && object.endsWith("/kube-root-ca.crt"))
+        || (object.startsWith("/serviceaccounts ") && object.endsWith("/default"));
   }
 }

@@ -18,15 +18,13 @@ final class Program {
   static String run(Path folder, List<String> command) {
     try {
       Process process =
-          new ProcessBuilder(command)
-              .directory(folder.toFile())
-              .redirectErrorStream(true)
-              .start();
+          new ProcessBuilder(command).directory(folder.toFile()).redirectErrorStream(true).start();
       process.getOutputStream().close();
       String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
       int status = process.waitFor();
       if (status != 0) {
-        throw new AssertionError(String.join(" ", command) + " ended with " + status + ":\n" + said);
+        throw new AssertionError(
+            String.join(" ", command) + " ended with " + status + ":\n" + said);
       }
       return said;
     } catch (IOException e) {

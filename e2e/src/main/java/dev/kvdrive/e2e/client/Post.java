@@ -89,10 +89,7 @@ public final class Post {
             .build();
     var response = client.send(request, BodyHandlers.ofLines());
     say(out, index, start, "status " + response.statusCode());
-    response
-        .body()
-        .filter(line -> !line.isBlank())
-        .forEach(line -> say(out, index, start, line));
+    response.body().filter(line -> !line.isBlank()).forEach(line -> say(out, index, start, line));
     return response.statusCode() == 200;
   }
 

@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# Runs the end-to-end scenarios on a real cluster.
+#
+#   run.sh [--mode native|kind|kubeconfig] [--keep] [--if-available] [-- MAVEN_ARGUMENT...]
+#
+#   native       a single-node cluster of plain processes on this machine; needs root on Debian 12
+#   kind         kind, through Docker or podman; needs root
+#   kubeconfig   the cluster of KUBECONFIG, which must be able to pull KVDRIVE_E2E_OPERATOR_IMAGE and
+#                KVDRIVE_E2E_RUNTIME_IMAGE, and has volumes of the class KVDRIVE_E2E_STORAGE_CLASS
+#   --keep            leaves the cluster up when the tests have ended
+#   --if-available    does nothing where the native mode cannot run
+#
+# Without --mode: native where it can run, else kind.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CLUSTER=$ROOT/e2e/cluster
+MODE=
+KEEP=no
+IF_AVAILABLE=no
+
+say() { printf '%s e2e: %s\n' "$(date +%T)" "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+usage() { sed -n '2,/^set -/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" | sed '$d' >&2; exit "$1"; }
+
+# Why the native cluster cannot run here, or nothing.
+native_obstacle() {
+  if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
+    echo "it needs Linux on amd64"
+  elif [ "$(id -u)" != 0 ]; then
+    echo "it needs root"
+  elif ! command -v apt-get >/dev/null; then
+    echo "it needs Debian's packages"
+  elif ! unshare --mount --net true 2>/dev/null; then
+    echo "this root may not make mount and network namespaces"
+  fi
+}
+
+choose_mode() {
+  local obstacle
+  obstacle=$(native_obstacle)
+  if [ -n "$MODE" ]; then
+    [ "$MODE" != native ] || [ -z "$obstacle" ] || die "no native mode here: $obstacle"
+  elif [ -z "$obstacle" ]; then
+    MODE=native
+  elif [ $IF_AVAILABLE = yes ]; then
+    say "SKIPPED: no native cluster here: $obstacle"
+    exit 0
+  else
+    MODE=kind
+  fi
+}
+
+# The images, built here and put into the cluster.
+give_images() {
+  "$ROOT/images/build.sh" >/dev/null
+  OPERATOR_IMAGE=localhost/kvdrive/operator:dev
+  RUNTIME_IMAGE=localhost/kvdrive/runtime:dev
+  PULL_POLICY=Never
+  "$CLUSTER/image.sh" "$MODE" "$ROOT/operator/target/jib-image.tar" "$OPERATOR_IMAGE" >/dev/null
+  "$CLUSTER/image.sh" "$MODE" "$ROOT/runtime/server/target/jib-image.tar" "$RUNTIME_IMAGE" >/dev/null
+}
+
+exists() {
+  case $MODE in
+    native) [ -d "${KVDRIVE_CLUSTER_STATE:-/var/lib/kvdrive-cluster}" ] ;;
+    kind) (. "$CLUSTER/kind/lib.sh" && cluster_exists) ;;
+  esac
+}
+
+stop() {
+  say "stopping the cluster"
+  case $MODE in
+    native) "$CLUSTER/down.sh" native --purge ;;
+    kind) "$CLUSTER/down.sh" kind ;;
+  esac || true
+}
+
+# What a run that failed has left in a cluster that was kept.
+clean() {
+  local kubectl=$1 helm=$2 crd
+  "$kubectl" get namespace kvdrive-system >/dev/null 2>&1 || return 0
+  say "removing what an earlier run has left"
+  "$kubectl" delete infd --all --all-namespaces --timeout 60s >/dev/null 2>&1 || true
+  "$helm" uninstall kvdrive --namespace kvdrive-system --ignore-not-found --wait >/dev/null
+  for crd in inferencedeployments inferenceclasses; do
+    "$kubectl" delete crd "$crd.kvdrive.dev" --ignore-not-found --timeout 60s >/dev/null
+  done
+  "$kubectl" delete namespace kvdrive-system e2e-contracts e2e-drafts --ignore-not-found --timeout 90s >/dev/null
+  "$kubectl" delete persistentvolume e2e-boastful --ignore-not-found >/dev/null
+  [ -z "$VOLUMES" ] || $VOLUMES --recycle
+}
+
+prepare() {
+  if [ "$MODE" = kubeconfig ]; then
+    [ -n "${KUBECONFIG:-}" ] || die "KUBECONFIG is not set"
+    OPERATOR_IMAGE=${KVDRIVE_E2E_OPERATOR_IMAGE:?the operator image that the cluster can pull}
+    RUNTIME_IMAGE=${KVDRIVE_E2E_RUNTIME_IMAGE:?the runtime image that the cluster can pull}
+    STORAGE_CLASS=${KVDRIVE_E2E_STORAGE_CLASS:?a storage class with volumes of a real size}
+    PULL_POLICY=IfNotPresent
+    VOLUMES=
+    return
+  fi
+  # One that was there before is somebody's and stays.
+  if [ "$KEEP" = no ] && ! exists; then trap stop EXIT; fi
+  KUBECONFIG=$("$CLUSTER/up.sh" "$MODE")
+  STORAGE_CLASS=local-nvme
+  VOLUMES="$CLUSTER/volumes.sh $MODE"
+  give_images
+}
+
+kubectl_of_cluster() { (. "$CLUSTER/native/lib.sh" && echo "$BIN/kubectl"); }
+
+find_jdk() {
+  local d
+  for d in "${JAVA_HOME:-}" /usr/lib/jvm/*; do
+    if grep -qs '^JAVA_VERSION="\(2[5-9]\|[3-9][0-9]\)' "$d/release" && [ -x "$d/bin/javac" ]; then
+      echo "$d"
+      return
+    fi
+  done
+  die "a JDK 25 is needed: set JAVA_HOME"
+}
+
+main() {
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --mode)
+        MODE=${2:-}
+        case $MODE in native | kind | kubeconfig) ;; *) usage 2 ;; esac
+        shift 2
+        ;;
+      --keep) KEEP=yes && shift ;;
+      --if-available) IF_AVAILABLE=yes && shift ;;
+      --) shift && break ;;
+      -h | --help) usage 0 ;;
+      *) usage 2 ;;
+    esac
+  done
+  choose_mode
+  say "mode: $MODE"
+  JAVA_HOME=$(find_jdk)
+  export JAVA_HOME
+  prepare
+  export KUBECONFIG
+  local helm
+  helm=$("$CLUSTER/helm.sh")/helm
+  [ "$MODE" = kubeconfig ] || clean "$(kubectl_of_cluster)" "$helm"
+  say "$MODE cluster is up and has the images; running the scenarios"
+  cd "$ROOT"
+  # -Dtest: the unit tests are not run again.
+  mvn -q -B -Pe2e -pl e2e -am verify -Dtest=None -Dsurefire.failIfNoSpecifiedTests=false \
+    -Dkvdrive.e2e.mode="$MODE" -Dkvdrive.e2e.root="$ROOT" -Dkvdrive.e2e.helm="$helm" \
+    -Dkvdrive.e2e.operatorImage="$OPERATOR_IMAGE" -Dkvdrive.e2e.runtimeImage="$RUNTIME_IMAGE" \
+    -Dkvdrive.e2e.pullPolicy="$PULL_POLICY" -Dkvdrive.e2e.storageClass="$STORAGE_CLASS" \
+    -Dkvdrive.e2e.volumes="$VOLUMES" "$@"
+  say "passed in $MODE mode after $SECONDS s"
+}
+main "$@"
