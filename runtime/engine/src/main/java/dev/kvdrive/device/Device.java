@@ -20,6 +20,12 @@ public interface Device extends AutoCloseable {
    */
   ElementType activationType();
 
+  /**
+   * Whether results keep the promise of {@link Operations} bit for bit; otherwise within the error
+   * of reordered sums.
+   */
+  boolean bitExact();
+
   /** Cap of device memory in bytes; {@link #usedBytes} never exceeds it. */
   long capacityBytes();
 

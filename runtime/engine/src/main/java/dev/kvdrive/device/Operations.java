@@ -98,7 +98,7 @@ public interface Operations {
    * With {@code s(h,c) = scale * q_h . representative_c}, the score of a chunk is the maximum over
    * the group's query heads of {@code s(h,c) - log sum_c' exp s(h,c')} (the queries of a group
    * merged by their best log-softmax). Equal scores: the lower chunk first. The result is
-   * ascending.
+   * ascending. Where all closed chunks are selected the scores may be left unwritten.
    */
   void select(
       Queue queue,
@@ -111,14 +111,17 @@ public interface Operations {
   /**
    * Finds the slots of the chunks {@code [pass*passChunks, (pass+1)*passChunks)} of each selection.
    * Chunks in the window are hits; each miss is given an empty slot or that of the victim with the
-   * lowest attention which this pass does not need (equal attention: the lower slot), and the two
-   * maps are updated. Counts hits.
+   * lowest attention which this pass does not need (equal attention: the lower slot). Misses are
+   * served in ascending order, empty slots first and from the lowest; the two maps are updated and
+   * {@code attentionOfSlot} of a given slot becomes 0. Counts hits. A row without chunks in this
+   * pass keeps its {@code slots} of the pass before and has no misses.
    */
   void diff(Queue queue, StepBatch batch, KvLayer layer, Selection selection, int pass);
 
   /**
-   * Copies the misses that are in DRAM into their slots, and requests the others through the
-   * mailbox. Sets {@code lastUse} of the extents read and counts misses by tier.
+   * Copies the misses that are in DRAM into their slots and counts them, and requests the others
+   * through the mailbox, whose {@code COUNT} it sets; once the mailbox is stopped these become
+   * faults instead. Sets {@code lastUse} of the extents asked for.
    */
   void fetch(
       Queue queue,
@@ -131,8 +134,10 @@ public interface Operations {
 
   /**
    * Waits, at most {@code timeoutMillis}, until the requests of the last {@link #fetch} are served
-   * and copies the chunks into their slots. A chunk that failed or did not come is counted as a
-   * fault of its row and taken out of the window maps.
+   * and copies and counts the chunks into their slots. A chunk that failed or did not come is
+   * counted as a fault of its row, taken out of the window maps, and its entry of {@code slots} is
+   * -1: attention skips it. Nothing to do when the last fetch requested nothing or the mailbox was
+   * stopped before.
    */
   void land(
       Queue queue,
@@ -176,8 +181,8 @@ public interface Operations {
 
   /**
    * Writes the attention output {@code [rows][heads*headDim]} and updates {@code attentionOfSlot}
-   * of the window: the mass of the chunks attended in the last pass, the decayed value for the
-   * others.
+   * of the window: the mass of the chunks of the last pass in which the row had chunks, the decayed
+   * value for the others.
    */
   void finishAttention(
       Queue queue,
@@ -231,6 +236,9 @@ public interface Operations {
   /** Copies sink and ring of a prompt of {@code tokens} tokens from the scratch to {@code seat}. */
   void seed(Queue queue, KvLayer layer, PrefillScratch scratch, int seat, int tokens);
 
-  /** Empties the window and the maps of {@code seat}: what a new sequence finds. */
+  /**
+   * Empties the window and the maps of {@code seat}: what a new sequence finds. {@code lastUse}
+   * becomes -1; {@code frameOfExtent} is the host's and stays.
+   */
   void resetSeat(Queue queue, KvLayer layer, int seat);
 }

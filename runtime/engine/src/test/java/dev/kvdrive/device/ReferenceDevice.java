@@ -1,0 +1,249 @@
+package dev.kvdrive.device;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * The device SPI in plain scalar code with double accumulation: the oracle of the conformance
+ * suite, and a device for the tests of everything above the SPI. Queues run each operation on the
+ * calling thread before the call returns; graphs are recorded lists of operations. Not fast.
+ */
+public final class ReferenceDevice implements Device {
+  private final long capacity;
+  private final Set<ReferenceBuffer> live = new HashSet<>();
+  private final Operations operations =
+      new CheckedOperations(new ReferenceOperations(), ElementType.F32);
+  private long used;
+  private long host;
+  private boolean closed;
+
+  /**
+   * @param capacityBytes hard cap of device memory
+   */
+  public ReferenceDevice(long capacityBytes) {
+    this.capacity = capacityBytes;
+  }
+
+  @Override
+  public String description() {
+    return "scalar reference device";
+  }
+
+  @Override
+  public ElementType activationType() {
+    return ElementType.F32;
+  }
+
+  @Override
+  public boolean bitExact() {
+    return true;
+  }
+
+  @Override
+  public long capacityBytes() {
+    return capacity;
+  }
+
+  @Override
+  public synchronized long usedBytes() {
+    return used;
+  }
+
+  @Override
+  public synchronized long hostBytes() {
+    return host;
+  }
+
+  @Override
+  public synchronized DeviceBuffer allocate(String label, long bytes) {
+    reserve(label, bytes);
+    return new ReferenceBuffer(label, bytes, 256, false);
+  }
+
+  @Override
+  public synchronized HostBuffer allocateHost(String label, long bytes) {
+    requireOpen();
+    if (bytes < 1) {
+      throw new IllegalArgumentException("host buffer " + label + " of " + bytes + " bytes");
+    }
+    host += bytes;
+    return new ReferenceHostBuffer(new ReferenceBuffer(label, bytes, 4096, true));
+  }
+
+  @Override
+  public synchronized Weight load(String name, List<TensorData> parts) {
+    if (parts.isEmpty()) {
+      throw new IllegalArgumentException("weight " + name + " has no parts");
+    }
+    int cols = parts.getFirst().cols();
+    int rows = 0;
+    long bytes = 0;
+    for (TensorData part : parts) {
+      if (part.cols() != cols) {
+        throw new IllegalArgumentException(
+            "weight %s stacks %s with %d columns on %s with %d"
+                .formatted(name, part.name(), part.cols(), parts.getFirst().name(), cols));
+      }
+      rows += part.rows();
+      bytes += part.bytes();
+    }
+    reserve(name, bytes);
+    float[] values = new float[Math.multiplyExact(rows, cols)];
+    int at = 0;
+    for (TensorData part : parts) {
+      for (int row = 0; row < part.rows(); row++, at += cols) {
+        Dequantizer.row(part, row, values, at);
+      }
+    }
+    return new ReferenceWeight(name, rows, cols, values, new ReferenceBuffer(name, bytes));
+  }
+
+  @Override
+  public Queue createQueue(String name) {
+    return new ReferenceQueue(name);
+  }
+
+  @Override
+  public Event createEvent() {
+    return new ReferenceEvent();
+  }
+
+  @Override
+  public Operations operations() {
+    return operations;
+  }
+
+  @Override
+  public synchronized void close() {
+    for (ReferenceBuffer buffer : List.copyOf(live)) {
+      buffer.close();
+    }
+    closed = true;
+  }
+
+  private void reserve(String label, long bytes) {
+    requireOpen();
+    if (bytes < 1) {
+      throw new IllegalArgumentException("device buffer " + label + " of " + bytes + " bytes");
+    }
+    if (bytes > capacity - used) {
+      throw new DeviceMemoryException(
+          "%s needs %d bytes of device memory, but %d of %d are in use"
+              .formatted(label, bytes, used, capacity));
+    }
+    used += bytes;
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      throw new DeviceException("the reference device is closed");
+    }
+  }
+
+  /** One allocation, or the accounting of a weight. */
+  final class ReferenceBuffer implements DeviceBuffer {
+    private final String label;
+    private final long bytes;
+    private final boolean onHost;
+    private final Arena arena = Arena.ofShared();
+    private final MemorySegment segment;
+    private boolean open = true;
+
+    ReferenceBuffer(String label, long bytes, long alignment, boolean onHost) {
+      this.label = label;
+      this.bytes = bytes;
+      this.onHost = onHost;
+      this.segment = arena.allocate(bytes, alignment);
+      live.add(this);
+    }
+
+    ReferenceBuffer(String label, long bytes) {
+      this.label = label;
+      this.bytes = bytes;
+      this.onHost = false;
+      this.segment = MemorySegment.NULL;
+      live.add(this);
+    }
+
+    /** The memory; access after {@link #close} throws. */
+    MemorySegment segment() {
+      return segment;
+    }
+
+    @Override
+    public String label() {
+      return label;
+    }
+
+    @Override
+    public long bytes() {
+      return bytes;
+    }
+
+    @Override
+    public void close() {
+      synchronized (ReferenceDevice.this) {
+        if (!open) {
+          return;
+        }
+        open = false;
+        live.remove(this);
+        if (onHost) {
+          host -= bytes;
+        } else {
+          used -= bytes;
+        }
+        arena.close();
+      }
+    }
+  }
+
+  private record ReferenceHostBuffer(ReferenceBuffer memory) implements HostBuffer {
+    @Override
+    public String label() {
+      return memory.label();
+    }
+
+    @Override
+    public MemorySegment segment() {
+      return memory.segment();
+    }
+
+    @Override
+    public void close() {
+      memory.close();
+    }
+  }
+
+  /** A weight as floats. */
+  record ReferenceWeight(
+      String name,
+      int rows,
+      int cols,
+      @SuppressWarnings("ArrayRecordComponent") float[] values,
+      ReferenceBuffer account)
+      implements Weight {
+    @Override
+    public long bytes() {
+      return account.bytes();
+    }
+
+    @Override
+    public void close() {
+      account.close();
+    }
+  }
+
+  private static final class ReferenceEvent implements Event {
+    @Override
+    public boolean isDone() {
+      return true;
+    }
+
+    @Override
+    public void close() {}
+  }
+}

@@ -1,0 +1,141 @@
+package dev.kvdrive.device;
+
+import dev.kvdrive.device.ReferenceDevice.ReferenceBuffer;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Runs work on the calling thread as it is submitted. After a failure the rest is skipped until
+ * {@link #synchronize} has reported it, as on a device whose context saw an error.
+ */
+final class ReferenceQueue implements Queue {
+  private final String name;
+  private @Nullable List<Runnable> recording;
+  private @Nullable RuntimeException failure;
+
+  ReferenceQueue(String name) {
+    this.name = name;
+  }
+
+  void submit(Runnable work) {
+    List<Runnable> target = recording;
+    if (target != null) {
+      target.add(work);
+      return;
+    }
+    if (failure != null) {
+      return;
+    }
+    try {
+      work.run();
+    } catch (RuntimeException e) {
+      failure = e;
+    }
+  }
+
+  @Override
+  public void upload(
+      HostBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes) {
+    requireRange(source.label(), source.bytes(), sourceOffset, bytes);
+    requireRange(target.label(), target.bytes(), targetOffset, bytes);
+    submit(
+        () ->
+            MemorySegment.copy(
+                source.segment(), sourceOffset, memory(target), targetOffset, bytes));
+  }
+
+  @Override
+  public void download(
+      DeviceBuffer source, long sourceOffset, HostBuffer target, long targetOffset, long bytes) {
+    requireRange(source.label(), source.bytes(), sourceOffset, bytes);
+    requireRange(target.label(), target.bytes(), targetOffset, bytes);
+    submit(
+        () ->
+            MemorySegment.copy(
+                memory(source), sourceOffset, target.segment(), targetOffset, bytes));
+  }
+
+  @Override
+  public void copy(
+      DeviceBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes) {
+    requireRange(source.label(), source.bytes(), sourceOffset, bytes);
+    requireRange(target.label(), target.bytes(), targetOffset, bytes);
+    submit(
+        () ->
+            MemorySegment.copy(memory(source), sourceOffset, memory(target), targetOffset, bytes));
+  }
+
+  @Override
+  public void fill(DeviceBuffer target, long offset, long words, int value) {
+    requireRange(target.label(), target.bytes(), offset, 4 * words);
+    if (offset % 4 != 0) {
+      throw new IllegalArgumentException("fill at offset " + offset + ", not a multiple of 4");
+    }
+    submit(
+        () -> {
+          for (long i = 0; i < words; i++) {
+            memory(target).set(ValueLayout.JAVA_INT, offset + 4 * i, value);
+          }
+        });
+  }
+
+  @Override
+  public void record(Event event) {}
+
+  @Override
+  public void await(Event event) {}
+
+  @Override
+  public Graph capture(Runnable work) {
+    if (recording != null) {
+      throw new DeviceException("queue " + name + " is recording already");
+    }
+    List<Runnable> recorded = new ArrayList<>();
+    recording = recorded;
+    try {
+      work.run();
+    } finally {
+      recording = null;
+    }
+    return new ReferenceGraph(List.copyOf(recorded));
+  }
+
+  @Override
+  public void launch(Graph graph) {
+    for (Runnable work : ((ReferenceGraph) graph).work()) {
+      submit(work);
+    }
+  }
+
+  @Override
+  public void synchronize() {
+    RuntimeException seen = failure;
+    failure = null;
+    if (seen != null) {
+      throw new DeviceException("queue " + name + ": " + seen.getMessage(), seen);
+    }
+  }
+
+  @Override
+  public void close() {}
+
+  private static MemorySegment memory(DeviceBuffer buffer) {
+    return ((ReferenceBuffer) buffer).segment();
+  }
+
+  private static void requireRange(String label, long size, long offset, long bytes) {
+    if (offset < 0 || bytes < 0 || offset > size - bytes) {
+      throw new IllegalArgumentException(
+          "bytes %d to %d are outside of %s, which has %d"
+              .formatted(offset, offset + bytes, label, size));
+    }
+  }
+
+  private record ReferenceGraph(List<Runnable> work) implements Graph {
+    @Override
+    public void close() {}
+  }
+}
