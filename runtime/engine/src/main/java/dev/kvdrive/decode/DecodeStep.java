@@ -1,0 +1,287 @@
+package dev.kvdrive.decode;
+
+import dev.kvdrive.device.Activations;
+import dev.kvdrive.device.AttentionShape;
+import dev.kvdrive.device.AttentionState;
+import dev.kvdrive.device.Device;
+import dev.kvdrive.device.Event;
+import dev.kvdrive.device.FramePool;
+import dev.kvdrive.device.Graph;
+import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.KvLayer;
+import dev.kvdrive.device.Mailbox;
+import dev.kvdrive.device.Operations;
+import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.Selection;
+import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.kv.tier.StepFaults;
+import dev.kvdrive.kv.tier.TieredStore;
+import dev.kvdrive.kv.window.KvState;
+import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.transformer.ActivationBuffers;
+import dev.kvdrive.transformer.StepOutput;
+import dev.kvdrive.transformer.Transformer;
+import java.lang.foreign.ValueLayout;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * One decode step: a new token for each of up to {@code concurrency} sequences.
+ *
+ * <pre>
+ *   upload parameters -> embed -> for each layer:
+ *     project -> append -> select -> begin attention (sink, ring)
+ *       for each pass over the selection:
+ *         diff -> fetch, attend hits -> land -> attend misses
+ *     -> finish attention -> output projection -> MLP
+ *   -> logits -> likeliest token -> download
+ * </pre>
+ *
+ * The host submits everything and synchronises once at the end. What differs between steps lies in
+ * device arrays; only the number of rows and of passes is fixed in what is submitted, and a graph is
+ * recorded for each pair of them. A graph has a power of two of rows; those without a sequence have
+ * seat -1.
+ *
+ * <p>Usage, on the engine thread: {@link #clear}, {@link #add} for each row, {@link #provide},
+ * {@link #run}, then the results of each row.
+ */
+public final class DecodeStep implements AutoCloseable {
+  /** Recorded graphs kept at most; the one unused for longest goes first. */
+  private static final int MAX_GRAPHS = 64;
+
+  private record Shape(int rows, int passes) {}
+
+  private final Operations operations;
+  private final Queue queue;
+  private final Queue transfers;
+  private final Event diffed;
+  private final Event landed;
+  private final boolean pipeline;
+  private final boolean graphs;
+  private final int fetchTimeoutMillis;
+  private final EngineSizes sizes;
+  private final Transformer transformer;
+  private final KvState kv;
+  private final TieredStore store;
+  private final StepOutput output;
+  private final StepParameters parameters;
+  private final HostBuffer counters;
+  private final StepBatch[] batches;
+  private final LinkedHashMap<Shape, Recording> recordings = new LinkedHashMap<>(16, 0.75f, true);
+
+  private final int[] seats;
+  private final int[] positions;
+  private final boolean[] wantsLogits;
+  private int rows;
+  private int mostSelected;
+
+  /** A graph, from the second step of its shape on. */
+  private static final class Recording {
+    private @org.jspecify.annotations.Nullable Graph graph;
+  }
+
+  /**
+   * @param queue the queue of all computation, which stays the caller's
+   * @param output where the logits of the rows go
+   */
+  public DecodeStep(
+      Device device,
+      Queue queue,
+      Transformer transformer,
+      KvState kv,
+      TieredStore store,
+      StepOutput output,
+      EngineSizes sizes,
+      DecodeOptions options) {
+    this.operations = device.operations();
+    this.queue = queue;
+    this.transformer = transformer;
+    this.kv = kv;
+    this.store = store;
+    this.output = output;
+    this.sizes = sizes;
+    pipeline = options.pipeline();
+    graphs = options.graphs();
+    fetchTimeoutMillis = Math.toIntExact(options.fetchTimeout().toMillis());
+    int maxRows = sizes.concurrency();
+    seats = new int[maxRows];
+    positions = new int[maxRows];
+    wantsLogits = new boolean[maxRows];
+    parameters = new StepParameters(device, maxRows);
+    counters = device.allocateHost("step counters", 4L * maxRows * Selection.COUNTERS);
+    batches = new StepBatch[maxRows + 1];
+    for (int n = 1; n <= maxRows; n++) {
+      batches[n] = parameters.batch(n);
+    }
+    transfers = pipeline ? device.createQueue("transfers") : queue;
+    diffed = device.createEvent();
+    landed = device.createEvent();
+  }
+
+  /** Starts the description of a step. */
+  public void clear() {
+    rows = 0;
+    mostSelected = 0;
+  }
+
+  /**
+   * Adds a row.
+   *
+   * @param token the sequence's newest token, whose keys and values this step appends
+   * @param position its position
+   * @param seat seat of the sequence; no two rows have the same
+   * @param logits whether the host wants to see the logits
+   */
+  public void add(int token, int position, int seat, boolean logits) {
+    int selected = sizes.selectCount(grid().closedChunks(position + 1));
+    parameters.set(rows, token, position, seat, selected);
+    seats[rows] = seat;
+    positions[rows] = position;
+    wantsLogits[rows] = logits;
+    mostSelected = Math.max(mostSelected, selected);
+    rows++;
+  }
+
+  /**
+   * Makes room in DRAM for what the step appends.
+   *
+   * @throws dev.kvdrive.kv.tier.TierException if there is none for a row; the step must then be
+   *     described again without it
+   */
+  public void provide() {
+    store.provideForStep(queue, seats, positions, rows);
+  }
+
+  /**
+   * Runs the step and waits for it.
+   *
+   * @return why chunks did not come, for rows whose {@link #counter} of faults is not zero
+   */
+  public StepFaults run() {
+    int shaped = graphs ? Math.min(sizes.concurrency(), ceilingPowerOfTwo(rows)) : rows;
+    int passes = sizes.passChunks() == 0 ? 0 : Math.ceilDiv(mostSelected, sizes.passChunks());
+    parameters.pad(rows, shaped);
+    store.beginStep();
+    if (graphs) {
+      launch(new Shape(shaped, passes));
+    } else {
+      submit(shaped, passes);
+    }
+    for (int row = 0; row < rows; row++) {
+      if (wantsLogits[row]) {
+        output.downloadLogits(queue, row);
+      }
+    }
+    return store.endStep(queue);
+  }
+
+  /** A {@code Selection.*_COUNTER} of a row of the last step, summed over layers and KV heads. */
+  public int counter(int row, int counter) {
+    return counters
+        .segment()
+        .getAtIndex(ValueLayout.JAVA_INT, (long) row * Selection.COUNTERS + counter);
+  }
+
+  private void launch(Shape shape) {
+    Recording recording = recordings.get(shape);
+    if (recording == null) {
+      // The first step of a shape runs as it is, so that everything a recording uses is ready.
+      submit(shape.rows(), shape.passes());
+      recordings.put(shape, new Recording());
+      evictRecordings();
+      return;
+    }
+    Graph graph = recording.graph;
+    if (graph == null) {
+      graph = queue.capture(() -> submit(shape.rows(), shape.passes()));
+      recording.graph = graph;
+    }
+    queue.launch(graph);
+  }
+
+  private void evictRecordings() {
+    while (recordings.size() > MAX_GRAPHS) {
+      Map.Entry<Shape, Recording> eldest = recordings.firstEntry();
+      recordings.remove(eldest.getKey());
+      close(eldest.getValue());
+    }
+  }
+
+  private static void close(Recording recording) {
+    if (recording.graph != null) {
+      recording.graph.close();
+    }
+  }
+
+  private void submit(int rows, int passes) {
+    StepBatch batch = batches[rows];
+    parameters.upload(queue, rows);
+    queue.fill(kv.selection().counters(), 0, (long) rows * Selection.COUNTERS, 0);
+    transformer.angles(queue, batch.positions(), rows);
+    transformer.embed(queue, batch.tokens(), rows);
+    for (KvLayer layer : kv.layers()) {
+      transformer.project(queue, layer.layer(), rows);
+      attend(batch, layer, passes);
+      transformer.addAttention(queue, layer.layer(), 0, rows);
+      transformer.addMlp(queue, layer.layer(), 0, rows);
+    }
+    transformer.logits(queue, 0, rows);
+    output.downloadLikeliest(queue, rows);
+    queue.download(
+        kv.selection().counters(), 0, counters, 0, 4L * rows * Selection.COUNTERS);
+  }
+
+  private void attend(StepBatch batch, KvLayer layer, int passes) {
+    ActivationBuffers rowsOf = transformer.activations();
+    AttentionShape shape = transformer.shape();
+    Activations query = rowsOf.query();
+    Selection selection = kv.selection();
+    AttentionState state = kv.attention();
+    FramePool frames = store.frames();
+    Mailbox mailbox = store.mailbox();
+    operations.append(queue, batch, layer, frames, rowsOf.key(), rowsOf.value());
+    operations.select(queue, batch, layer, shape, query, selection);
+    operations.beginAttention(queue, batch, layer, shape, query, state);
+    for (int pass = 0; pass < passes; pass++) {
+      operations.diff(queue, batch, layer, selection, pass);
+      order(queue, diffed, transfers);
+      operations.fetch(transfers, batch, layer, selection, pass, frames, mailbox);
+      operations.attendHits(queue, batch, layer, shape, query, selection, pass, state);
+      operations.land(transfers, batch, layer, selection, pass, mailbox, fetchTimeoutMillis);
+      order(transfers, landed, queue);
+      operations.attendMisses(queue, batch, layer, shape, query, selection, pass, state);
+    }
+    operations.finishAttention(
+        queue, batch, layer, shape, selection, state, rowsOf.attended());
+  }
+
+  /** Makes later work of {@code second} wait for the work so far of {@code first}. */
+  private void order(Queue first, Event event, Queue second) {
+    if (pipeline) {
+      first.record(event);
+      second.await(event);
+    }
+  }
+
+  private ChunkGrid grid() {
+    return sizes.layout().grid();
+  }
+
+  private static int ceilingPowerOfTwo(int n) {
+    return n <= 1 ? 1 : Integer.highestOneBit(n - 1) << 1;
+  }
+
+  @Override
+  public void close() {
+    recordings.values().forEach(DecodeStep::close);
+    recordings.clear();
+    diffed.close();
+    landed.close();
+    if (pipeline) {
+      transfers.close();
+    }
+    counters.close();
+    parameters.close();
+  }
+}

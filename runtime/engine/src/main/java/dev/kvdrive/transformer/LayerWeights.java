@@ -1,0 +1,65 @@
+package dev.kvdrive.transformer;
+
+import dev.kvdrive.device.Device;
+import dev.kvdrive.device.TensorData;
+import dev.kvdrive.device.Weight;
+import dev.kvdrive.model.LayerTensors;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Weights of one layer on a device. Projections of the same input are stacked, so that each is one
+ * matrix product.
+ *
+ * @param attentionNorm {@code [hidden]}
+ * @param queryKeyValue {@code [(heads + 2*kvHeads)*headDim][hidden]}: queries, keys, values
+ * @param queryBias {@code [heads*headDim]} or null
+ * @param keyBias {@code [kvHeads*headDim]} or null
+ * @param valueBias {@code [kvHeads*headDim]} or null
+ * @param queryNorm {@code [headDim]} or null
+ * @param keyNorm {@code [headDim]} or null
+ * @param output {@code [hidden][heads*headDim]}
+ * @param mlpNorm {@code [hidden]}
+ * @param gateUp {@code [2*feedForward][hidden]}: gate, up
+ * @param down {@code [hidden][feedForward]}
+ */
+record LayerWeights(
+    Weight attentionNorm,
+    Weight queryKeyValue,
+    @Nullable Weight queryBias,
+    @Nullable Weight keyBias,
+    @Nullable Weight valueBias,
+    @Nullable Weight queryNorm,
+    @Nullable Weight keyNorm,
+    Weight output,
+    Weight mlpNorm,
+    Weight gateUp,
+    Weight down) {
+
+  static LayerWeights load(Device device, LayerTensors layer, List<Weight> loaded) {
+    return new LayerWeights(
+        load(device, loaded, layer.attentionNorm()),
+        load(device, loaded, layer.query(), layer.key(), layer.value()),
+        loadOptional(device, loaded, layer.queryBias()),
+        loadOptional(device, loaded, layer.keyBias()),
+        loadOptional(device, loaded, layer.valueBias()),
+        loadOptional(device, loaded, layer.queryNorm()),
+        loadOptional(device, loaded, layer.keyNorm()),
+        load(device, loaded, layer.output()),
+        load(device, loaded, layer.mlpNorm()),
+        load(device, loaded, layer.gate(), layer.up()),
+        load(device, loaded, layer.down()));
+  }
+
+  /** Loads the stacked parts and notes the weight in {@code loaded}, which owns it from then on. */
+  static Weight load(Device device, List<Weight> loaded, TensorData... parts) {
+    Weight weight = device.load(parts[0].name(), List.of(parts));
+    loaded.add(weight);
+    return weight;
+  }
+
+  private static @Nullable Weight loadOptional(
+      Device device, List<Weight> loaded, @Nullable TensorData part) {
+    return part == null ? null : load(device, loaded, part);
+  }
+}
