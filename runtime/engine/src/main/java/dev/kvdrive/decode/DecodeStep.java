@@ -25,6 +25,7 @@ import dev.kvdrive.transformer.Transformer;
 import java.lang.foreign.ValueLayout;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One decode step: a new token for each of up to {@code concurrency} sequences.
@@ -39,9 +40,9 @@ import java.util.Map;
  * </pre>
  *
  * The host submits everything and synchronises once at the end. What differs between steps lies in
- * device arrays; only the number of rows and of passes is fixed in what is submitted, and a graph is
- * recorded for each pair of them. A graph has a power of two of rows; those without a sequence have
- * seat -1.
+ * device arrays; only the number of rows and of passes is fixed in what is submitted, and a graph
+ * is recorded for each pair of them. A graph has a power of two of rows; those without a sequence
+ * have seat -1.
  *
  * <p>Usage, on the engine thread: {@link #clear}, {@link #add} for each row, {@link #provide},
  * {@link #run}, then the results of each row.
@@ -78,7 +79,7 @@ public final class DecodeStep implements AutoCloseable {
 
   /** A graph, from the second step of its shape on. */
   private static final class Recording {
-    private @org.jspecify.annotations.Nullable Graph graph;
+    private @Nullable Graph graph;
   }
 
   /**
@@ -228,8 +229,7 @@ public final class DecodeStep implements AutoCloseable {
     }
     transformer.logits(queue, 0, rows);
     output.downloadLikeliest(queue, rows);
-    queue.download(
-        kv.selection().counters(), 0, counters, 0, 4L * rows * Selection.COUNTERS);
+    queue.download(kv.selection().counters(), 0, counters, 0, 4L * rows * Selection.COUNTERS);
   }
 
   private void attend(StepBatch batch, KvLayer layer, int passes) {
@@ -252,8 +252,7 @@ public final class DecodeStep implements AutoCloseable {
       order(transfers, landed, queue);
       operations.attendMisses(queue, batch, layer, shape, query, selection, pass, state);
     }
-    operations.finishAttention(
-        queue, batch, layer, shape, selection, state, rowsOf.attended());
+    operations.finishAttention(queue, batch, layer, shape, selection, state, rowsOf.attended());
   }
 
   /** Makes later work of {@code second} wait for the work so far of {@code first}. */

@@ -33,8 +33,8 @@ import java.lang.foreign.ValueLayout;
  *   only
  * </pre>
  *
- * The unit of scheduling is a <i>quantum</i>, one block of one layer ({@link #advance}); decode steps
- * may run between quanta. Used on the engine thread.
+ * The unit of scheduling is a <i>quantum</i>, one block of one layer ({@link #advance}); decode
+ * steps may run between quanta. Used on the engine thread.
  */
 public final class Prefill implements AutoCloseable {
   private final Operations operations;
@@ -77,8 +77,7 @@ public final class Prefill implements AutoCloseable {
     this.output = output;
     this.sizes = sizes;
     rowBytes = (long) transformer.spec().hidden() * device.activationType().bytes();
-    residual =
-        device.allocateHost("residual stream of a prompt", rowBytes * sizes.contextLength());
+    residual = device.allocateHost("residual stream of a prompt", rowBytes * sizes.contextLength());
     block = device.allocateHost("tokens and positions of a block", 8L * sizes.prefillBlock());
     tokens = device.allocate("tokens of a block", 4L * sizes.prefillBlock());
     positions = device.allocate("positions of a block", 4L * sizes.prefillBlock());

@@ -48,8 +48,7 @@ public final class ActivationBuffers implements AutoCloseable {
   }
 
   /** Allocates all buffers, or none if they do not fit the device. */
-  public static ActivationBuffers allocate(
-      Device device, TransformerSpec spec, EngineSizes sizes) {
+  public static ActivationBuffers allocate(Device device, TransformerSpec spec, EngineSizes sizes) {
     return new ActivationBuffers(device, spec, sizes);
   }
 

@@ -23,8 +23,8 @@ import org.jspecify.annotations.Nullable;
  *   embed, angles -> for each layer: project -> (attention) -> addAttention -> addMlp -> logits
  * </pre>
  *
- * Every stage works on the first {@code rows} rows of the {@link ActivationBuffers} and only submits
- * to the queue. One prefill block or one decode step may be in progress at a time.
+ * Every stage works on the first {@code rows} rows of the {@link ActivationBuffers} and only
+ * submits to the queue. One prefill block or one decode step may be in progress at a time.
  */
 public final class Transformer implements AutoCloseable {
   private final TransformerSpec spec;
@@ -39,8 +39,7 @@ public final class Transformer implements AutoCloseable {
 
   private Transformer(Device device, Model model, EngineSizes sizes) {
     spec = model.spec();
-    shape =
-        new AttentionShape(spec.heads(), spec.kvHeads(), spec.headDim(), spec.attentionScale());
+    shape = new AttentionShape(spec.heads(), spec.kvHeads(), spec.headDim(), spec.attentionScale());
     operations = device.operations();
     try {
       embedding = LayerWeights.load(device, loaded, model.embedding());
@@ -159,8 +158,7 @@ public final class Transformer implements AutoCloseable {
     }
   }
 
-  private void headNorm(
-      Queue queue, @Nullable Weight gain, Activations x, int rows, int heads) {
+  private void headNorm(Queue queue, @Nullable Weight gain, Activations x, int rows, int heads) {
     if (gain != null) {
       operations.headNorm(queue, x, gain, spec.rmsEpsilon(), rows, heads);
     }

@@ -67,8 +67,7 @@ public final class KvState implements AutoCloseable {
       scratch =
           new PrefillScratch(
               sizes.contextLength(),
-              allocate(
-                  "prefill scratch", 2L * heads * layout.rowBytes() * sizes.contextLength()));
+              allocate("prefill scratch", 2L * heads * layout.rowBytes() * sizes.contextLength()));
       clear(queue);
     } catch (RuntimeException e) {
       close();

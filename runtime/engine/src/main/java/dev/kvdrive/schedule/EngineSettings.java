@@ -1,0 +1,87 @@
+package dev.kvdrive.schedule;
+
+import dev.kvdrive.decode.DecodeOptions;
+import dev.kvdrive.kv.tier.ExtentFile;
+import dev.kvdrive.kv.tier.NvmeOptions;
+import dev.kvdrive.plan.EngineSizes;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How an engine is run. Nothing here but the budget in {@code sizes} changes what is computed.
+ *
+ * @param sizes what it allocates, from the plan
+ * @param nvme how the NVMe tier does its I/O, and where
+ * @param extentFiles makes the NVMe tier's files; null for the operating system's
+ * @param queueLimit requests that may wait for a seat
+ * @param decode how decode steps are run
+ * @param prefillShare share of the time that prefill takes while other sequences decode, in (0, 1):
+ *     what it leaves is the decode rate that running users keep
+ * @param warmUpTokens length of the prompt that the engine runs before it is ready; 0 for none
+ */
+public record EngineSettings(
+    EngineSizes sizes,
+    NvmeOptions nvme,
+    ExtentFile.@Nullable Opener extentFiles,
+    int queueLimit,
+    DecodeOptions decode,
+    double prefillShare,
+    int warmUpTokens) {
+  /** Share of the time for prefill unless said otherwise. */
+  public static final double DEFAULT_PREFILL_SHARE = 0.5;
+
+  /** Length of the warm-up prompt unless said otherwise. */
+  public static final int DEFAULT_WARM_UP_TOKENS = 512;
+
+  /** Requests that may wait for a seat at most, whatever is asked for. */
+  public static final int MAX_QUEUE = 1 << 16;
+
+  public EngineSettings {
+    if (queueLimit < 0 || queueLimit > MAX_QUEUE) {
+      throw new IllegalArgumentException(
+          "the queue limit must be between 0 and %d, got %d".formatted(MAX_QUEUE, queueLimit));
+    }
+    if (!(prefillShare > 0 && prefillShare < 1)) {
+      throw new IllegalArgumentException(
+          "the prefill share must be between 0 and 1 (both excluded), got " + prefillShare);
+    }
+    if (warmUpTokens < 0) {
+      throw new IllegalArgumentException(
+          "the warm-up prompt cannot have %d tokens".formatted(warmUpTokens));
+    }
+  }
+
+  /** The defaults for a plan's sizes and an NVMe directory. */
+  public static EngineSettings of(EngineSizes sizes, Path nvmeDirectory, int queueLimit) {
+    return new EngineSettings(
+        sizes,
+        NvmeOptions.in(nvmeDirectory),
+        null,
+        queueLimit,
+        new DecodeOptions(true, false, DecodeOptions.DEFAULT_FETCH_TIMEOUT),
+        DEFAULT_PREFILL_SHARE,
+        DEFAULT_WARM_UP_TOKENS);
+  }
+
+  public EngineSettings withNvme(NvmeOptions options) {
+    return new EngineSettings(
+        sizes, options, extentFiles, queueLimit, decode, prefillShare, warmUpTokens);
+  }
+
+  public EngineSettings withExtentFiles(ExtentFile.Opener opener) {
+    return new EngineSettings(sizes, nvme, opener, queueLimit, decode, prefillShare, warmUpTokens);
+  }
+
+  public EngineSettings withDecode(DecodeOptions options) {
+    return new EngineSettings(
+        sizes, nvme, extentFiles, queueLimit, options, prefillShare, warmUpTokens);
+  }
+
+  public EngineSettings withPrefillShare(double share) {
+    return new EngineSettings(sizes, nvme, extentFiles, queueLimit, decode, share, warmUpTokens);
+  }
+
+  public EngineSettings withWarmUpTokens(int tokens) {
+    return new EngineSettings(sizes, nvme, extentFiles, queueLimit, decode, prefillShare, tokens);
+  }
+}

@@ -1,0 +1,179 @@
+package dev.kvdrive.schedule;
+
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.Iterator;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Between the threads that submit and the engine thread: the bounded queue of waiting sequences,
+ * first in, first out, and the engine's state (open, draining, stopping, failed). Thread-safe.
+ */
+final class RequestQueue {
+  private static final Duration MIN_RETRY = Duration.ofSeconds(1);
+  private static final Duration MAX_RETRY = Duration.ofMinutes(10);
+
+  /** Weight of the newest generation in the mean duration of generations. */
+  private static final double NEWEST = 0.2;
+
+  private final int limit;
+  private final int seats;
+  private final Deque<Sequence> waiting = new ArrayDeque<>();
+  private int active;
+  private boolean signalled;
+  private boolean draining;
+  private boolean stopping;
+  private double meanNanos;
+  private @Nullable String failure;
+
+  RequestQueue(int limit, int seats) {
+    this.limit = limit;
+    this.seats = seats;
+  }
+
+  /**
+   * Adds a sequence at the end. A free seat counts as a place, so that a limit of 0 means that a
+   * request runs at once or is refused.
+   */
+  synchronized void add(Sequence sequence) {
+    if (failure != null) {
+      throw new GenerationException("the engine has failed and must be restarted: " + failure);
+    }
+    if (draining || stopping) {
+      throw new EngineDrainingException("the engine is shutting down and takes no new requests");
+    }
+    if (active + waiting.size() >= seats + limit) {
+      Duration retry = retryAfter();
+      throw new EngineBusyException(
+          "all %d seats are taken and %d of %d places in the queue; try again in about %d s"
+              .formatted(seats, active + waiting.size() - seats, limit, retry.toSeconds()),
+          retry);
+    }
+    waiting.add(sequence);
+    signal();
+  }
+
+  private Duration retryAfter() {
+    double nanos = meanNanos * (waiting.size() + 1.0) / seats;
+    Duration estimate = Duration.ofNanos((long) Math.min(nanos, (double) MAX_RETRY.toNanos()));
+    return estimate.compareTo(MIN_RETRY) < 0 ? MIN_RETRY : estimate;
+  }
+
+  /** The sequence that has waited longest; null if none waits. */
+  synchronized @Nullable Sequence first() {
+    return waiting.peekFirst();
+  }
+
+  /** Takes {@link #first} out to run it. */
+  synchronized void admitFirst() {
+    waiting.removeFirst();
+    active++;
+  }
+
+  /** Takes out the waiting sequences that were cancelled. */
+  synchronized List<Sequence> takeCancelled() {
+    List<Sequence> cancelled = new ArrayList<>();
+    for (Iterator<Sequence> i = waiting.iterator(); i.hasNext(); ) {
+      Sequence sequence = i.next();
+      if (sequence.cancelled()) {
+        i.remove();
+        cancelled.add(sequence);
+      }
+    }
+    if (!cancelled.isEmpty()) {
+      notifyAll();
+    }
+    return cancelled;
+  }
+
+  /** Takes out everything that waits. */
+  synchronized List<Sequence> takeAll() {
+    List<Sequence> all = new ArrayList<>(waiting);
+    waiting.clear();
+    notifyAll();
+    return all;
+  }
+
+  /** An admitted sequence has ended after {@code nanos}. */
+  synchronized void ended(long nanos) {
+    active--;
+    meanNanos = meanNanos == 0 ? nanos : (1 - NEWEST) * meanNanos + NEWEST * nanos;
+    notifyAll();
+  }
+
+  /** Wakes the engine thread if it waits for work. */
+  synchronized void signal() {
+    signalled = true;
+    notifyAll();
+  }
+
+  /** Blocks the engine thread until something was signalled since the last call. */
+  synchronized void awaitSignal() throws InterruptedException {
+    while (!signalled) {
+      wait();
+    }
+    signalled = false;
+  }
+
+  synchronized void drain() {
+    draining = true;
+    signal();
+  }
+
+  synchronized void stop() {
+    stopping = true;
+    signal();
+  }
+
+  /** The engine cannot go on: from now on nothing is accepted. */
+  synchronized void fail(String cause) {
+    failure = cause;
+    notifyAll();
+  }
+
+  /** Every admitted sequence has ended because the engine has. */
+  synchronized void allEnded() {
+    active = 0;
+    notifyAll();
+  }
+
+  /** Waits until nothing runs and nothing waits; returns whether that happened in time. */
+  synchronized boolean awaitIdle(Duration timeout) throws InterruptedException {
+    long deadline = System.nanoTime() + timeout.toNanos();
+    while (active + waiting.size() > 0) {
+      long millis = (deadline - System.nanoTime() + 999_999) / 1_000_000;
+      if (millis <= 0) {
+        return false;
+      }
+      wait(millis);
+    }
+    return true;
+  }
+
+  synchronized boolean stopping() {
+    return stopping;
+  }
+
+  synchronized boolean draining() {
+    return draining || stopping;
+  }
+
+  synchronized int active() {
+    return active;
+  }
+
+  synchronized int waiting() {
+    return waiting.size();
+  }
+
+  synchronized @Nullable String failure() {
+    return failure;
+  }
+
+  int limit() {
+    return limit;
+  }
+}

@@ -1,0 +1,311 @@
+package dev.kvdrive.schedule;
+
+import dev.kvdrive.decode.DecodeStep;
+import dev.kvdrive.device.Device;
+import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.Selection;
+import dev.kvdrive.kv.tier.ExtentFile;
+import dev.kvdrive.kv.tier.Placement;
+import dev.kvdrive.kv.tier.SequenceIdentity;
+import dev.kvdrive.kv.tier.StepFaults;
+import dev.kvdrive.kv.tier.TierException;
+import dev.kvdrive.kv.tier.TierStatus;
+import dev.kvdrive.kv.tier.TieredStore;
+import dev.kvdrive.kv.window.KvState;
+import dev.kvdrive.model.Model;
+import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.prefill.Prefill;
+import dev.kvdrive.text.Tokenizer;
+import dev.kvdrive.transformer.StepOutput;
+import dev.kvdrive.transformer.Transformer;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.List;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Continuous batching on the engine thread, and owner of everything the engine has on the device.
+ * One {@link #turn}: end what was cancelled, admit what fits, run one prefill quantum if it is due,
+ * run one decode step over all sequences that have their first token.
+ *
+ * <p>One prompt is prefilled at a time. While others decode, prefill gets {@code prefillShare} of
+ * the time: after each quantum, decode steps run until they have had their share. None of that
+ * changes what is computed, only when.
+ */
+final class Scheduler implements AutoCloseable {
+  private static final System.Logger LOG = System.getLogger(Scheduler.class.getName());
+
+  private final EngineSettings settings;
+  private final EngineSizes sizes;
+  private final RequestQueue requests;
+  private final Totals totals;
+  private final Deque<AutoCloseable> owned = new ArrayDeque<>();
+  private final Queue queue;
+  private final TieredStore store;
+  private final StepOutput output;
+  private final DecodeStep step;
+  private final Prefill prefill;
+  private final TokenChooser chooser;
+  private final CapacityLedger ledger;
+  private final Deque<Integer> freeSeats = new ArrayDeque<>();
+  private final List<Sequence> decoding = new ArrayList<>();
+  private @Nullable Sequence prefilling;
+  private long identities;
+
+  /** Decode time that the last prefill quantum still owes to the decoding sequences. */
+  private double owedNanos;
+
+  /**
+   * Loads the model and allocates every tier.
+   *
+   * @throws RuntimeException if anything does not fit or fails; nothing stays allocated
+   */
+  Scheduler(
+      Device device,
+      Model model,
+      Tokenizer tokenizer,
+      EngineSettings settings,
+      RequestQueue requests,
+      Totals totals) {
+    this.settings = settings;
+    this.sizes = settings.sizes();
+    this.requests = requests;
+    this.totals = totals;
+    try {
+      queue = own(device.createQueue("engine"));
+      Transformer transformer = own(Transformer.load(device, model, sizes));
+      KvState kv = own(KvState.allocate(device, queue, sizes));
+      store = own(openStore(device, kv));
+      int vocabulary = Math.min(model.spec().vocabulary(), tokenizer.vocabularySize());
+      output = own(new StepOutput(device, transformer, sizes.concurrency(), vocabulary));
+      step =
+          own(
+              new DecodeStep(
+                  device, queue, transformer, kv, store, output, sizes, settings.decode()));
+      prefill = own(new Prefill(device, queue, transformer, kv, store, output, sizes));
+      chooser = new TokenChooser(vocabulary);
+    } catch (RuntimeException e) {
+      close();
+      throw e;
+    }
+    ledger = new CapacityLedger(sizes);
+    for (int seat = 0; seat < sizes.concurrency(); seat++) {
+      freeSeats.add(seat);
+    }
+  }
+
+  private TieredStore openStore(Device device, KvState kv) {
+    ExtentFile.Opener files = settings.extentFiles();
+    return files == null
+        ? TieredStore.open(sizes, device, kv.layers(), settings.nvme())
+        : TieredStore.open(
+            sizes, device, kv.layers(), settings.nvme(), Placement.LEAST_RECENTLY_USED, files);
+  }
+
+  private <T extends AutoCloseable> T own(T resource) {
+    owned.push(resource);
+    return resource;
+  }
+
+  /** State of DRAM and NVMe tier; any thread, until {@link #close}. */
+  TierStatus tierStatus() {
+    return store.status();
+  }
+
+  /** Whether anything runs or can be started at once. */
+  boolean idle() {
+    return decoding.isEmpty() && prefilling == null;
+  }
+
+  /**
+   * Does one turn of work.
+   *
+   * @return false if there was nothing to do, so that the thread may wait
+   */
+  boolean turn() {
+    endCancelled();
+    admit();
+    if (idle()) {
+      return false;
+    }
+    if (prefilling != null && (decoding.isEmpty() || owedNanos <= 0)) {
+      prefillQuantum(prefilling);
+    }
+    if (!decoding.isEmpty()) {
+      long start = System.nanoTime();
+      decodeStep();
+      owedNanos -= System.nanoTime() - start;
+    }
+    return true;
+  }
+
+  private void endCancelled() {
+    for (Sequence sequence : requests.takeCancelled()) {
+      sequence.finish(FinishReason.CANCELLED);
+    }
+    if (prefilling != null && prefilling.cancelled()) {
+      prefilling.finish(FinishReason.CANCELLED);
+      leave(prefilling);
+      prefilling = null;
+    }
+    for (Sequence sequence : decoding) {
+      if (sequence.cancelled()) {
+        sequence.finish(FinishReason.CANCELLED);
+      }
+    }
+    removeEnded();
+  }
+
+  private void admit() {
+    Sequence first = requests.first();
+    if (prefilling != null
+        || first == null
+        || freeSeats.isEmpty()
+        || !ledger.fits(first.mostTokens())) {
+      return;
+    }
+    requests.admitFirst();
+    begin(first);
+  }
+
+  /** Gives a sequence a seat and starts its prefill. */
+  private void begin(Sequence sequence) {
+    int seat = freeSeats.removeFirst();
+    sequence.takeSeat(seat);
+    ledger.promise(sequence.mostTokens());
+    prefilling = sequence;
+    owedNanos = 0;
+    store.openSeat(queue, seat, new SequenceIdentity("", sequence.id() + "#" + identities++));
+    prefill.begin(seat, sequence.prompt(), sequence.wantsLogits());
+  }
+
+  private void prefillQuantum(Sequence sequence) {
+    long start = System.nanoTime();
+    boolean finished;
+    try {
+      finished = prefill.advance();
+    } catch (TierException e) {
+      sequence.fail(new GenerationException(e.getMessage(), e));
+      leave(sequence);
+      prefilling = null;
+      return;
+    }
+    sequence.prefilled(prefill.done(), prefill.total());
+    if (finished) {
+      totals.prompt(sequence.prompt().length);
+      prefilling = null;
+      decoding.add(sequence);
+      advance(sequence, 0);
+      removeEnded();
+    } else if (sequence.ended()) {
+      leave(sequence);
+      prefilling = null;
+    }
+    double share = settings.prefillShare();
+    owedNanos = (System.nanoTime() - start) * (1 - share) / share;
+  }
+
+  private void decodeStep() {
+    describeStep();
+    if (decoding.isEmpty()) {
+      return;
+    }
+    StepFaults faults = step.run();
+    totals.step();
+    for (int row = 0; row < decoding.size(); row++) {
+      Sequence sequence = decoding.get(row);
+      int hits = step.counter(row, Selection.HITS_COUNTER);
+      int dram = step.counter(row, Selection.DRAM_COUNTER);
+      int nvme = step.counter(row, Selection.NVME_COUNTER);
+      totals.row(hits, dram, nvme);
+      sequence.usage().step(sequence.lastPosition() + 1, hits, dram, nvme);
+      if (step.counter(row, Selection.FAULT_COUNTER) > 0) {
+        StepFaults.Reason reason = faults.of(sequence.seat());
+        sequence.fail(
+            reason.cause() == null
+                ? new GenerationException(reason.message())
+                : new GenerationException(reason.message(), reason.cause()));
+      } else {
+        advance(sequence, row);
+      }
+    }
+    removeEnded();
+  }
+
+  /** Describes the step of all decoding sequences, less those for which there is no room. */
+  private void describeStep() {
+    while (!decoding.isEmpty()) {
+      step.clear();
+      for (Sequence sequence : decoding) {
+        step.add(
+            sequence.lastToken(), sequence.lastPosition(), sequence.seat(), sequence.wantsLogits());
+      }
+      try {
+        step.provide();
+        return;
+      } catch (TierException e) {
+        if (e.seat() == TierException.NO_SEAT) {
+          throw e;
+        }
+        for (Sequence sequence : decoding) {
+          if (sequence.seat() == e.seat()) {
+            sequence.fail(new GenerationException(e.getMessage(), e));
+          }
+        }
+        removeEnded();
+      }
+    }
+  }
+
+  /** Takes the sequence's next token from row {@code row} of the output. */
+  private void advance(Sequence sequence, int row) {
+    if (sequence.wantsLogits()) {
+      output.logits(row, chooser.logits());
+    }
+    totals.completion();
+    sequence.advance(output.likeliest(row), chooser);
+  }
+
+  private void removeEnded() {
+    for (int i = decoding.size() - 1; i >= 0; i--) {
+      if (decoding.get(i).ended()) {
+        leave(decoding.remove(i));
+      }
+    }
+  }
+
+  /** Frees all that an ended sequence had. */
+  private void leave(Sequence sequence) {
+    store.closeSeat(sequence.seat());
+    freeSeats.addFirst(sequence.seat());
+    ledger.release(sequence.mostTokens());
+    requests.ended(sequence.usage().activeNanos());
+  }
+
+  /** Ends everything that runs or waits with what {@code end} does to it. */
+  void endAll(Consumer<Sequence> end) {
+    for (Sequence sequence : requests.takeAll()) {
+      end.accept(sequence);
+    }
+    if (prefilling != null) {
+      end.accept(prefilling);
+    }
+    decoding.forEach(end);
+    requests.allEnded();
+  }
+
+  /** Leaves all seats and frees everything. */
+  @Override
+  public void close() {
+    for (AutoCloseable resource : owned) {
+      try {
+        resource.close();
+      } catch (Exception e) {
+        LOG.log(System.Logger.Level.ERROR, "cannot free " + resource, e);
+      }
+    }
+    owned.clear();
+  }
+}

@@ -1,0 +1,225 @@
+package dev.kvdrive.schedule;
+
+import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.schedule.GeneratedToken.TokenLogprob;
+import dev.kvdrive.text.TokenStream;
+import dev.kvdrive.text.Tokenizer;
+import java.util.Arrays;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One request from submission to its end: what it has generated and what its listener was told.
+ * Everything but {@link #cancel} belongs to the engine thread once it was submitted.
+ */
+final class Sequence implements Generation {
+  private static final System.Logger LOG = System.getLogger(Sequence.class.getName());
+
+  private final GenerationRequest request;
+  private final GenerationListener listener;
+  private final Runnable onCancel;
+  private final int[] prompt;
+  private final int[] stopTokens;
+  private final TokenStream text;
+  private final RandomDraws random;
+  private final @Nullable TokenCounts seen;
+  private final SequenceUsage usage;
+  private volatile boolean cancelled;
+  private boolean ended;
+  private int seat = -1;
+  private int lastToken = -1;
+
+  /**
+   * @param onCancel called by {@link #cancel}, from any thread
+   */
+  Sequence(
+      GenerationRequest request,
+      GenerationListener listener,
+      Tokenizer tokenizer,
+      EngineSizes sizes,
+      Runnable onCancel) {
+    this.request = request;
+    this.listener = listener;
+    this.onCancel = onCancel;
+    prompt = request.prompt().stream().mapToInt(Integer::intValue).toArray();
+    stopTokens = request.stopTokens().stream().mapToInt(Integer::intValue).sorted().toArray();
+    text =
+        request.continuation()
+            ? TokenStream.continuing(tokenizer, request.stopStrings())
+            : TokenStream.answering(tokenizer, request.stopStrings());
+    random = new RandomDraws(request.sampling().seed());
+    usage = new SequenceUsage(sizes.layout(), prompt.length);
+    if (penalised(request.sampling())) {
+      seen = new TokenCounts();
+      for (int token : prompt) {
+        seen.seen(token);
+      }
+    } else {
+      seen = null;
+    }
+  }
+
+  private static boolean penalised(Sampling sampling) {
+    return sampling.repetitionPenalty() != 1
+        || sampling.frequencyPenalty() != 0
+        || sampling.presencePenalty() != 0;
+  }
+
+  @Override
+  public String id() {
+    return request.id();
+  }
+
+  @Override
+  public void cancel() {
+    cancelled = true;
+    onCancel.run();
+  }
+
+  boolean cancelled() {
+    return cancelled;
+  }
+
+  GenerationRequest request() {
+    return request;
+  }
+
+  int[] prompt() {
+    return prompt;
+  }
+
+  SequenceUsage usage() {
+    return usage;
+  }
+
+  /** Tokens it can have in the end. */
+  int mostTokens() {
+    return prompt.length + request.maxTokens();
+  }
+
+  int seat() {
+    return seat;
+  }
+
+  void takeSeat(int seat) {
+    this.seat = seat;
+    usage.admitted();
+  }
+
+  /** The token that the next step appends. */
+  int lastToken() {
+    return lastToken;
+  }
+
+  /** Position of {@link #lastToken}. */
+  int lastPosition() {
+    return prompt.length + usage.completionTokens() - 1;
+  }
+
+  /** Whether the host must see the logits to choose its next token or to report probabilities. */
+  boolean wantsLogits() {
+    return request.sampling().temperature() > 0 || seen != null || request.topLogprobs() >= 0;
+  }
+
+  boolean ended() {
+    return ended;
+  }
+
+  /**
+   * Chooses the next token and tells the listener; ends the sequence if that was the last.
+   *
+   * @param likeliest what the device found
+   * @param chooser holds the row's logits if {@link #wantsLogits}
+   */
+  void advance(int likeliest, TokenChooser chooser) {
+    float logprob = Float.NaN;
+    List<TokenLogprob> top = List.of();
+    int token = likeliest;
+    if (wantsLogits()) {
+      if (!chooser.finite()) {
+        fail(
+            new GenerationException(
+                "the model's output for request %s at position %d is not a number; the weights or the prompt's cached keys and values are damaged"
+                    .formatted(id(), lastPosition() + 1)));
+        return;
+      }
+      double logSumExp = 0;
+      boolean logprobs = request.topLogprobs() >= 0;
+      if (logprobs) {
+        logSumExp = chooser.logSumExp();
+        top = request.topLogprobs() == 0 ? top : chooser.top(request.topLogprobs(), logSumExp);
+      }
+      token = chooser.choose(request.sampling(), seen, random);
+      if (logprobs) {
+        logprob = (float) (chooser.logits()[token] - logSumExp);
+      }
+    }
+    accept(token, logprob, top);
+  }
+
+  private void accept(int token, float logprob, List<TokenLogprob> top) {
+    usage.token();
+    lastToken = token;
+    if (seen != null) {
+      seen.generated(token);
+    }
+    if (Arrays.binarySearch(stopTokens, token) >= 0) {
+      finish(FinishReason.STOP);
+      return;
+    }
+    GeneratedToken generated = new GeneratedToken(token, text.accept(token), logprob, top);
+    tell(() -> listener.onToken(generated));
+    if (ended) {
+      return;
+    }
+    if (text.stop().isPresent()) {
+      finish(FinishReason.STOP);
+    } else if (usage.completionTokens() >= request.maxTokens()) {
+      finish(FinishReason.LENGTH);
+    }
+  }
+
+  void prefilled(long done, long total) {
+    tell(() -> listener.onPrefill(done, total));
+  }
+
+  /** Ends it. No effect if it has ended. */
+  void finish(FinishReason reason) {
+    if (ended) {
+      return;
+    }
+    ended = true;
+    Finish finish = new Finish(reason, text.finish(), usage.toUsage());
+    try {
+      listener.onFinish(finish);
+    } catch (RuntimeException e) {
+      warn("onFinish", e);
+    }
+  }
+
+  /** Ends it with an error. No effect if it has ended. */
+  void fail(GenerationException error) {
+    if (ended) {
+      return;
+    }
+    ended = true;
+    try {
+      listener.onError(error);
+    } catch (RuntimeException e) {
+      warn("onError", e);
+    }
+  }
+
+  /** A listener that throws ends its own generation and nothing else. */
+  private void tell(Runnable call) {
+    try {
+      call.run();
+    } catch (RuntimeException e) {
+      fail(new GenerationException("the listener of request %s failed: %s".formatted(id(), e), e));
+    }
+  }
+
+  private void warn(String method, RuntimeException e) {
+    LOG.log(System.Logger.Level.WARNING, "listener of request " + id() + " failed in " + method, e);
+  }
+}

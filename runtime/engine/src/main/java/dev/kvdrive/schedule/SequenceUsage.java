@@ -1,0 +1,72 @@
+package dev.kvdrive.schedule;
+
+import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.KvLayout;
+
+/** Counts what one generation takes; becomes its {@link GenerationUsage}. Engine thread. */
+final class SequenceUsage {
+  private final KvLayout layout;
+  private final int promptTokens;
+  private final long submitted = System.nanoTime();
+  private long admitted;
+  private long firstToken;
+  private int completionTokens;
+  private long denseTokens;
+  private long contextTokens;
+  private long hits;
+  private long dramMisses;
+  private long nvmeMisses;
+
+  SequenceUsage(KvLayout layout, int promptTokens) {
+    this.layout = layout;
+    this.promptTokens = promptTokens;
+  }
+
+  void admitted() {
+    admitted = System.nanoTime();
+  }
+
+  void token() {
+    if (completionTokens++ == 0) {
+      firstToken = System.nanoTime();
+    }
+  }
+
+  /** A decode step of a sequence that has {@code tokens} tokens in it. */
+  void step(int tokens, int hits, int dramMisses, int nvmeMisses) {
+    ChunkGrid grid = layout.grid();
+    denseTokens += Math.min(tokens, grid.sink()) + grid.ringTokens(tokens);
+    contextTokens += tokens;
+    this.hits += hits;
+    this.dramMisses += dramMisses;
+    this.nvmeMisses += nvmeMisses;
+  }
+
+  int completionTokens() {
+    return completionTokens;
+  }
+
+  /** Time since admission; 0 before. */
+  long activeNanos() {
+    return admitted == 0 ? 0 : System.nanoTime() - admitted;
+  }
+
+  GenerationUsage toUsage() {
+    long now = System.nanoTime();
+    long selected = hits + dramMisses + nvmeMisses;
+    long perToken = (long) layout.layers() * layout.kvHeads();
+    return new GenerationUsage(
+        promptTokens,
+        completionTokens,
+        denseTokens + selected * layout.grid().chunk() / perToken,
+        contextTokens,
+        hits,
+        dramMisses,
+        nvmeMisses,
+        dramMisses * layout.chunkBytes(),
+        nvmeMisses * layout.chunkBytes(),
+        (admitted == 0 ? now : admitted) - submitted,
+        admitted == 0 ? 0 : (firstToken == 0 ? now : firstToken) - admitted,
+        firstToken == 0 ? 0 : now - firstToken);
+  }
+}
