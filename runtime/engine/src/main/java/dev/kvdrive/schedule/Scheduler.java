@@ -187,7 +187,7 @@ final class Scheduler implements AutoCloseable {
     try {
       finished = prefill.advance();
     } catch (TierException e) {
-      sequence.fail(new GenerationException(e.getMessage(), e));
+      sequence.fail(new GenerationException(String.valueOf(e.getMessage()), e));
       leave(sequence);
       prefilling = null;
       return;
@@ -251,7 +251,7 @@ final class Scheduler implements AutoCloseable {
         }
         for (Sequence sequence : decoding) {
           if (sequence.seat() == e.seat()) {
-            sequence.fail(new GenerationException(e.getMessage(), e));
+            sequence.fail(new GenerationException(String.valueOf(e.getMessage()), e));
           }
         }
         removeEnded();

@@ -37,11 +37,11 @@ final class TokenChooser {
     return raw;
   }
 
-  /** Whether the logits of a row can be used at all. */
+  /** Whether every logit is a number, so that the row can be used at all. */
   boolean finite() {
     float sum = 0;
     for (float logit : raw) {
-      sum += logit - logit;
+      sum += logit * 0f;
     }
     return sum == 0;
   }

@@ -55,7 +55,7 @@ final class TokenCounts {
 
   private int find(int token) {
     int mask = tokens.length - 1;
-    int slot = (token * 0x9E3779B9 >>> 7) & mask;
+    int slot = ((token * 0x9E3779B9) >>> 7) & mask;
     while (tokens[slot] != FREE && tokens[slot] != token) {
       slot = (slot + 1) & mask;
     }
