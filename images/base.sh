@@ -16,7 +16,7 @@ MODULES=(java.base java.compiler java.desktop java.instrument java.logging java.
   jdk.unsupported jdk.zipfs)
 PACKAGES=(base-files libc6 libgcc-s1 libstdc++6)
 USER_ID=65532
-# One date everywhere: equal inputs give equal bytes.
+# One date everywhere, so that only contents tell layers apart.
 EPOCH=@0
 
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
