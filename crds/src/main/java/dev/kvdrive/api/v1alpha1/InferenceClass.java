@@ -6,6 +6,7 @@ import io.fabric8.kubernetes.model.annotation.Categories;
 import io.fabric8.kubernetes.model.annotation.Group;
 import io.fabric8.kubernetes.model.annotation.ShortNames;
 import io.fabric8.kubernetes.model.annotation.Version;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What the platform team provides and allows: device, runtime image, storage classes, limits and
@@ -33,4 +34,10 @@ public class InferenceClass extends CustomResource<InferenceClassSpec, Void> {
 
   /** The class of deployments that name none. */
   public static final String DEFAULT_NAME = "default";
+
+  /** A specification is a record and has no empty instance. */
+  @Override
+  protected @Nullable InferenceClassSpec initSpec() {
+    return null;
+  }
 }

@@ -7,6 +7,7 @@ import io.fabric8.kubernetes.model.annotation.Categories;
 import io.fabric8.kubernetes.model.annotation.Group;
 import io.fabric8.kubernetes.model.annotation.ShortNames;
 import io.fabric8.kubernetes.model.annotation.Version;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A long-context language-model endpoint: a model, a context length, a concurrency and the bytes of
@@ -72,4 +73,18 @@ public class InferenceDeployment
 
   public static final String GROUP = "kvdrive.dev";
   public static final String VERSION = "v1alpha1";
+
+  /** Longest name: what Kubernetes leaves of a label's 63 characters for the owner of a pod. */
+  public static final int MAX_NAME = 52;
+
+  /** A specification is a record and has no empty instance. */
+  @Override
+  protected @Nullable InferenceDeploymentSpec initSpec() {
+    return null;
+  }
+
+  @Override
+  protected @Nullable InferenceDeploymentStatus initStatus() {
+    return null;
+  }
 }

@@ -19,14 +19,15 @@ import org.jspecify.annotations.Nullable;
 public record RuntimeSpec(
     @Nullable
         @JsonPropertyDescription(
-            "Processors of one pod, request and limit. Memory is not asked for: the plan has it.")
+            "Processors of one pod, request and limit. Without it the pod may use what its node has"
+                + " to spare. Memory is not asked for: the plan has it.")
         Quantity cpu,
     @Nullable
         @Min(1)
         @Max(4096)
         @JsonPropertyDescription(
-            "Requests that may wait in one pod; more are answered with 429. Without it: twice"
-                + " the concurrency.")
+            "Requests that may wait in one pod; more are answered with 429. Without it: eight"
+                + " times the concurrency.")
         Integer queueLimit,
     @Nullable
         @Default("300")

@@ -2,10 +2,10 @@ package dev.kvdrive.api.v1alpha1;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
-import com.fasterxml.jackson.databind.node.DecimalNode;
 import com.fasterxml.jackson.databind.node.IntNode;
 import com.fasterxml.jackson.databind.node.LongNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashSet;
@@ -57,6 +57,20 @@ final class DefinitionCompletion {
     String kind = definition.at("/spec/names/kind").asText();
     schema.put("description", descriptions.get(kind));
     schema.putArray("required").add("spec");
+    if (kind.equals("InferenceDeployment")) {
+      schema
+          .putArray("x-kubernetes-validations")
+          .addObject()
+          .put(
+              "rule",
+              "self.metadata.name.size() <= %d && self.metadata.name.matches('^[a-z][-a-z0-9]*$')"
+                  .formatted(InferenceDeployment.MAX_NAME))
+          .put(
+              "message",
+              "the name becomes that of a Service: at most %d lower-case letters, digits and"
+                      .formatted(InferenceDeployment.MAX_NAME)
+                  + " hyphens, and a letter first");
+    }
     walk("", schema);
   }
 
