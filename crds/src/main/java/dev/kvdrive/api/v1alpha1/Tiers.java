@@ -15,8 +15,8 @@ import org.jspecify.annotations.Nullable;
 @JsonInclude(JsonInclude.Include.NON_NULL)
 @ValidationRule(
     value =
-        "has(self.nvme) == has(oldSelf.nvme) || !(has(self.nvme) ? self.nvme : oldSelf.nvme).?"
-            + "reclaim.orValue('Ephemeral').startsWith('Retain')",
+        "has(self.nvme) == has(oldSelf.nvme)"
+            + " || (has(self.nvme) ? self.nvme.reclaim : oldSelf.nvme.reclaim) != 'Retain'",
     message = "a retained NVMe tier can be neither added nor removed; make a new deployment")
 public record Tiers(
     @Required @JsonPropertyDescription("The fastest tier: weights, index and window.") Gpu gpu,
@@ -51,13 +51,15 @@ public record Tiers(
   @JsonIgnoreProperties(ignoreUnknown = true)
   @JsonInclude(JsonInclude.Include.NON_NULL)
   @ValidationRule(
-      value = "self.?reclaim.orValue('Ephemeral') == oldSelf.?reclaim.orValue('Ephemeral')",
+      value = "self.reclaim == oldSelf.reclaim",
       message = "reclaim cannot change; make a new deployment",
       fieldPath = ".reclaim")
   @ValidationRule(
       value =
-          "self.?reclaim.orValue('Ephemeral') != 'Retain' || (self.size == oldSelf.size"
-              + " && self.?storageClassName.orValue('') == oldSelf.?storageClassName.orValue(''))",
+          "self.reclaim != 'Retain' || (self.size == oldSelf.size"
+              + " && has(self.storageClassName) == has(oldSelf.storageClassName)"
+              + " && (!has(self.storageClassName)"
+              + " || self.storageClassName == oldSelf.storageClassName))",
       message = "size and storageClassName of a retained volume cannot change")
   public record Nvme(
       @Required

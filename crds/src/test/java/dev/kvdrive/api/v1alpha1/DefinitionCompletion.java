@@ -58,18 +58,16 @@ final class DefinitionCompletion {
     schema.put("description", descriptions.get(kind));
     schema.putArray("required").add("spec");
     if (kind.equals("InferenceDeployment")) {
-      schema
-          .putArray("x-kubernetes-validations")
-          .addObject()
-          .put(
-              "rule",
-              "self.metadata.name.size() <= %d && self.metadata.name.matches('^[a-z][-a-z0-9]*$')"
-                  .formatted(InferenceDeployment.MAX_NAME))
-          .put(
-              "message",
-              "the name becomes that of a Service: at most %d lower-case letters, digits and"
-                      .formatted(InferenceDeployment.MAX_NAME)
-                  + " hyphens, and a letter first");
+      ObjectNode name =
+          schema
+              .withObject("properties")
+              .putObject("metadata")
+              .put("type", "object")
+              .putObject("properties")
+              .putObject("name");
+      name.put("type", "string")
+          .put("maxLength", InferenceDeployment.MAX_NAME)
+          .put("pattern", "^[a-z]([-a-z0-9]*[a-z0-9])?$");
     }
     walk("", schema);
   }
@@ -115,10 +113,7 @@ final class DefinitionCompletion {
   private static void wholeBound(ObjectNode node, String name) {
     if (node.path(name).isNumber()) {
       long value = node.path(name).asLong();
-      if (node.path(name)
-              .decimalValue()
-              .compareTo(DecimalNode.valueOf(java.math.BigDecimal.valueOf(value)).decimalValue())
-          == 0) {
+      if (node.path(name).decimalValue().compareTo(BigDecimal.valueOf(value)) == 0) {
         node.set(
             name, value == (int) value ? IntNode.valueOf((int) value) : LongNode.valueOf(value));
       }

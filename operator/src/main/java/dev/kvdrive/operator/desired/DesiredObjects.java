@@ -1,0 +1,160 @@
+package dev.kvdrive.operator.desired;
+
+import dev.kvdrive.api.v1alpha1.Rollout;
+import dev.kvdrive.operator.feasibility.Assessment.Feasible;
+import dev.kvdrive.operator.feasibility.Request;
+import io.fabric8.kubernetes.api.model.ConfigMap;
+import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
+import io.fabric8.kubernetes.api.model.IntOrString;
+import io.fabric8.kubernetes.api.model.ObjectMeta;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.api.model.Service;
+import io.fabric8.kubernetes.api.model.ServiceAccount;
+import io.fabric8.kubernetes.api.model.ServiceAccountBuilder;
+import io.fabric8.kubernetes.api.model.ServiceBuilder;
+import io.fabric8.kubernetes.api.model.apps.Deployment;
+import io.fabric8.kubernetes.api.model.apps.DeploymentBuilder;
+import io.fabric8.kubernetes.api.model.apps.StatefulSet;
+import io.fabric8.kubernetes.api.model.apps.StatefulSetBuilder;
+import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
+import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
+import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetBuilder;
+
+/** The objects that run a feasible deployment. */
+public final class DesiredObjects {
+  /** Port of the Service. */
+  public static final int SERVICE_PORT = 80;
+
+  private final Request request;
+  private final String configuration;
+  private final RuntimePod pod;
+
+  public DesiredObjects(Feasible feasible) {
+    this.request = feasible.request();
+    this.configuration = RuntimeConfiguration.yaml(request);
+    this.pod = new RuntimePod(feasible, RuntimeConfiguration.hash(configuration));
+  }
+
+  /** The completed specification the objects come from. */
+  public Request request() {
+    return request;
+  }
+
+  /** Name of the ConfigMap of a deployment. */
+  public static String configName(String deployment) {
+    return deployment + "-config";
+  }
+
+  /** Address of a deployment's API inside the cluster. */
+  public static String url(String deployment, String namespace) {
+    return "http://%s.%s.svc".formatted(deployment, namespace);
+  }
+
+  public ConfigMap configMap() {
+    return new ConfigMapBuilder()
+        .withMetadata(metadata(configName(request.name())))
+        .addToData(RuntimeConfiguration.FILE, configuration)
+        .build();
+  }
+
+  /** An account without any rights, so that no other account's rights reach the pods. */
+  public ServiceAccount serviceAccount() {
+    return new ServiceAccountBuilder()
+        .withMetadata(metadata(request.name()))
+        .withAutomountServiceAccountToken(false)
+        .build();
+  }
+
+  public Service service() {
+    return new ServiceBuilder()
+        .withMetadata(metadata(request.name()))
+        .withNewSpec()
+        .withType("ClusterIP")
+        .withSelector(Labels.selector(request.name()))
+        .addNewPort()
+        .withName(RuntimePod.PORT_NAME)
+        .withPort(SERVICE_PORT)
+        .withProtocol("TCP")
+        .withTargetPort(new IntOrString(RuntimePod.PORT_NAME))
+        .endPort()
+        .endSpec()
+        .build();
+  }
+
+  /** The workload of a deployment whose volumes live as long as their pods. */
+  public Deployment deployment() {
+    boolean surge = request.pod().rollout() == Rollout.SURGE;
+    return new DeploymentBuilder()
+        .withMetadata(metadata(request.name()))
+        .withNewSpec()
+        .withReplicas(request.replicas())
+        .withNewSelector()
+        .withMatchLabels(Labels.selector(request.name()))
+        .endSelector()
+        .withNewStrategy()
+        .withType("RollingUpdate")
+        .withNewRollingUpdate()
+        .withMaxSurge(new IntOrString(surge ? 1 : 0))
+        .withMaxUnavailable(new IntOrString(surge ? 0 : 1))
+        .endRollingUpdate()
+        .endStrategy()
+        .withTemplate(pod.template())
+        .endSpec()
+        .build();
+  }
+
+  /** The workload of a deployment that retains its volumes. They go when the deployment goes. */
+  public StatefulSet statefulSet() {
+    return new StatefulSetBuilder()
+        .withMetadata(metadata(request.name()))
+        .withNewSpec()
+        .withReplicas(request.replicas())
+        .withServiceName(request.name())
+        .withPodManagementPolicy("Parallel")
+        .withNewSelector()
+        .withMatchLabels(Labels.selector(request.name()))
+        .endSelector()
+        .withNewUpdateStrategy()
+        .withType("RollingUpdate")
+        .endUpdateStrategy()
+        .withNewPersistentVolumeClaimRetentionPolicy()
+        .withWhenDeleted("Delete")
+        .withWhenScaled("Retain")
+        .endPersistentVolumeClaimRetentionPolicy()
+        .withTemplate(pod.template())
+        .addNewVolumeClaimTemplate()
+        .withNewMetadata()
+        .withName(RuntimePod.NVME_VOLUME)
+        .withLabels(Labels.of(request))
+        .endMetadata()
+        .withSpec(pod.nvmeClaim())
+        .endVolumeClaimTemplate()
+        .endSpec()
+        .build();
+  }
+
+  public NetworkPolicy networkPolicy() {
+    return RuntimeNetwork.policy(metadata(request.name()), request);
+  }
+
+  /** Keeps all but one pod during drains. With one pod it would only block them. */
+  public PodDisruptionBudget podDisruptionBudget() {
+    return new PodDisruptionBudgetBuilder()
+        .withMetadata(metadata(request.name()))
+        .withNewSpec()
+        .withMaxUnavailable(new IntOrString(1))
+        .withNewSelector()
+        .withMatchLabels(Labels.selector(request.name()))
+        .endSelector()
+        .endSpec()
+        .build();
+  }
+
+  private ObjectMeta metadata(String name) {
+    return new ObjectMetaBuilder()
+        .withName(name)
+        .withNamespace(request.namespace())
+        .withLabels(Labels.of(request))
+        .build();
+  }
+}

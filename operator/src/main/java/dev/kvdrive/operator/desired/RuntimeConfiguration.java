@@ -1,0 +1,94 @@
+package dev.kvdrive.operator.desired;
+
+import dev.kvdrive.operator.feasibility.Request;
+import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.client.utils.Serialization;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+
+/** The runtime's whole configuration: one file, the same properties that the command line has. */
+final class RuntimeConfiguration {
+  static final String FILE = "runtime.yaml";
+  static final String DIRECTORY = "/etc/kvdrive";
+  static final String API_KEYS_DIRECTORY = "/etc/kvdrive-keys";
+  static final String API_KEYS_FILE = "api-keys";
+  static final String MODEL_CACHE = "/var/lib/kvdrive/models";
+  static final String MODEL_CLAIM = "/var/lib/kvdrive/model";
+  static final String NVME = "/var/lib/kvdrive/nvme";
+
+  private static final String CLAIM_SCHEME = "pvc://";
+
+  private RuntimeConfiguration() {}
+
+  /** The file's text. */
+  static String yaml(Request request) {
+    Map<String, Object> model = new LinkedHashMap<>();
+    model.put("uri", modelUri(request));
+    model.put("cache-dir", MODEL_CACHE);
+
+    Map<String, Object> tiers = new LinkedHashMap<>();
+    tiers.put("gpu-bytes", request.tiers().gpu());
+    tiers.put("dram-bytes", request.tiers().dram());
+    tiers.put("nvme-bytes", request.tiers().nvme());
+    tiers.put("nvme-dir", NVME);
+
+    Map<String, Object> kvdrive = new LinkedHashMap<>();
+    kvdrive.put("model", model);
+    kvdrive.put("served-model-name", request.servedModelName());
+    kvdrive.put("context-length", request.contextLength());
+    kvdrive.put("concurrency", request.concurrency());
+    kvdrive.put("budget", request.budget());
+    kvdrive.put("kv-type", request.kvType().name().toLowerCase(Locale.ROOT));
+    kvdrive.put("tiers", tiers);
+    kvdrive.put("queue-limit", request.queueLimit());
+    kvdrive.put("drain-timeout", request.drainSeconds() + "s");
+    if (request.access().apiKeysSecret() != null) {
+      kvdrive.put("api-keys-file", API_KEYS_DIRECTORY + "/" + API_KEYS_FILE);
+    }
+    if (request.pod().cpu() != null) {
+      kvdrive.put("threads", threads(request));
+    }
+    return Serialization.asYaml(Map.of("kvdrive", kvdrive));
+  }
+
+  /** A short hash of a configuration. */
+  static String hash(String yaml) {
+    try {
+      byte[] digest =
+          MessageDigest.getInstance("SHA-256").digest(yaml.getBytes(StandardCharsets.UTF_8));
+      return HexFormat.of().formatHex(digest, 0, 8);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every Java platform has SHA-256", e);
+    }
+  }
+
+  /** Name of the claim that holds the model, if its uri names one. */
+  static Optional<String> modelClaim(Request request) {
+    String uri = request.model().uri();
+    if (!uri.startsWith(CLAIM_SCHEME)) {
+      return Optional.empty();
+    }
+    String rest = uri.substring(CLAIM_SCHEME.length());
+    int slash = rest.indexOf('/');
+    return Optional.of(slash < 0 ? rest : rest.substring(0, slash));
+  }
+
+  private static String modelUri(Request request) {
+    String uri = request.model().uri();
+    return modelClaim(request)
+        .map(claim -> MODEL_CLAIM + uri.substring(CLAIM_SCHEME.length() + claim.length()))
+        .orElse(uri);
+  }
+
+  private static int threads(Request request) {
+    Quantity cpu = Objects.requireNonNull(request.pod().cpu());
+    return Math.max(1, (int) Math.ceil(cpu.getNumericalAmount().doubleValue()));
+  }
+}

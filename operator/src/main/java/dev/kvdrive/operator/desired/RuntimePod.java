@@ -1,0 +1,320 @@
+package dev.kvdrive.operator.desired;
+
+import dev.kvdrive.api.v1alpha1.SecretKey;
+import dev.kvdrive.operator.feasibility.Assessment.Feasible;
+import dev.kvdrive.operator.feasibility.Quantities;
+import dev.kvdrive.operator.feasibility.Request;
+import dev.kvdrive.plan.ByteSize;
+import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.PodSizes;
+import io.fabric8.kubernetes.api.model.Container;
+import io.fabric8.kubernetes.api.model.ContainerBuilder;
+import io.fabric8.kubernetes.api.model.EnvVar;
+import io.fabric8.kubernetes.api.model.EnvVarBuilder;
+import io.fabric8.kubernetes.api.model.LocalObjectReference;
+import io.fabric8.kubernetes.api.model.PersistentVolumeClaimSpec;
+import io.fabric8.kubernetes.api.model.PersistentVolumeClaimSpecBuilder;
+import io.fabric8.kubernetes.api.model.PodSecurityContext;
+import io.fabric8.kubernetes.api.model.PodSecurityContextBuilder;
+import io.fabric8.kubernetes.api.model.PodTemplateSpec;
+import io.fabric8.kubernetes.api.model.PodTemplateSpecBuilder;
+import io.fabric8.kubernetes.api.model.Probe;
+import io.fabric8.kubernetes.api.model.ProbeBuilder;
+import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.api.model.ResourceRequirements;
+import io.fabric8.kubernetes.api.model.ResourceRequirementsBuilder;
+import io.fabric8.kubernetes.api.model.Volume;
+import io.fabric8.kubernetes.api.model.VolumeBuilder;
+import io.fabric8.kubernetes.api.model.VolumeMount;
+import io.fabric8.kubernetes.api.model.VolumeMountBuilder;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * The pod that runs the runtime: its memory, volume, heap and configuration come from the one plan.
+ * It satisfies the restricted Pod Security Standard and has no API server credentials.
+ */
+final class RuntimePod {
+  static final int PORT = 8080;
+  static final String PORT_NAME = "http";
+  static final String CONTAINER = "runtime";
+  static final String NVME_VOLUME = "nvme";
+
+  /** A pod may use what its node has to spare unless processors are asked for. */
+  private static final Quantity LEAST_CPU = new Quantity("250", "m");
+
+  /** Room for native libraries and temporary files. */
+  private static final long TMP_BYTES = 512 * ByteSize.MIB;
+
+  /** A download keeps a partial file beside a finished one for a moment. */
+  private static final double MODEL_CACHE_FACTOR = 1.25;
+
+  private static final long MODEL_CACHE_BASE = 256 * ByteSize.MIB;
+
+  /** Slowest source of weights that the startup probe waits for. */
+  private static final long SLOWEST_LOAD_BYTES_PER_SECOND = 20 * ByteSize.MIB;
+
+  private static final int STARTUP_PERIOD_SECONDS = 5;
+  private static final int STARTUP_BASE_SECONDS = 300;
+
+  /** Time for the endpoint to leave the Services before the runtime stops admitting. */
+  private static final long PRE_STOP_SECONDS = 5;
+
+  private static final int STOP_MARGIN_SECONDS = 20;
+
+  private final Request request;
+  private final PodSizes sizes;
+  private final long weightBytes;
+  private final String configHash;
+
+  RuntimePod(Feasible feasible, String configHash) {
+    this.request = feasible.request();
+    this.sizes = feasible.plan().requirePod();
+    this.weightBytes = feasible.plan().request().model().weightBytes();
+    this.configHash = configHash;
+  }
+
+  /** The pod template, with an ephemeral NVMe volume unless the volume is retained. */
+  PodTemplateSpec template() {
+    Map<String, String> annotations = new TreeMap<>(request.pod().annotations());
+    annotations.put(Labels.CONFIG_HASH, configHash);
+    return new PodTemplateSpecBuilder()
+        .withNewMetadata()
+        .withLabels(Labels.ofPods(request))
+        .withAnnotations(annotations)
+        .endMetadata()
+        .withNewSpec()
+        .withServiceAccountName(request.name())
+        .withAutomountServiceAccountToken(false)
+        .withEnableServiceLinks(false)
+        .withSecurityContext(podSecurity())
+        .withTerminationGracePeriodSeconds(
+            request.drainSeconds() + PRE_STOP_SECONDS + STOP_MARGIN_SECONDS)
+        .withImagePullSecrets(
+            request.pod().imagePullSecrets().stream().map(LocalObjectReference::new).toList())
+        .withNodeSelector(
+            request.pod().nodeSelector().isEmpty() ? null : request.pod().nodeSelector())
+        .withTolerations(request.pod().tolerations())
+        .withPriorityClassName(request.pod().priorityClassName())
+        .withRuntimeClassName(request.pod().runtimeClassName())
+        .withContainers(container())
+        .withVolumes(volumes())
+        .endSpec()
+        .build();
+  }
+
+  /** The claim of one pod's NVMe volume. */
+  PersistentVolumeClaimSpec nvmeClaim() {
+    return new PersistentVolumeClaimSpecBuilder()
+        .withAccessModes("ReadWriteOnce")
+        .withStorageClassName(request.storageClassName())
+        .withNewResources()
+        .addToRequests("storage", Quantities.ofBytes(sizes.volumeBytes()))
+        .endResources()
+        .withVolumeMode("Filesystem")
+        .build();
+  }
+
+  private Container container() {
+    return new ContainerBuilder()
+        .withName(CONTAINER)
+        .withImage(request.pod().image())
+        .withImagePullPolicy(request.pod().imagePullPolicy().text())
+        .addNewPort()
+        .withName(PORT_NAME)
+        .withContainerPort(PORT)
+        .withProtocol("TCP")
+        .endPort()
+        .withEnv(environment())
+        .withResources(resources())
+        .withVolumeMounts(mounts())
+        .withStartupProbe(startup())
+        .withReadinessProbe(probe("/health/ready").withFailureThreshold(2).build())
+        .withLivenessProbe(probe("/health/live").withFailureThreshold(6).build())
+        .withNewLifecycle()
+        .withNewPreStop()
+        .withNewSleep(PRE_STOP_SECONDS)
+        .endPreStop()
+        .endLifecycle()
+        .withTerminationMessagePolicy("FallbackToLogsOnError")
+        .withNewSecurityContext()
+        .withAllowPrivilegeEscalation(false)
+        .withReadOnlyRootFilesystem(true)
+        .withNewCapabilities()
+        .withDrop("ALL")
+        .endCapabilities()
+        .endSecurityContext()
+        .build();
+  }
+
+  private PodSecurityContext podSecurity() {
+    PodSecurityContextBuilder security =
+        new PodSecurityContextBuilder()
+            .withRunAsNonRoot(true)
+            .withNewSeccompProfile()
+            .withType("RuntimeDefault")
+            .endSeccompProfile();
+    Long user = request.pod().userId();
+    if (user != null) {
+      security
+          .withRunAsUser(user)
+          .withRunAsGroup(user)
+          .withFsGroup(user)
+          .withFsGroupChangePolicy("OnRootMismatch");
+    }
+    return security.build();
+  }
+
+  private List<EnvVar> environment() {
+    List<EnvVar> environment = new ArrayList<>();
+    environment.add(
+        variable(
+            "SPRING_CONFIG_ADDITIONAL_LOCATION", "file:" + RuntimeConfiguration.DIRECTORY + "/"));
+    environment.add(variable("JAVA_TOOL_OPTIONS", jvmOptions()));
+    SecretKey token = request.model().tokenSecret();
+    if (token != null) {
+      environment.add(
+          new EnvVarBuilder()
+              .withName("HF_TOKEN")
+              .withNewValueFrom()
+              .withNewSecretKeyRef(token.key(), token.name(), null)
+              .endValueFrom()
+              .build());
+    }
+    return environment;
+  }
+
+  private String jvmOptions() {
+    return "-Xmx%d -XX:MaxDirectMemorySize=%d -XX:+ExitOnOutOfMemoryError"
+        .formatted(sizes.heapBytes(), sizes.directBytes());
+  }
+
+  private ResourceRequirements resources() {
+    Quantity memory = Quantities.ofBytes(Math.ceilDiv(sizes.memoryBytes(), ByteSize.MIB) << 20);
+    Quantity cpu = request.pod().cpu();
+    ResourceRequirementsBuilder resources =
+        new ResourceRequirementsBuilder()
+            .addToRequests("memory", memory)
+            .addToLimits("memory", memory)
+            .addToRequests("cpu", cpu == null ? LEAST_CPU : cpu);
+    if (cpu != null) {
+      resources.addToLimits("cpu", cpu);
+    }
+    if (request.device() == DeviceKind.CUDA) {
+      resources.addToLimits("nvidia.com/gpu", new Quantity("1"));
+      resources.addToRequests("nvidia.com/gpu", new Quantity("1"));
+    }
+    return resources.build();
+  }
+
+  private Probe startup() {
+    long seconds = STARTUP_BASE_SECONDS + weightBytes / SLOWEST_LOAD_BYTES_PER_SECOND;
+    return probe("/health/startup")
+        .withPeriodSeconds(STARTUP_PERIOD_SECONDS)
+        .withFailureThreshold(Math.toIntExact(seconds / STARTUP_PERIOD_SECONDS))
+        .build();
+  }
+
+  private static ProbeBuilder probe(String path) {
+    return new ProbeBuilder()
+        .withNewHttpGet()
+        .withPath(path)
+        .withNewPort(PORT_NAME)
+        .withScheme("HTTP")
+        .endHttpGet()
+        .withPeriodSeconds(10)
+        .withTimeoutSeconds(5);
+  }
+
+  private List<VolumeMount> mounts() {
+    List<VolumeMount> mounts = new ArrayList<>();
+    mounts.add(mount("config", RuntimeConfiguration.DIRECTORY, true));
+    mounts.add(mount("tmp", "/tmp", false));
+    mounts.add(mount("models", RuntimeConfiguration.MODEL_CACHE, false));
+    if (RuntimeConfiguration.modelClaim(request).isPresent()) {
+      mounts.add(mount("model", RuntimeConfiguration.MODEL_CLAIM, true));
+    }
+    if (request.access().apiKeysSecret() != null) {
+      mounts.add(mount("api-keys", RuntimeConfiguration.API_KEYS_DIRECTORY, true));
+    }
+    if (sizes.volumeBytes() > 0) {
+      mounts.add(mount(NVME_VOLUME, RuntimeConfiguration.NVME, false));
+    }
+    return mounts;
+  }
+
+  private List<Volume> volumes() {
+    List<Volume> volumes = new ArrayList<>();
+    volumes.add(
+        volume("config")
+            .withNewConfigMap()
+            .withName(DesiredObjects.configName(request.name()))
+            .endConfigMap()
+            .build());
+    volumes.add(emptyDir("tmp", TMP_BYTES));
+    volumes.add(modelCache());
+    RuntimeConfiguration.modelClaim(request)
+        .ifPresent(
+            claim ->
+                volumes.add(volume("model").withNewPersistentVolumeClaim(claim, true).build()));
+    SecretKey keys = request.access().apiKeysSecret();
+    if (keys != null) {
+      volumes.add(
+          volume("api-keys")
+              .withNewSecret()
+              .withSecretName(keys.name())
+              .addNewItem(keys.key(), null, RuntimeConfiguration.API_KEYS_FILE)
+              .endSecret()
+              .build());
+    }
+    if (sizes.volumeBytes() > 0 && !request.retainsVolume()) {
+      volumes.add(
+          volume(NVME_VOLUME)
+              .withNewEphemeral()
+              .withNewVolumeClaimTemplate()
+              .withNewMetadata()
+              .withLabels(Labels.of(request))
+              .endMetadata()
+              .withSpec(nvmeClaim())
+              .endVolumeClaimTemplate()
+              .endEphemeral()
+              .build());
+    }
+    return volumes;
+  }
+
+  private Volume modelCache() {
+    String claim = request.model().cacheClaimName();
+    if (claim != null) {
+      return volume("models").withNewPersistentVolumeClaim(claim, false).build();
+    }
+    long bytes = MODEL_CACHE_BASE + (long) (MODEL_CACHE_FACTOR * weightBytes);
+    return emptyDir("models", Math.ceilDiv(bytes, ByteSize.MIB) << 20);
+  }
+
+  private static Volume emptyDir(String name, long bytes) {
+    return volume(name)
+        .withNewEmptyDir()
+        .withSizeLimit(Quantities.ofBytes(bytes))
+        .endEmptyDir()
+        .build();
+  }
+
+  private static VolumeBuilder volume(String name) {
+    return new VolumeBuilder().withName(name);
+  }
+
+  private static VolumeMount mount(String name, String path, boolean readOnly) {
+    return new VolumeMountBuilder()
+        .withName(name)
+        .withMountPath(path)
+        .withReadOnly(readOnly ? true : null)
+        .build();
+  }
+
+  private static EnvVar variable(String name, String value) {
+    return new EnvVarBuilder().withName(name).withValue(value).build();
+  }
+}

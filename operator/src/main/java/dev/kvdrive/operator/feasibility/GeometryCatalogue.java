@@ -1,0 +1,94 @@
+package dev.kvdrive.operator.feasibility;
+
+import dev.kvdrive.api.v1alpha1.Geometry;
+import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
+import dev.kvdrive.api.v1alpha1.InferenceClassSpec.CatalogueEntry;
+import dev.kvdrive.api.v1alpha1.ModelSpec;
+import dev.kvdrive.plan.ModelGeometry;
+import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The sizes of models, from the first source that has them: the deployment, its class, the models
+ * the operator knows. The operator downloads nothing and reads no secret to find them out.
+ */
+public final class GeometryCatalogue {
+  /**
+   * Sizes and where they came from.
+   *
+   * @param geometry the sizes
+   * @param source in words, for the status
+   */
+  public record Known(ModelGeometry geometry, String source) {}
+
+  private static final String RESOURCE = "model-geometries.yaml";
+
+  private final List<CatalogueEntry> wellKnown;
+
+  private GeometryCatalogue(List<CatalogueEntry> wellKnown) {
+    this.wellKnown = List.copyOf(wellKnown);
+  }
+
+  /** The models the operator knows. */
+  public static GeometryCatalogue wellKnown() {
+    try (InputStream in = GeometryCatalogue.class.getResourceAsStream(RESOURCE)) {
+      if (in == null) {
+        throw new IllegalStateException(RESOURCE + " is missing from the operator");
+      }
+      return new GeometryCatalogue(
+          List.of(new KubernetesSerialization().unmarshal(in, CatalogueEntry[].class)));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** The entries, for messages and tests. */
+  List<CatalogueEntry> entries() {
+    return wellKnown;
+  }
+
+  /** The sizes of {@code model}, if any source has them. */
+  public Optional<Known> find(ModelSpec model, @Nullable InferenceClassSpec clazz) {
+    Geometry own = model.geometry();
+    if (own != null) {
+      return Optional.of(known(model.uri(), own, "spec.model.geometry"));
+    }
+    List<CatalogueEntry> ofClass =
+        clazz == null || clazz.models() == null ? null : clazz.models().catalogue();
+    if (ofClass != null) {
+      Optional<Known> found = lookup(model.uri(), ofClass, "the InferenceClass's catalogue");
+      if (found.isPresent()) {
+        return found;
+      }
+    }
+    return lookup(model.uri(), wellKnown, "the models the operator knows");
+  }
+
+  private static Optional<Known> lookup(String uri, List<CatalogueEntry> entries, String source) {
+    return entries.stream()
+        .filter(entry -> uri.equals(entry.uri()) || uri.startsWith(entry.uri() + "@"))
+        .findFirst()
+        .map(entry -> known(uri, entry.geometry(), source));
+  }
+
+  private static Known known(String uri, Geometry g, String source) {
+    return new Known(
+        new ModelGeometry(
+            uri,
+            g.layers(),
+            g.hidden(),
+            g.heads(),
+            g.kvHeads(),
+            g.headDim(),
+            g.feedForward(),
+            g.vocabulary(),
+            g.maxContext(),
+            Quantities.bytes("geometry.weights", g.weights())),
+        source);
+  }
+}

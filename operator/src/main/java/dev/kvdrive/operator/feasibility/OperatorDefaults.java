@@ -1,0 +1,28 @@
+package dev.kvdrive.operator.feasibility;
+
+import dev.kvdrive.api.v1alpha1.PullPolicy;
+import java.util.List;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What the operator was installed with, for everything that neither deployment nor class says.
+ *
+ * @param image runtime image
+ * @param imagePullPolicy when it is pulled
+ * @param imagePullSecrets names of pull secrets in the deployments' namespaces
+ * @param userId user and group of runtime pods; null leaves both to the image
+ * @param callers namespaces whose pods may always connect to runtime pods: the operator's own and
+ *     those of the monitoring
+ */
+public record OperatorDefaults(
+    String image,
+    PullPolicy imagePullPolicy,
+    List<String> imagePullSecrets,
+    @Nullable Long userId,
+    Set<String> callers) {
+  public OperatorDefaults {
+    imagePullSecrets = List.copyOf(imagePullSecrets);
+    callers = Set.copyOf(callers);
+  }
+}

@@ -1,0 +1,94 @@
+package dev.kvdrive.operator.feasibility;
+
+import dev.kvdrive.api.v1alpha1.Access;
+import dev.kvdrive.api.v1alpha1.ModelSpec;
+import dev.kvdrive.api.v1alpha1.PullPolicy;
+import dev.kvdrive.api.v1alpha1.Reclaim;
+import dev.kvdrive.api.v1alpha1.Rollout;
+import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.TierBudgets;
+import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.api.model.Toleration;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A specification with nothing left open: the deployment's word first, then its class's, then the
+ * operator's default.
+ *
+ * @param name name of the deployment and of most of its objects
+ * @param namespace its namespace
+ * @param model what is served
+ * @param servedModelName its name in the API
+ * @param contextLength tokens of prompt and answer together
+ * @param concurrency requests at once, of one replica
+ * @param budget share of the context attended per step, in (0, 1]
+ * @param kvType element type of cached keys and values
+ * @param tiers byte budgets of one replica
+ * @param reclaim how long an NVMe volume lives
+ * @param storageClassName storage class of the volume; null for the cluster's default
+ * @param replicas pods
+ * @param queueLimit requests that may wait in one pod
+ * @param drainSeconds time that running requests are given when a pod stops
+ * @param device where the runtime computes
+ * @param access who may call
+ * @param pod how the pods run
+ */
+public record Request(
+    String name,
+    String namespace,
+    ModelSpec model,
+    String servedModelName,
+    int contextLength,
+    int concurrency,
+    double budget,
+    KvType kvType,
+    TierBudgets tiers,
+    Reclaim reclaim,
+    @Nullable String storageClassName,
+    int replicas,
+    int queueLimit,
+    int drainSeconds,
+    DeviceKind device,
+    Access access,
+    PodSettings pod) {
+
+  /**
+   * How the pods run.
+   *
+   * @param image runtime image
+   * @param imagePullPolicy when it is pulled
+   * @param imagePullSecrets names of pull secrets
+   * @param cpu processors, request and limit; null for what the node has to spare
+   * @param rollout how pods are replaced
+   * @param labels added to the pods
+   * @param annotations added to the pods
+   * @param nodeSelector node labels the pods need
+   * @param tolerations taints the pods tolerate
+   * @param priorityClassName priority of the pods
+   * @param runtimeClassName RuntimeClass of the pods
+   * @param userId user and group; null leaves both to the image
+   * @param callers namespaces whose pods may always connect
+   */
+  public record PodSettings(
+      String image,
+      PullPolicy imagePullPolicy,
+      List<String> imagePullSecrets,
+      @Nullable Quantity cpu,
+      Rollout rollout,
+      Map<String, String> labels,
+      Map<String, String> annotations,
+      Map<String, String> nodeSelector,
+      List<Toleration> tolerations,
+      @Nullable String priorityClassName,
+      @Nullable String runtimeClassName,
+      @Nullable Long userId,
+      List<String> callers) {}
+
+  /** Whether a StatefulSet keeps the NVMe volumes across restarts. */
+  public boolean retainsVolume() {
+    return tiers.nvme() > 0 && reclaim == Reclaim.RETAIN;
+  }
+}

@@ -1,0 +1,141 @@
+package dev.kvdrive.operator.feasibility;
+
+import static java.util.Objects.requireNonNullElse;
+import static java.util.Objects.requireNonNullElseGet;
+
+import dev.kvdrive.api.v1alpha1.Access;
+import dev.kvdrive.api.v1alpha1.Device;
+import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
+import dev.kvdrive.api.v1alpha1.InferenceClassSpec.ClassRuntime;
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.InferenceDeploymentSpec;
+import dev.kvdrive.api.v1alpha1.KvType;
+import dev.kvdrive.api.v1alpha1.Reclaim;
+import dev.kvdrive.api.v1alpha1.Rollout;
+import dev.kvdrive.api.v1alpha1.RuntimeSpec;
+import dev.kvdrive.api.v1alpha1.Tiers;
+import dev.kvdrive.operator.feasibility.Request.PodSettings;
+import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.TierBudgets;
+import io.fabric8.kubernetes.api.model.Toleration;
+import java.math.BigDecimal;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
+
+/** Completes a specification: the deployment's word first, then its class's, then the default. */
+public final class RequestResolver {
+  /** The defaults of the custom resource definition, for objects no API server has completed. */
+  static final int DEFAULT_CONCURRENCY = 1;
+
+  static final String DEFAULT_BUDGET = "6.25%";
+  static final int DEFAULT_REPLICAS = 1;
+  static final int DEFAULT_DRAIN_SECONDS = 300;
+
+  private static final InferenceClassSpec NO_CLASS =
+      new InferenceClassSpec(null, null, null, null, null, null);
+  private static final ClassRuntime NO_CLASS_RUNTIME =
+      new ClassRuntime(null, null, null, null, null, null, null);
+  private static final RuntimeSpec NO_RUNTIME =
+      new RuntimeSpec(null, null, null, null, null, null, null, null, null);
+
+  private RequestResolver() {}
+
+  /**
+   * The request of {@code deployment}.
+   *
+   * @param clazz the class it uses, if any
+   * @throws IllegalArgumentException if a value is malformed; the message names the field
+   */
+  public static Request resolve(
+      InferenceDeployment deployment,
+      @Nullable InferenceClassSpec clazz,
+      OperatorDefaults defaults) {
+    InferenceDeploymentSpec spec = deployment.getSpec();
+    InferenceClassSpec from = requireNonNullElse(clazz, NO_CLASS);
+    RuntimeSpec runtime = requireNonNullElse(spec.runtime(), NO_RUNTIME);
+    Tiers.@Nullable Nvme nvme = spec.tiers().nvme();
+    int concurrency = requireNonNullElse(spec.concurrency(), DEFAULT_CONCURRENCY);
+    String name = deployment.getMetadata().getName();
+    return new Request(
+        name,
+        deployment.getMetadata().getNamespace(),
+        spec.model(),
+        requireNonNullElse(spec.servedModelName(), name),
+        spec.contextLength(),
+        concurrency,
+        share("spec.budget", requireNonNullElse(spec.budget(), DEFAULT_BUDGET)),
+        dev.kvdrive.plan.KvType.valueOf(requireNonNullElse(spec.kvType(), KvType.BF16).name()),
+        tiers(spec.tiers()),
+        nvme == null ? Reclaim.EPHEMERAL : requireNonNullElse(nvme.reclaim(), Reclaim.EPHEMERAL),
+        storageClassName(nvme, from),
+        requireNonNullElse(spec.replicas(), DEFAULT_REPLICAS),
+        requireNonNullElse(runtime.queueLimit(), PlanRequest.DEFAULT_QUEUE_PER_SEAT * concurrency),
+        requireNonNullElse(runtime.drainSeconds(), DEFAULT_DRAIN_SECONDS),
+        DeviceKind.valueOf(requireNonNullElse(from.device(), Device.CPU).name()),
+        requireNonNullElseGet(spec.access(), () -> new Access(null, null)),
+        pod(runtime, requireNonNullElse(from.runtime(), NO_CLASS_RUNTIME), defaults));
+  }
+
+  static TierBudgets tiers(Tiers tiers) {
+    Tiers.@Nullable Nvme nvme = tiers.nvme();
+    return new TierBudgets(
+        Quantities.bytes("spec.tiers.gpu.memory", tiers.gpu().memory()),
+        Quantities.bytes("spec.tiers.dram.size", tiers.dram().size()),
+        nvme == null ? 0 : Quantities.bytes("spec.tiers.nvme.size", nvme.size()));
+  }
+
+  /** A share from a percentage such as {@code 6.25%}. */
+  static double share(String field, String percentage) {
+    try {
+      double share = new BigDecimal(percentage.replace("%", "")).movePointLeft(2).doubleValue();
+      if (percentage.endsWith("%") && share > 0 && share <= 1) {
+        return share;
+      }
+    } catch (NumberFormatException e) {
+      throw new IllegalArgumentException(notAShare(field, percentage), e);
+    }
+    throw new IllegalArgumentException(notAShare(field, percentage));
+  }
+
+  private static String notAShare(String field, String percentage) {
+    return "%s: '%s' is not a share above 0%% and at most 100%%".formatted(field, percentage);
+  }
+
+  private static @Nullable String storageClassName(
+      Tiers.@Nullable Nvme nvme, InferenceClassSpec from) {
+    if (nvme != null && nvme.storageClassName() != null) {
+      return nvme.storageClassName();
+    }
+    return from.storage() == null ? null : from.storage().defaultClassName();
+  }
+
+  private static PodSettings pod(
+      RuntimeSpec runtime, ClassRuntime clazz, OperatorDefaults defaults) {
+    List<Toleration> tolerations = new ArrayList<>();
+    tolerations.addAll(requireNonNullElse(clazz.tolerations(), List.of()));
+    tolerations.addAll(requireNonNullElse(runtime.tolerations(), List.of()));
+    // The class comes last: a deployment must not leave the nodes the platform team gave it.
+    Map<String, String> nodeSelector =
+        new TreeMap<>(requireNonNullElse(runtime.nodeSelector(), Map.of()));
+    nodeSelector.putAll(requireNonNullElse(clazz.nodeSelector(), Map.of()));
+    return new PodSettings(
+        requireNonNullElse(clazz.image(), defaults.image()),
+        requireNonNullElse(clazz.imagePullPolicy(), defaults.imagePullPolicy()),
+        requireNonNullElse(clazz.imagePullSecrets(), defaults.imagePullSecrets()),
+        runtime.cpu() == null ? clazz.cpu() : runtime.cpu(),
+        requireNonNullElse(runtime.rollout(), Rollout.SURGE),
+        new TreeMap<>(requireNonNullElse(runtime.labels(), Map.of())),
+        new TreeMap<>(requireNonNullElse(runtime.annotations(), Map.of())),
+        nodeSelector,
+        List.copyOf(tolerations),
+        runtime.priorityClassName(),
+        clazz.runtimeClassName(),
+        defaults.userId(),
+        List.copyOf(new TreeSet<>(defaults.callers())));
+  }
+}

@@ -1,0 +1,8 @@
+/**
+ * The operator: {@code feasibility} judges a specification, {@code desired} says what should run,
+ * {@code status} says what does, {@code reconcile} makes them meet. This package wires them.
+ */
+@NullMarked
+package dev.kvdrive.operator;
+
+import org.jspecify.annotations.NullMarked;

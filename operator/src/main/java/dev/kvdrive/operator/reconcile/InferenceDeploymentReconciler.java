@@ -1,0 +1,159 @@
+package dev.kvdrive.operator.reconcile;
+
+import dev.kvdrive.api.v1alpha1.InferenceClass;
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
+import dev.kvdrive.operator.desired.DesiredObjects;
+import dev.kvdrive.operator.feasibility.Assessment;
+import dev.kvdrive.operator.feasibility.Assessment.Feasible;
+import dev.kvdrive.operator.feasibility.Assessment.Infeasible;
+import dev.kvdrive.operator.feasibility.Assessor;
+import dev.kvdrive.operator.status.Observation;
+import dev.kvdrive.operator.status.StatusAggregator;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.client.utils.Serialization;
+import io.javaoperatorsdk.operator.api.reconciler.Context;
+import io.javaoperatorsdk.operator.api.reconciler.ControllerConfiguration;
+import io.javaoperatorsdk.operator.api.reconciler.ErrorStatusUpdateControl;
+import io.javaoperatorsdk.operator.api.reconciler.EventSourceContext;
+import io.javaoperatorsdk.operator.api.reconciler.Reconciler;
+import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
+import io.javaoperatorsdk.operator.api.reconciler.Workflow;
+import io.javaoperatorsdk.operator.api.reconciler.dependent.Dependent;
+import io.javaoperatorsdk.operator.processing.event.source.EventSource;
+import java.time.Duration;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+
+/** Reconciles an {@link InferenceDeployment}: assess, then dependents, then one status. */
+@ControllerConfiguration(name = InferenceDeploymentReconciler.NAME)
+@Workflow(
+    explicitInvocation = true,
+    dependents = {
+      @Dependent(name = "config", type = Dependents.Config.class),
+      @Dependent(name = "account", type = Dependents.Account.class),
+      @Dependent(name = "network", type = Dependents.Network.class),
+      @Dependent(name = "service", type = Dependents.Endpoint.class),
+      @Dependent(
+          name = "deployment",
+          type = Dependents.EphemeralWorkload.class,
+          reconcilePrecondition = Preconditions.VolumesGoWithPods.class,
+          dependsOn = {"config", "account", "network"}),
+      @Dependent(
+          name = "statefulset",
+          type = Dependents.RetainedWorkload.class,
+          reconcilePrecondition = Preconditions.VolumesAreRetained.class,
+          dependsOn = {"config", "account", "network"}),
+      @Dependent(
+          name = "disruption",
+          type = Dependents.Disruption.class,
+          reconcilePrecondition = Preconditions.SeveralReplicas.class)
+    })
+public final class InferenceDeploymentReconciler implements Reconciler<InferenceDeployment> {
+  public static final String NAME = "inferencedeployment";
+
+  /** Events and messages that no watch brings, such as those of volumes, are looked up so often. */
+  private static final Duration UNSETTLED = Duration.ofSeconds(10);
+
+  /** How often what is refused is judged again: a quota may have become free. */
+  private static final Duration REFUSED = Duration.ofMinutes(1);
+
+  private final Assessor assessor;
+  private final StatusAggregator statuses;
+  private final boolean classesVisible;
+
+  /**
+   * @param classesVisible whether the operator may read the cluster-scoped classes
+   */
+  public InferenceDeploymentReconciler(
+      Assessor assessor, StatusAggregator statuses, boolean classesVisible) {
+    this.assessor = assessor;
+    this.statuses = statuses;
+    this.classesVisible = classesVisible;
+  }
+
+  @Override
+  public List<EventSource<?, InferenceDeployment>> prepareEventSources(
+      EventSourceContext<InferenceDeployment> context) {
+    return EventSources.of(context, classesVisible);
+  }
+
+  @Override
+  public UpdateControl<InferenceDeployment> reconcile(
+      InferenceDeployment deployment, Context<InferenceDeployment> context) {
+    Assessment assessment = guarded(assess(deployment, context), deployment, context);
+    if (assessment instanceof Feasible feasible) {
+      Dependents.share(new DesiredObjects(feasible), context);
+      context
+          .managedWorkflowAndDependentResourceContext()
+          .reconcileManagedWorkflow()
+          .throwAggregateExceptionIfErrorsPresent();
+    }
+    Observation observed = ClusterView.observe(deployment, context);
+    InferenceDeploymentStatus status = statuses.aggregate(deployment, assessment, observed);
+    return reschedule(update(deployment, status), assessment, status);
+  }
+
+  @Override
+  public ErrorStatusUpdateControl<InferenceDeployment> updateErrorStatus(
+      InferenceDeployment deployment, Context<InferenceDeployment> context, Exception e) {
+    return ErrorStatusUpdateControl.patchStatus(
+        withStatus(deployment, statuses.failed(deployment, e)));
+  }
+
+  private Assessment assess(InferenceDeployment deployment, Context<InferenceDeployment> context) {
+    InferenceClass clazz =
+        classesVisible ? context.getSecondaryResource(InferenceClass.class).orElse(null) : null;
+    List<InferenceDeployment> siblings =
+        context
+            .getPrimaryCache()
+            .list(deployment.getMetadata().getNamespace(), sibling -> true)
+            .toList();
+    return assessor.assess(deployment, clazz, siblings);
+  }
+
+  /** Refuses a deployment whose objects would take over objects of somebody else. */
+  private static Assessment guarded(
+      Assessment assessment, InferenceDeployment deployment, Context<InferenceDeployment> context) {
+    if (assessment instanceof Feasible feasible) {
+      Optional<String> taken = NameGuard.taken(deployment, feasible.request(), context);
+      if (taken.isPresent()) {
+        return new Infeasible("NameTaken", taken.get(), feasible.plan(), feasible.geometrySource());
+      }
+    }
+    return assessment;
+  }
+
+  private static UpdateControl<InferenceDeployment> update(
+      InferenceDeployment deployment, InferenceDeploymentStatus status) {
+    boolean same =
+        Objects.equals(Serialization.asJson(deployment.getStatus()), Serialization.asJson(status));
+    return same
+        ? UpdateControl.noUpdate()
+        : UpdateControl.patchStatus(withStatus(deployment, status));
+  }
+
+  /** Only the status, so that server-side apply owns nothing else. */
+  private static InferenceDeployment withStatus(
+      InferenceDeployment deployment, InferenceDeploymentStatus status) {
+    InferenceDeployment patch = new InferenceDeployment();
+    patch.setMetadata(
+        new ObjectMetaBuilder()
+            .withName(deployment.getMetadata().getName())
+            .withNamespace(deployment.getMetadata().getNamespace())
+            .build());
+    patch.setStatus(status);
+    return patch;
+  }
+
+  private static UpdateControl<InferenceDeployment> reschedule(
+      UpdateControl<InferenceDeployment> control,
+      Assessment assessment,
+      InferenceDeploymentStatus status) {
+    if (assessment instanceof Infeasible) {
+      return control.rescheduleAfter(REFUSED);
+    }
+    return StatusAggregator.isReady(status) ? control : control.rescheduleAfter(UNSETTLED);
+  }
+}

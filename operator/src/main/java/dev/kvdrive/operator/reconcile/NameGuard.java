@@ -1,0 +1,66 @@
+package dev.kvdrive.operator.reconcile;
+
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.operator.desired.DesiredObjects;
+import dev.kvdrive.operator.feasibility.Request;
+import io.fabric8.kubernetes.api.model.ConfigMap;
+import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.Service;
+import io.fabric8.kubernetes.api.model.ServiceAccount;
+import io.fabric8.kubernetes.api.model.apps.Deployment;
+import io.fabric8.kubernetes.api.model.apps.StatefulSet;
+import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
+import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
+import io.javaoperatorsdk.operator.api.reconciler.Context;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * Keeps a deployment from taking over objects that are not its own. Server-side apply would adopt
+ * an object of the same name, and the deployment's end would then delete it.
+ */
+final class NameGuard {
+  private NameGuard() {}
+
+  /** What is in the way, if anything. Objects the operator already watches are its own. */
+  static Optional<String> taken(
+      InferenceDeployment deployment, Request request, Context<InferenceDeployment> context) {
+    String name = request.name();
+    Map<Class<? extends HasMetadata>, String> names = new LinkedHashMap<>();
+    names.put(Service.class, name);
+    names.put(ConfigMap.class, DesiredObjects.configName(name));
+    names.put(ServiceAccount.class, name);
+    names.put(NetworkPolicy.class, name);
+    names.put(request.retainsVolume() ? StatefulSet.class : Deployment.class, name);
+    if (request.replicas() > 1) {
+      names.put(PodDisruptionBudget.class, name);
+    }
+    return names.entrySet().stream()
+        .filter(e -> context.getSecondaryResource(e.getKey()).isEmpty())
+        .filter(e -> isForeign(e.getKey(), e.getValue(), deployment, context))
+        .map(
+            e ->
+                ("There already is a %s named %s that belongs to somebody else; rename this resource"
+                        + " or remove that one.")
+                    .formatted(e.getKey().getSimpleName(), e.getValue()))
+        .findFirst();
+  }
+
+  private static boolean isForeign(
+      Class<? extends HasMetadata> type,
+      String name,
+      InferenceDeployment deployment,
+      Context<InferenceDeployment> context) {
+    HasMetadata found =
+        context
+            .getClient()
+            .resources(type)
+            .inNamespace(deployment.getMetadata().getNamespace())
+            .withName(name)
+            .get();
+    return found != null
+        && found.getMetadata().getOwnerReferences().stream()
+            .noneMatch(owner -> owner.getUid().equals(deployment.getMetadata().getUid()));
+  }
+}

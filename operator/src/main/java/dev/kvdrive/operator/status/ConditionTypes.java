@@ -1,0 +1,14 @@
+package dev.kvdrive.operator.status;
+
+/** Types of conditions, in the order in which they are shown. */
+public final class ConditionTypes {
+  public static final String READY = "Ready";
+  public static final String FEASIBLE = "Feasible";
+  public static final String MODEL_AVAILABLE = "ModelAvailable";
+  public static final String STORAGE_BOUND = "StorageBound";
+  public static final String RUNTIME_READY = "RuntimeReady";
+  public static final String RECONCILING = "Reconciling";
+  public static final String STALLED = "Stalled";
+
+  private ConditionTypes() {}
+}

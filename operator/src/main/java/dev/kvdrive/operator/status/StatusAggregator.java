@@ -1,0 +1,204 @@
+package dev.kvdrive.operator.status;
+
+import static dev.kvdrive.operator.status.ConditionTypes.FEASIBLE;
+import static dev.kvdrive.operator.status.ConditionTypes.MODEL_AVAILABLE;
+import static dev.kvdrive.operator.status.ConditionTypes.READY;
+import static dev.kvdrive.operator.status.ConditionTypes.RECONCILING;
+import static dev.kvdrive.operator.status.ConditionTypes.RUNTIME_READY;
+import static dev.kvdrive.operator.status.ConditionTypes.STALLED;
+import static dev.kvdrive.operator.status.ConditionTypes.STORAGE_BOUND;
+
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
+import dev.kvdrive.operator.desired.DesiredObjects;
+import dev.kvdrive.operator.desired.Labels;
+import dev.kvdrive.operator.feasibility.Assessment;
+import dev.kvdrive.operator.feasibility.Assessment.Feasible;
+import dev.kvdrive.operator.feasibility.Assessment.Infeasible;
+import dev.kvdrive.operator.status.Finding.Truth;
+import dev.kvdrive.operator.status.Observation.Workload;
+import dev.kvdrive.plan.Plan;
+import io.fabric8.kubernetes.api.model.Condition;
+import io.fabric8.kubernetes.api.model.ConditionBuilder;
+import java.time.Clock;
+import java.time.temporal.ChronoUnit;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/** The one place where a status is made. Equal circumstances give an equal status. */
+public final class StatusAggregator {
+  private final Clock clock;
+
+  public StatusAggregator(Clock clock) {
+    this.clock = clock;
+  }
+
+  /** The status of {@code deployment}, given the verdict and what the cluster shows. */
+  public InferenceDeploymentStatus aggregate(
+      InferenceDeployment deployment, Assessment assessment, Observation observed) {
+    List<Finding> findings =
+        switch (assessment) {
+          case Feasible feasible -> feasible(feasible, observed);
+          case Infeasible infeasible -> infeasible(infeasible, observed);
+        };
+    return status(deployment, assessment, observed, summarised(findings));
+  }
+
+  /** The status when the operator itself failed, for instance because the API server refused. */
+  public InferenceDeploymentStatus failed(InferenceDeployment deployment, Exception error) {
+    InferenceDeploymentStatus before = deployment.getStatus();
+    String message =
+        "The operator failed and will try again: "
+            + Objects.requireNonNullElse(error.getMessage(), error.toString());
+    List<Condition> conditions =
+        conditions(
+            deployment,
+            List.of(
+                Finding.waiting(READY, "ReconcileFailed", message),
+                Finding.holds(RECONCILING, "ReconcileFailed", message)));
+    return new InferenceDeploymentStatus(
+        deployment.getMetadata().getGeneration(),
+        merged(before, conditions),
+        before == null ? null : before.url(),
+        before == null ? null : before.replicas(),
+        before == null ? null : before.readyReplicas(),
+        before == null ? null : before.selector(),
+        before == null ? null : before.plan(),
+        before == null ? null : before.tiers());
+  }
+
+  /** Whether a status says Ready. */
+  public static boolean isReady(InferenceDeploymentStatus status) {
+    return status.conditions() != null
+        && status.conditions().stream()
+            .anyMatch(c -> c.getType().equals(READY) && c.getStatus().equals("True"));
+  }
+
+  private static List<Finding> feasible(Feasible feasible, Observation observed) {
+    Findings findings = new Findings(feasible, observed);
+    return List.of(
+        Finding.holds(FEASIBLE, "Fits", feasible.plan().verdict()),
+        findings.model(),
+        findings.storage(),
+        findings.runtime());
+  }
+
+  private static List<Finding> infeasible(Infeasible infeasible, Observation observed) {
+    int serving = observed.workload().map(Workload::ready).orElse(0);
+    String message =
+        serving == 0
+            ? infeasible.message()
+            : "%s (%d pods of an earlier specification keep serving.)"
+                .formatted(infeasible.message(), serving);
+    String notPlanned = "Nothing runs until the specification is feasible.";
+    return List.of(
+        Finding.stuck(FEASIBLE, infeasible.reason(), message),
+        Finding.unknown(MODEL_AVAILABLE, "NotFeasible", notPlanned),
+        Finding.unknown(STORAGE_BOUND, "NotFeasible", notPlanned),
+        Finding.unknown(RUNTIME_READY, "NotFeasible", notPlanned));
+  }
+
+  /** Adds Ready, and Reconciling or Stalled; the first that does not hold explains. */
+  private static List<Finding> summarised(List<Finding> findings) {
+    List<Finding> all = new ArrayList<>();
+    Finding cause =
+        findings.stream()
+            .filter(Finding::stalled)
+            .findFirst()
+            .or(() -> findings.stream().filter(f -> f.truth() == Truth.FALSE).findFirst())
+            .or(() -> findings.stream().filter(f -> !f.isTrue()).findFirst())
+            .orElse(null);
+    if (cause == null) {
+      Finding runtime = findings.getLast();
+      all.add(Finding.holds(READY, runtime.reason(), runtime.message()));
+      all.addAll(findings);
+      return all;
+    }
+    all.add(new Finding(READY, Truth.FALSE, cause.reason(), cause.message(), cause.stalled()));
+    all.addAll(findings);
+    all.add(
+        Finding.holds(cause.stalled() ? STALLED : RECONCILING, cause.reason(), cause.message()));
+    return all;
+  }
+
+  private InferenceDeploymentStatus status(
+      InferenceDeployment deployment,
+      Assessment assessment,
+      Observation observed,
+      List<Finding> findings) {
+    String name = deployment.getMetadata().getName();
+    Plan plan =
+        switch (assessment) {
+          case Feasible feasible -> feasible.plan();
+          case Infeasible infeasible -> infeasible.plan();
+        };
+    return new InferenceDeploymentStatus(
+        deployment.getMetadata().getGeneration(),
+        conditions(deployment, findings),
+        assessment instanceof Feasible || observed.workload().isPresent()
+            ? DesiredObjects.url(name, deployment.getMetadata().getNamespace())
+            : null,
+        observed.workload().map(Workload::pods).orElse(0),
+        observed.workload().map(Workload::ready).orElse(0),
+        selector(name),
+        plan == null ? null : PlanView.plan(plan, geometrySource(assessment)),
+        plan == null ? null : PlanView.tiers(plan));
+  }
+
+  private static String selector(String name) {
+    return Labels.selector(name).entrySet().stream()
+        .map(label -> label.getKey() + "=" + label.getValue())
+        .collect(Collectors.joining(","));
+  }
+
+  private static @Nullable String geometrySource(Assessment assessment) {
+    return switch (assessment) {
+      case Feasible feasible -> feasible.geometrySource();
+      case Infeasible infeasible -> infeasible.geometrySource();
+    };
+  }
+
+  /** A condition keeps its time for as long as it keeps its status. */
+  private List<Condition> conditions(InferenceDeployment deployment, List<Finding> findings) {
+    Map<String, Condition> before =
+        deployment.getStatus() == null || deployment.getStatus().conditions() == null
+            ? Map.of()
+            : deployment.getStatus().conditions().stream()
+                .collect(Collectors.toMap(Condition::getType, c -> c, (a, b) -> a));
+    String now = clock.instant().truncatedTo(ChronoUnit.SECONDS).toString();
+    return findings.stream()
+        .map(
+            finding -> {
+              Condition old = before.get(finding.type());
+              String since =
+                  old != null && finding.truth().text().equals(old.getStatus())
+                      ? old.getLastTransitionTime()
+                      : now;
+              return new ConditionBuilder()
+                  .withType(finding.type())
+                  .withStatus(finding.truth().text())
+                  .withReason(finding.reason())
+                  .withMessage(finding.message())
+                  .withObservedGeneration(deployment.getMetadata().getGeneration())
+                  .withLastTransitionTime(since)
+                  .build();
+            })
+        .toList();
+  }
+
+  private static List<Condition> merged(
+      @Nullable InferenceDeploymentStatus before, List<Condition> changed) {
+    List<Condition> merged = new ArrayList<>(changed);
+    if (before != null && before.conditions() != null) {
+      before.conditions().stream()
+          .filter(old -> changed.stream().noneMatch(c -> c.getType().equals(old.getType())))
+          .filter(old -> !old.getType().equals(STALLED))
+          .forEach(merged::add);
+    }
+    return merged;
+  }
+}

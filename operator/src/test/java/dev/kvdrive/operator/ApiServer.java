@@ -1,0 +1,116 @@
+package dev.kvdrive.operator;
+
+import io.fabric8.kubeapitest.KubeAPIServer;
+import io.fabric8.kubeapitest.KubeAPIServerConfigBuilder;
+import io.fabric8.kubernetes.api.model.NamespaceBuilder;
+import io.fabric8.kubernetes.api.model.apiextensions.v1.CustomResourceDefinition;
+import io.fabric8.kubernetes.client.Config;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientBuilder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.Assumptions;
+
+/**
+ * One real API server (etcd and kube-apiserver as processes, no controllers) with the project's
+ * definitions, shared by the tests of a run. Where its programs have not been built, tests that
+ * need it are skipped; where {@code CI} is set they must have been.
+ */
+public final class ApiServer {
+  private static final String VERSION = "1.34.4";
+  private static final Path DEFINITIONS = Path.of("../crds/src/main/crds");
+  private static final AtomicInteger NAMESPACES = new AtomicInteger();
+
+  private static final class Holder {
+    static final ApiServer INSTANCE = new ApiServer();
+  }
+
+  private final KubernetesClient client;
+  private final String kubeconfig;
+
+  private ApiServer() {
+    KubeAPIServer server =
+        new KubeAPIServer(
+            new KubeAPIServerConfigBuilder()
+                .withTestDir(cache().toString())
+                .withApiServerVersion(VERSION)
+                .withOfflineMode(true)
+                .withUpdateKubeConfig(false)
+                .withStartupTimeout(120_000)
+                .build());
+    server.start();
+    Runtime.getRuntime().addShutdownHook(new Thread(server::stop));
+    this.kubeconfig = server.getKubeConfigYaml();
+    this.client =
+        new KubernetesClientBuilder().withConfig(Config.fromKubeconfig(kubeconfig)).build();
+    for (String plural : new String[] {"inferencedeployments", "inferenceclasses"}) {
+      CustomResourceDefinition definition =
+          client
+              .apiextensions()
+              .v1()
+              .customResourceDefinitions()
+              .load(DEFINITIONS.resolve(plural + ".kvdrive.dev.yaml").toFile())
+              .serverSideApply();
+      client.resource(definition).waitUntilCondition(ApiServer::established, 30, TimeUnit.SECONDS);
+    }
+  }
+
+  /** The server; aborts the test where there is none. */
+  public static ApiServer get() {
+    Path program = cache().resolve("k8s/" + VERSION + "-linux-amd64/kube-apiserver");
+    if (System.getenv("CI") == null) {
+      Assumptions.assumeTrue(
+          Files.isExecutable(program),
+          () ->
+              "no API server: " + program + " has not been built (./kvdrive cluster up builds it)");
+    }
+    return Holder.INSTANCE;
+  }
+
+  /** Administrator's client. */
+  public KubernetesClient client() {
+    return client;
+  }
+
+  /** A new client with its own connections, for instance for an operator that closes it. */
+  public KubernetesClient newClient() {
+    return new KubernetesClientBuilder().withConfig(Config.fromKubeconfig(kubeconfig)).build();
+  }
+
+  /** The administrator's configuration. */
+  public Config config() {
+    return Config.fromKubeconfig(kubeconfig);
+  }
+
+  /** A new namespace with the restricted Pod Security level. */
+  public String newNamespace() {
+    String name = "test-" + NAMESPACES.incrementAndGet();
+    client
+        .namespaces()
+        .resource(
+            new NamespaceBuilder()
+                .withNewMetadata()
+                .withName(name)
+                .addToLabels("pod-security.kubernetes.io/enforce", "restricted")
+                .endMetadata()
+                .build())
+        .create();
+    return name;
+  }
+
+  private static boolean established(CustomResourceDefinition definition) {
+    return definition.getStatus() != null
+        && definition.getStatus().getConditions() != null
+        && definition.getStatus().getConditions().stream()
+            .anyMatch(c -> c.getType().equals("Established") && c.getStatus().equals("True"));
+  }
+
+  private static Path cache() {
+    String configured = System.getenv("KVDRIVE_CLUSTER_CACHE");
+    return configured == null
+        ? Path.of(System.getProperty("user.home"), ".cache", "kvdrive-cluster")
+        : Path.of(configured);
+  }
+}
