@@ -37,7 +37,9 @@ final class RuntimeConfiguration {
     tiers.put("gpu-bytes", request.tiers().gpu());
     tiers.put("dram-bytes", request.tiers().dram());
     tiers.put("nvme-bytes", request.tiers().nvme());
-    tiers.put("nvme-dir", NVME);
+    if (request.tiers().nvme() > 0) {
+      tiers.put("nvme-dir", NVME);
+    }
 
     Map<String, Object> kvdrive = new LinkedHashMap<>();
     kvdrive.put("model", model);

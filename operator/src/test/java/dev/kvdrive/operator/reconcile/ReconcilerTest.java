@@ -75,10 +75,6 @@ class ReconcilerTest {
         .atMost(SOON)
         .untilAsserted(
             () -> assertThat(condition("smallest", "Feasible").getStatus()).isEqualTo("True"));
-    System.out.println(client.getKubernetesSerialization().asYaml(get("smallest")));
-    for (HasMetadata object : objects("smallest")) {
-      System.out.println(client.getKubernetesSerialization().asYaml(object));
-    }
     assertThat(objects("smallest")).hasSize(5);
   }
 
