@@ -141,7 +141,7 @@ class PlatformIT {
                     .as(type)
                     .contains("True"));
     assertThat(status().url()).startsWith("http://");
-    assertThat(Objects.requireNonNull(status().plan()).arithmetic()).isNotEmpty();
+    assertThat(Objects.requireNonNull(status().plan()).demands()).isNotEmpty();
   }
 
   @Test
