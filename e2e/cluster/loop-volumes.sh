@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Local volumes of a real, limited size: loop-mounted ext4 files behind a StorageClass.
 # Sourced by native/volumes.sh and kind/volumes.sh, which say where: VOLUMES (this
-# machine's folder), VOLUMES_IN_NODE (the same seen from the node), NODE_NAME, STORAGE_CLASS.
+# machine's folder), VOLUMES_IN_NODE (the same seen from the node), NODE_NAME, STORAGE_CLASS, and
+# whether that is the cluster's DEFAULT_CLASS.
 
 # The file is larger than SIZE by what ext4 keeps for itself, so that a pod can
 # really store SIZE in it, and little more.
@@ -38,7 +39,9 @@ offer_class() {
   kubectl apply -f - >/dev/null <<EOF
 apiVersion: storage.k8s.io/v1
 kind: StorageClass
-metadata: {name: $STORAGE_CLASS}
+metadata:
+  name: $STORAGE_CLASS
+  annotations: {storageclass.kubernetes.io/is-default-class: "$DEFAULT_CLASS"}
 provisioner: kubernetes.io/no-provisioner
 volumeBindingMode: WaitForFirstConsumer
 EOF

@@ -9,6 +9,6 @@ set -euo pipefail
 . "$KIND_FOLDER/../loop-volumes.sh"
 
 # shellcheck disable=SC2034  # for loop-volumes.sh
-NODE_NAME=$CLUSTER-worker
+NODE_NAME=$CLUSTER-worker DEFAULT_CLASS=false
 cluster_exists || die "there is no cluster $CLUSTER: run up.sh first"
 volumes_main "$@"

@@ -10,5 +10,5 @@ set -euo pipefail
 . "$HERE/../loop-volumes.sh"
 
 # shellcheck disable=SC2034  # for loop-volumes.sh
-VOLUMES_IN_NODE=$VOLUMES
+VOLUMES_IN_NODE=$VOLUMES DEFAULT_CLASS=true
 volumes_main "$@"

@@ -149,18 +149,28 @@ class PlatformIT {
   void aLongDocumentIsAnsweredThroughTheServiceOutOfThreeTiers() {
     NumbersDocument document = NumbersDocument.of(20_260_301, SENTENCES, 0.37);
 
-    Exchange exchange = USERS.post(completions(), List.of(request(document, 24, false))).getFirst();
+    Exchange exchange;
+    Map<String, Double> peaks;
+    try (TierWatch watch = TierWatch.start(PlatformIT::metrics)) {
+      exchange = USERS.post(completions(), List.of(request(document, 24, false))).getFirst();
+      peaks = watch.peaks();
+    }
 
     assertThat(exchange.status()).as(exchange.toString()).isEqualTo(200);
-    System.out.printf("answer: %s; usage: %s%n", exchange.text(), exchange.usage());
+    System.out.printf("answer: %s%nusage: %s%n", exchange.text(), exchange.usage());
+    System.out.printf("most bytes of keys and values in each tier: %s%n", peaks);
     assertThat(exchange.promptTokens()).isBetween(15_000, 17_000);
     assertThat(exchange.text()).contains(document.answer());
+    assertThat(peaks).containsOnlyKeys("gpu", "dram", "nvme");
+    assertThat(peaks).allSatisfy((tier, bytes) -> assertThat(bytes).as(tier).isPositive());
     Exposition metrics = metrics();
-    assertThat(List.of("gpu", "dram", "nvme"))
+    assertThat(metrics.sum("kvdrive_window_hits_total", Map.of()).orElse(0)).isPositive();
+    assertThat(List.of("dram", "nvme"))
         .allSatisfy(
             tier ->
-                assertThat(metrics.sum("kvdrive_tier_peak_bytes", Map.of("tier", tier)).orElse(0))
-                    .as("bytes that were in tier " + tier)
+                assertThat(
+                        metrics.sum("kvdrive_fetched_bytes_total", Map.of("tier", tier)).orElse(0))
+                    .as("bytes fetched from " + tier)
                     .isPositive());
   }
 
@@ -412,7 +422,7 @@ class PlatformIT {
   private static Exposition metrics() {
     Pod pod = servingPod();
     String path =
-        "/api/v1/namespaces/%s/pods/%s:http/proxy/metrics"
+        "/api/v1/namespaces/%s/pods/%s:8080/proxy/metrics"
             .formatted(pod.getMetadata().getNamespace(), pod.getMetadata().getName());
     return Exposition.parse(Objects.requireNonNull(CLIENT.raw(path), path));
   }
