@@ -61,10 +61,13 @@ give_images() {
   "$CLUSTER/image.sh" "$MODE" "$ROOT/runtime/server/target/jib-image.tar" "$RUNTIME_IMAGE" >/dev/null
 }
 
+# shellcheck source=cluster/kind/lib.sh
+kind_exists() { (. "$CLUSTER/kind/lib.sh" && cluster_exists); }
+
 exists() {
   case $MODE in
     native) [ -d "${KVDRIVE_CLUSTER_STATE:-/var/lib/kvdrive-cluster}" ] ;;
-    kind) (. "$CLUSTER/kind/lib.sh" && cluster_exists) ;;
+    kind) kind_exists ;;
   esac
 }
 
@@ -109,6 +112,7 @@ prepare() {
   give_images
 }
 
+# shellcheck source=cluster/native/lib.sh
 kubectl_of_cluster() { (. "$CLUSTER/native/lib.sh" && echo "$BIN/kubectl"); }
 
 find_jdk() {

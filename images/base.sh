@@ -39,8 +39,12 @@ system_layer() { # FOLDER: what the packages hold, less what no Java program rea
   for archive in "$WORK/packages"/*.deb; do
     dpkg-deb --extract "$archive" "$1"
   done
-  rm -rf "$1"/usr/lib/*/gconv "$1"/usr/lib/*/audit "$1"/usr/share/{gdb,lintian,locale,base-files,gcc,dict,info,man,misc} \
-    "$1"/usr/share/doc/*/{changelog,NEWS,README,FAQ}* "$1"/{boot,home,root,srv,media,mnt,opt,var} "$1"/usr/{games,include,src} "$1"/etc/{default,dpkg,profile.d,skel,update-motd.d,issue*}
+  (
+    cd "$1"
+    rm -rf usr/lib/*/{gconv,audit} usr/share/{gdb,lintian,locale,base-files,gcc,dict,info,man,misc} \
+      usr/share/doc/*/{changelog,NEWS,README,FAQ,TODO}* usr/{games,include,src} \
+      boot home root srv media mnt opt var etc/{default,dpkg,profile.d,skel,update-motd.d,issue*}
+  )
   # With /lib a folder of its own, the loader is where the programs look for it.
   mkdir -p "$1"/{tmp,proc,sys,dev,etc,home/kvdrive,var/tmp}
   chmod 1777 "$1/tmp" "$1/var/tmp"
@@ -67,8 +71,10 @@ pack_layer() { # NAME FOLDER
 
 main() {
   case ${1:-} in '' | --force) ;; *) die "usage: base.sh [--force]" ;; esac
-  command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
-    die "this takes the C runtime from Debian's packages; elsewhere build the images with -Djib.from.image=BASE, any image with glibc, libstdc++ and Java 25"
+  if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
+    die "this takes the C runtime from Debian's packages; elsewhere build the images with
+-Dkvdrive.base.image=BASE, where BASE is any image with glibc, libstdc++ and Java 25 on its PATH"
+  fi
   JDK=$(find_jdk)
   local inputs system java architecture
   architecture=$(dpkg --print-architecture)

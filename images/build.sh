@@ -6,8 +6,11 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-"$ROOT/images/base.sh" >/dev/null
-cd "$ROOT"
 [ "${1:-}" != -- ] || shift
+case " $* " in
+  *" -Dkvdrive.base.image="*) ;;
+  *) "$ROOT/images/base.sh" >/dev/null ;;
+esac
+cd "$ROOT"
 mvn -q -B -Pimages -pl operator,runtime/server -am package -DskipTests "$@" >&2
 ls "$ROOT/operator/target/jib-image.tar" "$ROOT/runtime/server/target/jib-image.tar"

@@ -8,9 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 case ${1:-native} in
   native)
     native/build.sh >/dev/null
-    exec native/up.sh
+    native/up.sh
     ;;
-  kind) exec kind/up.sh ;;
+  kind) kind/up.sh ;;
   *)
     echo "usage: up.sh [native|kind]" >&2
     exit 2
