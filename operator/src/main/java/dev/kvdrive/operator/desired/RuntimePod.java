@@ -171,7 +171,8 @@ final class RuntimePod {
     List<EnvVar> environment = new ArrayList<>();
     environment.add(
         variable(
-            "SPRING_CONFIG_ADDITIONAL_LOCATION", "file:" + RuntimeConfiguration.DIRECTORY + "/"));
+            "SPRING_CONFIG_ADDITIONAL_LOCATION",
+            "file:" + RuntimeConfiguration.DIRECTORY + "/" + RuntimeConfiguration.FILE));
     environment.add(variable("JAVA_TOOL_OPTIONS", jvmOptions()));
     SecretKey token = request.model().tokenSecret();
     if (token != null) {

@@ -37,6 +37,9 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
   private static final Pattern LAST_WORDS =
       Pattern.compile("\\A\\s*([A-Z][A-Za-z]{2,40}): (.+)\\z", Pattern.DOTALL);
 
+  /** How the runtime's check of its machine begins what it says about the volume. */
+  private static final String VOLUME_SHORTAGE = "NVMe volume:";
+
   private static final Set<String> NEVER_STARTS =
       Set.of("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError");
   private static final Set<String> MAY_START =
@@ -125,6 +128,10 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
           "Pod %s: %s".formatted(pod, named.group(2)),
           kind,
           kind != Kind.RUNTIME || restarts >= HOPELESS_RESTARTS);
+    }
+    if (words.contains(VOLUME_SHORTAGE)) {
+      return new PodTrouble(
+          "VolumeInsufficient", "Pod %s: %s".formatted(pod, words), Kind.STORAGE, true);
     }
     return new PodTrouble(
         "RuntimeFailed",

@@ -1,0 +1,63 @@
+{{- define "kvdrive.name" -}}
+{{- printf "%s-operator" .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "kvdrive.selector" -}}
+app.kubernetes.io/name: kvdrive-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "kvdrive.labels" -}}
+{{ include "kvdrive.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: kvdrive
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end -}}
+
+{{- /* What the operator does in a namespace. A test compares it with what the code asks for. */ -}}
+{{- define "kvdrive.rules" -}}
+- apiGroups: [kvdrive.dev]
+  resources: [inferencedeployments]
+  verbs: [get, list, watch]
+- apiGroups: [kvdrive.dev]
+  resources: [inferencedeployments/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [configmaps, serviceaccounts, services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments, statefulsets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods, persistentvolumeclaims]
+  verbs: [list, watch]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
+{{- end -}}
+
+{{- define "kvdrive.config" -}}
+kvdrive:
+  operator:
+    namespace: {{ .Release.Namespace }}
+    watch-namespaces: {{ .Values.watch.namespaces | toJson }}
+    classes: {{ .Values.watch.classes }}
+    monitoring-namespaces: {{ .Values.monitoring.namespaces | toJson }}
+    runtime:
+      image: {{ .Values.runtime.image.reference | quote }}
+      image-pull-policy: {{ .Values.runtime.image.pullPolicy | quote }}
+      image-pull-secrets: {{ .Values.runtime.image.pullSecrets | toJson }}
+      {{- if .Values.runtime.userId }}
+      user-id: {{ int64 .Values.runtime.userId }}
+      {{- end }}
+logging:
+  level:
+    root: {{ .Values.operator.logLevel }}
+{{- end -}}

@@ -1,0 +1,63 @@
+package dev.kvdrive.operator;
+
+import dev.kvdrive.api.v1alpha1.PullPolicy;
+import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
+import org.springframework.boot.context.properties.ConfigurationProperties;
+import org.springframework.boot.context.properties.bind.DefaultValue;
+
+/**
+ * What the operator is installed with; the chart writes it.
+ *
+ * @param namespace the operator's own
+ * @param watchNamespaces namespaces it serves; empty for all
+ * @param classes whether it reads the cluster-scoped InferenceClasses
+ * @param leaderElection whether replicas agree on one that works
+ * @param monitoringNamespaces namespaces that may read the metrics of runtime pods
+ * @param runtime defaults of runtime pods
+ */
+@ConfigurationProperties("kvdrive.operator")
+public record OperatorProperties(
+    String namespace,
+    @DefaultValue List<String> watchNamespaces,
+    @DefaultValue("true") boolean classes,
+    @DefaultValue("true") boolean leaderElection,
+    @DefaultValue List<String> monitoringNamespaces,
+    RuntimePods runtime) {
+  public OperatorProperties {
+    Objects.requireNonNull(
+        namespace, "kvdrive.operator.namespace is not set; the chart sets it to the release's");
+    Objects.requireNonNull(runtime, "kvdrive.operator.runtime is not set; it names the image");
+    watchNamespaces = List.copyOf(watchNamespaces);
+    monitoringNamespaces = List.copyOf(monitoringNamespaces);
+  }
+
+  /**
+   * Defaults of runtime pods.
+   *
+   * @param image runtime image
+   * @param imagePullPolicy when it is pulled
+   * @param imagePullSecrets names of pull secrets
+   * @param userId user and group of the pods; null leaves both to the image
+   */
+  public record RuntimePods(
+      String image,
+      @DefaultValue("IF_NOT_PRESENT") PullPolicy imagePullPolicy,
+      @DefaultValue List<String> imagePullSecrets,
+      @Nullable Long userId) {
+    public RuntimePods {
+      Objects.requireNonNull(image, "kvdrive.operator.runtime.image is not set");
+      imagePullSecrets = List.copyOf(imagePullSecrets);
+    }
+  }
+
+  /** Namespaces whose pods may always connect to runtime pods. */
+  Set<String> callers() {
+    TreeSet<String> callers = new TreeSet<>(monitoringNamespaces);
+    callers.add(namespace);
+    return callers;
+  }
+}
