@@ -13,6 +13,9 @@ public interface ExtentFile extends AutoCloseable {
   /** Makes the extent files of a tier. */
   @FunctionalInterface
   interface Opener {
+    /** Files of a filesystem. */
+    Opener FILES = ExtentChannel::create;
+
     /**
      * Makes a new file of exactly {@code bytes} bytes, whose blocks are allocated on disk.
      *

@@ -1,5 +1,6 @@
 package dev.kvdrive.kv.tier;
 
+import dev.kvdrive.plan.Workspace;
 import java.nio.file.Path;
 import java.time.Duration;
 
@@ -23,16 +24,16 @@ public record NvmeOptions(Path directory, Direct direct, int threads, Duration d
     OFF
   }
 
-  /** I/O threads unless said otherwise. */
-  public static final int DEFAULT_THREADS = 4;
+  /** I/O threads unless said otherwise, and at most: plans have a buffer for each. */
+  public static final int DEFAULT_THREADS = Workspace.IO_BUFFERS - 1;
 
   /** Bound of {@code demotionTimeout} unless said otherwise. */
   public static final Duration DEFAULT_DEMOTION_TIMEOUT = Duration.ofSeconds(30);
 
   public NvmeOptions {
-    if (threads < 1 || threads > 256) {
+    if (threads < 1 || threads > DEFAULT_THREADS) {
       throw new IllegalArgumentException(
-          "the NVMe tier needs 1 to 256 I/O threads, got " + threads);
+          "the NVMe tier needs 1 to %d I/O threads, got %d".formatted(DEFAULT_THREADS, threads));
     }
     if (demotionTimeout.isNegative() || demotionTimeout.isZero()) {
       throw new IllegalArgumentException(
