@@ -1,0 +1,279 @@
+package dev.kvdrive.kv.tier;
+
+import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceBuffer;
+import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.ElementType;
+import dev.kvdrive.device.Event;
+import dev.kvdrive.device.Graph;
+import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.Operations;
+import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.TensorData;
+import dev.kvdrive.device.Weight;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * A device that does nothing before it must: work is run when the queue is synchronised, or as far
+ * as a test lets it. Whoever counts on submitted work being done, or changes memory that submitted
+ * work still reads, is found out. No operations: tests submit their own work.
+ */
+final class DeferredDevice implements Device {
+  private final Set<AutoCloseable> live = new HashSet<>();
+  private long used;
+  private long host;
+
+  @Override
+  public String description() {
+    return "deferred device";
+  }
+
+  @Override
+  public ElementType activationType() {
+    return ElementType.F32;
+  }
+
+  @Override
+  public boolean bitExact() {
+    return true;
+  }
+
+  @Override
+  public long capacityBytes() {
+    return Long.MAX_VALUE;
+  }
+
+  @Override
+  public synchronized long usedBytes() {
+    return used;
+  }
+
+  @Override
+  public synchronized long hostBytes() {
+    return host;
+  }
+
+  @Override
+  public synchronized Memory allocate(String label, long bytes) {
+    used += bytes;
+    return new Memory(label, bytes, false);
+  }
+
+  @Override
+  public synchronized HostBuffer allocateHost(String label, long bytes) {
+    host += bytes;
+    Memory memory = new Memory(label, bytes, true);
+    return new HostBuffer() {
+      @Override
+      public String label() {
+        return label;
+      }
+
+      @Override
+      public MemorySegment segment() {
+        return memory.segment;
+      }
+
+      @Override
+      public void close() {
+        memory.close();
+      }
+    };
+  }
+
+  @Override
+  public Weight load(String name, List<TensorData> parts) {
+    throw new UnsupportedOperationException();
+  }
+
+  @Override
+  public DeferredQueue createQueue(String name) {
+    return new DeferredQueue();
+  }
+
+  @Override
+  public Event createEvent() {
+    return new DeferredEvent();
+  }
+
+  @Override
+  public Operations operations() {
+    throw new UnsupportedOperationException();
+  }
+
+  @Override
+  public void close() {
+    if (!live.isEmpty()) {
+      throw new IllegalStateException("not closed: " + live);
+    }
+  }
+
+  /** Device or host memory. */
+  final class Memory implements DeviceBuffer {
+    private final String label;
+    private final long bytes;
+    private final boolean onHost;
+    private final Arena arena = Arena.ofShared();
+    final MemorySegment segment;
+    private boolean open = true;
+
+    Memory(String label, long bytes, boolean onHost) {
+      this.label = label;
+      this.bytes = bytes;
+      this.onHost = onHost;
+      segment = arena.allocate(bytes, 4096);
+      live.add(this);
+    }
+
+    @Override
+    public String label() {
+      return label;
+    }
+
+    @Override
+    public long bytes() {
+      return bytes;
+    }
+
+    @Override
+    public void close() {
+      synchronized (DeferredDevice.this) {
+        if (open) {
+          open = false;
+          live.remove(this);
+          if (onHost) {
+            host -= bytes;
+          } else {
+            used -= bytes;
+          }
+          arena.close();
+        }
+      }
+    }
+
+    @Override
+    public String toString() {
+      return label;
+    }
+  }
+
+  private static final class DeferredEvent implements Event {
+    private int pending;
+
+    @Override
+    public boolean isDone() {
+      return pending == 0;
+    }
+
+    @Override
+    public void close() {}
+  }
+
+  /** Runs its work late, in order, on the thread that asks for it. */
+  static final class DeferredQueue implements Queue {
+    private final ArrayDeque<Runnable> pending = new ArrayDeque<>();
+
+    void submit(Runnable work) {
+      pending.add(work);
+    }
+
+    /** Runs the oldest {@code count} pieces of work. */
+    void run(int count) {
+      for (int i = 0; i < count && !pending.isEmpty(); i++) {
+        pending.remove().run();
+      }
+    }
+
+    int pending() {
+      return pending.size();
+    }
+
+    @Override
+    public void upload(
+        HostBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes) {
+      submit(
+          () ->
+              MemorySegment.copy(
+                  source.segment(), sourceOffset, memory(target), targetOffset, bytes));
+    }
+
+    @Override
+    public void download(
+        DeviceBuffer source, long sourceOffset, HostBuffer target, long targetOffset, long bytes) {
+      submit(
+          () ->
+              MemorySegment.copy(
+                  memory(source), sourceOffset, target.segment(), targetOffset, bytes));
+    }
+
+    @Override
+    public void copy(
+        DeviceBuffer source,
+        long sourceOffset,
+        DeviceBuffer target,
+        long targetOffset,
+        long bytes) {
+      submit(
+          () ->
+              MemorySegment.copy(
+                  memory(source), sourceOffset, memory(target), targetOffset, bytes));
+    }
+
+    @Override
+    public void fill(DeviceBuffer target, long offset, long words, int value) {
+      submit(
+          () -> {
+            for (long i = 0; i < words; i++) {
+              memory(target).set(ValueLayout.JAVA_INT, offset + 4 * i, value);
+            }
+          });
+    }
+
+    @Override
+    public void record(Event event) {
+      DeferredEvent deferred = (DeferredEvent) event;
+      deferred.pending++;
+      submit(() -> deferred.pending--);
+    }
+
+    @Override
+    public void await(Event event) {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public Graph capture(Runnable work) {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public void launch(Graph graph) {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public void synchronize() {
+      try {
+        while (!pending.isEmpty()) {
+          pending.remove().run();
+        }
+      } catch (RuntimeException e) {
+        pending.clear();
+        throw new DeviceException("work failed: " + e.getMessage(), e);
+      }
+    }
+
+    @Override
+    public void close() {}
+
+    private static MemorySegment memory(DeviceBuffer buffer) {
+      return ((Memory) buffer).segment;
+    }
+  }
+}

@@ -1,0 +1,429 @@
+package dev.kvdrive.kv.tier;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.kvdrive.device.DeviceBuffer;
+import dev.kvdrive.device.KvLayer;
+import dev.kvdrive.device.Mailbox;
+import dev.kvdrive.kv.tier.DeferredDevice.DeferredQueue;
+import dev.kvdrive.kv.tier.NvmeOptions.Direct;
+import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.ModelGeometry;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+import java.util.concurrent.locks.LockSupport;
+
+/**
+ * A store with a device that plays the operations: it writes chunks whose every byte follows from
+ * sequence, layer, head and chunk, and compares every byte it gets back. A wrong byte fails the
+ * test on the spot.
+ */
+final class StoreHarness implements AutoCloseable {
+  static final ChunkGrid GRID = new ChunkGrid(1, 2, 2);
+  static final int EXTENT_CHUNKS = 4;
+
+  final EngineSizes sizes;
+  final DeferredDevice device = new DeferredDevice();
+  final DeferredQueue queue = device.createQueue("test");
+  final List<KvLayer> layers = new ArrayList<>();
+  final TieredStore store;
+
+  /** Rings the doorbell as the CPU device does; otherwise the reader has to poll. */
+  boolean rings = true;
+
+  int timeoutMillis = 20_000;
+
+  /** Chunks delivered through the mailbox so far. */
+  int delivered;
+
+  /** Chunks read from frames so far. */
+  int fromFrames;
+
+  private final List<DeviceBuffer> deviceMemory = new ArrayList<>();
+  private final TreeMap<Integer, Sequence> seats = new TreeMap<>();
+  private final Set<Integer> faulted = new HashSet<>();
+  private long sequences;
+
+  /** One sequence: what its chunks contain, and how long it is. */
+  static final class Sequence {
+    final long seed;
+    int tokens;
+
+    Sequence(long seed) {
+      this.seed = seed;
+    }
+  }
+
+  StoreHarness(
+      int layerCount,
+      int kvHeads,
+      int seatCount,
+      int maxExtents,
+      int dramFrames,
+      int nvmeExtents,
+      NvmeOptions nvme,
+      Placement placement,
+      ExtentFile.Opener opener) {
+    KvLayout layout = new KvLayout(layerCount, kvHeads, 2, KvType.F32, GRID, EXTENT_CHUNKS);
+    int maxChunks = maxExtents * EXTENT_CHUNKS;
+    int context = GRID.firstToken(maxChunks) + GRID.local() + GRID.chunk() - 1;
+    int passChunks = Math.max(1, maxChunks);
+    sizes =
+        new EngineSizes(
+            new ModelGeometry("test", layerCount, 4, kvHeads, kvHeads, 2, 4, 4, context, 0),
+            layout,
+            context,
+            seatCount,
+            1.0,
+            4,
+            maxChunks,
+            maxChunks,
+            passChunks,
+            passChunks,
+            64,
+            dramFrames,
+            nvmeExtents);
+    for (int layer = 0; layer < layerCount; layer++) {
+      long words = (long) seatCount * kvHeads * maxExtents;
+      DeviceBuffer unused = memory("unused", 4);
+      layers.add(
+          new KvLayer(
+              layout,
+              layer,
+              seatCount,
+              maxChunks,
+              new int[kvHeads],
+              unused,
+              unused,
+              unused,
+              unused,
+              unused,
+              unused,
+              unused,
+              memory("frameOfExtent", 4 * words),
+              memory("lastUse", 4 * words)));
+    }
+    try {
+      store = TieredStore.open(sizes, device, layers, nvme, placement, opener);
+    } catch (RuntimeException e) {
+      deviceMemory.forEach(DeviceBuffer::close);
+      assertThat(device.hostBytes()).as("host memory after a failed start").isZero();
+      throw e;
+    }
+  }
+
+  /** A store with few threads and the page cache, for {@code layers, heads, seats, extents}. */
+  static StoreHarness of(
+      int layers, int kvHeads, int seats, int maxExtents, int dram, int nvme, Path directory) {
+    return new StoreHarness(
+        layers,
+        kvHeads,
+        seats,
+        maxExtents,
+        dram,
+        nvme,
+        options(directory),
+        Placement.LEAST_RECENTLY_USED,
+        ExtentFile.Opener.FILES);
+  }
+
+  static NvmeOptions options(Path directory) {
+    return new NvmeOptions(directory, Direct.OFF, 3, Duration.ofSeconds(20));
+  }
+
+  private DeviceBuffer memory(String label, long bytes) {
+    DeviceBuffer buffer = device.allocate(label, bytes);
+    deviceMemory.add(buffer);
+    return buffer;
+  }
+
+  // --- sequences ---
+
+  Set<Integer> openSeats() {
+    return seats.keySet();
+  }
+
+  int tokens(int seat) {
+    return sequence(seat).tokens;
+  }
+
+  int chunks(int seat) {
+    return GRID.closedChunks(sequence(seat).tokens);
+  }
+
+  /** Opens a seat and closes the chunks of a prompt of {@code tokens} tokens. */
+  void start(int seat, int tokens) {
+    open(seat);
+    for (int layer = 0; layer < layers.size(); layer++) {
+      prefill(seat, layer, 0, GRID.closedChunks(tokens));
+    }
+    sequence(seat).tokens = tokens;
+  }
+
+  void open(int seat) {
+    long number = sequences++;
+    seats.put(seat, new Sequence(number * 0x9e3779b97f4a7c15L + 1));
+    store.openSeat(queue, seat, new SequenceIdentity("tenant", "sequence " + number));
+  }
+
+  void prefill(int seat, int layer, int from, int to) {
+    int at = from;
+    while (at < to) {
+      int end = store.provideForChunks(queue, layer, seat, at, to);
+      assertThat(end).isGreaterThan(at).isLessThanOrEqualTo(to);
+      Sequence sequence = sequence(seat);
+      int first = at;
+      queue.submit(
+          () -> {
+            for (int chunk = first; chunk < end; chunk++) {
+              writeChunk(sequence, seat, layer, chunk);
+            }
+          });
+      at = end;
+    }
+  }
+
+  void close(int seat) {
+    store.closeSeat(seat);
+    seats.remove(seat);
+  }
+
+  /** Tells the harness how long a sequence prefilled piece by piece has become. */
+  void prefilled(int seat, int tokens) {
+    sequence(seat).tokens = tokens;
+  }
+
+  // --- steps ---
+
+  /** Which chunks of a row are fetched. */
+  interface Wish {
+    boolean wants(int seat, int layer, int kvHead, int chunk);
+  }
+
+  /** Everything. */
+  static final Wish ALL = (seat, layer, kvHead, chunk) -> true;
+
+  /** Nothing. */
+  static final Wish NOTHING = (seat, layer, kvHead, chunk) -> false;
+
+  /**
+   * One decode step of the seats. Seats for which chunks did not come are checked to have a reason,
+   * and returned.
+   */
+  Set<Integer> step(Wish wish, int... rows) {
+    int[] positions = new int[rows.length];
+    for (int row = 0; row < rows.length; row++) {
+      positions[row] = sequence(rows[row]).tokens;
+    }
+    store.provideForStep(queue, rows, positions, rows.length);
+    store.beginStep();
+    for (int row = 0; row < rows.length; row++) {
+      sequence(rows[row]).tokens++;
+    }
+    faulted.clear();
+    for (int layer = 0; layer < layers.size(); layer++) {
+      int of = layer;
+      queue.submit(() -> append(of, rows, positions));
+      queue.submit(() -> fetch(of, rows, positions, wish));
+    }
+    StepFaults faults = store.endStep(queue);
+    for (int seat : faulted) {
+      assertThat(faults.of(seat).message()).isNotBlank();
+    }
+    if (faulted.isEmpty()) {
+      assertThat(faults.reasons()).isEmpty();
+    }
+    lastFaults = faults;
+    return Set.copyOf(faulted);
+  }
+
+  StepFaults lastFaults = StepFaults.NONE;
+
+  private void append(int layer, int[] rows, int[] positions) {
+    for (int row = 0; row < rows.length; row++) {
+      int before = GRID.closedChunks(positions[row]);
+      if (GRID.closedChunks(positions[row] + 1) > before) {
+        writeChunk(sequence(rows[row]), rows[row], layer, before);
+      }
+    }
+  }
+
+  private void fetch(int layer, int[] rows, int[] positions, Wish wish) {
+    Mailbox mailbox = store.mailbox();
+    List<int[]> asked = new ArrayList<>();
+    boolean stopped = mailbox.acquire(Mailbox.STOPPED) != 0;
+    for (int row = 0; row < rows.length; row++) {
+      int seat = rows[row];
+      for (int kvHead = 0; kvHead < sizes.layout().kvHeads(); kvHead++) {
+        for (int chunk = 0; chunk < GRID.closedChunks(positions[row] + 1); chunk++) {
+          if (!wish.wants(seat, layer, kvHead, chunk)) {
+            continue;
+          }
+          long entry = entry(seat, kvHead, chunk);
+          words(layers.get(layer).lastUse()).set(ValueLayout.JAVA_INT, 4 * entry, positions[row]);
+          int frame = words(layers.get(layer).frameOfExtent()).get(ValueLayout.JAVA_INT, 4 * entry);
+          if (frame >= 0) {
+            check(
+                sequence(seat),
+                layer,
+                kvHead,
+                chunk,
+                store.frames().memory().segment(),
+                frameOffset(frame, chunk));
+            fromFrames++;
+          } else if (stopped) {
+            faulted.add(seat);
+          } else {
+            int transit = (row * sizes.layout().kvHeads() + kvHead) * sizes.passChunks() + chunk;
+            asked.add(new int[] {layer, seat, kvHead, chunk, transit});
+          }
+        }
+      }
+    }
+    if (!asked.isEmpty()) {
+      ask(mailbox, asked);
+    }
+  }
+
+  private void ask(Mailbox mailbox, List<int[]> asked) {
+    for (int request = 0; request < asked.size(); request++) {
+      for (int word = 0; word < 5; word++) {
+        mailbox.release(Mailbox.requestWord(request, word), asked.get(request)[word]);
+      }
+      mailbox.release(Mailbox.requestWord(request, 5), Mailbox.PENDING);
+    }
+    mailbox.release(Mailbox.COUNT, asked.size());
+    int round = mailbox.acquire(Mailbox.ROUND) + 1;
+    mailbox.release(Mailbox.ROUND, round);
+    if (rings) {
+      mailbox.doorbell().run();
+    }
+    long deadline = System.nanoTime() + timeoutMillis * 1_000_000L;
+    while (mailbox.acquire(Mailbox.SERVED) != round) {
+      if (System.nanoTime() - deadline > 0) {
+        mailbox.release(Mailbox.STOPPED, 1);
+        break;
+      }
+      LockSupport.parkNanos(20_000);
+    }
+    for (int request = 0; request < asked.size(); request++) {
+      int[] words = asked.get(request);
+      if (mailbox.acquire(Mailbox.requestWord(request, 5)) == Mailbox.DELIVERED) {
+        check(
+            sequence(words[1]),
+            words[0],
+            words[2],
+            words[3],
+            mailbox.transit().segment(),
+            (long) words[4] * sizes.layout().chunkBytes());
+        delivered++;
+      } else {
+        faulted.add(words[1]);
+      }
+    }
+  }
+
+  // --- chunks ---
+
+  private void writeChunk(Sequence sequence, int seat, int layer, int chunk) {
+    for (int kvHead = 0; kvHead < sizes.layout().kvHeads(); kvHead++) {
+      int frame =
+          words(layers.get(layer).frameOfExtent())
+              .get(ValueLayout.JAVA_INT, 4 * entry(seat, kvHead, chunk));
+      assertThat(frame).as("frame of chunk %d of seat %d", chunk, seat).isNotNegative();
+      MemorySegment frames = store.frames().memory().segment();
+      SplittableRandom content = content(sequence, layer, kvHead, chunk);
+      for (int at = 0; at < sizes.layout().chunkBytes(); at += 4) {
+        frames.set(ValueLayout.JAVA_INT, frameOffset(frame, chunk) + at, content.nextInt());
+      }
+    }
+  }
+
+  private void check(
+      Sequence sequence, int layer, int kvHead, int chunk, MemorySegment memory, long offset) {
+    SplittableRandom content = content(sequence, layer, kvHead, chunk);
+    for (int at = 0; at < sizes.layout().chunkBytes(); at += 4) {
+      int want = content.nextInt();
+      int got = memory.get(ValueLayout.JAVA_INT, offset + at);
+      if (want != got) {
+        throw new IllegalStateException(
+            "WRONG BYTES: chunk %d of layer %d, KV head %d, sequence %x: word %d is %08x, not %08x"
+                .formatted(chunk, layer, kvHead, sequence.seed, at / 4, got, want));
+      }
+    }
+  }
+
+  private static SplittableRandom content(Sequence sequence, int layer, int kvHead, int chunk) {
+    return new SplittableRandom(
+        sequence.seed * 31 + layer * 1_000_003L + kvHead * 7_919L + chunk * 104_729L);
+  }
+
+  private long entry(int seat, int kvHead, int chunk) {
+    int maxExtents = layers.getFirst().maxExtents();
+    return ((long) seat * sizes.layout().kvHeads() + kvHead) * maxExtents + chunk / EXTENT_CHUNKS;
+  }
+
+  private long frameOffset(int frame, int chunk) {
+    return (long) frame * sizes.layout().extentBytes()
+        + (long) (chunk % EXTENT_CHUNKS) * sizes.layout().chunkBytes();
+  }
+
+  private static MemorySegment words(DeviceBuffer buffer) {
+    return ((DeferredDevice.Memory) buffer).segment;
+  }
+
+  private Sequence sequence(int seat) {
+    Sequence sequence = seats.get(seat);
+    if (sequence == null) {
+      throw new IllegalStateException("seat " + seat + " has no sequence");
+    }
+    return sequence;
+  }
+
+  // --- accounting ---
+
+  /** Fails unless what the store says is used is within its caps. */
+  void checkCaps() {
+    TierStatus status = store.status();
+    assertThat(status.dramUsedBytes()).isBetween(0L, status.dramCapacityBytes());
+    assertThat(status.nvmeUsedBytes()).isBetween(0L, status.nvmeCapacityBytes());
+    assertThat(status.dramKvBytes()).isBetween(0L, status.dramUsedBytes());
+    assertThat(status.nvmeKvBytes()).isBetween(0L, status.nvmeUsedBytes());
+    assertThat(status.dramCapacityBytes())
+        .isEqualTo((long) sizes.dramFrames() * sizes.layout().extentBytes());
+    assertThat(device.hostBytes()).isEqualTo(status.dramCapacityBytes() + status.stagingBytes());
+  }
+
+  /** Closes all seats and fails unless both tiers are empty. */
+  void checkNothingLeft() {
+    for (int seat : Set.copyOf(seats.keySet())) {
+      close(seat);
+    }
+    assertThat(store.settle(20_000)).as("I/O in flight ends").isTrue();
+    TierStatus status = store.status();
+    assertThat(status.dramUsedBytes()).isZero();
+    assertThat(status.dramKvBytes()).isZero();
+    assertThat(status.nvmeUsedBytes()).isZero();
+    assertThat(status.nvmeKvBytes()).isZero();
+  }
+
+  @Override
+  public void close() {
+    queue.synchronize();
+    store.close();
+    deviceMemory.forEach(DeviceBuffer::close);
+    assertThat(device.hostBytes()).as("host memory after close").isZero();
+    assertThat(device.usedBytes()).as("device memory after close").isZero();
+  }
+}
