@@ -219,7 +219,7 @@ public final class TieredStore implements AutoCloseable {
     reader.start(mailbox, io, buffers, threads);
     status = currentStatus();
     LOG.log(
-        Level.INFO,
+        Level.DEBUG,
         "DRAM tier of {0} extents of {1} bytes; NVMe tier of {2} extents{3}",
         frameCount,
         layout.extentBytes(),
