@@ -4,8 +4,10 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.Map;
 import java.util.Random;
+import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -43,6 +45,7 @@ public final class FaultyFiles implements ExtentFile.Opener {
   private final Random random;
   private final int extentBytes;
   private final Map<Fault, Double> shares = new EnumMap<>(Fault.class);
+  private final Set<Fault> next = EnumSet.noneOf(Fault.class);
   private final AtomicInteger injected = new AtomicInteger();
   private boolean directRefused;
   private boolean spaceRefused;
@@ -62,9 +65,16 @@ public final class FaultyFiles implements ExtentFile.Opener {
     return this;
   }
 
+  /** The next access of its kind, and only that, suffers the fault. */
+  public synchronized FaultyFiles once(Fault fault) {
+    next.add(fault);
+    return this;
+  }
+
   /** From now on nothing fails. */
   public synchronized void heal() {
     shares.clear();
+    next.clear();
   }
 
   /** Opening with O_DIRECT is refused, as some filesystems do. */
@@ -109,7 +119,7 @@ public final class FaultyFiles implements ExtentFile.Opener {
 
   private synchronized @Nullable Fault draw(Fault... candidates) {
     for (Fault fault : candidates) {
-      if (random.nextDouble() < shares.getOrDefault(fault, 0.0)) {
+      if (next.remove(fault) || random.nextDouble() < shares.getOrDefault(fault, 0.0)) {
         injected.incrementAndGet();
         return fault;
       }

@@ -1,9 +1,23 @@
 package dev.kvdrive.kv.tier;
 
 import static dev.kvdrive.kv.tier.StoreHarness.ALL;
+import static dev.kvdrive.kv.tier.StoreHarness.EXTENT_CHUNKS;
+import static dev.kvdrive.kv.tier.StoreHarness.NOTHING;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import dev.kvdrive.device.Mailbox;
+import dev.kvdrive.kv.tier.FaultyFiles.Fault;
+import dev.kvdrive.kv.tier.NvmeOptions.Direct;
+import dev.kvdrive.kv.tier.StoreHarness.Wish;
+import dev.kvdrive.plan.Workspace;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -11,11 +25,59 @@ import org.junit.jupiter.api.io.TempDir;
 /** What lives where, what moves, and what happens when it cannot. */
 @Timeout(120)
 class TieredStoreTest {
+  private static final int EXTENT_BYTES = 4096;
+
   @TempDir Path directory;
+
+  private final FaultyFiles files = new FaultyFiles(7, EXTENT_BYTES);
+
+  /** One layer, one head, one seat per number: the smallest store there is. */
+  private StoreHarness small(int seats, int maxExtents, int dram, int nvme, Duration patience) {
+    return new StoreHarness(
+        1,
+        1,
+        seats,
+        maxExtents,
+        dram,
+        nvme,
+        new NvmeOptions(directory, Direct.OFF, 2, patience),
+        Placement.LEAST_RECENTLY_USED,
+        files);
+  }
+
+  private StoreHarness small(int seats, int maxExtents, int dram, int nvme) {
+    return small(seats, maxExtents, dram, nvme, Duration.ofSeconds(20));
+  }
+
+  /** Tokens of a prompt that closes exactly {@code extents} extents. */
+  private static int tokensOf(int extents) {
+    int chunks = extents * EXTENT_CHUNKS;
+    return StoreHarness.GRID.firstToken(chunks) + StoreHarness.GRID.local();
+  }
+
+  private static Wish extents(Integer... wanted) {
+    Set<Integer> set = Set.of(wanted);
+    return (seat, layer, kvHead, chunk) -> set.contains(chunk / EXTENT_CHUNKS);
+  }
+
+  /** Extents of (layer 0, seat 0, head 0) that are not in DRAM, as the device sees it. */
+  private static Set<Integer> onNvmeOnly(StoreHarness harness, int extents) {
+    Set<Integer> found = new TreeSet<>();
+    for (int extent = 0; extent < extents; extent++) {
+      int before = harness.delivered;
+      assertThat(harness.step(extents(extent), 0)).isEmpty();
+      if (harness.delivered > before) {
+        found.add(extent);
+      }
+    }
+    return found;
+  }
+
+  // --- demotion and promotion ---
 
   @Test
   void deliversWhatWasDemoted() {
-    // 2 layers x 2 heads x 16 extents = 64 extents in 16 frames.
+    // 2 layers x 2 heads x 16 extents in 16 frames.
     try (StoreHarness harness = StoreHarness.of(2, 2, 1, 16, 16, 64, directory)) {
       harness.start(0, 120);
       assertThat(harness.store.status().demotions()).isGreaterThan(30);
@@ -23,6 +85,447 @@ class TieredStoreTest {
       assertThat(harness.delivered).isGreaterThan(100);
       harness.checkCaps();
       harness.checkNothingLeft();
+    }
+  }
+
+  @Test
+  void servesADeviceThatNeverRings() {
+    try (StoreHarness harness = StoreHarness.of(2, 2, 1, 16, 16, 64, directory)) {
+      harness.rings = false;
+      harness.start(0, 120);
+      assertThat(harness.step(ALL, 0)).isEmpty();
+      assertThat(harness.step(ALL, 0)).isEmpty();
+      assertThat(harness.delivered).isGreaterThan(100);
+    }
+  }
+
+  @Test
+  void readsAnExtentOnceForAllItsChunks() {
+    try (StoreHarness harness = small(1, 12, 3, 12)) {
+      harness.start(0, tokensOf(10));
+      long before = harness.store.status().reads();
+      assertThat(harness.step(extents(0, 1), 0)).isEmpty();
+      assertThat(harness.delivered).isEqualTo(2 * EXTENT_CHUNKS);
+      assertThat(harness.store.status().reads() - before).isEqualTo(2);
+    }
+  }
+
+  @Test
+  void keepsEverythingInDramWhileThereIsRoom() {
+    try (StoreHarness harness = small(1, 8, 40, 8)) {
+      harness.start(0, tokensOf(8));
+      assertThat(harness.step(ALL, 0)).isEmpty();
+      assertThat(harness.delivered).isZero();
+      assertThat(harness.store.status().writes()).isZero();
+      assertThat(harness.store.status().demotions()).isZero();
+    }
+  }
+
+  @Test
+  void demotesTheLeastRecentlyUsedExtentFirst() {
+    try (StoreHarness harness = small(2, 8, 10, 16)) {
+      harness.start(0, tokensOf(8));
+      for (int i = 0; i < TieredStore.LAST_USE_STEPS; i++) {
+        assertThat(harness.step(extents(0, 1, 2, 6), 0)).isEmpty();
+      }
+      assertThat(harness.store.status().demotions()).isZero();
+      harness.start(1, tokensOf(5)); // three too many
+      assertThat(harness.store.status().demotions()).isEqualTo(3);
+      assertThat(onNvmeOnly(harness, 3)).isEmpty();
+      assertThat(onNvmeOnly(harness, 6)).isSubsetOf(3, 4, 5);
+    }
+  }
+
+  @Test
+  void demotesTheOldestAmongEquals() {
+    try (StoreHarness harness = small(2, 8, 10, 16)) {
+      harness.start(0, tokensOf(8));
+      harness.start(1, tokensOf(4));
+      harness.queue.synchronize();
+      int before = harness.delivered;
+      assertThat(harness.step(extents(2, 3, 4, 5, 6, 7), 0)).isEmpty();
+      assertThat(harness.delivered).isEqualTo(before);
+      assertThat(harness.step(extents(0, 1), 0)).isEmpty();
+      assertThat(harness.delivered).isEqualTo(before + 2 * EXTENT_CHUNKS);
+    }
+  }
+
+  @Test
+  void thePlacementDecidesWhoLeaves() {
+    Placement keepsTheEarly = (layer, seat, kvHead, extent, lastUse) -> -extent;
+    try (StoreHarness harness =
+        new StoreHarness(
+            1, 1, 2, 8, 10, 16, StoreHarness.options(directory), keepsTheEarly, files)) {
+      harness.start(0, tokensOf(8));
+      harness.queue.synchronize();
+      harness.start(1, tokensOf(4));
+      assertThat(harness.step(extents(0, 1, 2, 3, 4, 5), 0)).isEmpty();
+      assertThat(harness.delivered).isZero();
+      assertThat(harness.step(extents(6, 7), 0)).isEmpty();
+      assertThat(harness.delivered).isEqualTo(2 * EXTENT_CHUNKS);
+    }
+  }
+
+  @Test
+  void promotesWhatIsMissedInThePlaceOfSomethingColder() {
+    try (StoreHarness harness = small(1, 12, 5, 12)) {
+      harness.start(0, tokensOf(11));
+      for (int i = 0; i < 4; i++) {
+        assertThat(harness.step(extents(0), 0)).isEmpty();
+      }
+      assertThat(harness.store.status().promotions()).isPositive();
+      int before = harness.delivered;
+      assertThat(harness.step(extents(0), 0)).isEmpty();
+      assertThat(harness.delivered).as("no more misses").isEqualTo(before);
+      harness.checkNothingLeft();
+    }
+  }
+
+  @Test
+  void aCleanExtentIsDemotedWithoutAWrite() {
+    try (StoreHarness harness = small(1, 12, 5, 12)) {
+      harness.start(0, tokensOf(11));
+      for (int round = 0; round < 3; round++) {
+        for (int extent = 0; extent < 11; extent++) {
+          assertThat(harness.step(extents(extent), 0)).isEmpty();
+          assertThat(harness.step(extents(extent), 0)).isEmpty();
+          if (harness.chunks(0) == 12 * EXTENT_CHUNKS) {
+            break;
+          }
+        }
+        if (harness.chunks(0) == 12 * EXTENT_CHUNKS) {
+          break;
+        }
+      }
+      TierStatus status = harness.store.status();
+      assertThat(status.promotions()).isGreaterThan(3);
+      assertThat(status.writes()).as("each extent is written at most once").isLessThanOrEqualTo(12);
+    }
+  }
+
+  @Test
+  void whoIsWhereDoesNotDependOnTheTimingOfTheDisk() {
+    List<List<Integer>> seen = new ArrayList<>();
+    for (int threads = 1; threads <= 4; threads++) {
+      try (StoreHarness harness =
+          new StoreHarness(
+              2,
+              2,
+              1,
+              16,
+              14,
+              64,
+              new NvmeOptions(directory, Direct.OFF, threads, Duration.ofSeconds(20)),
+              Placement.LEAST_RECENTLY_USED,
+              files)) {
+        harness.start(0, 110);
+        List<Integer> deliveries = new ArrayList<>();
+        for (int extent = 0; extent < 12; extent++) {
+          assertThat(harness.step(extents(extent), 0)).isEmpty();
+          assertThat(harness.store.settle(20_000)).isTrue();
+          deliveries.add(harness.delivered);
+        }
+        seen.add(deliveries);
+      }
+    }
+    assertThat(seen).allMatch(deliveries -> deliveries.equals(seen.getFirst()));
+  }
+
+  @Test
+  void theLastExtentFitsWhenTiersHoldExactlyEverything() {
+    // 2 seats x 8 extents: 16 in all; 5 frames and 11 slots.
+    try (StoreHarness harness = small(2, 8, 5, 11)) {
+      harness.start(0, tokensOf(8));
+      harness.start(1, tokensOf(8));
+      assertThat(harness.step(ALL, 0, 1)).isEmpty();
+      harness.checkCaps();
+      harness.checkNothingLeft();
+    }
+  }
+
+  @Test
+  void worksWithoutNvme() {
+    try (StoreHarness harness = small(1, 8, 8, 0)) {
+      harness.start(0, tokensOf(8));
+      assertThat(harness.step(ALL, 0)).isEmpty();
+      assertThat(harness.store.status().nvmeCapacityBytes()).isZero();
+      assertThat(directory).isEmptyDirectory();
+    }
+  }
+
+  // --- full tiers ---
+
+  @Test
+  void fullTiersRefuseOneSequenceAndServeTheOthers() {
+    try (StoreHarness harness = small(2, 8, 4, 5)) {
+      harness.start(0, tokensOf(7));
+      TierException refused =
+          catchThrowableOfType(TierException.class, () -> harness.start(1, tokensOf(7)));
+      assertThat(refused.seat()).isEqualTo(1);
+      assertThat(refused)
+          .hasMessageContaining("full")
+          .hasMessageContaining("of 4 are free in DRAM")
+          .hasMessageContaining("of 5 on NVMe");
+      harness.close(1);
+      assertThat(harness.step(ALL, 0)).isEmpty();
+      harness.start(1, tokensOf(1));
+      assertThat(harness.step(ALL, 0, 1)).isEmpty();
+      harness.checkNothingLeft();
+    }
+  }
+
+  // --- failing disks ---
+
+  @Test
+  void aReadThatFailsOnceIsRepeated() {
+    for (Fault fault : List.of(Fault.READ_EIO, Fault.SHORT_READ, Fault.FLIP_ON_READ)) {
+      try (StoreHarness harness = small(1, 12, 3, 12)) {
+        harness.start(0, tokensOf(10));
+        files.once(fault);
+        assertThat(harness.step(extents(0), 0)).isEmpty();
+        assertThat(harness.delivered).isEqualTo(EXTENT_CHUNKS);
+        assertThat(harness.store.status().ioErrors()).isEqualTo(1);
+      }
+    }
+  }
+
+  @Test
+  void aReadThatKeepsFailingEndsTheSequenceWithTheReason() {
+    for (Fault fault : List.of(Fault.READ_EIO, Fault.SHORT_READ, Fault.FLIP_ON_READ)) {
+      try (StoreHarness harness = small(1, 12, 3, 12)) {
+        harness.start(0, tokensOf(10));
+        files.with(fault, 1);
+        assertThat(harness.step(extents(0), 0)).containsExactly(0);
+        assertThat(harness.lastFaults.of(0).message())
+            .contains("extent 0 of layer 0, KV head 0")
+            .contains("kvdrive-extents-0000.kv at offset ")
+            .contains(
+                switch (fault) {
+                  case READ_EIO -> "Input/output error";
+                  case SHORT_READ -> "short read: 0 of 4096 bytes";
+                  default -> "checksum mismatch";
+                })
+            .contains("Send the request again");
+        assertThat(harness.store.status().ioErrors()).isEqualTo(2);
+        files.heal();
+        harness.checkNothingLeft();
+      }
+    }
+  }
+
+  @Test
+  void bytesThatAreNotWhatWasWrittenAreNeverServed() {
+    for (Fault fault : List.of(Fault.LOST_WRITE, Fault.FLIP_ON_WRITE, Fault.MISPLACED_WRITE)) {
+      try (StoreHarness harness = small(1, 12, 3, 12)) {
+        files.with(fault, 1);
+        harness.start(0, tokensOf(10));
+        files.heal();
+        assertThat(harness.step(extents(0), 0)).containsExactly(0);
+        assertThat(harness.lastFaults.of(0).message()).contains("checksum mismatch");
+      }
+    }
+  }
+
+  @Test
+  void aStaleExtentOfAnEarlierSequenceIsNotServed() {
+    try (StoreHarness harness = small(1, 12, 3, 12)) {
+      harness.start(0, tokensOf(10)); // leaves its bytes on disk
+      harness.close(0);
+      files.with(Fault.LOST_WRITE, 1);
+      harness.start(0, tokensOf(10));
+      files.heal();
+      assertThat(harness.step(extents(0), 0)).containsExactly(0);
+      assertThat(harness.lastFaults.of(0).message()).contains("checksum mismatch");
+    }
+  }
+
+  @Test
+  void anExtentThatCannotBeWrittenStaysInDram() {
+    for (Fault fault : List.of(Fault.WRITE_EIO, Fault.WRITE_ENOSPC, Fault.SHORT_WRITE)) {
+      try (StoreHarness harness = small(2, 8, 6, 16)) {
+        harness.start(0, tokensOf(5));
+        files.with(fault, 1);
+        TierException refused =
+            catchThrowableOfType(TierException.class, () -> harness.start(1, tokensOf(5)));
+        assertThat(refused.seat()).isEqualTo(1);
+        assertThat(refused)
+            .hasMessageContaining(
+                switch (fault) {
+                  case WRITE_EIO -> "Input/output error";
+                  case WRITE_ENOSPC -> "No space left on device";
+                  default -> "short write";
+                });
+        assertThat(harness.store.status().degraded()).isTrue();
+        harness.close(1);
+        assertThat(harness.step(ALL, 0)).as("nothing is lost").isEmpty();
+        assertThat(harness.delivered).isZero();
+        files.heal();
+        harness.start(1, tokensOf(5));
+        assertThat(harness.store.status().degraded()).isFalse();
+        assertThat(harness.step(ALL, 0, 1)).isEmpty();
+        harness.checkNothingLeft();
+      }
+    }
+  }
+
+  @Test
+  void aDiskThatDoesNotAnswerAReadCostsOneTimeoutAndNothingReachesALaterStep() {
+    try (StoreHarness harness = small(2, 12, 6, 24)) {
+      harness.start(0, tokensOf(10));
+      harness.start(1, tokensOf(2));
+      assertThat(harness.store.settle(20_000)).isTrue();
+      files.hold();
+      harness.timeoutMillis = 50;
+      assertThat(harness.step(extents(0, 1), 0)).containsExactly(0);
+      assertThat(harness.lastFaults.stopped()).isTrue();
+      assertThat(harness.lastFaults.of(0).message())
+          .contains("not delivered")
+          .contains("kvdrive-extents-0000.kv at offset");
+      assertThat(harness.store.mailbox().acquire(Mailbox.STOPPED)).isZero();
+      harness.close(0);
+      harness.checkCaps();
+      files.release();
+      harness.timeoutMillis = 20_000;
+      assertThat(harness.step(ALL, 1)).isEmpty();
+      harness.start(0, tokensOf(10));
+      assertThat(harness.step(ALL, 0, 1)).isEmpty();
+      harness.checkNothingLeft();
+    }
+  }
+
+  @Test
+  void aDiskThatDoesNotTakeWritesRefusesInBoundedTimeAndRecovers() {
+    try (StoreHarness harness = small(2, 8, 6, 16, Duration.ofMillis(100))) {
+      harness.start(0, tokensOf(5));
+      files.hold();
+      TierException refused =
+          catchThrowableOfType(TierException.class, () -> harness.start(1, tokensOf(8)));
+      assertThat(refused).hasMessageContaining("did not end in 100 ms");
+      assertThat(refused.seat()).isEqualTo(1);
+      harness.close(1);
+      harness.checkCaps();
+      files.release();
+      assertThat(harness.store.settle(20_000)).isTrue();
+      harness.start(1, tokensOf(8));
+      assertThat(harness.step(ALL, 0, 1)).isEmpty();
+      harness.checkNothingLeft();
+    }
+  }
+
+  @Test
+  void closingASeatWithWritesInFlightFreesAllButWhatIoStillHolds() {
+    try (StoreHarness harness = small(2, 8, 6, 16, Duration.ofMillis(50))) {
+      harness.start(0, tokensOf(5));
+      files.hold();
+      assertThatThrownBy(() -> harness.start(1, tokensOf(8))).isInstanceOf(TierException.class);
+      harness.close(0);
+      harness.close(1);
+      TierStatus inFlight = harness.store.status();
+      assertThat(inFlight.dramKvBytes()).isZero();
+      assertThat(inFlight.nvmeKvBytes()).isZero();
+      assertThat(inFlight.dramUsedBytes()).isPositive().isEqualTo(inFlight.nvmeUsedBytes());
+      files.release();
+      harness.checkNothingLeft();
+    }
+  }
+
+  @Test
+  void closingTheStoreWithWritesInFlightEndsAndFreesEverything() {
+    StoreHarness harness = small(2, 8, 6, 16, Duration.ofMillis(50));
+    harness.start(0, tokensOf(5));
+    files.hold();
+    assertThatThrownBy(() -> harness.start(1, tokensOf(8))).isInstanceOf(TierException.class);
+    files.release();
+    harness.close();
+  }
+
+  // --- the device's requests ---
+
+  @Test
+  void requestsForWhatDoesNotExistFailAndHarmNobody() {
+    try (StoreHarness harness = small(1, 8, 8, 8)) {
+      harness.start(0, tokensOf(2));
+      Mailbox mailbox = harness.store.mailbox();
+      harness.store.provideForStep(harness.queue, new int[] {0}, new int[] {harness.tokens(0)}, 1);
+      harness.store.beginStep();
+      int[][] requests = {{0, 0, 0, 999, 0}, {9, 0, 0, 0, 1}, {0, 0, 0, 0, 2}, {0, 0, -1, 0, 99}};
+      for (int request = 0; request < requests.length; request++) {
+        for (int word = 0; word < 5; word++) {
+          mailbox.release(Mailbox.requestWord(request, word), requests[request][word]);
+        }
+        mailbox.release(Mailbox.requestWord(request, 5), Mailbox.PENDING);
+      }
+      mailbox.release(Mailbox.COUNT, requests.length);
+      int round = mailbox.acquire(Mailbox.ROUND) + 1;
+      mailbox.release(Mailbox.ROUND, round);
+      mailbox.doorbell().run();
+      while (mailbox.acquire(Mailbox.SERVED) != round) {
+        Thread.onSpinWait();
+      }
+      for (int request = 0; request < requests.length; request++) {
+        assertThat(mailbox.acquire(Mailbox.requestWord(request, 5))).isEqualTo(Mailbox.FAILED);
+      }
+      StepFaults faults = harness.store.endStep(harness.queue);
+      assertThat(faults.of(0).message()).contains("defect of the engine");
+    }
+  }
+
+  // --- misuse ---
+
+  @Test
+  void callsOutOfOrderAreRefused() {
+    try (StoreHarness harness = small(2, 8, 8, 8)) {
+      TieredStore store = harness.store;
+      assertThatThrownBy(store::beginStep).hasMessageContaining("provideForStep");
+      assertThatThrownBy(() -> store.endStep(harness.queue)).hasMessageContaining("beginStep");
+      harness.start(0, tokensOf(2));
+      assertThatThrownBy(
+              () -> harness.store.openSeat(harness.queue, 0, new SequenceIdentity("", "")))
+          .hasMessageContaining("seat 0 is open");
+      assertThatThrownBy(() -> store.provideForChunks(harness.queue, 0, 0, 0, 4))
+          .hasMessageContaining("cannot follow the 8 chunks");
+      assertThatThrownBy(() -> store.provideForChunks(harness.queue, 0, 1, 0, 4))
+          .hasMessageContaining("seat 1 is not open");
+      assertThatThrownBy(() -> store.provideForStep(harness.queue, new int[] {0}, new int[] {1}, 1))
+          .hasMessageContaining("position 1 of seat 0");
+      store.provideForStep(harness.queue, new int[] {0}, new int[] {harness.tokens(0)}, 1);
+      store.beginStep();
+      assertThatThrownBy(() -> store.closeSeat(0)).hasMessageContaining("endStep comes first");
+      store.endStep(harness.queue);
+    }
+  }
+
+  @Test
+  void refusesFewerFramesThanOpenExtents() {
+    assertThatThrownBy(() -> StoreHarness.of(2, 2, 3, 8, 13, 8, directory))
+        .hasMessageContaining("13 frames")
+        .hasMessageContaining("at least 14");
+  }
+
+  // --- memory ---
+
+  @Test
+  void pinnedMemoryStaysWithinThePlan() {
+    NvmeOptions most = NvmeOptions.in(directory);
+    try (StoreHarness harness =
+        new StoreHarness(
+            2, 2, 2, 8, 40, 40, most, Placement.LEAST_RECENTLY_USED, ExtentFile.Opener.FILES)) {
+      var layout = harness.sizes.layout();
+      long tables = 2L * 4 * 2 * 2 * 2 * 8;
+      long planned =
+          Workspace.mailboxBytes(layout, harness.sizes.mailboxCapacity())
+              + (long) Workspace.IO_BUFFERS * layout.extentBytes()
+              + tables;
+      assertThat(harness.store.status().stagingBytes()).isEqualTo(planned);
+    }
+  }
+
+  @Test
+  void aStepThatFetchesNothingNeedsNoReader() {
+    try (StoreHarness harness = small(1, 8, 8, 8)) {
+      harness.start(0, tokensOf(3));
+      assertThat(harness.step(NOTHING, 0)).isEmpty();
+      assertThat(harness.store.status().reads()).isZero();
     }
   }
 }
