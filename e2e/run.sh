@@ -141,7 +141,7 @@ main() {
       *) usage 2 ;;
     esac
   done
-  [ -e "$ROOT/helm/kvdrive/Chart.yaml" ] || { say "SKIPPED: there is no chart to install yet"; exit 0; }
+  [ $IF_AVAILABLE = no ] || { say "SKIPPED: the runtime has no image yet"; exit 0; }
   choose_mode
   say "mode: $MODE"
   JAVA_HOME=$(find_jdk)

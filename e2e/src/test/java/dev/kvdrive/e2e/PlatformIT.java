@@ -27,7 +27,9 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.DisplayName;
 import org.junit.jupiter.api.MethodOrderer;
@@ -48,6 +50,10 @@ class PlatformIT {
   private static final String USERS_NAMESPACE = "e2e-contracts";
   private static final String OTHERS_NAMESPACE = "e2e-drafts";
   private static final String RELEASE = "kvdrive";
+  private static final String DEFINITION = "inferencedeployments.kvdrive.dev";
+
+  /** Name of a volume, and of its class, that says it is larger than it is. */
+  private static final String BOASTFUL = "e2e-boastful";
 
   /** A pod has to start a JVM, load a model and warm up, on what may be a busy small machine. */
   private static final Duration SERVING = Duration.ofMinutes(4);
@@ -99,6 +105,23 @@ class PlatformIT {
     }
   }
 
+  /** Drafts end with their chapter, however it ended. */
+  @AfterEach
+  void dropDrafts() {
+    if (CLIENT.apiextensions().v1().customResourceDefinitions().withName(DEFINITION).get()
+        == null) {
+      return;
+    }
+    CLIENT.resources(InferenceDeployment.class).inNamespace(OTHERS_NAMESPACE).delete();
+    await("the end of the drafts' pods")
+        .atMost(SAYING)
+        .until(() -> CLIENT.pods().inNamespace(OTHERS_NAMESPACE).list().getItems().isEmpty());
+    CLIENT.persistentVolumes().withName(BOASTFUL).delete();
+    if (!SETTINGS.volumes().isEmpty()) {
+      volumes("--recycle");
+    }
+  }
+
   @AfterAll
   static void disconnect() {
     CLIENT.close();
@@ -113,12 +136,14 @@ class PlatformIT {
         SETTINGS.root().resolve("helm/kvdrive").toString(),
         "--namespace",
         OPERATOR_NAMESPACE,
-        "--values",
-        SETTINGS.root().resolve("e2e/values.yaml").toString(),
         "--set",
         "operator.image.reference=" + SETTINGS.operatorImage(),
         "--set",
+        "operator.image.pullPolicy=" + SETTINGS.pullPolicy(),
+        "--set",
         "runtime.image.reference=" + SETTINGS.runtimeImage(),
+        "--set",
+        "runtime.image.pullPolicy=" + SETTINGS.pullPolicy(),
         "--wait",
         "--timeout",
         "3m");
@@ -236,7 +261,7 @@ class PlatformIT {
   @Order(7)
   void anInfeasibleManifestIsExplainedAndMakesNoPod() {
     applyStrictly(
-        manifest("impossible", 1_000_000, "8Mi", "8Mi", "64Mi", SETTINGS.storageClass()),
+        manifest("impossible", 32_768, "16Mi", "32Mi", "32Mi", SETTINGS.storageClass()),
         OTHERS_NAMESPACE);
 
     Condition feasible = DRAFTS.forCondition("impossible", "Feasible", "False", SAYING);
@@ -245,9 +270,11 @@ class PlatformIT {
     System.out.println("infeasible: " + ready.getMessage());
     assertThat(feasible.getMessage()).isNotBlank();
     InferenceDeployment deployment = Objects.requireNonNull(DRAFTS.get("impossible"));
-    assertThat(Objects.requireNonNull(deployment.getStatus().plan()).alternatives()).isNotEmpty();
+    List<String> alternatives =
+        Objects.requireNonNull(deployment.getStatus().plan()).alternatives();
+    System.out.println("alternatives: " + alternatives);
+    assertThat(alternatives).isNotEmpty();
     assertThat(CLIENT.pods().inNamespace(OTHERS_NAMESPACE).list().getItems()).isEmpty();
-    delete("impossible");
   }
 
   @Test
@@ -256,11 +283,15 @@ class PlatformIT {
     applyStrictly(
         manifest("classless", 8192, "64Mi", "64Mi", "128Mi", "no-such-class"), OTHERS_NAMESPACE);
 
-    Condition bound = DRAFTS.forCondition("classless", "StorageBound", "False", SAYING);
+    Condition bound =
+        DRAFTS.forMessage(
+            "classless",
+            "StorageBound",
+            "False",
+            Pattern.compile("no-such-class.*not found"),
+            SAYING);
     System.out.println("missing class: " + bound.getMessage());
-    assertThat(bound.getMessage()).contains("no-such-class");
     assertThat(DRAFTS.condition("classless", "Ready").map(Condition::getStatus)).contains("False");
-    delete("classless");
   }
 
   @Test
@@ -272,29 +303,23 @@ class PlatformIT {
     PersistentVolume boastful =
         new PersistentVolumeBuilder()
             .withNewMetadata()
-            .withName("e2e-boastful")
+            .withName(BOASTFUL)
             .endMetadata()
             .withSpec(small.getSpec())
             .editSpec()
-            .withStorageClassName("e2e-boastful")
+            .withStorageClassName(BOASTFUL)
             .withCapacity(Map.of("storage", new Quantity("8Gi")))
             .withClaimRef(null)
             .endSpec()
             .build();
     CLIENT.resource(boastful).create();
-    applyStrictly(
-        manifest("deceived", 8192, "64Mi", "64Mi", "1Gi", "e2e-boastful"), OTHERS_NAMESPACE);
+    applyStrictly(manifest("deceived", 8192, "64Mi", "64Mi", "1Gi", BOASTFUL), OTHERS_NAMESPACE);
 
-    Condition ready =
-        await("the shortage in the condition")
-            .atMost(SERVING)
-            .until(
-                () -> DRAFTS.condition("deceived", "Ready").orElseThrow(),
-                c -> c.getMessage().contains("volume") || c.getMessage().contains("NVMe"));
-    System.out.println("small volume: " + ready.getMessage());
-    assertThat(ready.getStatus()).isEqualTo("False");
-    delete("deceived");
-    CLIENT.resource(boastful).delete();
+    Condition bound =
+        DRAFTS.forMessage(
+            "deceived", "StorageBound", "False", Pattern.compile("1.00 GiB|1024 MiB"), SERVING);
+    System.out.println("small volume: " + bound.getMessage());
+    assertThat(DRAFTS.condition("deceived", "Ready").map(Condition::getStatus)).contains("False");
   }
 
   @Test
@@ -304,10 +329,15 @@ class PlatformIT {
         manifest("greedy", 8192, "64Mi", "64Mi", "900Gi", SETTINGS.storageClass()),
         OTHERS_NAMESPACE);
 
-    Condition bound = DRAFTS.forCondition("greedy", "StorageBound", "False", SAYING);
+    Condition bound =
+        DRAFTS.forMessage(
+            "greedy",
+            "StorageBound",
+            "False",
+            Pattern.compile("persistent volumes to bind"),
+            SAYING);
     System.out.println("no such volume: " + bound.getMessage());
-    assertThat(bound.getMessage()).isNotBlank();
-    delete("greedy");
+    assertThat(DRAFTS.condition("greedy", "Ready").map(Condition::getStatus)).contains("False");
   }
 
   @Test
@@ -462,20 +492,6 @@ class PlatformIT {
         .inNamespace(USERS_NAMESPACE)
         .withName(name)
         .patch(PatchContext.of(PatchType.JSON_MERGE), merge);
-  }
-
-  private static void delete(String name) {
-    CLIENT
-        .resources(InferenceDeployment.class)
-        .inNamespace(OTHERS_NAMESPACE)
-        .withName(name)
-        .delete();
-    await("the end of the pods of " + name)
-        .atMost(SAYING)
-        .until(() -> CLIENT.pods().inNamespace(OTHERS_NAMESPACE).list().getItems().isEmpty());
-    if (!SETTINGS.volumes().isEmpty()) {
-      volumes("--recycle");
-    }
   }
 
   private static void helm(String... arguments) {

@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /** Waits for what an InferenceDeployment's status says. */
@@ -28,10 +29,21 @@ final class Waiting {
 
   /** Waits until the condition has the status and speaks of the present generation. */
   Condition forCondition(String name, String type, String status, Duration limit) {
-    return await(type + "=" + status + " of " + namespace + "/" + name)
+    return forMessage(name, type, status, Pattern.compile(""), limit);
+  }
+
+  /** Waits, moreover, until its message contains a match. */
+  Condition forMessage(String name, String type, String status, Pattern message, Duration limit) {
+    return await("%s=%s of %s/%s saying '%s'".formatted(type, status, namespace, name, message))
         .atMost(limit)
         .pollInterval(POLL)
-        .until(() -> condition(name, type), c -> c.filter(status(status)).isPresent())
+        .until(
+            () -> condition(name, type),
+            found ->
+                found
+                    .filter(condition -> condition.getStatus().equals(status))
+                    .filter(condition -> message.matcher(condition.getMessage()).find())
+                    .isPresent())
         .orElseThrow();
   }
 
@@ -51,9 +63,5 @@ final class Waiting {
 
   @Nullable InferenceDeployment get(String name) {
     return client.resources(InferenceDeployment.class).inNamespace(namespace).withName(name).get();
-  }
-
-  private static java.util.function.Predicate<Condition> status(String status) {
-    return condition -> condition.getStatus().equals(status);
   }
 }
