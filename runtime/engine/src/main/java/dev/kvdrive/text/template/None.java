@@ -1,0 +1,6 @@
+package dev.kvdrive.text.template;
+
+/** Python's None. */
+enum None {
+  NONE
+}
