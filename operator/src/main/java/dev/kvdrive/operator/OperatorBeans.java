@@ -56,18 +56,24 @@ class OperatorBeans {
   }
 
   @Bean
+  Lead lead() {
+    return new Lead(() -> Runtime.getRuntime().halt(Lead.LOST_EXIT_CODE));
+  }
+
+  @Bean
   OperatorLifecycle operatorLifecycle(
       OperatorProperties properties,
       KubernetesClient client,
       InferenceDeploymentReconciler reconciler,
-      Metrics metrics) {
-    Operator operator = operator(properties, client, metrics);
+      Metrics metrics,
+      Lead lead) {
+    Operator operator = operator(properties, client, metrics, lead);
     register(operator, reconciler, properties);
-    return new OperatorLifecycle(operator);
+    return new OperatorLifecycle(operator, lead);
   }
 
   static Operator operator(
-      OperatorProperties properties, KubernetesClient client, Metrics metrics) {
+      OperatorProperties properties, KubernetesClient client, Metrics metrics, Lead lead) {
     return new Operator(
         overrider -> {
           overrider
@@ -81,6 +87,8 @@ class OperatorBeans {
             overrider.withLeaderElectionConfiguration(
                 LeaderElectionConfigurationBuilder.aLeaderElectionConfiguration(NAME)
                     .withLeaseNamespace(properties.namespace())
+                    .withExitOnStopLeading(false)
+                    .withLeaderCallbacks(lead.callbacks())
                     .build());
           }
         });

@@ -11,10 +11,12 @@ import org.springframework.context.SmartLifecycle;
  */
 final class OperatorLifecycle implements SmartLifecycle, HealthIndicator {
   private final Operator operator;
+  private final Lead lead;
   private volatile boolean running;
 
-  OperatorLifecycle(Operator operator) {
+  OperatorLifecycle(Operator operator, Lead lead) {
     this.operator = operator;
+    this.lead = lead;
   }
 
   @Override
@@ -26,6 +28,7 @@ final class OperatorLifecycle implements SmartLifecycle, HealthIndicator {
   @Override
   public void stop() {
     running = false;
+    lead.giveUp();
     operator.stop();
   }
 

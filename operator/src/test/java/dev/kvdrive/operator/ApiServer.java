@@ -7,6 +7,8 @@ import io.fabric8.kubernetes.api.model.apiextensions.v1.CustomResourceDefinition
 import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.concurrent.TimeUnit;
@@ -20,6 +22,10 @@ import org.junit.jupiter.api.Assumptions;
  */
 public final class ApiServer {
   private static final String VERSION = "1.34.4";
+
+  /** Records what service accounts do; nothing of the administrator. */
+  private static final Path AUDIT_POLICY = Path.of("src/test/audit-policy.yaml");
+
   private static final Path DEFINITIONS = Path.of("../crds/src/main/crds");
   private static final AtomicInteger NAMESPACES = new AtomicInteger();
 
@@ -29,8 +35,10 @@ public final class ApiServer {
 
   private final KubernetesClient client;
   private final String kubeconfig;
+  private final Path auditLog;
 
   private ApiServer() {
+    this.auditLog = newAuditLog();
     KubeAPIServer server =
         new KubeAPIServer(
             new KubeAPIServerConfigBuilder()
@@ -38,7 +46,9 @@ public final class ApiServer {
                 .withApiServerVersion(VERSION)
                 .withOfflineMode(true)
                 .withUpdateKubeConfig(false)
-                .withStartupTimeout(120_000)
+                .withStartupTimeout(60_000)
+                .withApiServerFlag("--audit-policy-file=" + AUDIT_POLICY.toAbsolutePath())
+                .withApiServerFlag("--audit-log-path=" + auditLog)
                 .build());
     server.start();
     Runtime.getRuntime().addShutdownHook(new Thread(server::stop));
@@ -84,6 +94,41 @@ public final class ApiServer {
     return Config.fromKubeconfig(kubeconfig);
   }
 
+  /** The administrator's kubeconfig. */
+  public String kubeconfig() {
+    return kubeconfig;
+  }
+
+  /** A client that acts as a service account, with its rights only. */
+  public KubernetesClient newClientAs(String namespace, String serviceAccount) {
+    Config config = config();
+    config.setImpersonateUsername(
+        "system:serviceaccount:%s:%s".formatted(namespace, serviceAccount));
+    return new KubernetesClientBuilder().withConfig(config).build();
+  }
+
+  /** What service accounts did: one JSON event a line. */
+  public Path auditLog() {
+    return auditLog;
+  }
+
+  private static Path newAuditLog() {
+    try {
+      Path folder = Files.createTempDirectory("kvdrive-audit");
+      Path log = folder.resolve("audit.log");
+      Runtime.getRuntime()
+          .addShutdownHook(
+              new Thread(
+                  () -> {
+                    log.toFile().delete();
+                    folder.toFile().delete();
+                  }));
+      return log;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
   /** A new namespace with the restricted Pod Security level. */
   public String newNamespace() {
     String name = "test-" + NAMESPACES.incrementAndGet();
@@ -98,6 +143,19 @@ public final class ApiServer {
                 .build())
         .create();
     return name;
+  }
+
+  /** Makes a namespace if there is none of that name. */
+  public void ensureNamespace(String name) {
+    client
+        .namespaces()
+        .resource(new NamespaceBuilder().withNewMetadata().withName(name).endMetadata().build())
+        .serverSideApply();
+  }
+
+  /** Waits until a definition of other projects is served. */
+  public void awaitEstablished(CustomResourceDefinition definition) {
+    client.resource(definition).waitUntilCondition(ApiServer::established, 30, TimeUnit.SECONDS);
   }
 
   private static boolean established(CustomResourceDefinition definition) {

@@ -1,0 +1,63 @@
+package dev.kvdrive.operator;
+
+import dev.kvdrive.api.v1alpha1.InferenceClass;
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
+
+/** Manifests as users write them. */
+public final class Manifests {
+  private static final KubernetesSerialization YAML = new KubernetesSerialization();
+
+  private Manifests() {}
+
+  /**
+   * A deployment of the bundled model that fits.
+   *
+   * @param more lines of the specification, for instance {@code replicas: 2}
+   */
+  public static InferenceDeployment deployment(String name, String namespace, String more) {
+    return deployment(
+        name,
+        namespace,
+        """
+        contextLength: 16384
+        tiers:
+          gpu: {memory: 64Mi}
+          dram: {size: 64Mi}
+          nvme: {size: 512Mi}
+        """,
+        more);
+  }
+
+  /** A deployment of the bundled model with a specification of {@code sizes} and {@code more}. */
+  public static InferenceDeployment deployment(
+      String name, String namespace, String sizes, String more) {
+    return YAML.unmarshal(
+        """
+        apiVersion: kvdrive.dev/v1alpha1
+        kind: InferenceDeployment
+        metadata:
+          name: %s
+          namespace: %s
+        spec:
+          model: {uri: "builtin:kvdrive-tiny-32k"}
+        """
+                .formatted(name, namespace)
+            + (sizes + more).indent(2),
+        InferenceDeployment.class);
+  }
+
+  /** A class with a specification of {@code spec}. */
+  public static InferenceClass clazz(String name, String spec) {
+    return YAML.unmarshal(
+        """
+        apiVersion: kvdrive.dev/v1alpha1
+        kind: InferenceClass
+        metadata: {name: %s}
+        spec:
+        """
+                .formatted(name)
+            + spec.indent(2),
+        InferenceClass.class);
+  }
+}

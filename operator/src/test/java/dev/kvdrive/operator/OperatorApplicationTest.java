@@ -1,0 +1,104 @@
+package dev.kvdrive.operator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Objects;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.springframework.boot.SpringApplication;
+import org.springframework.boot.web.server.reactive.context.ReactiveWebServerApplicationContext;
+
+/**
+ * The program as the chart starts it: configuration in, health, metrics and a reconciled resource
+ * out.
+ */
+class OperatorApplicationTest {
+  private static final String KUBECONFIG = "kubeconfig";
+
+  @TempDir private Path folder = Path.of("");
+  private final HttpClient http = HttpClient.newHttpClient();
+
+  @BeforeEach
+  void kubeconfig() throws IOException {
+    Path file = folder.resolve("kubeconfig");
+    Files.writeString(file, ApiServer.get().kubeconfig());
+    System.setProperty(KUBECONFIG, file.toString());
+  }
+
+  @AfterEach
+  void forget() {
+    System.clearProperty(KUBECONFIG);
+  }
+
+  @Test
+  void leadsReconcilesAndReportsItself() throws Exception {
+    KubernetesClient client = ApiServer.get().client();
+    String namespace = ApiServer.get().newNamespace();
+    Path configuration = folder.resolve("operator.yaml");
+    Files.writeString(
+        configuration,
+        """
+        kvdrive:
+          operator:
+            namespace: %1$s
+            watch-namespaces: ["%1$s"]
+            classes: true
+            monitoring-namespaces: []
+            runtime:
+              image: "kvdrive/runtime:test"
+              image-pull-policy: "IfNotPresent"
+              image-pull-secrets: []
+              user-id: 65532
+        """
+            .formatted(namespace));
+    try (var context =
+        (ReactiveWebServerApplicationContext)
+            SpringApplication.run(
+                OperatorApplication.class,
+                "--spring.config.additional-location=file:" + configuration,
+                "--server.port=0")) {
+      client.resource(Manifests.deployment("endpoint", namespace, "")).create();
+
+      await()
+          .atMost(Duration.ofSeconds(60))
+          .until(
+              () -> {
+                InferenceDeployment seen =
+                    client
+                        .resources(InferenceDeployment.class)
+                        .inNamespace(namespace)
+                        .withName("endpoint")
+                        .get();
+                return seen.getStatus() != null;
+              });
+      assertThat(client.leases().inNamespace(namespace).withName("kvdrive-operator").get())
+          .isNotNull();
+      int port = Objects.requireNonNull(context.getWebServer()).getPort();
+      assertThat(get(port, "/health/liveness").body()).contains("UP");
+      assertThat(get(port, "/health/readiness").body()).contains("UP");
+      assertThat(get(port, "/metrics").body())
+          .contains("operator_sdk_reconciliations")
+          .contains("application=\"kvdrive-operator\"");
+      assertThat(get(port, "/env").statusCode()).isEqualTo(404);
+    }
+  }
+
+  private HttpResponse<String> get(int port, String path) throws IOException, InterruptedException {
+    return http.send(
+        HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + path)).build(),
+        HttpResponse.BodyHandlers.ofString());
+  }
+}
