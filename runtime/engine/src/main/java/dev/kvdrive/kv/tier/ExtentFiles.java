@@ -9,7 +9,6 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
-import java.nio.channels.OverlappingFileLockException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -18,6 +17,8 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
@@ -33,6 +34,12 @@ final class ExtentFiles implements AutoCloseable {
   private static final Pattern OURS = Pattern.compile("kvdrive-extents-\\d{4}\\.kv");
   private static final int ALIGNMENT = 4096;
   private static final Logger LOG = System.getLogger(ExtentFiles.class.getName());
+
+  /**
+   * Directories of this process: closing any channel of a file gives up the lock that the process
+   * has on it, so that a second engine must not even open the lock file of a first.
+   */
+  private static final Set<Path> IN_USE = ConcurrentHashMap.newKeySet();
 
   private final Path directory;
   private final int slots;
@@ -50,23 +57,41 @@ final class ExtentFiles implements AutoCloseable {
     this.extentBytes = extentBytes;
     slotsPerFile = (int) Math.max(1, Math.min(slots, fileBytes / extentBytes));
     directory = ownDirectory(options.directory());
-    lockChannel =
-        FileChannel.open(
-            directory.resolve(LOCK_NAME),
-            java.util.Set.of(
-                StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS),
-            PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
+    if (!IN_USE.add(directory)) {
+      throw locked(directory);
+    }
+    boolean mine = false;
+    try {
+      lockChannel = openLock(directory);
+      mine = true;
+    } finally {
+      if (!mine) {
+        IN_USE.remove(directory);
+      }
+    }
+    boolean locked = false;
     try {
       lock = lock(lockChannel, directory);
+      locked = true;
       removeFiles();
       checkRoom();
       direct = openFiles(options.direct(), opener);
     } catch (IOException | RuntimeException e) {
       closeQuietly(files);
-      removeQuietly();
+      if (locked) {
+        removeQuietly();
+      }
       lockChannel.close();
+      IN_USE.remove(directory);
       throw e;
     }
+  }
+
+  private static FileChannel openLock(Path directory) throws IOException {
+    return FileChannel.open(
+        directory.resolve(LOCK_NAME),
+        Set.of(StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS),
+        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
   }
 
   /**
@@ -125,6 +150,7 @@ final class ExtentFiles implements AutoCloseable {
     } catch (IOException e) {
       LOG.log(Level.WARNING, "the lock of " + directory + " cannot be released", e);
     }
+    IN_USE.remove(directory);
   }
 
   /** Text of an I/O error without the name of its class, where it has one. */
@@ -146,18 +172,17 @@ final class ExtentFiles implements AutoCloseable {
   }
 
   private static FileLock lock(FileChannel channel, Path directory) throws IOException {
-    FileLock lock;
-    try {
-      lock = channel.tryLock();
-    } catch (OverlappingFileLockException e) {
-      lock = null;
-    }
+    FileLock lock = channel.tryLock();
     if (lock == null) {
-      throw new IOException(
-          "%s is locked by another engine; give each its own directory"
-              .formatted(directory.resolve(LOCK_NAME)));
+      throw locked(directory);
     }
     return lock;
+  }
+
+  private static IOException locked(Path directory) {
+    return new IOException(
+        "%s is locked by another engine; give each its own directory"
+            .formatted(directory.resolve(LOCK_NAME)));
   }
 
   private void removeFiles() throws IOException {
