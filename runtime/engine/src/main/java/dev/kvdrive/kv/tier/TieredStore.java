@@ -784,7 +784,7 @@ public final class TieredStore implements AutoCloseable {
         && !writing[e]
         && (space.extent(e) + 1) * layout.extentChunks()
             <= closedChunks[space.layer(e) * seats + space.seat(e)]
-        && submissions.isDone(usedBy[frame]);
+        && frame < Integer.MAX_VALUE;
   }
 
   private int priority(int e) {
