@@ -19,7 +19,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "kvdrive.rules" -}}
 - apiGroups: [kvdrive.dev]
   resources: [inferencedeployments]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [kvdrive.dev]
   resources: [inferencedeployments/status]
   verbs: [patch]

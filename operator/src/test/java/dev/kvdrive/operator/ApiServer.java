@@ -165,7 +165,7 @@ public final class ApiServer {
             .anyMatch(c -> c.getType().equals("Established") && c.getStatus().equals("True"));
   }
 
-  private static Path cache() {
+  static Path cache() {
     String configured = System.getenv("KVDRIVE_CLUSTER_CACHE");
     return configured == null
         ? Path.of(System.getProperty("user.home"), ".cache", "kvdrive-cluster")

@@ -1,0 +1,210 @@
+package dev.kvdrive.operator;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import io.fabric8.kubernetes.api.model.autoscaling.v1.Scale;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.fabric8.kubernetes.client.dsl.FieldValidateable.Validation;
+import io.fabric8.kubernetes.client.dsl.base.PatchContext;
+import io.fabric8.kubernetes.client.dsl.base.PatchType;
+import java.io.ByteArrayInputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.Objects;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What the API server itself refuses, says and completes. */
+class DefinitionRulesTest {
+  private static final String SIZES =
+      """
+      contextLength: 16384
+      tiers:
+        gpu: {memory: 64Mi}
+        dram: {size: 64Mi}
+        nvme: {size: 512Mi, reclaim: %s}
+      """;
+
+  private final ApiServer server = ApiServer.get();
+  private final KubernetesClient client = server.client();
+  private String namespace = "";
+
+  @BeforeEach
+  void namespace() {
+    namespace = server.newNamespace();
+  }
+
+  @Test
+  void completesWhatIsLeftOut() {
+    create("plain", "", "");
+
+    var spec = get("plain").getSpec();
+    assertThat(spec.concurrency()).isEqualTo(1);
+    assertThat(spec.replicas()).isEqualTo(1);
+    assertThat(spec.budget()).isEqualTo("6.25%");
+    assertThat(Objects.requireNonNull(spec.kvType()).name()).isEqualTo("BF16");
+    assertThat(Objects.requireNonNull(spec.tiers().nvme()).reclaim()).isNotNull();
+  }
+
+  @Test
+  void refusesAFieldThatDoesNotExist() {
+    assertThatThrownBy(() -> create("misspelt", "", "contextLenght: 5"))
+        .isInstanceOf(KubernetesClientException.class)
+        .hasMessageContaining("contextLenght");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "-starts",
+        "Upper",
+        "1digit",
+        "dotted.name",
+        "a-name-that-is-so-long-that-no-label-could-hold-it-any-more"
+      })
+  void refusesANameThatNoServiceCouldHave(String name) {
+    assertThatThrownBy(() -> create(name, "", ""))
+        .isInstanceOf(KubernetesClientException.class)
+        .hasMessageContaining("metadata.name");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "contextLength: 16           | greater than or equal to 256",
+        "concurrency: 0              | greater than or equal to 1",
+        "budget: '0.5'               | spec.budget",
+        "budget: 200%                | spec.budget",
+        "replicas: -1                | greater than or equal to 0",
+        "kvType: FP4                 | spec.kvType",
+        "model: {uri: '/etc/passwd'} | spec.model.uri",
+        "model: {uri: 'pvc://c/../x y'} | spec.model.uri",
+        "model: {uri: 'builtin:x', tokenSecret: {name: a, key: b}} | tokenSecret is only used",
+        "model: {uri: 'builtin:x', cacheClaimName: c} | cacheClaimName is only used",
+        "tiers: {gpu: {memory: 0}, dram: {size: 1Mi}} | must be greater than 0",
+        "tiers: {gpu: {memory: lots}, dram: {size: 1Mi}} | spec.tiers.gpu.memory",
+        "tiers: {gpu: {memory: 1Mi}} | spec.tiers.dram",
+      })
+  void refusesAValueAndNamesTheField(String line, String complaint) {
+    assertThatThrownBy(() -> create("refused", line, ""))
+        .isInstanceOf(KubernetesClientException.class)
+        .hasMessageContaining(complaint);
+  }
+
+  @Test
+  void refusesHeadsThatKvHeadsDoNotDivide() {
+    String model =
+        """
+        model:
+          uri: hf://a/b
+          geometry: {layers: 1, hidden: 8, heads: 5, kvHeads: 2, headDim: 4, feedForward: 8, \
+        vocabulary: 9, maxContext: 9, weights: 1Mi}
+        """;
+
+    assertThatThrownBy(() -> create("odd", model, ""))
+        .hasMessageContaining("kvHeads must divide heads");
+  }
+
+  @Test
+  void aRetainedVolumeKeepsItsSizeAndItsClass() {
+    client
+        .resource(Manifests.deployment("kept", namespace, SIZES.formatted("Retain"), ""))
+        .create();
+
+    assertThatThrownBy(() -> patch("kept", "{\"spec\":{\"tiers\":{\"nvme\":{\"size\":\"1Gi\"}}}}"))
+        .hasMessageContaining("size and storageClassName of a retained volume cannot change");
+    assertThatThrownBy(
+            () -> patch("kept", "{\"spec\":{\"tiers\":{\"nvme\":{\"storageClassName\":\"x\"}}}}"))
+        .hasMessageContaining("size and storageClassName of a retained volume cannot change");
+    assertThatThrownBy(
+            () -> patch("kept", "{\"spec\":{\"tiers\":{\"nvme\":{\"reclaim\":\"Ephemeral\"}}}}"))
+        .hasMessageContaining("reclaim cannot change");
+    assertThatThrownBy(() -> patch("kept", "{\"spec\":{\"tiers\":{\"nvme\":null}}}"))
+        .hasMessageContaining("neither added nor removed");
+    patch("kept", "{\"spec\":{\"contextLength\":8192}}");
+  }
+
+  @Test
+  void anEphemeralVolumeMayChange() {
+    client
+        .resource(Manifests.deployment("free", namespace, SIZES.formatted("Ephemeral"), ""))
+        .create();
+
+    patch("free", "{\"spec\":{\"tiers\":{\"nvme\":{\"size\":\"1Gi\"}}}}");
+    patch("free", "{\"spec\":{\"tiers\":{\"nvme\":null}}}");
+    patch("free", "{\"spec\":{\"tiers\":{\"nvme\":{\"size\":\"2Gi\"}}}}");
+  }
+
+  @Test
+  void autoscalersFindTheScale() {
+    create("scaled", "", "replicas: 3");
+
+    Scale scale =
+        client
+            .resources(InferenceDeployment.class)
+            .inNamespace(namespace)
+            .withName("scaled")
+            .scale();
+
+    assertThat(scale.getSpec().getReplicas()).isEqualTo(3);
+  }
+
+  @Test
+  void aSecondTenantOfTheSameNamespaceIsRefused() {
+    assertThatThrownBy(
+            () ->
+                client
+                    .resource(Manifests.clazz("twice", "tenants: [{namespace: a}, {namespace: a}]"))
+                    .create())
+        .hasMessageContaining("Duplicate value");
+  }
+
+  /** Creates the usual deployment, with {@code line} instead of the field it begins with. */
+  private void create(String name, String line, String more) {
+    String field = line.isEmpty() ? "\u0000" : line.substring(0, line.indexOf(':'));
+    StringBuilder yaml = new StringBuilder();
+    for (String usual :
+        new String[] {
+          "model: {uri: 'builtin:kvdrive-tiny-32k'}",
+          "contextLength: 16384",
+          "tiers: {gpu: {memory: 64Mi}, dram: {size: 64Mi}, nvme: {size: 512Mi}}"
+        }) {
+      if (!usual.startsWith(field)) {
+        yaml.append(usual).append('\n');
+      }
+    }
+    String manifest =
+        """
+        apiVersion: kvdrive.dev/v1alpha1
+        kind: InferenceDeployment
+        metadata: {name: "%s", namespace: "%s"}
+        spec:
+        """
+                .formatted(name, namespace)
+            + (yaml + line + "\n" + more).indent(2);
+    client
+        .genericKubernetesResources("kvdrive.dev/v1alpha1", "InferenceDeployment")
+        .inNamespace(namespace)
+        .load(new ByteArrayInputStream(manifest.getBytes(StandardCharsets.UTF_8)))
+        .fieldValidation(Validation.STRICT)
+        .create();
+  }
+
+  private InferenceDeployment get(String name) {
+    return client.resources(InferenceDeployment.class).inNamespace(namespace).withName(name).get();
+  }
+
+  private void patch(String name, String merge) {
+    client
+        .resources(InferenceDeployment.class)
+        .inNamespace(namespace)
+        .withName(name)
+        .patch(PatchContext.of(PatchType.JSON_MERGE), merge);
+  }
+}
