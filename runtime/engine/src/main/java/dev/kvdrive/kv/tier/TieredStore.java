@@ -784,7 +784,7 @@ public final class TieredStore implements AutoCloseable {
         && !writing[e]
         && (space.extent(e) + 1) * layout.extentChunks()
             <= closedChunks[space.layer(e) * seats + space.seat(e)]
-        && frame < Integer.MAX_VALUE;
+        && submissions.isDone(usedBy[frame]);
   }
 
   private int priority(int e) {
