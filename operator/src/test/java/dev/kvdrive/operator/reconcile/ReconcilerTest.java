@@ -4,134 +4,625 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
-import dev.kvdrive.api.v1alpha1.PullPolicy;
+import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
 import dev.kvdrive.operator.ApiServer;
-import dev.kvdrive.operator.feasibility.Assessor;
-import dev.kvdrive.operator.feasibility.GeometryCatalogue;
-import dev.kvdrive.operator.feasibility.OperatorDefaults;
-import dev.kvdrive.operator.status.StatusAggregator;
+import dev.kvdrive.operator.Manifests;
+import dev.kvdrive.operator.RunningOperator;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.ConfigMap;
+import io.fabric8.kubernetes.api.model.EventBuilder;
 import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.IntOrString;
+import io.fabric8.kubernetes.api.model.ObjectMeta;
+import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
+import io.fabric8.kubernetes.api.model.PersistentVolumeClaimBuilder;
+import io.fabric8.kubernetes.api.model.PersistentVolumeClaimStatus;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.fabric8.kubernetes.api.model.PodTemplateSpec;
+import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServiceAccount;
+import io.fabric8.kubernetes.api.model.ServiceBuilder;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
+import io.fabric8.kubernetes.api.model.apps.DeploymentStatus;
+import io.fabric8.kubernetes.api.model.apps.StatefulSet;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
+import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.client.KubernetesClient;
-import io.javaoperatorsdk.operator.Operator;
-import java.time.Clock;
+import io.fabric8.kubernetes.client.dsl.base.PatchContext;
+import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
-import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
+/**
+ * The loop against a real API server. There are no other controllers: what the kubelet and the
+ * controllers of pods and volumes would write, the tests write.
+ */
 class ReconcilerTest {
   private static final Duration SOON = Duration.ofSeconds(30);
-  private static Operator operator;
-  private static KubernetesClient client;
+  private static final String NAME = "endpoint";
+  private static final String RETAINED =
+      """
+      contextLength: 16384
+      tiers:
+        gpu: {memory: 64Mi}
+        dram: {size: 64Mi}
+        nvme: {size: 512Mi, reclaim: Retain}
+      """;
+  private static final List<Class<? extends HasMetadata>> KINDS =
+      List.of(
+          ConfigMap.class,
+          ServiceAccount.class,
+          Service.class,
+          NetworkPolicy.class,
+          Deployment.class,
+          StatefulSet.class,
+          PodDisruptionBudget.class);
+
+  private static @Nullable RunningOperator operator;
+
+  private final ApiServer server = ApiServer.get();
+  private final KubernetesClient client = server.client();
   private String namespace = "";
 
   @BeforeAll
   static void start() {
     ApiServer server = ApiServer.get();
-    client = server.client();
-    operator = new Operator(o -> o.withKubernetesClient(server.newClient()));
-    operator.register(
-        new InferenceDeploymentReconciler(
-            new Assessor(
-                GeometryCatalogue.wellKnown(),
-                new OperatorDefaults(
-                    "kvdrive/runtime:test",
-                    PullPolicy.IF_NOT_PRESENT,
-                    List.of(),
-                    65532L,
-                    Set.of("kvdrive-system"))),
-            new StatusAggregator(Clock.systemUTC()),
-            true));
-    operator.start();
+    operator =
+        new RunningOperator(
+            server.newClient(), RunningOperator.properties("kvdrive-system", false));
   }
 
   @AfterAll
   static void stop() {
     if (operator != null) {
-      operator.stop();
+      operator.close();
     }
   }
 
   @BeforeEach
   void namespace() {
-    namespace = ApiServer.get().newNamespace();
+    namespace = server.newNamespace();
   }
 
   @Test
-  void aSmallDeploymentGetsItsObjectsAndAStatus() {
-    apply("smallest", "contextLength: 16384");
+  void aFeasibleDeploymentGetsItsObjectsEachOwnedByIt() {
+    String uid = create("").getMetadata().getUid();
+
+    awaitCondition("Feasible", "True");
+    await().atMost(SOON).until(() -> objects().size() == 5);
+    assertThat(objects().keySet())
+        .containsExactly("ConfigMap", "Deployment", "NetworkPolicy", "Service", "ServiceAccount");
+    assertThat(objects().values())
+        .allSatisfy(
+            object ->
+                assertThat(object.getMetadata().getOwnerReferences())
+                    .singleElement()
+                    .satisfies(owner -> assertThat(owner.getUid()).isEqualTo(uid)));
+    InferenceDeploymentStatus status = status();
+    assertThat(status.url()).isEqualTo("http://%s.%s.svc".formatted(NAME, namespace));
+    assertThat(status.observedGeneration()).isEqualTo(1);
+    assertThat(Objects.requireNonNull(status.plan()).feasible()).isTrue();
+    assertThat(Objects.requireNonNull(status.tiers()))
+        .extracting(tier -> tier.name())
+        .containsExactly("gpu", "dram", "nvme");
+    assertThat(condition("Ready").getStatus()).isEqualTo("False");
+    assertThat(condition("Reconciling").getStatus()).isEqualTo("True");
+  }
+
+  @Test
+  void anInfeasibleDeploymentGetsNoObjectsAndAnExplanation() {
+    client
+        .resource(
+            Manifests.deployment(
+                NAME,
+                namespace,
+                """
+                contextLength: 32768
+                concurrency: 64
+                tiers:
+                  gpu: {memory: 32Mi}
+                  dram: {size: 64Mi}
+                """,
+                ""))
+        .create();
+
+    Condition stalled = awaitCondition("Stalled", "True");
+    assertThat(stalled.getMessage()).contains("does not fit").contains("What would fit");
+    assertThat(condition("Ready").getStatus()).isEqualTo("False");
+    assertThat(condition("Ready").getReason()).isEqualTo("DoesNotFit");
+    assertThat(Objects.requireNonNull(status().plan()).alternatives()).isNotEmpty();
+    assertThat(status().url()).isNull();
+    assertThat(objects()).isEmpty();
+  }
+
+  @Test
+  void becomesFeasibleWhenItIsCorrected() {
+    create("budget: 100%\nconcurrency: 512");
+    awaitCondition("Stalled", "True");
+
+    patch("{\"spec\":{\"concurrency\":1}}");
+
+    awaitCondition("Feasible", "True");
+    assertThat(status().conditions()).extracting(Condition::getType).doesNotContain("Stalled");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+  }
+
+  @Test
+  void anInfeasibleChangeLeavesTheRunningPodsAlone() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    workloadIs(1, 1, 1);
+    awaitCondition("RuntimeReady", "True");
+    long generation = deployment().getMetadata().getGeneration();
+
+    patch("{\"spec\":{\"contextLength\":1000000}}");
+
+    Condition stalled = awaitCondition("Stalled", "True");
+    assertThat(stalled.getMessage()).contains("1 pods of an earlier specification keep serving");
+    assertThat(deployment().getMetadata().getGeneration()).isEqualTo(generation);
+  }
+
+  @Test
+  void nothingIsWrittenWhenNothingChanged() {
+    create("replicas: 2\nruntime: {cpu: '1.5', tolerations: [{key: gpu, operator: Exists}]}");
+    await().atMost(SOON).until(() -> objects().size() == 6);
+    awaitCondition("Feasible", "True");
+    Map<String, String> before = versions();
+    // What another controller does makes the operator look again.
+    bind(claim("endpoint-x-nvme"), "512Mi");
+    await()
+        .atMost(SOON)
+        .untilAsserted(() -> assertThat(condition("StorageBound").getMessage()).contains("1 of 2"));
+
+    assertThat(versions()).isEqualTo(before);
+    assertThat(get().getMetadata().getGeneration()).isEqualTo(1);
+  }
+
+  @Test
+  void aDriftIsCorrected() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Service"));
+
+    client
+        .services()
+        .inNamespace(namespace)
+        .withName(NAME)
+        .edit(
+            service ->
+                new ServiceBuilder(service)
+                    .editSpec()
+                    .editFirstPort()
+                    .withTargetPort(new IntOrString("elsewhere"))
+                    .endPort()
+                    .endSpec()
+                    .build());
+
     await()
         .atMost(SOON)
         .untilAsserted(
-            () -> assertThat(condition("smallest", "Feasible").getStatus()).isEqualTo("True"));
-    assertThat(objects("smallest")).hasSize(5);
+            () ->
+                assertThat(
+                        client
+                            .services()
+                            .inNamespace(namespace)
+                            .withName(NAME)
+                            .get()
+                            .getSpec()
+                            .getPorts()
+                            .getFirst()
+                            .getTargetPort()
+                            .getStrVal())
+                    .isEqualTo("http"));
   }
 
-  private List<HasMetadata> objects(String name) {
-    List<HasMetadata> objects = new ArrayList<>();
-    for (Class<? extends HasMetadata> type :
-        List.of(
-            ConfigMap.class,
-            ServiceAccount.class,
-            Service.class,
-            NetworkPolicy.class,
-            Deployment.class)) {
-      objects.addAll(
-          client
-              .resources(type)
-              .inNamespace(namespace)
-              .withLabel("app.kubernetes.io/instance", name)
-              .list()
-              .getItems());
+  @Test
+  void aChangedContextLengthRollsThePods() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    String before = configHash();
+
+    patch("{\"spec\":{\"contextLength\":8192}}");
+
+    await().atMost(SOON).until(() -> !configHash().equals(before));
+    assertThat(
+            client
+                .configMaps()
+                .inNamespace(namespace)
+                .withName(NAME + "-config")
+                .get()
+                .getData()
+                .get("runtime.yaml"))
+        .contains("context-length: 8192");
+  }
+
+  @Test
+  void aRetainedVolumeIsKeptByAStatefulSet() {
+    client.resource(Manifests.deployment(NAME, namespace, RETAINED, "replicas: 2")).create();
+
+    await().atMost(SOON).until(() -> objects().containsKey("StatefulSet"));
+    assertThat(objects()).containsKey("PodDisruptionBudget").doesNotContainKey("Deployment");
+    StatefulSet set = client.apps().statefulSets().inNamespace(namespace).withName(NAME).get();
+    assertThat(set.getSpec().getVolumeClaimTemplates())
+        .singleElement()
+        .satisfies(
+            claim ->
+                assertThat(claim.getSpec().getResources().getRequests())
+                    .containsEntry("storage", new Quantity("512Mi")));
+    long generation = set.getMetadata().getGeneration();
+    bind(claim("nvme-endpoint-0"), "512Mi");
+    await()
+        .atMost(SOON)
+        .untilAsserted(() -> assertThat(condition("StorageBound").getMessage()).contains("1 of 2"));
+    assertThat(
+            client
+                .apps()
+                .statefulSets()
+                .inNamespace(namespace)
+                .withName(NAME)
+                .get()
+                .getMetadata()
+                .getGeneration())
+        .isEqualTo(generation);
+  }
+
+  @Test
+  void aBudgetForDisruptionsComesAndGoesWithTheSecondReplica() {
+    create("replicas: 2");
+    await().atMost(SOON).until(() -> objects().containsKey("PodDisruptionBudget"));
+
+    patch("{\"spec\":{\"replicas\":1}}");
+
+    await().atMost(SOON).until(() -> !objects().containsKey("PodDisruptionBudget"));
+  }
+
+  @Test
+  void isReadyWhenPodsServeAndVolumesAreBound() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    bind(claim("endpoint-x-nvme"), "512Mi");
+    workloadIs(1, 1, 1);
+
+    awaitCondition("Ready", "True");
+
+    assertThat(status().readyReplicas()).isEqualTo(1);
+    assertThat(status().conditions())
+        .extracting(Condition::getType)
+        .containsExactly("Ready", "Feasible", "ModelAvailable", "StorageBound", "RuntimeReady");
+  }
+
+  @Test
+  void aVolumeThatIsTooSmallIsNamed() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+
+    bind(claim("endpoint-x-nvme"), "100Mi");
+
+    await()
+        .atMost(SOON)
+        .untilAsserted(
+            () -> assertThat(condition("StorageBound").getReason()).isEqualTo("VolumeTooSmall"));
+    assertThat(condition("Ready").getMessage()).contains("100Mi").contains("512 MiB");
+  }
+
+  @Test
+  void aMissingStorageClassIsNamed() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+
+    warn(
+        claim("endpoint-x-nvme"),
+        "ProvisioningFailed",
+        "storageclass.storage.k8s.io \"fast\" not found");
+
+    await()
+        .atMost(SOON)
+        .untilAsserted(
+            () ->
+                assertThat(condition("StorageBound").getReason())
+                    .isEqualTo("StorageClassNotFound"));
+    assertThat(condition("Stalled").getMessage()).contains("\"fast\" not found");
+  }
+
+  @Test
+  void theRuntimesLastWordsReachTheCondition() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+
+    Pod pod = client.resource(pod("endpoint-abc")).create();
+    ended(pod, "the machine does not have what the plan promises. NVMe volume: too little.");
+
+    await()
+        .atMost(SOON)
+        .untilAsserted(
+            () -> assertThat(condition("Ready").getReason()).isEqualTo("VolumeInsufficient"));
+    assertThat(condition("StorageBound").getMessage()).contains("what the plan promises");
+    assertThat(condition("Stalled").getStatus()).isEqualTo("True");
+  }
+
+  @Test
+  void aClassIsWaitedForAndItsLimitsHold() {
+    String clazz = "class-of-" + namespace;
+    create("className: " + clazz);
+    assertThat(awaitCondition("Stalled", "True").getReason()).isEqualTo("ClassNotFound");
+
+    client.resource(Manifests.clazz(clazz, "limits: {contextLength: 8192}")).create();
+    awaitReason("NotAllowed");
+
+    client
+        .resource(Manifests.clazz(clazz, "limits: {contextLength: 16384}"))
+        .forceConflicts()
+        .serverSideApply();
+    awaitCondition("Feasible", "True");
+  }
+
+  @Test
+  void somebodyElsesServiceIsNotTakenOver() {
+    client
+        .services()
+        .inNamespace(namespace)
+        .resource(
+            new ServiceBuilder()
+                .withNewMetadata()
+                .withName(NAME)
+                .endMetadata()
+                .withNewSpec()
+                .addNewPort()
+                .withPort(5432)
+                .endPort()
+                .endSpec()
+                .build())
+        .create();
+
+    create("");
+
+    Condition stalled = awaitCondition("Stalled", "True");
+    assertThat(stalled.getReason()).isEqualTo("NameTaken");
+    assertThat(stalled.getMessage()).contains("Service").contains(NAME);
+    assertThat(
+            client
+                .services()
+                .inNamespace(namespace)
+                .withName(NAME)
+                .get()
+                .getMetadata()
+                .getOwnerReferences())
+        .isEmpty();
+  }
+
+  @Test
+  void theRestrictedLevelAdmitsThePods() {
+    create("runtime: {cpu: '1'}\naccess: {apiKeysSecret: {name: keys, key: keys}}");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    client
+        .serviceAccounts()
+        .inNamespace(namespace)
+        .withName(NAME)
+        .waitUntilCondition(Objects::nonNull, 10, TimeUnit.SECONDS);
+
+    PodTemplateSpec template = deployment().getSpec().getTemplate();
+    Pod pod =
+        client
+            .resource(
+                new PodBuilder()
+                    .withNewMetadata()
+                    .withName("admitted")
+                    .withNamespace(namespace)
+                    .endMetadata()
+                    .withSpec(template.getSpec())
+                    .build())
+            .create();
+
+    assertThat(pod.getMetadata().getUid()).isNotEmpty();
+  }
+
+  // --- the words of the tests -------------------------------------------------------------------
+
+  private InferenceDeployment create(String more) {
+    return client.resource(Manifests.deployment(NAME, namespace, more)).create();
+  }
+
+  private void patch(String merge) {
+    client
+        .resources(InferenceDeployment.class)
+        .inNamespace(namespace)
+        .withName(NAME)
+        .patch(PatchContext.of(PatchType.JSON_MERGE), merge);
+  }
+
+  private InferenceDeployment get() {
+    return client.resources(InferenceDeployment.class).inNamespace(namespace).withName(NAME).get();
+  }
+
+  private InferenceDeploymentStatus status() {
+    return get().getStatus();
+  }
+
+  private Condition awaitCondition(String type, String status) {
+    await()
+        .atMost(SOON)
+        .untilAsserted(() -> assertThat(condition(type).getStatus()).isEqualTo(status));
+    return condition(type);
+  }
+
+  private void awaitReason(String reason) {
+    await()
+        .atMost(SOON)
+        .untilAsserted(() -> assertThat(condition("Ready").getReason()).isEqualTo(reason));
+  }
+
+  private Condition condition(String type) {
+    InferenceDeploymentStatus status = status();
+    assertThat(status).isNotNull();
+    List<Condition> conditions = Objects.requireNonNull(status.conditions());
+    assertThat(conditions).extracting(Condition::getType).contains(type);
+    return conditions.stream().filter(c -> c.getType().equals(type)).findFirst().orElseThrow();
+  }
+
+  private Map<String, HasMetadata> objects() {
+    Map<String, HasMetadata> objects = new TreeMap<>();
+    for (Class<? extends HasMetadata> kind : KINDS) {
+      client
+          .resources(kind)
+          .inNamespace(namespace)
+          .withLabel("app.kubernetes.io/instance", NAME)
+          .list()
+          .getItems()
+          .forEach(object -> objects.put(object.getKind(), object));
     }
     return objects;
   }
 
-  private void apply(String name, String spec) {
-    String yaml =
-        """
-        apiVersion: kvdrive.dev/v1alpha1
-        kind: InferenceDeployment
-        metadata:
-          name: %s
-          namespace: %s
-        spec:
-          model:
-            uri: builtin:kvdrive-tiny-32k
-          tiers:
-            gpu: {memory: 64Mi}
-            dram: {size: 64Mi}
-            nvme: {size: 512Mi}
-        """
-                .formatted(name, namespace)
-            + spec.indent(2);
+  private Map<String, String> versions() {
+    Map<String, String> versions = new TreeMap<>();
+    objects()
+        .forEach((kind, object) -> versions.put(kind, object.getMetadata().getResourceVersion()));
+    return versions;
+  }
+
+  private Deployment deployment() {
+    return client.apps().deployments().inNamespace(namespace).withName(NAME).get();
+  }
+
+  private String configHash() {
+    return Objects.requireNonNull(
+        deployment()
+            .getSpec()
+            .getTemplate()
+            .getMetadata()
+            .getAnnotations()
+            .get("kvdrive.dev/config-hash"));
+  }
+
+  private void workloadIs(int pods, int updated, int ready) {
+    Deployment deployment = deployment();
+    status(
+        deployment,
+        d -> {
+          var status = new DeploymentStatus();
+          status.setObservedGeneration(deployment.getMetadata().getGeneration());
+          status.setReplicas(pods);
+          status.setUpdatedReplicas(updated);
+          status.setReadyReplicas(ready);
+          status.setAvailableReplicas(ready);
+          d.setStatus(status);
+        });
+  }
+
+  private <T extends HasMetadata> void status(T object, Consumer<T> change) {
     client
-        .resource(yaml)
-        .fieldValidation(io.fabric8.kubernetes.client.dsl.FieldValidateable.Validation.STRICT)
-        .serverSideApply();
+        .resource(object)
+        .editStatus(
+            found -> {
+              change.accept(found);
+              return found;
+            });
   }
 
-  private InferenceDeployment get(String name) {
-    return client.resources(InferenceDeployment.class).inNamespace(namespace).withName(name).get();
+  private ObjectMeta labelled(String name) {
+    ObjectMeta metadata = new ObjectMeta();
+    metadata.setName(name);
+    metadata.setNamespace(namespace);
+    metadata.setLabels(
+        Map.of(
+            "app.kubernetes.io/managed-by", "kvdrive-operator",
+            "app.kubernetes.io/name", "kvdrive-runtime",
+            "app.kubernetes.io/instance", NAME));
+    return metadata;
   }
 
-  private Condition condition(String name, String type) {
-    InferenceDeployment found = get(name);
-    assertThat(found.getStatus()).isNotNull();
-    return Objects.requireNonNull(found.getStatus().conditions()).stream()
-        .filter(c -> c.getType().equals(type))
-        .findFirst()
-        .orElseThrow();
+  /** A claim as the controllers make it from the operator's template. */
+  private PersistentVolumeClaim claim(String name) {
+    return client
+        .resource(
+            new PersistentVolumeClaimBuilder()
+                .withMetadata(labelled(name))
+                .withNewSpec()
+                .withAccessModes("ReadWriteOnce")
+                .withNewResources()
+                .addToRequests("storage", new Quantity("512Mi"))
+                .endResources()
+                .endSpec()
+                .build())
+        .create();
+  }
+
+  private void bind(PersistentVolumeClaim claim, String capacity) {
+    status(
+        claim,
+        c -> {
+          var status = new PersistentVolumeClaimStatus();
+          status.setPhase("Bound");
+          status.setCapacity(Map.of("storage", new Quantity(capacity)));
+          c.setStatus(status);
+        });
+  }
+
+  private void warn(PersistentVolumeClaim claim, String reason, String message) {
+    client
+        .resource(
+            new EventBuilder()
+                .withNewMetadata()
+                .withName(claim.getMetadata().getName() + ".1")
+                .withNamespace(namespace)
+                .endMetadata()
+                .withNewInvolvedObject()
+                .withKind("PersistentVolumeClaim")
+                .withName(claim.getMetadata().getName())
+                .withNamespace(namespace)
+                .withUid(claim.getMetadata().getUid())
+                .endInvolvedObject()
+                .withType("Warning")
+                .withReason(reason)
+                .withMessage(message)
+                .withLastTimestamp("2026-11-24T12:00:00Z")
+                .build())
+        .create();
+  }
+
+  private Pod pod(String name) {
+    PodTemplateSpec template = deployment().getSpec().getTemplate();
+    return new PodBuilder().withMetadata(labelled(name)).withSpec(template.getSpec()).build();
+  }
+
+  private void ended(Pod pod, String lastWords) {
+    status(
+        pod,
+        p ->
+            p.setStatus(
+                new PodBuilder()
+                    .withNewStatus()
+                    .withPhase("Running")
+                    .addNewContainerStatus()
+                    .withName("runtime")
+                    .withImage("kvdrive/runtime:test")
+                    .withImageID("")
+                    .withReady(false)
+                    .withRestartCount(1)
+                    .withNewState()
+                    .withNewWaiting("back-off", "CrashLoopBackOff")
+                    .endState()
+                    .withNewLastState()
+                    .withNewTerminated()
+                    .withExitCode(1)
+                    .withReason("Error")
+                    .withMessage(lastWords)
+                    .endTerminated()
+                    .endLastState()
+                    .endContainerStatus()
+                    .endStatus()
+                    .build()
+                    .getStatus()));
   }
 }
