@@ -50,6 +50,7 @@ public final class FaultyFiles implements ExtentFile.Opener {
   private boolean directRefused;
   private boolean spaceRefused;
   private volatile CountDownLatch gate = new CountDownLatch(0);
+  private volatile CountDownLatch releasable = gate;
 
   /**
    * @param extentBytes bytes of one extent, for {@link Fault#MISPLACED_WRITE}
@@ -91,12 +92,24 @@ public final class FaultyFiles implements ExtentFile.Opener {
 
   /** From now on every access waits until {@link #release}: a disk that does not answer. */
   public void hold() {
-    gate = new CountDownLatch(1);
+    releasable = new CountDownLatch(1);
+    gate = releasable;
   }
 
-  /** Lets all accesses go on. */
+  /**
+   * From now on every access waits; those that came before {@link #release} until the result is
+   * run, later ones not.
+   */
+  public Runnable holdUntilReleased() {
+    CountDownLatch late = new CountDownLatch(1);
+    gate = late;
+    return late::countDown;
+  }
+
+  /** Lets accesses go on: from now on all, and those held by {@link #hold}. */
   public void release() {
-    gate.countDown();
+    gate = new CountDownLatch(0);
+    releasable.countDown();
   }
 
   /** Faults injected so far. */

@@ -44,6 +44,9 @@ final class StoreHarness implements AutoCloseable {
 
   int timeoutMillis = 20_000;
 
+  /** Run after a round was served and before its chunks are read. */
+  Runnable beforeLanding = () -> {};
+
   /** Chunks delivered through the mailbox so far. */
   int delivered;
 
@@ -317,6 +320,7 @@ final class StoreHarness implements AutoCloseable {
       }
       LockSupport.parkNanos(20_000);
     }
+    beforeLanding.run();
     for (int request = 0; request < asked.size(); request++) {
       int[] words = asked.get(request);
       if (mailbox.acquire(Mailbox.requestWord(request, 5)) == Mailbox.DELIVERED) {

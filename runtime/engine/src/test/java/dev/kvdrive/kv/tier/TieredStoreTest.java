@@ -6,6 +6,7 @@ import static dev.kvdrive.kv.tier.StoreHarness.NOTHING;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.awaitility.Awaitility.await;
 
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.kv.tier.FaultyFiles.Fault;
@@ -160,6 +161,7 @@ class TieredStoreTest {
     try (StoreHarness harness = small(1, 12, 5, 12)) {
       harness.start(0, tokensOf(11));
       for (int i = 0; i < 4; i++) {
+        assertThat(harness.store.settle(20_000)).isTrue(); // a colder one has been written
         assertThat(harness.step(extents(0), 0)).isEmpty();
       }
       assertThat(harness.store.status().promotions()).isPositive();
@@ -372,6 +374,34 @@ class TieredStoreTest {
       assertThat(harness.step(ALL, 1)).isEmpty();
       harness.start(0, tokensOf(10));
       assertThat(harness.step(ALL, 0, 1)).isEmpty();
+      harness.checkNothingLeft();
+    }
+  }
+
+  @Test
+  void aReadThatEndsStepsLaterDoesNotOverwriteAnothersChunk() {
+    try (StoreHarness harness = small(2, 12, 6, 24)) {
+      harness.start(0, tokensOf(10));
+      harness.start(1, tokensOf(10));
+      assertThat(harness.store.settle(20_000)).isTrue();
+      Runnable letGo = files.holdUntilReleased();
+      harness.timeoutMillis = 50;
+      assertThat(harness.step(extents(0), 0)).containsExactly(0);
+      files.release(); // new accesses pass, the held one does not
+      harness.timeoutMillis = 20_000;
+      int errors = (int) harness.store.status().ioErrors();
+      long reads = harness.store.status().reads();
+      harness.beforeLanding =
+          () -> {
+            // Seat 1 has been served at the same transit indices; now the old read ends.
+            letGo.run();
+            await().until(() -> harness.store.status().reads() > reads + 1);
+            await().pollDelay(Duration.ofMillis(2)).until(() -> true);
+          };
+      assertThat(harness.step(extents(0), 1)).isEmpty();
+      assertThat(harness.delivered).isEqualTo(EXTENT_CHUNKS);
+      assertThat(harness.store.status().ioErrors()).isEqualTo(errors);
+      harness.beforeLanding = () -> {};
       harness.checkNothingLeft();
     }
   }
