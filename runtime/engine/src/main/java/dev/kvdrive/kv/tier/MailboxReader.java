@@ -1,6 +1,5 @@
 package dev.kvdrive.kv.tier;
 
-import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.plan.KvLayout;
 import java.util.Objects;
@@ -10,7 +9,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Answers the mailbox while a step is armed. One thread notices a round, groups its requests by
- * extent and hands them to the I/O threads, whose work it then shares.
+ * extent and hands them to the I/O threads. It never touches the disk itself: a read that does not
+ * end must not keep it from the next step's rounds.
  *
  * <p>A device that rings the doorbell is not polled once it has rung for the first time; for one
  * that does not, the thread spins for a short while and then naps between looks, and only while a
@@ -50,7 +50,6 @@ final class MailboxReader implements AutoCloseable {
   // set before the thread starts
   private @Nullable Mailbox mailbox;
   private @Nullable NvmeIo io;
-  private NvmeIo.@Nullable Worker worker;
 
   // under this object's monitor
   private ReadRound current = new ReadRound();
@@ -79,11 +78,10 @@ final class MailboxReader implements AutoCloseable {
     LockSupport.unpark(thread);
   }
 
-  /** Begins; {@code buffers} has an extent of room at {@code index} for this thread. */
-  void start(Mailbox served, NvmeIo servedBy, HostBuffer buffers, int index) {
+  /** Begins. */
+  void start(Mailbox served, NvmeIo servedBy) {
     mailbox = served;
     io = servedBy;
-    worker = servedBy.worker(buffers, index);
     thread.start();
   }
 
@@ -169,7 +167,6 @@ final class MailboxReader implements AutoCloseable {
   private void run() {
     Mailbox box = Objects.requireNonNull(mailbox);
     NvmeIo threads = Objects.requireNonNull(io);
-    NvmeIo.Worker own = Objects.requireNonNull(worker);
     int looks = 0;
     int seen = 0;
     while (!stopped) {
@@ -179,7 +176,6 @@ final class MailboxReader implements AutoCloseable {
       } else if (box.acquire(Mailbox.ROUND) != seen) {
         looks = 0;
         seen = group(box, threads);
-        threads.serve(own);
       } else if (rings) {
         LockSupport.parkNanos(this, RING_NAP_NANOS);
       } else if (looks < SPINS) {

@@ -62,8 +62,7 @@ final class NvmeIo implements AutoCloseable {
   private final LongAdder errors = new LongAdder();
 
   /**
-   * @param buffers one aligned buffer of an extent for each thread, and one for the caller of
-   *     {@link #serve}
+   * @param buffers one aligned buffer of an extent for each thread
    */
   NvmeIo(
       @Nullable ExtentFiles files,
@@ -110,11 +109,6 @@ final class NvmeIo implements AutoCloseable {
     }
   }
 
-  /** A worker for a thread of the caller's own. */
-  Worker worker(HostBuffer buffers, int index) {
-    return new Worker(slice(buffers.segment(), index));
-  }
-
   // --- the reader's side ---
 
   /** Lets the I/O threads serve a round, which no one else has. */
@@ -129,28 +123,6 @@ final class NvmeIo implements AutoCloseable {
       work.signalAll();
     } finally {
       lock.unlock();
-    }
-  }
-
-  /** Serves reads of the current round until none is left to take. */
-  void serve(Worker worker) {
-    while (true) {
-      ReadRound current;
-      int read;
-      lock.lock();
-      try {
-        current = round;
-        if (current == null || stopped) {
-          return;
-        }
-        read = takeRead(current);
-      } finally {
-        lock.unlock();
-      }
-      if (read < 0) {
-        return;
-      }
-      read(worker, current, read);
     }
   }
 

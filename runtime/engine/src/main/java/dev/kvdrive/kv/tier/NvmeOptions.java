@@ -9,7 +9,8 @@ import java.time.Duration;
  *
  * @param directory where the extent files lie; made if missing; used by one process at a time
  * @param direct whether to bypass the page cache
- * @param threads I/O threads, and reads or writes in flight at most
+ * @param threads I/O threads, and reads or writes in flight at most; with two or more, half of them
+ *     at most write at a time
  * @param demotionTimeout how long making room in DRAM may wait for writes before the sequence that
  *     needs the room is refused
  */
@@ -25,7 +26,7 @@ public record NvmeOptions(Path directory, Direct direct, int threads, Duration d
   }
 
   /** I/O threads unless said otherwise, and at most: plans have a buffer for each. */
-  public static final int DEFAULT_THREADS = Workspace.IO_BUFFERS - 1;
+  public static final int DEFAULT_THREADS = Workspace.IO_BUFFERS;
 
   /** Bound of {@code demotionTimeout} unless said otherwise. */
   public static final Duration DEFAULT_DEMOTION_TIMEOUT = Duration.ofSeconds(30);

@@ -203,7 +203,9 @@ public final class TieredStore implements AutoCloseable {
               kept(opened, device.allocateHost("transit", (long) capacity * layout.chunkBytes())),
               reader::ring);
       buffers =
-          kept(opened, device.allocateHost("NVMe buffers", (threads + 1L) * layout.extentBytes()));
+          kept(
+              opened,
+              device.allocateHost("NVMe buffers", Math.max(1L, threads) * layout.extentBytes()));
       lastUseHost = kept(opened, device.allocateHost("last use of extents", 4L * space.size()));
       table = new FrameTable(space, this.layers, device);
       opened.add(table);
@@ -216,7 +218,7 @@ public final class TieredStore implements AutoCloseable {
       throw e;
     }
     io = new NvmeIo(files, space, layout, frames.memory().segment(), mailbox, threads, buffers);
-    reader.start(mailbox, io, buffers, threads);
+    reader.start(mailbox, io);
     status = currentStatus();
     LOG.log(
         Level.DEBUG,

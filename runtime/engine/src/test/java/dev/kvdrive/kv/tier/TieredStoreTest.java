@@ -399,6 +399,7 @@ class TieredStoreTest {
             await().pollDelay(Duration.ofMillis(2)).until(() -> true);
           };
       assertThat(harness.step(extents(0), 1)).isEmpty();
+      assertThat(harness.lastFaults.stopped()).as("the held read kept nobody waiting").isFalse();
       assertThat(harness.delivered).isEqualTo(EXTENT_CHUNKS);
       assertThat(harness.store.status().ioErrors()).isEqualTo(errors);
       harness.beforeLanding = () -> {};
