@@ -1,10 +1,12 @@
 package dev.kvdrive.operator;
 
+import dev.kvdrive.operator.desired.DesiredObjects;
 import dev.kvdrive.operator.feasibility.Assessor;
 import dev.kvdrive.operator.feasibility.GeometryCatalogue;
 import dev.kvdrive.operator.feasibility.OperatorDefaults;
 import dev.kvdrive.operator.reconcile.InferenceDeploymentReconciler;
 import dev.kvdrive.operator.status.StatusAggregator;
+import dev.kvdrive.operator.usage.TierMeter;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.javaoperatorsdk.operator.Operator;
@@ -47,6 +49,7 @@ class OperatorBeans {
     return new InferenceDeploymentReconciler(
         new Assessor(GeometryCatalogue.wellKnown(), defaults),
         new StatusAggregator(Clock.systemUTC()),
+        new TierMeter(DesiredObjects.RUNTIME_PORT),
         properties.classes());
   }
 

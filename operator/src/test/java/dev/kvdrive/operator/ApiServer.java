@@ -18,9 +18,12 @@ import org.junit.jupiter.api.Assumptions;
 /**
  * One real API server (etcd and kube-apiserver as processes, no controllers) with the project's
  * definitions, shared by the tests of a run. Where its programs have not been built, tests that
- * need it are skipped; where {@code CI} is set they must have been.
+ * need it are skipped; where {@value #REQUIRED} is set they must have been.
  */
 public final class ApiServer {
+  /** Set by {@code ./kvdrive test} once it has built the programs. */
+  static final String REQUIRED = "KVDRIVE_REQUIRE_API_SERVER";
+
   private static final String VERSION = "1.34.4";
 
   /** Records what service accounts do; nothing of the administrator. */
@@ -70,7 +73,7 @@ public final class ApiServer {
   /** The server; aborts the test where there is none. */
   public static ApiServer get() {
     Path program = cache().resolve("k8s/" + VERSION + "-linux-amd64/kube-apiserver");
-    if (System.getenv("CI") == null) {
+    if (System.getenv(REQUIRED) == null) {
       Assumptions.assumeTrue(
           Files.isExecutable(program),
           () ->

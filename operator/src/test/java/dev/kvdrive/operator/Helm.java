@@ -22,20 +22,21 @@ final class Helm {
   private Helm() {}
 
   /**
-   * Runs a program; skips the test where it has not been built, except where {@code CI} is set.
+   * Runs a program; skips the test where it has not been built, except where the API server is
+   * required, too.
    *
    * @param program {@code helm} or {@code helm-unittest}
    */
   static Outcome run(String program, String... arguments) {
     Optional<Path> found = find(program);
-    if (System.getenv("CI") == null) {
+    if (System.getenv(ApiServer.REQUIRED) == null) {
       Assumptions.assumeTrue(
           found.isPresent(), program + " has not been built (e2e/cluster/helm.sh builds it)");
     }
     List<String> command = new ArrayList<>();
     command.add(
         found
-            .orElseThrow(() -> new IllegalStateException(program + " must be there in CI"))
+            .orElseThrow(() -> new IllegalStateException(program + " must have been built"))
             .toString());
     command.addAll(List.of(arguments));
     try {

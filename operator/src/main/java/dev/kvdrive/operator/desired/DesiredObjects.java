@@ -25,6 +25,9 @@ public final class DesiredObjects {
   /** Port of the Service. */
   public static final int SERVICE_PORT = 80;
 
+  /** Port of the API and of the metrics in every pod. */
+  public static final int RUNTIME_PORT = 8080;
+
   private final Request request;
   private final String configuration;
   private final RuntimePod pod;

@@ -37,7 +37,6 @@ import java.util.TreeMap;
  * It satisfies the restricted Pod Security Standard and has no API server credentials.
  */
 final class RuntimePod {
-  static final int PORT = 8080;
   static final String PORT_NAME = "http";
   static final String CONTAINER = "runtime";
   static final String NVME_VOLUME = "nvme";
@@ -124,7 +123,7 @@ final class RuntimePod {
         .withImagePullPolicy(request.pod().imagePullPolicy().text())
         .addNewPort()
         .withName(PORT_NAME)
-        .withContainerPort(PORT)
+        .withContainerPort(DesiredObjects.RUNTIME_PORT)
         .withProtocol("TCP")
         .endPort()
         .withEnv(environment())

@@ -4,6 +4,7 @@ import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.operator.status.Observation;
 import dev.kvdrive.operator.status.Observation.Warning;
 import dev.kvdrive.operator.status.Observation.Workload;
+import dev.kvdrive.operator.usage.TierMeter;
 import io.fabric8.kubernetes.api.model.Event;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -19,7 +20,10 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
-/** Reads from the caches, and for claims that are not bound from the events, what there is. */
+/**
+ * Reads what there is: from the caches, for claims that are not bound from the events, and from the
+ * pods' own metrics.
+ */
 final class ClusterView {
   /** Events that only say that something is under way. */
   private static final Set<String> UNDER_WAY =
@@ -30,9 +34,13 @@ final class ClusterView {
           "Provisioning",
           "ProvisioningSucceeded");
 
-  private ClusterView() {}
+  private final TierMeter meter;
 
-  static Observation observe(InferenceDeployment primary, Context<InferenceDeployment> context) {
+  ClusterView(TierMeter meter) {
+    this.meter = meter;
+  }
+
+  Observation observe(Context<InferenceDeployment> context) {
     Optional<Workload> workload =
         context
             .getSecondaryResource(Deployment.class)
@@ -44,7 +52,8 @@ final class ClusterView {
             .getSecondaryResourcesAsStream(PersistentVolumeClaim.class)
             .sorted(Comparator.comparing(claim -> claim.getMetadata().getName()))
             .toList();
-    return new Observation(workload, pods, claims, warnings(claims, context.getClient()));
+    return new Observation(
+        workload, pods, claims, warnings(claims, context.getClient()), meter.read(pods));
   }
 
   private static Map<String, Warning> warnings(

@@ -10,6 +10,7 @@ import dev.kvdrive.operator.feasibility.Assessment.Infeasible;
 import dev.kvdrive.operator.feasibility.Assessor;
 import dev.kvdrive.operator.status.Observation;
 import dev.kvdrive.operator.status.StatusAggregator;
+import dev.kvdrive.operator.usage.TierMeter;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import io.javaoperatorsdk.operator.api.reconciler.Context;
@@ -59,17 +60,22 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   /** How often what is refused is judged again: a quota may have become free. */
   private static final Duration REFUSED = Duration.ofMinutes(1);
 
+  /** How often the use of the tiers is read. */
+  private static final Duration SETTLED = Duration.ofMinutes(1);
+
   private final Assessor assessor;
   private final StatusAggregator statuses;
+  private final ClusterView view;
   private final boolean classesVisible;
 
   /**
    * @param classesVisible whether the operator may read the cluster-scoped classes
    */
   public InferenceDeploymentReconciler(
-      Assessor assessor, StatusAggregator statuses, boolean classesVisible) {
+      Assessor assessor, StatusAggregator statuses, TierMeter meter, boolean classesVisible) {
     this.assessor = assessor;
     this.statuses = statuses;
+    this.view = new ClusterView(meter);
     this.classesVisible = classesVisible;
   }
 
@@ -90,7 +96,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
           .reconcileManagedWorkflow()
           .throwAggregateExceptionIfErrorsPresent();
     }
-    Observation observed = ClusterView.observe(deployment, context);
+    Observation observed = view.observe(context);
     InferenceDeploymentStatus status = statuses.aggregate(deployment, assessment, observed);
     return reschedule(update(deployment, status), assessment, status);
   }
@@ -154,6 +160,6 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
     if (assessment instanceof Infeasible) {
       return control.rescheduleAfter(REFUSED);
     }
-    return StatusAggregator.isReady(status) ? control : control.rescheduleAfter(UNSETTLED);
+    return control.rescheduleAfter(StatusAggregator.isReady(status) ? SETTLED : UNSETTLED);
   }
 }

@@ -1,5 +1,6 @@
 package dev.kvdrive.operator.status;
 
+import dev.kvdrive.operator.usage.TierUsage;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
@@ -17,16 +18,18 @@ import org.jspecify.annotations.Nullable;
  * @param pods its pods
  * @param claims its NVMe claims
  * @param claimWarnings latest warning of claims that are not bound, by claim name
+ * @param usage what the pods say about their tiers
  */
 public record Observation(
     Optional<Workload> workload,
     List<Pod> pods,
     List<PersistentVolumeClaim> claims,
-    Map<String, Warning> claimWarnings) {
+    Map<String, Warning> claimWarnings,
+    TierUsage usage) {
 
   /** Nothing exists. */
   public static final Observation NOTHING =
-      new Observation(Optional.empty(), List.of(), List.of(), Map.of());
+      new Observation(Optional.empty(), List.of(), List.of(), Map.of(), TierUsage.UNKNOWN);
 
   public Observation {
     pods = pods.stream().filter(pod -> pod.getMetadata().getDeletionTimestamp() == null).toList();

@@ -3,14 +3,18 @@ package dev.kvdrive.operator.status;
 import dev.kvdrive.api.v1alpha1.PlanStatus;
 import dev.kvdrive.api.v1alpha1.TierStatus;
 import dev.kvdrive.operator.feasibility.Quantities;
+import dev.kvdrive.operator.usage.TierUsage;
 import dev.kvdrive.plan.Alternative;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.Demand;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.TierBudgets;
+import io.fabric8.kubernetes.api.model.Quantity;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /** A plan as the status shows it. */
@@ -37,19 +41,30 @@ final class PlanView {
         plan.warnings());
   }
 
-  static List<TierStatus> tiers(Plan plan) {
+  static List<TierStatus> tiers(Plan plan, TierUsage usage) {
     TierBudgets budgets = plan.request().tiers();
     List<TierStatus> tiers = new ArrayList<>();
-    tiers.add(tier(plan, Demand.Tier.GPU, budgets.gpu()));
-    tiers.add(tier(plan, Demand.Tier.DRAM, budgets.dram()));
+    tiers.add(tier(plan, Demand.Tier.GPU, budgets.gpu(), usage));
+    tiers.add(tier(plan, Demand.Tier.DRAM, budgets.dram(), usage));
     if (budgets.nvme() > 0) {
-      tiers.add(tier(plan, Demand.Tier.NVME, budgets.nvme()));
+      tiers.add(tier(plan, Demand.Tier.NVME, budgets.nvme(), usage));
     }
     return tiers;
   }
 
-  private static TierStatus tier(Plan plan, Demand.Tier tier, long budget) {
+  private static TierStatus tier(Plan plan, Demand.Tier tier, long budget, TierUsage usage) {
+    OptionalLong used = usage.used(tier.word());
+    OptionalDouble hitRate = usage.hitRate(tier.word());
     return new TierStatus(
-        tier.word(), Quantities.ofBytes(budget), Quantities.ofBytes(plan.demand(tier)), null, null);
+        tier.word(),
+        Quantities.ofBytes(budget),
+        mebibytes(plan.demand(tier)),
+        used.isPresent() ? mebibytes(used.getAsLong()) : null,
+        hitRate.isPresent() ? Math.round(100 * hitRate.getAsDouble()) + "%" : null);
+  }
+
+  /** Rounded up, so that the status does not change with every request. */
+  private static Quantity mebibytes(long bytes) {
+    return Quantities.ofBytes(Math.ceilDiv(bytes, ByteSize.MIB) << 20);
   }
 }

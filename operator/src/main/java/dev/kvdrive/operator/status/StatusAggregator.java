@@ -146,7 +146,7 @@ public final class StatusAggregator {
         observed.workload().map(Workload::ready).orElse(0),
         selector(name),
         plan == null ? null : PlanView.plan(plan, geometrySource(assessment)),
-        plan == null ? null : PlanView.tiers(plan));
+        plan == null ? null : PlanView.tiers(plan, observed.usage()));
   }
 
   private static String selector(String name) {

@@ -1,0 +1,110 @@
+package dev.kvdrive.operator.usage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.sun.net.httpserver.HttpServer;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodBuilder;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+class TierMeterTest {
+  private static final String METRICS =
+      """
+      # HELP kvdrive_tier_used_bytes Bytes of a tier in use, in-flight ones counted.
+      # TYPE kvdrive_tier_used_bytes gauge
+      kvdrive_tier_used_bytes{tier="gpu"} 1048576.0
+      kvdrive_tier_used_bytes{tier="dram"} 2.097152E6
+      kvdrive_tier_used_bytes{other="a\\"b}",tier="nvme"} NaN
+      kvdrive_window_hits_total 800.0
+      kvdrive_window_misses_total{tier="dram"} 150.0 1700000000000
+      kvdrive_window_misses_total{tier="nvme"} 50.0
+      something_else{tier="gpu"} 7
+      not a sample at all {{{
+      """;
+
+  private HttpServer server;
+  private String body = METRICS;
+  private int status = 200;
+
+  TierMeterTest() throws IOException {
+    this.server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+  }
+
+  @BeforeEach
+  void serve() {
+    server.createContext(
+        "/metrics",
+        exchange -> {
+          byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
+          exchange.sendResponseHeaders(status, bytes.length);
+          exchange.getResponseBody().write(bytes);
+          exchange.close();
+        });
+    server.start();
+  }
+
+  @AfterEach
+  void stop() {
+    server.stop(0);
+  }
+
+  @Test
+  void addsUpTheTiersOfReadyPods() {
+    TierUsage usage = meter().read(List.of(pod("True"), pod("True"), pod("False")));
+
+    assertThat(usage.used("gpu")).hasValue(2 * 1048576L);
+    assertThat(usage.used("dram")).hasValue(2 * 2097152L);
+    assertThat(usage.used("nvme")).isEmpty();
+    assertThat(usage.hitRate("gpu").orElseThrow()).isCloseTo(0.8, within(1e-9));
+    assertThat(usage.hitRate("dram").orElseThrow()).isCloseTo(0.15, within(1e-9));
+    assertThat(usage.hitRate("nvme").orElseThrow()).isCloseTo(0.05, within(1e-9));
+  }
+
+  @Test
+  void knowsNothingBeforeTheFirstSelection() {
+    body = "kvdrive_window_hits_total 0.0\n";
+
+    assertThat(meter().read(List.of(pod("True"))).hitRate("gpu")).isEmpty();
+  }
+
+  @Test
+  void aPodThatRefusesCountsNothing() {
+    status = 503;
+
+    assertThat(meter().read(List.of(pod("True")))).isEqualTo(TierUsage.UNKNOWN);
+  }
+
+  @Test
+  void aPodThatIsNotThereCountsNothing() {
+    server.stop(0);
+
+    assertThat(meter().read(List.of(pod("True")))).isEqualTo(TierUsage.UNKNOWN);
+  }
+
+  private TierMeter meter() {
+    return new TierMeter(server.getAddress().getPort());
+  }
+
+  private static Pod pod(String ready) {
+    return new PodBuilder()
+        .withNewMetadata()
+        .withName("pod")
+        .endMetadata()
+        .withNewStatus()
+        .withPodIP("127.0.0.1")
+        .addNewCondition()
+        .withType("Ready")
+        .withStatus(ready)
+        .endCondition()
+        .endStatus()
+        .build();
+  }
+}
