@@ -1,7 +1,11 @@
 package dev.kvdrive.operator;
 
+import dev.kvdrive.api.v1alpha1.Geometry;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.InferenceDeploymentSpec;
+import dev.kvdrive.api.v1alpha1.ModelSpec;
+import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 
 /** Manifests as users write them. */
@@ -59,5 +63,26 @@ public final class Manifests {
                 .formatted(name)
             + spec.indent(2),
         InferenceClass.class);
+  }
+
+  /** Sizes of a small transformer of {@code layers} layers. */
+  public static Geometry geometry(int layers) {
+    return new Geometry(layers, 64, 4, 2, 16, 128, 1000, 65536, new Quantity("4Mi"));
+  }
+
+  /** The specification with another model. */
+  public static InferenceDeploymentSpec withModel(InferenceDeploymentSpec spec, String uri) {
+    return new InferenceDeploymentSpec(
+        spec.className(),
+        new ModelSpec(uri, null, null, null),
+        spec.servedModelName(),
+        spec.contextLength(),
+        spec.concurrency(),
+        spec.budget(),
+        spec.kvType(),
+        spec.tiers(),
+        spec.replicas(),
+        spec.access(),
+        spec.runtime());
   }
 }

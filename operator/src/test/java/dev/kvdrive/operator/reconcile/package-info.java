@@ -1,4 +1,4 @@
-/** The loop against real API servers and against a mock. */
+/** The loop against a real API server. */
 @NullMarked
 package dev.kvdrive.operator.reconcile;
 

@@ -1,0 +1,231 @@
+package dev.kvdrive.operator.desired;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.kvdrive.api.v1alpha1.InferenceClass;
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.PullPolicy;
+import dev.kvdrive.operator.Manifests;
+import dev.kvdrive.operator.feasibility.Assessment.Feasible;
+import dev.kvdrive.operator.feasibility.Assessor;
+import dev.kvdrive.operator.feasibility.GeometryCatalogue;
+import dev.kvdrive.operator.feasibility.OperatorDefaults;
+import io.fabric8.kubernetes.api.model.Container;
+import io.fabric8.kubernetes.api.model.EnvVar;
+import io.fabric8.kubernetes.api.model.PodSpec;
+import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.api.model.Volume;
+import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicySpec;
+import io.fabric8.kubernetes.client.utils.Serialization;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+
+class DesiredObjectsTest {
+  private static final Assessor ASSESSOR =
+      new Assessor(
+          GeometryCatalogue.wellKnown(),
+          new OperatorDefaults(
+              "image", PullPolicy.NEVER, List.of("pull"), 65532L, Set.of("system", "monitoring")));
+
+  @Test
+  void theSameSpecificationAlwaysAsksForTheSameObjects() {
+    String more = "runtime: {labels: {b: '2', a: '1'}, annotations: {z: y}}";
+
+    assertThat(Serialization.asYaml(objects(more).deployment()))
+        .isEqualTo(Serialization.asYaml(objects(more).deployment()));
+  }
+
+  @Test
+  void memoryHeapVolumeAndConfigurationComeFromThePlan() {
+    Feasible feasible = feasible("concurrency: 2\nservedModelName: tiny", null);
+    DesiredObjects objects = new DesiredObjects(feasible);
+    var pod = feasible.plan().requirePod();
+    Container container = container(objects);
+
+    assertThat(container.getResources().getLimits().get("memory"))
+        .isEqualTo(container.getResources().getRequests().get("memory"));
+    assertThat(
+            Quantity.getAmountInBytes(container.getResources().getLimits().get("memory"))
+                .longValue())
+        .isBetween(pod.memoryBytes(), pod.memoryBytes() + (1 << 20));
+    assertThat(variable(container, "JAVA_TOOL_OPTIONS")).contains("-Xmx" + pod.heapBytes());
+    assertThat(
+            volume(objects, "nvme")
+                .getEphemeral()
+                .getVolumeClaimTemplate()
+                .getSpec()
+                .getResources()
+                .getRequests())
+        .containsEntry("storage", new Quantity("512Mi"));
+    JsonNode configuration =
+        Serialization.unmarshal(objects.configMap().getData().get("runtime.yaml"), JsonNode.class)
+            .get("kvdrive");
+    assertThat(configuration.get("context-length").asInt()).isEqualTo(16384);
+    assertThat(configuration.get("concurrency").asInt()).isEqualTo(2);
+    assertThat(configuration.get("queue-limit").asInt()).isEqualTo(16);
+    assertThat(configuration.get("served-model-name").asText()).isEqualTo("tiny");
+    assertThat(configuration.at("/tiers/nvme-bytes").asLong()).isEqualTo(512L << 20);
+  }
+
+  @Test
+  void thePodIsRestrictedAndHasNoCredentials() {
+    PodSpec pod = pod(objects(""));
+    Container container = pod.getContainers().getFirst();
+
+    assertThat(pod.getAutomountServiceAccountToken()).isFalse();
+    assertThat(pod.getSecurityContext().getRunAsNonRoot()).isTrue();
+    assertThat(pod.getSecurityContext().getSeccompProfile().getType()).isEqualTo("RuntimeDefault");
+    assertThat(container.getSecurityContext().getReadOnlyRootFilesystem()).isTrue();
+    assertThat(container.getSecurityContext().getAllowPrivilegeEscalation()).isFalse();
+    assertThat(container.getSecurityContext().getCapabilities().getDrop()).containsExactly("ALL");
+    assertThat(pod.getVolumes())
+        .filteredOn(volume -> volume.getEmptyDir() != null)
+        .allSatisfy(volume -> assertThat(volume.getEmptyDir().getSizeLimit()).isNotNull());
+  }
+
+  @Test
+  void requestsMayFinishBeforeAPodIsEnded() {
+    assertThat(pod(objects("runtime: {drainSeconds: 60}")).getTerminationGracePeriodSeconds())
+        .isGreaterThan(60);
+  }
+
+  @Test
+  void usersLabelsDoNotHideTheOperators() {
+    assertThat(
+            objects("runtime: {labels: {app.kubernetes.io/name: mine, team: a}}")
+                .deployment()
+                .getSpec()
+                .getTemplate()
+                .getMetadata()
+                .getLabels())
+        .containsEntry("app.kubernetes.io/name", "kvdrive-runtime")
+        .containsEntry("team", "a");
+  }
+
+  @Test
+  void aChangedConfigurationChangesThePods() {
+    assertThat(hash("")).isEqualTo(hash("")).isNotEqualTo(hash("budget: 100%"));
+  }
+
+  @Test
+  void aModelInAClaimIsMountedReadOnly() {
+    InferenceDeployment deployment = Manifests.deployment("endpoint", "legal", "");
+    deployment.setSpec(Manifests.withModel(deployment.getSpec(), "pvc://models/tiny/model.gguf"));
+    InferenceClass clazz =
+        Manifests.clazz(
+            "default",
+            """
+            models:
+              catalogue:
+                - uri: pvc://models/tiny/model.gguf
+                  geometry: {layers: 2, hidden: 64, heads: 4, kvHeads: 2, headDim: 16, \
+            feedForward: 128, vocabulary: 1000, maxContext: 65536, weights: 4Mi}
+            """);
+    DesiredObjects objects =
+        new DesiredObjects((Feasible) ASSESSOR.assess(deployment, clazz, List.of()));
+
+    assertThat(objects.configMap().getData().get("runtime.yaml"))
+        .contains("/var/lib/kvdrive/model/tiny/model.gguf");
+    Volume model = volume(objects, "model");
+    assertThat(model.getPersistentVolumeClaim().getClaimName()).isEqualTo("models");
+    assertThat(model.getPersistentVolumeClaim().getReadOnly()).isTrue();
+  }
+
+  @Test
+  void secretsAreMountedAndNeverRead() {
+    DesiredObjects objects = objects("access: {apiKeysSecret: {name: keys, key: current}}");
+
+    assertThat(volume(objects, "api-keys").getSecret().getItems().getFirst().getKey())
+        .isEqualTo("current");
+    assertThat(objects.configMap().getData().get("runtime.yaml"))
+        .contains("api-keys-file: \"/etc/kvdrive-keys/api-keys\"");
+  }
+
+  @Test
+  void onlyTheNamespaceAndWhomItNamesMayConnect() {
+    NetworkPolicySpec policy =
+        objects("access: {fromNamespaces: [frontend]}").networkPolicy().getSpec();
+
+    assertThat(policy.getIngress().getFirst().getFrom())
+        .extracting(
+            peer ->
+                peer.getNamespaceSelector() == null
+                    ? "own"
+                    : peer.getNamespaceSelector()
+                        .getMatchLabels()
+                        .get("kubernetes.io/metadata.name"))
+        .containsExactly("own", "frontend", "monitoring", "system");
+    assertThat(policy.getEgress()).isEmpty();
+    assertThat(policy.getPolicyTypes()).containsExactly("Ingress", "Egress");
+  }
+
+  @Test
+  void aStarLetsEveryoneConnect() {
+    assertThat(
+            objects("access: {fromNamespaces: ['*']}")
+                .networkPolicy()
+                .getSpec()
+                .getIngress()
+                .getFirst()
+                .getFrom())
+        .isEmpty();
+  }
+
+  @Test
+  void aCudaDeviceIsAskedFor() {
+    InferenceClass clazz = Manifests.clazz("default", "device: CUDA");
+
+    Container container = container(new DesiredObjects(feasible("", clazz)));
+
+    assertThat(container.getResources().getLimits())
+        .containsEntry("nvidia.com/gpu", new Quantity("1"));
+    long withoutArena =
+        Quantity.getAmountInBytes(container.getResources().getLimits().get("memory")).longValue();
+    long withArena =
+        Quantity.getAmountInBytes(container(objects("")).getResources().getLimits().get("memory"))
+            .longValue();
+    assertThat(withoutArena).isLessThan(withArena);
+  }
+
+  private static DesiredObjects objects(String more) {
+    return new DesiredObjects(feasible(more, null));
+  }
+
+  private static Feasible feasible(String more, @Nullable InferenceClass clazz) {
+    return (Feasible)
+        ASSESSOR.assess(Manifests.deployment("endpoint", "legal", more), clazz, List.of());
+  }
+
+  private static PodSpec pod(DesiredObjects objects) {
+    return objects.deployment().getSpec().getTemplate().getSpec();
+  }
+
+  private static Container container(DesiredObjects objects) {
+    return pod(objects).getContainers().getFirst();
+  }
+
+  private static Volume volume(DesiredObjects objects, String name) {
+    return pod(objects).getVolumes().stream()
+        .filter(volume -> volume.getName().equals(name))
+        .findFirst()
+        .orElseThrow();
+  }
+
+  private static String variable(Container container, String name) {
+    return container.getEnv().stream()
+        .filter(variable -> variable.getName().equals(name))
+        .map(EnvVar::getValue)
+        .findFirst()
+        .orElseThrow();
+  }
+
+  private static String hash(String more) {
+    Map<String, String> annotations =
+        objects(more).deployment().getSpec().getTemplate().getMetadata().getAnnotations();
+    return annotations.getOrDefault("kvdrive.dev/config-hash", "");
+  }
+}
