@@ -10,6 +10,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class ModelFormatException extends RuntimeException {
   private static final long serialVersionUID = 1L;
+  private static final int SHOWN_WHAT_CHARS = 500;
   private static final int SHOWN_VALUE_CHARS = 200;
 
   private final String file;
@@ -30,7 +31,12 @@ public final class ModelFormatException extends RuntimeException {
   /** As above, with the exception that led here. */
   public ModelFormatException(
       Path file, String what, Object value, String wayOut, @Nullable Throwable cause) {
-    this(file.toString(), what, printable(String.valueOf(value)), wayOut, cause);
+    this(
+        file.toString(),
+        printable(what, SHOWN_WHAT_CHARS),
+        printable(String.valueOf(value), SHOWN_VALUE_CHARS),
+        wayOut,
+        cause);
   }
 
   private ModelFormatException(
@@ -62,12 +68,12 @@ public final class ModelFormatException extends RuntimeException {
     return wayOut;
   }
 
-  /** Values come from the file, so they are shortened and stripped of control characters. */
-  private static String printable(String value) {
+  /** Names and values come from the file: shortened and stripped of control characters. */
+  private static String printable(String value, int maxChars) {
     String cut =
-        value.length() <= SHOWN_VALUE_CHARS
+        value.length() <= maxChars
             ? value
-            : value.substring(0, SHOWN_VALUE_CHARS) + "... (" + value.length() + " characters)";
+            : value.substring(0, maxChars) + "... (" + value.length() + " characters)";
     StringBuilder out = new StringBuilder(cut.length());
     cut.chars().forEach(c -> out.append(Character.isISOControl(c) ? '?' : (char) c));
     return out.toString();
