@@ -87,6 +87,8 @@ class DefinitionRulesTest {
         "model: {uri: 'pvc://c/../x y'} | spec.model.uri",
         "model: {uri: 'builtin:x', tokenSecret: {name: a, key: b}} | tokenSecret is only used",
         "model: {uri: 'builtin:x', cacheClaimName: c} | cacheClaimName is only used",
+        "model: {uri: 'pvc://claim/../x'} | has no ..",
+        "access: {fromNamespaces: ['Not One']} | spec.access.fromNamespaces",
         "tiers: {gpu: {memory: 0}, dram: {size: 1Mi}} | must be greater than 0",
         "tiers: {gpu: {memory: lots}, dram: {size: 1Mi}} | spec.tiers.gpu.memory",
         "tiers: {gpu: {memory: 1Mi}} | spec.tiers.dram",

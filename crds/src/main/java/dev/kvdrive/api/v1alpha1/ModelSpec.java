@@ -18,6 +18,9 @@ import org.jspecify.annotations.Nullable;
 @ValidationRule(
     value = "!has(self.cacheClaimName) || self.uri.startsWith('hf://')",
     message = "cacheClaimName is only used with an hf:// model; pvc:// names its claim in the uri")
+@ValidationRule(
+    value = "!self.uri.startsWith('pvc://') || !self.uri.contains('..')",
+    message = "a path in a claim has no ..")
 public record ModelSpec(
     @Required
         @Size(min = 1, max = 512)

@@ -43,6 +43,10 @@ final class DefinitionCompletion {
           "Age",
           "Message");
 
+  /** Strings inside lists, whose syntax no annotation reaches, by path. */
+  private static final Map<String, String> ITEM_PATTERNS =
+      Map.of("spec.access.fromNamespaces[]", "^(\\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$");
+
   private static final String QUANTITY =
       "^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))"
           + "(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?[0-9]+))?$";
@@ -85,6 +89,9 @@ final class DefinitionCompletion {
     distinctRules(node);
     if (node.path("x-kubernetes-int-or-string").asBoolean()) {
       node.put("pattern", QUANTITY);
+    }
+    if (ITEM_PATTERNS.containsKey(path)) {
+      node.put("pattern", ITEM_PATTERNS.get(path));
     }
     String key = MAP_LISTS.get(path);
     if (key != null) {

@@ -105,7 +105,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   public ErrorStatusUpdateControl<InferenceDeployment> updateErrorStatus(
       InferenceDeployment deployment, Context<InferenceDeployment> context, Exception e) {
     return ErrorStatusUpdateControl.patchStatus(
-        withStatus(deployment, statuses.failed(deployment, e)));
+        withStatus(deployment, statuses.failed(deployment, Failures.cause(e))));
   }
 
   private Assessment assess(InferenceDeployment deployment, Context<InferenceDeployment> context) {

@@ -20,6 +20,7 @@ import dev.kvdrive.operator.status.Observation.Workload;
 import dev.kvdrive.plan.Plan;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.ConditionBuilder;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Clock;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
@@ -31,6 +32,8 @@ import org.jspecify.annotations.Nullable;
 
 /** The one place where a status is made. Equal circumstances give an equal status. */
 public final class StatusAggregator {
+  private static final int UNPROCESSABLE = 422;
+
   private final Clock clock;
 
   public StatusAggregator(Clock clock) {
@@ -48,18 +51,28 @@ public final class StatusAggregator {
     return status(deployment, assessment, observed, summarised(findings));
   }
 
-  /** The status when the operator itself failed, for instance because the API server refused. */
-  public InferenceDeploymentStatus failed(InferenceDeployment deployment, Exception error) {
+  /**
+   * The status when reconciling failed. What the API server refuses as invalid comes from the
+   * specification, and only a change of it helps; anything else is tried again.
+   */
+  public InferenceDeploymentStatus failed(InferenceDeployment deployment, Throwable cause) {
     InferenceDeploymentStatus before = deployment.getStatus();
+    boolean invalid =
+        cause instanceof KubernetesClientException refused && refused.getCode() == UNPROCESSABLE;
+    String reason = invalid ? "ObjectRefused" : "ReconcileFailed";
     String message =
-        "The operator failed and will try again: "
-            + Objects.requireNonNullElse(error.getMessage(), error.toString());
+        (invalid
+                ? "The API server refuses what this specification asks for: "
+                : "The operator failed and will try again: ")
+            + words(cause);
     List<Condition> conditions =
         conditions(
             deployment,
             List.of(
-                Finding.waiting(READY, "ReconcileFailed", message),
-                Finding.holds(RECONCILING, "ReconcileFailed", message)));
+                invalid
+                    ? Finding.stuck(READY, reason, message)
+                    : Finding.waiting(READY, reason, message),
+                Finding.holds(invalid ? STALLED : RECONCILING, reason, message)));
     return new InferenceDeploymentStatus(
         deployment.getMetadata().getGeneration(),
         merged(before, conditions),
@@ -190,13 +203,23 @@ public final class StatusAggregator {
         .toList();
   }
 
+  /** The API server's own words where there are some, without the address they came from. */
+  private static String words(Throwable cause) {
+    if (cause instanceof KubernetesClientException refused
+        && refused.getStatus() != null
+        && refused.getStatus().getMessage() != null) {
+      return refused.getStatus().getMessage();
+    }
+    return Objects.requireNonNullElse(cause.getMessage(), cause.toString());
+  }
+
   private static List<Condition> merged(
       @Nullable InferenceDeploymentStatus before, List<Condition> changed) {
     List<Condition> merged = new ArrayList<>(changed);
     if (before != null && before.conditions() != null) {
       before.conditions().stream()
           .filter(old -> changed.stream().noneMatch(c -> c.getType().equals(old.getType())))
-          .filter(old -> !old.getType().equals(STALLED))
+          .filter(old -> !old.getType().equals(STALLED) && !old.getType().equals(RECONCILING))
           .forEach(merged::add);
     }
     return merged;

@@ -402,6 +402,25 @@ class ReconcilerTest {
   }
 
   @Test
+  void whatTheApiServerRefusesIsShownAndStalls() {
+    create("runtime: {labels: {team: 'not a label value!'}}");
+
+    Condition stalled = awaitCondition("Stalled", "True");
+    assertThat(stalled.getReason()).isEqualTo("ObjectRefused");
+    assertThat(stalled.getMessage()).contains("not a label value!").doesNotContain("https://");
+
+    patch("{\"spec\":{\"runtime\":{\"labels\":{\"team\":\"legal\"}}}}");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    await()
+        .atMost(SOON)
+        .untilAsserted(
+            () ->
+                assertThat(status().conditions())
+                    .extracting(Condition::getType)
+                    .doesNotContain("Stalled"));
+  }
+
+  @Test
   void theRestrictedLevelAdmitsThePods() {
     create("runtime: {cpu: '1'}\naccess: {apiKeysSecret: {name: keys, key: keys}}");
     await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
