@@ -352,6 +352,10 @@ def main(root):
     gguf_file(out, "qwen2-q4_0.gguf", "qwen2", Qwen2Config(**BASE), lambda t: T.Q8_0 if "output." in t else T.Q4_0)
     gguf_file(out, "qwen3-q8_0.gguf", "qwen3",
               Qwen3Config(**dict(BASE, tie_word_embeddings=True), head_dim=32), lambda t: T.Q8_0)
+    gguf_file(out, "qwen3-yarn.gguf", "qwen3", Qwen3Config(**SMALL, rope_parameters=dict(
+        rope_type="yarn", rope_theta=10000.0, factor=4.0, original_max_position_embeddings=64)), lambda t: T.BF16,
+              extra={"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0,
+                     "rope.scaling.original_context_length": 64})
     config = Phi3Config(**phi, rope_parameters=dict(longrope))
     factor = config.max_position_embeddings / 32
     gguf_file(out, "phi3-f16.gguf", "phi3", config, lambda t: T.F16,
