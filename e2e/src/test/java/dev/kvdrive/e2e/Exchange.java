@@ -14,6 +14,7 @@ import java.util.regex.Pattern;
  * @param lines the answer's lines with the milliseconds after which they came
  */
 record Exchange(int status, List<Line> lines) {
+  private static final String DATA = "data:";
   private static final Pattern LOGGED = Pattern.compile("(\\d+) (\\d+) (?:status (\\d+)|(.*))");
 
   /** A line and when it came. */
@@ -43,19 +44,25 @@ record Exchange(int status, List<Line> lines) {
     return exchanges;
   }
 
-  /** The events of a streamed answer: each line's {@code data:}, without the closing [DONE]. */
-  private List<JsonNode> events() {
+  /** An event of a streamed answer and when it came. */
+  private record Event(long millis, JsonNode json) {
+    /** The text it brings, of a chat or of a plain completion; empty if none. */
+    String text() {
+      String delta = json.at("/choices/0/delta/content").asText("");
+      return delta.isEmpty() ? json.at("/choices/0/text").asText("") : delta;
+    }
+  }
+
+  /** Each line's {@code data:}, without the closing [DONE]. */
+  private List<Event> events() {
     return lines.stream()
-        .map(Line::text)
-        .filter(text -> text.startsWith("data:"))
-        .map(text -> text.substring("data:".length()).strip())
-        .filter(text -> !text.equals("[DONE]"))
-        .map(Json::read)
+        .filter(line -> line.text().startsWith(DATA) && !line.text().endsWith("[DONE]"))
+        .map(line -> new Event(line.millis(), Json.read(line.text().substring(DATA.length()))))
         .toList();
   }
 
   private boolean streamed() {
-    return lines.stream().anyMatch(line -> line.text().startsWith("data:"));
+    return lines.stream().anyMatch(line -> line.text().startsWith(DATA));
   }
 
   private JsonNode body() {
@@ -65,11 +72,10 @@ record Exchange(int status, List<Line> lines) {
   /** The text that the model wrote. */
   String text() {
     if (!streamed()) {
-      return body().at("/choices/0/message/content").asText();
+      JsonNode choice = body().at("/choices/0");
+      return choice.at("/message/content").asText(choice.path("text").asText());
     }
-    StringBuilder text = new StringBuilder();
-    events().forEach(event -> text.append(event.at("/choices/0/delta/content").asText("")));
-    return text.toString();
+    return String.join("", events().stream().map(Event::text).toList());
   }
 
   /** Tokens of the prompt, as the server counted them. */
@@ -87,7 +93,7 @@ record Exchange(int status, List<Line> lines) {
       return body().path("usage");
     }
     return events().stream()
-        .map(event -> event.path("usage"))
+        .map(event -> event.json().path("usage"))
         .filter(JsonNode::isObject)
         .reduce((first, second) -> second)
         .orElseThrow(() -> new AssertionError("no usage in " + this));
@@ -105,10 +111,6 @@ record Exchange(int status, List<Line> lines) {
 
   /** When each piece of text came. */
   List<Long> textMillis() {
-    return lines.stream()
-        .filter(line -> line.text().startsWith("data:") && line.text().contains("\"content\":\""))
-        .filter(line -> !line.text().contains("\"content\":\"\""))
-        .map(Line::millis)
-        .toList();
+    return events().stream().filter(event -> !event.text().isEmpty()).map(Event::millis).toList();
   }
 }

@@ -41,6 +41,16 @@ class ExchangeTest {
   }
 
   @Test
+  void readsAStreamedContinuation() {
+    Exchange streamed =
+        Exchange.readLog("0 1 status 200\n0 2 data: {\"choices\":[{\"text\":\"and so on\"}]}\n")
+            .getFirst();
+
+    assertThat(streamed.text()).isEqualTo("and so on");
+    assertThat(streamed.textMillis()).isEqualTo(List.of(2L));
+  }
+
+  @Test
   void anAnswerThatNeverCameHasNoStatus() {
     assertThat(Exchange.readLog("failed: java.net.ConnectException")).isEmpty();
   }
