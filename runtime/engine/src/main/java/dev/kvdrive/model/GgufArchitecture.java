@@ -93,6 +93,7 @@ final class GgufArchitecture {
         scaling,
         architecture.equals("llama"),
         architecture.equals("phi3"),
+        architecture.equals("qwen2"),
         architecture.equals("qwen3"));
   }
 

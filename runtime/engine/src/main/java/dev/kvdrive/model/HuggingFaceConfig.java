@@ -58,10 +58,9 @@ final class HuggingFaceConfig {
    *
    * @param parameters the transformer
    * @param tied whether the output projection is the embedding
-   * @param biased whether query, key and value have biases
    * @param storage type of the weights, as far as the configuration says; BF16 otherwise
    */
-  record Facts(Hyperparameters parameters, boolean tied, boolean biased, TensorType storage) {
+  record Facts(Hyperparameters parameters, boolean tied, TensorType storage) {
     /** Bytes of all weights if they are stored as {@link #storage}. */
     long weightBytes() {
       Hyperparameters p = parameters;
@@ -69,7 +68,7 @@ final class HuggingFaceConfig {
       long queries = (long) p.heads() * p.headDim();
       long keys = (long) p.kvHeads() * p.headDim();
       long layer = 2 * hidden + 2 * hidden * (queries + keys) + 3 * hidden * p.feedForward();
-      layer += biased ? queries + 2 * keys : 0;
+      layer += p.biased() ? queries + 2 * keys : 0;
       layer += p.queryKeyNorm() ? 2L * p.headDim() : 0;
       long all = (tied ? 1 : 2) * hidden * p.vocabulary() + hidden + layer * p.layers();
       return storage.bytes(all);
@@ -159,13 +158,11 @@ final class HuggingFaceConfig {
             scaling,
             false,
             type.equals("phi3"),
+            type.equals("qwen2") || flag("attention_bias"),
             type.equals("qwen3"));
     String storage = config.path("dtype").asString(config.path("torch_dtype").asString("bfloat16"));
     return new Facts(
-        parameters,
-        flag("tie_word_embeddings"),
-        type.equals("qwen2") || flag("attention_bias"),
-        TYPES.getOrDefault(storage, TensorType.BF16));
+        parameters, flag("tie_word_embeddings"), TYPES.getOrDefault(storage, TensorType.BF16));
   }
 
   private RotaryScaling scaling(String modelType, int trained) {

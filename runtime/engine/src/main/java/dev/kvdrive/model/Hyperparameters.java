@@ -7,7 +7,8 @@ import java.nio.file.Path;
 
 /**
  * The facts of a transformer as read from either kind of file, checked. {@code fused} says that
- * query, key and value are one matrix, and gate and up another (Phi-3).
+ * query, key and value are one matrix, and gate and up another (Phi-3); {@code biased} that query,
+ * key and value must have biases (Qwen2).
  *
  * @param file where they were read, for messages
  * @param maxContext tokens the model can serve; a sliding window shorter than the trained context
@@ -31,6 +32,7 @@ record Hyperparameters(
     RotaryScaling scaling,
     boolean interleaved,
     boolean fused,
+    boolean biased,
     boolean queryKeyNorm) {
   Hyperparameters {
     within(file, "layers", layers, 1, 4096);

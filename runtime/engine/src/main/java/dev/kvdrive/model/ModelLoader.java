@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Opens models from GGUF files and Hugging Face folders. Weights are mapped, not copied; opening
@@ -239,15 +240,21 @@ public final class ModelLoader {
         key,
         value,
         table.matrix(n.attentionOutput(), hidden, queries),
-        table.vectorIfAny(n.query() + ".bias", queries),
-        table.vectorIfAny(n.key() + ".bias", keys),
-        table.vectorIfAny(n.value() + ".bias", keys),
+        bias(p, table, n.query(), queries),
+        bias(p, table, n.key(), keys),
+        bias(p, table, n.value(), keys),
         p.queryKeyNorm() ? table.vector(n.queryNorm(), p.headDim()) : null,
         p.queryKeyNorm() ? table.vector(n.keyNorm(), p.headDim()) : null,
         table.vector(n.mlpNorm(), hidden),
         gate,
         up,
         table.matrix(n.down(), hidden, p.feedForward()));
+  }
+
+  private static @Nullable TensorData bias(
+      Hyperparameters p, WeightTable table, String projection, int length) {
+    String name = projection + ".bias";
+    return p.biased() ? table.vector(name, length) : table.vectorIfAny(name, length);
   }
 
   private static boolean isFolder(Path source) {

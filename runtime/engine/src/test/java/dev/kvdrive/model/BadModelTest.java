@@ -89,6 +89,7 @@ class BadModelTest {
       quoteCharacter = '\u0000',
       value = {
         "\"model_type\": \"qwen3\"       | \"model_type\": \"gemma\"      | model type is not supported",
+        "\"model_type\": \"qwen3\"       | \"model_type\": \"qwen2\"      | q_proj.bias",
         "\"hidden_size\": 64             | \"hidden_size\": 65            | must have shape",
         "\"hidden_size\": 64             | \"hidden_size\": -1            | hidden size must be",
         "\"hidden_size\": 64             | \"hidden_size\": 1e99          | integer is needed",
