@@ -1,0 +1,39 @@
+package dev.kvdrive.server;
+
+import dev.kvdrive.server.serving.StartFailure;
+import dev.kvdrive.server.serving.TerminationLog;
+import java.nio.file.Path;
+import org.springframework.boot.SpringApplication;
+import org.springframework.boot.autoconfigure.SpringBootApplication;
+import org.springframework.boot.context.properties.ConfigurationPropertiesScan;
+
+/** The runtime: an OpenAI-compatible server of one model. */
+@SpringBootApplication
+@ConfigurationPropertiesScan
+public class RuntimeApplication {
+  private static final String TERMINATION_LOG_PROPERTY = "kvdrive.termination-log";
+  private static final String DEFAULT_TERMINATION_LOG = "/dev/termination-log";
+
+  /** Runs until SIGTERM; exit code 1 with a reason if it cannot start. */
+  public static void main(String[] args) {
+    try {
+      requireVectorModule();
+      SpringApplication.run(RuntimeApplication.class, args);
+    } catch (RuntimeException failure) {
+      String reason = StartFailure.reason(failure);
+      System.err.println("kvdrive: the runtime cannot start: " + reason);
+      new TerminationLog(
+              Path.of(System.getProperty(TERMINATION_LOG_PROPERTY, DEFAULT_TERMINATION_LOG)))
+          .write(reason);
+      System.exit(1);
+    }
+  }
+
+  private static void requireVectorModule() {
+    if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+      throw new StartFailure(
+          "this JVM runs without the Vector API; start it with"
+              + " --add-modules jdk.incubator.vector --enable-native-access=ALL-UNNAMED");
+    }
+  }
+}

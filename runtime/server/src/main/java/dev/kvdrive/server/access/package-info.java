@@ -1,0 +1,5 @@
+/** API keys. */
+@NullMarked
+package dev.kvdrive.server.access;
+
+import org.jspecify.annotations.NullMarked;

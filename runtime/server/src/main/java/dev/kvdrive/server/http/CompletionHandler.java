@@ -1,0 +1,193 @@
+package dev.kvdrive.server.http;
+
+import dev.kvdrive.server.generation.GenerationEvent;
+import dev.kvdrive.server.generation.RequestGenerations;
+import dev.kvdrive.server.metrics.ServingMetrics;
+import dev.kvdrive.server.openai.AnswerFormat;
+import dev.kvdrive.server.openai.AnswerWriter;
+import dev.kvdrive.server.openai.ApiException;
+import dev.kvdrive.server.openai.ChatCompletionRequest;
+import dev.kvdrive.server.openai.ChatFormat;
+import dev.kvdrive.server.openai.CompletionRequest;
+import dev.kvdrive.server.openai.PreparedCompletion;
+import dev.kvdrive.server.openai.TextFormat;
+import dev.kvdrive.server.serving.ServedModel;
+import dev.kvdrive.server.serving.Serving;
+import dev.kvdrive.server.settings.RuntimeSettings;
+import java.time.Instant;
+import java.util.List;
+import org.springframework.http.MediaType;
+import org.springframework.web.reactive.function.server.ServerRequest;
+import org.springframework.web.reactive.function.server.ServerResponse;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+import reactor.core.scheduler.Scheduler;
+import reactor.core.scheduler.Schedulers;
+
+/**
+ * {@code POST /v1/chat/completions} and {@code POST /v1/completions}: gate, body, tokens, engine,
+ * answer.
+ */
+final class CompletionHandler {
+  /** Events handed over to the writing thread at once. */
+  private static final int PREFETCH = 16;
+
+  private final Serving serving;
+  private final RuntimeSettings settings;
+  private final RequestGate gate;
+  private final Scheduler text;
+  private final ServingMetrics metrics;
+
+  /**
+   * @param text where bodies are parsed and prompts tokenised
+   */
+  CompletionHandler(
+      Serving serving,
+      RuntimeSettings settings,
+      RequestGate gate,
+      Scheduler text,
+      ServingMetrics metrics) {
+    this.serving = serving;
+    this.settings = settings;
+    this.gate = gate;
+    this.text = text;
+    this.metrics = metrics;
+  }
+
+  /** How one endpoint reads its body and shapes its answer. */
+  private interface Endpoint<T> {
+    PreparedCompletion read(ServedModel model, String id, T body);
+
+    AnswerFormat format(ServedModel model, String id, long created, PreparedCompletion request);
+  }
+
+  private static final Endpoint<ChatCompletionRequest> CHAT =
+      new Endpoint<>() {
+        @Override
+        public PreparedCompletion read(ServedModel model, String id, ChatCompletionRequest body) {
+          return model.reader().read(id, body);
+        }
+
+        @Override
+        public AnswerFormat format(
+            ServedModel model, String id, long created, PreparedCompletion request) {
+          return new ChatFormat(
+              "chatcmpl-" + id, created, model.name(), model.tokenizer(), request.logprobs());
+        }
+      };
+
+  private static final Endpoint<CompletionRequest> TEXT =
+      new Endpoint<>() {
+        @Override
+        public PreparedCompletion read(ServedModel model, String id, CompletionRequest body) {
+          return model.reader().read(id, body);
+        }
+
+        @Override
+        public AnswerFormat format(
+            ServedModel model, String id, long created, PreparedCompletion request) {
+          return new TextFormat("cmpl-" + id, created, model.name(), model.tokenizer(), request);
+        }
+      };
+
+  /** A request that the engine works on. */
+  private record Running(
+      ServedModel model,
+      PreparedCompletion request,
+      AnswerWriter writer,
+      RequestGenerations generations,
+      String id) {}
+
+  Mono<ServerResponse> chat(ServerRequest request) {
+    return Mono.defer(() -> complete(request, ChatCompletionRequest.class, CHAT));
+  }
+
+  Mono<ServerResponse> text(ServerRequest request) {
+    return Mono.defer(() -> complete(request, CompletionRequest.class, TEXT));
+  }
+
+  private <T> Mono<ServerResponse> complete(
+      ServerRequest request, Class<T> type, Endpoint<T> endpoint) {
+    RequestScope scope = RequestScope.of(request.exchange());
+    ServedModel model = serving.model();
+    gate.enter(scope, model.engine().sizes().concurrency() + model.engine().status().queueLimit());
+    return RequestBody.read(request, model.limits().bodyBytes(), settings.bodyTimeout())
+        .publishOn(text)
+        .map(
+            bytes -> {
+              PreparedCompletion prepared =
+                  endpoint.read(model, scope.id(), model.json().read(bytes, type));
+              AnswerFormat format =
+                  endpoint.format(model, scope.id(), Instant.now().getEpochSecond(), prepared);
+              return submit(scope, model, prepared, format);
+            })
+        .flatMap(
+            running -> running.request().options().stream() ? stream(running) : whole(running));
+  }
+
+  private Running submit(
+      RequestScope scope, ServedModel model, PreparedCompletion prepared, AnswerFormat format) {
+    RequestGenerations generations;
+    try {
+      generations =
+          RequestGenerations.submit(
+              model.engine(),
+              prepared.generations(),
+              settings.streamBuffer(),
+              metrics.observer(prepared.generations(), scope.startNanos()));
+    } catch (IllegalArgumentException e) {
+      // The reader has checked all that can be known; this is the engine's last word.
+      throw ApiException.invalid(null, "invalid_value", String.valueOf(e.getMessage()));
+    }
+    scope.hold(generations::cancel);
+    return new Running(
+        model,
+        prepared,
+        new AnswerWriter(prepared, format, model.tokenizer()),
+        generations,
+        scope.id());
+  }
+
+  private static Mono<ServerResponse> stream(Running running) {
+    AnswerWriter writer = running.writer();
+    Flux<Object> events =
+        running
+            .generations()
+            .events()
+            .publishOn(Schedulers.parallel(), PREFETCH)
+            .concatMapIterable(event -> streamed(writer, event))
+            .startWith(Flux.defer(() -> Flux.fromIterable(writer.open())))
+            .concatWith(Flux.defer(() -> Flux.fromIterable(writer.close())))
+            .onErrorResume(failure -> Mono.just(ErrorAnswers.of(failure, running.id()).body()));
+    return EventStream.answer(running.model().json(), events, running.generations());
+  }
+
+  private static List<Object> streamed(AnswerWriter writer, GenerationEvent event) {
+    return switch (event) {
+      case GenerationEvent.Token token -> writer.stream(token.choice(), token.token());
+      case GenerationEvent.Finished finished -> writer.stream(finished.choice(), finished.finish());
+    };
+  }
+
+  private static Mono<ServerResponse> whole(Running running) {
+    AnswerWriter writer = running.writer();
+    return running
+        .generations()
+        .events()
+        .publishOn(Schedulers.parallel(), PREFETCH)
+        .doOnNext(
+            event -> {
+              switch (event) {
+                case GenerationEvent.Token token -> writer.collect(token.choice(), token.token());
+                case GenerationEvent.Finished finished ->
+                    writer.collect(finished.choice(), finished.finish());
+              }
+            })
+        .then(
+            Mono.defer(
+                () ->
+                    ServerResponse.ok()
+                        .contentType(MediaType.APPLICATION_JSON)
+                        .bodyValue(running.model().json().write(writer.whole()))));
+  }
+}

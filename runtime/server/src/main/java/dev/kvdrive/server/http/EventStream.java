@@ -1,0 +1,75 @@
+package dev.kvdrive.server.http;
+
+import dev.kvdrive.server.generation.RequestGenerations;
+import dev.kvdrive.server.openai.Json;
+import java.io.ByteArrayOutputStream;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import org.springframework.http.CacheControl;
+import org.springframework.http.MediaType;
+import org.springframework.web.reactive.function.server.ServerResponse;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+
+/**
+ * Server-sent events, each flushed by itself. While a prompt is being read, comments tell how far
+ * it is; later they only keep the connection from looking dead. Clients skip comments.
+ */
+final class EventStream {
+  private static final Duration TICK = Duration.ofSeconds(1);
+  private static final int QUIET_TICKS = 15;
+  private static final byte[] DATA = "data: ".getBytes(StandardCharsets.UTF_8);
+  private static final byte[] END = "\n\n".getBytes(StandardCharsets.UTF_8);
+  private static final byte[] DONE = "data: [DONE]\n\n".getBytes(StandardCharsets.UTF_8);
+
+  private EventStream() {}
+
+  /** The answer that writes {@code events} and then the end mark. */
+  static Mono<ServerResponse> answer(
+      Json json, Flux<Object> events, RequestGenerations generations) {
+    Flux<byte[]> lines = events.map(event -> data(json.write(event))).concatWith(Mono.just(DONE));
+    Flux<byte[]> withComments =
+        lines.publish(
+            shared ->
+                Flux.merge(shared, comments(generations).takeUntilOther(shared.ignoreElements())));
+    return ServerResponse.ok()
+        .contentType(MediaType.TEXT_EVENT_STREAM)
+        .cacheControl(CacheControl.noCache())
+        // Tells nginx not to collect the events.
+        .header("X-Accel-Buffering", "no")
+        .body(
+            (message, context) ->
+                message.writeAndFlushWith(
+                    withComments.map(line -> Mono.just(message.bufferFactory().wrap(line)))));
+  }
+
+  private static Flux<byte[]> comments(RequestGenerations generations) {
+    return Flux.interval(TICK)
+        .onBackpressureDrop()
+        .scan(
+            new Comment(-1, 0, false),
+            (last, tick) -> {
+              int percent = (int) (100 * generations.prefillProgress());
+              boolean moved = percent != last.percent() && percent < 100;
+              boolean due = moved || last.quiet() + 1 >= QUIET_TICKS;
+              return new Comment(percent, due ? 0 : last.quiet() + 1, due);
+            })
+        .filter(Comment::due)
+        .map(Comment::bytes);
+  }
+
+  private record Comment(int percent, int quiet, boolean due) {
+    byte[] bytes() {
+      String text = percent < 100 ? ": prefill " + percent + " %\n\n" : ": decoding\n\n";
+      return text.getBytes(StandardCharsets.UTF_8);
+    }
+  }
+
+  private static byte[] data(byte[] json) {
+    ByteArrayOutputStream line = new ByteArrayOutputStream(DATA.length + json.length + END.length);
+    line.writeBytes(DATA);
+    line.writeBytes(json);
+    line.writeBytes(END);
+    return line.toByteArray();
+  }
+}

@@ -1,0 +1,52 @@
+package dev.kvdrive.server.http;
+
+import dev.kvdrive.server.openai.Json;
+import dev.kvdrive.server.serving.Serving;
+import dev.kvdrive.server.serving.Serving.State;
+import org.springframework.http.MediaType;
+import org.springframework.web.reactive.function.server.ServerRequest;
+import org.springframework.web.reactive.function.server.ServerResponse;
+import reactor.core.publisher.Mono;
+
+/**
+ * {@code GET /health/startup}, {@code /health/live} and {@code /health/ready}.
+ *
+ * <p>The first two answer 200 as soon as HTTP does, during the download of a large model too, so
+ * that no probe restarts a pod that makes progress; a pod whose engine has failed is not alive.
+ * Ready is 200 only while the model answers.
+ */
+final class HealthHandler {
+  private final Serving serving;
+  private final Json json = new Json(1 << 10);
+
+  private record Health(String status, String detail) {}
+
+  HealthHandler(Serving serving) {
+    this.serving = serving;
+  }
+
+  Mono<ServerResponse> live(ServerRequest request) {
+    State state = current();
+    return answer(!(state instanceof State.Failed), state);
+  }
+
+  Mono<ServerResponse> ready(ServerRequest request) {
+    State state = current();
+    return answer(state instanceof State.Ready, state);
+  }
+
+  private State current() {
+    State state = serving.state();
+    if (state instanceof State.Ready ready) {
+      String failure = ready.model().engine().status().failure();
+      return failure == null ? state : new State.Failed(failure);
+    }
+    return state;
+  }
+
+  private Mono<ServerResponse> answer(boolean good, State state) {
+    return ServerResponse.status(good ? 200 : 503)
+        .contentType(MediaType.APPLICATION_JSON)
+        .bodyValue(json.write(new Health(state.word(), state.detail())));
+  }
+}

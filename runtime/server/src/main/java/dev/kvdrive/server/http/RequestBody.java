@@ -1,0 +1,75 @@
+package dev.kvdrive.server.http;
+
+import dev.kvdrive.server.openai.ApiException;
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.TimeoutException;
+import org.springframework.core.io.buffer.DataBuffer;
+import org.springframework.core.io.buffer.DataBufferLimitException;
+import org.springframework.core.io.buffer.DataBufferUtils;
+import org.springframework.http.MediaType;
+import org.springframework.web.reactive.function.server.ServerRequest;
+import reactor.core.publisher.Flux;
+import reactor.core.publisher.Mono;
+
+/** Reads a body into memory, within bounds of size and time. */
+final class RequestBody {
+  /** How many times the limit of a body that is too large is read and dropped. */
+  private static final long SKIPPED_LIMITS = 4;
+
+  private RequestBody() {}
+
+  /**
+   * The body's bytes.
+   *
+   * @throws ApiException through the Mono: 408, 413 or 415
+   */
+  static Mono<byte[]> read(ServerRequest request, int limitBytes, Duration timeout) {
+    Optional<MediaType> type = request.headers().contentType();
+    if (type.isPresent() && !isJson(type.get())) {
+      return Mono.error(ApiException.mediaType(type.get().toString()));
+    }
+    if (request.headers().contentLength().orElse(0) > limitBytes) {
+      return skip(request.exchange().getRequest().getBody(), limitBytes)
+          .timeout(timeout)
+          .onErrorMap(TimeoutException.class, e -> ApiException.bodyTimeout(timeout));
+    }
+    return DataBufferUtils.join(request.exchange().getRequest().getBody(), limitBytes)
+        .map(RequestBody::bytes)
+        .timeout(timeout)
+        .defaultIfEmpty(new byte[0])
+        .onErrorMap(DataBufferLimitException.class, e -> ApiException.bodyTooLarge(limitBytes))
+        .onErrorMap(TimeoutException.class, e -> ApiException.bodyTimeout(timeout));
+  }
+
+  /**
+   * Reads on for a while before it refuses: a client that is cut off while it writes sees a broken
+   * connection instead of the answer.
+   */
+  private static Mono<byte[]> skip(Flux<DataBuffer> body, int limitBytes) {
+    return body.map(
+            buffer -> {
+              long bytes = buffer.readableByteCount();
+              DataBufferUtils.release(buffer);
+              return bytes;
+            })
+        .scan(0L, Long::sum)
+        .takeUntil(skipped -> skipped > SKIPPED_LIMITS * limitBytes)
+        .then(Mono.error(ApiException.bodyTooLarge(limitBytes)));
+  }
+
+  private static boolean isJson(MediaType type) {
+    return type.getType().equals("application")
+        && (type.getSubtype().equals("json") || type.getSubtype().endsWith("+json"));
+  }
+
+  private static byte[] bytes(DataBuffer buffer) {
+    try {
+      byte[] bytes = new byte[buffer.readableByteCount()];
+      buffer.read(bytes);
+      return bytes;
+    } finally {
+      DataBufferUtils.release(buffer);
+    }
+  }
+}

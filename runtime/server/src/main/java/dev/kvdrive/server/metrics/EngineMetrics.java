@@ -1,0 +1,119 @@
+package dev.kvdrive.server.metrics;
+
+import dev.kvdrive.schedule.EngineStatus;
+import dev.kvdrive.server.serving.ServedModel;
+import io.micrometer.core.instrument.FunctionCounter;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Tags;
+import java.util.List;
+import java.util.function.ToDoubleFunction;
+
+/**
+ * Tiers, queue and totals of an engine. All figures of one scrape come from one status, so they add
+ * up. The metrics that schedulers in front of several servers look for have vLLM's names too.
+ */
+final class EngineMetrics {
+  private final ServedModel model;
+  private final MeterRegistry registry;
+  private final long chunkBytes;
+  private volatile EngineStatus status;
+
+  EngineMetrics(ServedModel model, MeterRegistry registry) {
+    this.model = model;
+    this.registry = registry;
+    this.chunkBytes = model.engine().sizes().layout().chunkBytes();
+    this.status = model.engine().status();
+    Tags none = Tags.empty();
+    gauge("kvdrive.requests.running", "Generations with a seat.", none, EngineStatus::running);
+    gauge("kvdrive.requests.waiting", "Generations in the queue.", none, EngineStatus::waiting);
+    gauge("kvdrive.queue.limit", "Places in the queue.", none, EngineStatus::queueLimit);
+    for (int i = 0; i < status.tiers().size(); i++) {
+      tier(i);
+    }
+    counter("kvdrive.prompt.tokens", "Prompt tokens prefilled.", none, EngineStatus::promptTokens);
+    counter("kvdrive.completion.tokens", "Tokens generated.", none, EngineStatus::completionTokens);
+    counter("kvdrive.decode.steps", "Decode steps.", none, EngineStatus::steps);
+    counter("kvdrive.window.hits", "Selected chunks in the window.", none, EngineStatus::hits);
+    missed("dram", EngineStatus::dramMisses);
+    missed("nvme", EngineStatus::nvmeMisses);
+    counter("kvdrive.demotions", "Extents moved from DRAM to NVMe.", none, EngineStatus::demotions);
+    counter(
+        "kvdrive.promotions", "Extents moved from NVMe to DRAM.", none, EngineStatus::promotions);
+    counter("kvdrive.nvme.io.errors", "Failed NVMe I/O.", none, EngineStatus::ioErrors);
+    gauge(
+        "kvdrive.nvme.direct",
+        "1 if NVMe is accessed with O_DIRECT.",
+        none,
+        s -> s.nvmeDirect() ? 1 : 0);
+    gauge(
+        "kvdrive.draining", "1 while no new requests are taken.", none, s -> s.draining() ? 1 : 0);
+    Tags vllm = Tags.of("model_name", model.name());
+    gauge("vllm:num_requests_running", "As kvdrive_requests_running.", vllm, EngineStatus::running);
+    gauge("vllm:num_requests_waiting", "As kvdrive_requests_waiting.", vllm, EngineStatus::waiting);
+    gauge(
+        "vllm:kv_cache_usage_perc",
+        "Share of DRAM and NVMe tier that keys and values take, 1 is full.",
+        vllm,
+        EngineMetrics::kvUsage);
+  }
+
+  /** Takes the figures of the next scrape. */
+  void refresh() {
+    status = model.engine().status();
+  }
+
+  private void tier(int index) {
+    Tags tier = Tags.of("tier", status.tiers().get(index).name());
+    gauge(
+        "kvdrive.tier.capacity.bytes",
+        "Hard cap of a tier.",
+        tier,
+        s -> s.tiers().get(index).capacityBytes());
+    gauge(
+        "kvdrive.tier.used.bytes",
+        "Bytes of a tier in use, in-flight ones counted.",
+        tier,
+        s -> s.tiers().get(index).usedBytes());
+    gauge(
+        "kvdrive.tier.kv.bytes",
+        "Bytes of a tier that hold keys and values.",
+        tier,
+        s -> s.tiers().get(index).kvBytes());
+  }
+
+  private void missed(String tier, ToDoubleFunction<EngineStatus> chunks) {
+    Tags tags = Tags.of("tier", tier);
+    counter(
+        "kvdrive.window.misses", "Selected chunks fetched into the window, by tier.", tags, chunks);
+    counter(
+        "kvdrive.fetched.bytes",
+        "Bytes of the chunks fetched into the window, by tier.",
+        tags,
+        s -> chunks.applyAsDouble(s) * chunkBytes);
+  }
+
+  private static double kvUsage(EngineStatus status) {
+    List<EngineStatus.Tier> backing =
+        status.tiers().stream().filter(tier -> !tier.name().equals("gpu")).toList();
+    long capacity = backing.stream().mapToLong(EngineStatus.Tier::capacityBytes).sum();
+    long used = backing.stream().mapToLong(EngineStatus.Tier::kvBytes).sum();
+    return capacity == 0 ? 0 : (double) used / capacity;
+  }
+
+  private void gauge(
+      String name, String description, Tags tags, ToDoubleFunction<EngineStatus> value) {
+    Gauge.builder(name, this, metrics -> value.applyAsDouble(metrics.status))
+        .description(description)
+        .tags(tags)
+        .register(registry);
+  }
+
+  private void counter(
+      String name, String description, Tags tags, ToDoubleFunction<EngineStatus> value) {
+    FunctionCounter.builder(name, this, metrics -> value.applyAsDouble(metrics.status))
+        .description(description)
+        .tags(tags)
+        .register(registry);
+  }
+}

@@ -1,0 +1,99 @@
+package dev.kvdrive.server.metrics;
+
+import dev.kvdrive.schedule.Finish;
+import dev.kvdrive.schedule.GenerationException;
+import dev.kvdrive.schedule.GenerationRequest;
+import dev.kvdrive.server.generation.GenerationObserver;
+import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.Timer;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.TimeUnit;
+
+/** Times and counts of generations, as users of the API see them. Thread-safe. */
+public final class ServingMetrics {
+  private static final Duration[] LONG_TIMES =
+      millis(10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 120_000, 300_000);
+  private static final Duration[] TOKEN_TIMES =
+      millis(1, 2, 5, 10, 15, 20, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1000, 2500);
+
+  private final MeterRegistry registry;
+  private final Timer firstToken;
+  private final Timer betweenTokens;
+  private final Timer queue;
+  private final Timer prefill;
+  private final Timer whole;
+
+  public ServingMetrics(MeterRegistry registry) {
+    this.registry = registry;
+    firstToken =
+        timer("time_to_first_token", "From the request's arrival to its first token.", LONG_TIMES);
+    betweenTokens =
+        timer("inter_token_latency", "Between two tokens of a generation.", TOKEN_TIMES);
+    queue = timer("queue_time", "Wait of a generation for a seat.", LONG_TIMES);
+    prefill = timer("prefill_time", "From the first work to the first token.", LONG_TIMES);
+    whole =
+        timer(
+            "generation_duration",
+            "From the request's arrival to the end of a generation.",
+            LONG_TIMES);
+    for (String outcome : List.of("stop", "length", "cancelled", "error")) {
+      outcome(outcome);
+    }
+  }
+
+  /**
+   * Measures the generations of one request.
+   *
+   * @param arrivalNanos {@link System#nanoTime} when the HTTP request arrived
+   */
+  public GenerationObserver observer(List<GenerationRequest> generations, long arrivalNanos) {
+    long[] last = new long[generations.size()];
+    return new GenerationObserver() {
+      @Override
+      public void token(int choice) {
+        long now = System.nanoTime();
+        if (last[choice] == 0) {
+          firstToken.record(now - arrivalNanos, TimeUnit.NANOSECONDS);
+        } else {
+          betweenTokens.record(now - last[choice], TimeUnit.NANOSECONDS);
+        }
+        last[choice] = now;
+      }
+
+      @Override
+      public void finished(int choice, Finish finish) {
+        whole.record(System.nanoTime() - arrivalNanos, TimeUnit.NANOSECONDS);
+        queue.record(finish.usage().queueNanos(), TimeUnit.NANOSECONDS);
+        prefill.record(finish.usage().prefillNanos(), TimeUnit.NANOSECONDS);
+        outcome(finish.reason().name().toLowerCase(Locale.ROOT)).increment();
+      }
+
+      @Override
+      public void failed(int choice, GenerationException error) {
+        outcome("error").increment();
+      }
+    };
+  }
+
+  private Counter outcome(String outcome) {
+    return Counter.builder("kvdrive.generations")
+        .description("Generations that ended, by how.")
+        .tag("outcome", outcome)
+        .register(registry);
+  }
+
+  private Timer timer(String name, String description, Duration[] buckets) {
+    return Timer.builder("kvdrive." + name)
+        .description(description)
+        .serviceLevelObjectives(buckets)
+        .register(registry);
+  }
+
+  private static Duration[] millis(long... millis) {
+    return Arrays.stream(millis).mapToObj(Duration::ofMillis).toArray(Duration[]::new);
+  }
+}

@@ -1,0 +1,5 @@
+/** Prometheus metrics. */
+@NullMarked
+package dev.kvdrive.server.metrics;
+
+import org.jspecify.annotations.NullMarked;

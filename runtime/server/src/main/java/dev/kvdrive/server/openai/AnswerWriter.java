@@ -1,0 +1,123 @@
+package dev.kvdrive.server.openai;
+
+import dev.kvdrive.schedule.Finish;
+import dev.kvdrive.schedule.FinishReason;
+import dev.kvdrive.schedule.GeneratedToken;
+import dev.kvdrive.schedule.GenerationUsage;
+import dev.kvdrive.text.Tokenizer;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Follows the choices of one request from token to token and makes the answer, as events or as a
+ * whole. Used by one thread at a time. Holds no text of a stream that is already out.
+ */
+public final class AnswerWriter {
+  private final PreparedCompletion request;
+  private final AnswerFormat format;
+  private final List<Progress> choices = new ArrayList<>();
+
+  private static final class Progress {
+    final TokenAlignment alignment;
+    final StringBuilder text = new StringBuilder();
+    final List<GeneratedToken> tokens = new ArrayList<>();
+    @Nullable Finish finish;
+
+    Progress(TokenAlignment alignment) {
+      this.alignment = alignment;
+    }
+  }
+
+  public AnswerWriter(PreparedCompletion request, AnswerFormat format, Tokenizer tokenizer) {
+    this.request = request;
+    this.format = format;
+    for (int i = 0; i < request.generations().size(); i++) {
+      choices.add(new Progress(new TokenAlignment(tokenizer)));
+    }
+  }
+
+  /** The events before the first token. */
+  public List<Object> open() {
+    List<Object> events = new ArrayList<>();
+    for (int i = 0; i < choices.size(); i++) {
+      Object event = format.open(i);
+      if (event != null) {
+        events.add(event);
+      }
+    }
+    return events;
+  }
+
+  /** The events that a token of a stream makes. */
+  public List<Object> stream(int choice, GeneratedToken token) {
+    List<GeneratedToken> certain =
+        request.logprobs() ? choices.get(choice).alignment.accept(token) : List.of();
+    return token.text().isEmpty() && certain.isEmpty()
+        ? List.of()
+        : List.of(format.text(choice, token.text(), certain));
+  }
+
+  /** The events that the end of a choice of a stream makes. */
+  public List<Object> stream(int choice, Finish finish) {
+    Progress progress = choices.get(choice);
+    progress.finish = finish;
+    List<GeneratedToken> certain =
+        request.logprobs() ? progress.alignment.finish(finish.text()) : List.of();
+    List<Object> events = new ArrayList<>();
+    if (!finish.text().isEmpty() || !certain.isEmpty()) {
+      events.add(format.text(choice, finish.text(), certain));
+    }
+    events.add(format.end(choice, finish.reason()));
+    return events;
+  }
+
+  /** The event after all choices of a stream, if the usage was asked for. */
+  public List<Object> close() {
+    return request.options().includeUsage() ? List.of(format.usage(usage())) : List.of();
+  }
+
+  /** Keeps a token for {@link #whole}. */
+  public void collect(int choice, GeneratedToken token) {
+    Progress progress = choices.get(choice);
+    progress.text.append(token.text());
+    if (request.logprobs()) {
+      progress.tokens.addAll(progress.alignment.accept(token));
+    }
+  }
+
+  /** Keeps the end of a choice for {@link #whole}. */
+  public void collect(int choice, Finish finish) {
+    Progress progress = choices.get(choice);
+    progress.text.append(finish.text());
+    progress.finish = finish;
+    if (request.logprobs()) {
+      progress.tokens.addAll(progress.alignment.finish(finish.text()));
+    }
+  }
+
+  /** The answer, once every choice has finished. */
+  public Object whole() {
+    List<AnswerFormat.Choice> all = new ArrayList<>(choices.size());
+    for (int i = 0; i < choices.size(); i++) {
+      Progress progress = choices.get(i);
+      FinishReason reason = finished(progress).reason();
+      all.add(
+          new AnswerFormat.Choice(request.promptText(i) + progress.text, progress.tokens, reason));
+    }
+    return format.whole(all, usage());
+  }
+
+  private Usage usage() {
+    List<GenerationUsage> usages = new ArrayList<>(choices.size());
+    choices.forEach(choice -> usages.add(finished(choice).usage()));
+    return Usage.of(request.promptTokens(), usages);
+  }
+
+  private static Finish finished(Progress progress) {
+    if (progress.finish == null) {
+      throw new IllegalStateException("a choice has not finished");
+    }
+    return progress.finish;
+  }
+}

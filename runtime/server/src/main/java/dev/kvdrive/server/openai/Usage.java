@@ -1,0 +1,86 @@
+package dev.kvdrive.server.openai;
+
+import dev.kvdrive.schedule.GenerationUsage;
+import java.util.List;
+
+/**
+ * What a request took, summed over its choices: OpenAI's counts, and beside them where the KV cache
+ * was read from.
+ */
+public record Usage(int promptTokens, int completionTokens, int totalTokens, Tiers kvdrive) {
+
+  /**
+   * How the KV cache was used while decoding.
+   *
+   * @param attendedTokens tokens attended, summed over steps, mean over layers and KV heads
+   * @param contextTokens tokens that dense attention would have attended
+   * @param windowHits selected chunks found in the window
+   * @param windowHitRate share of the selected chunks found in the window
+   * @param missedChunks selected chunks fetched, by tier
+   * @param fetchedBytes bytes fetched, by tier
+   * @param queueSeconds wait for a seat, longest of the choices
+   * @param prefillSeconds from the first work to the first token, longest of the choices
+   * @param decodeSeconds from the first token to the end, longest of the choices
+   */
+  public record Tiers(
+      long attendedTokens,
+      long contextTokens,
+      long windowHits,
+      double windowHitRate,
+      ByTier missedChunks,
+      ByTier fetchedBytes,
+      double queueSeconds,
+      double prefillSeconds,
+      double decodeSeconds) {}
+
+  /** One figure for each tier below the window. */
+  public record ByTier(long dram, long nvme) {}
+
+  /**
+   * Sums up.
+   *
+   * @param promptTokens tokens of the prompts, each once
+   * @param choices of every choice
+   */
+  public static Usage of(int promptTokens, List<GenerationUsage> choices) {
+    int completion = 0;
+    long attended = 0;
+    long context = 0;
+    long hits = 0;
+    long dramMisses = 0;
+    long nvmeMisses = 0;
+    long dramBytes = 0;
+    long nvmeBytes = 0;
+    long queue = 0;
+    long prefill = 0;
+    long decode = 0;
+    for (GenerationUsage choice : choices) {
+      completion += choice.completionTokens();
+      attended += choice.attendedTokens();
+      context += choice.contextTokens();
+      hits += choice.hits();
+      dramMisses += choice.dramMisses();
+      nvmeMisses += choice.nvmeMisses();
+      dramBytes += choice.dramBytes();
+      nvmeBytes += choice.nvmeBytes();
+      queue = Math.max(queue, choice.queueNanos());
+      prefill = Math.max(prefill, choice.prefillNanos());
+      decode = Math.max(decode, choice.decodeNanos());
+    }
+    long selected = hits + dramMisses + nvmeMisses;
+    return new Usage(
+        promptTokens,
+        completion,
+        promptTokens + completion,
+        new Tiers(
+            attended,
+            context,
+            hits,
+            selected == 0 ? 1.0 : (double) hits / selected,
+            new ByTier(dramMisses, nvmeMisses),
+            new ByTier(dramBytes, nvmeBytes),
+            queue / 1e9,
+            prefill / 1e9,
+            decode / 1e9));
+  }
+}

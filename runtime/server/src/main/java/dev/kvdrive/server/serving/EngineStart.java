@@ -1,0 +1,155 @@
+package dev.kvdrive.server.serving;
+
+import dev.kvdrive.device.Device;
+import dev.kvdrive.model.Model;
+import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.model.TokenizerSource;
+import dev.kvdrive.model.source.DownloadProgress;
+import dev.kvdrive.model.source.HubSettings;
+import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.ByteSize;
+import dev.kvdrive.plan.Plan;
+import dev.kvdrive.plan.Planner;
+import dev.kvdrive.schedule.EngineSettings;
+import dev.kvdrive.schedule.InferenceEngine;
+import dev.kvdrive.schedule.KvDriveEngine;
+import dev.kvdrive.server.settings.RuntimeSettings;
+import dev.kvdrive.text.ChatTemplate;
+import dev.kvdrive.text.Tokenizer;
+import dev.kvdrive.text.Tokenizers;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+
+/**
+ * The start of a real engine: download, open, plan, check, load, warm up. The plan is made anew
+ * from the model file itself, so that what runs is what fits, whatever was promised before.
+ */
+public final class EngineStart implements ModelStart {
+  private final RuntimeSettings settings;
+  private final DeviceFactory devices;
+  private final MachineCheck machine;
+  private final Map<String, String> environment;
+  private final Clock clock;
+
+  /** What was opened, the last first; also the lock of this object's state. */
+  private final Deque<Opened> opened = new ArrayDeque<>();
+
+  private boolean closed;
+
+  private interface Opened {
+    void close();
+  }
+
+  /**
+   * @param environment for the hub: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
+   */
+  public EngineStart(
+      RuntimeSettings settings,
+      DeviceFactory devices,
+      MachineCheck machine,
+      Map<String, String> environment,
+      Clock clock) {
+    this.settings = settings;
+    this.devices = devices;
+    this.machine = machine;
+    this.environment = Map.copyOf(environment);
+    this.clock = clock;
+  }
+
+  @Override
+  public ServedModel start(Consumer<String> progress) {
+    String uri = settings.model().uri();
+    progress.accept("finding model " + uri);
+    Path file =
+        new ModelSource(settings.model().cacheDir(), HubSettings.from(environment))
+            .resolve(uri, new DownloadSteps(progress));
+    progress.accept("opening " + file);
+    Model model = ModelLoader.open(file, settings.contextLength(), ModelLoader.Verification.SAMPLE);
+    opened(model::close);
+    Tokenizer tokenizer = tokenizer(model.tokenizer());
+    Optional<ChatTemplate> template = template(model.tokenizer());
+    Plan plan = Planner.plan(settings.planRequest(model.geometry(), devices.kind()));
+    plan.requireSizes();
+    progress.accept(plan.verdict());
+    machine.require(plan, settings.tiers().nvmeDir());
+    Device device = devices.open(settings.tiers().gpu().bytes(), settings.threads());
+    opened(device::close);
+    progress.accept("loading and warming up on " + device.description());
+    InferenceEngine engine =
+        KvDriveEngine.start(
+            model,
+            tokenizer,
+            device,
+            EngineSettings.of(plan.requireSizes(), settings.tiers().nvmeDir(), settings.queue()));
+    opened(engine::close);
+    String served = settings.servedModelName();
+    return ServedModel.of(
+        served != null ? served : model.geometry().name(),
+        clock.instant(),
+        tokenizer,
+        template,
+        engine);
+  }
+
+  private static Tokenizer tokenizer(TokenizerSource source) {
+    return switch (source) {
+      case TokenizerSource.Folder folder -> Tokenizers.fromTokenizerJson(folder.folder());
+      case TokenizerSource.Gguf gguf -> Tokenizers.fromGguf(gguf.metadata());
+    };
+  }
+
+  private static Optional<ChatTemplate> template(TokenizerSource source) {
+    return switch (source) {
+      case TokenizerSource.Folder folder -> Tokenizers.chatTemplate(folder.folder());
+      case TokenizerSource.Gguf gguf -> Tokenizers.chatTemplate(gguf.metadata());
+    };
+  }
+
+  private void opened(Opened what) {
+    synchronized (opened) {
+      if (!closed) {
+        opened.push(what);
+        return;
+      }
+    }
+    what.close();
+    throw new StartFailure("the runtime is shutting down");
+  }
+
+  @Override
+  public void close() {
+    synchronized (opened) {
+      closed = true;
+      // Under the lock, so that whoever calls second finds everything closed.
+      while (!opened.isEmpty()) {
+        opened.pop().close();
+      }
+    }
+  }
+
+  /** Tells of every tenth of a download, and of files without a known size once. */
+  private static final class DownloadSteps implements DownloadProgress {
+    private final Consumer<String> progress;
+    private long lastTenth = -1;
+
+    DownloadSteps(Consumer<String> progress) {
+      this.progress = progress;
+    }
+
+    @Override
+    public void update(String file, long doneBytes, long totalBytes) {
+      long tenth = totalBytes <= 0 ? 0 : 10 * doneBytes / totalBytes;
+      if (tenth != lastTenth) {
+        lastTenth = tenth;
+        progress.accept(
+            "downloading: %s of %s"
+                .formatted(ByteSize.human(doneBytes), ByteSize.human(totalBytes)));
+      }
+    }
+  }
+}

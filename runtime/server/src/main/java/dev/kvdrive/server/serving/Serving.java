@@ -1,0 +1,133 @@
+package dev.kvdrive.server.serving;
+
+import dev.kvdrive.server.openai.ApiException;
+import java.time.Duration;
+import java.util.Optional;
+
+/** In which part of its life the runtime is. The one owner of that state; thread-safe. */
+public final class Serving {
+  private static final Duration RETRY_WHILE_STARTING = Duration.ofSeconds(5);
+  private static final Duration RETRY_WHILE_DRAINING = Duration.ofSeconds(1);
+
+  /** A part of the runtime's life. */
+  public sealed interface State {
+    /** One word for health answers. */
+    String word();
+
+    /** What is going on, for a person. */
+    String detail();
+
+    /** Before the model answers. */
+    record Starting(String detail) implements State {
+      @Override
+      public String word() {
+        return "starting";
+      }
+    }
+
+    /** The model answers. */
+    record Ready(ServedModel model) implements State {
+      @Override
+      public String word() {
+        return "ready";
+      }
+
+      @Override
+      public String detail() {
+        return "serving " + model.name();
+      }
+    }
+
+    /** No new requests; the running ones finish. */
+    record Draining() implements State {
+      @Override
+      public String word() {
+        return "draining";
+      }
+
+      @Override
+      public String detail() {
+        return "shutting down, running requests finish";
+      }
+    }
+
+    /** It will never answer; the process ends. */
+    record Failed(String detail) implements State {
+      @Override
+      public String word() {
+        return "failed";
+      }
+    }
+  }
+
+  private State state = new State.Starting("starting");
+
+  public synchronized State state() {
+    return state;
+  }
+
+  /** The step that the start has reached. */
+  public synchronized void starting(String detail) {
+    if (state instanceof State.Starting) {
+      state = new State.Starting(detail);
+    }
+  }
+
+  /**
+   * The model answers from now on.
+   *
+   * @return false if the runtime is already shutting down
+   */
+  public synchronized boolean ready(ServedModel model) {
+    if (!(state instanceof State.Starting)) {
+      return false;
+    }
+    state = new State.Ready(model);
+    return true;
+  }
+
+  /** The start failed. */
+  public synchronized void failed(String reason) {
+    state = new State.Failed(reason);
+  }
+
+  /** No new requests from now on; returns the model whose requests are to finish, if any. */
+  public synchronized Optional<ServedModel> drain() {
+    State before = state;
+    state = new State.Draining();
+    return before instanceof State.Ready ready ? Optional.of(ready.model()) : Optional.empty();
+  }
+
+  /**
+   * The model, if it answers.
+   *
+   * @throws ApiException 503 that says why not
+   */
+  public ServedModel model() {
+    return switch (state()) {
+      case State.Ready ready -> {
+        String failure = ready.model().engine().status().failure();
+        if (failure != null) {
+          throw ApiException.unavailable(
+              "engine_failed", "The engine stopped: " + failure, RETRY_WHILE_STARTING);
+        }
+        yield ready.model();
+      }
+      case State.Starting starting ->
+          throw ApiException.unavailable(
+              "not_ready",
+              "The model is not ready yet: " + starting.detail(),
+              RETRY_WHILE_STARTING);
+      case State.Draining draining ->
+          throw ApiException.unavailable(
+              "shutting_down",
+              "This server is shutting down; another replica or a retry will answer.",
+              RETRY_WHILE_DRAINING);
+      case State.Failed failed ->
+          throw ApiException.unavailable(
+              "start_failed",
+              "The runtime could not start: " + failed.detail(),
+              RETRY_WHILE_STARTING);
+    };
+  }
+}

@@ -1,0 +1,131 @@
+package dev.kvdrive.server.settings;
+
+import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.TierBudgets;
+import java.nio.file.Path;
+import java.time.Duration;
+import org.jspecify.annotations.Nullable;
+import org.springframework.boot.context.properties.ConfigurationProperties;
+import org.springframework.boot.context.properties.bind.DefaultValue;
+import org.springframework.boot.context.properties.bind.Name;
+
+/**
+ * The configuration of a runtime, in practice the file {@code /etc/kvdrive/runtime.yaml}.
+ *
+ * @param model what is served and where its files are kept
+ * @param servedModelName name in the API; the model's own if not set
+ * @param contextLength tokens of a sequence, prompt and generation together
+ * @param concurrency sequences at once
+ * @param budget share of the context attended per step, in (0, 1]; 1 is exact mode
+ * @param kvType element type of cached keys and values
+ * @param tiers bytes of each tier
+ * @param apiKeysFile file with the keys that may call the API; an open server if not set
+ * @param threads threads of the CPU device; 0 for the processors there are
+ * @param queueLimit requests that may wait for a seat; if not set, 8 for each seat
+ * @param drainTimeout how long running requests may go on after SIGTERM
+ * @param bodyTimeout how long a client may take to send a request
+ * @param streamBuffer events of one stream that a slow client may leave unread
+ * @param terminationLog file that takes the reason when the runtime cannot start
+ */
+@ConfigurationProperties(prefix = "kvdrive", ignoreUnknownFields = false)
+public record RuntimeSettings(
+    @DefaultValue ModelFiles model,
+    @Nullable String servedModelName,
+    @DefaultValue("32768") int contextLength,
+    @DefaultValue("1") int concurrency,
+    @DefaultValue("0.0625") double budget,
+    @DefaultValue("BF16") KvType kvType,
+    @DefaultValue Tiers tiers,
+    @Nullable Path apiKeysFile,
+    @DefaultValue("0") int threads,
+    @Nullable Integer queueLimit,
+    @DefaultValue("30s") Duration drainTimeout,
+    @DefaultValue("60s") Duration bodyTimeout,
+    @DefaultValue("1024") int streamBuffer,
+    @DefaultValue("/dev/termination-log") Path terminationLog) {
+
+  /**
+   * Where the model is from.
+   *
+   * @param uri {@code builtin:NAME}, {@code hf://OWNER/NAME@REVISION}, or a path
+   * @param cacheDir folder for downloads
+   */
+  public record ModelFiles(
+      @DefaultValue("builtin:kvdrive-tiny-32k") String uri,
+      @DefaultValue("/tmp/kvdrive-models") Path cacheDir) {}
+
+  /**
+   * Bytes of each tier.
+   *
+   * @param gpu device memory
+   * @param dram pinned host memory
+   * @param nvme size of the NVMe volume; 0 for none
+   * @param nvmeDir where the volume is mounted
+   */
+  public record Tiers(
+      @Name("gpu-bytes") @DefaultValue("256Mi") TierBytes gpu,
+      @Name("dram-bytes") @DefaultValue("256Mi") TierBytes dram,
+      @Name("nvme-bytes") @DefaultValue("0") TierBytes nvme,
+      @DefaultValue("/var/lib/kvdrive/nvme") Path nvmeDir) {}
+
+  public RuntimeSettings {
+    if (contextLength < PlanRequest.MIN_CONTEXT) {
+      throw new IllegalArgumentException(
+          "kvdrive.context-length must be at least %d tokens, got %d"
+              .formatted(PlanRequest.MIN_CONTEXT, contextLength));
+    }
+    if (concurrency < 1 || concurrency > PlanRequest.MAX_CONCURRENCY) {
+      throw new IllegalArgumentException(
+          "kvdrive.concurrency must be between 1 and %d, got %d"
+              .formatted(PlanRequest.MAX_CONCURRENCY, concurrency));
+    }
+    if (!(budget > 0 && budget <= 1)) {
+      throw new IllegalArgumentException(
+          "kvdrive.budget must be a share above 0 and at most 1, got " + budget);
+    }
+    if (threads < 0) {
+      throw new IllegalArgumentException(
+          "kvdrive.threads must be 0 (as many as processors) or more, got " + threads);
+    }
+    if (queueLimit != null && queueLimit < 0) {
+      throw new IllegalArgumentException(
+          "kvdrive.queue-limit must not be negative, got " + queueLimit);
+    }
+    if (drainTimeout.isNegative()) {
+      throw new IllegalArgumentException(
+          "kvdrive.drain-timeout must not be negative, got " + drainTimeout);
+    }
+    if (!bodyTimeout.isPositive()) {
+      throw new IllegalArgumentException(
+          "kvdrive.body-timeout must be positive, got " + bodyTimeout);
+    }
+    if (streamBuffer < 1) {
+      throw new IllegalArgumentException(
+          "kvdrive.stream-buffer must be at least 1, got " + streamBuffer);
+    }
+    if (servedModelName != null && servedModelName.isBlank()) {
+      throw new IllegalArgumentException("kvdrive.served-model-name must not be blank");
+    }
+  }
+
+  /** Requests that may wait, in the end. */
+  public int queue() {
+    return queueLimit != null ? queueLimit : PlanRequest.DEFAULT_QUEUE_PER_SEAT * concurrency;
+  }
+
+  /** What to ask the planner about a model. */
+  public PlanRequest planRequest(ModelGeometry geometry, DeviceKind device) {
+    return new PlanRequest(
+        geometry,
+        contextLength,
+        concurrency,
+        budget,
+        kvType,
+        new TierBudgets(tiers.gpu().bytes(), tiers.dram().bytes(), tiers.nvme().bytes()),
+        device,
+        queue());
+  }
+}

@@ -1,0 +1,356 @@
+package dev.kvdrive.server;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.kvdrive.schedule.FinishReason;
+import dev.kvdrive.server.openai.Json;
+import dev.kvdrive.server.openai.TokenizeRequest;
+import java.util.List;
+import java.util.Objects;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.springframework.http.MediaType;
+import org.springframework.test.web.reactive.server.WebTestClient;
+
+/** Every wrong request gets OpenAI's error shape, the field at fault and the way out. */
+class RequestErrorsTest extends ScriptedServer {
+  private WebTestClient.BodyContentSpec send(String path, String body, int status) {
+    return client()
+        .post()
+        .uri(path)
+        .contentType(MediaType.APPLICATION_JSON)
+        .bodyValue(body)
+        .exchange()
+        .expectStatus()
+        .isEqualTo(status)
+        .expectHeader()
+        .contentTypeCompatibleWith(MediaType.APPLICATION_JSON)
+        .expectBody();
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          "temperature":3              | temperature         | invalid_value
+          "temperature":"hot"          | temperature         | invalid_type
+          "temperature":-0.1           | temperature         | invalid_value
+          "top_p":1.5                  | top_p               | invalid_value
+          "top_k":-2                   | top_k               | invalid_value
+          "top_k":1.5                  | top_k               | invalid_type
+          "min_p":2                    | min_p               | invalid_value
+          "frequency_penalty":3        | frequency_penalty   | invalid_value
+          "presence_penalty":-3        | presence_penalty    | invalid_value
+          "repetition_penalty":0       | repetition_penalty  | invalid_value
+          "n":0                        | n                   | invalid_value
+          "n":5                        | n                   | invalid_value
+          "max_tokens":0               | max_tokens          | invalid_value
+          "max_completion_tokens":-1   | max_completion_tokens | invalid_value
+          "max_tokens":300             | max_tokens          | context_length_exceeded
+          "stop":""                    | stop                | invalid_value
+          "stop":7                     | stop                | invalid_type
+          "stop":["a",3]               | stop[1]             | invalid_type
+          "stop":["1","2","3","4","5","6","7","8","9","10","11","12","13","14","15","16","17"] | stop | array_above_max_length
+          "stop_token_ids":[8192]      | stop_token_ids[0]   | invalid_value
+          "top_logprobs":3             | top_logprobs        | invalid_value
+          "logprobs":true,"top_logprobs":21 | top_logprobs   | invalid_value
+          "logprobs":1                 | logprobs            | invalid_type
+          "stream":"yes"               | stream              | invalid_type
+          "stream_options":{}          | stream_options      | invalid_value
+          "tools":[{"type":"function"}] | tools              | unsupported_parameter
+          "tool_choice":"required"     | tool_choice         | unsupported_parameter
+          "response_format":{"type":"json_object"} | response_format | unsupported_parameter
+          "logit_bias":{"5":1}         | logit_bias          | unsupported_parameter
+          "modalities":["audio"]       | modalities          | unsupported_parameter
+          "chat_template_kwargs":3     | chat_template_kwargs | invalid_type
+          "max_token":3                | max_token           | unknown_parameter
+          """)
+  void namesTheFieldAtFault(String field, String param, String code) {
+    send("/v1/chat/completions", chat("hello", field), 400)
+        .jsonPath("$.error.type")
+        .isEqualTo("invalid_request_error")
+        .jsonPath("$.error.param")
+        .isEqualTo(param)
+        .jsonPath("$.error.code")
+        .isEqualTo(code)
+        .jsonPath("$.error.message")
+        .isNotEmpty();
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          {}                                                   | messages            | missing_required_parameter
+          {"messages":[]}                                      | messages            | missing_required_parameter
+          {"messages":"hello"}                                 | messages            | invalid_type
+          {"messages":[null]}                                  | messages[0]         | invalid_type
+          {"messages":[{"content":"x"}]}                       | messages[0].role    | invalid_value
+          {"messages":[{"role":"robot","content":"x"}]}        | messages[0].role    | invalid_value
+          {"messages":[{"role":"user"}]}                       | messages[0].content | missing_required_parameter
+          {"messages":[{"role":"user","content":5}]}           | messages[0].content | invalid_type
+          {"messages":[{"role":"user","content":"x","x":1}]}   | messages[0].x       | unknown_parameter
+          {"messages":[{"role":"assistant","content":"x"}]}    | messages            | refused_by_chat_template
+          {"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}]} | messages[0].content[0].type | unsupported_content
+          {"messages":[{"role":"user","content":[{"type":"text"}]}]} | messages[0].content[0].text | invalid_type
+          """)
+  void namesTheMessageAtFault(String body, String param, String code) {
+    send("/v1/chat/completions", body, 400)
+        .jsonPath("$.error.param")
+        .isEqualTo(param)
+        .jsonPath("$.error.code")
+        .isEqualTo(code);
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          {}                                          | prompt     | missing_required_parameter
+          {"prompt":5}                                | prompt     | invalid_type
+          {"prompt":[1,"a"]}                          | prompt[1]  | invalid_type
+          {"prompt":[8192]}                           | prompt[0]  | invalid_value
+          {"prompt":["a",[-1]]}                       | prompt[1][0] | invalid_value
+          {"prompt":[]}                               | prompt     | invalid_value
+          {"prompt":["a","b","c","d","e"]}            | prompt     | array_above_max_length
+          {"prompt":["a","b","c"],"n":2}              | prompt     | array_above_max_length
+          {"prompt":"a","suffix":"b"}                 | suffix     | unsupported_parameter
+          {"prompt":"a","best_of":2}                  | best_of    | unsupported_parameter
+          {"prompt":"a","logprobs":21}                | logprobs   | invalid_value
+          {"prompt":"a","echo":true,"logprobs":1}     | logprobs   | unsupported_parameter
+          {"prompt":"a","messages":[]}                | messages   | unknown_parameter
+          """)
+  void namesThePromptAtFault(String body, String param, String code) {
+    send("/v1/completions", body, 400)
+        .jsonPath("$.error.param")
+        .isEqualTo(param)
+        .jsonPath("$.error.code")
+        .isEqualTo(code);
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          {"messages":
+          not json
+          [1,2]
+          null
+          {"n":1,"n":2}
+          {"n":NaN}
+          {"n":99999999999999999999}
+          {} {}
+          """)
+  void refusesWhatIsNoJsonObject(String body) {
+    send("/v1/chat/completions", body, 400)
+        .jsonPath("$.error.type")
+        .isEqualTo("invalid_request_error");
+  }
+
+  @Test
+  void refusesAnEmptyBody() {
+    send("/v1/chat/completions", "", 400).jsonPath("$.error.code").isEqualTo("invalid_json");
+  }
+
+  @Test
+  void refusesDeepNesting() {
+    send("/v1/chat/completions", "{\"stop\":" + "[".repeat(100_000), 400)
+        .jsonPath("$.error.code")
+        .isEqualTo("invalid_json");
+  }
+
+  @Test
+  void saysHowLongThePromptIsAndHowLongTheContext() {
+    send("/v1/completions", "{\"prompt\":\"%s\"}".formatted("word ".repeat(400)), 400)
+        .jsonPath("$.error.code")
+        .isEqualTo("context_length_exceeded")
+        .jsonPath("$.error.param")
+        .isEqualTo("prompt")
+        .jsonPath("$.error.message")
+        .value(String.class, text -> assertThat(text).contains("256 tokens").contains("40"));
+  }
+
+  @Test
+  void refusesABodyThatIsTooLarge() {
+    send("/v1/completions", "{\"prompt\":\"%s\"}".formatted("x".repeat(2 << 20)), 413)
+        .jsonPath("$.error.code")
+        .isEqualTo("request_too_large")
+        .jsonPath("$.error.message")
+        .value(String.class, text -> assertThat(text).contains("1048576"));
+  }
+
+  @Test
+  void refusesATypeOtherThanJson() {
+    client()
+        .post()
+        .uri("/v1/completions")
+        .contentType(MediaType.TEXT_PLAIN)
+        .bodyValue("{\"prompt\":\"a\"}")
+        .exchange()
+        .expectStatus()
+        .isEqualTo(415)
+        .expectBody()
+        .jsonPath("$.error.code")
+        .isEqualTo("unsupported_media_type");
+  }
+
+  @Test
+  void knowsOnlyItsOwnModel() {
+    send("/v1/completions", "{\"model\":\"gpt-4\",\"prompt\":\"a\"}", 404)
+        .jsonPath("$.error.code")
+        .isEqualTo("model_not_found")
+        .jsonPath("$.error.message")
+        .value(String.class, text -> assertThat(text).contains(ScriptedRuntime.NAME));
+    client()
+        .get()
+        .uri("/v1/models/gpt-4")
+        .exchange()
+        .expectStatus()
+        .isNotFound()
+        .expectBody()
+        .jsonPath("$.error.code")
+        .isEqualTo("model_not_found");
+  }
+
+  @Test
+  void knowsOnlyItsOwnPathsAndMethods() {
+    client()
+        .get()
+        .uri("/v1/nothing")
+        .exchange()
+        .expectStatus()
+        .isNotFound()
+        .expectBody()
+        .jsonPath("$.error.code")
+        .isEqualTo("unknown_url");
+    client()
+        .get()
+        .uri("/v1/chat/completions")
+        .exchange()
+        .expectStatus()
+        .isEqualTo(405)
+        .expectBody()
+        .jsonPath("$.error.code")
+        .isEqualTo("method_not_supported");
+  }
+
+  @Test
+  void saysWhenToComeBackWhenFull() throws InterruptedException {
+    for (int i = 0; i < ScriptedRuntime.CONCURRENCY + ScriptedEngine.QUEUE_LIMIT; i++) {
+      client()
+          .post()
+          .uri("/v1/chat/completions")
+          .contentType(MediaType.APPLICATION_JSON)
+          .bodyValue(chat("hello", "\"stream\":true"))
+          .exchange()
+          .expectStatus()
+          .isOk();
+    }
+    client()
+        .post()
+        .uri("/v1/chat/completions")
+        .contentType(MediaType.APPLICATION_JSON)
+        .bodyValue(chat("hello", ""))
+        .exchange()
+        .expectStatus()
+        .isEqualTo(429)
+        .expectHeader()
+        .valueEquals("Retry-After", "7")
+        .expectBody()
+        .jsonPath("$.error.type")
+        .isEqualTo("rate_limit_error");
+  }
+
+  @Test
+  void admitsAllChoicesOrNone() throws InterruptedException {
+    send("/v1/chat/completions", chat("hello", "\"n\":4,\"stream\":false,\"max_tokens\":0"), 400);
+    client()
+        .post()
+        .uri("/v1/chat/completions")
+        .contentType(MediaType.APPLICATION_JSON)
+        .bodyValue(chat("hello", "\"n\":2,\"stream\":true"))
+        .exchange()
+        .expectStatus()
+        .isOk();
+    List<ScriptedEngine.Played> first = List.of(runtime.engine.next(), runtime.engine.next());
+    send("/v1/chat/completions", chat("hello", "\"n\":3"), 429);
+    assertThat(runtime.engine.next().cancelled()).isTrue();
+    assertThat(runtime.engine.next().cancelled()).isTrue();
+    assertThat(first).allMatch(ScriptedEngine.Played::running);
+  }
+
+  @Test
+  void showsTheEnginesErrorOfAGeneration() throws Exception {
+    Thread player =
+        Thread.ofPlatform()
+            .start(
+                () -> {
+                  try {
+                    runtime.engine.next().fail("extent 7 is damaged; ask again");
+                  } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                  }
+                });
+    send("/v1/chat/completions", chat("hello", ""), 500)
+        .jsonPath("$.error.type")
+        .isEqualTo("server_error")
+        .jsonPath("$.error.message")
+        .isEqualTo("extent 7 is damaged; ask again");
+    player.join();
+  }
+
+  @Test
+  void aFailedEngineIsNeitherAliveNorReady() {
+    runtime.engine.breakDown("the device is gone");
+    send("/v1/chat/completions", chat("hello", ""), 503)
+        .jsonPath("$.error.code")
+        .isEqualTo("engine_failed");
+    client().get().uri("/health/live").exchange().expectStatus().isEqualTo(503);
+    client().get().uri("/health/ready").exchange().expectStatus().isEqualTo(503);
+  }
+
+  @Test
+  void tokenizeNeedsOnePromptAndDetokenizeTokens() {
+    send("/tokenize", "{}", 400).jsonPath("$.error.param").isEqualTo("prompt");
+    send("/tokenize", "{\"prompt\":\"a\",\"messages\":[]}", 400)
+        .jsonPath("$.error.param")
+        .isEqualTo("prompt");
+    send("/detokenize", "{}", 400).jsonPath("$.error.param").isEqualTo("tokens");
+    send("/detokenize", "{\"tokens\":[99999]}", 400)
+        .jsonPath("$.error.param")
+        .isEqualTo("tokens[0]");
+  }
+
+  @Test
+  void aUsersTextNeverBecomesAControlToken() throws Exception {
+    Thread player =
+        Thread.ofPlatform()
+            .start(
+                () -> {
+                  try {
+                    runtime.engine.next().finish(FinishReason.STOP, "ok");
+                  } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                  }
+                });
+    send("/v1/chat/completions", chat("<|im_end|>", ""), 200);
+    player.join();
+    assertThat(tokens(chat("<|im_end|>", ""))).containsOnlyOnce(2);
+    assertThat(tokens("{\"prompt\":\"<|im_end|>\"}")).isNotEmpty().doesNotContain(2);
+  }
+
+  private List<Integer> tokens(String body) {
+    TokenizeRequest.Answer answer =
+        new Json(1 << 20)
+            .read(
+                Objects.requireNonNull(
+                    send("/tokenize", body, 200).returnResult().getResponseBodyContent()),
+                TokenizeRequest.Answer.class);
+    return answer.tokens();
+  }
+}

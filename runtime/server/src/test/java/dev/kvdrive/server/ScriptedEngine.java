@@ -1,0 +1,201 @@
+package dev.kvdrive.server;
+
+import dev.kvdrive.plan.ByteSize;
+import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.Planner;
+import dev.kvdrive.plan.TierBudgets;
+import dev.kvdrive.schedule.EngineBusyException;
+import dev.kvdrive.schedule.EngineDrainingException;
+import dev.kvdrive.schedule.EngineStatus;
+import dev.kvdrive.schedule.Finish;
+import dev.kvdrive.schedule.FinishReason;
+import dev.kvdrive.schedule.GeneratedToken;
+import dev.kvdrive.schedule.Generation;
+import dev.kvdrive.schedule.GenerationException;
+import dev.kvdrive.schedule.GenerationListener;
+import dev.kvdrive.schedule.GenerationRequest;
+import dev.kvdrive.schedule.GenerationUsage;
+import dev.kvdrive.schedule.InferenceEngine;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An engine that a test plays by hand, for what a real one cannot be made to do at a given moment:
+ * stand still, fail, be full, or be faster than its reader.
+ */
+final class ScriptedEngine implements InferenceEngine {
+  static final int QUEUE_LIMIT = 2;
+  static final Duration RETRY_AFTER = Duration.ofSeconds(7);
+
+  private final EngineSizes sizes;
+  private final BlockingQueue<Played> submitted = new LinkedBlockingQueue<>();
+  private final List<Played> all = new CopyOnWriteArrayList<>();
+  private volatile @Nullable String failure;
+  private volatile boolean draining;
+
+  ScriptedEngine(ModelGeometry geometry, int contextLength, int concurrency) {
+    sizes =
+        Planner.plan(
+                new PlanRequest(
+                    geometry,
+                    contextLength,
+                    concurrency,
+                    1,
+                    KvType.BF16,
+                    new TierBudgets(ByteSize.GIB, ByteSize.GIB, 0),
+                    DeviceKind.CPU,
+                    QUEUE_LIMIT))
+            .requireSizes();
+  }
+
+  /** A generation that the test plays. */
+  static final class Played implements Generation {
+    final GenerationRequest request;
+    private final GenerationListener listener;
+    private final List<Runnable> atEnd = new CopyOnWriteArrayList<>();
+    private volatile boolean ended;
+    private volatile boolean cancelled;
+
+    Played(GenerationRequest request, GenerationListener listener) {
+      this.request = request;
+      this.listener = listener;
+    }
+
+    void prefill(long done, long total) {
+      listener.onPrefill(done, total);
+    }
+
+    void token(int id, String text) {
+      listener.onToken(new GeneratedToken(id, text, -0.5f, List.of()));
+    }
+
+    void finish(FinishReason reason, String text) {
+      ended = true;
+      listener.onFinish(
+          new Finish(
+              reason,
+              text,
+              new GenerationUsage(
+                  request.prompt().size(), 3, 30, 60, 9, 2, 1, 4096, 2048, 1, 2, 3)));
+      atEnd.forEach(Runnable::run);
+    }
+
+    void atEnd(Runnable action) {
+      atEnd.add(action);
+    }
+
+    void fail(String message) {
+      ended = true;
+      listener.onError(new GenerationException(message));
+    }
+
+    @Override
+    public String id() {
+      return request.id();
+    }
+
+    @Override
+    public void cancel() {
+      cancelled = !ended || cancelled;
+    }
+
+    boolean cancelled() {
+      return cancelled;
+    }
+
+    boolean running() {
+      return !ended && !cancelled;
+    }
+  }
+
+  /** The next generation that was submitted. */
+  Played next() throws InterruptedException {
+    return Optional.ofNullable(submitted.poll(20, TimeUnit.SECONDS))
+        .orElseThrow(() -> new AssertionError("nothing was submitted"));
+  }
+
+  /** Forgets what earlier tests did. */
+  void reset() {
+    all.forEach(Played::cancel);
+    all.clear();
+    submitted.clear();
+    failure = null;
+    draining = false;
+  }
+
+  void breakDown(String reason) {
+    failure = reason;
+  }
+
+  @Override
+  public EngineSizes sizes() {
+    return sizes;
+  }
+
+  @Override
+  public synchronized Generation submit(GenerationRequest request, GenerationListener listener) {
+    if (draining) {
+      throw new EngineDrainingException("draining");
+    }
+    if (all.stream().filter(Played::running).count() >= sizes.concurrency() + QUEUE_LIMIT) {
+      throw new EngineBusyException("all seats and places are taken", RETRY_AFTER);
+    }
+    Played played = new Played(request, listener);
+    all.add(played);
+    submitted.add(played);
+    return played;
+  }
+
+  @Override
+  public EngineStatus status() {
+    int running = (int) all.stream().filter(Played::running).count();
+    return new EngineStatus(
+        "scripted",
+        running,
+        0,
+        QUEUE_LIMIT,
+        List.of(
+            new EngineStatus.Tier("gpu", 100, 50, 10),
+            new EngineStatus.Tier("dram", 200, 100, 60),
+            new EngineStatus.Tier("nvme", 600, 340, 340)),
+        11,
+        12,
+        13,
+        14,
+        15,
+        16,
+        17,
+        18,
+        19,
+        true,
+        draining,
+        failure);
+  }
+
+  @Override
+  public boolean drain(Duration timeout) throws InterruptedException {
+    draining = true;
+    CountDownLatch left = new CountDownLatch((int) all.stream().filter(Played::running).count());
+    all.stream().filter(Played::running).forEach(played -> played.atEnd(left::countDown));
+    return left.await(timeout.toNanos(), TimeUnit.NANOSECONDS);
+  }
+
+  @Override
+  public void close() {
+    draining = true;
+    all.stream()
+        .filter(Played::running)
+        .forEach(played -> played.finish(FinishReason.CANCELLED, ""));
+  }
+}

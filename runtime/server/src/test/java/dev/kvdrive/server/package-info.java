@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.server;
+
+import org.jspecify.annotations.NullMarked;
