@@ -72,9 +72,14 @@ public final class Manifests {
 
   /** The specification with another model. */
   public static InferenceDeploymentSpec withModel(InferenceDeploymentSpec spec, String uri) {
+    return withModel(spec, new ModelSpec(uri, null, null, null));
+  }
+
+  /** The specification with another model. */
+  public static InferenceDeploymentSpec withModel(InferenceDeploymentSpec spec, ModelSpec model) {
     return new InferenceDeploymentSpec(
         spec.className(),
-        new ModelSpec(uri, null, null, null),
+        model,
         spec.servedModelName(),
         spec.contextLength(),
         spec.concurrency(),

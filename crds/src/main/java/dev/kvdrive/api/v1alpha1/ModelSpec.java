@@ -26,11 +26,13 @@ public record ModelSpec(
         @Size(min = 1, max = 512)
         @Pattern(
             "^(builtin:[a-z0-9][a-z0-9._-]*"
-                + "|hf://[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9._-]+(@[A-Za-z0-9._/-]+)?"
+                + "|hf://[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*"
+                + "(@[A-Za-z0-9._%-]+)?(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*"
                 + "|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9._-]+)*)$")
         @JsonPropertyDescription(
             "Source of the model: builtin:NAME (bundled in the runtime image), "
-                + "hf://ORGANISATION/REPOSITORY@REVISION (downloaded from a model hub), or "
+                + "hf://ORGANISATION/REPOSITORY@REVISION/FILE.gguf (downloaded from a model hub;"
+                + " revision and file may be left out), or "
                 + "pvc://CLAIM/PATH (a file or folder in a claim of this namespace, read-only).")
         String uri,
     @Nullable

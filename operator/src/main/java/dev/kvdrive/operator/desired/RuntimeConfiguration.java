@@ -11,7 +11,6 @@ import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Optional;
 
 /** The runtime's whole configuration: one file, the same properties that the command line has. */
 final class RuntimeConfiguration {
@@ -22,8 +21,6 @@ final class RuntimeConfiguration {
   static final String MODEL_CACHE = "/var/lib/kvdrive/models";
   static final String MODEL_CLAIM = "/var/lib/kvdrive/model";
   static final String NVME = "/var/lib/kvdrive/nvme";
-
-  private static final String CLAIM_SCHEME = "pvc://";
 
   private RuntimeConfiguration() {}
 
@@ -71,21 +68,11 @@ final class RuntimeConfiguration {
     }
   }
 
-  /** Name of the claim that holds the model, if its uri names one. */
-  static Optional<String> modelClaim(Request request) {
-    String uri = request.model().uri();
-    if (!uri.startsWith(CLAIM_SCHEME)) {
-      return Optional.empty();
-    }
-    String rest = uri.substring(CLAIM_SCHEME.length());
-    int slash = rest.indexOf('/');
-    return Optional.of(slash < 0 ? rest : rest.substring(0, slash));
-  }
-
   private static String modelUri(Request request) {
     String uri = request.model().uri();
-    return modelClaim(request)
-        .map(claim -> MODEL_CLAIM + uri.substring(CLAIM_SCHEME.length() + claim.length()))
+    return request
+        .modelClaim()
+        .map(claim -> MODEL_CLAIM + uri.substring(Request.CLAIM_SCHEME.length() + claim.length()))
         .orElse(uri);
   }
 

@@ -233,7 +233,7 @@ final class RuntimePod {
     mounts.add(mount("config", RuntimeConfiguration.DIRECTORY, true));
     mounts.add(mount("tmp", "/tmp", false));
     mounts.add(mount("models", RuntimeConfiguration.MODEL_CACHE, false));
-    if (RuntimeConfiguration.modelClaim(request).isPresent()) {
+    if (request.modelClaim().isPresent()) {
       mounts.add(mount("model", RuntimeConfiguration.MODEL_CLAIM, true));
     }
     if (request.access().apiKeysSecret() != null) {
@@ -255,7 +255,8 @@ final class RuntimePod {
             .build());
     volumes.add(emptyDir("tmp", TMP_BYTES));
     volumes.add(modelCache());
-    RuntimeConfiguration.modelClaim(request)
+    request
+        .modelClaim()
         .ifPresent(
             claim ->
                 volumes.add(volume("model").withNewPersistentVolumeClaim(claim, true).build()));

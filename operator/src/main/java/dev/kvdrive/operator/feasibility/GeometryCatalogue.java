@@ -71,9 +71,14 @@ public final class GeometryCatalogue {
 
   private static Optional<Known> lookup(String uri, List<CatalogueEntry> entries, String source) {
     return entries.stream()
-        .filter(entry -> uri.equals(entry.uri()) || uri.startsWith(entry.uri() + "@"))
+        .filter(entry -> withoutRevision(uri).equals(withoutRevision(entry.uri())))
         .findFirst()
         .map(entry -> known(uri, entry.geometry(), source));
+  }
+
+  /** A revision changes no sizes; a file, for instance a quantised one, does. */
+  private static String withoutRevision(String uri) {
+    return uri.startsWith("hf://") ? uri.replaceFirst("@[^/]*", "") : uri;
   }
 
   private static Known known(String uri, Geometry g, String source) {

@@ -12,6 +12,7 @@ import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -86,6 +87,19 @@ public record Request(
       @Nullable String runtimeClassName,
       @Nullable Long userId,
       List<String> callers) {}
+
+  /** Scheme of a model that lies in a claim. */
+  public static final String CLAIM_SCHEME = "pvc://";
+
+  /** Name of the claim that holds the model, if its uri names one. */
+  public Optional<String> modelClaim() {
+    if (!model.uri().startsWith(CLAIM_SCHEME)) {
+      return Optional.empty();
+    }
+    String rest = model.uri().substring(CLAIM_SCHEME.length());
+    int slash = rest.indexOf('/');
+    return Optional.of(slash < 0 ? rest : rest.substring(0, slash));
+  }
 
   /** Whether a StatefulSet keeps the NVMe volumes across restarts. */
   public boolean retainsVolume() {

@@ -14,10 +14,13 @@ import dev.kvdrive.plan.ByteSize;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
 import io.fabric8.kubernetes.api.model.Quantity;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** What the cluster says about a feasible deployment, condition by condition. */
 final class Findings {
+  private static final String MODEL_FOLDER = "/var/lib/kvdrive/model";
+
   private final Request request;
   private final long volumeBytes;
   private final Observation observed;
@@ -27,7 +30,7 @@ final class Findings {
     this.request = feasible.request();
     this.volumeBytes = feasible.plan().requirePod().volumeBytes();
     this.observed = observed;
-    this.trouble = PodTrouble.of(observed.pods());
+    this.trouble = PodTrouble.of(observed.pods()).map(this::attributed);
   }
 
   Finding model() {
@@ -158,6 +161,25 @@ final class Findings {
     return request.storageClassName() == null
         ? "the cluster's default storage class"
         : "storage class " + request.storageClassName();
+  }
+
+  /**
+   * Turns a trouble to the model where its words are about it: the runtime's errors begin with the
+   * model's uri or path, and the scheduler names a claim that is not there.
+   */
+  private PodTrouble attributed(PodTrouble found) {
+    if (found.reason().equals(PodTrouble.RUNTIME_FAILED)
+        && (found.message().contains(request.model().uri())
+            || found.message().contains(MODEL_FOLDER))) {
+      return new PodTrouble("ModelUnavailable", found.message(), Kind.MODEL, found.lasting());
+    }
+    boolean namesModelClaim =
+        Stream.of(request.modelClaim(), Optional.ofNullable(request.model().cacheClaimName()))
+            .flatMap(Optional::stream)
+            .anyMatch(claim -> found.message().contains("\"" + claim + "\""));
+    return found.kind() == Kind.STORAGE && namesModelClaim
+        ? new PodTrouble("ModelClaimUnavailable", found.message(), Kind.MODEL, found.lasting())
+        : found;
   }
 
   private Optional<PodTrouble> trouble(Kind kind) {

@@ -30,6 +30,9 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
     RUNTIME
   }
 
+  /** Reason of an end for which the runtime named none. */
+  static final String RUNTIME_FAILED = "RuntimeFailed";
+
   /** Restarts after which a runtime that fails for no named reason is not expected to recover. */
   private static final int HOPELESS_RESTARTS = 5;
 
@@ -134,7 +137,7 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
           "VolumeInsufficient", "Pod %s: %s".formatted(pod, words), Kind.STORAGE, true);
     }
     return new PodTrouble(
-        "RuntimeFailed",
+        RUNTIME_FAILED,
         "Pod %s exited with code %d (%d restarts): %s"
             .formatted(
                 pod, end.getExitCode(), restarts, words.isEmpty() ? "it left no message" : words),

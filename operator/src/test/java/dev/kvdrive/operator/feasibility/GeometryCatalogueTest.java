@@ -52,9 +52,10 @@ class GeometryCatalogueTest {
   }
 
   @Test
-  void aRevisionDoesNotMatter() {
+  void aRevisionDoesNotMatterButAFileDoes() {
     assertThat(CATALOGUE.find(model("hf://Qwen/Qwen3-8B@main", null), null)).isPresent();
     assertThat(CATALOGUE.find(model("hf://Qwen/Qwen3-8B-Base", null), null)).isEmpty();
+    assertThat(CATALOGUE.find(model("hf://Qwen/Qwen3-8B@main/q4.gguf", null), null)).isEmpty();
   }
 
   @Test

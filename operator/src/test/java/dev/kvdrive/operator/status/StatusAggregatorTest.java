@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
+import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.operator.Manifests;
 import dev.kvdrive.operator.feasibility.Assessment;
@@ -154,6 +155,7 @@ class StatusAggregatorTest {
         "ModelNotFound: no such repository     | ModelAvailable | ModelNotFound      | Stalled",
         "VolumeTooSmall: 1 MiB of 512 MiB      | StorageBound   | VolumeTooSmall     | Stalled",
         "it. NVMe volume: has room for 3 MiB   | StorageBound   | VolumeInsufficient | Stalled",
+        "builtin:kvdrive-tiny-32k: damaged     | ModelAvailable | ModelUnavailable   | Reconciling",
         "something unforeseen                  | RuntimeReady   | RuntimeFailed      | Reconciling",
       })
   void theRuntimesLastWordsFindTheirCondition(
@@ -164,6 +166,34 @@ class StatusAggregatorTest {
     assertThat(condition(status, type).getReason()).isEqualTo(reason);
     assertThat(condition(status, "Ready").getReason()).isEqualTo(reason);
     assertThat(truth(status, summary)).isEqualTo("True");
+  }
+
+  @Test
+  void aMissingModelClaimConcernsTheModel() {
+    deployment.setSpec(
+        Manifests.withModel(
+            deployment.getSpec(),
+            new ModelSpec("pvc://models/tiny", Manifests.geometry(2), null, null)));
+    Pod pod =
+        new PodBuilder()
+            .withNewMetadata()
+            .withName("endpoint-1")
+            .endMetadata()
+            .withNewStatus()
+            .addNewCondition()
+            .withType("PodScheduled")
+            .withStatus("False")
+            .withReason("Unschedulable")
+            .withMessage("0/1 nodes are available: persistentvolumeclaim \"models\" not found.")
+            .endCondition()
+            .endStatus()
+            .build();
+
+    InferenceDeploymentStatus status =
+        status(deployment, seen(STARTING, List.of(pod), bound("512Mi")));
+
+    assertThat(condition(status, "ModelAvailable").getReason()).isEqualTo("ModelClaimUnavailable");
+    assertThat(truth(status, "StorageBound")).isEqualTo("True");
   }
 
   @Test
