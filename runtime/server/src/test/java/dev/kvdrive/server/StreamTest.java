@@ -1,0 +1,105 @@
+package dev.kvdrive.server;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.kvdrive.schedule.FinishReason;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.net.Socket;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.Test;
+
+/** Streams whose client or engine does something unkind. */
+class StreamTest extends ScriptedServer {
+  private static final String STREAM = "\"stream\":true";
+
+  private static BufferedReader reader(Socket socket) throws IOException {
+    socket.setSoTimeout(20_000);
+    return new BufferedReader(
+        new InputStreamReader(socket.getInputStream(), StandardCharsets.UTF_8));
+  }
+
+  private static String lineWith(BufferedReader reader, String text) throws IOException {
+    for (String line = reader.readLine(); line != null; line = reader.readLine()) {
+      if (line.contains(text)) {
+        return line;
+      }
+    }
+    throw new AssertionError("the connection closed before '" + text + "' came");
+  }
+
+  @Test
+  void everyEventArrivesAtOnce() throws Exception {
+    try (Socket socket = post("/v1/chat/completions", chat("hello", STREAM))) {
+      ScriptedEngine.Played generation = runtime.engine.next();
+      BufferedReader reader = reader(socket);
+      lineWith(reader, "\"role\":\"assistant\"");
+      generation.token(5, "one");
+      lineWith(reader, "one");
+      generation.token(6, "two");
+      lineWith(reader, "two");
+      generation.finish(FinishReason.LENGTH, "three");
+      lineWith(reader, "three");
+      lineWith(reader, "\"finish_reason\":\"length\"");
+      lineWith(reader, "data: [DONE]");
+    }
+  }
+
+  @Test
+  void aClientThatLeavesCancelsAllItsChoices() throws Exception {
+    Socket socket = post("/v1/chat/completions", chat("hello", STREAM + ",\"n\":2"));
+    List<ScriptedEngine.Played> choices = List.of(runtime.engine.next(), runtime.engine.next());
+    lineWith(reader(socket), "assistant");
+    socket.close();
+    Awaitility.await().until(() -> choices.stream().allMatch(ScriptedEngine.Played::cancelled));
+  }
+
+  @Test
+  void aClientThatLeavesBeforeItsWholeAnswerCancelsIt() throws Exception {
+    Socket socket = post("/v1/chat/completions", chat("hello", ""));
+    ScriptedEngine.Played generation = runtime.engine.next();
+    socket.close();
+    Awaitility.await().until(generation::cancelled);
+  }
+
+  @Test
+  void aClientThatDoesNotReadLosesItsGenerationAndStopsNobody() throws Exception {
+    try (Socket socket = post("/v1/chat/completions", chat("hello", STREAM))) {
+      ScriptedEngine.Played generation = runtime.engine.next();
+      String text = "x".repeat(10_000);
+      int sent = 0;
+      while (!generation.cancelled() && sent < 50_000) {
+        generation.token(5, text);
+        sent++;
+      }
+      assertThat(generation.cancelled()).isTrue();
+      assertThat(lineWith(reader(socket), "\"error\"")).contains("slow_client");
+    }
+  }
+
+  @Test
+  void prefillIsReportedInCommentsAndErrorsInTheStream() throws Exception {
+    try (Socket socket = post("/v1/chat/completions", chat("hello", STREAM))) {
+      ScriptedEngine.Played generation = runtime.engine.next();
+      BufferedReader reader = reader(socket);
+      generation.prefill(40, 100);
+      assertThat(lineWith(reader, ": prefill 40")).isEqualTo(": prefill 40 %");
+      generation.fail("extent 7 is damaged; ask again");
+      assertThat(lineWith(reader, "\"error\"")).contains("extent 7 is damaged; ask again");
+      lineWith(reader, "data: [DONE]");
+    }
+  }
+
+  @Test
+  void anEngineThatClosesEndsAStreamWithAClearError() throws Exception {
+    try (Socket socket = post("/v1/chat/completions", chat("hello", STREAM))) {
+      ScriptedEngine.Played generation = runtime.engine.next();
+      generation.token(5, "one");
+      generation.finish(FinishReason.CANCELLED, "");
+      assertThat(lineWith(reader(socket), "\"error\"")).contains("shutting_down");
+    }
+  }
+}
