@@ -3,6 +3,8 @@ package dev.kvdrive.server;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
+import dev.kvdrive.model.source.HubSettings;
+import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.server.serving.ModelStart;
 import dev.kvdrive.server.serving.ServedModel;
 import dev.kvdrive.text.ChatMessage;
@@ -11,13 +13,11 @@ import dev.kvdrive.text.ChatTemplateException;
 import dev.kvdrive.text.PromptText;
 import dev.kvdrive.text.Tokenizer;
 import dev.kvdrive.text.Tokenizers;
-import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
@@ -38,15 +38,10 @@ final class ScriptedRuntime implements ModelStart {
     }
   }
 
+  /** The bundled model as a file of its own, also when the engine comes in a jar. */
   static Path bundledModel() {
-    try {
-      return Path.of(
-          Objects.requireNonNull(
-                  ModelLoader.class.getResource("/models/kvdrive-tiny-32k-q8_0.gguf"))
-              .toURI());
-    } catch (URISyntaxException e) {
-      throw new IllegalStateException(e);
-    }
+    ModelSource source = new ModelSource(TestFolder.PATH, HubSettings.from(Map.of()));
+    return source.resolve(ModelSource.BUILTIN);
   }
 
   @Override

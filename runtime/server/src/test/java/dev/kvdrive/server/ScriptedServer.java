@@ -19,7 +19,11 @@ import org.springframework.test.web.reactive.server.WebTestClient;
 /** The whole server over a real socket, with an engine that the test plays. */
 @SpringBootTest(
     webEnvironment = SpringBootTest.WebEnvironment.RANDOM_PORT,
-    properties = {"kvdrive.body-timeout=2s", "kvdrive.stream-buffer=64"})
+    properties = {
+      "kvdrive.body-timeout=2s",
+      "kvdrive.stream-buffer=64",
+      "kvdrive.drain-timeout=1s"
+    })
 @Import(ScriptedServer.Parts.class)
 abstract class ScriptedServer {
   @TestConfiguration(proxyBeanMethods = false)
