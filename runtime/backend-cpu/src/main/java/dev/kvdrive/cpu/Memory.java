@@ -1,0 +1,56 @@
+package dev.kvdrive.cpu;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteOrder;
+
+/**
+ * All native memory as one segment that starts at address 0, so that kernels address by absolute
+ * address and their loops have neither bounds nor liveness checks. Whoever calls a kernel has
+ * checked the shapes and owns the memory for the length of the call: a wrong address ends the
+ * process.
+ */
+final class Memory {
+  /** Every address. */
+  static final MemorySegment ALL = MemorySegment.NULL.reinterpret(Long.MAX_VALUE);
+
+  /** The byte order of model files and of everything that kernels read and write. */
+  static final ByteOrder ORDER = ByteOrder.LITTLE_ENDIAN;
+
+  static final ValueLayout.OfByte BYTE = ValueLayout.JAVA_BYTE;
+  static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ORDER);
+  static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
+  static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ORDER);
+  static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
+
+  private Memory() {}
+
+  static byte getByte(long address) {
+    return ALL.get(BYTE, address);
+  }
+
+  static short getShort(long address) {
+    return ALL.get(SHORT, address);
+  }
+
+  static int getInt(long address) {
+    return ALL.get(INT, address);
+  }
+
+  static long getLong(long address) {
+    return ALL.get(LONG, address);
+  }
+
+  static float getFloat(long address) {
+    return ALL.get(FLOAT, address);
+  }
+
+  /** The half-precision float at {@code address}. */
+  static float getHalf(long address) {
+    return Float.float16ToFloat(ALL.get(SHORT, address));
+  }
+
+  static void putFloat(long address, float value) {
+    ALL.set(FLOAT, address, value);
+  }
+}

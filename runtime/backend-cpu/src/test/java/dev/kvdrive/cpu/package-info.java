@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.cpu;
+
+import org.jspecify.annotations.NullMarked;
