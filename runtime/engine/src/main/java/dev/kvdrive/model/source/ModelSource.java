@@ -45,19 +45,25 @@ public final class ModelSource {
   }
 
   /**
-   * A source with the settings of the environment: KVDRIVE_CACHE (else XDG_CACHE_HOME/kvdrive, else
-   * .cache/kvdrive in the home folder), HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE.
+   * A source with the settings of the environment: {@link #cacheFolder}, HF_ENDPOINT, HF_TOKEN,
+   * HF_HUB_OFFLINE.
    */
   public static ModelSource fromEnvironment(Map<String, String> environment) {
+    return new ModelSource(cacheFolder(environment), HubSettings.from(environment));
+  }
+
+  /**
+   * Where a person's machine keeps models: KVDRIVE_CACHE, else XDG_CACHE_HOME/kvdrive, else
+   * .cache/kvdrive in the home folder.
+   */
+  public static Path cacheFolder(Map<String, String> environment) {
     String own = environment.getOrDefault("KVDRIVE_CACHE", "");
     String xdg = environment.getOrDefault("XDG_CACHE_HOME", "");
-    Path cache =
-        !own.isBlank()
-            ? Path.of(own)
-            : !xdg.isBlank()
-                ? Path.of(xdg, "kvdrive")
-                : Path.of(System.getProperty("user.home"), ".cache", "kvdrive");
-    return new ModelSource(cache, HubSettings.from(environment));
+    return !own.isBlank()
+        ? Path.of(own)
+        : !xdg.isBlank()
+            ? Path.of(xdg, "kvdrive")
+            : Path.of(System.getProperty("user.home"), ".cache", "kvdrive");
   }
 
   /** As {@link #resolve(String, DownloadProgress)}, heard by nobody. */
