@@ -1,5 +1,7 @@
 package dev.kvdrive.cli;
 
+import dev.kvdrive.cli.serve.ServeCommand;
+import java.io.PrintWriter;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -8,7 +10,7 @@ import picocli.CommandLine.Command;
     name = "kvdrive",
     description = "Long-context inference with the KV cache over GPU memory, DRAM and NVMe.",
     mixinStandardHelpOptions = true,
-    subcommands = {PlanCommand.class})
+    subcommands = {PlanCommand.class, ServeCommand.class})
 public final class KvDrive {
   private KvDrive() {}
 
@@ -20,6 +22,14 @@ public final class KvDrive {
   static CommandLine commandLine() {
     CommandLine line = new CommandLine(new KvDrive());
     line.setCaseInsensitiveEnumValuesAllowed(true);
+    line.setParameterExceptionHandler(
+        (failure, args) -> {
+          PrintWriter err = failure.getCommandLine().getErr();
+          String command = failure.getCommandLine().getCommandSpec().qualifiedName();
+          err.println("kvdrive: " + failure.getMessage());
+          err.println("See './%s --help'.".formatted(command));
+          return failure.getCommandLine().getCommandSpec().exitCodeOnInvalidInput();
+        });
     line.setExecutionExceptionHandler(
         (failure, cmd, parsed) -> {
           if (System.getenv("KVDRIVE_DEBUG") != null) {

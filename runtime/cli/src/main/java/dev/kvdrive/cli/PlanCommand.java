@@ -1,5 +1,7 @@
 package dev.kvdrive.cli;
 
+import dev.kvdrive.cli.option.ByteSizeConverter;
+import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;

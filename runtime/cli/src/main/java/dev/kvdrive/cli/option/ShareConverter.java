@@ -1,13 +1,19 @@
-package dev.kvdrive.cli;
+package dev.kvdrive.cli.option;
 
 import java.math.BigDecimal;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
-/** Shares on the command line: 6.25%, 0.0625, 100%. */
-final class ShareConverter implements ITypeConverter<Double> {
+/** Shares of the context on the command line: 6.25%, 0.0625, 100%, exact. */
+public final class ShareConverter implements ITypeConverter<Double> {
+  /** The word for a share of 1. */
+  public static final String EXACT = "exact";
+
   @Override
   public Double convert(String value) {
+    if (value.equalsIgnoreCase(EXACT)) {
+      return 1.0;
+    }
     try {
       boolean percent = value.endsWith("%");
       BigDecimal number = new BigDecimal(percent ? value.substring(0, value.length() - 1) : value);
@@ -19,6 +25,7 @@ final class ShareConverter implements ITypeConverter<Double> {
       // told below, like a number out of range
     }
     throw new TypeConversionException(
-        "'%s' is not a share of the context; write for instance 6.25%% or 100%%".formatted(value));
+        "'%s' is not a share of the context; write for instance 6.25%%, 100%% or exact"
+            .formatted(value));
   }
 }

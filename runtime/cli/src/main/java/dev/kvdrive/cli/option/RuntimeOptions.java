@@ -1,0 +1,113 @@
+package dev.kvdrive.cli.option;
+
+import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.KvType;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/**
+ * What a runtime is started with. An option that is not given leaves the runtime's own default in
+ * force, so the defaults have one home: {@link dev.kvdrive.server.settings.RuntimeSettings}.
+ */
+public final class RuntimeOptions {
+  @Option(
+      names = "--model",
+      paramLabel = "URI",
+      description =
+          "GGUF file, Hugging Face folder, hf://OWNER/NAME[@REVISION], or"
+              + " builtin:kvdrive-tiny-32k (the default).")
+  private @Nullable String model;
+
+  @Option(
+      names = "--context",
+      paramLabel = "TOKENS",
+      description = "Tokens of prompt and answer (default: 32768).")
+  private @Nullable Integer context;
+
+  @Option(names = "--concurrency", paramLabel = "N", description = "Requests at once (default: 1).")
+  private @Nullable Integer concurrency;
+
+  @Option(
+      names = "--budget",
+      paramLabel = "SHARE",
+      converter = ShareConverter.class,
+      description =
+          "Share of the context attended per step, or 'exact' for all of it (default: 6.25%%).")
+  private @Nullable Double budget;
+
+  @Option(
+      names = "--kv-type",
+      paramLabel = "TYPE",
+      description = "Type of cached keys and values: ${COMPLETION-CANDIDATES} (default: BF16).")
+  private @Nullable KvType kvType;
+
+  @Option(
+      names = "--gpu",
+      paramLabel = "SIZE",
+      converter = ByteSizeConverter.class,
+      description = "GPU memory; an arena in host memory on the CPU device (default: 256Mi).")
+  private @Nullable Long gpu;
+
+  @Option(
+      names = "--dram",
+      paramLabel = "SIZE",
+      converter = ByteSizeConverter.class,
+      description = "DRAM (default: 256Mi).")
+  private @Nullable Long dram;
+
+  @Option(
+      names = "--nvme",
+      paramLabel = "SIZE",
+      converter = ByteSizeConverter.class,
+      description = "Space on an NVMe drive (default: none).")
+  private @Nullable Long nvme;
+
+  @Option(
+      names = "--nvme-dir",
+      paramLabel = "DIR",
+      description =
+          "Folder on that drive (default: one of its own below the cache folder, removed at the"
+              + " end).")
+  private @Nullable Path nvmeDir;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Threads of the CPU device (default: as many as processors).")
+  private @Nullable Integer threads;
+
+  /** Address of the model. */
+  public String model() {
+    return model == null ? ModelSource.BUILTIN : model;
+  }
+
+  /** Whether extents go to NVMe, but nothing says where. */
+  public boolean needsNvmeFolder() {
+    return nvme != null && nvme > 0 && nvmeDir == null;
+  }
+
+  /** The settings of the runtime that were given, by their names in its configuration. */
+  public Map<String, String> settings() {
+    Map<String, String> settings = new LinkedHashMap<>();
+    put(settings, "kvdrive.model.uri", model);
+    put(settings, "kvdrive.context-length", context);
+    put(settings, "kvdrive.concurrency", concurrency);
+    put(settings, "kvdrive.budget", budget);
+    put(settings, "kvdrive.kv-type", kvType);
+    put(settings, "kvdrive.tiers.gpu-bytes", gpu);
+    put(settings, "kvdrive.tiers.dram-bytes", dram);
+    put(settings, "kvdrive.tiers.nvme-bytes", nvme);
+    put(settings, "kvdrive.tiers.nvme-dir", nvmeDir);
+    put(settings, "kvdrive.threads", threads);
+    return settings;
+  }
+
+  private static void put(Map<String, String> settings, String name, @Nullable Object value) {
+    if (value != null) {
+      settings.put(name, value.toString());
+    }
+  }
+}

@@ -1,0 +1,92 @@
+package dev.kvdrive.cli.serve;
+
+import dev.kvdrive.cli.option.ModelName;
+import dev.kvdrive.cli.option.RuntimeOptions;
+import dev.kvdrive.server.serving.Serving;
+import java.io.PrintWriter;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code ./kvdrive serve}: the runtime on this machine, until Ctrl-C. */
+@Command(
+    name = "serve",
+    description =
+        "Serves a model over the OpenAI API on this machine. Ctrl-C lets running requests finish.",
+    mixinStandardHelpOptions = true)
+public final class ServeCommand implements Callable<Integer> {
+  private static final long READY_POLL_MILLIS = 100;
+
+  @Spec private CommandSpec spec;
+
+  @Mixin private RuntimeOptions runtime = new RuntimeOptions();
+
+  @Option(
+      names = "--name",
+      paramLabel = "NAME",
+      description = "The model's name in the API (default: the one in its address).")
+  private @Nullable String name;
+
+  @Option(
+      names = "--host",
+      defaultValue = "127.0.0.1",
+      description = "Address to listen on; 0.0.0.0 for all (default: ${DEFAULT-VALUE}).")
+  private String host;
+
+  @Option(
+      names = "--port",
+      defaultValue = "8080",
+      description = "Port to listen on; 0 for a free one (default: ${DEFAULT-VALUE}).")
+  private int port;
+
+  @Option(
+      names = "--api-keys",
+      paramLabel = "FILE",
+      description = "Keys that may call the API, one per line (default: everybody may).")
+  private @Nullable Path apiKeys;
+
+  @Override
+  public Integer call() throws InterruptedException {
+    ScratchFolder nvme =
+        runtime.needsNvmeFolder()
+            ? ScratchFolder.below(LocalRuntime.cacheFolder().resolve("nvme"), "serve-")
+            : null;
+    try (LocalRuntime local = LocalRuntime.start(settings(), nvme, LocalRuntime.Log.LINES, null)) {
+      announce(local);
+      local.awaitEnd();
+    }
+    return 0;
+  }
+
+  /** The runtime's settings that the options amount to. */
+  Map<String, String> settings() {
+    Map<String, String> settings = new LinkedHashMap<>(runtime.settings());
+    settings.put("server.address", host);
+    settings.put("server.port", Integer.toString(port));
+    settings.put("kvdrive.served-model-name", name != null ? name : ModelName.of(runtime.model()));
+    if (apiKeys != null) {
+      settings.put("kvdrive.api-keys-file", apiKeys.toString());
+    }
+    return settings;
+  }
+
+  private void announce(LocalRuntime local) throws InterruptedException {
+    while (local.serving().state() instanceof Serving.State.Starting) {
+      Thread.sleep(READY_POLL_MILLIS);
+    }
+    if (local.serving().state() instanceof Serving.State.Ready ready) {
+      PrintWriter out = spec.commandLine().getOut();
+      out.printf("%nThe OpenAI API is at %s/v1. Ask it something:%n%n", local.address());
+      out.println(
+          CurlCall.chat(local.address(), ready.model().name(), apiKeys != null, "Hello").indent(2));
+      out.flush();
+    }
+  }
+}

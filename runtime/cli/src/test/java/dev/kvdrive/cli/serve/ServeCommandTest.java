@@ -1,0 +1,71 @@
+package dev.kvdrive.cli.serve;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.net.URI;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import picocli.CommandLine;
+
+class ServeCommandTest {
+  private static Map<String, String> settings(String... args) {
+    ServeCommand command = new ServeCommand();
+    CommandLine line = new CommandLine(command);
+    line.setCaseInsensitiveEnumValuesAllowed(true);
+    line.parseArgs(args);
+    return command.settings();
+  }
+
+  @Test
+  void leavesEverythingButTheAddressToTheRuntimeWhenNothingIsSaid() {
+    assertThat(settings())
+        .containsOnly(
+            Map.entry("kvdrive.served-model-name", "kvdrive-tiny-32k"),
+            Map.entry("server.address", "127.0.0.1"),
+            Map.entry("server.port", "8080"));
+  }
+
+  @Test
+  void everyOptionBecomesASettingOfTheRuntime() {
+    assertThat(
+            settings(
+                "--model", "hf://acme/model@main",
+                "--context", "65536",
+                "--concurrency", "2",
+                "--budget", "exact",
+                "--kv-type", "bf16",
+                "--gpu", "2Gi",
+                "--dram", "4Gi",
+                "--nvme", "20Gi",
+                "--nvme-dir", "/mnt/nvme",
+                "--threads", "3",
+                "--name", "acme",
+                "--host", "0.0.0.0",
+                "--port", "9000",
+                "--api-keys", "keys.txt"))
+        .containsOnly(
+            Map.entry("kvdrive.model.uri", "hf://acme/model@main"),
+            Map.entry("kvdrive.context-length", "65536"),
+            Map.entry("kvdrive.concurrency", "2"),
+            Map.entry("kvdrive.budget", "1.0"),
+            Map.entry("kvdrive.kv-type", "BF16"),
+            Map.entry("kvdrive.tiers.gpu-bytes", Long.toString(2L << 30)),
+            Map.entry("kvdrive.tiers.dram-bytes", Long.toString(4L << 30)),
+            Map.entry("kvdrive.tiers.nvme-bytes", Long.toString(20L << 30)),
+            Map.entry("kvdrive.tiers.nvme-dir", "/mnt/nvme"),
+            Map.entry("kvdrive.threads", "3"),
+            Map.entry("kvdrive.served-model-name", "acme"),
+            Map.entry("server.address", "0.0.0.0"),
+            Map.entry("server.port", "9000"),
+            Map.entry("kvdrive.api-keys-file", "keys.txt"));
+  }
+
+  @Test
+  void theCallToCopyCarriesTheKeyWhereOneIsNeeded() {
+    URI address = URI.create("http://127.0.0.1:8080");
+    assertThat(CurlCall.chat(address, "acme", true, "Hello"))
+        .contains("-H \"Authorization: Bearer $KVDRIVE_API_KEY\"")
+        .contains("\"model\": \"acme\"");
+    assertThat(CurlCall.chat(address, "acme", false, "Hello")).doesNotContain("Authorization");
+  }
+}
