@@ -2,6 +2,7 @@ package dev.kvdrive.cpu;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 
 /**
@@ -22,6 +23,8 @@ final class Memory {
   static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ORDER);
   static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ORDER);
   static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ORDER);
+
+  private static final VarHandle ALIGNED_INT = ValueLayout.JAVA_INT.varHandle();
 
   private Memory() {}
 
@@ -52,5 +55,34 @@ final class Memory {
 
   static void putFloat(long address, float value) {
     ALL.set(FLOAT, address, value);
+  }
+
+  static void putInt(long address, int value) {
+    ALL.set(INT, address, value);
+  }
+
+  static void putShort(long address, short value) {
+    ALL.set(SHORT, address, value);
+  }
+
+  /** Adds to an aligned int that several threads may add to. */
+  static void addInt(long address, int plus) {
+    var _ = (int) ALIGNED_INT.getAndAdd(ALL, address, plus);
+  }
+
+  /** Copies between places that do not overlap. */
+  static void copy(long from, long to, long bytes) {
+    MemorySegment.copy(ALL, from, ALL, to, bytes);
+  }
+
+  /** Sets bytes to 0. */
+  static void clear(long address, long bytes) {
+    ALL.asSlice(address, bytes).fill((byte) 0);
+  }
+
+  static void fillInts(long address, long count, int value) {
+    for (long i = 0; i < count; i++) {
+      putInt(address + 4 * i, value);
+    }
   }
 }

@@ -1,0 +1,209 @@
+package dev.kvdrive.cpu;
+
+import dev.kvdrive.cpu.ThreadScratch.Use;
+import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.FramePool;
+import dev.kvdrive.device.PrefillScratch;
+import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.KvLayout;
+import jdk.incubator.vector.FloatVector;
+
+/** Writes keys and values: {@code append}, {@code store}, {@code closeChunks}, {@code seed}. */
+final class KvWriter {
+  /** Rows of a block that are worth a task of their own. */
+  private static final int ROWS = 32;
+
+  private final ComputePool pool;
+  private final ThreadScratch[] scratch;
+
+  KvWriter(ComputePool pool, ThreadScratch[] scratch) {
+    this.pool = pool;
+    this.scratch = scratch;
+  }
+
+  void append(
+      StepRows batch,
+      KvMemory kv,
+      FramePool frames,
+      long keys,
+      long keyStride,
+      long values,
+      long valueStride) {
+    KvLayout layout = kv.layout;
+    ChunkGrid grid = layout.grid();
+    pool.run(
+        batch.rows,
+        (row, thread) -> {
+          int seat = batch.seat(row);
+          if (seat < 0) {
+            return;
+          }
+          int position = batch.position(row);
+          int closing = grid.closedChunks(position);
+          boolean closes = grid.closedChunks(position + 1) > closing;
+          int denseRow = position < grid.sink() ? position : grid.sink() + grid.ringSlot(position);
+          for (int head = 0; head < layout.kvHeads(); head++) {
+            long dense = kv.denseKeys(seat, head);
+            if (closes) {
+              closeFromRing(kv, frames, dense, seat, head, closing, scratch[thread]);
+            }
+            long at = dense + (long) denseRow * layout.rowBytes();
+            long from = 4L * head * layout.headDim();
+            KvRows.narrow(layout.type(), keys + row * keyStride + from, layout.headDim(), at);
+            KvRows.narrow(
+                layout.type(),
+                values + row * valueStride + from,
+                layout.headDim(),
+                at + kv.denseValueOffset());
+          }
+        });
+  }
+
+  private static void closeFromRing(
+      KvMemory kv,
+      FramePool frames,
+      long dense,
+      int seat,
+      int head,
+      int chunk,
+      ThreadScratch scratch) {
+    KvLayout layout = kv.layout;
+    ChunkGrid grid = layout.grid();
+    long target = placeOf(kv, frames, seat, head, chunk);
+    int rowBytes = layout.rowBytes();
+    for (int t = 0; t < grid.chunk(); t++) {
+      long row = grid.sink() + (long) grid.ringSlot(grid.firstToken(chunk) + t);
+      long from = dense + row * rowBytes;
+      Memory.copy(from, target + (long) t * rowBytes, rowBytes);
+      Memory.copy(
+          from + kv.denseValueOffset(),
+          target + layout.valueOffset() + (long) t * rowBytes,
+          rowBytes);
+    }
+    represent(kv, target, seat, head, chunk, scratch);
+  }
+
+  /** Where a chunk that closes goes: into the DRAM frame of its extent. */
+  private static long placeOf(KvMemory kv, FramePool frames, int seat, int head, int chunk) {
+    int frame = Memory.getInt(kv.frameOfExtent(seat, head, chunk));
+    if (frame < 0 || frame >= frames.frames()) {
+      throw new DeviceException(
+          "chunk %d of layer %d, KV head %d, seat %d closes, but its extent has no DRAM frame (%d)"
+              .formatted(chunk, kv.layer.layer(), head, seat, frame));
+    }
+    return frames.memory().segment().address() + kv.chunkInFrame(frame, chunk);
+  }
+
+  /** Writes the representative of a chunk: the mean of its keys, summed in the order of tokens. */
+  private static void represent(
+      KvMemory kv, long chunkKeys, int seat, int head, int chunk, ThreadScratch scratch) {
+    KvLayout layout = kv.layout;
+    int tokens = layout.grid().chunk();
+    int padded = KvRows.padded(layout.headDim());
+    long keys = scratch.floats(Use.KEYS, (long) tokens * padded);
+    long mean = scratch.floats(Use.SUMS, padded);
+    KvRows.widen(layout.type(), chunkKeys, tokens, layout.headDim(), keys, padded);
+    for (int i = 0; i < padded; i += Lanes.N) {
+      FloatVector sum = FloatVector.zero(Lanes.F);
+      for (int t = 0; t < tokens; t++) {
+        sum = sum.add(Lanes.load(keys + 4L * ((long) t * padded + i)));
+      }
+      Lanes.store(sum.div((float) tokens), mean + 4L * i);
+    }
+    KvRows.narrow(
+        layout.type(),
+        mean,
+        layout.headDim(),
+        kv.representatives(seat, head) + (long) chunk * layout.rowBytes());
+  }
+
+  void store(
+      KvLayout layout,
+      PrefillScratch prompt,
+      int start,
+      int rows,
+      long keys,
+      long keyStride,
+      long values,
+      long valueStride) {
+    pool.run(
+        Math.ceilDiv(rows, ROWS),
+        (task, thread) -> {
+          for (int row = task * ROWS; row < Math.min(rows, (task + 1) * ROWS); row++) {
+            for (int head = 0; head < layout.kvHeads(); head++) {
+              long to = promptKey(layout, prompt, head, start + row);
+              long from = 4L * head * layout.headDim();
+              KvRows.narrow(layout.type(), keys + row * keyStride + from, layout.headDim(), to);
+              KvRows.narrow(
+                  layout.type(),
+                  values + row * valueStride + from,
+                  layout.headDim(),
+                  to + promptValueOffset(layout, prompt));
+            }
+          }
+        });
+  }
+
+  /** Key of a token of the prompt that is being prefilled. */
+  private static long promptKey(KvLayout layout, PrefillScratch prompt, int head, int token) {
+    return CpuBuffer.address(prompt.buffer())
+        + (2L * head * prompt.maxTokens() + token) * layout.rowBytes();
+  }
+
+  private static long promptValueOffset(KvLayout layout, PrefillScratch prompt) {
+    return (long) prompt.maxTokens() * layout.rowBytes();
+  }
+
+  void closeChunks(
+      KvMemory kv, PrefillScratch prompt, int seat, int fromChunk, int toChunk, FramePool frames) {
+    KvLayout layout = kv.layout;
+    pool.run(
+        layout.kvHeads(),
+        (head, thread) -> {
+          for (int chunk = fromChunk; chunk < toChunk; chunk++) {
+            long target = placeOf(kv, frames, seat, head, chunk);
+            long from = promptKey(layout, prompt, head, layout.grid().firstToken(chunk));
+            Memory.copy(from, target, layout.valueOffset());
+            Memory.copy(
+                from + promptValueOffset(layout, prompt),
+                target + layout.valueOffset(),
+                layout.valueOffset());
+            represent(kv, target, seat, head, chunk, scratch[thread]);
+          }
+        });
+  }
+
+  void seed(KvMemory kv, PrefillScratch prompt, int seat, int tokens) {
+    KvLayout layout = kv.layout;
+    ChunkGrid grid = layout.grid();
+    int ring = Math.max(grid.sink(), grid.firstToken(grid.closedChunks(tokens)));
+    for (int head = 0; head < layout.kvHeads(); head++) {
+      for (int token = 0; token < Math.min(tokens, grid.sink()); token++) {
+        seedRow(kv, prompt, seat, head, token, token);
+      }
+      for (int token = ring; token < tokens; token++) {
+        seedRow(kv, prompt, seat, head, token, grid.sink() + grid.ringSlot(token));
+      }
+    }
+  }
+
+  private static void seedRow(
+      KvMemory kv, PrefillScratch prompt, int seat, int head, int token, int denseRow) {
+    KvLayout layout = kv.layout;
+    int rowBytes = layout.rowBytes();
+    long from = promptKey(layout, prompt, head, token);
+    long to = kv.denseKeys(seat, head) + (long) denseRow * rowBytes;
+    Memory.copy(from, to, rowBytes);
+    Memory.copy(from + promptValueOffset(layout, prompt), to + kv.denseValueOffset(), rowBytes);
+  }
+
+  void reset(KvMemory kv, int seat) {
+    long chunks = (long) kv.layout.kvHeads() * kv.layer.maxChunks();
+    long extents = (long) kv.layout.kvHeads() * kv.layer.maxExtents();
+    long slots = kv.layer.totalSlots();
+    Memory.fillInts(kv.slotOfChunk(seat, 0), chunks, -1);
+    Memory.fillInts(kv.chunkOfSlot(seat, 0), slots, -1);
+    Memory.fillInts(kv.attentionOfSlot(seat, 0), slots, 0);
+    Memory.fillInts(kv.lastUse(seat, 0, 0), extents, -1);
+  }
+}

@@ -1,0 +1,179 @@
+package dev.kvdrive.cpu;
+
+import java.nio.ByteOrder;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorShuffle;
+import jdk.incubator.vector.VectorSpecies;
+
+/**
+ * Vector arithmetic with one order of operations, in the interpreter as in compiled code: sums over
+ * lanes are trees of explicit additions (the order of {@code reduceLanes} is unspecified), and the
+ * exponential is a polynomial of our own (that of the Vector API depends on whether it was
+ * compiled).
+ */
+final class Lanes {
+  /** Floats, as wide as the machine has them. */
+  static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
+
+  /** Ints beside {@link #F}. */
+  static final VectorSpecies<Integer> I = IntVector.SPECIES_PREFERRED;
+
+  /** As many shorts as {@link #F} has floats. */
+  static final VectorSpecies<Short> S =
+      VectorSpecies.of(short.class, VectorShape.forBitSize(F.vectorBitSize() / 2));
+
+  /** Lanes of {@link #F}. */
+  static final int N = F.length();
+
+  static final ByteOrder ORDER = Memory.ORDER;
+
+  /** Keys whose products {@link #sums4} adds up at once. */
+  static final int KEYS = 4;
+
+  private static final VectorShuffle<Float> SWAP1 = swap(1);
+  private static final VectorShuffle<Float> SWAP2 = swap(2);
+  private static final VectorShuffle<Float> SWAP4 = swap(4);
+  private static final VectorShuffle<Float> SWAP8 = swap(8);
+  private static final VectorMask<Float> ODD1 = bit(1);
+  private static final VectorMask<Float> EVEN1 = ODD1.not();
+  private static final VectorMask<Float> ODD2 = bit(2);
+  private static final VectorMask<Float> EVEN2 = ODD2.not();
+
+  private static final float LOG2_E = 1.442695f;
+  private static final float LN2_HIGH = 0.69314575f;
+  private static final float LN2_LOW = 1.4286068e-6f;
+
+  /** Added and subtracted, it rounds to the nearest integer. */
+  private static final float ROUNDER = 0x1.8p23f;
+
+  /** Below, the exponential is given as 0: the smallest normal float is exp(-87.3). */
+  private static final float EXP_LOWEST = -87f;
+
+  private static final float EXP_HIGHEST = 88f;
+
+  private Lanes() {}
+
+  private static VectorShuffle<Float> swap(int bit) {
+    return VectorShuffle.fromOp(F, lane -> lane ^ (bit < F.length() ? bit : 0));
+  }
+
+  private static VectorMask<Float> bit(int bit) {
+    boolean[] lanes = new boolean[F.length()];
+    for (int lane = 0; lane < lanes.length; lane++) {
+      lanes[lane] = (lane & bit) != 0;
+    }
+    return VectorMask.fromArray(F, lanes, 0);
+  }
+
+  static FloatVector load(long address) {
+    return FloatVector.fromMemorySegment(F, Memory.ALL, address, ORDER);
+  }
+
+  static void store(FloatVector vector, long address) {
+    vector.intoMemorySegment(Memory.ALL, address, ORDER);
+  }
+
+  /** {@link #N} bf16 values as floats. */
+  static FloatVector loadBfloat16(long address) {
+    return ((IntVector)
+            ShortVector.fromMemorySegment(S, Memory.ALL, address, ORDER)
+                .convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0))
+        .lanewise(VectorOperators.LSHL, 16)
+        .reinterpretAsFloats();
+  }
+
+  /** Rounds to bf16, ties to even; a NaN stays a quiet NaN. */
+  static void storeBfloat16(FloatVector vector, long address) {
+    IntVector bits = vector.reinterpretAsInts();
+    IntVector odd = bits.lanewise(VectorOperators.LSHR, 16).and(1);
+    IntVector rounded = bits.add(odd.add(0x7fff)).lanewise(VectorOperators.LSHR, 16);
+    IntVector quiet = bits.lanewise(VectorOperators.LSHR, 16).or(0x40);
+    VectorMask<Integer> nan = vector.test(VectorOperators.IS_NAN).cast(I);
+    ((ShortVector) rounded.blend(quiet, nan).convertShape(VectorOperators.I2S, S, 0))
+        .intoMemorySegment(Memory.ALL, address, ORDER);
+  }
+
+  /** The lanes of each pair changed over: 1, 0, 3, 2, ... */
+  static FloatVector swapNeighbours(FloatVector v) {
+    return v.rearrange(SWAP1);
+  }
+
+  /** Sum of all lanes: neighbours first, then pairs of them, and so on. */
+  static float sum(FloatVector v) {
+    FloatVector sum = v.add(v.rearrange(SWAP1));
+    sum = sum.add(sum.rearrange(SWAP2));
+    if (N > 4) {
+      sum = sum.add(sum.rearrange(SWAP4));
+    }
+    if (N > 8) {
+      sum = sum.add(sum.rearrange(SWAP8));
+    }
+    return sum.lane(0);
+  }
+
+  /** The sums of all lanes of four vectors in lanes 0 to 3, each as {@link #sum} adds them. */
+  static FloatVector sums4(FloatVector a, FloatVector b, FloatVector c, FloatVector d) {
+    FloatVector ab = a.blend(b, ODD1).add(a.blend(b, EVEN1).rearrange(SWAP1));
+    FloatVector cd = c.blend(d, ODD1).add(c.blend(d, EVEN1).rearrange(SWAP1));
+    FloatVector sum = ab.blend(cd, ODD2).add(ab.blend(cd, EVEN2).rearrange(SWAP2));
+    if (N > 4) {
+      sum = sum.add(sum.rearrange(SWAP4));
+    }
+    if (N > 8) {
+      sum = sum.add(sum.rearrange(SWAP8));
+    }
+    return sum;
+  }
+
+  /**
+   * exp(x), within 2 units in the last place, 0 below {@value #EXP_LOWEST}: exp(x) = 2^n * exp(r)
+   * with r = x - n ln 2, the polynomial of degree 6 being the Taylor sum with |r| up to ln 2 / 2.
+   */
+  static FloatVector exp(FloatVector x) {
+    FloatVector clamped = x.max(EXP_LOWEST).min(EXP_HIGHEST);
+    FloatVector shifted = clamped.fma(broadcast(LOG2_E), broadcast(ROUNDER));
+    FloatVector n = shifted.sub(ROUNDER);
+    FloatVector r = n.fma(broadcast(-LN2_HIGH), clamped);
+    r = n.fma(broadcast(-LN2_LOW), r);
+    FloatVector p = r.fma(broadcast(1 / 720f), broadcast(1 / 120f));
+    p = p.fma(r, broadcast(1 / 24f));
+    p = p.fma(r, broadcast(1 / 6f));
+    p = p.fma(r, broadcast(0.5f));
+    p = p.fma(r, broadcast(1f));
+    p = p.fma(r, broadcast(1f));
+    // The integer n sits in the low bits of the shifted float; its exponent is n + 127.
+    FloatVector scale =
+        shifted
+            .reinterpretAsInts()
+            .add(127)
+            .lanewise(VectorOperators.LSHL, 23)
+            .reinterpretAsFloats();
+    return p.mul(scale).blend(0f, x.compare(VectorOperators.LT, EXP_LOWEST));
+  }
+
+  private static FloatVector broadcast(float value) {
+    return FloatVector.broadcast(F, value);
+  }
+
+  /** {@link #exp(FloatVector)} of one number, with the same bits. */
+  static float exp(float x) {
+    float clamped = Math.min(Math.max(x, EXP_LOWEST), EXP_HIGHEST);
+    float shifted = Math.fma(clamped, LOG2_E, ROUNDER);
+    float n = shifted - ROUNDER;
+    float r = Math.fma(n, -LN2_HIGH, clamped);
+    r = Math.fma(n, -LN2_LOW, r);
+    float p = Math.fma(r, 1 / 720f, 1 / 120f);
+    p = Math.fma(p, r, 1 / 24f);
+    p = Math.fma(p, r, 1 / 6f);
+    p = Math.fma(p, r, 0.5f);
+    p = Math.fma(p, r, 1f);
+    p = Math.fma(p, r, 1f);
+    float scale = Float.intBitsToFloat((Float.floatToRawIntBits(shifted) + 127) << 23);
+    return x < EXP_LOWEST ? 0 : p * scale;
+  }
+}

@@ -1,0 +1,202 @@
+package dev.kvdrive.cpu;
+
+import dev.kvdrive.device.FramePool;
+import dev.kvdrive.device.Mailbox;
+import dev.kvdrive.device.Selection;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+
+/** Brings misses into the window: {@code Operations.fetch} and {@code Operations.land}. */
+final class MissFetch {
+  private static final int STATUS_WORD = 5;
+
+  /** Looks at the mailbox before a wait begins to nap. */
+  private static final int SPINS = 200;
+
+  private static final long NAP_NANOS = 10_000;
+
+  private final ComputePool pool;
+
+  MissFetch(ComputePool pool) {
+    this.pool = pool;
+  }
+
+  void fetch(
+      StepRows batch,
+      KvMemory kv,
+      SelectionMemory selection,
+      int pass,
+      FramePool frames,
+      Mailbox mailbox) {
+    // What is on NVMe first, so that the drive works while DRAM is copied.
+    if (mailbox.acquire(Mailbox.STOPPED) == 0) {
+      int requests = request(batch, kv, selection, pass, mailbox);
+      mailbox.release(Mailbox.COUNT, requests);
+      if (requests > 0) {
+        mailbox.release(Mailbox.ROUND, mailbox.acquire(Mailbox.ROUND) + 1);
+        mailbox.doorbell().run();
+      }
+    } else {
+      refuse(batch, kv, selection, pass);
+    }
+    int heads = kv.layout.kvHeads();
+    long memory = frames.memory().segment().address();
+    pool.run(
+        batch.rows * heads,
+        (task, thread) -> {
+          int row = task / heads;
+          if (batch.seat(row) >= 0) {
+            gather(batch, kv, selection, pass, row, task % heads, memory);
+          }
+        });
+  }
+
+  /** Whether the miss is not in DRAM, so that NVMe has to be asked. */
+  private static boolean isOnNvme(KvMemory kv, int seat, int head, int chunk) {
+    return Memory.getInt(kv.frameOfExtent(seat, head, chunk)) < 0;
+  }
+
+  private static int chunk(SelectionMemory selection, int pass, int row, int head, int i) {
+    long at = (long) pass * selection.selection.passChunks() + i;
+    return Memory.getInt(selection.selected(row, head) + 4 * at);
+  }
+
+  /** Writes a request for each miss that is on NVMe; returns how many. */
+  private static int request(
+      StepRows batch, KvMemory kv, SelectionMemory selection, int pass, Mailbox mailbox) {
+    int requests = 0;
+    for (int row = 0; row < batch.rows; row++) {
+      int seat = batch.seat(row);
+      if (seat < 0) {
+        continue;
+      }
+      for (int head = 0; head < kv.layout.kvHeads(); head++) {
+        int misses = Memory.getInt(selection.missCount(row, head));
+        for (int m = 0; m < misses; m++) {
+          int i = Memory.getInt(selection.misses(row, head) + 4L * m);
+          int chunk = chunk(selection, pass, row, head, i);
+          if (isOnNvme(kv, seat, head, chunk)) {
+            mailbox.release(Mailbox.requestWord(requests, 0), kv.layer.layer());
+            mailbox.release(Mailbox.requestWord(requests, 1), seat);
+            mailbox.release(Mailbox.requestWord(requests, 2), head);
+            mailbox.release(Mailbox.requestWord(requests, 3), chunk);
+            mailbox.release(Mailbox.requestWord(requests, 4), selection.transit(row, head, i));
+            mailbox.release(Mailbox.requestWord(requests, STATUS_WORD), Mailbox.PENDING);
+            requests++;
+          }
+        }
+      }
+    }
+    return requests;
+  }
+
+  /** Turns each miss that is on NVMe into a fault. */
+  private static void refuse(StepRows batch, KvMemory kv, SelectionMemory selection, int pass) {
+    for (int row = 0; row < batch.rows; row++) {
+      int seat = batch.seat(row);
+      if (seat < 0) {
+        continue;
+      }
+      for (int head = 0; head < kv.layout.kvHeads(); head++) {
+        int misses = Memory.getInt(selection.missCount(row, head));
+        for (int m = 0; m < misses; m++) {
+          int i = Memory.getInt(selection.misses(row, head) + 4L * m);
+          int chunk = chunk(selection, pass, row, head, i);
+          if (isOnNvme(kv, seat, head, chunk)) {
+            Memory.putInt(kv.lastUse(seat, head, chunk), batch.position(row));
+            fault(kv, selection, row, seat, head, i);
+          }
+        }
+      }
+    }
+  }
+
+  /** Notes the use of all misses of a (row, KV head) and copies those that are in DRAM. */
+  private static void gather(
+      StepRows batch,
+      KvMemory kv,
+      SelectionMemory selection,
+      int pass,
+      int row,
+      int head,
+      long frames) {
+    int seat = batch.seat(row);
+    int position = batch.position(row);
+    long chunkBytes = kv.layout.chunkBytes();
+    long slots = selection.slots(row, head);
+    long window = kv.window(seat, head);
+    int misses = Memory.getInt(selection.missCount(row, head));
+    int copied = 0;
+    for (int m = 0; m < misses; m++) {
+      int i = Memory.getInt(selection.misses(row, head) + 4L * m);
+      int chunk = chunk(selection, pass, row, head, i);
+      Memory.putInt(kv.lastUse(seat, head, chunk), position);
+      int frame = Memory.getInt(kv.frameOfExtent(seat, head, chunk));
+      if (frame >= 0) {
+        Memory.copy(
+            frames + kv.chunkInFrame(frame, chunk),
+            window + Memory.getInt(slots + 4L * i) * chunkBytes,
+            chunkBytes);
+        copied++;
+      }
+    }
+    selection.count(row, Selection.DRAM_COUNTER, copied);
+  }
+
+  /** Takes a chunk that does not come out of the window. */
+  private static void fault(
+      KvMemory kv, SelectionMemory selection, int row, int seat, int head, int i) {
+    long slotAt = selection.slots(row, head) + 4L * i;
+    int slot = Memory.getInt(slotAt);
+    long chunkAt = kv.chunkOfSlot(seat, head) + 4L * slot;
+    Memory.putInt(kv.slotOfChunk(seat, head) + 4L * Memory.getInt(chunkAt), -1);
+    Memory.putInt(chunkAt, -1);
+    Memory.putFloat(kv.attentionOfSlot(seat, head) + 4L * slot, 0);
+    Memory.putInt(slotAt, -1);
+    selection.count(row, Selection.FAULT_COUNTER, 1);
+  }
+
+  void land(KvMemory kv, SelectionMemory selection, Mailbox mailbox, int timeoutMillis) {
+    int requests = mailbox.acquire(Mailbox.COUNT);
+    if (requests == 0 || mailbox.acquire(Mailbox.STOPPED) != 0) {
+      return;
+    }
+    await(mailbox, timeoutMillis);
+    int heads = kv.layout.kvHeads();
+    int chunkBytes = kv.layout.chunkBytes();
+    long transits = mailbox.transit().segment().address();
+    for (int request = 0; request < requests; request++) {
+      int status = mailbox.acquire(Mailbox.requestWord(request, STATUS_WORD));
+      int seat = mailbox.acquire(Mailbox.requestWord(request, 1));
+      int head = mailbox.acquire(Mailbox.requestWord(request, 2));
+      int transit = mailbox.acquire(Mailbox.requestWord(request, 4));
+      int row = transit / selection.selection.passChunks() / heads;
+      int i = transit % selection.selection.passChunks();
+      if (status == Mailbox.DELIVERED) {
+        int slot = Memory.getInt(selection.slots(row, head) + 4L * i);
+        Memory.copy(
+            transits + (long) transit * chunkBytes,
+            kv.window(seat, head) + (long) slot * chunkBytes,
+            chunkBytes);
+        selection.count(row, Selection.NVME_COUNTER, 1);
+      } else {
+        fault(kv, selection, row, seat, head, i);
+      }
+    }
+  }
+
+  private static void await(Mailbox mailbox, int timeoutMillis) {
+    int round = mailbox.acquire(Mailbox.ROUND);
+    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeoutMillis);
+    for (int looks = 0; mailbox.acquire(Mailbox.SERVED) != round; looks++) {
+      if (looks < SPINS) {
+        Thread.onSpinWait();
+      } else if (System.nanoTime() - deadline >= 0) {
+        mailbox.release(Mailbox.STOPPED, 1);
+        return;
+      } else {
+        LockSupport.parkNanos(NAP_NANOS);
+      }
+    }
+  }
+}

@@ -1,0 +1,83 @@
+package dev.kvdrive.cpu;
+
+import java.lang.foreign.Arena;
+import java.util.EnumMap;
+import java.util.Map;
+
+/**
+ * Working memory of one compute thread, kept between operations. A region is valid until the same
+ * use asks for a larger one; its sizes are bounded by the shapes of the model and a block of
+ * queries, a few MiB at most, so that it is part of the process' overhead and not of the GPU tier.
+ */
+final class ThreadScratch {
+  /** What a region is used for; regions of different uses never overlap. */
+  enum Use {
+    QUERIES,
+    KEYS,
+    VALUES,
+    SCORES,
+    WEIGHTS,
+    SUMS,
+    MAXIMA,
+    OUTPUT,
+    MERGED
+  }
+
+  private record Region(long address, long bytes) {}
+
+  private final Arena arena;
+  private final Map<Use, Region> regions = new EnumMap<>(Use.class);
+  private int[] ints = {};
+  private long[] longs = {};
+  private boolean[] flags = {};
+  private final int[] histogram = new int[1 << TopChunks.DIGIT_BITS];
+
+  /**
+   * @param arena owns the memory; regions that were outgrown stay until it closes, less in all than
+   *     the last one
+   */
+  ThreadScratch(Arena arena) {
+    this.arena = arena;
+  }
+
+  /** Address of at least {@code count} floats and one vector more, 64-byte aligned, not cleared. */
+  long floats(Use use, long count) {
+    long bytes = 4 * (count + Lanes.N);
+    Region region = regions.get(use);
+    if (region == null || region.bytes < bytes) {
+      long grown = Math.max(4096, Long.highestOneBit(bytes - 1) << 1);
+      region = new Region(arena.allocate(grown, 64).address(), grown);
+      regions.put(use, region);
+    }
+    return region.address;
+  }
+
+  /** At least {@code count} ints, not cleared. */
+  int[] ints(int count) {
+    if (ints.length < count) {
+      ints = new int[Integer.highestOneBit(Math.max(1, count - 1)) << 1];
+    }
+    return ints;
+  }
+
+  /** At least {@code count} longs, not cleared. */
+  long[] longs(int count) {
+    if (longs.length < count) {
+      longs = new long[Integer.highestOneBit(Math.max(1, count - 1)) << 1];
+    }
+    return longs;
+  }
+
+  /** At least {@code count} flags, not cleared. */
+  boolean[] flags(int count) {
+    if (flags.length < count) {
+      flags = new boolean[Integer.highestOneBit(Math.max(1, count - 1)) << 1];
+    }
+    return flags;
+  }
+
+  /** Counts of one digit, not cleared. */
+  int[] histogram() {
+    return histogram;
+  }
+}
