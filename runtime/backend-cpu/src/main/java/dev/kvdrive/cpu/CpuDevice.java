@@ -29,6 +29,10 @@ import org.jspecify.annotations.Nullable;
  * add in another order.
  */
 public final class CpuDevice implements Device {
+  /** Threads that can be asked for. */
+  public static final int MAX_THREADS = 1024;
+
+  private static final int MIN_VECTOR_BITS = 128;
   private static final long DEVICE_ALIGNMENT = 256;
   private static final long HOST_ALIGNMENT = 4096;
 
@@ -58,7 +62,7 @@ public final class CpuDevice implements Device {
    * @param capacityBytes hard cap of its memory, the GPU tier
    * @param threads threads that compute; 0 for the processors the JVM sees, which follow the
    *     container's CPU quota
-   * @throws DeviceException if the JVM was started without the vector module
+   * @throws DeviceException if the JVM was started without the vector module, or has no vectors
    * @throws IllegalArgumentException if {@code capacityBytes} is not positive or {@code threads}
    *     negative or absurd
    */
@@ -77,14 +81,16 @@ public final class CpuDevice implements Device {
         capacityBytes, threads == 0 ? Runtime.getRuntime().availableProcessors() : threads);
   }
 
-  /** Threads that can be asked for. */
-  public static final int MAX_THREADS = 1024;
-
   private static void requireVectors() {
     if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
       throw new DeviceException(
           "the CPU device computes with the Vector API, which this JVM was started without:"
               + " add --add-modules jdk.incubator.vector to the java command");
+    }
+    if (Lanes.F.vectorBitSize() < MIN_VECTOR_BITS) {
+      throw new DeviceException(
+          "the CPU device needs vectors of at least %d bits, this JVM has %d on this %s processor: use a HotSpot JVM with its C2 compiler on x86-64 or AArch64"
+              .formatted(MIN_VECTOR_BITS, Lanes.F.vectorBitSize(), System.getProperty("os.arch")));
     }
   }
 
