@@ -108,7 +108,7 @@ public final class ReferenceDevice implements Device {
 
   @Override
   public Event createEvent() {
-    return new ReferenceEvent();
+    return new ReferenceQueue.ReferenceEvent();
   }
 
   @Override
@@ -235,15 +235,5 @@ public final class ReferenceDevice implements Device {
     public void close() {
       account.close();
     }
-  }
-
-  private static final class ReferenceEvent implements Event {
-    @Override
-    public boolean isDone() {
-      return true;
-    }
-
-    @Override
-    public void close() {}
   }
 }

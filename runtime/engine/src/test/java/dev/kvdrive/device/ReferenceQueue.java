@@ -13,17 +13,36 @@ import org.jspecify.annotations.Nullable;
  */
 final class ReferenceQueue implements Queue {
   private final String name;
-  private @Nullable List<Runnable> recording;
+  private @Nullable Recording recording;
   private @Nullable RuntimeException failure;
+
+  /** What a capture has recorded so far; other queues join it through events. */
+  private static final class Recording {
+    final List<Runnable> work = new ArrayList<>();
+    boolean open = true;
+  }
+
+  /** Remembers in which recording it was recorded, so that a queue that awaits it joins. */
+  static final class ReferenceEvent implements Event {
+    private @Nullable Recording recordedIn;
+
+    @Override
+    public boolean isDone() {
+      return true;
+    }
+
+    @Override
+    public void close() {}
+  }
 
   ReferenceQueue(String name) {
     this.name = name;
   }
 
   void submit(Runnable work) {
-    List<Runnable> target = recording;
+    Recording target = recording();
     if (target != null) {
-      target.add(work);
+      target.work.add(work);
       return;
     }
     if (failure != null) {
@@ -34,6 +53,14 @@ final class ReferenceQueue implements Queue {
     } catch (RuntimeException e) {
       failure = e;
     }
+  }
+
+  /** The open recording that this queue takes part in, or null. */
+  private @Nullable Recording recording() {
+    if (recording != null && !recording.open) {
+      recording = null;
+    }
+    return recording;
   }
 
   @Override
@@ -83,24 +110,31 @@ final class ReferenceQueue implements Queue {
   }
 
   @Override
-  public void record(Event event) {}
+  public void record(Event event) {
+    ((ReferenceEvent) event).recordedIn = recording();
+  }
 
   @Override
-  public void await(Event event) {}
+  public void await(Event event) {
+    Recording of = ((ReferenceEvent) event).recordedIn;
+    if (of != null && of.open) {
+      recording = of;
+    }
+  }
 
   @Override
   public Graph capture(Runnable work) {
-    if (recording != null) {
+    if (recording() != null) {
       throw new DeviceException("queue " + name + " is recording already");
     }
-    List<Runnable> recorded = new ArrayList<>();
+    Recording recorded = new Recording();
     recording = recorded;
     try {
       work.run();
     } finally {
-      recording = null;
+      recorded.open = false;
     }
-    return new ReferenceGraph(List.copyOf(recorded));
+    return new ReferenceGraph(List.copyOf(recorded.work));
   }
 
   @Override

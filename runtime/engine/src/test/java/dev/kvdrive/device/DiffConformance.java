@@ -1,0 +1,269 @@
+package dev.kvdrive.device;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.RepeatedTest;
+import org.junit.jupiter.api.RepetitionInfo;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Selected chunks find their slots, and misses take those of the chunks attended least. */
+public abstract class DiffConformance extends DeviceConformance {
+  static List<LayerSizes> sizes() {
+    return LayerSizes.groups();
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void emptyWindowsMissEverythingAndFillFromTheLowestSlot(LayerSizes sizes) {
+    LayerContents contents = selecting(sizes, 20, 1);
+    LayerResults layer = compare(contents, 1).results();
+    for (int row = 0; row < sizes.rows(); row++) {
+      int closed = Math.max(0, SelectConformance.chunks(row));
+      for (int head = 0; head < sizes.kvHeads() && contents.rowSeats[row] >= 0; head++) {
+        assertThat(layer.misses(row, head)).isEqualTo(ascending(closed));
+        assertThat(layer.slots(row, head, closed)).isEqualTo(ascending(closed));
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void windowsThatHoldEverythingMissNothing(LayerSizes sizes) {
+    LayerContents contents = selecting(sizes, 21, 1);
+    for (int row = 0; row < sizes.rows(); row++) {
+      int seat = contents.rowSeats[row];
+      for (int head = 0; head < sizes.kvHeads() && seat >= 0; head++) {
+        int[] slots = contents.shuffled(sizes.windowSlots()[head]);
+        for (int chunk = 0; chunk < contents.closed(seat); chunk++) {
+          contents.resident(seat, head, slots[chunk], chunk, chunk);
+        }
+      }
+    }
+    LayerResults layer = compare(contents, 1).results();
+    for (int row = 0; row < sizes.rows(); row++) {
+      int seat = contents.rowSeats[row];
+      if (seat >= 0) {
+        assertThat(layer.misses(row, 0)).isEmpty();
+        assertThat(layer.counter(row, Selection.HITS_COUNTER))
+            .isEqualTo(sizes.kvHeads() * contents.closed(seat));
+      }
+    }
+  }
+
+  @Test
+  void theChunkWithTheLeastAttentionLeavesFirstAndTheLowerSlotAmongEquals() {
+    LayerSizes sizes = LayerSizes.groups().get(2).withWindow(8, 5);
+    LayerContents contents = SelectConformance.sequences(sizes, activations(), 22);
+    int seat = SelectConformance.seat(0);
+    contents.row(0, seat, 5);
+    contents.selectInAllHeads(0, 1, 11, 12, 13, 14);
+    float[] attention = {0.5f, 0.25f, 0.25f, 0.125f, 9f, 0.25f, 1e-30f, 0f};
+    for (int head = 0; head < sizes.kvHeads(); head++) {
+      for (int slot = 0; slot < 8; slot++) {
+        // Chunk 1, in the slot attended least of all, is needed; slot 4 is empty.
+        if (slot != 4) {
+          contents.resident(seat, head, slot, slot == 7 ? 1 : 20 + slot, attention[slot]);
+        }
+      }
+    }
+    LayerResults layer = compare(contents, 1).results();
+    assertThat(layer.misses(0, 0)).containsExactly(1, 2, 3, 4);
+    assertThat(layer.slots(0, 0, 5)).containsExactly(7, 4, 6, 3, 1);
+  }
+
+  @Test
+  void equalAttentionEverywhereIsServedFromTheLowestSlot() {
+    LayerSizes sizes = LayerSizes.groups().get(3).withWindow(12, 12);
+    LayerContents contents = SelectConformance.sequences(sizes, activations(), 23);
+    for (int row = 0; row < sizes.rows(); row += 5) {
+      int seat = SelectConformance.seat(row);
+      contents.row(row, seat, 6);
+      contents.selectInAllHeads(row, 40, 41, 42, 43, 44, 45);
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        for (int slot = 0; slot < sizes.windowSlots()[head]; slot++) {
+          contents.resident(seat, head, slot, 2 * slot, 0.75f);
+        }
+      }
+    }
+    compare(contents, 1);
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void passesShareTheWindow(LayerSizes sizes) {
+    compare(selecting(sizes.withWindow(9, 8), 24, 9), 9);
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void aRowWithoutChunksInAPassKeepsItsSlotsAndHasNoMisses(LayerSizes sizes) {
+    LayerContents contents = selecting(sizes.withWindow(16, 16), 25, 1);
+    LayerOnDevice layer = compare(contents, 1);
+    int row = 1; // seven chunks
+    assertThat(SelectConformance.chunks(row)).isEqualTo(7);
+    int[] slots = layer.results().slots(row, 0, 7);
+    layer.diff(1);
+    LayerResults after = layer.results();
+    assertThat(after.slots(row, 0, 7)).isEqualTo(slots);
+    assertThat(after.misses(row, 0)).isEmpty();
+    assertThat(after.misses(0, 0)).isNotEmpty();
+  }
+
+  /** Random windows and selections, several steps one after the other. */
+  @RepeatedTest(12)
+  void mapsStayInverseAndVictimsAreNeverNeeded(RepetitionInfo repetition) {
+    SplittableRandom random = new SplittableRandom(1000L + repetition.getCurrentRepetition());
+    List<LayerSizes> all = LayerSizes.groups();
+    int pass = 3 + random.nextInt(30);
+    LayerSizes sizes =
+        all.get(random.nextInt(all.size())).withWindow(pass + random.nextInt(30), pass);
+    LayerContents contents = SelectConformance.sequences(sizes, activations(), random.nextLong());
+    for (int row = 0; row < sizes.rows(); row++) {
+      if (SelectConformance.chunks(row) >= 0) {
+        contents.row(row, SelectConformance.seat(row), 0);
+      }
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        select(random, contents, row, head);
+        populate(random, contents, row, head);
+      }
+    }
+    LayerOnDevice actual = new LayerOnDevice(subject, contents);
+    LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+    for (int step = 0; step < 4; step++) {
+      int[] chosen = new int[sizes.rows()];
+      LayerResults before = actual.results();
+      for (int row = 0; row < sizes.rows(); row++) {
+        for (int head = 0; head < sizes.kvHeads(); head++) {
+          select(random, contents, row, head);
+          chosen[row] += contents.selectedCount[row * sizes.kvHeads() + head];
+        }
+      }
+      int passes = sizes.passes(sizes.maxChunks());
+      int[] missed = new int[sizes.rows()];
+      for (LayerOnDevice layer : List.of(actual, expected)) {
+        layer.rig.write(layer.selection.selected(), Rig.bytes(contents.selected));
+        layer.rig.write(layer.selection.selectedCount(), Rig.bytes(contents.selectedCount));
+      }
+      for (int p = 0; p < passes; p++) {
+        actual.diff(p);
+        expected.diff(p);
+        LayerResults results = assertSame(actual, expected, contents, p);
+        checkPass(results, contents, p, missed);
+      }
+      LayerResults after = actual.results();
+      for (int row = 0; row < sizes.rows(); row++) {
+        if (contents.rowSeats[row] >= 0) {
+          int hits =
+              after.counter(row, Selection.HITS_COUNTER)
+                  - before.counter(row, Selection.HITS_COUNTER);
+          assertThat(hits + missed[row])
+              .as("hits and misses of row %d", row)
+              .isEqualTo(chosen[row]);
+        }
+      }
+    }
+  }
+
+  private static void select(SplittableRandom random, LayerContents c, int row, int head) {
+    int closed = Math.max(0, SelectConformance.chunks(row));
+    int count = closed == 0 ? 0 : random.nextInt(closed + 1);
+    int[] chunks = Arrays.copyOf(c.shuffled(closed), count);
+    Arrays.sort(chunks);
+    c.select(row, head, chunks);
+  }
+
+  private static void populate(SplittableRandom random, LayerContents c, int row, int head) {
+    int seat = c.rowSeats[row];
+    if (seat < 0) {
+      return;
+    }
+    int[] chunks = c.shuffled(c.closed(seat));
+    int[] slots = c.shuffled(c.sizes.windowSlots()[head]);
+    int count = Math.min(chunks.length, slots.length);
+    count = count == 0 ? 0 : random.nextInt(count + 1);
+    for (int i = 0; i < count; i++) {
+      // Few different values, so that there are ties.
+      c.resident(seat, head, slots[i], chunks[i], random.nextInt(4) / 4f);
+    }
+  }
+
+  private static void checkPass(LayerResults layer, LayerContents c, int pass, int[] missed) {
+    LayerSizes sizes = c.sizes;
+    int[] slotOfChunk = layer.slotOfChunk;
+    int[] chunkOfSlot = layer.chunkOfSlot;
+    for (int row = 0; row < sizes.rows(); row++) {
+      int seat = c.rowSeats[row];
+      for (int head = 0; head < sizes.kvHeads() && seat >= 0; head++) {
+        int map = c.cell(seat, head) * sizes.maxChunks();
+        for (int chunk = 0; chunk < sizes.maxChunks(); chunk++) {
+          int slot = slotOfChunk[map + chunk];
+          if (slot >= 0) {
+            assertThat(chunkOfSlot[c.slotAt(seat, head, slot)]).isEqualTo(chunk);
+          }
+        }
+        for (int slot = 0; slot < sizes.windowSlots()[head]; slot++) {
+          int chunk = chunkOfSlot[c.slotAt(seat, head, slot)];
+          if (chunk >= 0) {
+            assertThat(slotOfChunk[map + chunk]).isEqualTo(slot);
+          }
+        }
+        int cell = row * sizes.kvHeads() + head;
+        int from = pass * sizes.passChunks();
+        int count = Math.clamp(c.selectedCount[cell] - from, 0, sizes.passChunks());
+        int[] slots = layer.slots(row, head, count);
+        for (int i = 0; i < count; i++) {
+          int chunk = c.selected[cell * sizes.maxChunks() + from + i];
+          assertThat(slots[i]).as("slot of chunk %d", chunk).isEqualTo(slotOfChunk[map + chunk]);
+          assertThat(slots[i]).isNotNegative();
+        }
+        int[] misses = layer.misses(row, head);
+        assertThat(misses).isSorted().doesNotHaveDuplicates();
+        missed[row] += misses.length;
+      }
+    }
+  }
+
+  /** All closed chunks of every row selected, windows empty. */
+  private LayerContents selecting(LayerSizes sizes, long seed, int passes) {
+    LayerContents contents = SelectConformance.sequences(sizes, activations(), seed);
+    for (int row = 0; row < sizes.rows(); row++) {
+      int closed = SelectConformance.chunks(row);
+      if (closed >= 0) {
+        contents.row(row, SelectConformance.seat(row), closed);
+        contents.selectInAllHeads(row, ascending(closed));
+      }
+    }
+    assertThat(sizes.passes(65)).isGreaterThanOrEqualTo(passes);
+    return contents;
+  }
+
+  /** Runs the passes on both devices and compares after each. */
+  private LayerOnDevice compare(LayerContents contents, int passes) {
+    LayerOnDevice actual = new LayerOnDevice(subject, contents);
+    LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+    for (int pass = 0; pass < passes; pass++) {
+      actual.diff(pass);
+      expected.diff(pass);
+      assertSame(actual, expected, contents, pass);
+    }
+    return actual;
+  }
+
+  private static LayerResults assertSame(
+      LayerOnDevice actual, LayerOnDevice expected, LayerContents contents, int pass) {
+    LayerResults results = actual.results();
+    results.assertSameAs(expected.results(), contents, pass);
+    return results;
+  }
+
+  private static int[] ascending(int count) {
+    int[] all = new int[count];
+    Arrays.setAll(all, i -> i);
+    return all;
+  }
+}

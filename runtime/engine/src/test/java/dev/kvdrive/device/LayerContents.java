@@ -1,0 +1,343 @@
+package dev.kvdrive.device;
+
+import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.KvType;
+import java.util.Arrays;
+import java.util.SplittableRandom;
+
+/**
+ * What one layer's KV state and workspaces contain, on the host: the same for every device. Made of
+ * sequences of random keys and values; what no operation may use is NaN.
+ */
+final class LayerContents {
+  final LayerSizes sizes;
+  final KvLayout layout;
+  final ElementType activations;
+  final SplittableRandom random;
+
+  /** Tokens of each seat. */
+  final int[] tokens;
+
+  /** {@code [seat][kvHead][token * headDim + i]}. */
+  final float[][][] keys;
+
+  final float[][][] values;
+
+  // The arrays of KvLayer, elements of the layout's type where they are floats.
+  final float[] dense;
+  final float[] representatives;
+  final float[] window;
+  final int[] slotOfChunk;
+  final int[] chunkOfSlot;
+  final float[] attentionOfSlot;
+  final int[] frameOfExtent;
+  final int[] lastUse;
+
+  /** All frames, padding included. */
+  final float[] frames;
+
+  final int frameCount;
+
+  // StepBatch.
+  final int[] tokenIds;
+  final int[] positions;
+  final int[] rowSeats;
+  final int[] selectCounts;
+
+  // Selection.
+  final float[] scores;
+  final int[] selected;
+  final int[] selectedCount;
+  final int[] slots;
+  final int[] misses;
+  final int[] missCount;
+  final int[] counters;
+
+  /** {@code [rows][heads * headDim]}. */
+  final float[] query;
+
+  /** Sequences of {@code tokens} tokens, everything closed in DRAM, windows and rows empty. */
+  LayerContents(LayerSizes sizes, ElementType activations, long seed, int... tokens) {
+    this.sizes = sizes;
+    this.activations = activations;
+    this.tokens = tokens.clone();
+    layout = sizes.layout();
+    random = new SplittableRandom(seed);
+    int cells = sizes.seats() * sizes.kvHeads();
+    int dim = sizes.headDim();
+    keys = new float[sizes.seats()][sizes.kvHeads()][];
+    values = new float[sizes.seats()][sizes.kvHeads()][];
+    dense = nans(cells * 2 * LayerSizes.GRID.denseTokens() * dim);
+    representatives = nans(cells * sizes.maxChunks() * dim);
+    window = nans(sizes.seats() * sizes.totalSlots() * chunkElements());
+    slotOfChunk = filled(cells * sizes.maxChunks(), -1);
+    chunkOfSlot = filled(sizes.seats() * sizes.totalSlots(), -1);
+    attentionOfSlot = new float[sizes.seats() * sizes.totalSlots()];
+    frameOfExtent = filled(cells * sizes.maxExtents(), -1);
+    lastUse = filled(cells * sizes.maxExtents(), -1);
+    frameCount = cells * sizes.maxExtents() + 2;
+    frames = nans(frameCount * layout.extentBytes() / sizes.type().bytes());
+    int rows = sizes.rows();
+    int rowCells = rows * sizes.kvHeads();
+    tokenIds = filled(rows, -1);
+    positions = new int[rows];
+    rowSeats = filled(rows, -1);
+    selectCounts = new int[rows];
+    scores = nans(rowCells * sizes.maxChunks());
+    selected = filled(rowCells * sizes.maxChunks(), -7);
+    selectedCount = filled(rowCells, -7);
+    slots = filled(rowCells * sizes.passChunks(), -7);
+    misses = filled(rowCells * sizes.passChunks(), -7);
+    missCount = filled(rowCells, -7);
+    counters = new int[rows * Selection.COUNTERS];
+    fill();
+    query = gaussians(rows * sizes.heads() * dim, activations);
+  }
+
+  private void fill() {
+    int[] order = shuffled(frameCount);
+    int next = 0;
+    for (int seat = 0; seat < sizes.seats(); seat++) {
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        int elements = tokens(seat) * sizes.headDim();
+        keys[seat][head] = gaussians(elements, type());
+        values[seat][head] = gaussians(elements, type());
+        for (int extent = 0; extent < layout.extents(closed(seat)); extent++) {
+          frameOfExtent[extentAt(seat, head, extent)] = order[next++];
+        }
+        derive(seat, head);
+      }
+    }
+  }
+
+  /** Fills ring, index and frames of a (seat, KV head) from its keys and values. */
+  void derive(int seat, int head) {
+    ChunkGrid grid = LayerSizes.GRID;
+    int dim = sizes.headDim();
+    for (int token = 0; token < tokens(seat); token++) {
+      if (token < grid.sink() || token >= grid.firstToken(closed(seat))) {
+        int row = token < grid.sink() ? token : grid.sink() + grid.ringSlot(token);
+        int base = cell(seat, head) * 2 * grid.denseTokens();
+        System.arraycopy(keys[seat][head], token * dim, dense, (base + row) * dim, dim);
+        System.arraycopy(
+            values[seat][head], token * dim, dense, (base + grid.denseTokens() + row) * dim, dim);
+      }
+    }
+    for (int chunk = 0; chunk < closed(seat); chunk++) {
+      int first = grid.firstToken(chunk);
+      for (int i = 0; i < dim; i++) {
+        float sum = 0;
+        for (int t = 0; t < grid.chunk(); t++) {
+          sum += keys[seat][head][(first + t) * dim + i];
+        }
+        representatives[representativeAt(seat, head, chunk) + i] = rounded(sum / grid.chunk());
+      }
+      int frame = frameOfExtent[extentAt(seat, head, chunk / layout.extentChunks())];
+      if (frame >= 0) {
+        copyChunk(seat, head, chunk, frames, chunkInFrame(frame, chunk));
+      }
+    }
+  }
+
+  // --- what a test arranges ---
+
+  /** Makes row {@code row} the newest token of a seat. */
+  LayerContents row(int row, int seat, int selectCount) {
+    rowSeats[row] = seat;
+    positions[row] = tokens(seat) - 1;
+    selectCounts[row] = selectCount;
+    return this;
+  }
+
+  /** Says what a row has selected, for all KV heads alike. */
+  void selectInAllHeads(int row, int... chunks) {
+    for (int head = 0; head < sizes.kvHeads(); head++) {
+      select(row, head, chunks);
+    }
+  }
+
+  void select(int row, int head, int... chunks) {
+    int cell = row * sizes.kvHeads() + head;
+    System.arraycopy(chunks, 0, selected, cell * sizes.maxChunks(), chunks.length);
+    selectedCount[cell] = chunks.length;
+  }
+
+  /** Puts a chunk into a slot of its window. */
+  void resident(int seat, int head, int slot, int chunk, float attention) {
+    int at = slotAt(seat, head, slot);
+    chunkOfSlot[at] = chunk;
+    slotOfChunk[cell(seat, head) * sizes.maxChunks() + chunk] = slot;
+    attentionOfSlot[at] = attention;
+    copyChunk(seat, head, chunk, window, at * chunkElements());
+  }
+
+  /** Gives a frame to every extent that a sequence can have. */
+  void provideFrames() {
+    boolean[] taken = new boolean[frameCount];
+    for (int frame : frameOfExtent) {
+      if (frame >= 0) {
+        taken[frame] = true;
+      }
+    }
+    int next = 0;
+    for (int extent = 0; extent < frameOfExtent.length; extent++) {
+      if (frameOfExtent[extent] < 0) {
+        while (taken[next]) {
+          next++;
+        }
+        frameOfExtent[extent] = next++;
+      }
+    }
+  }
+
+  /** Leaves an extent on NVMe only. */
+  void onlyOnNvme(int seat, int head, int extent) {
+    int frame = frameOfExtent[extentAt(seat, head, extent)];
+    if (frame >= 0) {
+      frameOfExtent[extentAt(seat, head, extent)] = -1;
+      int size = layout.extentBytes() / type().bytes();
+      Arrays.fill(frames, frame * size, (frame + 1) * size, Float.NaN);
+    }
+  }
+
+  /** Makes every value, or every key, the absolute value of what it is. */
+  void makeValuesAbsolute() {
+    for (int seat = 0; seat < sizes.seats(); seat++) {
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        float[] v = values[seat][head];
+        for (int i = 0; i < v.length; i++) {
+          v[i] = Math.abs(v[i]);
+        }
+        derive(seat, head);
+        for (int slot = 0; slot < sizes.windowSlots()[head]; slot++) {
+          int at = slotAt(seat, head, slot);
+          if (chunkOfSlot[at] >= 0) {
+            copyChunk(seat, head, chunkOfSlot[at], window, at * chunkElements());
+          }
+        }
+      }
+    }
+  }
+
+  /** Elements of a chunk as the chunk format says, into {@code target}. */
+  void copyChunk(int seat, int head, int chunk, float[] target, int at) {
+    int half = LayerSizes.GRID.chunk() * sizes.headDim();
+    int from = LayerSizes.GRID.firstToken(chunk) * sizes.headDim();
+    System.arraycopy(keys[seat][head], from, target, at, half);
+    System.arraycopy(values[seat][head], from, target, at + half, half);
+  }
+
+  // --- where things are ---
+
+  KvType type() {
+    return sizes.type();
+  }
+
+  int tokens(int seat) {
+    return seat < tokens.length ? tokens[seat] : 0;
+  }
+
+  /** Closed chunks of a seat. */
+  int closed(int seat) {
+    return LayerSizes.GRID.closedChunks(tokens(seat));
+  }
+
+  int cell(int seat, int head) {
+    return seat * sizes.kvHeads() + head;
+  }
+
+  int chunkElements() {
+    return layout.chunkBytes() / sizes.type().bytes();
+  }
+
+  int slotAt(int seat, int head, int slot) {
+    return seat * sizes.totalSlots() + sizes.slotBase()[head] + slot;
+  }
+
+  int extentAt(int seat, int head, int extent) {
+    return cell(seat, head) * sizes.maxExtents() + extent;
+  }
+
+  int representativeAt(int seat, int head, int chunk) {
+    return (cell(seat, head) * sizes.maxChunks() + chunk) * sizes.headDim();
+  }
+
+  int chunkInFrame(int frame, int chunk) {
+    return (frame * layout.extentBytes() + chunk % layout.extentChunks() * layout.chunkBytes())
+        / type().bytes();
+  }
+
+  // --- numbers ---
+
+  float rounded(float value) {
+    return type() == KvType.F32 ? value : Bfloat16.widen(Bfloat16.round(value));
+  }
+
+  float[] gaussians(int count, KvType type) {
+    return gaussians(count, type == KvType.F32 ? ElementType.F32 : ElementType.BF16);
+  }
+
+  float[] gaussians(int count, ElementType type) {
+    return gaussians(random, count, type);
+  }
+
+  /** Normally distributed values that the type represents. */
+  static float[] gaussians(SplittableRandom random, int count, ElementType type) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      float value = (float) random.nextGaussian();
+      values[i] = type == ElementType.F32 ? value : Bfloat16.widen(Bfloat16.round(value));
+    }
+    return values;
+  }
+
+  int[] shuffled(int count) {
+    int[] order = new int[count];
+    for (int i = 0; i < count; i++) {
+      int j = random.nextInt(i + 1);
+      order[i] = order[j];
+      order[j] = i;
+    }
+    return order;
+  }
+
+  /**
+   * Bound of a score's error: its sums are at most the product of the norms of query and key, which
+   * is never less than the sum of absolute products.
+   */
+  double scoreError() {
+    double queryNorm = largestNorm(query);
+    double keyNorm = 0;
+    for (float[][] heads : keys) {
+      for (float[] head : heads) {
+        keyNorm = Math.max(keyNorm, largestNorm(head));
+      }
+    }
+    return DeviceConformance.SUMMATION * sizes.shape().scale() * queryNorm * keyNorm;
+  }
+
+  private double largestNorm(float[] rows) {
+    double largest = 0;
+    for (int from = 0; from < rows.length; from += sizes.headDim()) {
+      double sum = 0;
+      for (int i = 0; i < sizes.headDim(); i++) {
+        sum += (double) rows[from + i] * rows[from + i];
+      }
+      largest = Math.max(largest, sum);
+    }
+    return Math.sqrt(largest);
+  }
+
+  private static float[] nans(int count) {
+    float[] values = new float[count];
+    Arrays.fill(values, Float.NaN);
+    return values;
+  }
+
+  private static int[] filled(int count, int value) {
+    int[] values = new int[count];
+    Arrays.fill(values, value);
+    return values;
+  }
+}

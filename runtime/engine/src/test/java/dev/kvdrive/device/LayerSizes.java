@@ -1,0 +1,125 @@
+package dev.kvdrive.device;
+
+import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.ModelGeometry;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Sizes of one layer's KV state and of the workspaces for it.
+ *
+ * @param maxTokens tokens a seat can have
+ * @param window slots of the first KV head; each further head has three more
+ */
+record LayerSizes(
+    KvType type,
+    int group,
+    int kvHeads,
+    int headDim,
+    int seats,
+    int rows,
+    int maxTokens,
+    int window,
+    int passChunks,
+    int extentChunks) {
+  static final ChunkGrid GRID = ChunkGrid.PAPER;
+
+  /** Index of the layer that is tested, of two. */
+  static final int LAYER = 1;
+
+  private static final int[] HEAD_DIMS = {64, 96, 128};
+
+  /** A layer for each number of queries per KV head, 1 to 8; all head dimensions in both types. */
+  static List<LayerSizes> groups() {
+    List<LayerSizes> all = new ArrayList<>();
+    for (int group = 1; group <= 8; group++) {
+      all.add(
+          new LayerSizes(
+              group % 2 == 0 ? KvType.F32 : KvType.BF16,
+              group,
+              1 + group % 3,
+              HEAD_DIMS[(group - 1) % 3],
+              11,
+              10,
+              GRID.firstToken(67) + GRID.local(),
+              67,
+              67,
+              3));
+    }
+    return all;
+  }
+
+  LayerSizes withWindow(int slots, int pass) {
+    return new LayerSizes(
+        type, group, kvHeads, headDim, seats, rows, maxTokens, slots, pass, extentChunks);
+  }
+
+  LayerSizes withRows(int count) {
+    return new LayerSizes(
+        type, group, kvHeads, headDim, seats, count, maxTokens, window, passChunks, extentChunks);
+  }
+
+  LayerSizes withType(KvType kvType) {
+    return new LayerSizes(
+        kvType, group, kvHeads, headDim, seats, rows, maxTokens, window, passChunks, extentChunks);
+  }
+
+  KvLayout layout() {
+    return new KvLayout(LAYER + 1, kvHeads, headDim, type, GRID, extentChunks);
+  }
+
+  AttentionShape shape() {
+    return new AttentionShape(heads(), kvHeads, headDim, (float) (1 / Math.sqrt(headDim)));
+  }
+
+  int heads() {
+    return group * kvHeads;
+  }
+
+  int maxChunks() {
+    return GRID.closedChunks(maxTokens);
+  }
+
+  int maxExtents() {
+    return layout().extents(maxChunks());
+  }
+
+  int[] windowSlots() {
+    int[] slots = new int[kvHeads];
+    for (int head = 0; head < kvHeads; head++) {
+      slots[head] = window + 3 * head;
+    }
+    return slots;
+  }
+
+  int[] slotBase() {
+    int[] base = new int[kvHeads + 1];
+    for (int head = 0; head < kvHeads; head++) {
+      base[head + 1] = base[head] + window + 3 * head;
+    }
+    return base;
+  }
+
+  int totalSlots() {
+    return slotBase()[kvHeads];
+  }
+
+  /** Passes over a selection of {@code chunks} chunks. */
+  int passes(int chunks) {
+    return Math.ceilDiv(chunks, passChunks);
+  }
+
+  /** For arithmetic of the plan that asks for a model. */
+  ModelGeometry geometry() {
+    return new ModelGeometry(
+        "conformance", LAYER + 1, heads() * headDim, heads(), kvHeads, headDim, 8, 8, maxTokens, 0);
+  }
+
+  @Override
+  public String toString() {
+    return "%d x %d queries of %d, %s, window %d, passes of %d"
+        .formatted(kvHeads, group, headDim, type, window, passChunks);
+  }
+}

@@ -1,0 +1,140 @@
+package dev.kvdrive.device;
+
+import java.util.Arrays;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Matrix products with weights of every type, for one row and for many. */
+public abstract class MatmulConformance extends DeviceConformance {
+  private final SplittableRandom random = new SplittableRandom(6);
+
+  private enum Kind {
+    MATMUL,
+    ADD,
+    LOGITS
+  }
+
+  private float[] gaussians(int count) {
+    return LayerContents.gaussians(random, count, activations());
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void multipliesWithWeightsOfAnyType(TensorType type) {
+    for (int rows : new int[] {1, 2, 3, 8, 17}) {
+      compare(rows, Blocks.random(random, type, 45, 512));
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "1, 1, 1",
+    "1, 1, 32",
+    "2, 3, 32",
+    "1, 129, 96",
+    "5, 64, 64",
+    "9, 33, 160",
+    "16, 32, 2048",
+    "64, 31, 96",
+    "1, 1000, 256",
+    "33, 257, 320"
+  })
+  void multipliesShapesThatNoTileDivides(int rows, int outputs, int inputs) {
+    compare(rows, Blocks.random(random, TensorType.F32, outputs, inputs));
+    compare(rows, Blocks.random(random, TensorType.BF16, outputs, inputs));
+    if (inputs % 32 == 0) {
+      compare(rows, Blocks.random(random, TensorType.Q8_0, outputs, inputs));
+      compare(rows, Blocks.random(random, TensorType.Q4_0, outputs, inputs));
+    }
+  }
+
+  @Test
+  void multipliesStackedPartsOfDifferentTypes() {
+    compare(
+        3,
+        Blocks.random(random, TensorType.Q6_K, 48, 256),
+        Blocks.random(random, TensorType.Q4_K, 16, 256),
+        Blocks.random(random, TensorType.F16, 17, 256));
+  }
+
+  private void compare(int rows, Blocks... weight) {
+    int inputs = weight[0].cols();
+    int outputs = Arrays.stream(weight).mapToInt(Blocks::rows).sum();
+    float[] in = gaussians(rows * inputs);
+    float[] before = gaussians(rows * outputs);
+    float[] absolute = new float[in.length];
+    for (int i = 0; i < in.length; i++) {
+      absolute[i] = Math.abs(in[i]);
+    }
+    Blocks[] positive = Arrays.stream(weight).map(Blocks::absolute).toArray(Blocks[]::new);
+    float[] sums = multiply(oracle, Kind.LOGITS, rows, absolute, before, positive);
+    for (Kind kind : Kind.values()) {
+      float[] expected = multiply(oracle, kind, rows, in, before, weight);
+      float[] actual = multiply(subject, kind, rows, in, before, weight);
+      String what = "%s of %d rows, %s".formatted(kind, rows, weight[0].type());
+      if (kind == Kind.LOGITS) {
+        assertSums(what, actual, expected, sums, SUMMATION, 0x1p-23);
+      } else {
+        assertSums(what, actual, expected, sums);
+      }
+    }
+  }
+
+  private static float[] multiply(
+      Rig rig, Kind kind, int rows, float[] in, float[] before, Blocks... blocks) {
+    Weight weight = rig.weight("weight", blocks);
+    Rig.Rows x = rig.rows("in", rows, weight.cols(), in);
+    ElementType type = kind == Kind.LOGITS ? ElementType.F32 : rig.device.activationType();
+    Rig.Rows out =
+        kind == Kind.ADD
+            ? rig.rows("out", rows, weight.rows(), before)
+            : rig.empty("out", rows, weight.rows(), type);
+    switch (kind) {
+      case MATMUL -> rig.ops.matmul(rig.queue, weight, x.view(), rows, out.view());
+      case ADD -> rig.ops.matmulAdd(rig.queue, weight, x.view(), rows, out.view());
+      case LOGITS -> rig.ops.logits(rig.queue, weight, x.view(), rows, out.view());
+    }
+    float[] result = rig.read(out);
+    rig.freeAll();
+    return result;
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void aRowIsTheSameWhateverRowsItIsMultipliedWith(TensorType type) {
+    Blocks weight = Blocks.random(random, type, 100, 256);
+    int rows = 19;
+    float[] in = gaussians(rows * 256);
+    float[] absolute = new float[in.length];
+    for (int i = 0; i < in.length; i++) {
+      absolute[i] = Math.abs(in[i]);
+    }
+    float[] none = new float[rows * 100];
+    float[] sums = multiply(oracle, Kind.LOGITS, rows, absolute, none, weight.absolute());
+    Rig alike = alike();
+    for (Kind kind : Kind.values()) {
+      float[] all = multiply(subject, kind, rows, in, none, weight);
+      assertUnchanged(
+          "another device of the kind", multiply(alike, kind, rows, in, none, weight), all, sums);
+      for (int from = 0, count = 1; from < rows; from += count, count++) {
+        int some = Math.min(count, rows - from);
+        float[] part =
+            multiply(
+                subject,
+                kind,
+                some,
+                Arrays.copyOfRange(in, 256 * from, 256 * (from + some)),
+                new float[100 * some],
+                weight);
+        assertUnchanged(
+            "%s of rows %d to %d".formatted(kind, from, from + some),
+            part,
+            Arrays.copyOfRange(all, 100 * from, 100 * (from + some)),
+            Arrays.copyOfRange(sums, 100 * from, 100 * (from + some)));
+      }
+    }
+  }
+}

@@ -1,0 +1,239 @@
+package dev.kvdrive.device;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.Arrays;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Embedding, norms, biases, rotation, gate and argmax. */
+public abstract class PointwiseConformance extends DeviceConformance {
+  private final SplittableRandom random = new SplittableRandom(5);
+
+  private float[] gaussians(int count) {
+    return LayerContents.gaussians(random, count, activations());
+  }
+
+  private static float[] absolute(float[] values) {
+    float[] out = new float[values.length];
+    for (int i = 0; i < out.length; i++) {
+      out[i] = Math.abs(values[i]);
+    }
+    return out;
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void embedsRowsOfTablesOfAnyType(TensorType type) {
+    Blocks table = Blocks.random(random, type, 37, 512);
+    int[] tokens = {36, 0, -1, 5, 36, Integer.MIN_VALUE, 17};
+    Rig.Rows actual = embed(subject, table, tokens);
+    Rig.Rows expected = embed(oracle, table, tokens);
+    float[] values = oracle.read(expected);
+    assertSums(
+        "embedding",
+        subject.read(actual),
+        values,
+        largestOfBlock(values, type.blockElements()),
+        0x1p-21,
+        rounding());
+  }
+
+  /** For each element the largest of its block: scale and minimum are of that order. */
+  private static float[] largestOfBlock(float[] values, int block) {
+    float[] largest = new float[values.length];
+    for (int from = 0; from < values.length; from += block) {
+      float max = 0;
+      for (int i = from; i < from + block; i++) {
+        max = Math.max(max, Math.abs(values[i]));
+      }
+      Arrays.fill(largest, from, from + block, max);
+    }
+    return largest;
+  }
+
+  private static Rig.Rows embed(Rig rig, Blocks table, int... tokens) {
+    Rig.Rows out = rig.empty("out", tokens.length, table.cols());
+    rig.ops.embed(
+        rig.queue,
+        rig.weight("table", table),
+        rig.ints("tokens", tokens),
+        tokens.length,
+        out.view());
+    return out;
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 7, 8, 63, 64, 100, 960, 4096})
+  void normsRows(int width) {
+    float[] in = gaussians(5 * width);
+    Arrays.fill(in, width, 2 * width, 0);
+    float[] gain = gaussians(width);
+    float[] expected = norm(oracle, in, gain, width, false);
+    assertSums("norm", norm(subject, in, gain, width, false), expected, absolute(expected));
+    assertSums("norm in place", norm(subject, in, gain, width, true), expected, absolute(expected));
+  }
+
+  private static float[] norm(Rig rig, float[] in, float[] gain, int width, boolean inPlace) {
+    Rig.Rows x = rig.rows("in", 5, width, in);
+    Rig.Rows out = inPlace ? x : rig.empty("out", 5, width);
+    rig.ops.rmsNorm(rig.queue, x.view(), rig.vector("gain", gain), 1e-6f, 5, width, out.view());
+    return rig.read(out);
+  }
+
+  @Test
+  void aNormOfLargeAndSmallValuesNeitherOverflowsNorVanishes() {
+    float[] in = gaussians(2 * 64);
+    for (int i = 0; i < 64; i++) {
+      in[i] *= 0x1p40f;
+      in[64 + i] *= 0x1p-40f;
+    }
+    float[] gain = gaussians(64);
+    float[] expected = new float[2 * 64];
+    float[] actual = new float[2 * 64];
+    for (int rigs = 0; rigs < 2; rigs++) {
+      Rig rig = rigs == 0 ? oracle : subject;
+      Rig.Rows x = rig.rows("in", 2, 64, in);
+      rig.ops.rmsNorm(rig.queue, x.view(), rig.vector("gain", gain), 1e-20f, 2, 64, x.view());
+      System.arraycopy(rig.read(x), 0, rigs == 0 ? expected : actual, 0, expected.length);
+    }
+    assertSums("norm", actual, expected, absolute(expected));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1, 64", "3, 96", "8, 128", "5, 7"})
+  void normsEachHeadOnItsOwn(int heads, int headDim) {
+    float[] in = gaussians(4 * heads * headDim);
+    float[] gain = gaussians(headDim);
+    float[] expected = headNorm(oracle, in, gain, heads);
+    assertSums("head norm", headNorm(subject, in, gain, heads), expected, absolute(expected));
+  }
+
+  private static float[] headNorm(Rig rig, float[] in, float[] gain, int heads) {
+    Rig.Rows x = rig.rows("x", 4, heads * gain.length, in);
+    rig.ops.headNorm(rig.queue, x.view(), rig.vector("gain", gain), 1e-6f, 4, heads);
+    return rig.read(x);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 7, 64, 130})
+  void addsBiases(int width) {
+    float[] in = gaussians(3 * width);
+    float[] bias = gaussians(width);
+    float[] expected = addBias(oracle, in, bias);
+    assertRounded("bias", addBias(subject, in, bias), expected, rounding());
+  }
+
+  private static float[] addBias(Rig rig, float[] in, float[] bias) {
+    Rig.Rows x = rig.rows("x", 3, bias.length, in);
+    rig.ops.addBias(rig.queue, rig.vector("bias", bias), x.view(), 3);
+    return rig.read(x);
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void rotatesWhatIsToBeRotatedAndLeavesTheRest(boolean interleaved) {
+    for (int[] shape : new int[][] {{64, 32}, {96, 48}, {96, 24}, {128, 64}, {10, 3}}) {
+      int headDim = shape[0];
+      float[] frequencies = new float[shape[1]];
+      for (int i = 0; i < frequencies.length; i++) {
+        frequencies[i] = (float) Math.pow(500_000, -(double) i / frequencies.length);
+      }
+      RopeSpec spec = new RopeSpec(frequencies, 1.19f, interleaved);
+      int[] positions = {0, 1, 4095, 131_071, 1_048_575};
+      float[] in = gaussians(5 * 3 * headDim);
+      float[][] expected = rotate(oracle, spec, positions, in, headDim);
+      float[][] actual = rotate(subject, spec, positions, in, headDim);
+      // The angle is exact to one rounding, which is as much as a cosine near zero can show.
+      float[] one = new float[expected[0].length];
+      Arrays.fill(one, spec.magnitude());
+      assertSums("angles", actual[0], expected[0], one, 0x1p-23, 0x1p-22);
+      assertSums("rotated", actual[1], expected[1], pairs(spec, in, headDim));
+      for (int i = 0; i < in.length; i++) {
+        if (i % headDim >= spec.rotaryDim()) {
+          assertThat(actual[1][i]).as("element %d is not rotated", i).isEqualTo(in[i]);
+        }
+      }
+    }
+  }
+
+  /** For each element the sum of its pair's absolute values. */
+  private static float[] pairs(RopeSpec spec, float[] in, int headDim) {
+    float[] sums = new float[in.length];
+    int pairs = spec.inverseFrequencies().length;
+    for (int head = 0; head < in.length; head += headDim) {
+      for (int i = 0; i < pairs; i++) {
+        int a = head + (spec.interleaved() ? 2 * i : i);
+        int b = head + (spec.interleaved() ? 2 * i + 1 : i + pairs);
+        sums[a] = spec.magnitude() * (Math.abs(in[a]) + Math.abs(in[b]));
+        sums[b] = sums[a];
+      }
+    }
+    return sums;
+  }
+
+  private static float[][] rotate(
+      Rig rig, RopeSpec spec, int[] positions, float[] in, int headDim) {
+    DeviceBuffer angles = rig.allocate("angles", 4L * positions.length * spec.rotaryDim());
+    rig.ops.angles(rig.queue, spec, rig.ints("positions", positions), positions.length, angles);
+    Rig.Rows x = rig.rows("x", positions.length, 3 * headDim, in);
+    rig.ops.rotate(rig.queue, spec, angles, x.view(), positions.length, 3, headDim);
+    return new float[][] {rig.readFloats(angles), rig.read(x)};
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 9, 64, 515})
+  void multipliesWithTheGate(int width) {
+    float[] gate = gaussians(3 * width);
+    float[] up = gaussians(3 * width);
+    gate[0] = 80;
+    if (width > 8) {
+      gate[1] = -80;
+      gate[2] = 0;
+      gate[3] = -1e4f;
+      gate[4] = 1e4f;
+    }
+    for (int i = 0; i < 3 * width; i++) {
+      gate[i] = Bfloat16.widen(Bfloat16.round(gate[i]));
+    }
+    float[] expected = gate(oracle, gate, up, width, false);
+    for (boolean inPlace : new boolean[] {false, true}) {
+      float[] actual = gate(subject, gate, up, width, inPlace);
+      assertSums("gated", actual, expected, absolute(expected));
+    }
+  }
+
+  private static float[] gate(Rig rig, float[] gate, float[] up, int width, boolean inPlace) {
+    Rig.Rows g = rig.rows("gate", 3, width, gate);
+    Rig.Rows u = rig.rows("up", 3, width, up);
+    Rig.Rows out = inPlace ? g : rig.empty("out", 3, width);
+    rig.ops.siluMultiply(rig.queue, g.view(), u.view(), 3, width, out.view());
+    return rig.read(out);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 63, 1000, 32_001})
+  void findsTheLargestLogitAndTheLowestIndexAmongEquals(int width) {
+    float[] logits = LayerContents.gaussians(random, 6 * width, ElementType.F32);
+    Arrays.fill(logits, width, 2 * width, -3f);
+    Arrays.fill(logits, 2 * width, 3 * width, Float.NEGATIVE_INFINITY);
+    logits[3 * width + width - 1] = 1e30f;
+    logits[4 * width + width / 2] = 50;
+    logits[4 * width + width - 1] = 50;
+    logits[5 * width + width / 3] = Float.POSITIVE_INFINITY;
+    assertThat(argmax(subject, logits, width)).containsExactly(argmax(oracle, logits, width));
+  }
+
+  private static int[] argmax(Rig rig, float[] logits, int width) {
+    Rig.Rows x = rig.rows("logits", 6, width, logits, ElementType.F32);
+    DeviceBuffer out = rig.ints("argmax", -7, -7, -7, -7, -7, -7, -7);
+    rig.ops.argmax(rig.queue, x.view(), 6, width, out);
+    int[] found = rig.readInts(out);
+    assertThat(found[6]).as("behind the rows").isEqualTo(-7);
+    return found;
+  }
+}

@@ -1,0 +1,252 @@
+package dev.kvdrive.device;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.kvdrive.plan.KvType;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.assertj.core.data.Offset;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The best chunks of each row and KV head, whatever else is in the batch. */
+public abstract class SelectConformance extends DeviceConformance {
+  /** Chunks of the rows; the third row is unused. */
+  private static final int[] CHUNKS = {65, 7, -1, 1, 0, 63, 9, 8, 0, 65};
+
+  static List<LayerSizes> sizes() {
+    return LayerSizes.groups();
+  }
+
+  /** Sequences with {@link #CHUNKS} in seats that are not the rows; some have hardly a token. */
+  static LayerContents sequences(LayerSizes sizes, ElementType activations, long seed) {
+    int[] tokens = new int[sizes.seats()];
+    for (int row = 0; row < CHUNKS.length; row++) {
+      if (CHUNKS[row] >= 0) {
+        tokens[seat(row)] =
+            CHUNKS[row] == 0
+                ? 1 + 5 * row
+                : LayerSizes.GRID.firstToken(CHUNKS[row]) + LayerSizes.GRID.local() + row % 8;
+      }
+    }
+    return new LayerContents(sizes, activations, seed, tokens);
+  }
+
+  static int seat(int row) {
+    return (7 * row + 3) % 11;
+  }
+
+  static int chunks(int row) {
+    return CHUNKS[row];
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void selectsTheBestChunksOfEachRowAndHead(LayerSizes sizes) {
+    int[] counts = {5, 3, 0, 1, 4, 40, 8, 1, 0, Integer.MAX_VALUE};
+    LayerContents contents = clearContents(sizes, counts);
+    LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+    expected.select();
+    LayerOnDevice actual = new LayerOnDevice(subject, contents);
+    actual.select();
+    float[] scores = subject.readFloats(actual.selection.scores());
+    float[] wanted = oracle.readFloats(expected.selection.scores());
+    LayerResults results = actual.results();
+    LayerResults wantedResults = expected.results();
+    for (int row = 0; row < sizes.rows(); row++) {
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        int cell = row * sizes.kvHeads() + head;
+        if (CHUNKS[row] < 0) {
+          assertThat(results.selectedCount[cell]).as("an unused row").isEqualTo(-7);
+          continue;
+        }
+        assertThat(results.selected(row, head))
+            .as("row %d head %d", row, head)
+            .isEqualTo(wantedResults.selected(row, head))
+            .hasSize(Math.min(counts[row], CHUNKS[row]))
+            .isSorted();
+        if (counts[row] < CHUNKS[row]) {
+          for (int chunk = 0; chunk < CHUNKS[row]; chunk++) {
+            int at = cell * sizes.maxChunks() + chunk;
+            assertThat((double) scores[at])
+                .as("score of row %d head %d chunk %d", row, head, chunk)
+                .isCloseTo(wanted[at], within(3 * contents.scoreError()));
+          }
+        }
+      }
+    }
+  }
+
+  /** Contents whose scores are so far apart at the cut that no rounding takes another chunk. */
+  private LayerContents clearContents(LayerSizes sizes, int[] counts) {
+    for (long seed = 100; seed < 400; seed++) {
+      LayerContents contents = sequences(sizes, activations(), seed);
+      for (int row = 0; row < CHUNKS.length; row++) {
+        if (CHUNKS[row] >= 0) {
+          contents.row(row, seat(row), counts[row]);
+        }
+      }
+      LayerOnDevice layer = new LayerOnDevice(oracle, contents);
+      layer.select();
+      boolean clear = clear(contents, oracle.readFloats(layer.selection.scores()), counts);
+      oracle.freeAll();
+      if (clear) {
+        return contents;
+      }
+    }
+    throw new AssertionError("no contents with clear scores for " + sizes);
+  }
+
+  private static Offset<Double> within(double error) {
+    return Offset.offset(error);
+  }
+
+  private static boolean clear(LayerContents contents, float[] scores, int[] counts) {
+    LayerSizes sizes = contents.sizes;
+    for (int row = 0; row < CHUNKS.length; row++) {
+      int count = counts[row];
+      if (count > 0 && count < CHUNKS[row]) {
+        for (int head = 0; head < sizes.kvHeads(); head++) {
+          int from = (row * sizes.kvHeads() + head) * sizes.maxChunks();
+          float[] sorted = Arrays.copyOfRange(scores, from, from + CHUNKS[row]);
+          Arrays.sort(sorted);
+          if (sorted[CHUNKS[row] - count] - sorted[CHUNKS[row] - count - 1]
+              < 10 * contents.scoreError()) {
+            return false;
+          }
+        }
+      }
+    }
+    return true;
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void nearTiesAreDecidedWithinTheErrorOfAScore(LayerSizes sizes) {
+    LayerContents contents = sequences(sizes, activations(), 7);
+    float[] keys = contents.representatives;
+    int dim = sizes.headDim();
+    for (int row = 0; row < CHUNKS.length; row++) {
+      if (CHUNKS[row] > 0) {
+        contents.row(row, seat(row), Math.max(1, CHUNKS[row] / 2));
+        for (int head = 0; head < sizes.kvHeads(); head++) {
+          // Every representative is the first one, one element a rounding higher or lower.
+          int first = contents.representativeAt(seat(row), head, 0);
+          for (int chunk = 1; chunk < CHUNKS[row]; chunk++) {
+            int at = contents.representativeAt(seat(row), head, chunk);
+            System.arraycopy(keys, first, keys, at, dim);
+            float step = sizes.type() == KvType.F32 ? 0x1p-22f : 0x1p-7f;
+            keys[at + chunk % dim] *= 1 + (chunk % 3 - 1) * step;
+          }
+        }
+      }
+    }
+    LayerOnDevice actual = new LayerOnDevice(subject, contents);
+    LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+    actual.select();
+    expected.select();
+    float[] scores = oracle.readFloats(expected.selection.scores());
+    LayerResults results = actual.results();
+    for (int row = 0; row < sizes.rows(); row++) {
+      for (int head = 0; head < sizes.kvHeads() && CHUNKS[row] > 0; head++) {
+        int[] selected = results.selected(row, head);
+        int base = (row * sizes.kvHeads() + head) * sizes.maxChunks();
+        assertThat(selected).hasSize(selectCount(row)).isSorted().doesNotHaveDuplicates();
+        double lowest =
+            Arrays.stream(selected).mapToDouble(c -> scores[base + c]).min().orElseThrow();
+        int row0 = row;
+        double best =
+            IntStream.range(0, CHUNKS[row0])
+                .filter(c -> Arrays.binarySearch(selected, c) < 0)
+                .mapToDouble(c -> scores[base + c])
+                .max()
+                .orElse(Double.NEGATIVE_INFINITY);
+        assertThat(lowest).isGreaterThanOrEqualTo(best - 3 * contents.scoreError());
+      }
+    }
+  }
+
+  private static int selectCount(int row) {
+    return Math.max(1, CHUNKS[row] / 2);
+  }
+
+  @Test
+  void amongEqualScoresTheLowerChunkIsSelected() {
+    for (LayerSizes sizes : sizes()) {
+      if (sizes.headDim() != 64) {
+        continue; // only there the scale is a power of two, and products of powers of two exact
+      }
+      LayerContents contents = sequences(sizes, activations(), 8);
+      for (int i = 0; i < contents.query.length; i++) {
+        contents.query[i] = i % 3 - 1;
+      }
+      for (int row = 0; row < CHUNKS.length; row++) {
+        if (CHUNKS[row] > 0) {
+          contents.row(row, seat(row), (CHUNKS[row] + 1) / 2);
+          for (int head = 0; head < sizes.kvHeads(); head++) {
+            for (int chunk = 0; chunk < CHUNKS[row]; chunk++) {
+              // Two kinds of chunks, so that the better ones are too few and the cut is a tie.
+              int at = contents.representativeAt(seat(row), head, chunk);
+              for (int i = 0; i < 64; i++) {
+                float query =
+                    contents.query[row * sizes.heads() * 64 + head * sizes.group() * 64 + i];
+                contents.representatives[at + i] = chunk % 5 == 4 ? query : query / 4;
+              }
+            }
+          }
+        }
+      }
+      LayerOnDevice actual = new LayerOnDevice(subject, contents);
+      LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+      actual.select();
+      expected.select();
+      LayerResults results = actual.results();
+      LayerResults wanted = expected.results();
+      for (int row = 0; row < sizes.rows(); row++) {
+        for (int head = 0; head < sizes.kvHeads() && CHUNKS[row] > 0; head++) {
+          assertThat(results.selected(row, head))
+              .as("row %d head %d of %s", row, head, sizes)
+              .isEqualTo(wanted.selected(row, head));
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void aRowSelectsTheSameWhateverRowsAreInTheBatch(LayerSizes sizes) {
+    LayerContents together = sequences(sizes, activations(), 9);
+    for (int row = 0; row < CHUNKS.length; row++) {
+      if (CHUNKS[row] >= 0) {
+        together.row(row, seat(row), selectCount(row));
+      }
+    }
+    LayerOnDevice all = new LayerOnDevice(subject, together);
+    all.select();
+    float[] scores = subject.readFloats(all.selection.scores());
+    for (int row : new int[] {0, 5, 9}) {
+      LayerContents alone = sequences(sizes.withRows(1), activations(), 9);
+      alone.row(0, seat(row), selectCount(row));
+      int width = sizes.heads() * sizes.headDim();
+      System.arraycopy(together.query, row * width, alone.query, 0, width);
+      LayerOnDevice one = new LayerOnDevice(row == 5 ? alike() : subject, alone);
+      one.select();
+      LayerResults results = one.results();
+      LayerResults ofAll = all.results();
+      float[] own = one.rig.readFloats(one.selection.scores());
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        assertThat(results.selected(0, head)).isEqualTo(ofAll.selected(row, head));
+        int from = (row * sizes.kvHeads() + head) * sizes.maxChunks();
+        float[] mine =
+            Arrays.copyOfRange(
+                own, head * sizes.maxChunks(), head * sizes.maxChunks() + CHUNKS[row]);
+        float[] theirs = Arrays.copyOfRange(scores, from, from + CHUNKS[row]);
+        if (subject.device.bitExact()) {
+          assertSameBits("scores of row " + row, mine, theirs);
+        }
+      }
+    }
+  }
+}
