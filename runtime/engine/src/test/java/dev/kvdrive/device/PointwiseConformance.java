@@ -201,9 +201,14 @@ public abstract class PointwiseConformance extends DeviceConformance {
       gate[i] = Bfloat16.widen(Bfloat16.round(gate[i]));
     }
     float[] expected = gate(oracle, gate, up, width, false);
+    float[] sums = new float[expected.length];
+    for (int i = 0; i < sums.length; i++) {
+      // An exponential that would vanish may be cut off where it is nothing against the product.
+      sums[i] = Math.abs(expected[i]) + 0x1p-80f * Math.abs(gate[i] * up[i]);
+    }
     for (boolean inPlace : new boolean[] {false, true}) {
       float[] actual = gate(subject, gate, up, width, inPlace);
-      assertSums("gated", actual, expected, absolute(expected));
+      assertSums("gated", actual, expected, sums);
     }
   }
 
