@@ -16,12 +16,20 @@ public class RuntimeApplication {
 
   /** Runs until SIGTERM; exit code 1 with a reason if it cannot start. */
   public static void main(String[] args) {
+    run(new SpringApplication(RuntimeApplication.class), args);
+  }
+
+  static void run(SpringApplication application, String[] args) {
     try {
       requireVectorModule();
-      SpringApplication.run(RuntimeApplication.class, args);
+      application.run(args);
     } catch (RuntimeException failure) {
       String reason = StartFailure.reason(failure);
       System.err.println("kvdrive: the runtime cannot start: " + reason);
+      Throwable unexpected = StartFailure.unexpected(failure);
+      if (unexpected != null) {
+        unexpected.printStackTrace();
+      }
       new TerminationLog(
               Path.of(System.getProperty(TERMINATION_LOG_PROPERTY, DEFAULT_TERMINATION_LOG)))
           .write(reason);

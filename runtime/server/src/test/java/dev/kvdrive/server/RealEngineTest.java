@@ -2,8 +2,15 @@ package dev.kvdrive.server;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.springframework.http.MediaType;
 import org.springframework.test.web.reactive.server.WebTestClient;
@@ -137,6 +144,25 @@ class RealEngineTest extends RealServer {
         .contains("kvdrive_time_to_first_token_seconds_bucket{")
         .contains("kvdrive_inter_token_latency_seconds_bucket{")
         .contains("kvdrive_queue_time_seconds_bucket{");
+  }
+
+  @Test
+  void everyMetricIsDocumentedAndEveryDocumentedMetricIsThere() throws IOException {
+    Set<String> scraped =
+        Pattern.compile("^# TYPE (\\S+) ", Pattern.MULTILINE)
+            .matcher(scrape())
+            .results()
+            .map(found -> found.group(1))
+            .filter(name -> !name.matches("(jvm|process|system)_.*"))
+            .map(name -> name.replaceFirst("_max$", ""))
+            .collect(Collectors.toCollection(TreeSet::new));
+    Set<String> documented =
+        Pattern.compile("^\\| `([^`]+)`", Pattern.MULTILINE)
+            .matcher(Files.readString(Path.of("../../docs/metrics.md")))
+            .results()
+            .map(found -> found.group(1))
+            .collect(Collectors.toCollection(TreeSet::new));
+    assertThat(scraped).isEqualTo(documented);
   }
 
   @Test

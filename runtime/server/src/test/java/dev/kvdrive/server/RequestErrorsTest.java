@@ -181,7 +181,13 @@ class RequestErrorsTest extends ScriptedServer {
         .jsonPath("$.error.code")
         .isEqualTo("request_too_large")
         .jsonPath("$.error.message")
-        .value(String.class, text -> assertThat(text).contains("1048576"));
+        .value(
+            String.class,
+            text ->
+                assertThat(text)
+                    .contains("%d bytes".formatted((2 << 20) + "{\"prompt\":\"\"}".length()))
+                    .contains("%d tokens".formatted(ScriptedRuntime.CONTEXT))
+                    .contains("1048576 bytes"));
   }
 
   @Test
@@ -234,9 +240,18 @@ class RequestErrorsTest extends ScriptedServer {
         .exchange()
         .expectStatus()
         .isEqualTo(405)
+        .expectHeader()
+        .valueEquals("Allow", "POST")
         .expectBody()
         .jsonPath("$.error.code")
         .isEqualTo("method_not_supported");
+  }
+
+  @Test
+  void answersHeadAsGetWithoutTheBody() {
+    for (String path : List.of("/health/live", "/health/ready", "/v1/models", "/metrics")) {
+      client().head().uri(path).exchange().expectStatus().isOk().expectBody().isEmpty();
+    }
   }
 
   @Test

@@ -111,7 +111,7 @@ final class CompletionHandler {
     RequestScope scope = RequestScope.of(request.exchange());
     ServedModel model = serving.model();
     gate.enter(scope, model.engine().sizes().concurrency() + model.engine().status().queueLimit());
-    return RequestBody.read(request, model.limits().bodyBytes(), settings.bodyTimeout())
+    return RequestBody.read(request, model.limits(), settings.bodyTimeout())
         .publishOn(text)
         .map(
             bytes -> {

@@ -1,6 +1,7 @@
 package dev.kvdrive.server.http;
 
 import dev.kvdrive.server.openai.ApiException;
+import dev.kvdrive.server.openai.RequestLimits;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.TimeoutException;
@@ -24,13 +25,15 @@ final class RequestBody {
    *
    * @throws ApiException through the Mono: 408, 413 or 415
    */
-  static Mono<byte[]> read(ServerRequest request, int limitBytes, Duration timeout) {
+  static Mono<byte[]> read(ServerRequest request, RequestLimits limits, Duration timeout) {
+    int limitBytes = limits.bodyBytes();
     Optional<MediaType> type = request.headers().contentType();
     if (type.isPresent() && !isJson(type.get())) {
       return Mono.error(ApiException.mediaType(type.get().toString()));
     }
-    if (request.headers().contentLength().orElse(0) > limitBytes) {
-      return skip(request.exchange().getRequest().getBody(), limitBytes)
+    long announced = request.headers().contentLength().orElse(0);
+    if (announced > limitBytes) {
+      return skip(request.exchange().getRequest().getBody(), announced, limits)
           .timeout(timeout)
           .onErrorMap(TimeoutException.class, e -> ApiException.bodyTimeout(timeout));
     }
@@ -38,7 +41,8 @@ final class RequestBody {
         .map(RequestBody::bytes)
         .timeout(timeout)
         .defaultIfEmpty(new byte[0])
-        .onErrorMap(DataBufferLimitException.class, e -> ApiException.bodyTooLarge(limitBytes))
+        .onErrorMap(
+            DataBufferLimitException.class, e -> ApiException.bodyTooLarge(limitBytes + 1L, limits))
         .onErrorMap(TimeoutException.class, e -> ApiException.bodyTimeout(timeout));
   }
 
@@ -46,7 +50,7 @@ final class RequestBody {
    * Reads on for a while before it refuses: a client that is cut off while it writes sees a broken
    * connection instead of the answer.
    */
-  private static Mono<byte[]> skip(Flux<DataBuffer> body, int limitBytes) {
+  private static Mono<byte[]> skip(Flux<DataBuffer> body, long announced, RequestLimits limits) {
     return body.map(
             buffer -> {
               long bytes = buffer.readableByteCount();
@@ -54,8 +58,8 @@ final class RequestBody {
               return bytes;
             })
         .scan(0L, Long::sum)
-        .takeUntil(skipped -> skipped > SKIPPED_LIMITS * limitBytes)
-        .then(Mono.error(ApiException.bodyTooLarge(limitBytes)));
+        .takeUntil(skipped -> skipped > SKIPPED_LIMITS * limits.bodyBytes())
+        .then(Mono.error(ApiException.bodyTooLarge(announced, limits)));
   }
 
   private static boolean isJson(MediaType type) {

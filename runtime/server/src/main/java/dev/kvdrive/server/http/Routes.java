@@ -10,6 +10,7 @@ import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
+import org.springframework.http.HttpHeaders;
 import org.springframework.web.reactive.function.server.HandlerFunction;
 import org.springframework.web.reactive.function.server.RouterFunction;
 import org.springframework.web.reactive.function.server.RouterFunctions;
@@ -80,13 +81,16 @@ public class Routes {
   private static void get(
       RouterFunctions.Builder routes, String path, HandlerFunction<ServerResponse> handler) {
     routes.GET(path, handler);
+    routes.HEAD(path, handler);
     otherwise(routes, path, "GET");
   }
 
   private static void otherwise(RouterFunctions.Builder routes, String path, String allowed) {
     routes.route(
         path(path),
-        request ->
-            Mono.error(ApiException.method(request.method().name(), request.path(), allowed)));
+        request -> {
+          request.exchange().getResponse().getHeaders().set(HttpHeaders.ALLOW, allowed);
+          return Mono.error(ApiException.method(request.method().name(), request.path(), allowed));
+        });
   }
 }

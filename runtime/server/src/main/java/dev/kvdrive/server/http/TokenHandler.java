@@ -43,7 +43,7 @@ final class TokenHandler {
     gate.enter(
         RequestScope.of(request.exchange()),
         model.engine().sizes().concurrency() + model.engine().status().queueLimit());
-    return RequestBody.read(request, model.limits().bodyBytes(), settings.bodyTimeout())
+    return RequestBody.read(request, model.limits(), settings.bodyTimeout())
         .publishOn(text)
         .map(bytes -> model.json().write(work.apply(model, model.json().read(bytes, type))))
         .flatMap(

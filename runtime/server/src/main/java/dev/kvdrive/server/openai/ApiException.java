@@ -96,16 +96,20 @@ public final class ApiException extends RuntimeException {
         "The request body did not arrive within %d s.".formatted(limit.toSeconds()));
   }
 
-  /** 413. */
-  public static ApiException bodyTooLarge(long limitBytes) {
+  /**
+   * 413.
+   *
+   * @param bytes of the body if it says so itself, else what was read of it at least
+   */
+  public static ApiException bodyTooLarge(long bytes, RequestLimits limits) {
     return new ApiException(
         413,
         "invalid_request_error",
         null,
         "request_too_large",
         null,
-        "The request body is larger than the limit of %d bytes, which follows from the context length; shorten the prompt."
-            .formatted(limitBytes));
+        "The request body has at least %d bytes. This model's maximum context length is %d tokens, so a body may have %d bytes; shorten the prompt."
+            .formatted(bytes, limits.contextLength(), limits.bodyBytes()));
   }
 
   /** 415. */

@@ -3,6 +3,7 @@ package dev.kvdrive.server.openai;
 /**
  * What one request may ask for at most.
  *
+ * @param contextLength tokens of prompt and answer together
  * @param bodyBytes bytes of a request body
  * @param messages messages of a conversation
  * @param choices generations of one request: prompts times {@code n}
@@ -12,6 +13,7 @@ package dev.kvdrive.server.openai;
  * @param logprobEntries log-probabilities reported in one answer: tokens times (1 + alternatives)
  */
 public record RequestLimits(
+    int contextLength,
     int bodyBytes,
     int messages,
     int choices,
@@ -36,6 +38,13 @@ public record RequestLimits(
         Math.clamp(
             (long) contextLength * BODY_BYTES_PER_TOKEN, SMALLEST_BODY_BYTES, LARGEST_BODY_BYTES);
     return new RequestLimits(
-        (int) body, 4096, Math.min(16, concurrency + queueLimit), 16, 256, 20, 2_000_000);
+        contextLength,
+        (int) body,
+        4096,
+        Math.min(16, concurrency + queueLimit),
+        16,
+        256,
+        20,
+        2_000_000);
   }
 }

@@ -1,14 +1,18 @@
 package dev.kvdrive.server.serving;
 
 import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.model.file.ModelFormatException;
+import dev.kvdrive.model.source.ModelSourceException;
 import dev.kvdrive.plan.InfeasiblePlanException;
+import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.text.ChatTemplateException;
 import dev.kvdrive.text.TokenizerException;
 import java.io.IOException;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.context.properties.bind.BindException;
 import org.springframework.boot.context.properties.bind.UnboundConfigurationPropertiesException;
+import org.springframework.boot.web.server.PortInUseException;
 
 /** Why a runtime did not start, in words for the one who configured it. */
 public final class StartFailure extends RuntimeException {
@@ -20,57 +24,83 @@ public final class StartFailure extends RuntimeException {
     super(message, cause);
   }
 
-  /** One text for the log, the termination log and the API. */
+  /** One line for the log, the termination log and the API. */
   public static String reason(Throwable failure) {
-    for (Throwable t = failure; t != null; t = t.getCause()) {
-      if (t instanceof UnboundConfigurationPropertiesException unbound) {
-        return "unknown configuration: "
-            + String.join(
-                ", ",
-                unbound.getUnboundProperties().stream()
-                    .map(p -> p.getName() + " (" + p.getOrigin() + ")")
-                    .toList());
-      }
-      if (t instanceof BindException bind) {
-        Throwable root = root(bind);
-        String value =
-            bind.getProperty() == null ? "" : " (" + bind.getProperty().getOrigin() + ")";
-        return "configuration %s%s: %s".formatted(bind.getName(), value, message(root));
-      }
+    UnboundConfigurationPropertiesException unbound =
+        cause(failure, UnboundConfigurationPropertiesException.class);
+    if (unbound != null) {
+      return "unknown configuration: "
+          + String.join(
+              ", ",
+              unbound.getUnboundProperties().stream()
+                  .map(p -> p.getName() + " (" + p.getOrigin() + ")")
+                  .toList());
+    }
+    BindException bind = cause(failure, BindException.class);
+    if (bind != null) {
+      String where = bind.getProperty() == null ? "" : " (" + bind.getProperty().getOrigin() + ")";
+      return oneLine("configuration %s%s: %s".formatted(bind.getName(), where, text(root(bind))));
+    }
+    PortInUseException taken = cause(failure, PortInUseException.class);
+    if (taken != null) {
+      return "port %d is in use by another program; choose one with server.port"
+          .formatted(taken.getPort());
     }
     for (Throwable t = failure; t != null; t = t.getCause()) {
       if (isExpected(t)) {
-        return message(t);
+        return oneLine(text(t));
       }
     }
-    return "unexpected " + failure;
+    return oneLine("unexpected " + failure);
   }
 
   /** The failure itself if its stack trace is of use, null if its message says it all. */
   public static @Nullable Throwable unexpected(Throwable failure) {
+    boolean expected = false;
     for (Throwable t = failure; t != null; t = t.getCause()) {
-      if (isExpected(t)) {
-        return null;
+      if (t instanceof Error) {
+        return failure;
       }
+      expected |= isExpected(t);
     }
-    return failure;
+    return expected ? null : failure;
   }
 
   private static boolean isExpected(Throwable t) {
     return t instanceof StartFailure
         || t instanceof InfeasiblePlanException
         || t instanceof ModelFormatException
+        || t instanceof ModelSourceException
         || t instanceof TokenizerException
         || t instanceof ChatTemplateException
         || t instanceof DeviceException
+        || t instanceof TierException
+        || t instanceof GenerationException
         || t instanceof IllegalArgumentException
         || t instanceof BindException
+        || t instanceof PortInUseException
         || t instanceof IOException;
   }
 
-  private static String message(Throwable t) {
+  private static String text(Throwable t) {
     String message = t.getMessage();
-    return message == null || message.isBlank() ? t.toString() : message;
+    // The message of an IOException may be a mere name, of a host or a file.
+    return message == null || message.isBlank() || t instanceof IOException
+        ? t.toString()
+        : message;
+  }
+
+  private static String oneLine(String text) {
+    return text.strip().replaceAll("\\s*[\r\n]+\\s*", " ");
+  }
+
+  private static <T extends Throwable> @Nullable T cause(Throwable failure, Class<T> type) {
+    for (Throwable t = failure; t != null; t = t.getCause()) {
+      if (type.isInstance(t)) {
+        return type.cast(t);
+      }
+    }
+    return null;
   }
 
   private static Throwable root(Throwable t) {

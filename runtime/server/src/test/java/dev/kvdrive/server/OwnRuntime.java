@@ -1,0 +1,103 @@
+package dev.kvdrive.server;
+
+import dev.kvdrive.server.serving.DeviceFactory;
+import dev.kvdrive.server.serving.ModelStart;
+import dev.kvdrive.server.serving.Serving;
+import java.io.IOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+import org.springframework.boot.SpringApplication;
+import org.springframework.boot.context.TypeExcludeFilter;
+import org.springframework.boot.test.context.TestConfiguration;
+import org.springframework.context.ApplicationContextInitializer;
+import org.springframework.context.ConfigurableApplicationContext;
+import org.springframework.context.support.GenericApplicationContext;
+import org.springframework.core.type.classreading.MetadataReader;
+import org.springframework.core.type.classreading.MetadataReaderFactory;
+
+/** A runtime that one test starts and ends, over a model start that the test plays. */
+final class OwnRuntime implements AutoCloseable {
+  private final ConfigurableApplicationContext context;
+  private final HttpClient client = HttpClient.newHttpClient();
+
+  private OwnRuntime(ConfigurableApplicationContext context) {
+    this.context = context;
+  }
+
+  /** Returns when HTTP answers; the model may still be starting. */
+  static OwnRuntime start(ModelStart start, String... settings) {
+    SpringApplication application = new SpringApplication(RuntimeApplication.class);
+    application.setRegisterShutdownHook(false);
+    ApplicationContextInitializer<GenericApplicationContext> parts =
+        fresh -> {
+          fresh.getBeanFactory().registerSingleton("testParts", new WithoutPartsOfTests());
+          fresh.registerBean(DeviceFactory.class, ReferenceDevices::new);
+          fresh.registerBean(
+              "playedStart", ModelStart.class, () -> start, bean -> bean.setPrimary(true));
+        };
+    application.addInitializers(parts);
+    return new OwnRuntime(
+        application.run(
+            Stream.concat(Stream.of("--server.port=0"), Stream.of(settings))
+                .toArray(String[]::new)));
+  }
+
+  /** Keeps the parts of other tests, which are in the package that is scanned, out of this one. */
+  private static final class WithoutPartsOfTests extends TypeExcludeFilter {
+    @Override
+    public boolean match(MetadataReader reader, MetadataReaderFactory factory) {
+      return reader.getAnnotationMetadata().hasAnnotation(TestConfiguration.class.getName());
+    }
+
+    @Override
+    public boolean equals(@Nullable Object other) {
+      return other instanceof WithoutPartsOfTests;
+    }
+
+    @Override
+    public int hashCode() {
+      return 1;
+    }
+  }
+
+  Serving serving() {
+    return context.getBean(Serving.class);
+  }
+
+  private HttpRequest.Builder request(String path) {
+    String port = context.getEnvironment().getRequiredProperty("local.server.port");
+    return HttpRequest.newBuilder(URI.create("http://localhost:" + port + path));
+  }
+
+  HttpResponse<String> get(String path) throws IOException, InterruptedException {
+    return client.send(request(path).build(), HttpResponse.BodyHandlers.ofString());
+  }
+
+  HttpResponse<String> post(String path, String body) throws IOException, InterruptedException {
+    return client.send(json(path, body), HttpResponse.BodyHandlers.ofString());
+  }
+
+  /** The lines of an answer as they arrive. */
+  HttpResponse<Stream<String>> stream(String path, String body)
+      throws IOException, InterruptedException {
+    return client.send(json(path, body), HttpResponse.BodyHandlers.ofLines());
+  }
+
+  private HttpRequest json(String path, String body) {
+    return request(path)
+        .header("Content-Type", "application/json")
+        .POST(HttpRequest.BodyPublishers.ofString(body))
+        .build();
+  }
+
+  /** Ends it as SIGTERM does. */
+  @Override
+  public void close() {
+    context.close();
+    client.shutdownNow();
+  }
+}

@@ -1,0 +1,227 @@
+package dev.kvdrive.server;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvdrive.model.source.HubSettings;
+import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.ByteSize;
+import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.Plan;
+import dev.kvdrive.plan.Planner;
+import dev.kvdrive.server.serving.EngineStart;
+import dev.kvdrive.server.serving.MachineCheck;
+import dev.kvdrive.server.serving.ModelStart;
+import dev.kvdrive.server.serving.RuntimeLifecycle;
+import dev.kvdrive.server.serving.ServedModel;
+import dev.kvdrive.server.serving.Serving;
+import dev.kvdrive.server.serving.StartFailure;
+import dev.kvdrive.server.serving.TerminationLog;
+import dev.kvdrive.server.settings.RuntimeSettings;
+import dev.kvdrive.server.settings.TierBytesConverter;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.springframework.boot.context.properties.bind.BindHandler;
+import org.springframework.boot.context.properties.bind.Bindable;
+import org.springframework.boot.context.properties.bind.Binder;
+import org.springframework.boot.context.properties.bind.handler.NoUnboundElementsBindHandler;
+import org.springframework.boot.context.properties.source.MapConfigurationPropertySource;
+import org.springframework.core.convert.support.DefaultConversionService;
+
+/** A runtime that cannot start says why in one line that names cause, value and way out. */
+class StartFailureTest {
+  @TempDir Path folder;
+
+  private static RuntimeSettings settings(Map<String, String> values) {
+    DefaultConversionService conversion = new DefaultConversionService();
+    conversion.addConverter(new TierBytesConverter());
+    conversion.addConverter(
+        String.class,
+        java.time.Duration.class,
+        org.springframework.boot.convert.DurationStyle.SIMPLE::parse);
+    conversion.addConverter(String.class, Path.class, Path::of);
+    BindHandler strict = new NoUnboundElementsBindHandler(BindHandler.DEFAULT);
+    return new Binder(List.of(new MapConfigurationPropertySource(values)), null, conversion)
+        .bindOrCreate("kvdrive", Bindable.of(RuntimeSettings.class), strict);
+  }
+
+  private Map<String, String> sound() {
+    Map<String, String> values = new HashMap<>();
+    values.put("kvdrive.model.cache-dir", folder.resolve("cache").toString());
+    values.put("kvdrive.context-length", "2048");
+    values.put("kvdrive.tiers.gpu-bytes", "48Mi");
+    values.put("kvdrive.tiers.dram-bytes", "24Mi");
+    values.put("kvdrive.tiers.nvme-bytes", "64Mi");
+    values.put("kvdrive.tiers.nvme-dir", folder.resolve("nvme").toString());
+    return values;
+  }
+
+  /** What the runtime says when it starts with these settings on this machine. */
+  private String reason(Map<String, String> values, MachineCheck machine) {
+    ModelStart start =
+        new EngineStart(
+            settings(values),
+            new ReferenceDevices(),
+            machine,
+            Map.of("HF_HUB_OFFLINE", "1"),
+            Clock.systemUTC());
+    try {
+      start.start(step -> {});
+    } catch (Exception e) {
+      assertThat(StartFailure.unexpected(e)).isNull();
+      return StartFailure.reason(e);
+    } finally {
+      start.close();
+    }
+    throw new AssertionError("it started");
+  }
+
+  private String reason(String model) {
+    Map<String, String> values = sound();
+    values.put("kvdrive.model.uri", model);
+    return reason(values, MachineCheck.here());
+  }
+
+  @Test
+  void saysWhatIsWrongWithAModel() throws IOException {
+    Path bundled = new ModelSource(folder, HubSettings.from(Map.of())).resolve(ModelSource.BUILTIN);
+    byte[] whole = Files.readAllBytes(bundled);
+    Path cut =
+        Files.write(
+            folder.resolve("cut.gguf"), java.util.Arrays.copyOf(whole, whole.length - 1000));
+    Path text = Files.writeString(folder.resolve("text.gguf"), "no model\nat all\n");
+    Path empty = Files.createDirectory(folder.resolve("empty"));
+    Path loop = Files.createSymbolicLink(folder.resolve("loop"), Path.of("loop"));
+    Path bert = Files.createDirectory(folder.resolve("bert"));
+    Files.writeString(bert.resolve("config.json"), "{\"model_type\":\"bert\"}");
+    assertThat(reason(cut.toString())).contains(cut.toString(), "get it again");
+    assertThat(reason(text.toString())).contains(text.toString());
+    assertThat(reason(empty.toString())).contains("no config.json and 0 GGUF files", "name a GGUF");
+    assertThat(reason(loop.toString())).contains("leads nowhere or in a circle");
+    assertThat(reason(bert.toString())).contains("bert", "use a model of one of");
+    assertThat(reason(folder + "/none")).contains("no such file or folder", "hf://org/repo");
+    assertThat(reason("builtin:none")).contains("no such bundled model", ModelSource.BUILTIN);
+    assertThat(reason("hf://org/repo"))
+        .contains("not in the cache", "HF_HUB_OFFLINE forbids the network", "give its path");
+    for (Path model : List.of(cut, text, empty, loop, bert)) {
+      assertThat(reason(model.toString())).doesNotContain("\n").doesNotContain("Exception");
+    }
+  }
+
+  @Test
+  void saysWhatWouldFit() {
+    Map<String, String> values = sound();
+    values.put("kvdrive.tiers.gpu-bytes", "8Mi");
+    assertThat(reason(values, MachineCheck.here()))
+        .contains("does not fit", "GPU memory: at least", "What would fit")
+        .doesNotContain("\n");
+  }
+
+  @Test
+  void saysEverythingThatTheMachineLacks() throws IOException {
+    Path file = Files.writeString(folder.resolve("file"), "");
+    Map<String, String> values = sound();
+    values.put("kvdrive.tiers.nvme-dir", file.resolve("nvme").toString());
+    values.put("kvdrive.tiers.dram-bytes", "8Mi");
+    assertThat(reason(values, new MachineCheck(ByteSize.MIB, ByteSize.MIB)))
+        .contains("memory: the plan needs", "1.00 MiB", "raise the memory limit")
+        .contains("heap: the plan needs", "start it with -Xmx")
+        .contains("NVMe volume: " + file, "mount a volume");
+  }
+
+  @Test
+  void aMachineThatHasWhatThePlanPromisesIsFine() {
+    RuntimeSettings settings = settings(sound());
+    Plan plan =
+        Planner.plan(
+            settings.planRequest(
+                new ModelSource(folder, HubSettings.from(Map.of())).geometry(ModelSource.BUILTIN),
+                DeviceKind.CPU));
+    new MachineCheck(plan.requirePod().memoryBytes(), plan.requirePod().heapBytes())
+        .require(plan, settings.tiers().nvmeDir());
+    assertThat(settings.tiers().nvmeDir()).isEmptyDirectory();
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '"',
+      textBlock =
+          """
+          kvdrive.context-length    | 12     | at least 128 tokens, got 12
+          kvdrive.context-length    | many   | kvdrive.context-length
+          kvdrive.concurrency       | 0      | between 1 and 1024, got 0
+          kvdrive.budget            | 1.5    | above 0 and at most 1, got 1.5
+          kvdrive.tiers.gpu-bytes   | lots   | 'lots' is not a size; write for instance 512Mi
+          kvdrive.tiers.dram-bytes  | -1     | '-1' is not a size
+          kvdrive.kv-type           | F64    | kvdrive.kv-type
+          kvdrive.threads           | -2     | got -2
+          kvdrive.queue-limit       | -1     | must not be negative, got -1
+          kvdrive.drain-timeout     | -5s    | must not be negative
+          kvdrive.body-timeout      | 0s     | must be positive
+          kvdrive.stream-buffer     | 0      | at least 1, got 0
+          kvdrive.contxt-length     | 4096   | unknown configuration: kvdrive.contxt-length
+          """)
+  void namesTheSettingAtFault(String name, String value, String said) {
+    Map<String, String> values = sound();
+    values.put(name, value);
+    assertThatThrownBy(() -> settings(values))
+        .satisfies(
+            failure ->
+                assertThat(StartFailure.reason(failure)).contains(said).doesNotContain("\n"));
+  }
+
+  @Test
+  void leavesTheReasonWhereKubernetesLooksAndEndsTheProcess() throws Exception {
+    Path log = Files.createFile(folder.resolve("termination-log"));
+    CompletableFuture<Integer> code = new CompletableFuture<>();
+    Serving serving = new Serving();
+    RuntimeLifecycle lifecycle =
+        new RuntimeLifecycle(
+            settings(sound()), serving, new Failing(), new TerminationLog(log), code::complete);
+    lifecycle.start();
+    assertThat(code.get(20, TimeUnit.SECONDS)).isEqualTo(1);
+    assertThat(Files.readString(log)).isEqualTo("the disk is gone; mount it again");
+    assertThat(serving.state()).isEqualTo(new Serving.State.Failed(Files.readString(log)));
+  }
+
+  @Test
+  void cutsALongReasonAtAWholeCharacter() throws IOException {
+    Path log = Files.createFile(folder.resolve("termination-log"));
+    new TerminationLog(log).write("x" + "é".repeat(4000));
+    assertThat(Files.readString(log)).isEqualTo("x" + "é".repeat(2047));
+    new TerminationLog(folder.resolve("none")).write("nothing is made where there is none");
+    assertThat(folder.resolve("none")).doesNotExist();
+  }
+
+  @Test
+  void keepsTheStackOfWhatNobodyExpects() {
+    Throwable bug = new IllegalStateException("a bug");
+    assertThat(StartFailure.unexpected(bug)).isSameAs(bug);
+    assertThat(StartFailure.reason(bug)).contains("unexpected", "a bug");
+    Throwable memory = new StartFailure("no", new OutOfMemoryError("heap"));
+    assertThat(StartFailure.unexpected(memory)).isSameAs(memory);
+  }
+
+  private static final class Failing implements ModelStart {
+    @Override
+    public ServedModel start(Consumer<String> progress) {
+      throw new StartFailure("the disk is gone; mount it again");
+    }
+
+    @Override
+    public void close() {}
+  }
+}
