@@ -1,6 +1,5 @@
 package dev.kvdrive.cpu;
 
-import dev.kvdrive.device.Dequantizer;
 import dev.kvdrive.device.TensorData;
 import dev.kvdrive.device.TensorType;
 import dev.kvdrive.device.Weight;
@@ -124,6 +123,11 @@ final class CpuWeight implements Weight {
     return firstRows[part];
   }
 
+  /** Rows of {@code part}. */
+  int rows(int part) {
+    return firstRows[part + 1] - firstRows[part];
+  }
+
   TensorType type(int part) {
     return types[part];
   }
@@ -153,9 +157,7 @@ final class CpuWeight implements Weight {
     while (row >= firstRows[part + 1]) {
       part++;
     }
-    float[] values = new float[cols];
-    Dequantizer.blocks(types[part], Memory.ALL, address(part, row), cols, values, 0);
-    MemorySegment.copy(values, 0, Memory.ALL, Memory.FLOAT, address, cols);
+    Unpack.floats(types[part], address(part, row), cols, address);
   }
 
   /**
