@@ -132,10 +132,11 @@ public final class DecodeStep implements AutoCloseable {
    * @param token the sequence's newest token, whose keys and values this step appends
    * @param position its position
    * @param seat seat of the sequence; no two rows have the same
+   * @param budget share of the closed chunks that the row attends, at most the plan's
    * @param logits whether the host wants to see the logits
    */
-  public void add(int token, int position, int seat, boolean logits) {
-    int selected = sizes.selectCount(grid().closedChunks(position + 1));
+  public void add(int token, int position, int seat, double budget, boolean logits) {
+    int selected = EngineSizes.selectCount(budget, grid().closedChunks(position + 1));
     parameters.set(rows, token, position, seat, selected);
     seats[rows] = seat;
     positions[rows] = position;

@@ -16,6 +16,8 @@ import dev.kvdrive.transformer.ActivationBuffers;
 import dev.kvdrive.transformer.StepOutput;
 import dev.kvdrive.transformer.Transformer;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * Prefill of one prompt at a time, layer-major: all blocks of a layer, then the next layer. Dense
@@ -50,12 +52,21 @@ public final class Prefill implements AutoCloseable {
   private final DeviceBuffer tokens;
   private final DeviceBuffer positions;
 
+  private final List<Target> targets = new ArrayList<>();
   private int[] prompt = {};
-  private int seat;
   private boolean wantsLogits;
   private int layer;
   private int start;
-  private int closed;
+
+  /** A seat that gets the prompt's keys and values, and how many chunks of the layer it has. */
+  private static final class Target {
+    private final int seat;
+    private int closed;
+
+    Target(int seat) {
+      this.seat = seat;
+    }
+  }
 
   /**
    * @param queue the queue of all computation, which stays the caller's
@@ -86,18 +97,25 @@ public final class Prefill implements AutoCloseable {
   /**
    * Starts a prompt; one that was not finished is forgotten.
    *
-   * @param seat an open seat
    * @param prompt its tokens, at most {@code contextLength}; not changed by the caller
+   * @param seats open seats: sequences that go on from this prompt, computed once for all of them
    * @param logits whether the host wants to see the logits of the last token
    */
-  public void begin(int seat, int[] prompt, boolean logits) {
-    this.seat = seat;
+  public void begin(int[] prompt, List<Integer> seats, boolean logits) {
     this.prompt = prompt;
     wantsLogits = logits;
     layer = 0;
     start = 0;
-    closed = 0;
-    kv.reset(queue, operations, seat);
+    targets.clear();
+    for (int seat : seats) {
+      targets.add(new Target(seat));
+      kv.reset(queue, operations, seat);
+    }
+  }
+
+  /** A sequence has left its seat: nothing more is written for it. */
+  public void withdraw(int seat) {
+    targets.removeIf(target -> target.seat == seat);
   }
 
   /** Units of work done: tokens times layers. */
@@ -124,7 +142,9 @@ public final class Prefill implements AutoCloseable {
     transformer.project(queue, layer, rows);
     ActivationBuffers a = transformer.activations();
     operations.store(queue, kvLayer(), kv.scratch(), start, rows, a.key(), a.value());
-    closeChunks(start + rows);
+    for (Target target : targets) {
+      closeChunks(target, start + rows);
+    }
     if (!lastLayer) {
       attend(0, rows);
       queue.download(a.residual().buffer(), 0, residual, rowBytes * start, rowBytes * rows);
@@ -137,7 +157,9 @@ public final class Prefill implements AutoCloseable {
       }
     }
     if (lastBlock) {
-      operations.seed(queue, kvLayer(), kv.scratch(), seat, prompt.length);
+      for (Target target : targets) {
+        operations.seed(queue, kvLayer(), kv.scratch(), target.seat, prompt.length);
+      }
     }
     // One wait for each quantum keeps the queue short, so that decode steps get their turn, and
     // lets the store demote what this block has written.
@@ -145,7 +167,7 @@ public final class Prefill implements AutoCloseable {
     start += rows;
     if (lastBlock) {
       start = 0;
-      closed = 0;
+      targets.forEach(target -> target.closed = 0);
       layer++;
     }
     return lastBlock && lastLayer;
@@ -170,14 +192,16 @@ public final class Prefill implements AutoCloseable {
   }
 
   /** Closes the chunks that are complete with {@code stored} tokens and stay closed at the end. */
-  private void closeChunks(int stored) {
+  private void closeChunks(Target target, int stored) {
     ChunkGrid grid = sizes.layout().grid();
     int complete = Math.max(0, (stored - grid.sink()) / grid.chunk());
     int to = Math.min(complete, grid.closedChunks(prompt.length));
-    while (closed < to) {
-      int end = store.provideForChunks(queue, layer, seat, closed, to);
-      operations.closeChunks(queue, kvLayer(), kv.scratch(), seat, closed, end, store.frames());
-      closed = end;
+    while (target.closed < to) {
+      int seat = target.seat;
+      int end = store.provideForChunks(queue, layer, seat, target.closed, to);
+      operations.closeChunks(
+          queue, kvLayer(), kv.scratch(), seat, target.closed, end, store.frames());
+      target.closed = end;
     }
   }
 

@@ -2,6 +2,7 @@ package dev.kvdrive.schedule;
 
 import java.util.List;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What to generate.
@@ -15,6 +16,8 @@ import java.util.Set;
  * @param stopStrings texts that end the generation; they are cut off the text
  * @param topLogprobs alternatives to report for each token; 0 for the chosen one only, -1 for no
  *     log-probabilities
+ * @param budget share of the closed chunks to attend per step, in (0, 1] and at most the engine's;
+ *     null for the engine's
  * @param continuation whether the text goes on from the prompt's text (a raw completion: a leading
  *     space belongs to it) rather than being a text of its own (a chat answer)
  */
@@ -26,6 +29,7 @@ public record GenerationRequest(
     Set<Integer> stopTokens,
     List<String> stopStrings,
     int topLogprobs,
+    @Nullable Double budget,
     boolean continuation) {
   /** Alternatives that can be asked for at most. */
   public static final int MAX_TOP_LOGPROBS = 20;
@@ -45,8 +49,39 @@ public record GenerationRequest(
           "top log-probabilities must be between -1 and %d, got %d"
               .formatted(MAX_TOP_LOGPROBS, topLogprobs));
     }
+    if (budget != null && !(budget > 0 && budget <= 1)) {
+      throw new IllegalArgumentException(
+          "the budget must be a share above 0 and at most 1, got " + budget);
+    }
     if (stopStrings.stream().anyMatch(String::isEmpty)) {
       throw new IllegalArgumentException("a stop string must not be empty");
     }
+  }
+
+  /** A request with the engine's budget. */
+  public GenerationRequest(
+      String id,
+      List<Integer> prompt,
+      Sampling sampling,
+      int maxTokens,
+      Set<Integer> stopTokens,
+      List<String> stopStrings,
+      int topLogprobs,
+      boolean continuation) {
+    this(id, prompt, sampling, maxTokens, stopTokens, stopStrings, topLogprobs, null, continuation);
+  }
+
+  /** The same request under another name and budget. */
+  public GenerationRequest withBudget(String id, double budget) {
+    return new GenerationRequest(
+        id,
+        prompt,
+        sampling,
+        maxTokens,
+        stopTokens,
+        stopStrings,
+        topLogprobs,
+        budget,
+        continuation);
   }
 }

@@ -2,6 +2,7 @@ package dev.kvdrive.schedule;
 
 import dev.kvdrive.plan.EngineSizes;
 import java.time.Duration;
+import java.util.List;
 
 /**
  * Runs generations over one model on one device, several at once. Thread-safe. All device work
@@ -20,7 +21,20 @@ public interface InferenceEngine extends AutoCloseable {
    * @throws IllegalArgumentException if prompt and {@code maxTokens} cannot fit the context, or a
    *     token is not in the vocabulary; the message has the numbers
    */
-  Generation submit(GenerationRequest request, GenerationListener listener);
+  default Generation submit(GenerationRequest request, GenerationListener listener) {
+    return submit(List.of(new Submission(request, listener))).getFirst();
+  }
+
+  /**
+   * Queues requests that belong together, all or none. Those with the same prompt that find a seat
+   * at the same time share one prefill; each is then a sequence of its own.
+   *
+   * @return their handles, in the order of the submissions
+   * @throws EngineBusyException if the queue has no room for all of them
+   * @throws EngineDrainingException if the engine takes no new requests
+   * @throws IllegalArgumentException if there are none, or one of them can never run
+   */
+  List<Generation> submit(List<Submission> submissions);
 
   /** A consistent view of tiers, queue and totals; cheap, may be called from any thread. */
   EngineStatus status();

@@ -120,11 +120,19 @@ public final class KvDriveEngine implements InferenceEngine {
   }
 
   @Override
-  public Generation submit(GenerationRequest request, GenerationListener listener) {
-    checkRequest(request);
-    Sequence sequence = new Sequence(request, listener, tokenizer, sizes, requests::signal);
-    requests.add(sequence);
-    return sequence;
+  public List<Generation> submit(List<Submission> submissions) {
+    if (submissions.isEmpty()) {
+      throw new IllegalArgumentException("there is nothing to generate");
+    }
+    List<Sequence> group = new ArrayList<>();
+    for (Submission submission : submissions) {
+      checkRequest(submission.request());
+      group.add(
+          new Sequence(
+              submission.request(), submission.listener(), tokenizer, sizes, requests::signal));
+    }
+    requests.add(group);
+    return List.copyOf(group);
   }
 
   private void checkRequest(GenerationRequest request) {
@@ -137,6 +145,11 @@ public final class KvDriveEngine implements InferenceEngine {
                   request.maxTokens(),
                   (long) prompt + request.maxTokens(),
                   sizes.contextLength()));
+    }
+    if (request.budget() != null && request.budget() > sizes.budget()) {
+      throw new IllegalArgumentException(
+          "a budget of %s is larger than the %s that the engine was planned for"
+              .formatted(request.budget(), sizes.budget()));
     }
     int vocabulary = sizes.geometry().vocabulary();
     for (int token : request.prompt()) {
@@ -212,7 +225,7 @@ public final class KvDriveEngine implements InferenceEngine {
             "warm-up", tokens, Sampling.GREEDY, WARM_UP_STEPS, Set.of(), List.of(), -1, true);
     var outcome = new WarmUp();
     var sequence = new Sequence(request, outcome, tokenizer, sizes, () -> {});
-    requests.add(sequence);
+    requests.add(List.of(sequence));
     while (!sequence.ended()) {
       own.turn();
     }

@@ -35,24 +35,29 @@ final class RequestQueue {
   }
 
   /**
-   * Adds a sequence at the end. A free seat counts as a place, so that a limit of 0 means that a
-   * request runs at once or is refused.
+   * Adds sequences that belong together at the end, all or none. A free seat counts as a place, so
+   * that a limit of 0 means that a request runs at once or is refused.
    */
-  synchronized void add(Sequence sequence) {
+  synchronized void add(List<Sequence> group) {
     if (failure != null) {
       throw new GenerationException("the engine has failed and must be restarted: " + failure);
     }
     if (draining || stopping) {
       throw new EngineDrainingException("the engine is shutting down and takes no new requests");
     }
-    if (active + waiting.size() >= seats + limit) {
+    int taken = active + waiting.size();
+    if (taken + group.size() > seats + limit) {
       Duration retry = retryAfter();
       throw new EngineBusyException(
-          "all %d seats are taken and %d of %d places in the queue; try again in about %d s"
-              .formatted(seats, active + waiting.size() - seats, limit, retry.toSeconds()),
+          taken >= seats
+              ? "all %d seats are taken and %d of %d places in the queue; try again in about %d s"
+                  .formatted(seats, taken - seats, limit, retry.toSeconds())
+              : "%d generations at once need more than the %d seats and %d places in the queue that are free; ask for fewer, or try again in about %d s"
+                  .formatted(group.size(), seats - taken, limit, retry.toSeconds()),
           retry);
     }
-    waiting.add(sequence);
+    group.forEach(sequence -> sequence.joinGroup(group));
+    waiting.addAll(group);
     signal();
   }
 

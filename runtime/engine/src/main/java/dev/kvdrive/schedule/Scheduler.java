@@ -23,16 +23,15 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.function.Consumer;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Continuous batching on the engine thread, and owner of everything the engine has on the device.
  * One {@link #turn}: end what was cancelled, admit what fits, run one prefill quantum if it is due,
  * run one decode step over all sequences that have their first token.
  *
- * <p>One prompt is prefilled at a time. While others decode, prefill gets {@code prefillShare} of
- * the time: after each quantum, decode steps run until they have had their share. None of that
- * changes what is computed, only when.
+ * <p>One prompt is prefilled at a time, for all sequences of a group that go on from it. While
+ * others decode, prefill gets {@code prefillShare} of the time: after each quantum, decode steps
+ * run until they have had their share. None of that changes what is computed, only when.
  */
 final class Scheduler implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(Scheduler.class.getName());
@@ -51,7 +50,7 @@ final class Scheduler implements AutoCloseable {
   private final CapacityLedger ledger;
   private final Deque<Integer> freeSeats = new ArrayDeque<>();
   private final List<Sequence> decoding = new ArrayList<>();
-  private @Nullable Sequence prefilling;
+  private final List<Sequence> prefilling = new ArrayList<>();
   private long identities;
 
   /** Decode time that the last prefill quantum still owes to the decoding sequences. */
@@ -116,7 +115,7 @@ final class Scheduler implements AutoCloseable {
 
   /** Whether anything runs or can be started at once. */
   boolean idle() {
-    return decoding.isEmpty() && prefilling == null;
+    return decoding.isEmpty() && prefilling.isEmpty();
   }
 
   /**
@@ -130,8 +129,8 @@ final class Scheduler implements AutoCloseable {
     if (idle()) {
       return false;
     }
-    if (prefilling != null && (decoding.isEmpty() || owedNanos <= 0)) {
-      prefillQuantum(prefilling);
+    if (!prefilling.isEmpty() && (decoding.isEmpty() || owedNanos <= 0)) {
+      prefillQuantum();
     }
     if (!decoding.isEmpty()) {
       long start = System.nanoTime();
@@ -145,10 +144,10 @@ final class Scheduler implements AutoCloseable {
     for (Sequence sequence : requests.takeCancelled()) {
       sequence.finish(FinishReason.CANCELLED);
     }
-    if (prefilling != null && prefilling.cancelled()) {
-      prefilling.finish(FinishReason.CANCELLED);
-      leave(prefilling);
-      prefilling = null;
+    for (Sequence sequence : prefilling) {
+      if (sequence.cancelled()) {
+        sequence.finish(FinishReason.CANCELLED);
+      }
     }
     for (Sequence sequence : decoding) {
       if (sequence.cancelled()) {
@@ -158,51 +157,57 @@ final class Scheduler implements AutoCloseable {
     removeEnded();
   }
 
+  /** Starts the prefill of the sequence that has waited longest and of those that share it. */
   private void admit() {
-    Sequence first = requests.first();
-    if (prefilling != null
-        || first == null
-        || freeSeats.isEmpty()
-        || !ledger.fits(first.mostTokens())) {
+    if (!prefilling.isEmpty()) {
       return;
     }
-    requests.admitFirst();
-    begin(first);
+    Sequence next = requests.first();
+    while (next != null
+        && !freeSeats.isEmpty()
+        && ledger.fits(next.mostTokens())
+        && (prefilling.isEmpty() || prefilling.getFirst().sharesPrefill(next))) {
+      requests.admitFirst();
+      seat(next);
+      prefilling.add(next);
+      next = requests.first();
+    }
+    if (!prefilling.isEmpty()) {
+      owedNanos = 0;
+      prefill.begin(
+          prefilling.getFirst().prompt(),
+          prefilling.stream().map(Sequence::seat).toList(),
+          prefilling.stream().anyMatch(Sequence::wantsLogits));
+    }
   }
 
-  /** Gives a sequence a seat and starts its prefill. */
-  private void begin(Sequence sequence) {
+  private void seat(Sequence sequence) {
     int seat = freeSeats.removeFirst();
     sequence.takeSeat(seat);
     ledger.promise(sequence.mostTokens());
-    prefilling = sequence;
-    owedNanos = 0;
     store.openSeat(queue, seat, new SequenceIdentity("", sequence.id() + "#" + identities++));
-    prefill.begin(seat, sequence.prompt(), sequence.wantsLogits());
   }
 
-  private void prefillQuantum(Sequence sequence) {
+  private void prefillQuantum() {
     long start = System.nanoTime();
     boolean finished;
     try {
       finished = prefill.advance();
     } catch (TierException e) {
-      sequence.fail(new GenerationException(String.valueOf(e.getMessage()), e));
-      leave(sequence);
-      prefilling = null;
+      prefilling.forEach(
+          sequence -> sequence.fail(new GenerationException(String.valueOf(e.getMessage()), e)));
+      removeEnded();
       return;
     }
-    sequence.prefilled(prefill.done(), prefill.total());
+    prefilling.forEach(sequence -> sequence.prefilled(prefill.done(), prefill.total()));
     if (finished) {
-      totals.prompt(sequence.prompt().length);
-      prefilling = null;
-      decoding.add(sequence);
-      advance(sequence, 0);
-      removeEnded();
-    } else if (sequence.ended()) {
-      leave(sequence);
-      prefilling = null;
+      totals.prompt(prefilling.getFirst().prompt().length);
+      decoding.addAll(prefilling);
+      List<Sequence> ready = List.copyOf(prefilling);
+      prefilling.clear();
+      ready.forEach(sequence -> advance(sequence, 0));
     }
+    removeEnded();
     double share = settings.prefillShare();
     owedNanos = (System.nanoTime() - start) * (1 - share) / share;
   }
@@ -240,7 +245,11 @@ final class Scheduler implements AutoCloseable {
       step.clear();
       for (Sequence sequence : decoding) {
         step.add(
-            sequence.lastToken(), sequence.lastPosition(), sequence.seat(), sequence.wantsLogits());
+            sequence.lastToken(),
+            sequence.lastPosition(),
+            sequence.seat(),
+            sequence.budget(),
+            sequence.wantsLogits());
       }
       try {
         step.provide();
@@ -269,6 +278,13 @@ final class Scheduler implements AutoCloseable {
   }
 
   private void removeEnded() {
+    for (int i = prefilling.size() - 1; i >= 0; i--) {
+      if (prefilling.get(i).ended()) {
+        Sequence sequence = prefilling.remove(i);
+        prefill.withdraw(sequence.seat());
+        leave(sequence);
+      }
+    }
     for (int i = decoding.size() - 1; i >= 0; i--) {
       if (decoding.get(i).ended()) {
         leave(decoding.remove(i));
@@ -289,9 +305,7 @@ final class Scheduler implements AutoCloseable {
     for (Sequence sequence : requests.takeAll()) {
       end.accept(sequence);
     }
-    if (prefilling != null) {
-      end.accept(prefilling);
-    }
+    prefilling.forEach(end);
     decoding.forEach(end);
     requests.allEnded();
   }

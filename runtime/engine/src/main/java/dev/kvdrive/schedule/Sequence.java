@@ -24,6 +24,8 @@ final class Sequence implements Generation {
   private final RandomDraws random;
   private final @Nullable TokenCounts seen;
   private final SequenceUsage usage;
+  private final double budget;
+  private List<Sequence> group = List.of();
   private volatile boolean cancelled;
   private boolean ended;
   private int seat = -1;
@@ -49,6 +51,7 @@ final class Sequence implements Generation {
             : TokenStream.answering(tokenizer, request.stopStrings());
     random = new RandomDraws(request.sampling().seed());
     usage = new SequenceUsage(sizes.layout(), prompt.length);
+    budget = request.budget() == null ? sizes.budget() : request.budget();
     if (penalised(request.sampling())) {
       seen = new TokenCounts();
       for (int token : prompt) {
@@ -86,6 +89,24 @@ final class Sequence implements Generation {
 
   int[] prompt() {
     return prompt;
+  }
+
+  /** Share of the closed chunks it attends per step. */
+  double budget() {
+    return budget;
+  }
+
+  /** Notes what it was submitted with, itself included; before it is queued. */
+  void joinGroup(List<Sequence> submitted) {
+    group = submitted;
+  }
+
+  /**
+   * Whether one prefill serves both. Only within a group: sharing between strangers would show one
+   * in the other's timing.
+   */
+  boolean sharesPrefill(Sequence other) {
+    return group.contains(other) && Arrays.equals(prompt, other.prompt);
   }
 
   SequenceUsage usage() {

@@ -42,7 +42,16 @@ public record EngineSizes(
    * Chunks to select of a sequence with {@code closedChunks} closed chunks, at least one if any.
    */
   public int selectCount(int closedChunks) {
-    return exact() ? closedChunks : Math.min(closedChunks, (int) Math.ceil(budget * closedChunks));
+    return selectCount(budget, closedChunks);
+  }
+
+  /**
+   * {@link #selectCount(int)} for a budget of one's own, which may not be larger than the plan's.
+   */
+  public static int selectCount(double budget, int closedChunks) {
+    return budget >= 1.0
+        ? closedChunks
+        : Math.min(closedChunks, (int) Math.ceil(budget * closedChunks));
   }
 
   /** Requests of one mailbox round. */

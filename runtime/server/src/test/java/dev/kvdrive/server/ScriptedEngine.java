@@ -20,6 +20,7 @@ import dev.kvdrive.schedule.GenerationListener;
 import dev.kvdrive.schedule.GenerationRequest;
 import dev.kvdrive.schedule.GenerationUsage;
 import dev.kvdrive.schedule.InferenceEngine;
+import dev.kvdrive.schedule.Submission;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
@@ -125,6 +126,11 @@ final class ScriptedEngine implements InferenceEngine {
         .orElseThrow(() -> new AssertionError("nothing was submitted"));
   }
 
+  /** Whether every generation that was submitted has been taken by {@link #next}. */
+  boolean nothingSubmitted() {
+    return submitted.isEmpty();
+  }
+
   /** Forgets what earlier tests did. */
   void reset() {
     all.forEach(Played::cancel);
@@ -144,17 +150,19 @@ final class ScriptedEngine implements InferenceEngine {
   }
 
   @Override
-  public synchronized Generation submit(GenerationRequest request, GenerationListener listener) {
+  public synchronized List<Generation> submit(List<Submission> submissions) {
     if (draining) {
       throw new EngineDrainingException("draining");
     }
-    if (all.stream().filter(Played::running).count() >= sizes.concurrency() + QUEUE_LIMIT) {
+    long running = all.stream().filter(Played::running).count();
+    if (running + submissions.size() > sizes.concurrency() + QUEUE_LIMIT) {
       throw new EngineBusyException("all seats and places are taken", RETRY_AFTER);
     }
-    Played played = new Played(request, listener);
-    all.add(played);
-    submitted.add(played);
-    return played;
+    List<Played> played =
+        submissions.stream().map(s -> new Played(s.request(), s.listener())).toList();
+    all.addAll(played);
+    submitted.addAll(played);
+    return List.copyOf(played);
   }
 
   @Override

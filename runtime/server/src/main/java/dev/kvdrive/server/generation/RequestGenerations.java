@@ -10,6 +10,7 @@ import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.schedule.GenerationListener;
 import dev.kvdrive.schedule.GenerationRequest;
 import dev.kvdrive.schedule.InferenceEngine;
+import dev.kvdrive.schedule.Submission;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
@@ -59,19 +60,16 @@ public final class RequestGenerations {
       int capacity,
       GenerationObserver observer) {
     RequestGenerations all = new RequestGenerations(requests.size(), capacity);
-    try {
-      for (int i = 0; i < requests.size(); i++) {
-        Generation generation = engine.submit(requests.get(i), all.new Listener(i, observer));
-        synchronized (all.lock) {
-          all.generations.add(generation);
-        }
-      }
-    } catch (RuntimeException e) {
-      all.cancel();
-      throw e;
+    List<Submission> submissions = new ArrayList<>();
+    for (int i = 0; i < requests.size(); i++) {
+      submissions.add(new Submission(requests.get(i), all.new Listener(i, observer)));
+    }
+    List<Generation> submitted = engine.submit(submissions);
+    synchronized (all.lock) {
+      all.generations.addAll(submitted);
     }
     if (all.endedEarly()) {
-      // The first choices failed while the last ones were still being submitted.
+      // A choice failed before the others could be cancelled with it.
       all.cancel();
     }
     return all;
