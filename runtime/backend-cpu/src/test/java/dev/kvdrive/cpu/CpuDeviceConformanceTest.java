@@ -1,0 +1,169 @@
+package dev.kvdrive.cpu;
+
+import dev.kvdrive.device.AppendConformance;
+import dev.kvdrive.device.AttentionConformance;
+import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DiffConformance;
+import dev.kvdrive.device.FetchConformance;
+import dev.kvdrive.device.MatmulConformance;
+import dev.kvdrive.device.MemoryConformance;
+import dev.kvdrive.device.PointwiseConformance;
+import dev.kvdrive.device.PrefillConformance;
+import dev.kvdrive.device.QueueConformance;
+import dev.kvdrive.device.SelectConformance;
+import dev.kvdrive.device.StepConformance;
+import org.junit.jupiter.api.Nested;
+
+/** The CPU device does what every device must, on two threads as on three. */
+class CpuDeviceConformanceTest {
+  private static Device device(long capacityBytes) {
+    return CpuDevice.open(capacityBytes, 2);
+  }
+
+  private static Device alike(long capacityBytes) {
+    return CpuDevice.open(capacityBytes, 3);
+  }
+
+  @Nested
+  class Memory extends MemoryConformance {
+    @Override
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes) {
+      return alike(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Queues extends QueueConformance {
+    @Override
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes) {
+      return alike(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Pointwise extends PointwiseConformance {
+    @Override
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes) {
+      return alike(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Matmul extends MatmulConformance {
+    @Override
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes) {
+      return alike(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Append extends AppendConformance {
+    @Override
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes) {
+      return alike(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Select extends SelectConformance {
+    @Override
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes) {
+      return alike(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Diff extends DiffConformance {
+    @Override
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes) {
+      return alike(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Fetch extends FetchConformance {
+    @Override
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes) {
+      return alike(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Attention extends AttentionConformance {
+    @Override
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes) {
+      return alike(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Prefill extends PrefillConformance {
+    @Override
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes) {
+      return alike(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Step extends StepConformance {
+    @Override
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes) {
+      return alike(capacityBytes);
+    }
+  }
+}
