@@ -16,7 +16,7 @@ import jdk.incubator.vector.VectorSpecies;
  */
 final class StoredLanes {
   /** As many bytes as a vector has floats, or 8 where that would be too few for a vector. */
-  private static final VectorSpecies<Byte> BYTES =
+  static final VectorSpecies<Byte> BYTES =
       VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * Lanes.N)));
 
   private static final IntVector LANE = IntVector.zero(Lanes.I).addIndex(1);
