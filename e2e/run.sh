@@ -33,6 +33,21 @@ native_obstacle() {
     echo "it needs Debian's packages"
   elif ! unshare --mount --net true 2>/dev/null; then
     echo "this root may not make mount and network namespaces"
+  elif [ ! -e /dev/loop-control ]; then
+    echo "this machine has no loop devices"
+  elif [ ! -w /sys/fs/cgroup ]; then
+    echo "the control groups cannot be written"
+  fi
+}
+
+# One run at a time: two would take each other's cluster away. Who inherits the lock, such as
+# Maven, keeps it for as long as it lives, also when this script was killed.
+be_alone() {
+  [ "$(id -u)" = 0 ] && [ -d /run/lock ] || return 0
+  exec 7>"/run/lock/kvdrive-e2e-$MODE"
+  if ! flock -n 7; then
+    say "another run is at work in $MODE mode; waiting for its end"
+    flock -w 1800 7 || die "another run in $MODE mode did not end within half an hour"
   fi
 }
 
@@ -51,18 +66,14 @@ choose_mode() {
   fi
 }
 
-# The images, built here and put into the cluster.
+# The images, put into the cluster.
 give_images() {
-  "$ROOT/images/build.sh" >/dev/null
-  OPERATOR_IMAGE=localhost/kvdrive/operator:dev
-  RUNTIME_IMAGE=localhost/kvdrive/runtime:dev
-  PULL_POLICY=Never
   "$CLUSTER/image.sh" "$MODE" "$ROOT/operator/target/jib-image.tar" "$OPERATOR_IMAGE" >/dev/null
   "$CLUSTER/image.sh" "$MODE" "$ROOT/runtime/server/target/jib-image.tar" "$RUNTIME_IMAGE" >/dev/null
 }
 
 # shellcheck source=cluster/kind/lib.sh
-kind_exists() { (. "$CLUSTER/kind/lib.sh" && cluster_exists); }
+kind_exists() { (. "$CLUSTER/kind/lib.sh" && cluster_exists 2>/dev/null); }
 
 exists() {
   case $MODE in
@@ -71,15 +82,28 @@ exists() {
   esac
 }
 
-stop() {
-  say "stopping the cluster"
+# A file that is there while a cluster belongs to a run and not to a person. A run that was killed
+# leaves its cluster behind, which nobody needs.
+mark() {
   case $MODE in
-    native) "$CLUSTER/down.sh" native --purge ;;
-    kind) "$CLUSTER/down.sh" kind ;;
-  esac || true
+    native) echo "${KVDRIVE_CLUSTER_STATE:-/var/lib/kvdrive-cluster}.of-a-run" ;;
+    kind) (. "$CLUSTER/kind/lib.sh" && echo "$KIND_CACHE/$CLUSTER.of-a-run") ;;
+  esac
 }
 
-# What a run that failed has left in a cluster that was kept.
+stop() {
+  say "stopping the cluster"
+  if case $MODE in
+    native) "$CLUSTER/down.sh" native --purge ;;
+    kind) "$CLUSTER/down.sh" kind ;;
+  esac; then
+    rm -f "$MARK"
+  else
+    say "the cluster could not be stopped; the next run will try again"
+  fi
+}
+
+# What a run that failed has left in a cluster that stays.
 clean() {
   local kubectl=$1 helm=$2 crd
   "$kubectl" get namespace kvdrive-system >/dev/null 2>&1 || return 0
@@ -104,27 +128,30 @@ prepare() {
     VOLUMES=
     return
   fi
-  # One that was there before is somebody's and stays.
-  if [ "$KEEP" = no ] && ! exists; then trap stop EXIT; fi
-  KUBECONFIG=$("$CLUSTER/up.sh" "$MODE")
+  OPERATOR_IMAGE=localhost/kvdrive/operator:dev
+  RUNTIME_IMAGE=localhost/kvdrive/runtime:dev
+  PULL_POLICY=Never
   STORAGE_CLASS=local-nvme
   VOLUMES="$CLUSTER/volumes.sh $MODE"
+  "$ROOT/images/build.sh" >/dev/null
+  MARK=$(mark)
+  if [ -e "$MARK" ]; then
+    say "an earlier run was cut off and left its cluster behind"
+    stop
+  fi
+  if [ "$KEEP" = yes ]; then
+    rm -f "$MARK"
+  elif ! exists; then
+    mkdir -p "$(dirname "$MARK")" && touch "$MARK"
+    trap stop EXIT
+  fi
+  # Without the lock, which would live on in the cluster's processes.
+  KUBECONFIG=$("$CLUSTER/up.sh" "$MODE" 7>&-)
   give_images
 }
 
 # shellcheck source=cluster/native/lib.sh
 kubectl_of_cluster() { (. "$CLUSTER/native/lib.sh" && echo "$BIN/kubectl"); }
-
-find_jdk() {
-  local d
-  for d in "${JAVA_HOME:-}" /usr/lib/jvm/*; do
-    if grep -qs '^JAVA_VERSION="\(2[5-9]\|[3-9][0-9]\)' "$d/release" && [ -x "$d/bin/javac" ]; then
-      echo "$d"
-      return
-    fi
-  done
-  die "a JDK 25 is needed: set JAVA_HOME"
-}
 
 main() {
   while [ $# -gt 0 ]; do
@@ -144,7 +171,8 @@ main() {
   [ $IF_AVAILABLE = no ] || { say "SKIPPED: the runtime has no image yet"; exit 0; }
   choose_mode
   say "mode: $MODE"
-  JAVA_HOME=$(find_jdk)
+  be_alone
+  JAVA_HOME=$("$ROOT/kvdrive" jdk)
   export JAVA_HOME
   prepare
   export KUBECONFIG

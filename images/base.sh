@@ -21,20 +21,11 @@ EPOCH=@0
 
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-find_jdk() {
-  local d
-  for d in "${JAVA_HOME:-}" /usr/lib/jvm/*25* /opt/*jdk*25*; do
-    if [ -x "$d/bin/jlink" ] && grep -q '^JAVA_VERSION="25' "$d/release" 2>/dev/null; then
-      echo "$d"
-      return
-    fi
-  done
-  die "a JDK 25 with jlink is needed: set JAVA_HOME"
-}
-
 system_layer() { # FOLDER: what the packages hold, less what no Java program reads
   local archive
   mkdir -p "$WORK/packages"
+  # A slim machine has no lists of packages until somebody asks for them.
+  apt-cache show libc6 >/dev/null 2>&1 || apt-get update -qq >&2
   (cd "$WORK/packages" && apt-get download -qq -o APT::Sandbox::User="$(id -un)" "${PACKAGES[@]}" "$(licence_package)") >&2
   for archive in "$WORK/packages"/*.deb; do
     dpkg-deb --extract "$archive" "$1"
@@ -75,7 +66,8 @@ main() {
     die "this takes the C runtime from Debian's packages; elsewhere build the images with
 -Dkvdrive.base.image=BASE, where BASE is any image with glibc, libstdc++ and Java 25 on its PATH"
   fi
-  JDK=$(find_jdk)
+  JDK=$("$HERE/../kvdrive" jdk)
+  [ -x "$JDK/bin/jlink" ] || die "$JDK has no jlink: set JAVA_HOME to a JDK 25 that has it"
   local inputs system java architecture
   architecture=$(dpkg --print-architecture)
   inputs="$(sha256sum "${BASH_SOURCE[0]}" "$JDK/release" | cut -d' ' -f1 | tr '\n' ' ')$architecture"

@@ -12,5 +12,7 @@ case " $* " in
   *) "$ROOT/images/base.sh" >/dev/null ;;
 esac
 cd "$ROOT"
+JAVA_HOME=$(./kvdrive jdk)
+export JAVA_HOME
 mvn -q -B -Pimages -pl operator,runtime/server -am package -DskipTests "$@" >&2
 ls "$ROOT/operator/target/jib-image.tar" "$ROOT/runtime/server/target/jib-image.tar"

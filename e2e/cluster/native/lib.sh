@@ -8,6 +8,8 @@ ETCD_VERSION=v3.6.8
 COREDNS_VERSION=v1.14.7
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# Go, too, wants to know; services and CI often do not say.
+export HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
 CACHE=${KVDRIVE_CLUSTER_CACHE:-$HOME/.cache/kvdrive-cluster}
 BIN=$CACHE/$K8S_VERSION
 STATE=${KVDRIVE_CLUSTER_STATE:-/var/lib/kvdrive-cluster}
