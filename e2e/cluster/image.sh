@@ -3,7 +3,7 @@
 # where pods find it with imagePullPolicy Never or IfNotPresent.
 #   image.sh native|kind ARCHIVE.tar NAME
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")"
+here=$(dirname "${BASH_SOURCE[0]}")
 
-[ $# = 3 ] || { sed -n '4s/^# *//p' image.sh >&2; exit 2; }
-exec "$1/image.sh" "$2" "$3"
+[ $# = 3 ] || { sed -n '4s/^# *//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+exec "$here/$1/image.sh" "$2" "$3"

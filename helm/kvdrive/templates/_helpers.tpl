@@ -40,7 +40,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [list, watch]
 - apiGroups: [""]
   resources: [events]
-  verbs: [list]
+  verbs: [list, create]
 {{- end -}}
 
 {{- define "kvdrive.config" -}}

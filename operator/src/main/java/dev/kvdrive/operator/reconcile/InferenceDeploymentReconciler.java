@@ -4,14 +4,17 @@ import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
 import dev.kvdrive.operator.desired.DesiredObjects;
+import dev.kvdrive.operator.desired.Labels;
 import dev.kvdrive.operator.feasibility.Assessment;
 import dev.kvdrive.operator.feasibility.Assessment.Feasible;
 import dev.kvdrive.operator.feasibility.Assessment.Infeasible;
 import dev.kvdrive.operator.feasibility.Assessor;
+import dev.kvdrive.operator.status.Announcement;
 import dev.kvdrive.operator.status.Observation;
 import dev.kvdrive.operator.status.StatusAggregator;
 import dev.kvdrive.operator.usage.TierMeter;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import io.javaoperatorsdk.operator.api.reconciler.Context;
 import io.javaoperatorsdk.operator.api.reconciler.ControllerConfiguration;
@@ -23,9 +26,12 @@ import io.javaoperatorsdk.operator.api.reconciler.Workflow;
 import io.javaoperatorsdk.operator.api.reconciler.dependent.Dependent;
 import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Reconciles an {@link InferenceDeployment}: assess, then dependents, then one status. */
 @ControllerConfiguration(name = InferenceDeploymentReconciler.NAME)
@@ -53,6 +59,11 @@ import java.util.Optional;
     })
 public final class InferenceDeploymentReconciler implements Reconciler<InferenceDeployment> {
   public static final String NAME = "inferencedeployment";
+
+  private static final Logger log = LoggerFactory.getLogger(InferenceDeploymentReconciler.class);
+
+  /** Who speaks in events. */
+  private static final String REPORTER = Labels.OPERATOR;
 
   /** Events and messages that no watch brings, such as those of volumes, are looked up so often. */
   private static final Duration UNSETTLED = Duration.ofSeconds(10);
@@ -98,14 +109,15 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
     }
     Observation observed = view.observe(context);
     InferenceDeploymentStatus status = statuses.aggregate(deployment, assessment, observed);
-    return reschedule(update(deployment, status), assessment, status);
+    return reschedule(update(deployment, status, context), assessment, status);
   }
 
   @Override
   public ErrorStatusUpdateControl<InferenceDeployment> updateErrorStatus(
       InferenceDeployment deployment, Context<InferenceDeployment> context, Exception e) {
-    return ErrorStatusUpdateControl.patchStatus(
-        withStatus(deployment, statuses.failed(deployment, Failures.cause(e))));
+    InferenceDeploymentStatus status = statuses.failed(deployment, Failures.cause(e));
+    announce(deployment, status, context);
+    return ErrorStatusUpdateControl.patchStatus(withStatus(deployment, status));
   }
 
   private Assessment assess(InferenceDeployment deployment, Context<InferenceDeployment> context) {
@@ -132,12 +144,36 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   }
 
   private static UpdateControl<InferenceDeployment> update(
-      InferenceDeployment deployment, InferenceDeploymentStatus status) {
+      InferenceDeployment deployment,
+      InferenceDeploymentStatus status,
+      Context<InferenceDeployment> context) {
     boolean same =
         Objects.equals(Serialization.asJson(deployment.getStatus()), Serialization.asJson(status));
-    return same
-        ? UpdateControl.noUpdate()
-        : UpdateControl.patchStatus(withStatus(deployment, status));
+    if (same) {
+      return UpdateControl.noUpdate();
+    }
+    announce(deployment, status, context);
+    return UpdateControl.patchStatus(withStatus(deployment, status));
+  }
+
+  /** An event is a service to people: that one could not be written stops nothing. */
+  private static void announce(
+      InferenceDeployment deployment,
+      InferenceDeploymentStatus status,
+      Context<InferenceDeployment> context) {
+    Announcement.of(deployment, status, REPORTER, Instant.now())
+        .ifPresent(
+            event -> {
+              try {
+                context.getClient().resource(event).create();
+              } catch (KubernetesClientException e) {
+                log.warn(
+                    "No event of {}/{}: {}",
+                    deployment.getMetadata().getNamespace(),
+                    deployment.getMetadata().getName(),
+                    e.getMessage());
+              }
+            });
   }
 
   /** Only the status, so that server-side apply owns nothing else. */

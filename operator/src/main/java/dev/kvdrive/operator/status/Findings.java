@@ -77,8 +77,10 @@ final class Findings {
     return Finding.holds(
         STORAGE_BOUND,
         "Bound",
-        "%d volumes of %s are bound."
-            .formatted(observed.claims().size(), ByteSize.human(volumeBytes)));
+        observed.claims().size() == 1
+            ? "The volume of %s is bound.".formatted(ByteSize.human(volumeBytes))
+            : "%d volumes of %s are bound."
+                .formatted(observed.claims().size(), ByteSize.human(volumeBytes)));
   }
 
   Finding runtime() {
@@ -98,12 +100,28 @@ final class Findings {
     if (trouble.isPresent()) {
       return finding(RUNTIME_READY, trouble.get());
     }
-    boolean rolling = workload.ready() > 0 && workload.updated() < wanted;
-    return Finding.waiting(
-        RUNTIME_READY,
-        rolling ? "RollingOut" : "Starting",
-        "%d pods serve, %d of %d have the current specification."
-            .formatted(workload.ready(), Math.min(workload.updated(), wanted), wanted));
+    int updated = Math.min(workload.updated(), wanted);
+    // While a new pod starts beside an old one that serves, none may be lacking.
+    boolean rolling = workload.ready() > 0 && workload.pods() > workload.updated();
+    return rolling
+        ? Finding.waiting(
+            RUNTIME_READY,
+            "RollingOut",
+            "%d of %d pods have the current specification; meanwhile %s."
+                .formatted(updated, wanted, serving(workload.ready())))
+        : Finding.waiting(
+            RUNTIME_READY,
+            "Starting",
+            "%d of %d pods have been started; %s so far."
+                .formatted(updated, wanted, serving(workload.ready())));
+  }
+
+  private static String serving(int pods) {
+    return switch (pods) {
+      case 0 -> "none serves";
+      case 1 -> "1 pod serves";
+      default -> "%d pods serve".formatted(pods);
+    };
   }
 
   private Optional<Finding> problem(PersistentVolumeClaim claim) {

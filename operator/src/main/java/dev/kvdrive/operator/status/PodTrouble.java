@@ -117,7 +117,7 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
     if ("OOMKilled".equals(end.getReason())) {
       return new PodTrouble(
           "OutOfMemory",
-          "Pod %s used more memory than its plan gives it and was ended (%d restarts)."
+          "Pod %s used more memory than its plan gives it and was ended (restarts: %d)."
               .formatted(pod, restarts),
           Kind.RUNTIME,
           restarts >= HOPELESS_RESTARTS);
@@ -138,7 +138,7 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
     }
     return new PodTrouble(
         RUNTIME_FAILED,
-        "Pod %s exited with code %d (%d restarts): %s"
+        "Pod %s exited with code %d (restarts: %d): %s"
             .formatted(
                 pod, end.getExitCode(), restarts, words.isEmpty() ? "it left no message" : words),
         Kind.RUNTIME,

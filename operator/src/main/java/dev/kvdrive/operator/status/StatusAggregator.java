@@ -105,8 +105,13 @@ public final class StatusAggregator {
     String message =
         serving == 0
             ? infeasible.message()
-            : "%s (%d pods of an earlier specification keep serving.)"
-                .formatted(infeasible.message(), serving);
+            : "%s (%s)"
+                .formatted(
+                    infeasible.message(),
+                    serving == 1
+                        ? "1 pod is of an earlier specification and keeps serving."
+                        : "%d pods are of an earlier specification and keep serving."
+                            .formatted(serving));
     String notPlanned = "Nothing runs until the specification is feasible.";
     return List.of(
         Finding.stuck(FEASIBLE, infeasible.reason(), message),

@@ -33,6 +33,7 @@ import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import java.time.Duration;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -170,7 +171,8 @@ class ReconcilerTest {
     patch("{\"spec\":{\"contextLength\":1000000}}");
 
     Condition stalled = awaitCondition("Stalled", "True");
-    assertThat(stalled.getMessage()).contains("1 pods of an earlier specification keep serving");
+    assertThat(stalled.getMessage())
+        .contains("(1 pod is of an earlier specification and keeps serving.)");
     assertThat(deployment().getMetadata().getGeneration()).isEqualTo(generation);
   }
 
@@ -352,6 +354,26 @@ class ReconcilerTest {
   }
 
   @Test
+  void eventsTellHowReadyCameAbout() {
+    create("");
+    PersistentVolumeClaim claim = claim("endpoint-1-nvme");
+    bind(claim, "512Mi");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    workloadIs(1, 1, 1);
+    awaitCondition("Ready", "True");
+    patch("{\"spec\":{\"tiers\":{\"gpu\":{\"memory\":\"1Mi\"}}}}");
+    awaitReason("DoesNotFit");
+
+    await()
+        .atMost(SOON)
+        .untilAsserted(
+            () ->
+                assertThat(events())
+                    .containsSubsequence("Normal PodsReady", "Warning DoesNotFit")
+                    .doesNotHaveDuplicates());
+  }
+
+  @Test
   void aClassIsWaitedForAndItsLimitsHold() {
     String clazz = "class-of-" + namespace;
     create("className: " + clazz);
@@ -487,6 +509,21 @@ class ReconcilerTest {
     List<Condition> conditions = Objects.requireNonNull(status.conditions());
     assertThat(conditions).extracting(Condition::getType).contains(type);
     return conditions.stream().filter(c -> c.getType().equals(type)).findFirst().orElseThrow();
+  }
+
+  /** Type and reason of the events about the deployment, as they came. */
+  private List<String> events() {
+    return client
+        .v1()
+        .events()
+        .inNamespace(namespace)
+        .withField("involvedObject.uid", get().getMetadata().getUid())
+        .list()
+        .getItems()
+        .stream()
+        .sorted(Comparator.comparingLong(e -> Long.parseLong(e.getMetadata().getResourceVersion())))
+        .map(event -> event.getType() + " " + event.getReason())
+        .toList();
   }
 
   private Map<String, HasMetadata> objects() {

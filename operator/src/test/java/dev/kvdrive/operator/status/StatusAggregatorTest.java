@@ -105,6 +105,16 @@ class StatusAggregatorTest {
         status(deployment, seen(new Workload(2, 1, 1, true, null), bound("512Mi")));
 
     assertThat(truth(status, "RuntimeReady")).isEqualTo("False");
+    assertThat(condition(status, "Ready").getReason()).isEqualTo("RollingOut");
+    assertThat(condition(status, "Ready").getMessage()).contains("meanwhile 1 pod serves");
+  }
+
+  @Test
+  void thePodsOfAFirstStartDoNotRollOut() {
+    InferenceDeploymentStatus status =
+        status(deployment("replicas: 2"), seen(new Workload(2, 1, 2, true, null), bound("512Mi")));
+
+    assertThat(condition(status, "RuntimeReady").getReason()).isEqualTo("Starting");
   }
 
   @Test

@@ -1,0 +1,91 @@
+package dev.kvdrive.operator.status;
+
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
+import io.fabric8.kubernetes.api.model.Condition;
+import io.fabric8.kubernetes.api.model.Event;
+import io.fabric8.kubernetes.api.model.EventBuilder;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A change of a deployment's Ready condition as an event, for those who look at it with {@code
+ * kubectl describe} or at the namespace with {@code kubectl events}. The status says what is; the
+ * events say how it came about.
+ */
+public final class Announcement {
+  /** Reasons that only say that something is under way. */
+  private static final Set<String> UNDER_WAY =
+      Set.of("Starting", "RollingOut", "VolumePending", "Loading");
+
+  /** Kubernetes' limit of an event's note, which older servers enforce for events of any kind. */
+  private static final int MOST_MESSAGE = 1024;
+
+  private Announcement() {}
+
+  /**
+   * The event that tells of the step from the status that {@code deployment} has to {@code after};
+   * empty when Ready keeps its status and reason.
+   *
+   * @param component that reports it
+   */
+  public static Optional<Event> of(
+      InferenceDeployment deployment,
+      InferenceDeploymentStatus after,
+      String component,
+      Instant now) {
+    Condition ready = ready(after);
+    Condition before = ready(deployment.getStatus());
+    if (ready == null
+        || (before != null
+            && Objects.equals(before.getStatus(), ready.getStatus())
+            && Objects.equals(before.getReason(), ready.getReason()))) {
+      return Optional.empty();
+    }
+    boolean normal = "True".equals(ready.getStatus()) || UNDER_WAY.contains(ready.getReason());
+    String time = now.truncatedTo(ChronoUnit.SECONDS).toString();
+    return Optional.of(
+        new EventBuilder()
+            .withNewMetadata()
+            .withGenerateName(deployment.getMetadata().getName() + ".")
+            .withNamespace(deployment.getMetadata().getNamespace())
+            .endMetadata()
+            .withNewInvolvedObject()
+            .withApiVersion(deployment.getApiVersion())
+            .withKind(deployment.getKind())
+            .withNamespace(deployment.getMetadata().getNamespace())
+            .withName(deployment.getMetadata().getName())
+            .withUid(deployment.getMetadata().getUid())
+            .endInvolvedObject()
+            .withType(normal ? "Normal" : "Warning")
+            .withReason(ready.getReason())
+            .withMessage(cut(ready.getMessage()))
+            .withNewSource()
+            .withComponent(component)
+            .endSource()
+            .withReportingComponent(component)
+            .withFirstTimestamp(time)
+            .withLastTimestamp(time)
+            .withCount(1)
+            .build());
+  }
+
+  private static @Nullable Condition ready(@Nullable InferenceDeploymentStatus status) {
+    return status == null || status.conditions() == null
+        ? null
+        : status.conditions().stream()
+            .filter(c -> c.getType().equals(ConditionTypes.READY))
+            .findFirst()
+            .orElse(null);
+  }
+
+  private static String cut(String message) {
+    return message.length() <= MOST_MESSAGE
+        ? message
+        : message.substring(0, MOST_MESSAGE - 1) + "…";
+  }
+}
