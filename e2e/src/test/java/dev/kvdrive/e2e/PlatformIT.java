@@ -45,7 +45,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
  */
 @DisplayName("On a real cluster")
 @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
-@ExtendWith(Diagnosis.class)
+@ExtendWith({Chronicle.class, Diagnosis.class})
 class PlatformIT {
   private static final String OPERATOR_NAMESPACE = "kvdrive-system";
   private static final String USERS_NAMESPACE = "e2e-contracts";
@@ -60,6 +60,9 @@ class PlatformIT {
   private static final Duration SERVING = Duration.ofMinutes(4);
 
   private static final Duration SAYING = Duration.ofMinutes(1);
+
+  /** The operator reads the tiers' use once a minute. */
+  private static final Duration METERED = Duration.ofSeconds(100);
 
   /** About 16,000 tokens with the bundled model's tokenizer. */
   private static final int SENTENCES = 720;
@@ -183,8 +186,12 @@ class PlatformIT {
     }
 
     assertThat(exchange.status()).as(exchange.toString()).isEqualTo(200);
-    System.out.printf("answer: %s%nusage: %s%n", exchange.text(), exchange.usage());
-    System.out.printf("most bytes of keys and values in each tier: %s%n", peaks);
+    System.out.printf("      answer: %s%n      usage: %s%n", exchange.text(), exchange.usage());
+    System.out.printf(
+        "      most MiB of keys and values in each tier: %s%n",
+        peaks.entrySet().stream()
+            .map(tier -> "%s %.1f".formatted(tier.getKey(), tier.getValue() / (1 << 20)))
+            .toList());
     assertThat(exchange.promptTokens()).isBetween(15_500, 17_000);
     assertThat(exchange.text()).contains(document.answer());
     assertThat(peaks).containsOnlyKeys("gpu", "dram", "nvme");
@@ -224,6 +231,25 @@ class PlatformIT {
 
   @Test
   @Order(5)
+  void theStatusSaysWhatTheTiersDid() {
+    await("the use of the tiers in the status")
+        .atMost(METERED)
+        .untilAsserted(
+            () ->
+                assertThat(Objects.requireNonNull(status().tiers()))
+                    .allSatisfy(tier -> assertThat(tier.used()).as(tier.name()).isNotNull())
+                    .allSatisfy(tier -> assertThat(tier.hitRate()).as(tier.name()).isNotNull()));
+
+    Objects.requireNonNull(status().tiers())
+        .forEach(
+            tier ->
+                System.out.printf(
+                    "      %s: %s of %s in use, %s of the selected chunks found there%n",
+                    tier.name(), tier.used(), tier.budget(), tier.hitRate()));
+  }
+
+  @Test
+  @Order(6)
   void afterItsPodWasKilledTheDeploymentServesAgain() {
     Pod killed = servingPod();
     CLIENT.pods().resource(killed).withGracePeriod(0).delete();
@@ -240,7 +266,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(6)
+  @Order(7)
   void aChangedContextLengthRollsThePods() {
     Pod old = servingPod();
     InferenceDeployment deployment = Objects.requireNonNull(CONTRACTS.get(smallest()));
@@ -264,7 +290,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(7)
+  @Order(8)
   void anInfeasibleManifestIsExplainedAndMakesNoPod() {
     applyStrictly(
         manifest("impossible", 32_768, "16Mi", "32Mi", "32Mi", SETTINGS.storageClass()),
@@ -273,18 +299,18 @@ class PlatformIT {
     Condition feasible = DRAFTS.forCondition("impossible", "Feasible", "False", SAYING);
     DRAFTS.forCondition("impossible", "Stalled", "True", SAYING);
     Condition ready = DRAFTS.forCondition("impossible", "Ready", "False", SAYING);
-    System.out.println("infeasible: " + ready.getMessage());
+    System.out.println("      infeasible: " + ready.getMessage());
     assertThat(feasible.getMessage()).isNotBlank();
     InferenceDeployment deployment = Objects.requireNonNull(DRAFTS.get("impossible"));
     List<String> alternatives =
         Objects.requireNonNull(deployment.getStatus().plan()).alternatives();
-    System.out.println("alternatives: " + alternatives);
+    System.out.println("      alternatives: " + alternatives);
     assertThat(alternatives).isNotEmpty();
     assertThat(CLIENT.pods().inNamespace(OTHERS_NAMESPACE).list().getItems()).isEmpty();
   }
 
   @Test
-  @Order(8)
+  @Order(9)
   void aMissingStorageClassIsNamed() {
     applyStrictly(
         manifest("classless", 8192, "64Mi", "64Mi", "128Mi", "no-such-class"), OTHERS_NAMESPACE);
@@ -296,12 +322,12 @@ class PlatformIT {
             "False",
             Pattern.compile("no-such-class.*not found"),
             SAYING);
-    System.out.println("missing class: " + bound.getMessage());
+    System.out.println("      missing class: " + bound.getMessage());
     assertThat(DRAFTS.condition("classless", "Ready").map(Condition::getStatus)).contains("False");
   }
 
   @Test
-  @Order(9)
+  @Order(10)
   void aVolumeThatHoldsLessThanItSaysIsReported() {
     org.junit.jupiter.api.Assumptions.assumeFalse(
         SETTINGS.volumes().isEmpty(), "only where the harness makes the volumes");
@@ -329,12 +355,12 @@ class PlatformIT {
             "False",
             Pattern.compile("extents need .* has room for"),
             SERVING);
-    System.out.println("small volume: " + bound.getMessage());
+    System.out.println("      small volume: " + bound.getMessage());
     assertThat(DRAFTS.condition("deceived", "Ready").map(Condition::getStatus)).contains("False");
   }
 
   @Test
-  @Order(10)
+  @Order(11)
   void noVolumeOfTheSizeIsReported() {
     applyStrictly(
         manifest("greedy", 8192, "64Mi", "64Mi", "900Gi", SETTINGS.storageClass()),
@@ -347,12 +373,12 @@ class PlatformIT {
             "False",
             Pattern.compile("persistent volumes to bind"),
             SAYING);
-    System.out.println("no such volume: " + bound.getMessage());
+    System.out.println("      no such volume: " + bound.getMessage());
     assertThat(DRAFTS.condition("greedy", "Ready").map(Condition::getStatus)).contains("False");
   }
 
   @Test
-  @Order(11)
+  @Order(12)
   void deletingTheDeploymentLeavesNothingInItsNamespace() {
     CLIENT
         .resources(InferenceDeployment.class)
@@ -371,7 +397,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(12)
+  @Order(13)
   void uninstallingLeavesNothingButTheDefinitions() {
     helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait");
     assertThat(leftBehind())
@@ -517,7 +543,7 @@ class PlatformIT {
   private static void helm(String... arguments) {
     List<String> command = new ArrayList<>(List.of(SETTINGS.helm().toString()));
     command.addAll(List.of(arguments));
-    System.out.println(Program.run(SETTINGS.root(), command).strip());
+    Program.run(SETTINGS.root(), command);
   }
 
   private static void volumes(String... arguments) {
