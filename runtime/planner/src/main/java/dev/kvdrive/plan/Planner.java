@@ -211,7 +211,7 @@ public final class Planner {
           Math.toIntExact((long) seats * layout.kvHeads() * Math.max(1, passChunks(window)));
       return Workspace.residualBytes(model, context, request.device().activationBytes())
           + Workspace.mailboxBytes(layout, capacity)
-          + (long) Workspace.IO_BUFFERS * layout.extentBytes()
+          + (long) Workspace.ioBuffers(nvmeExtents()) * layout.extentBytes()
           + Workspace.hostStepBytes(model, layout, seats, maxChunks);
     }
 
@@ -372,6 +372,13 @@ public final class Planner {
       long missing = Math.max(0, totalExtents - frames) * layout.extentBytes();
       long nvme = tiers.nvme();
       if (usableVolumeBytes(nvme) < missing) {
+        // What is added first of all needs buffers, at the expense of frames.
+        long buffers =
+            (long) (Workspace.IO_BUFFERS - Workspace.ioBuffers(nvmeExtents()))
+                * layout.extentBytes();
+        dram = Math.max(dram, wholeMebibytes(dramMinimum() + buffers));
+        frames = (dram - stagingBytes(minWindow) - buffers) / layout.extentBytes();
+        missing = Math.max(0, totalExtents - frames) * layout.extentBytes();
         long withReserve =
             Math.max(
                 (long) Math.ceil(missing / (1 - VOLUME_RESERVE)), missing + MIN_VOLUME_RESERVE);

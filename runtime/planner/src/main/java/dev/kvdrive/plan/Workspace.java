@@ -80,6 +80,11 @@ public final class Workspace {
     return 4L * (32 + 6L * capacity) + (long) capacity * layout.chunkBytes();
   }
 
+  /** Aligned buffers of the NVMe tier: one for each extent in flight, hardly any without NVMe. */
+  static int ioBuffers(long nvmeExtents) {
+    return nvmeExtents == 0 ? 1 : IO_BUFFERS;
+  }
+
   /**
    * Host bytes of a step's parameters and results (with the logits) and of the host's copy of the
    * maps that it keeps of the tiers.
