@@ -23,6 +23,8 @@ import dev.kvdrive.transformer.ActivationBuffers;
 import dev.kvdrive.transformer.StepOutput;
 import dev.kvdrive.transformer.Transformer;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -71,6 +73,9 @@ public final class DecodeStep implements AutoCloseable {
   private final StepBatch[] batches;
   private final LinkedHashMap<Shape, Recording> recordings = new LinkedHashMap<>(16, 0.75f, true);
 
+  /** What gives back its own queue, events and memory, the last made first. */
+  private final Deque<Runnable> owned = new ArrayDeque<>();
+
   private final int[] seats;
   private final int[] positions;
   private final boolean[] wantsLogits;
@@ -85,6 +90,8 @@ public final class DecodeStep implements AutoCloseable {
   /**
    * @param queue the queue of all computation, which stays the caller's
    * @param output where the logits of the rows go
+   * @throws dev.kvdrive.device.DeviceMemoryException if its memory does not fit; nothing stays
+   *     allocated
    */
   public DecodeStep(
       Device device,
@@ -109,15 +116,27 @@ public final class DecodeStep implements AutoCloseable {
     seats = new int[maxRows];
     positions = new int[maxRows];
     wantsLogits = new boolean[maxRows];
-    parameters = new StepParameters(device, maxRows);
-    counters = device.allocateHost("step counters", 4L * maxRows * Selection.COUNTERS);
+    try {
+      parameters = new StepParameters(device, maxRows);
+      owned.push(parameters::close);
+      counters = device.allocateHost("step counters", 4L * maxRows * Selection.COUNTERS);
+      owned.push(counters::close);
+      transfers = pipeline ? device.createQueue("transfers") : queue;
+      if (pipeline) {
+        owned.push(transfers::close);
+      }
+      diffed = device.createEvent();
+      owned.push(diffed::close);
+      landed = device.createEvent();
+      owned.push(landed::close);
+    } catch (RuntimeException e) {
+      owned.forEach(Runnable::run);
+      throw e;
+    }
     batches = new StepBatch[maxRows + 1];
     for (int n = 1; n <= maxRows; n++) {
       batches[n] = parameters.batch(n);
     }
-    transfers = pipeline ? device.createQueue("transfers") : queue;
-    diffed = device.createEvent();
-    landed = device.createEvent();
   }
 
   /** Starts the description of a step. */
@@ -276,12 +295,7 @@ public final class DecodeStep implements AutoCloseable {
   public void close() {
     recordings.values().forEach(DecodeStep::close);
     recordings.clear();
-    diffed.close();
-    landed.close();
-    if (pipeline) {
-      transfers.close();
-    }
-    counters.close();
-    parameters.close();
+    owned.forEach(Runnable::run);
+    owned.clear();
   }
 }

@@ -16,7 +16,9 @@ import dev.kvdrive.transformer.ActivationBuffers;
 import dev.kvdrive.transformer.StepOutput;
 import dev.kvdrive.transformer.Transformer;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 
 /**
@@ -52,6 +54,9 @@ public final class Prefill implements AutoCloseable {
   private final DeviceBuffer tokens;
   private final DeviceBuffer positions;
 
+  /** What gives back its own memory, the last made first. */
+  private final Deque<Runnable> owned = new ArrayDeque<>();
+
   private final List<Target> targets = new ArrayList<>();
   private int[] prompt = {};
   private boolean wantsLogits;
@@ -71,6 +76,8 @@ public final class Prefill implements AutoCloseable {
   /**
    * @param queue the queue of all computation, which stays the caller's
    * @param output where the logits of the last token go, as row 0
+   * @throws dev.kvdrive.device.DeviceMemoryException if its memory does not fit; nothing stays
+   *     allocated
    */
   public Prefill(
       Device device,
@@ -88,10 +95,21 @@ public final class Prefill implements AutoCloseable {
     this.output = output;
     this.sizes = sizes;
     rowBytes = (long) transformer.spec().hidden() * device.activationType().bytes();
-    residual = device.allocateHost("residual stream of a prompt", rowBytes * sizes.contextLength());
-    block = device.allocateHost("tokens and positions of a block", 8L * sizes.prefillBlock());
-    tokens = device.allocate("tokens of a block", 4L * sizes.prefillBlock());
-    positions = device.allocate("positions of a block", 4L * sizes.prefillBlock());
+    long blockBytes = 4L * sizes.prefillBlock();
+    try {
+      residual =
+          device.allocateHost("residual stream of a prompt", rowBytes * sizes.contextLength());
+      owned.push(residual::close);
+      block = device.allocateHost("tokens and positions of a block", 2 * blockBytes);
+      owned.push(block::close);
+      tokens = device.allocate("tokens of a block", blockBytes);
+      owned.push(tokens::close);
+      positions = device.allocate("positions of a block", blockBytes);
+      owned.push(positions::close);
+    } catch (RuntimeException e) {
+      close();
+      throw e;
+    }
   }
 
   /**
@@ -132,7 +150,8 @@ public final class Prefill implements AutoCloseable {
    * Runs one quantum and waits for it.
    *
    * @return whether the prompt is finished: row 0 of the output then belongs to its last token
-   * @throws dev.kvdrive.kv.tier.TierException if its chunks have no room
+   * @throws dev.kvdrive.kv.tier.TierException if the chunks of a seat have no room; after {@link
+   *     #withdraw} of that seat the same quantum can be run again
    */
   public boolean advance() {
     int rows = Math.min(sizes.prefillBlock(), prompt.length - start);
@@ -228,9 +247,7 @@ public final class Prefill implements AutoCloseable {
 
   @Override
   public void close() {
-    positions.close();
-    tokens.close();
-    block.close();
-    residual.close();
+    owned.forEach(Runnable::run);
+    owned.clear();
   }
 }
