@@ -52,7 +52,7 @@ final class TokenChooser {
    */
   double logSumExp() {
     logits = raw;
-    float max = raw[likeliest()];
+    double max = raw[likeliest()];
     double sum = 0;
     for (float logit : raw) {
       sum += Math.exp(logit - max);

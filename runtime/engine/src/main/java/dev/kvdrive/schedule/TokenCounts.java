@@ -24,7 +24,8 @@ final class TokenCounts {
 
   /** Notes a generated token. */
   void generated(int token) {
-    generated[slot(token)]++;
+    int slot = slot(token); // may replace the array
+    generated[slot]++;
   }
 
   /** Slots to go through; those with {@link #token} below 0 are free. */
