@@ -1,6 +1,12 @@
 package dev.kvdrive.schedule;
 
-/** Told about one generation, on the engine's thread; must return quickly and never block. */
+/**
+ * Told about one generation, on the engine's thread; must return quickly and never block. What it
+ * throws ends the generation with an error, no other.
+ *
+ * <p>When it is told of the end, everything the generation had is free: its seat, its frames and
+ * extents, its place in the queue.
+ */
 public interface GenerationListener {
   /**
    * {@code done} of {@code total} units of prefill work (prompt tokens times layers) are finished.

@@ -70,6 +70,7 @@ public final class KvDriveEngine implements InferenceEngine {
     try {
       engine.ready.join();
     } catch (CompletionException e) {
+      engine.join();
       if (e.getCause() instanceof RuntimeException cause) {
         throw cause;
       }
@@ -185,28 +186,31 @@ public final class KvDriveEngine implements InferenceEngine {
       scheduler = own;
     }
     ready.complete(null);
+    List<Sequence> ended = List.of();
     try {
       while (!requests.stopping()) {
         if (!own.turn()) {
           requests.awaitSignal();
         }
       }
-      own.endAll(sequence -> sequence.finish(FinishReason.CANCELLED));
+      ended = own.endAll(sequence -> sequence.finish(FinishReason.CANCELLED));
     } catch (Throwable t) {
-      fail(own, t);
+      ended = fail(own, t);
     } finally {
       synchronized (statusLock) {
         scheduler = null;
       }
       own.close();
+      requests.allEnded();
+      ended.forEach(Sequence::announce);
     }
   }
 
-  private void fail(Scheduler own, Throwable t) {
+  private List<Sequence> fail(Scheduler own, Throwable t) {
     String cause = t.getMessage() == null ? t.toString() : t.getMessage();
     LOG.log(System.Logger.Level.ERROR, "the engine has failed and must be restarted", t);
     requests.fail(cause);
-    own.endAll(
+    return own.endAll(
         sequence -> sequence.fail(new GenerationException("the engine has failed: " + cause, t)));
   }
 
@@ -316,9 +320,12 @@ public final class KvDriveEngine implements InferenceEngine {
   @Override
   public void close() {
     requests.stop();
-    if (Thread.currentThread() == thread) {
-      return;
+    if (Thread.currentThread() != thread) {
+      join();
     }
+  }
+
+  private void join() {
     boolean interrupted = false;
     while (true) {
       try {

@@ -16,6 +16,9 @@ final class RequestQueue {
   private static final Duration MIN_RETRY = Duration.ofSeconds(1);
   private static final Duration MAX_RETRY = Duration.ofMinutes(10);
 
+  /** What a longer wait for idleness counts as, so that sums of nanoseconds do not overflow. */
+  private static final Duration MAX_WAIT = Duration.ofDays(365);
+
   /** Weight of the newest generation in the mean duration of generations. */
   private static final double NEWEST = 0.2;
 
@@ -147,7 +150,8 @@ final class RequestQueue {
 
   /** Waits until nothing runs and nothing waits; returns whether that happened in time. */
   synchronized boolean awaitIdle(Duration timeout) throws InterruptedException {
-    long deadline = System.nanoTime() + timeout.toNanos();
+    Duration bounded = timeout.compareTo(MAX_WAIT) < 0 ? timeout : MAX_WAIT;
+    long deadline = System.nanoTime() + bounded.toNanos();
     while (active + waiting.size() > 0) {
       long millis = (deadline - System.nanoTime() + 999_999) / 1_000_000;
       if (millis <= 0) {

@@ -53,7 +53,10 @@ final class Scheduler implements AutoCloseable {
   private final List<Sequence> prefilling = new ArrayList<>();
   private long identities;
 
-  /** Decode time that the last prefill quantum still owes to the decoding sequences. */
+  /**
+   * Decode time that the last prefill quantum still owes to the sequences that waited for it,
+   * whichever prompt it was of.
+   */
   private double owedNanos;
 
   /**
@@ -129,7 +132,10 @@ final class Scheduler implements AutoCloseable {
     if (idle()) {
       return false;
     }
-    if (!prefilling.isEmpty() && (decoding.isEmpty() || owedNanos <= 0)) {
+    if (decoding.isEmpty()) {
+      owedNanos = 0;
+    }
+    if (!prefilling.isEmpty() && owedNanos <= 0) {
       prefillQuantum();
     }
     if (!decoding.isEmpty()) {
@@ -143,6 +149,7 @@ final class Scheduler implements AutoCloseable {
   private void endCancelled() {
     for (Sequence sequence : requests.takeCancelled()) {
       sequence.finish(FinishReason.CANCELLED);
+      sequence.announce();
     }
     for (Sequence sequence : prefilling) {
       if (sequence.cancelled()) {
@@ -173,7 +180,6 @@ final class Scheduler implements AutoCloseable {
       next = requests.first();
     }
     if (!prefilling.isEmpty()) {
-      owedNanos = 0;
       prefill.begin(
           prefilling.getFirst().prompt(),
           prefilling.stream().map(Sequence::seat).toList(),
@@ -189,27 +195,43 @@ final class Scheduler implements AutoCloseable {
   }
 
   private void prefillQuantum() {
+    boolean othersWait = !decoding.isEmpty();
     long start = System.nanoTime();
     boolean finished;
     try {
       finished = prefill.advance();
     } catch (TierException e) {
-      prefilling.forEach(
-          sequence -> sequence.fail(new GenerationException(String.valueOf(e.getMessage()), e)));
-      removeEnded();
+      failFor(e, prefilling);
       return;
     }
     prefilling.forEach(sequence -> sequence.prefilled(prefill.done(), prefill.total()));
-    if (finished) {
+    removeEnded();
+    if (finished && !prefilling.isEmpty()) {
       totals.prompt(prefilling.getFirst().prompt().length);
       decoding.addAll(prefilling);
       List<Sequence> ready = List.copyOf(prefilling);
       prefilling.clear();
       ready.forEach(sequence -> advance(sequence, 0));
+      removeEnded();
+    }
+    double share = settings.prefillShare();
+    owedNanos = othersWait ? (System.nanoTime() - start) * (1 - share) / share : 0;
+  }
+
+  /**
+   * Ends the sequence for which a tier had no room; the others go on. A prefill quantum or a step
+   * that was interrupted so is done again without it.
+   */
+  private void failFor(TierException e, List<Sequence> sequences) {
+    if (e.seat() == TierException.NO_SEAT) {
+      throw e;
+    }
+    for (Sequence sequence : sequences) {
+      if (sequence.seat() == e.seat()) {
+        sequence.fail(new GenerationException(String.valueOf(e.getMessage()), e));
+      }
     }
     removeEnded();
-    double share = settings.prefillShare();
-    owedNanos = (System.nanoTime() - start) * (1 - share) / share;
   }
 
   private void decodeStep() {
@@ -255,15 +277,7 @@ final class Scheduler implements AutoCloseable {
         step.provide();
         return;
       } catch (TierException e) {
-        if (e.seat() == TierException.NO_SEAT) {
-          throw e;
-        }
-        for (Sequence sequence : decoding) {
-          if (sequence.seat() == e.seat()) {
-            sequence.fail(new GenerationException(String.valueOf(e.getMessage()), e));
-          }
-        }
-        removeEnded();
+        failFor(e, decoding);
       }
     }
   }
@@ -280,34 +294,39 @@ final class Scheduler implements AutoCloseable {
   private void removeEnded() {
     for (int i = prefilling.size() - 1; i >= 0; i--) {
       if (prefilling.get(i).ended()) {
-        Sequence sequence = prefilling.remove(i);
-        prefill.withdraw(sequence.seat());
-        leave(sequence);
+        prefill.withdraw(prefilling.get(i).seat());
+        leave(prefilling.get(i));
+        prefilling.remove(i);
       }
     }
     for (int i = decoding.size() - 1; i >= 0; i--) {
       if (decoding.get(i).ended()) {
-        leave(decoding.remove(i));
+        leave(decoding.get(i));
+        decoding.remove(i);
       }
     }
   }
 
-  /** Frees all that an ended sequence had. */
+  /** Frees all that an ended sequence had, then tells its listener. */
   private void leave(Sequence sequence) {
     store.closeSeat(sequence.seat());
     freeSeats.addFirst(sequence.seat());
     ledger.release(sequence.mostTokens());
     requests.ended(sequence.usage().activeNanos());
+    sequence.announce();
   }
 
-  /** Ends everything that runs or waits with what {@code end} does to it. */
-  void endAll(Consumer<Sequence> end) {
-    for (Sequence sequence : requests.takeAll()) {
-      end.accept(sequence);
-    }
-    prefilling.forEach(end);
-    decoding.forEach(end);
-    requests.allEnded();
+  /**
+   * Ends everything that runs or waits with what {@code end} does to it.
+   *
+   * @return what was ended, to be announced once everything is freed
+   */
+  List<Sequence> endAll(Consumer<Sequence> end) {
+    List<Sequence> all = new ArrayList<>(requests.takeAll());
+    all.addAll(prefilling);
+    all.addAll(decoding);
+    all.forEach(end);
+    return all;
   }
 
   /** Leaves all seats and frees everything. */

@@ -27,6 +27,10 @@ final class Sequence implements Generation {
   private final double budget;
   private List<Sequence> group = List.of();
   private volatile boolean cancelled;
+
+  /** Tells the listener of the end; null while it goes on, and after it was told. */
+  private @Nullable Runnable announcement;
+
   private boolean ended;
   private int seat = -1;
   private int lastToken = -1;
@@ -204,43 +208,55 @@ final class Sequence implements Generation {
     tell(() -> listener.onPrefill(done, total));
   }
 
-  /** Ends it. No effect if it has ended. */
+  /** Ends it, without telling the listener yet. No effect if it has ended. */
   void finish(FinishReason reason) {
-    if (ended) {
-      return;
-    }
-    ended = true;
-    Finish finish = new Finish(reason, text.finish(), usage.toUsage());
-    try {
-      listener.onFinish(finish);
-    } catch (RuntimeException e) {
-      warn("onFinish", e);
+    if (!ended) {
+      Finish finish = new Finish(reason, text.finish(), usage.toUsage());
+      end("onFinish", () -> listener.onFinish(finish));
     }
   }
 
-  /** Ends it with an error. No effect if it has ended. */
+  /** Ends it with an error, without telling the listener yet. No effect if it has ended. */
   void fail(GenerationException error) {
-    if (ended) {
-      return;
-    }
-    ended = true;
-    try {
-      listener.onError(error);
-    } catch (RuntimeException e) {
-      warn("onError", e);
+    if (!ended) {
+      end("onError", () -> listener.onError(error));
     }
   }
 
-  /** A listener that throws ends its own generation and nothing else. */
+  private void end(String method, Runnable call) {
+    ended = true;
+    announcement =
+        () -> {
+          try {
+            call.run();
+          } catch (Throwable t) {
+            warn(method, t);
+          }
+        };
+  }
+
+  /**
+   * Tells the listener of the end, once. Comes after all that the sequence had was given back, so
+   * that who hears of it finds a free seat.
+   */
+  void announce() {
+    Runnable due = announcement;
+    announcement = null;
+    if (due != null) {
+      due.run();
+    }
+  }
+
+  /** A listener that throws, whatever it throws, ends its own generation and nothing else. */
   private void tell(Runnable call) {
     try {
       call.run();
-    } catch (RuntimeException e) {
-      fail(new GenerationException("the listener of request %s failed: %s".formatted(id(), e), e));
+    } catch (Throwable t) {
+      fail(new GenerationException("the listener of request %s failed: %s".formatted(id(), t), t));
     }
   }
 
-  private void warn(String method, RuntimeException e) {
-    LOG.log(System.Logger.Level.WARNING, "listener of request " + id() + " failed in " + method, e);
+  private void warn(String method, Throwable t) {
+    LOG.log(System.Logger.Level.WARNING, "listener of request " + id() + " failed in " + method, t);
   }
 }
