@@ -1,0 +1,286 @@
+package dev.kvdrive.schedule;
+
+import dev.kvdrive.decode.DecodeOptions;
+import dev.kvdrive.device.Device;
+import dev.kvdrive.kv.tier.NvmeOptions;
+import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.ModelGeometry;
+import java.nio.file.Path;
+import java.time.Duration;
+
+/**
+ * Sizes of an engine for tests, and how it runs: far smaller than a plan would make them, so that a
+ * short sequence goes through all tiers.
+ *
+ * @param frames DRAM frames beyond those an engine cannot do without; what does not fit lies on
+ *     NVMe
+ * @param window window slots of each head
+ * @param passChunks chunks of one pass
+ */
+record EngineShape(
+    KvType type,
+    int context,
+    int seats,
+    double budget,
+    int window,
+    int passChunks,
+    int prefillBlock,
+    int extentChunks,
+    int frames,
+    int nvmeThreads,
+    boolean pipeline,
+    boolean graphs,
+    Duration fetchTimeout,
+    Duration demotionTimeout,
+    int queueLimit) {
+  /** Everything resident, one queue, one seat: what the others are compared with. */
+  static EngineShape roomy(double budget) {
+    return new EngineShape(
+        KvType.F32,
+        256,
+        1,
+        budget,
+        24,
+        24,
+        64,
+        2,
+        10_000,
+        1,
+        false,
+        false,
+        Duration.ofSeconds(20),
+        Duration.ofSeconds(20),
+        16);
+  }
+
+  /** Three seats that hardly hold an extent in DRAM, tiny windows, prefill in blocks of 50. */
+  static EngineShape tight(double budget) {
+    return roomy(budget).withSeats(3).withWindow(7, 5).withFrames(0).withBlock(50).withThreads(2);
+  }
+
+  EngineShape withType(KvType kvType) {
+    return new EngineShape(
+        kvType,
+        context,
+        seats,
+        budget,
+        window,
+        passChunks,
+        prefillBlock,
+        extentChunks,
+        frames,
+        nvmeThreads,
+        pipeline,
+        graphs,
+        fetchTimeout,
+        demotionTimeout,
+        queueLimit);
+  }
+
+  EngineShape withSeats(int count) {
+    return new EngineShape(
+        type,
+        context,
+        count,
+        budget,
+        window,
+        passChunks,
+        prefillBlock,
+        extentChunks,
+        frames,
+        nvmeThreads,
+        pipeline,
+        graphs,
+        fetchTimeout,
+        demotionTimeout,
+        queueLimit);
+  }
+
+  EngineShape withWindow(int slots, int pass) {
+    return new EngineShape(
+        type,
+        context,
+        seats,
+        budget,
+        slots,
+        pass,
+        prefillBlock,
+        extentChunks,
+        frames,
+        nvmeThreads,
+        pipeline,
+        graphs,
+        fetchTimeout,
+        demotionTimeout,
+        queueLimit);
+  }
+
+  EngineShape withBlock(int tokens) {
+    return new EngineShape(
+        type,
+        context,
+        seats,
+        budget,
+        window,
+        passChunks,
+        tokens,
+        extentChunks,
+        frames,
+        nvmeThreads,
+        pipeline,
+        graphs,
+        fetchTimeout,
+        demotionTimeout,
+        queueLimit);
+  }
+
+  EngineShape withExtents(int chunks) {
+    return new EngineShape(
+        type,
+        context,
+        seats,
+        budget,
+        window,
+        passChunks,
+        prefillBlock,
+        chunks,
+        frames,
+        nvmeThreads,
+        pipeline,
+        graphs,
+        fetchTimeout,
+        demotionTimeout,
+        queueLimit);
+  }
+
+  EngineShape withFrames(int count) {
+    return new EngineShape(
+        type,
+        context,
+        seats,
+        budget,
+        window,
+        passChunks,
+        prefillBlock,
+        extentChunks,
+        count,
+        nvmeThreads,
+        pipeline,
+        graphs,
+        fetchTimeout,
+        demotionTimeout,
+        queueLimit);
+  }
+
+  EngineShape withThreads(int count) {
+    return new EngineShape(
+        type,
+        context,
+        seats,
+        budget,
+        window,
+        passChunks,
+        prefillBlock,
+        extentChunks,
+        frames,
+        count,
+        pipeline,
+        graphs,
+        fetchTimeout,
+        demotionTimeout,
+        queueLimit);
+  }
+
+  EngineShape with(boolean pipelined, boolean recorded) {
+    return new EngineShape(
+        type,
+        context,
+        seats,
+        budget,
+        window,
+        passChunks,
+        prefillBlock,
+        extentChunks,
+        frames,
+        nvmeThreads,
+        pipelined,
+        recorded,
+        fetchTimeout,
+        demotionTimeout,
+        queueLimit);
+  }
+
+  EngineShape withTimeouts(Duration fetch, Duration demotion) {
+    return new EngineShape(
+        type,
+        context,
+        seats,
+        budget,
+        window,
+        passChunks,
+        prefillBlock,
+        extentChunks,
+        frames,
+        nvmeThreads,
+        pipeline,
+        graphs,
+        fetch,
+        demotion,
+        queueLimit);
+  }
+
+  EngineShape withQueueLimit(int limit) {
+    return new EngineShape(
+        type,
+        context,
+        seats,
+        budget,
+        window,
+        passChunks,
+        prefillBlock,
+        extentChunks,
+        frames,
+        nvmeThreads,
+        pipeline,
+        graphs,
+        fetchTimeout,
+        demotionTimeout,
+        limit);
+  }
+
+  EngineSizes sizes(ModelGeometry model, Device device) {
+    KvLayout layout = model.kvLayout(type, ChunkGrid.PAPER, extentChunks);
+    int maxChunks = layout.grid().closedChunks(context);
+    int maxSelected =
+        budget >= 1 ? maxChunks : Math.min(maxChunks, (int) Math.ceil(budget * maxChunks));
+    int heads = layout.layers() * layout.kvHeads();
+    int all = seats * heads * layout.extents(maxChunks);
+    int fewest = (seats * layout.layers() + 1) * layout.kvHeads();
+    int dram = Math.min(fewest + frames, Math.max(fewest, all));
+    return new EngineSizes(
+        model,
+        layout,
+        context,
+        seats,
+        budget,
+        device.activationType().bytes(),
+        maxChunks,
+        maxSelected,
+        window,
+        Math.min(passChunks, maxSelected),
+        Math.min(prefillBlock, context),
+        dram,
+        Math.max(0, all - dram));
+  }
+
+  EngineSettings settings(ModelGeometry model, Device device, Path directory) {
+    return EngineSettings.of(sizes(model, device), directory, queueLimit)
+        .withNvme(
+            new NvmeOptions(directory, NvmeOptions.Direct.PREFERRED, nvmeThreads, demotionTimeout))
+        .withDecode(new DecodeOptions(pipeline, graphs, fetchTimeout))
+        .withWarmUpTokens(0);
+  }
+}

@@ -1,0 +1,140 @@
+package dev.kvdrive.schedule;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.kvdrive.device.Device;
+import dev.kvdrive.model.Golden;
+import dev.kvdrive.model.Model;
+import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.text.Tokenizer;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * Tests of everything between the device SPI and the server, on any device: a small random model,
+ * engines of any shape, and the check that nothing of them is left afterwards. A device's module
+ * runs the subclasses from one file, as {@code ReferenceDeviceEngineTest} does.
+ */
+public abstract class EngineTest {
+  static final long CAPACITY = 64L << 20;
+
+  @TempDir Path directory;
+
+  Model model;
+  Device device;
+  final Tokenizer tokenizer = new LetterTokenizer();
+  private final List<KvDriveEngine> engines = new ArrayList<>();
+
+  /**
+   * Opens the device.
+   *
+   * @param threads threads it shall compute with, where that can be chosen
+   */
+  protected abstract Device open(long capacityBytes, int threads);
+
+  @BeforeEach
+  void openModel() {
+    model = ModelLoader.open(Golden.file("llama3"), 0, ModelLoader.Verification.FULL);
+    device = open(CAPACITY, 2);
+  }
+
+  @AfterEach
+  void nothingIsLeft() throws IOException {
+    engines.forEach(KvDriveEngine::close);
+    assertNothingIsLeft();
+    device.close();
+    model.close();
+  }
+
+  /** Every byte of every tier is free and every thread of an engine has ended. */
+  void assertNothingIsLeft() throws IOException {
+    assertThat(device.usedBytes()).as("device bytes left").isZero();
+    assertThat(device.hostBytes()).as("host bytes left").isZero();
+    assertThat(nvmeFiles()).as("files left").isEmpty();
+    for (Thread thread : Thread.getAllStackTraces().keySet()) {
+      assertThat(thread.getName()).as("threads left").doesNotStartWith("kvdrive-");
+    }
+  }
+
+  /** Files of the NVMe tier other than its lock. */
+  List<Path> nvmeFiles() throws IOException {
+    try (Stream<Path> files = Files.walk(directory)) {
+      return files
+          .filter(file -> Files.isRegularFile(file) && !file.endsWith("kvdrive.lock"))
+          .toList();
+    }
+  }
+
+  KvDriveEngine start(EngineShape shape) {
+    return start(settings(shape));
+  }
+
+  KvDriveEngine start(EngineSettings settings) {
+    KvDriveEngine engine = KvDriveEngine.start(model, tokenizer, device, settings);
+    engines.add(engine);
+    return engine;
+  }
+
+  EngineSettings settings(EngineShape shape) {
+    return shape.settings(model.geometry(), device, directory);
+  }
+
+  /** A request that is answered with {@code maxTokens} tokens. */
+  static GenerationRequest request(String id, int[] prompt, Sampling sampling, int maxTokens) {
+    return new GenerationRequest(
+        id,
+        Arrays.stream(prompt).boxed().toList(),
+        sampling,
+        maxTokens,
+        Set.of(),
+        List.of(),
+        2,
+        true);
+  }
+
+  /** A greedy request with a random prompt. */
+  static GenerationRequest request(String id, int promptTokens, int maxTokens) {
+    return request(id, prompt(id.hashCode(), promptTokens), Sampling.GREEDY, maxTokens);
+  }
+
+  /** Draws that depend on every bit of a probability. */
+  static Sampling random(long seed) {
+    return new Sampling(1.1, 0, 1, 0, 1, 0, 0, seed);
+  }
+
+  /** Random tokens without the one that ends a text. */
+  static int[] prompt(long seed, int tokens) {
+    SplittableRandom random = new SplittableRandom(seed);
+    return random.ints(tokens, LetterTokenizer.END + 1, LetterTokenizer.VOCABULARY).toArray();
+  }
+
+  Recorder generate(InferenceEngine engine, GenerationRequest request) {
+    Recorder recorder = new Recorder();
+    engine.submit(request, recorder);
+    return recorder.await();
+  }
+
+  /**
+   * Checks that a generation said what another said: on a device that is exact to the bit with the
+   * same probabilities, too.
+   */
+  void assertSame(String what, List<GeneratedToken> actual, List<GeneratedToken> expected) {
+    if (device.bitExact()) {
+      assertThat(actual).as(what).isEqualTo(expected);
+    } else {
+      assertThat(actual.stream().map(GeneratedToken::id))
+          .as(what)
+          .isEqualTo(expected.stream().map(GeneratedToken::id).toList());
+    }
+  }
+}

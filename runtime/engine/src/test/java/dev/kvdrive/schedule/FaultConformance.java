@@ -1,0 +1,161 @@
+package dev.kvdrive.schedule;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvdrive.kv.tier.FaultyFiles;
+import dev.kvdrive.kv.tier.FaultyFiles.Fault;
+import dev.kvdrive.kv.tier.TierException;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/**
+ * Invariant 3: whatever the disk does, a generation says what it says without a fault, or ends with
+ * an error that names the cause; never anything else.
+ */
+public abstract class FaultConformance extends EngineTest {
+  private static final EngineShape SHAPE = EngineShape.tight(1).withSeats(2);
+
+  private FaultyFiles faulty(EngineShape shape) {
+    return new FaultyFiles(7, shape.sizes(model.geometry(), device).layout().extentBytes());
+  }
+
+  private static List<GenerationRequest> requests() {
+    return List.of(
+        request("first", prompt(1, 180), random(1), 24),
+        request("second", prompt(2, 150), random(2), 24),
+        request("short", prompt(3, 40), random(3), 24));
+  }
+
+  private List<List<GeneratedToken>> withoutFaults() {
+    List<List<GeneratedToken>> answers = new ArrayList<>();
+    try (KvDriveEngine engine = start(EngineShape.roomy(1))) {
+      for (GenerationRequest request : requests()) {
+        answers.add(generate(engine, request).tokens());
+      }
+    }
+    return answers;
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void aFaultNeverChangesAnAnswer(Fault fault) throws IOException {
+    List<List<GeneratedToken>> expected = withoutFaults();
+    int failures = 0;
+    int injected = 0;
+    for (double share : new double[] {0.02, 0.2, 1}) {
+      FaultyFiles files = faulty(SHAPE);
+      try (KvDriveEngine engine = start(settings(SHAPE).withExtentFiles(files))) {
+        files.with(fault, share);
+        List<Recorder> recorders = new ArrayList<>();
+        for (GenerationRequest request : requests()) {
+          recorders.add(new Recorder());
+          engine.submit(request, recorders.getLast());
+        }
+        for (int i = 0; i < recorders.size(); i++) {
+          Recorder recorder = recorders.get(i).await();
+          List<GeneratedToken> said = recorder.tokens();
+          GenerationException error = recorder.error();
+          String what = "%s of %s of the accesses, request %d".formatted(fault, share, i);
+          if (error == null) {
+            assertSame(what, said, expected.get(i));
+          } else {
+            failures++;
+            assertSame(what, said, expected.get(i).subList(0, said.size()));
+            assertThat(error).as(what).message().containsPattern(cause(fault));
+          }
+        }
+        assertThat(recorders.getLast().error()).as("a sequence that needs no disk").isNull();
+        injected += files.injected();
+        assertThat(engine.status().failure()).as("the engine lives").isNull();
+        // Once the disk is well again, so is the engine.
+        files.heal();
+        assertSame(
+            "after " + fault,
+            generate(engine, requests().getFirst()).tokens(),
+            expected.getFirst());
+      }
+      assertNothingIsLeft();
+    }
+    assertThat(injected).as("faults injected").isPositive();
+    assertThat(failures).as("generations that failed with " + fault).isPositive();
+  }
+
+  /** What an error message must name. */
+  private static String cause(Fault fault) {
+    return switch (fault) {
+      case READ_EIO, WRITE_EIO -> "Input/output error";
+      case WRITE_ENOSPC -> "No space left";
+      case SHORT_READ -> "(?i)bytes|short|end";
+      case SHORT_WRITE -> "(?i)bytes|short|0";
+      case FLIP_ON_READ, FLIP_ON_WRITE, LOST_WRITE, MISPLACED_WRITE -> "(?i)checksum|damaged";
+    };
+  }
+
+  @Test
+  void aDiskThatDoesNotAnswerFailsWhoNeedsItAndNoOther() {
+    List<List<GeneratedToken>> expected = withoutFaults();
+    EngineShape shape = SHAPE.withTimeouts(Duration.ofMillis(200), Duration.ofSeconds(20));
+    FaultyFiles files = faulty(shape);
+    try (KvDriveEngine engine = start(settings(shape).withExtentFiles(files))) {
+      Recorder needs = new Recorder();
+      needs.onToken(
+          token -> {
+            if (needs.tokens().size() == 5) {
+              files.hold();
+            }
+          });
+      Recorder other = new Recorder();
+      engine.submit(requests().getFirst(), needs);
+      engine.submit(requests().getLast(), other);
+      GenerationException error = needs.await().failure();
+      assertThat(error).hasMessageContaining("in time").hasMessageContaining(directory.toString());
+      assertSame("until then", needs.tokens(), expected.getFirst().subList(0, 5));
+      other.await().finish();
+      assertSame("the other", other.tokens(), expected.getLast());
+      files.release();
+      assertSame(
+          "afterwards", generate(engine, requests().getFirst()).tokens(), expected.getFirst());
+    } finally {
+      files.release();
+    }
+  }
+
+  @Test
+  void aDiskThatIsSlowOnlyDelays() throws Exception {
+    List<List<GeneratedToken>> expected = withoutFaults();
+    FaultyFiles files = faulty(SHAPE);
+    CountDownLatch held = new CountDownLatch(1);
+    try (KvDriveEngine engine = start(settings(SHAPE).withExtentFiles(files))) {
+      Recorder recorder = new Recorder();
+      recorder.onToken(
+          token -> {
+            if (recorder.tokens().size() == 5) {
+              files.hold();
+              held.countDown();
+            }
+          });
+      engine.submit(requests().getFirst(), recorder);
+      assertThat(held.await(60, TimeUnit.SECONDS)).isTrue();
+      files.release();
+      assertSame("after the delay", recorder.await().tokens(), expected.getFirst());
+      recorder.finish();
+    }
+  }
+
+  @Test
+  void aDiskWithoutRoomIsRefusedAtTheStart() throws IOException {
+    FaultyFiles files = faulty(SHAPE).refuseSpace();
+    assertThatThrownBy(() -> start(settings(SHAPE).withExtentFiles(files)))
+        .isInstanceOf(TierException.class)
+        .hasMessageContaining("no space left");
+    assertNothingIsLeft();
+  }
+}

@@ -1,0 +1,117 @@
+package dev.kvdrive.schedule;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.kvdrive.decode.DecodeStep;
+import dev.kvdrive.device.Device;
+import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.Selection;
+import dev.kvdrive.kv.tier.SequenceIdentity;
+import dev.kvdrive.kv.tier.TieredStore;
+import dev.kvdrive.kv.window.KvState;
+import dev.kvdrive.model.Model;
+import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.prefill.Prefill;
+import dev.kvdrive.transformer.StepOutput;
+import dev.kvdrive.transformer.Transformer;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+
+/**
+ * The stages of the engine without its scheduler: prompts are prefilled and tokens appended as the
+ * test says, and all logits can be seen.
+ */
+final class ForwardPass implements AutoCloseable {
+  private final Deque<Runnable> owned = new ArrayDeque<>();
+  private final Queue queue;
+  private final TieredStore store;
+  private final StepOutput output;
+  private final Prefill prefill;
+  private final DecodeStep step;
+  private final int[] positions;
+  private final int vocabulary;
+  private final double budget;
+
+  /** Quanta that the last prefill took. */
+  int quanta;
+
+  /** Selected chunks of all steps so far, by {@code Selection.*_COUNTER}. */
+  final long[] counters = new long[Selection.COUNTERS];
+
+  ForwardPass(Device device, Model model, EngineSettings settings) {
+    EngineSizes sizes = settings.sizes();
+    vocabulary = model.spec().vocabulary();
+    budget = sizes.budget();
+    positions = new int[sizes.concurrency()];
+    queue = device.createQueue("forward pass");
+    owned.push(queue::close);
+    Transformer transformer = Transformer.load(device, model, sizes);
+    owned.push(transformer::close);
+    KvState kv = KvState.allocate(device, queue, sizes);
+    owned.push(kv::close);
+    store = TieredStore.open(sizes, device, kv.layers(), settings.nvme());
+    owned.push(store::close);
+    output = new StepOutput(device, transformer, sizes.concurrency(), vocabulary);
+    owned.push(output::close);
+    step = new DecodeStep(device, queue, transformer, kv, store, output, sizes, settings.decode());
+    owned.push(step::close);
+    prefill = new Prefill(device, queue, transformer, kv, store, output, sizes);
+    owned.push(prefill::close);
+  }
+
+  /** Prefills a prompt into a free seat; returns the logits after its last token. */
+  float[] prefill(int seat, int... prompt) {
+    store.openSeat(queue, seat, new SequenceIdentity("", "sequence in seat " + seat));
+    prefill.begin(prompt, List.of(seat), true);
+    quanta = 0;
+    boolean finished = false;
+    while (!finished) {
+      finished = prefill.advance();
+      quanta++;
+    }
+    assertThat(prefill.done()).isEqualTo(prefill.total());
+    positions[seat] = prompt.length;
+    return logits(0);
+  }
+
+  /** Appends a token to each of some sequences; returns the logits of each. */
+  float[][] step(int[] seats, int[] tokens) {
+    step.clear();
+    for (int row = 0; row < seats.length; row++) {
+      step.add(tokens[row], positions[seats[row]]++, seats[row], budget, true);
+    }
+    step.provide();
+    assertThat(step.run().reasons()).isEmpty();
+    float[][] logits = new float[seats.length][];
+    for (int row = 0; row < seats.length; row++) {
+      logits[row] = logits(row);
+      for (int counter = 0; counter < counters.length; counter++) {
+        counters[counter] += step.counter(row, counter);
+      }
+    }
+    return logits;
+  }
+
+  /** Ends the sequence of a seat. */
+  void leave(int seat) {
+    store.closeSeat(seat);
+  }
+
+  private float[] logits(int row) {
+    float[] logits = new float[vocabulary];
+    output.logits(row, logits);
+    int best = 0;
+    for (int i = 1; i < vocabulary; i++) {
+      best = logits[i] > logits[best] ? i : best;
+    }
+    assertThat(output.likeliest(row)).as("likeliest token").isEqualTo(best);
+    return logits;
+  }
+
+  @Override
+  public void close() {
+    owned.forEach(Runnable::run);
+    owned.clear();
+  }
+}

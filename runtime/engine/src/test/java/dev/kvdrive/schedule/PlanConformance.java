@@ -1,0 +1,226 @@
+package dev.kvdrive.schedule;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceBuffer;
+import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.ElementType;
+import dev.kvdrive.device.Event;
+import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.Operations;
+import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.TensorData;
+import dev.kvdrive.device.Weight;
+import dev.kvdrive.model.Golden;
+import dev.kvdrive.model.Model;
+import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.plan.Demand;
+import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Plan;
+import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.Planner;
+import dev.kvdrive.plan.TierBudgets;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.function.Supplier;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Invariants 4 and 6: what the engine allocates is what the plan says, and never more. */
+public abstract class PlanConformance extends EngineTest {
+  private static final long MIB = 1L << 20;
+
+  @ParameterizedTest
+  @CsvSource({
+    // model, context, concurrency, budget, KV type, GPU, DRAM, NVMe in MiB
+    "llama3, 256, 1, 1, F32, 8, 8, 64",
+    "llama3, 256, 8, 0.0625, BF16, 24, 16, 64",
+    "qwen3, 256, 4, 0.25, F32, 24, 24, 64",
+    "qwen2, 256, 16, 1, BF16, 40, 24, 64",
+    "llama, 256, 2, 0.5, BF16, 40, 64, 0",
+    "qwen3, 128, 3, 0.0625, F32, 8, 8, 64",
+    "llama3-q8_0.gguf, 256, 4, 1, BF16, 12, 12, 64",
+  })
+  void theEngineAllocatesWhatThePlanSays(
+      String name,
+      int context,
+      int concurrency,
+      double budget,
+      KvType type,
+      long gpu,
+      long dram,
+      long nvme)
+      throws IOException {
+    try (Model planned = ModelLoader.open(Golden.file(name), 0, ModelLoader.Verification.FULL)) {
+      Plan plan =
+          Planner.plan(
+              new PlanRequest(
+                  planned.geometry(),
+                  context,
+                  concurrency,
+                  budget,
+                  type,
+                  new TierBudgets(gpu * MIB, dram * MIB, nvme * MIB),
+                  kind(),
+                  4));
+      EngineSizes sizes = plan.requireSizes();
+      EngineSettings settings =
+          EngineSettings.of(sizes, directory, 4).withWarmUpTokens(Math.min(100, context - 8));
+      Device own = open(gpu * MIB, 2);
+      try (KvDriveEngine engine = KvDriveEngine.start(planned, tokenizer, own, settings)) {
+        long extents = 0;
+        for (Path file : nvmeFiles()) {
+          extents += Files.size(file);
+        }
+        assertNear("GPU memory", own.usedBytes(), plan.demand(Demand.Tier.GPU), gpu * MIB);
+        assertNear("DRAM", own.hostBytes(), plan.demand(Demand.Tier.DRAM), dram * MIB);
+        assertNear("NVMe", extents, plan.demand(Demand.Tier.NVME), nvme * MIB);
+        for (EngineStatus.Tier tier : engine.status().tiers()) {
+          assertThat(tier.usedBytes()).as(tier.name()).isLessThanOrEqualTo(tier.capacityBytes());
+        }
+        generate(engine, request("a", Math.min(200, context - 9), 8)).finish();
+        assertThat(own.usedBytes()).isLessThanOrEqualTo(gpu * MIB);
+        assertThat(own.hostBytes()).isLessThanOrEqualTo(dram * MIB);
+      }
+      assertThat(own.usedBytes()).isZero();
+      assertThat(own.hostBytes()).isZero();
+      own.close();
+    }
+  }
+
+  private DeviceKind kind() {
+    return device.activationType() == ElementType.F32 ? DeviceKind.CPU : DeviceKind.CUDA;
+  }
+
+  private static void assertNear(String tier, long actual, long planned, long cap) {
+    assertThat(actual).as("%s, at most its cap", tier).isLessThanOrEqualTo(cap);
+    assertThat((double) actual)
+        .as("%s of %d bytes planned", tier, planned)
+        .isBetween(0.98 * planned, 1.02 * planned);
+  }
+
+  @Test
+  void anEngineThatCannotGetAllItsMemoryKeepsNone() throws IOException {
+    EngineShape shape = EngineShape.tight(1).with(true, true);
+    int allocations = 0;
+    boolean started = false;
+    while (!started) {
+      FailingDevice failing = new FailingDevice(device, allocations);
+      EngineSettings settings = settings(shape);
+      try {
+        KvDriveEngine.start(model, tokenizer, failing, settings).close();
+        started = true;
+      } catch (DeviceException e) {
+        assertThat(e).hasMessage("allocation " + allocations + " fails");
+        assertNothingIsLeft();
+        allocations++;
+      }
+    }
+    assertThat(allocations).as("allocations of an engine").isGreaterThan(50);
+  }
+
+  @Test
+  void aDeviceThatIsTooSmallIsNamed() {
+    Device small = open(200_000, 1);
+    EngineSettings settings = settings(EngineShape.roomy(1));
+    assertThatThrownBy(() -> KvDriveEngine.start(model, tokenizer, small, settings))
+        .isInstanceOf(DeviceException.class)
+        .message()
+        .matches(message -> message.replace(",", "").contains("200000"));
+    assertThat(small.usedBytes()).isZero();
+    assertThat(small.hostBytes()).isZero();
+    small.close();
+  }
+
+  /** A device of which one allocation fails. */
+  private static final class FailingDevice implements Device {
+    private final Device device;
+    private int left;
+    private final int failing;
+
+    FailingDevice(Device device, int failing) {
+      this.device = device;
+      this.failing = failing;
+      left = failing;
+    }
+
+    private synchronized <T> T allocating(Supplier<T> allocation) {
+      if (left-- == 0) {
+        throw new DeviceException("allocation " + failing + " fails");
+      }
+      return allocation.get();
+    }
+
+    @Override
+    public DeviceBuffer allocate(String label, long bytes) {
+      return allocating(() -> device.allocate(label, bytes));
+    }
+
+    @Override
+    public HostBuffer allocateHost(String label, long bytes) {
+      return allocating(() -> device.allocateHost(label, bytes));
+    }
+
+    @Override
+    public Weight load(String name, List<TensorData> parts) {
+      return allocating(() -> device.load(name, parts));
+    }
+
+    @Override
+    public Queue createQueue(String name) {
+      return allocating(() -> device.createQueue(name));
+    }
+
+    @Override
+    public Event createEvent() {
+      return allocating(device::createEvent);
+    }
+
+    @Override
+    public String description() {
+      return device.description();
+    }
+
+    @Override
+    public ElementType activationType() {
+      return device.activationType();
+    }
+
+    @Override
+    public boolean bitExact() {
+      return device.bitExact();
+    }
+
+    @Override
+    public long capacityBytes() {
+      return device.capacityBytes();
+    }
+
+    @Override
+    public long usedBytes() {
+      return device.usedBytes();
+    }
+
+    @Override
+    public long hostBytes() {
+      return device.hostBytes();
+    }
+
+    @Override
+    public Operations operations() {
+      return device.operations();
+    }
+
+    @Override
+    public void close() {
+      device.close();
+    }
+  }
+}

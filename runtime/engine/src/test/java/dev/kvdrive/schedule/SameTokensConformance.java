@@ -1,0 +1,141 @@
+package dev.kvdrive.schedule;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.kvdrive.device.Device;
+import dev.kvdrive.plan.KvType;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Invariant 1: for a budget, the tokens and their probabilities are the same whatever the sizes of
+ * the tiers, the batch, the prefill blocks, the threads, with or without pipeline and graphs.
+ *
+ * <p>The number of random combinations is the system property {@code kvdrive.combinations}. With
+ * 200:
+ *
+ * <pre>
+ *   mvn -pl runtime/backend-cpu -am test -Dtest='CpuDeviceEngineTest*' \
+ *     -Dsurefire.failIfNoSpecifiedTests=false -Dkvdrive.combinations=200
+ * </pre>
+ */
+public abstract class SameTokensConformance extends EngineTest {
+  private static final int COMBINATIONS = Integer.getInteger("kvdrive.combinations", 10);
+  private static final double[] BUDGETS = {1, 0.5, 0.2, 0.0625};
+
+  /** Requests that are in the sink, in the ring, about to close chunks, and long. */
+  private static List<GenerationRequest> requests() {
+    return List.of(
+        request("in the sink", prompt(1, 2), random(1), 20),
+        request("in the ring", prompt(2, 60), Sampling.GREEDY, 24),
+        request("at a border", prompt(3, 75), random(3), 20),
+        request("some chunks", prompt(4, 131), random(4), 18),
+        request("long", prompt(5, 220), random(5), 20));
+  }
+
+  /** What each request is answered, alone on an engine that has room for everything. */
+  private Map<String, List<GeneratedToken>> alone(double budget, KvType type) {
+    Map<String, List<GeneratedToken>> answers = new HashMap<>();
+    try (KvDriveEngine engine = start(EngineShape.roomy(budget).withType(type))) {
+      for (GenerationRequest request : requests()) {
+        answers.put(request.id(), generate(engine, request).tokens());
+      }
+      assertThat(engine.status().nvmeMisses()).isZero();
+    }
+    return answers;
+  }
+
+  @Test
+  void randomCombinationsGiveTheSameTokens() {
+    SplittableRandom random = new SplittableRandom(2026);
+    Map<String, Map<String, List<GeneratedToken>>> baselines = new HashMap<>();
+    long nvmeMisses = 0;
+    long dramMisses = 0;
+    for (int i = 0; i < COMBINATIONS; i++) {
+      double budget = BUDGETS[i % BUDGETS.length];
+      KvType type = random.nextInt(3) == 0 ? KvType.BF16 : KvType.F32;
+      Map<String, List<GeneratedToken>> expected =
+          baselines.computeIfAbsent(budget + " " + type, key -> alone(budget, type));
+      EngineShape shape = combination(random, budget, type);
+      Device before = device;
+      device = open(CAPACITY, 1 + random.nextInt(4));
+      before.close();
+      try (KvDriveEngine engine = start(shape)) {
+        compare("combination " + i + ": " + shape, engine, expected, random);
+        EngineStatus status = engine.status();
+        nvmeMisses += status.nvmeMisses();
+        dramMisses += status.dramMisses();
+      }
+    }
+    assertThat(dramMisses).isPositive();
+    assertThat(nvmeMisses).isPositive();
+  }
+
+  private static EngineShape combination(SplittableRandom random, double budget, KvType type) {
+    int pass = 1 + random.nextInt(12);
+    return EngineShape.roomy(budget)
+        .withType(type)
+        .withSeats(1 + random.nextInt(5))
+        .withWindow(pass + random.nextInt(12), pass)
+        .withBlock(new int[] {1, 7, 16, 50, 64, 256}[random.nextInt(6)])
+        .withExtents(1 + random.nextInt(4))
+        .withFrames(random.nextInt(4) == 0 ? 10_000 : random.nextInt(40))
+        .withThreads(1 + random.nextInt(4))
+        .with(random.nextBoolean(), random.nextBoolean());
+  }
+
+  private void compare(
+      String what,
+      KvDriveEngine engine,
+      Map<String, List<GeneratedToken>> expected,
+      SplittableRandom random) {
+    List<GenerationRequest> order = new ArrayList<>(requests());
+    for (int i = order.size() - 1; i > 0; i--) {
+      order.set(i, order.set(random.nextInt(i + 1), order.get(i)));
+    }
+    Map<String, Recorder> recorders = new HashMap<>();
+    for (GenerationRequest request : order) {
+      Recorder recorder = new Recorder();
+      recorders.put(request.id(), recorder);
+      engine.submit(request, recorder);
+    }
+    recorders.forEach(
+        (id, recorder) -> {
+          recorder.await().finish();
+          assertSame(
+              what + ", request " + id, recorder.tokens(), expected.getOrDefault(id, List.of()));
+        });
+  }
+
+  @Test
+  void whatIsAttendedDoesMatter() {
+    // Otherwise the equalities here would prove nothing.
+    Map<String, List<GeneratedToken>> exact = alone(1, KvType.F32);
+    assertThat(alone(0.2, KvType.F32).get("long")).isNotEqualTo(exact.get("long"));
+    assertThat(alone(0.2, KvType.F32).get("in the ring")).isEqualTo(exact.get("in the ring"));
+    assertThat(alone(1, KvType.BF16).get("in the ring")).isNotEqualTo(exact.get("in the ring"));
+  }
+
+  @Test
+  void aSeedMeansTheSameTokensInAnyBatch() {
+    GenerationRequest request = request("seeded", prompt(9, 100), random(42), 16);
+    EngineShape shape = EngineShape.tight(1).withSeats(4);
+    try (KvDriveEngine engine = start(shape)) {
+      List<GeneratedToken> alone = generate(engine, request).tokens();
+      List<Recorder> others = new ArrayList<>();
+      for (int i = 0; i < 3; i++) {
+        others.add(new Recorder());
+        engine.submit(request("other " + i, prompt(i, 90), random(i), 30), others.getLast());
+      }
+      assertSame("beside three others", generate(engine, request).tokens(), alone);
+      others.forEach(Recorder::await);
+      List<GeneratedToken> otherSeed =
+          generate(engine, request("seeded", prompt(9, 100), random(43), 16)).tokens();
+      assertThat(otherSeed).isNotEqualTo(alone);
+    }
+  }
+}

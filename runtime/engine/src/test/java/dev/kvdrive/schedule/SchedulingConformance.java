@@ -1,0 +1,510 @@
+package dev.kvdrive.schedule;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvdrive.plan.EngineSizes;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/**
+ * Who runs when, turn by turn: the scheduler without its thread, so that nothing here depends on
+ * time.
+ */
+public abstract class SchedulingConformance extends EngineTest {
+  /** A share at which every turn has a prefill quantum and a decode step. */
+  private static final double PREFILL_EVERY_TURN = 1 - 1e-12;
+
+  /** A share at which nothing is prefilled while anything decodes. */
+  private static final double PREFILL_LAST = 1e-12;
+
+  private Scheduler scheduler;
+  private RequestQueue requests;
+  private EngineSizes sizes;
+  private final List<Scheduler> opened = new ArrayList<>();
+
+  private void open(EngineShape shape) {
+    open(settings(shape));
+  }
+
+  private void open(EngineSettings settings) {
+    closeSchedulers();
+    sizes = settings.sizes();
+    requests = new RequestQueue(settings.queueLimit(), sizes.concurrency());
+    scheduler = new Scheduler(device, model, tokenizer, settings, requests, new Totals());
+    opened.add(scheduler);
+  }
+
+  @BeforeEach
+  void openOne() {
+    open(settings(EngineShape.tight(1)));
+  }
+
+  @AfterEach
+  void closeSchedulers() {
+    opened.forEach(Scheduler::close);
+    opened.clear();
+  }
+
+  private Sequence submit(GenerationRequest request, GenerationListener listener) {
+    return submit(List.of(new Submission(request, listener))).getFirst();
+  }
+
+  private List<Sequence> submit(List<Submission> submissions) {
+    List<Sequence> group = new ArrayList<>();
+    for (Submission s : submissions) {
+      group.add(new Sequence(s.request(), s.listener(), tokenizer, sizes, requests::signal));
+    }
+    requests.add(group);
+    return group;
+  }
+
+  /** Turns until there is nothing to do. */
+  private void finish() {
+    while (scheduler.turn()) {
+      // on
+    }
+  }
+
+  /** Turns until a generation has said so many tokens. */
+  private void turnUntil(Recorder recorder, int tokens) {
+    while (recorder.tokens().size() < tokens) {
+      assertThat(scheduler.turn()).isTrue();
+    }
+  }
+
+  private long kvBytes() {
+    return scheduler.tierStatus().dramKvBytes() + scheduler.tierStatus().nvmeKvBytes();
+  }
+
+  private EngineSettings prefillShare(EngineShape shape, double share) {
+    return settings(shape).withPrefillShare(share);
+  }
+
+  // --- admission ---
+
+  @Test
+  void requestsRunInTheOrderOfTheirArrivalAsSeatsBecomeFree() {
+    open(EngineShape.tight(1).withSeats(2));
+    List<String> order = new ArrayList<>();
+    List<Recorder> recorders = new ArrayList<>();
+    for (int i = 0; i < 5; i++) {
+      String id = "request " + i;
+      Recorder recorder = new Recorder();
+      recorders.add(recorder);
+      submit(
+          request(id, 40 + 9 * i, 6),
+          recorder.onToken(
+              token -> {
+                if (recorder.tokens().size() == 1) {
+                  order.add(id);
+                }
+                assertThat(requests.active()).isLessThanOrEqualTo(2);
+              }));
+    }
+    finish();
+    recorders.forEach(r -> assertThat(r.checked().ids()).hasSize(6));
+    assertThat(order)
+        .containsExactly("request 0", "request 1", "request 2", "request 3", "request 4");
+    assertThat(requests.active()).isZero();
+  }
+
+  @Test
+  void aFullQueueRefusesWithTheNumbersAndAHintAndTakesAgainLater() {
+    open(EngineShape.tight(1).withSeats(2).withQueueLimit(1));
+    Recorder first = new Recorder();
+    submit(request("a", 20, 4), first);
+    submit(request("b", 20, 40), new Recorder());
+    submit(request("c", 20, 4), new Recorder());
+    assertThatThrownBy(() -> submit(request("d", 20, 4), new Recorder()))
+        .isInstanceOfSatisfying(
+            EngineBusyException.class, busy -> assertThat(busy.retryAfter()).isPositive())
+        .hasMessageContaining("2 seats")
+        .hasMessageContaining("1 of 1 places");
+    while (!first.ended()) {
+      scheduler.turn();
+    }
+    Recorder later = new Recorder();
+    submit(request("d", 20, 4), later);
+    finish();
+    assertThat(later.finish().reason()).isEqualTo(FinishReason.LENGTH);
+  }
+
+  @Test
+  void withoutAQueueARequestRunsAtOnceOrIsRefused() {
+    open(EngineShape.tight(1).withSeats(1).withQueueLimit(0));
+    Recorder first = new Recorder();
+    AtomicBoolean taken = new AtomicBoolean();
+    Recorder second = new Recorder();
+    // Who is told of the end finds the seat free.
+    submit(
+        request("first", 100, 4),
+        first.onEnd(
+            () -> {
+              assertThat(kvBytes()).isZero();
+              submit(request("second", 100, 4), second);
+              taken.set(true);
+            }));
+    assertThatThrownBy(() -> submit(request("refused", 10, 4), new Recorder()))
+        .isInstanceOf(EngineBusyException.class);
+    finish();
+    assertThat(taken).isTrue();
+    assertThat(second.finish().reason()).isEqualTo(FinishReason.LENGTH);
+  }
+
+  @Test
+  void aSequenceWaitsUntilAllItCanNeedFitsTheTiers() {
+    EngineSizes all = settings(EngineShape.tight(1)).sizes();
+    // Room for the extents of one long sequence, and those of a short one.
+    CapacityLedger ledger = new CapacityLedger(all);
+    long room = ledger.extents(250) + ledger.extents(100);
+    EngineSizes scarce =
+        new EngineSizes(
+            all.geometry(),
+            all.layout(),
+            all.contextLength(),
+            all.concurrency(),
+            all.budget(),
+            all.activationBytes(),
+            all.maxChunks(),
+            all.maxSelected(),
+            all.windowSlots(),
+            all.passChunks(),
+            all.prefillBlock(),
+            all.dramFrames(),
+            room - all.dramFrames());
+    EngineSettings settings = settings(EngineShape.tight(1));
+    open(
+        EngineSettings.of(scarce, directory, 8)
+            .withNvme(settings.nvme())
+            .withDecode(settings.decode()));
+    Recorder first = new Recorder();
+    Recorder second = new Recorder();
+    Recorder third = new Recorder();
+    submit(request("first", 200, 50), first);
+    submit(
+        request("second", 200, 50),
+        second.onPrefill(() -> assertThat(first.ended()).as("the first has ended").isTrue()));
+    submit(request("third", 60, 40), third);
+    finish();
+    for (Recorder recorder : List.of(first, second, third)) {
+      recorder.checked().finish();
+    }
+    assertThat(third.ids()).hasSize(40);
+  }
+
+  // --- groups ---
+
+  @Test
+  void aGroupIsPrefilledOnceAndWhoLeavesItDisturbsNobody() {
+    GenerationRequest request = request("of a group", prompt(1, 170), random(1), 12);
+    Recorder alone = new Recorder();
+    submit(request, alone);
+    finish();
+    for (int leaver = 0; leaver < 3; leaver++) {
+      List<Recorder> recorders = List.of(new Recorder(), new Recorder(), new Recorder());
+      List<Sequence> group =
+          submit(recorders.stream().map(r -> new Submission(request, r)).toList());
+      for (int i = 0; i < 3; i++) {
+        scheduler.turn();
+      }
+      group.get(leaver).cancel();
+      finish();
+      for (int member = 0; member < 3; member++) {
+        Recorder recorder = recorders.get(member).checked();
+        if (member == leaver) {
+          assertThat(recorder.finish().reason()).isEqualTo(FinishReason.CANCELLED);
+          assertThat(recorder.prefills()).isEqualTo(3);
+        } else {
+          assertSame("member " + member, recorder.tokens(), alone.tokens());
+          assertThat(recorder.prefills()).isEqualTo(alone.prefills());
+        }
+      }
+      assertThat(kvBytes()).isZero();
+      assertThat(requests.active()).isZero();
+    }
+  }
+
+  @Test
+  void aListenerOfAGroupThatThrowsIsTheOnlyOneToEnd() {
+    GenerationRequest request = request("of a group", prompt(1, 170), random(1), 12);
+    Recorder alone = new Recorder();
+    submit(request, alone);
+    finish();
+    for (int quantum : new int[] {1, alone.prefills()}) {
+      Recorder throwing = new Recorder();
+      throwing.onPrefill(
+          () -> {
+            if (throwing.prefills() == quantum) {
+              throw new IllegalStateException("in prefill");
+            }
+          });
+      Recorder sound = new Recorder();
+      submit(List.of(new Submission(request, throwing), new Submission(request, sound)));
+      finish();
+      assertThat(throwing.checked().failure()).hasMessageContaining("in prefill");
+      assertSame("the other", sound.checked().tokens(), alone.tokens());
+      assertThat(kvBytes()).isZero();
+    }
+  }
+
+  @Test
+  void aRequestMayAttendLessThanTheEngineAndIsThenWhatASmallerEngineSays() {
+    GenerationRequest request = request("sparse", prompt(2, 200), random(2), 12);
+    open(EngineShape.tight(0.2));
+    Recorder small = new Recorder();
+    submit(request, small);
+    finish();
+    open(EngineShape.tight(1));
+    Recorder exact = new Recorder();
+    Recorder sparse = new Recorder();
+    submit(request, exact);
+    submit(request.withBudget("with a budget", 0.2), sparse);
+    finish();
+    assertSame("sparse beside exact", sparse.tokens(), small.tokens());
+    assertThat(exact.tokens()).isNotEqualTo(sparse.tokens());
+  }
+
+  // --- cancellation ---
+
+  @Test
+  void whatIsCancelledWhileItWaitsNeverRuns() {
+    open(EngineShape.tight(1).withSeats(1).withQueueLimit(2));
+    Recorder running = new Recorder();
+    Recorder waiting = new Recorder();
+    submit(request("running", 150, 8), running);
+    Sequence sequence = submit(request("waiting", 150, 8), waiting);
+    submit(request("next", 20, 2), new Recorder());
+    scheduler.turn();
+    sequence.cancel();
+    sequence.cancel();
+    scheduler.turn();
+    assertThat(waiting.finish().reason()).isEqualTo(FinishReason.CANCELLED);
+    assertThat(waiting.prefills()).isZero();
+    submit(request("in its place", 20, 2), new Recorder());
+    finish();
+    assertThat(running.checked().ids()).hasSize(8);
+  }
+
+  @Test
+  void whatIsCancelledInPrefillLeavesAtTheNextTurnWithEverythingItHad() {
+    Recorder recorder = new Recorder();
+    Sequence sequence = submit(request("cancelled", 240, 8), recorder);
+    for (int i = 0; i < 6; i++) {
+      scheduler.turn();
+    }
+    assertThat(recorder.prefills()).isEqualTo(6);
+    assertThat(kvBytes()).isPositive();
+    sequence.cancel();
+    recorder.onEnd(() -> assertThat(kvBytes()).isZero());
+    assertThat(scheduler.turn()).isFalse();
+    Finish finish = recorder.checked().finish();
+    assertThat(finish.reason()).isEqualTo(FinishReason.CANCELLED);
+    assertThat(finish.usage().completionTokens()).isZero();
+    assertThat(requests.active()).isZero();
+    assertThat(kvBytes()).isZero();
+    // The same seat serves the next one.
+    Recorder next = new Recorder();
+    submit(request("next", 240, 8), next);
+    finish();
+    assertThat(next.ids()).hasSize(8);
+  }
+
+  @Test
+  void whatIsCancelledInDecodeLeavesAndTheOthersGoOn() {
+    GenerationRequest kept = request("kept", prompt(1, 120), random(1), 30);
+    Recorder alone = new Recorder();
+    submit(kept, alone);
+    finish();
+    Recorder recorder = new Recorder();
+    Recorder other = new Recorder();
+    Sequence sequence = submit(request("cancelled", 180, 40), recorder);
+    submit(kept, other);
+    turnUntil(other, 5);
+    sequence.cancel();
+    int said = recorder.tokens().size();
+    scheduler.turn();
+    assertThat(recorder.finish().reason()).isEqualTo(FinishReason.CANCELLED);
+    assertThat(recorder.checked().tokens()).hasSize(said);
+    assertThat(recorder.finish().usage().completionTokens()).isEqualTo(said);
+    assertThat(requests.active()).isEqualTo(1);
+    finish();
+    assertSame("the other", other.tokens(), alone.tokens());
+    assertThat(kvBytes()).isZero();
+  }
+
+  @Test
+  void aListenerMayCancelItsOwnGeneration() {
+    Recorder recorder = new Recorder();
+    List<Sequence> own = new ArrayList<>();
+    own.add(
+        submit(
+            request("own", 100, 40),
+            recorder.onToken(
+                token -> {
+                  if (recorder.tokens().size() == 3) {
+                    own.getFirst().cancel();
+                  }
+                })));
+    finish();
+    assertThat(recorder.checked().finish().reason()).isEqualTo(FinishReason.CANCELLED);
+    assertThat(recorder.tokens()).hasSizeBetween(3, 4);
+  }
+
+  // --- fairness ---
+
+  @Test
+  void runningUsersGetATokenBetweenAnyTwoPrefillQuanta() {
+    open(prefillShare(EngineShape.tight(1), PREFILL_EVERY_TURN));
+    Recorder first = new Recorder();
+    Recorder second = new Recorder();
+    submit(request("first", 80, 60), first);
+    submit(request("second", 90, 60), second);
+    turnUntil(second, 1);
+    Recorder late = new Recorder();
+    List<Integer> said = new ArrayList<>();
+    late.onPrefill(() -> said.add(first.tokens().size() + second.tokens().size()));
+    submit(request("late", 220, 4), late);
+    finish();
+    assertThat(said).hasSize(10); // five blocks of two layers
+    for (int i = 1; i < said.size(); i++) {
+      assertThat(said.get(i) - said.get(i - 1)).as("tokens before quantum %d", i).isEqualTo(2);
+    }
+    assertThat(late.checked().ids()).hasSize(4);
+  }
+
+  @Test
+  void prefillThatHadItsShareWaitsForTheOthers() {
+    open(prefillShare(EngineShape.tight(1), PREFILL_LAST));
+    Recorder first = new Recorder();
+    submit(request("first", 40, 30), first);
+    turnUntil(first, 1);
+    Recorder late = new Recorder();
+    List<Boolean> firstHadEnded = new ArrayList<>();
+    late.onPrefill(() -> firstHadEnded.add(first.ended()));
+    submit(request("late", 120, 4), late);
+    finish();
+    assertThat(firstHadEnded.getFirst()).isFalse();
+    assertThat(firstHadEnded.subList(1, firstHadEnded.size())).containsOnly(true);
+  }
+
+  @Test
+  void whatPrefillOwesIsNotForgottenWithTheNextPrompt() {
+    open(prefillShare(EngineShape.tight(1).withBlock(256), PREFILL_LAST));
+    Recorder first = new Recorder();
+    submit(request("first", 40, 40), first);
+    turnUntil(first, 1);
+    // Two prompts of two quanta each; the first quantum of all is free, the others are owed for.
+    Recorder second = new Recorder();
+    Recorder third = new Recorder();
+    submit(request("second", 30, 2), second);
+    submit(request("third", 30, 2), third);
+    second.onPrefill(
+        () -> assertThat(second.prefills() == 1 || first.ended()).as("in its turn").isTrue());
+    third.onPrefill(() -> assertThat(first.ended()).as("in its turn").isTrue());
+    finish();
+    second.checked().finish();
+    third.checked().finish();
+  }
+
+  // --- listeners that fail ---
+
+  @Test
+  void aListenerThatThrowsEndsItsOwnGenerationOnly() {
+    GenerationRequest request = request("sound", prompt(1, 130), random(1), 20);
+    Recorder alone = new Recorder();
+    submit(request, alone);
+    finish();
+    for (RuntimeException thrown :
+        List.of(new IllegalStateException("full"), new ArithmeticException())) {
+      Recorder throwing = new Recorder();
+      throwing.onToken(
+          token -> {
+            if (throwing.tokens().size() == 4) {
+              throw thrown;
+            }
+          });
+      assertFailsAlone(request, alone, throwing, thrown);
+      assertThat(throwing.tokens()).hasSize(4);
+    }
+    Recorder first = new Recorder();
+    AssertionError error = new AssertionError("not an exception");
+    first.onToken(
+        token -> {
+          throw error;
+        });
+    assertFailsAlone(request, alone, first, error);
+    for (int quantum : new int[] {1, 3, 6}) {
+      Recorder throwing = new Recorder();
+      IllegalStateException thrown = new IllegalStateException("in prefill");
+      throwing.onPrefill(
+          () -> {
+            if (throwing.prefills() == quantum) {
+              throw thrown;
+            }
+          });
+      assertFailsAlone(request, alone, throwing, thrown);
+      assertThat(throwing.prefills()).isEqualTo(quantum);
+      assertThat(throwing.tokens()).isEmpty();
+    }
+  }
+
+  private void assertFailsAlone(
+      GenerationRequest request, Recorder alone, Recorder throwing, Throwable thrown) {
+    Recorder sound = new Recorder();
+    submit(request("throwing", 140, 30), throwing);
+    submit(request, sound);
+    finish();
+    assertThat(throwing.checked().failure()).hasCause(thrown).hasMessageContaining("throwing");
+    assertSame("the other", sound.tokens(), alone.tokens());
+    assertThat(kvBytes()).isZero();
+    assertThat(requests.active()).isZero();
+  }
+
+  @Test
+  void aListenerThatThrowsAtTheEndHarmsNobody() {
+    Recorder throwing = new Recorder();
+    Recorder sound = new Recorder();
+    submit(
+        request("throwing", 20, 3),
+        throwing.onEnd(
+            () -> {
+              throw new IllegalStateException("at the end");
+            }));
+    submit(request("sound", 20, 9), sound);
+    finish();
+    assertThat(throwing.checked().finish().reason()).isEqualTo(FinishReason.LENGTH);
+    assertThat(sound.ids()).hasSize(9);
+    assertThat(requests.active()).isZero();
+  }
+
+  // --- use ---
+
+  @Test
+  void usageSaysWhatAGenerationTook() {
+    Recorder recorder = new Recorder();
+    submit(request("exact", 150, 20), recorder);
+    finish();
+    GenerationUsage usage = recorder.finish().usage();
+    assertThat(usage.promptTokens()).isEqualTo(150);
+    assertThat(usage.completionTokens()).isEqualTo(20);
+    // Nineteen steps, at 151 to 169 tokens; in exact mode all of them are attended.
+    assertThat(usage.contextTokens()).isEqualTo(19L * (151 + 169) / 2);
+    assertThat(usage.attendedTokens()).isEqualTo(usage.contextTokens());
+    assertThat(usage.nvmeMisses()).isPositive();
+    assertThat(usage.nvmeBytes()).isEqualTo(usage.nvmeMisses() * sizes.layout().chunkBytes());
+    assertThat(usage.hitRate()).isBetween(0.0, 1.0);
+    assertThat(usage.queueNanos()).isNotNegative();
+    assertThat(usage.prefillNanos()).isPositive();
+    assertThat(usage.decodeNanos()).isPositive();
+    open(EngineShape.tight(0.1));
+    Recorder sparse = new Recorder();
+    submit(request("sparse", 150, 20), sparse);
+    finish();
+    assertThat(sparse.finish().usage().attendedTokens()).isLessThan(usage.attendedTokens());
+  }
+}
