@@ -54,6 +54,7 @@ public abstract class EngineTest {
     assertNothingIsLeft();
     device.close();
     model.close();
+    assertNoThreads("kvdrive-");
   }
 
   /** Every byte of every tier is free and every thread of an engine has ended. */
@@ -61,8 +62,14 @@ public abstract class EngineTest {
     assertThat(device.usedBytes()).as("device bytes left").isZero();
     assertThat(device.hostBytes()).as("host bytes left").isZero();
     assertThat(nvmeFiles()).as("files left").isEmpty();
+    assertNoThreads("kvdrive-engine", "kvdrive-mailbox", "kvdrive-nvme");
+  }
+
+  private static void assertNoThreads(String... prefixes) {
     for (Thread thread : Thread.getAllStackTraces().keySet()) {
-      assertThat(thread.getName()).as("threads left").doesNotStartWith("kvdrive-");
+      for (String prefix : prefixes) {
+        assertThat(thread.getName()).as("threads left").doesNotStartWith(prefix);
+      }
     }
   }
 

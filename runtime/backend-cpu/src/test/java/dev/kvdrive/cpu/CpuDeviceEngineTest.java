@@ -1,0 +1,61 @@
+package dev.kvdrive.cpu;
+
+import dev.kvdrive.device.Device;
+import dev.kvdrive.schedule.EngineLifeConformance;
+import dev.kvdrive.schedule.FaultConformance;
+import dev.kvdrive.schedule.ForwardPassConformance;
+import dev.kvdrive.schedule.PlanConformance;
+import dev.kvdrive.schedule.SameTokensConformance;
+import dev.kvdrive.schedule.SchedulingConformance;
+import org.junit.jupiter.api.Nested;
+
+/** The engine on the CPU device keeps its invariants on any number of threads. */
+class CpuDeviceEngineTest {
+  @Nested
+  class ForwardPass extends ForwardPassConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return CpuDevice.open(capacityBytes, threads);
+    }
+  }
+
+  @Nested
+  class SameTokens extends SameTokensConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return CpuDevice.open(capacityBytes, threads);
+    }
+  }
+
+  @Nested
+  class Faults extends FaultConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return CpuDevice.open(capacityBytes, threads);
+    }
+  }
+
+  @Nested
+  class Plan extends PlanConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return CpuDevice.open(capacityBytes, threads);
+    }
+  }
+
+  @Nested
+  class Scheduling extends SchedulingConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return CpuDevice.open(capacityBytes, threads);
+    }
+  }
+
+  @Nested
+  class Life extends EngineLifeConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return CpuDevice.open(capacityBytes, threads);
+    }
+  }
+}
