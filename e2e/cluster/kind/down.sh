@@ -16,6 +16,8 @@ remove_volumes() {
     if mountpoint -q "$path"; then umount "$path"; fi
   done
   rm -rf --one-file-system "${VOLUMES:?}"
+  # Only if nobody else has something in it.
+  rmdir "$(dirname "$VOLUMES")" 2>/dev/null || true
 }
 
 main() {

@@ -47,8 +47,9 @@ final class Chronicle implements BeforeTestExecutionCallback, TestWatcher {
     return TimeUnit.NANOSECONDS.toSeconds(System.nanoTime() - since);
   }
 
-  /** {@code aPodIsKilled} as {@code a pod is killed}. */
+  /** {@code killsAPod} as {@code kills a pod}. */
   static String inWords(String name) {
-    return name.replaceAll("(?<=[a-z0-9])(?=[A-Z])", " ").toLowerCase(Locale.ROOT);
+    return name.replaceAll("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ")
+        .toLowerCase(Locale.ROOT);
   }
 }

@@ -1,6 +1,7 @@
 package dev.kvdrive.e2e;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -12,9 +13,11 @@ import io.fabric8.kubernetes.api.model.NamespaceBuilder;
 import io.fabric8.kubernetes.api.model.PersistentVolume;
 import io.fabric8.kubernetes.api.model.PersistentVolumeBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import io.fabric8.kubernetes.client.utils.Serialization;
@@ -173,8 +176,31 @@ class PlatformIT {
     assertThat(Objects.requireNonNull(status().plan()).demands()).isNotEmpty();
   }
 
+  /** Which shows that the level is enforced, and that the pods so far were held to it. */
   @Test
   @Order(3)
+  void itsNamespaceRefusesAPodThatIsNotRestricted() {
+    Pod ordinary =
+        new PodBuilder()
+            .withNewMetadata()
+            .withName("ordinary")
+            .withNamespace(USERS_NAMESPACE)
+            .endMetadata()
+            .withNewSpec()
+            .addNewContainer()
+            .withName("ordinary")
+            .withImage(SETTINGS.runtimeImage())
+            .endContainer()
+            .endSpec()
+            .build();
+
+    assertThatThrownBy(() -> CLIENT.resource(ordinary).create())
+        .isInstanceOf(KubernetesClientException.class)
+        .hasMessageContaining("violates PodSecurity \"restricted");
+  }
+
+  @Test
+  @Order(4)
   void aLongDocumentIsAnsweredThroughTheServiceOutOfThreeTiers() {
     NumbersDocument document = NumbersDocument.of(20_260_301, SENTENCES, 0.37);
 
@@ -208,7 +234,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(4)
+  @Order(5)
   void twoUsersAreStreamedToAtTheSameTime() {
     List<String> requests =
         List.of(
@@ -230,7 +256,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(5)
+  @Order(6)
   void theStatusSaysWhatTheTiersDid() {
     await("the use of the tiers in the status")
         .atMost(METERED)
@@ -249,7 +275,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(6)
+  @Order(7)
   void afterItsPodWasKilledTheDeploymentServesAgain() {
     Pod killed = servingPod();
     CLIENT.pods().resource(killed).withGracePeriod(0).delete();
@@ -266,7 +292,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(7)
+  @Order(8)
   void aChangedContextLengthRollsThePods() {
     Pod old = servingPod();
     InferenceDeployment deployment = Objects.requireNonNull(CONTRACTS.get(smallest()));
@@ -290,7 +316,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(8)
+  @Order(9)
   void anInfeasibleManifestIsExplainedAndMakesNoPod() {
     applyStrictly(
         manifest("impossible", 32_768, "16Mi", "32Mi", "32Mi", SETTINGS.storageClass()),
@@ -310,7 +336,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(9)
+  @Order(10)
   void aMissingStorageClassIsNamed() {
     applyStrictly(
         manifest("classless", 8192, "64Mi", "64Mi", "128Mi", "no-such-class"), OTHERS_NAMESPACE);
@@ -327,7 +353,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(10)
+  @Order(11)
   void aVolumeThatHoldsLessThanItSaysIsReported() {
     org.junit.jupiter.api.Assumptions.assumeFalse(
         SETTINGS.volumes().isEmpty(), "only where the harness makes the volumes");
@@ -360,7 +386,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(11)
+  @Order(12)
   void noVolumeOfTheSizeIsReported() {
     applyStrictly(
         manifest("greedy", 8192, "64Mi", "64Mi", "900Gi", SETTINGS.storageClass()),
@@ -378,7 +404,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(12)
+  @Order(13)
   void deletingTheDeploymentLeavesNothingInItsNamespace() {
     CLIENT
         .resources(InferenceDeployment.class)
@@ -397,17 +423,24 @@ class PlatformIT {
   }
 
   @Test
-  @Order(13)
+  @Order(14)
   void uninstallingLeavesNothingButTheDefinitions() {
     helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait");
-    assertThat(leftBehind())
-        .filteredOn(object -> !object.contains(" " + OPERATOR_NAMESPACE + "/"))
-        .filteredOn(object -> !object.startsWith("/namespaces "))
-        .filteredOn(object -> !isOfEveryNamespace(object))
-        .containsExactlyInAnyOrder(
-            "apiextensions.k8s.io/customresourcedefinitions /inferenceclasses.kvdrive.dev",
-            "apiextensions.k8s.io/customresourcedefinitions /inferencedeployments.kvdrive.dev",
-            "apiregistration.k8s.io/apiservices /v1alpha1.kvdrive.dev");
+    // Who provides volumes takes its time to remove them.
+    await("nothing left but the definitions")
+        .atMost(SAYING)
+        .untilAsserted(
+            () ->
+                assertThat(leftBehind())
+                    .filteredOn(object -> !object.contains(" " + OPERATOR_NAMESPACE + "/"))
+                    .filteredOn(object -> !object.startsWith("/namespaces "))
+                    .filteredOn(object -> !isOfEveryNamespace(object))
+                    .containsExactlyInAnyOrder(
+                        "apiextensions.k8s.io/customresourcedefinitions"
+                            + " /inferenceclasses.kvdrive.dev",
+                        "apiextensions.k8s.io/customresourcedefinitions"
+                            + " /inferencedeployments.kvdrive.dev",
+                        "apiregistration.k8s.io/apiservices /v1alpha1.kvdrive.dev"));
 
     for (String definition : List.of("inferenceclasses", "inferencedeployments")) {
       CLIENT

@@ -1,5 +1,6 @@
 package dev.kvdrive.operator.reconcile;
 
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.javaoperatorsdk.operator.AggregatedOperatorException;
 import java.util.ArrayDeque;
@@ -9,7 +10,19 @@ import java.util.Deque;
 final class Failures {
   private static final int MOST_CAUSES = 100;
 
+  private static final int NOT_FOUND = 404;
+
   private Failures() {}
+
+  /** Whether a failure only says that the deployment it was about is gone. */
+  static boolean meansGone(Throwable cause, InferenceDeployment deployment) {
+    return cause instanceof KubernetesClientException refused
+        && refused.getCode() == NOT_FOUND
+        && refused.getStatus() != null
+        && refused.getStatus().getDetails() != null
+        && deployment.getPlural().equals(refused.getStatus().getDetails().getKind())
+        && deployment.getMetadata().getName().equals(refused.getStatus().getDetails().getName());
+  }
 
   /** The first refusal of the API server among the causes, else the last cause. */
   static Throwable cause(Throwable error) {

@@ -115,7 +115,11 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   @Override
   public ErrorStatusUpdateControl<InferenceDeployment> updateErrorStatus(
       InferenceDeployment deployment, Context<InferenceDeployment> context, Exception e) {
-    InferenceDeploymentStatus status = statuses.failed(deployment, Failures.cause(e));
+    Throwable cause = Failures.cause(e);
+    if (Failures.meansGone(cause, deployment)) {
+      return ErrorStatusUpdateControl.<InferenceDeployment>noStatusUpdate().withNoRetry();
+    }
+    InferenceDeploymentStatus status = statuses.failed(deployment, cause);
     announce(deployment, status, context);
     return ErrorStatusUpdateControl.patchStatus(withStatus(deployment, status));
   }

@@ -43,6 +43,9 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
   /** How the runtime's check of its machine begins what it says about the volume. */
   private static final String VOLUME_SHORTAGE = "NVMe volume:";
 
+  /** What the scheduler says in the moment between a pod and its ephemeral volume's claim. */
+  private static final String CLAIM_TO_COME = "waiting for ephemeral volume controller";
+
   private static final Set<String> NEVER_STARTS =
       Set.of("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError");
   private static final Set<String> MAY_START =
@@ -160,6 +163,7 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
         .filter(c -> "PodScheduled".equals(c.getType()) && "False".equals(c.getStatus()))
         .map(PodCondition::getMessage)
         .filter(Objects::nonNull)
+        .filter(message -> !message.contains(CLAIM_TO_COME))
         .map(
             message ->
                 new PodTrouble(

@@ -207,6 +207,30 @@ class StatusAggregatorTest {
   }
 
   @Test
+  void theMomentBeforeAPodsClaimIsNoTrouble() {
+    Pod pod =
+        new PodBuilder()
+            .withNewMetadata()
+            .withName("endpoint-1")
+            .endMetadata()
+            .withNewStatus()
+            .addNewCondition()
+            .withType("PodScheduled")
+            .withStatus("False")
+            .withReason("Unschedulable")
+            .withMessage(
+                "0/1 nodes are available: waiting for ephemeral volume controller to create the"
+                    + " persistentvolumeclaim \"endpoint-1-nvme\". not found")
+            .endCondition()
+            .endStatus()
+            .build();
+
+    InferenceDeploymentStatus status = status(deployment, seen(STARTING, List.of(pod)));
+
+    assertThat(condition(status, "Ready").getReason()).isEqualTo("VolumePending");
+  }
+
+  @Test
   void whatFailsAgainAndAgainStalls() {
     InferenceDeploymentStatus status =
         status(deployment, seen(STARTING, List.of(ended("oops", 1, 5)), bound("512Mi")));
