@@ -1,4 +1,4 @@
-/** Measurement: accuracy on task files, speed of prefill and decode, kernels. */
+/** Measurement: accuracy on task files, speed of prefill and decode. */
 @NullMarked
 package dev.kvdrive.bench;
 

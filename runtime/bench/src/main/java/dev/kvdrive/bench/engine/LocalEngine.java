@@ -1,0 +1,94 @@
+package dev.kvdrive.bench.engine;
+
+import dev.kvdrive.cpu.CpuDevice;
+import dev.kvdrive.device.Device;
+import dev.kvdrive.model.Model;
+import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.model.TokenizerSource;
+import dev.kvdrive.plan.Plan;
+import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.Planner;
+import dev.kvdrive.schedule.EngineSettings;
+import dev.kvdrive.schedule.InferenceEngine;
+import dev.kvdrive.schedule.KvDriveEngine;
+import dev.kvdrive.text.ChatTemplate;
+import dev.kvdrive.text.Tokenizer;
+import dev.kvdrive.text.Tokenizers;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/**
+ * A model and its engine on the CPU device, without a server. Owns model, device and engine.
+ *
+ * @param plan what was planned
+ * @param tokenizer of the model
+ * @param template of the model, if it has one
+ * @param device what it computes on
+ * @param engine ready
+ * @param model open
+ */
+public record LocalEngine(
+    Plan plan,
+    Tokenizer tokenizer,
+    Optional<ChatTemplate> template,
+    Device device,
+    InferenceEngine engine,
+    Model model)
+    implements AutoCloseable {
+
+  /**
+   * Starts an engine and waits until it is warm.
+   *
+   * @param file GGUF file or folder
+   * @param request for exactly this model, with budgets
+   * @param threads of the device; 0 for the processors there are
+   * @param nvme folder of the NVMe tier; not used if the budget has none
+   * @throws dev.kvdrive.plan.InfeasiblePlanException if it does not fit, with what would
+   */
+  public static LocalEngine start(Path file, PlanRequest request, int threads, Path nvme) {
+    Plan plan = Planner.plan(request);
+    EngineSettings settings = EngineSettings.of(plan.requireSizes(), nvme, request.queueLimit());
+    Model model = ModelLoader.open(file, request.contextLength(), ModelLoader.Verification.SAMPLE);
+    Device device = null;
+    try {
+      Tokenizer tokenizer = tokenizer(model.tokenizer());
+      device = CpuDevice.open(request.tiers().gpu(), threads);
+      return new LocalEngine(
+          plan,
+          tokenizer,
+          template(model.tokenizer()),
+          device,
+          KvDriveEngine.start(model, tokenizer, device, settings),
+          model);
+    } catch (RuntimeException e) {
+      if (device != null) {
+        device.close();
+      }
+      model.close();
+      throw e;
+    }
+  }
+
+  /** The tokenizer that comes with a model. */
+  public static Tokenizer tokenizer(TokenizerSource source) {
+    return switch (source) {
+      case TokenizerSource.Folder folder -> Tokenizers.fromTokenizerJson(folder.folder());
+      case TokenizerSource.Gguf gguf -> Tokenizers.fromGguf(gguf.metadata());
+    };
+  }
+
+  /** The chat template that comes with a model, if any. */
+  public static Optional<ChatTemplate> template(TokenizerSource source) {
+    return switch (source) {
+      case TokenizerSource.Folder folder -> Tokenizers.chatTemplate(folder.folder());
+      case TokenizerSource.Gguf gguf -> Tokenizers.chatTemplate(gguf.metadata());
+    };
+  }
+
+  @Override
+  public void close() {
+    engine.close();
+    device.close();
+    model.close();
+  }
+}
