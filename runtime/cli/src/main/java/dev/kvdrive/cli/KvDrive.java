@@ -1,5 +1,7 @@
 package dev.kvdrive.cli;
 
+import dev.kvdrive.cli.demo.DemoCommand;
+import dev.kvdrive.cli.eval.EvalCommand;
 import dev.kvdrive.cli.serve.ServeCommand;
 import java.io.PrintWriter;
 import picocli.CommandLine;
@@ -10,7 +12,7 @@ import picocli.CommandLine.Command;
     name = "kvdrive",
     description = "Long-context inference with the KV cache over GPU memory, DRAM and NVMe.",
     mixinStandardHelpOptions = true,
-    subcommands = {PlanCommand.class, ServeCommand.class})
+    subcommands = {DemoCommand.class, ServeCommand.class, PlanCommand.class, EvalCommand.class})
 public final class KvDrive {
   private KvDrive() {}
 

@@ -1,0 +1,65 @@
+package dev.kvdrive.cli.demo;
+
+import dev.kvdrive.cli.option.ShareConverter;
+import dev.kvdrive.cli.serve.LocalRuntime;
+import dev.kvdrive.cli.terminal.Terminal;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code ./kvdrive demo}. */
+@Command(
+    name = "demo",
+    description =
+        "Asks the bundled model about a long document whose KV cache is spread over a small GPU"
+            + " arena, DRAM and NVMe, checks the answer and says where the bytes were.",
+    mixinStandardHelpOptions = true,
+    exitCodeListHeading = "%nExit status:%n",
+    exitCodeList = {"0:the answer is right", "1:it is wrong, or something failed", "2:wrong usage"})
+public final class DemoCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--tokens",
+      defaultValue = "24576",
+      description = "Tokens of the document (default: ${DEFAULT-VALUE}).")
+  private int tokens;
+
+  @Option(
+      names = "--budget",
+      defaultValue = "6.25%",
+      converter = ShareConverter.class,
+      description = "Share of the context attended per step (default: ${DEFAULT-VALUE}).")
+  private double budget;
+
+  @Option(
+      names = "--seed",
+      defaultValue = "1",
+      description = "Of the document and its facts (default: ${DEFAULT-VALUE}).")
+  private long seed;
+
+  @Option(
+      names = "--threads",
+      defaultValue = "0",
+      paramLabel = "N",
+      description = "Threads of the CPU device (default: as many as processors).")
+  private int threads;
+
+  @Option(names = "--keep", description = "Go on serving after the answer, until Ctrl-C.")
+  private boolean keep;
+
+  @Override
+  public Integer call() throws Exception {
+    Demo demo = new Demo(Terminal.of(spec.commandLine().getOut()), tokens, budget, seed, threads);
+    try (LocalRuntime runtime = demo.start(LocalRuntime.cacheFolder(), null)) {
+      boolean right = demo.ask(runtime);
+      demo.invite(runtime, keep);
+      if (keep) {
+        runtime.awaitEnd();
+      }
+      return right ? 0 : 1;
+    }
+  }
+}

@@ -1,0 +1,180 @@
+package dev.kvdrive.cli.eval;
+
+import dev.kvdrive.bench.eval.EvalLog;
+import dev.kvdrive.bench.eval.EvalReport;
+import dev.kvdrive.bench.eval.EvalTask;
+import dev.kvdrive.cli.option.ShareConverter;
+import dev.kvdrive.cli.option.TierOptions;
+import dev.kvdrive.cli.serve.LocalRuntime;
+import dev.kvdrive.cli.serve.ScratchFolder;
+import dev.kvdrive.cli.terminal.Terminal;
+import dev.kvdrive.model.source.HubSettings;
+import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.KvType;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/** {@code ./kvdrive eval}: scores of a model on tasks with known answers, for several budgets. */
+@Command(
+    name = "eval",
+    description =
+        "Accuracy of exact and sparse decoding on task files. The table is Markdown on standard"
+            + " output; progress is on standard error.",
+    mixinStandardHelpOptions = true,
+    subcommands = MakeTasksCommand.class)
+public final class EvalCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--model",
+      paramLabel = "URI",
+      defaultValue = ModelSource.BUILTIN,
+      description = "As for serve (default: ${DEFAULT-VALUE}).")
+  private String model;
+
+  @Option(
+      names = "--tasks",
+      paramLabel = "FILE",
+      description =
+          "Task file, .jsonl or .jsonl.gz; may be given several times (default: a few tasks of 2k"
+              + " and 4k tokens that come with the program).")
+  private List<Path> files = new ArrayList<>();
+
+  @Option(
+      names = "--budget",
+      paramLabel = "SHARE",
+      split = ",",
+      defaultValue = "exact,6.25%",
+      converter = ShareConverter.class,
+      description = "Budgets, one column each (default: ${DEFAULT-VALUE}).")
+  private List<Double> budgets;
+
+  @Option(
+      names = "--tasks-only",
+      paramLabel = "NAME",
+      split = ",",
+      description = "Only these tasks, for instance niah_single,passkey.")
+  private Set<String> only = new TreeSet<>();
+
+  @Option(
+      names = "--limit",
+      paramLabel = "N",
+      description = "Samples of each task and length at most.")
+  private @Nullable Integer limit;
+
+  @Option(
+      names = "--samples-at-once",
+      paramLabel = "N",
+      defaultValue = "1",
+      description =
+          "Samples at once, each with all budgets; the answers of one are decoded while the next is"
+              + " read (default: ${DEFAULT-VALUE}).")
+  private int samples;
+
+  @Option(
+      names = "--kv-type",
+      paramLabel = "TYPE",
+      defaultValue = "BF16",
+      description = "Type of cached keys and values: ${COMPLETION-CANDIDATES} (default: BF16).")
+  private KvType kvType;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      defaultValue = "0",
+      description = "Threads of the CPU device (default: as many as processors).")
+  private int threads;
+
+  @Mixin private TierOptions tiers = new TierOptions();
+
+  @Option(names = "--json", paramLabel = "FILE", description = "Write the scores as JSON.")
+  private @Nullable Path json;
+
+  @Option(
+      names = "--log",
+      paramLabel = "FILE",
+      description =
+          "Append every answer to this file; what is in it already is not run again, so that an"
+              + " interrupted run goes on.")
+  private @Nullable Path log;
+
+  @Override
+  public Integer call() throws Exception {
+    if (samples < 1) {
+      throw new ParameterException(
+          spec.commandLine(), "--samples-at-once must be at least 1, got " + samples);
+    }
+    if (new TreeSet<>(budgets).size() < budgets.size()) {
+      throw new ParameterException(spec.commandLine(), "--budget: every budget only once");
+    }
+    List<EvalTask> tasks = tasks();
+    Path file =
+        new ModelSource(LocalRuntime.cacheFolder(), HubSettings.from(System.getenv()))
+            .resolve(model);
+    Terminal progress = Terminal.of(spec.commandLine().getErr());
+    try (ScratchFolder scratch = tiers.scratch(LocalRuntime.cacheFolder())) {
+      EvalRun run =
+          new EvalRun(
+              file,
+              new EvalRun.Conditions(kvType, samples, threads),
+              tiers,
+              scratch == null ? tiers.nvmeDir() : scratch.path(),
+              log == null ? EvalLog.none() : EvalLog.open(log),
+              progress);
+      EvalReport report = run.run(tasks, budgets);
+      spec.commandLine().getOut().print(report.markdown());
+      spec.commandLine().getOut().flush();
+      if (json != null) {
+        Files.writeString(
+            json,
+            JsonMapper.builder()
+                .enable(SerializationFeature.INDENT_OUTPUT)
+                .build()
+                .writeValueAsString(run.tree(report)));
+      }
+    }
+    return 0;
+  }
+
+  private List<EvalTask> tasks() {
+    List<EvalTask> all = new ArrayList<>();
+    if (files.isEmpty()) {
+      all.addAll(EvalTask.builtin());
+    }
+    files.forEach(file -> all.addAll(EvalTask.read(file)));
+    Set<String> names = new TreeSet<>();
+    all.forEach(task -> names.add(task.task()));
+    for (String name : only) {
+      if (!names.contains(name)) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "--tasks-only: there is no task '%s'; there are %s"
+                .formatted(name, String.join(", ", names)));
+      }
+    }
+    Map<String, Integer> taken = new HashMap<>();
+    return all.stream()
+        .filter(task -> only.isEmpty() || only.contains(task.task()))
+        .filter(
+            task ->
+                limit == null
+                    || taken.merge(task.task() + " " + task.length(), 1, Integer::sum) <= limit)
+        .toList();
+  }
+}

@@ -1,0 +1,294 @@
+package dev.kvdrive.cli.eval;
+
+import dev.kvdrive.bench.engine.LocalEngine;
+import dev.kvdrive.bench.eval.EvalListener;
+import dev.kvdrive.bench.eval.EvalLog;
+import dev.kvdrive.bench.eval.EvalReport;
+import dev.kvdrive.bench.eval.EvalResult;
+import dev.kvdrive.bench.eval.EvalTask;
+import dev.kvdrive.bench.eval.Evaluation;
+import dev.kvdrive.cli.option.TierOptions;
+import dev.kvdrive.cli.terminal.ProgressBar;
+import dev.kvdrive.cli.terminal.Quantities;
+import dev.kvdrive.cli.terminal.Terminal;
+import dev.kvdrive.model.Model;
+import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.plan.ByteSize;
+import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.TierBudgets;
+import dev.kvdrive.text.ChatTemplate;
+import dev.kvdrive.text.Tokenizer;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
+
+/** Runs all samples on one engine, every sample with all budgets after one prefill. */
+final class EvalRun {
+  private final Path file;
+  private final Conditions conditions;
+  private final TierOptions tiers;
+  private final @Nullable Path nvme;
+  private final EvalLog log;
+  private final Terminal terminal;
+  private final Map<String, Object> facts = new LinkedHashMap<>();
+
+  /**
+   * What all columns have in common.
+   *
+   * @param kvType type of cached keys and values
+   * @param samples at once
+   * @param threads of the CPU device; 0 for the processors there are
+   */
+  record Conditions(KvType kvType, int samples, int threads) {}
+
+  EvalRun(
+      Path file,
+      Conditions conditions,
+      TierOptions tiers,
+      @Nullable Path nvme,
+      EvalLog log,
+      Terminal terminal) {
+    this.file = file;
+    this.conditions = conditions;
+    this.tiers = tiers;
+    this.nvme = nvme;
+    this.log = log;
+    this.terminal = terminal;
+  }
+
+  /** A column for each length and budget. */
+  EvalReport run(List<EvalTask> tasks, List<Double> budgets) throws InterruptedException {
+    Sizes sizes = measure(tasks);
+    facts.put("model", sizes.geometry().name());
+    facts.put("weightBytes", sizes.geometry().weightBytes());
+    facts.put("kvType", conditions.kvType().name());
+    facts.put("contextLength", sizes.context());
+    String run =
+        "%s %d B, %s"
+            .formatted(
+                sizes.geometry().name(), sizes.geometry().weightBytes(), conditions.kvType());
+    Set<EvalResult> results = new LinkedHashSet<>();
+    List<Evaluation.Question> open = new ArrayList<>();
+    long known = 0;
+    for (EvalTask task : tasks) {
+      List<Double> missing = new ArrayList<>();
+      for (double budget : budgets) {
+        log.result(run, task, budget).ifPresentOrElse(results::add, () -> missing.add(budget));
+      }
+      if (missing.isEmpty()) {
+        known += sizes.promptTokens(task);
+      } else {
+        open.add(new Evaluation.Question(task, missing));
+      }
+    }
+    if (!open.isEmpty()) {
+      results.addAll(ask(open, budgets, sizes, run, new Progress(sizes.promptTokens(), known)));
+    }
+    return report(tasks, budgets, results);
+  }
+
+  private List<EvalResult> ask(
+      List<Evaluation.Question> open,
+      List<Double> budgets,
+      Sizes sizes,
+      String run,
+      Progress progress)
+      throws InterruptedException {
+    PlanRequest request =
+        tiers.applyTo(
+            new PlanRequest(
+                sizes.geometry(),
+                sizes.context(),
+                conditions.samples() * budgets.size(),
+                Collections.max(budgets),
+                conditions.kvType(),
+                new TierBudgets(0, 0, 0),
+                DeviceKind.CPU,
+                conditions.samples() * budgets.size()),
+            largestSparse(budgets));
+    try (LocalEngine local =
+        LocalEngine.start(
+            file, request, conditions.threads(), nvme == null ? Path.of(".") : nvme)) {
+      note(local, request.tiers());
+      return new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
+          .run(
+              open,
+              new EvalListener() {
+                @Override
+                public void finished(EvalResult result) {
+                  log.add(run, result);
+                  progress.finished(result);
+                }
+
+                @Override
+                public void read(long tokens) {
+                  progress.read(tokens);
+                }
+              });
+    }
+  }
+
+  /** The budget that the window is made for: exact mode goes through any window in passes. */
+  private static double largestSparse(List<Double> budgets) {
+    return budgets.stream().filter(b -> b < 1).max(Double::compare).orElse(1.0);
+  }
+
+  private static EvalReport report(
+      List<EvalTask> tasks, List<Double> budgets, Set<EvalResult> results) {
+    EvalReport report = new EvalReport();
+    Set<Integer> lengths = new TreeSet<>();
+    tasks.forEach(task -> lengths.add(task.length()));
+    for (int length : lengths) {
+      for (double budget : budgets) {
+        report.add(
+            name(length, budget, lengths.size()),
+            results.stream()
+                .filter(r -> r.task().length() == length && r.budget() == budget)
+                .toList());
+      }
+    }
+    return report;
+  }
+
+  private static String name(int length, double budget, int lengths) {
+    String share = name(budget);
+    if (lengths == 1) {
+      return share;
+    }
+    return (length % 1024 == 0 ? length / 1024 + "k" : Integer.toString(length)) + " " + share;
+  }
+
+  private static String name(double budget) {
+    return budget >= 1 ? "exact" : Quantities.share(budget);
+  }
+
+  private record Sizes(ModelGeometry geometry, int context, Map<EvalTask, Integer> prompts) {
+    int promptTokens(EvalTask task) {
+      return prompts.getOrDefault(task, 0);
+    }
+
+    long promptTokens() {
+      return prompts.values().stream().mapToLong(Integer::longValue).sum();
+    }
+  }
+
+  /** What the samples need of the model, without starting it. */
+  private Sizes measure(List<EvalTask> tasks) {
+    try (Model model = ModelLoader.open(file, 0, ModelLoader.Verification.NONE)) {
+      Tokenizer tokenizer = LocalEngine.tokenizer(model.tokenizer());
+      ChatTemplate template =
+          LocalEngine.template(model.tokenizer())
+              .orElseThrow(
+                  () ->
+                      new IllegalArgumentException(
+                          "%s has no chat template, which the tasks need".formatted(file)));
+      int most = PlanRequest.MIN_CONTEXT;
+      Map<EvalTask, Integer> prompts = new HashMap<>();
+      for (int i = 0; i < tasks.size(); i++) {
+        int prompt = Evaluation.prompt(tasks.get(i), tokenizer, template).length;
+        int need = prompt + tasks.get(i).maxNewTokens();
+        if (need > model.geometry().maxContext()) {
+          throw new IllegalArgumentException(
+              "sample %d (%s) needs %,d tokens, %s was trained for %,d; leave it out with"
+                      .formatted(
+                          i + 1,
+                          tasks.get(i).task(),
+                          need,
+                          model.geometry().name(),
+                          model.geometry().maxContext())
+                  + " --tasks-only or take a shorter task file");
+        }
+        most = Math.max(most, need);
+        prompts.put(tasks.get(i), prompt);
+      }
+      return new Sizes(model.geometry(), most, prompts);
+    }
+  }
+
+  private void note(LocalEngine local, TierBudgets bytes) {
+    facts.put("device", local.device().description());
+    facts.put("gpuBytes", bytes.gpu());
+    facts.put("dramBytes", bytes.dram());
+    facts.put("nvmeBytes", bytes.nvme());
+    facts.put("windowChunks", local.engine().sizes().windowSlots());
+    terminal.line(
+        "%s of GPU memory, %s of DRAM, %s of NVMe; window of %s chunks; %s"
+            .formatted(
+                ByteSize.human(bytes.gpu()),
+                ByteSize.human(bytes.dram()),
+                ByteSize.human(bytes.nvme()),
+                Quantities.count(local.engine().sizes().windowSlots()),
+                local.device().description()));
+  }
+
+  /** The scores and the conditions under which they came about, for programs. */
+  Map<String, Object> tree(EvalReport report) {
+    Map<String, Object> tree = new LinkedHashMap<>(facts);
+    Map<String, Object> columns = new LinkedHashMap<>();
+    report
+        .columns()
+        .forEach(
+            (name, column) -> {
+              Map<String, Object> fields = new LinkedHashMap<>();
+              fields.put("mean", column.mean());
+              fields.put("scores", column.scores());
+              fields.put("samples", column.samples());
+              fields.put("attended", column.attended());
+              fields.put("hitRate", column.hitRate());
+              fields.put("prefillTokensPerSecond", column.prefillPerSecond());
+              fields.put("decodeTokensPerSecond", column.decodePerSecond());
+              columns.put(name, fields);
+            });
+    tree.put("columns", columns);
+    return tree;
+  }
+
+  /** Prompt tokens read of all that are to be read. */
+  private final class Progress {
+    private final long total;
+    private final long known;
+    private final ProgressBar bar = new ProgressBar(terminal, "eval");
+    private final long start = System.nanoTime();
+
+    Progress(long total, long known) {
+      this.total = total;
+      this.known = known;
+    }
+
+    void finished(EvalResult result) {
+      terminal.line(
+          String.format(
+              Locale.ROOT,
+              "%-8s %-16s %6d  %5.1f  %s",
+              name(result.budget()),
+              result.task().task(),
+              result.task().length(),
+              100 * result.score(),
+              result.text().replace('\n', ' ').strip()));
+    }
+
+    void read(long tokens) {
+      double seconds = (System.nanoTime() - start) / 1e9;
+      long open = total - known - tokens;
+      String left =
+          tokens < total / 200
+              ? ""
+              : Quantities.duration(Duration.ofMillis((long) (1000 * seconds * open / tokens)))
+                  + " left";
+      bar.update((double) (known + tokens) / total, left);
+    }
+  }
+}

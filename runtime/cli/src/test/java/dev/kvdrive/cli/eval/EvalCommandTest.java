@@ -1,0 +1,110 @@
+package dev.kvdrive.cli.eval;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import picocli.CommandLine;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/** With the bundled model on the CPU device and samples of 640 tokens. */
+class EvalCommandTest {
+  @TempDir private Path folder;
+  private final StringWriter out = new StringWriter();
+  private final StringWriter err = new StringWriter();
+
+  private int run(String... args) {
+    CommandLine line = new CommandLine(new EvalCommand());
+    line.setOut(new PrintWriter(out));
+    line.setErr(new PrintWriter(err));
+    line.setCaseInsensitiveEnumValuesAllowed(true);
+    line.setExecutionExceptionHandler(
+        (failure, cmd, parsed) -> {
+          cmd.getErr().println(failure.getMessage());
+          return 1;
+        });
+    return line.execute(args);
+  }
+
+  private String tasks() {
+    Path file = folder.resolve("tasks.jsonl.gz");
+    assertThat(
+            run(
+                "make-tasks",
+                "--length",
+                "640",
+                "--samples",
+                "2",
+                "--task",
+                "passkey,niah_single",
+                "--out",
+                file.toString()))
+        .isZero();
+    return file.toString();
+  }
+
+  @Test
+  void makesTasksScoresThemForEachBudgetAndGoesOnFromItsLog() throws Exception {
+    String tasks = tasks();
+    String log = folder.resolve("log.jsonl").toString();
+    Path json = folder.resolve("scores.json");
+    String[] args = {
+      "--tasks",
+      tasks,
+      "--tasks-only",
+      "passkey",
+      "--limit",
+      "1",
+      "--budget",
+      "exact,25%",
+      "--log",
+      log,
+      "--json",
+      json.toString()
+    };
+    assertThat(run(args)).as(err.toString()).isZero();
+    assertThat(out.toString()).contains("| task", "exact", "25 %", "| passkey", "**100.0**");
+    assertThat(err.toString()).contains("window of", "100 %");
+    JsonNode scores = JsonMapper.shared().readTree(Files.readString(json));
+    assertThat(scores.at("/columns/exact/scores/passkey").asDouble()).isEqualTo(100);
+    assertThat(scores.at("/columns/25 %/attended").asDouble()).isBetween(0.2, 0.45);
+    assertThat(scores.at("/contextLength").asInt()).isLessThanOrEqualTo(640);
+
+    String first = out.toString().substring(out.toString().indexOf("| task"));
+    int told = out.getBuffer().length();
+    err.getBuffer().setLength(0);
+    assertThat(run(args)).isZero();
+    assertThat(out.toString().substring(told)).isEqualTo(first);
+    assertThat(err.toString()).as("no engine was started").doesNotContain("window of");
+  }
+
+  @Test
+  void anUnknownTaskIsNamedWithThoseThereAre() {
+    assertThat(run("--tasks-only", "poetry")).isEqualTo(2);
+    assertThat(err.toString()).contains("no task 'poetry'", "fact_qa, json_kv");
+  }
+
+  @Test
+  void aSampleThatIsTooLongForTheModelIsNamedBeforeAnythingRuns() {
+    Path file = folder.resolve("long.jsonl");
+    assertThat(
+            run(
+                "make-tasks",
+                "--length",
+                "40000",
+                "--samples",
+                "1",
+                "--task",
+                "passkey",
+                "--out",
+                file.toString()))
+        .isZero();
+    assertThat(run("--tasks", file.toString())).isEqualTo(1);
+    assertThat(err.toString()).contains("sample 1 (passkey) needs", "trained for 32,768");
+  }
+}
