@@ -2,8 +2,11 @@ package dev.kvdrive.cpu;
 
 import dev.kvdrive.cpu.ThreadScratch.Use;
 import dev.kvdrive.device.AttentionShape;
+import dev.kvdrive.device.Bfloat16;
 import dev.kvdrive.device.PrefillScratch;
 import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.KvType;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
@@ -100,126 +103,157 @@ final class CausalAttention {
     int group = shape.groupSize();
     int queries = rows * group;
     int tokens = start + rows;
-    long paddedBytes = 4L * padded;
-    long scaled = scratch.floats(Use.QUERIES, (long) queries * headDim);
-    long sums = scratch.floats(Use.OUTPUT, (long) queries * padded);
-    long maxima = scratch.floats(Use.MAXIMA, queries);
-    long weights = scratch.floats(Use.SUMS, queries);
-    long tileKeys = scratch.floats(Use.KEYS, (long) headDim * KEYS);
-    long tileValues = scratch.floats(Use.VALUES, (long) KEYS * padded);
-    long scores = scratch.floats(Use.SCORES, (long) QUERIES * KEYS);
+    float[] scaled = scratch.array(Use.QUERIES, queries * headDim);
+    float[] sums = scratch.array(Use.OUTPUT, queries * padded);
+    float[] maxima = scratch.array(Use.MAXIMA, queries);
+    float[] weights = scratch.array(Use.SUMS, queries);
+    float[] tileKeys = scratch.array(Use.KEYS, headDim * KEYS);
+    float[] tileValues = scratch.array(Use.VALUES, KEYS * padded);
+    float[] scores = scratch.array(Use.SCORES, QUERIES * KEYS);
     for (int q = 0; q < queries; q++) {
       long from = query + q / group * queryStride + 4L * (q % group) * headDim;
       for (int i = 0; i < headDim; i++) {
-        Memory.putFloat(
-            scaled + 4L * ((long) q * headDim + i), Memory.getFloat(from + 4L * i) * shape.scale());
+        scaled[q * headDim + i] = Memory.getFloat(from + 4L * i) * shape.scale();
       }
-      Memory.putFloat(maxima + 4L * q, Float.NEGATIVE_INFINITY);
-      Memory.putFloat(weights + 4L * q, 0);
     }
-    Memory.clear(sums, queries * paddedBytes);
+    Arrays.fill(maxima, 0, queries, Float.NEGATIVE_INFINITY);
+    Arrays.fill(weights, 0, queries, 0);
+    Arrays.fill(sums, 0, queries * padded, 0);
     for (int tile = 0; tile < tokens; tile += KEYS) {
       int valid = Math.min(KEYS, tokens - tile);
-      transpose(layout, keys + (long) tile * layout.rowBytes(), valid, headDim, tileKeys);
-      KvRows.widen(
-          layout.type(),
-          values + (long) tile * layout.rowBytes(),
-          valid,
-          headDim,
-          tileValues,
-          padded);
+      long offset = (long) tile * layout.rowBytes();
+      transpose(layout, keys + offset, valid, headDim, tileKeys);
+      widen(layout, values + offset, valid, headDim, tileValues);
       // The first row that sees the tile is that of its first token.
       int first = Math.max(0, tile - start) * group;
       for (int q = first; q < queries; q += QUERIES) {
         int count = Math.min(QUERIES, queries - q);
-        Memory.clear(scores, 4L * count * KEYS);
+        Arrays.fill(scores, 0, count * KEYS, 0);
         Tile.multiplyAdd(
-            scaled + 4L * q * headDim,
-            4L * headDim,
+            scaled,
+            q * headDim,
+            headDim,
             count,
             tileKeys,
-            4L * KEYS,
+            headDim * Tile.COLUMNS,
             headDim,
             KEYS,
             scores,
-            4L * KEYS);
+            0,
+            KEYS);
         for (int i = 0; i < count; i++) {
           int seen = Math.min(KEYS, start + (q + i) / group + 1 - tile);
-          softmax(
-              scores + 4L * i * KEYS,
-              seen,
-              maxima + 4L * (q + i),
-              weights + 4L * (q + i),
-              sums + (q + i) * paddedBytes,
-              padded);
+          softmax(scores, i * KEYS, seen, maxima, weights, q + i, sums, padded);
         }
         Tile.multiplyAdd(
             scores,
-            4L * KEYS,
+            0,
+            KEYS,
             count,
             tileValues,
-            paddedBytes,
+            KEYS * Tile.COLUMNS,
             valid,
             padded,
-            sums + q * paddedBytes,
-            paddedBytes);
+            sums,
+            q * padded,
+            padded);
       }
     }
     for (int q = 0; q < queries; q++) {
       long to = out + q / group * outStride + 4L * (q % group) * headDim;
-      float sum = Memory.getFloat(weights + 4L * q);
       for (int i = 0; i < headDim; i++) {
-        Memory.putFloat(to + 4L * i, Memory.getFloat(sums + q * paddedBytes + 4L * i) / sum);
-      }
-    }
-  }
-
-  /** {@code valid} keys of {@code headDim} elements to {@code float[headDim][KEYS]}, the rest 0. */
-  private static void transpose(
-      KvLayout layout, long keys, int valid, int headDim, long transposed) {
-    if (valid < KEYS) {
-      Memory.clear(transposed, 4L * headDim * KEYS);
-    }
-    for (int t = 0; t < valid; t++) {
-      long row = keys + (long) t * layout.rowBytes();
-      for (int i = 0; i < headDim; i++) {
-        Memory.putFloat(transposed + 4L * ((long) i * KEYS + t), KvRows.get(layout.type(), row, i));
+        Memory.putFloat(to + 4L * i, sums[q * padded + i] / weights[q]);
       }
     }
   }
 
   /**
-   * Turns the scores of one query and tile into weights, 0 where it does not see, and brings its
-   * sums so far to the new maximum.
+   * {@code valid} keys of {@code headDim} elements to panels {@code
+   * [KEYS/COLUMNS][headDim][COLUMNS]}, the keys that are missing 0.
+   */
+  private static void transpose(
+      KvLayout layout, long keys, int valid, int headDim, float[] transposed) {
+    if (valid < KEYS) {
+      Arrays.fill(transposed, 0, headDim * KEYS, 0);
+    }
+    for (int t = 0; t < valid; t++) {
+      long row = keys + (long) t * layout.rowBytes();
+      int at = t / Tile.COLUMNS * headDim * Tile.COLUMNS + t % Tile.COLUMNS;
+      if (layout.type() == KvType.BF16) {
+        for (int i = 0; i < headDim; i++) {
+          transposed[at + i * Tile.COLUMNS] = Bfloat16.widen(Memory.getShort(row + 2L * i));
+        }
+      } else {
+        for (int i = 0; i < headDim; i++) {
+          transposed[at + i * Tile.COLUMNS] = Memory.getFloat(row + 4L * i);
+        }
+      }
+    }
+  }
+
+  /**
+   * {@code valid} values of {@code headDim} elements to panels {@code
+   * [padded/COLUMNS][KEYS][COLUMNS]}, the padding 0.
+   */
+  private static void widen(KvLayout layout, long values, int valid, int headDim, float[] panels) {
+    int whole = headDim - headDim % Tile.COLUMNS;
+    for (int t = 0; t < valid; t++) {
+      long row = values + (long) t * layout.rowBytes();
+      for (int i = 0; i < whole; i += Lanes.N) {
+        int at = (i / Tile.COLUMNS * KEYS + t) * Tile.COLUMNS + i % Tile.COLUMNS;
+        FloatVector v =
+            layout.type() == KvType.BF16
+                ? Lanes.loadBfloat16(row + 2L * i)
+                : Lanes.load(row + 4L * i);
+        v.intoArray(panels, at);
+      }
+      if (whole < headDim) {
+        int at = (whole / Tile.COLUMNS * KEYS + t) * Tile.COLUMNS;
+        for (int i = 0; i < Tile.COLUMNS; i++) {
+          panels[at + i] = whole + i < headDim ? KvRows.get(layout.type(), row, whole + i) : 0;
+        }
+      }
+    }
+  }
+
+  /**
+   * Turns the scores of query {@code q} and a tile into weights, 0 where it does not see, and
+   * brings its sums so far to the new maximum.
    */
   private static void softmax(
-      long scores, int seen, long maximum, long weight, long sums, int padded) {
-    for (int i = seen; i < KEYS; i++) {
-      Memory.putFloat(scores + 4L * i, Float.NEGATIVE_INFINITY);
-    }
-    FloatVector most = Lanes.load(scores);
+      float[] scores,
+      int at,
+      int seen,
+      float[] maxima,
+      float[] weights,
+      int q,
+      float[] sums,
+      int padded) {
+    Arrays.fill(scores, at + seen, at + KEYS, Float.NEGATIVE_INFINITY);
+    FloatVector most = FloatVector.fromArray(Lanes.F, scores, at);
     for (int i = Lanes.N; i < KEYS; i += Lanes.N) {
-      most = most.max(Lanes.load(scores + 4L * i));
+      most = Lanes.larger(most, FloatVector.fromArray(Lanes.F, scores, at + i));
     }
-    float old = Memory.getFloat(maximum);
+    float old = maxima[q];
     float max = Math.max(old, most.reduceLanes(VectorOperators.MAX));
     FloatVector total = FloatVector.zero(Lanes.F);
     for (int i = 0; i < KEYS; i += Lanes.N) {
-      FloatVector p = Lanes.exp(Lanes.load(scores + 4L * i).sub(max));
-      Lanes.store(p, scores + 4L * i);
+      FloatVector p = Lanes.exp(FloatVector.fromArray(Lanes.F, scores, at + i).sub(max));
+      p.intoArray(scores, at + i);
       total = total.add(p);
     }
     float sum = Lanes.sum(total);
     if (max > old) {
       float decay = Lanes.exp(old - max);
-      sum = Math.fma(Memory.getFloat(weight), decay, sum);
+      sum = Math.fma(weights[q], decay, sum);
+      int base = q * padded;
       for (int i = 0; i < padded; i += Lanes.N) {
-        Lanes.store(Lanes.load(sums + 4L * i).mul(decay), sums + 4L * i);
+        FloatVector.fromArray(Lanes.F, sums, base + i).mul(decay).intoArray(sums, base + i);
       }
-      Memory.putFloat(maximum, max);
+      maxima[q] = max;
     } else {
-      sum += Memory.getFloat(weight);
+      sum += weights[q];
     }
-    Memory.putFloat(weight, sum);
+    weights[q] = sum;
   }
 }

@@ -117,7 +117,7 @@ final class ChunkSelection {
     }
     FloatVector most = Lanes.load(x);
     for (int i = Lanes.N; i < end; i += Lanes.N) {
-      most = most.max(Lanes.load(x + 4L * i));
+      most = Lanes.larger(most, Lanes.load(x + 4L * i));
     }
     float max = most.reduceLanes(VectorOperators.MAX);
     FloatVector sum = FloatVector.zero(Lanes.F);

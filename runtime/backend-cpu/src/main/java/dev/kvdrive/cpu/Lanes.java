@@ -103,6 +103,14 @@ final class Lanes {
     return v.rearrange(SWAP1);
   }
 
+  /**
+   * The larger of each lane; {@code a} where {@code b} is not a number. Two instructions, where
+   * Java's maximum, which orders zeros and keeps NaNs, takes five.
+   */
+  static FloatVector larger(FloatVector a, FloatVector b) {
+    return a.blend(b, b.compare(VectorOperators.GT, a));
+  }
+
   /** Sum of all lanes: neighbours first, then pairs of them, and so on. */
   static float sum(FloatVector v) {
     FloatVector sum = v.add(v.rearrange(SWAP1));
@@ -135,7 +143,10 @@ final class Lanes {
    * with r = x - n ln 2, the polynomial of degree 6 being the Taylor sum with |r| up to ln 2 / 2.
    */
   static FloatVector exp(FloatVector x) {
-    FloatVector clamped = x.max(EXP_LOWEST).min(EXP_HIGHEST);
+    VectorMask<Float> vanishing = x.compare(VectorOperators.LT, EXP_LOWEST);
+    FloatVector clamped =
+        x.blend(EXP_LOWEST, vanishing)
+            .blend(EXP_HIGHEST, x.compare(VectorOperators.GT, EXP_HIGHEST));
     FloatVector shifted = clamped.fma(broadcast(LOG2_E), broadcast(ROUNDER));
     FloatVector n = shifted.sub(ROUNDER);
     FloatVector r = n.fma(broadcast(-LN2_HIGH), clamped);
@@ -153,7 +164,7 @@ final class Lanes {
             .add(127)
             .lanewise(VectorOperators.LSHL, 23)
             .reinterpretAsFloats();
-    return p.mul(scale).blend(0f, x.compare(VectorOperators.LT, EXP_LOWEST));
+    return p.mul(scale).blend(0f, vanishing);
   }
 
   private static FloatVector broadcast(float value) {

@@ -27,6 +27,7 @@ final class ThreadScratch {
 
   private final Arena arena;
   private final Map<Use, Region> regions = new EnumMap<>(Use.class);
+  private final Map<Use, float[]> arrays = new EnumMap<>(Use.class);
   private int[] ints = {};
   private long[] longs = {};
   private boolean[] flags = {};
@@ -50,6 +51,16 @@ final class ThreadScratch {
       regions.put(use, region);
     }
     return region.address;
+  }
+
+  /** At least {@code count} floats in an array, not cleared. */
+  float[] array(Use use, int count) {
+    float[] array = arrays.get(use);
+    if (array == null || array.length < count) {
+      array = new float[Math.max(1024, Integer.highestOneBit(count - 1) << 1)];
+      arrays.put(use, array);
+    }
+    return array;
   }
 
   /** At least {@code count} ints, not cleared. */

@@ -5,110 +5,115 @@ import jdk.incubator.vector.FloatVector;
 /**
  * Small F32 matrix products, the inner loops of dense attention. Every element of the result is
  * summed in the order of the depth with fused multiply-adds, whatever its place in a tile.
+ *
+ * <p>The right-hand matrix lies in panels of {@link #COLUMNS} columns: {@code
+ * [width/COLUMNS][maxDepth][COLUMNS]}. Operands are Java arrays because the bounds of their
+ * accesses are checked once ahead of a loop, those of memory segments in every step.
  */
 final class Tile {
-  /** Columns of a tile; widths are multiples of it. */
+  /** Columns of a panel. */
   static final int COLUMNS = 2 * Lanes.N;
 
   private static final int ROWS = 4;
+  private static final int N = Lanes.N;
 
   private Tile() {}
 
   /**
    * {@code c += a * b}.
    *
-   * @param a address of {@code rows} rows of {@code depth} floats
-   * @param aStride bytes from one of its rows to the next
-   * @param b address of {@code depth} rows of {@code width} floats
-   * @param bStride bytes from one of its rows to the next
-   * @param c address of {@code rows} rows of {@code width} floats
-   * @param cStride bytes from one of its rows to the next
+   * @param a {@code rows} rows of {@code depth} floats, {@code aStride} from one to the next
+   * @param panels of {@code b}
+   * @param panelFloats from one panel to the next
+   * @param depth how many of a panel's rows take part
+   * @param width columns, whole panels
+   * @param c {@code rows} rows of {@code width} floats, {@code cStride} from one to the next
    */
   static void multiplyAdd(
-      long a,
-      long aStride,
+      float[] a,
+      int aAt,
+      int aStride,
       int rows,
-      long b,
-      long bStride,
+      float[] panels,
+      int panelFloats,
       int depth,
       int width,
-      long c,
-      long cStride) {
+      float[] c,
+      int cAt,
+      int cStride) {
     int row = 0;
     for (; row + ROWS <= rows; row += ROWS) {
-      for (int column = 0; column < width; column += COLUMNS) {
+      for (int column = 0, b = 0; column < width; column += COLUMNS, b += panelFloats) {
         four(
-            a + row * aStride,
+            a,
+            aAt + row * aStride,
             aStride,
-            b + 4L * column,
-            bStride,
+            panels,
+            b,
             depth,
-            c + row * cStride + 4L * column,
+            c,
+            cAt + row * cStride + column,
             cStride);
       }
     }
     for (; row < rows; row++) {
-      for (int column = 0; column < width; column += COLUMNS) {
-        one(a + row * aStride, b + 4L * column, bStride, depth, c + row * cStride + 4L * column);
+      for (int column = 0, b = 0; column < width; column += COLUMNS, b += panelFloats) {
+        one(a, aAt + row * aStride, panels, b, depth, c, cAt + row * cStride + column);
       }
     }
   }
 
   private static void four(
-      long a, long aStride, long b, long bStride, int depth, long c, long cStride) {
-    final long a1 = a + aStride;
-    final long a2 = a1 + aStride;
-    final long a3 = a2 + aStride;
-    final long c1 = c + cStride;
-    final long c2 = c1 + cStride;
-    final long c3 = c2 + cStride;
-    final long half = 4L * Lanes.N;
-    FloatVector sum00 = Lanes.load(c);
-    FloatVector sum01 = Lanes.load(c + half);
-    FloatVector sum10 = Lanes.load(c1);
-    FloatVector sum11 = Lanes.load(c1 + half);
-    FloatVector sum20 = Lanes.load(c2);
-    FloatVector sum21 = Lanes.load(c2 + half);
-    FloatVector sum30 = Lanes.load(c3);
-    FloatVector sum31 = Lanes.load(c3 + half);
+      float[] a, int a0, int aStride, float[] b, int bAt, int depth, float[] c, int c0, int cs) {
+    final int a1 = a0 + aStride;
+    final int a2 = a1 + aStride;
+    final int a3 = a2 + aStride;
+    final int c1 = c0 + cs;
+    final int c2 = c1 + cs;
+    final int c3 = c2 + cs;
+    FloatVector sum00 = FloatVector.fromArray(Lanes.F, c, c0);
+    FloatVector sum01 = FloatVector.fromArray(Lanes.F, c, c0 + N);
+    FloatVector sum10 = FloatVector.fromArray(Lanes.F, c, c1);
+    FloatVector sum11 = FloatVector.fromArray(Lanes.F, c, c1 + N);
+    FloatVector sum20 = FloatVector.fromArray(Lanes.F, c, c2);
+    FloatVector sum21 = FloatVector.fromArray(Lanes.F, c, c2 + N);
+    FloatVector sum30 = FloatVector.fromArray(Lanes.F, c, c3);
+    FloatVector sum31 = FloatVector.fromArray(Lanes.F, c, c3 + N);
     for (int k = 0; k < depth; k++) {
-      long at = b + k * bStride;
-      FloatVector b0 = Lanes.load(at);
-      FloatVector b1 = Lanes.load(at + half);
-      FloatVector x = FloatVector.broadcast(Lanes.F, Memory.getFloat(a + 4L * k));
+      FloatVector b0 = FloatVector.fromArray(Lanes.F, b, bAt + k * COLUMNS);
+      FloatVector b1 = FloatVector.fromArray(Lanes.F, b, bAt + k * COLUMNS + N);
+      FloatVector x = FloatVector.broadcast(Lanes.F, a[a0 + k]);
       sum00 = x.fma(b0, sum00);
       sum01 = x.fma(b1, sum01);
-      x = FloatVector.broadcast(Lanes.F, Memory.getFloat(a1 + 4L * k));
+      x = FloatVector.broadcast(Lanes.F, a[a1 + k]);
       sum10 = x.fma(b0, sum10);
       sum11 = x.fma(b1, sum11);
-      x = FloatVector.broadcast(Lanes.F, Memory.getFloat(a2 + 4L * k));
+      x = FloatVector.broadcast(Lanes.F, a[a2 + k]);
       sum20 = x.fma(b0, sum20);
       sum21 = x.fma(b1, sum21);
-      x = FloatVector.broadcast(Lanes.F, Memory.getFloat(a3 + 4L * k));
+      x = FloatVector.broadcast(Lanes.F, a[a3 + k]);
       sum30 = x.fma(b0, sum30);
       sum31 = x.fma(b1, sum31);
     }
-    Lanes.store(sum00, c);
-    Lanes.store(sum01, c + half);
-    Lanes.store(sum10, c1);
-    Lanes.store(sum11, c1 + half);
-    Lanes.store(sum20, c2);
-    Lanes.store(sum21, c2 + half);
-    Lanes.store(sum30, c3);
-    Lanes.store(sum31, c3 + half);
+    sum00.intoArray(c, c0);
+    sum01.intoArray(c, c0 + N);
+    sum10.intoArray(c, c1);
+    sum11.intoArray(c, c1 + N);
+    sum20.intoArray(c, c2);
+    sum21.intoArray(c, c2 + N);
+    sum30.intoArray(c, c3);
+    sum31.intoArray(c, c3 + N);
   }
 
-  private static void one(long a, long b, long bStride, int depth, long c) {
-    final long half = 4L * Lanes.N;
-    FloatVector sum0 = Lanes.load(c);
-    FloatVector sum1 = Lanes.load(c + half);
+  private static void one(float[] a, int a0, float[] b, int bAt, int depth, float[] c, int c0) {
+    FloatVector sum0 = FloatVector.fromArray(Lanes.F, c, c0);
+    FloatVector sum1 = FloatVector.fromArray(Lanes.F, c, c0 + N);
     for (int k = 0; k < depth; k++) {
-      long at = b + k * bStride;
-      FloatVector x = FloatVector.broadcast(Lanes.F, Memory.getFloat(a + 4L * k));
-      sum0 = x.fma(Lanes.load(at), sum0);
-      sum1 = x.fma(Lanes.load(at + half), sum1);
+      FloatVector x = FloatVector.broadcast(Lanes.F, a[a0 + k]);
+      sum0 = x.fma(FloatVector.fromArray(Lanes.F, b, bAt + k * COLUMNS), sum0);
+      sum1 = x.fma(FloatVector.fromArray(Lanes.F, b, bAt + k * COLUMNS + N), sum1);
     }
-    Lanes.store(sum0, c);
-    Lanes.store(sum1, c + half);
+    sum0.intoArray(c, c0);
+    sum1.intoArray(c, c0 + N);
   }
 }
