@@ -52,7 +52,8 @@ public interface Device extends AutoCloseable {
   /**
    * Makes a weight matrix of the row-wise stacked {@code parts}, which have equal {@code cols} and
    * may differ in type. A backend may read {@code parts} in place for as long as the weight lives,
-   * or copy or repack them; either way {@link #usedBytes} grows by {@link Weight#bytes}.
+   * or copy or repack them, or round matrices to its {@link #activationType}; either way {@link
+   * #usedBytes} grows by {@link Weight#bytes}.
    */
   Weight load(String name, List<TensorData> parts);
 

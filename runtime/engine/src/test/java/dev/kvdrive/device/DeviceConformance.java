@@ -93,6 +93,11 @@ public abstract class DeviceConformance {
     return activations() == ElementType.F32 ? 0x1p-23 : 0x1p-8;
   }
 
+  /** Relative error of a weight: devices with narrow activations may hold matrices in that type. */
+  double weights() {
+    return activations() == ElementType.F32 ? 0 : 0x1p-9;
+  }
+
   /**
    * Checks results of sums.
    *

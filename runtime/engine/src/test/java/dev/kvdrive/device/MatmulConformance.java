@@ -76,9 +76,9 @@ public abstract class MatmulConformance extends DeviceConformance {
       float[] actual = multiply(subject, kind, rows, in, before, weight);
       String what = "%s of %d rows, %s".formatted(kind, rows, weight[0].type());
       if (kind == Kind.LOGITS) {
-        assertSums(what, actual, expected, sums, SUMMATION, 0x1p-23);
+        assertSums(what, actual, expected, sums, SUMMATION + weights(), 0x1p-23);
       } else {
-        assertSums(what, actual, expected, sums);
+        assertSums(what, actual, expected, sums, SUMMATION + weights(), rounding());
       }
     }
   }
