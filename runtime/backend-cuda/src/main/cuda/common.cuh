@@ -1,0 +1,314 @@
+// What all kernels share: the structs that Java packs (dev.kvdrive.cuda.Arguments writes the same
+// fields in the same order; every kernel takes exactly one struct), the arithmetic of the chunk
+// grid, and loads of eight elements.
+//
+// Layouts are those of the Javadoc of KvLayer, Selection, Mailbox and PrefillScratch. Activations
+// are bf16, sums are F32.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <stdint.h>
+
+typedef __nv_bfloat16 bf16;
+
+#define WARP 32
+#define FULL_MASK 0xffffffffu
+
+// Partial attention states of a (row, head): the dense part, then those of hits, then of misses.
+#define STATE_PARTS 65
+
+// Words of Mailbox.
+#define MAIL_COUNT 0
+#define MAIL_ROUND 1
+#define MAIL_STOPPED 2
+#define MAIL_SERVED 16
+#define MAIL_REQUESTS_AT 32
+#define MAIL_REQUEST_WORDS 6
+#define MAIL_DELIVERED 1
+
+// Counters of Selection.
+#define COUNTERS 4
+#define HITS_COUNTER 0
+#define DRAM_COUNTER 1
+#define NVME_COUNTER 2
+#define FAULT_COUNTER 3
+
+// Codes of Trouble.
+#define TROUBLE_TOKEN 1u
+#define TROUBLE_FRAME 2u
+
+/** A view of rows: element i of row r is data[r * stride + i]. */
+struct Rows {
+  bf16* data;
+  int64_t stride;
+};
+
+/** KvLayer. */
+struct Layer {
+  char* dense;
+  char* representatives;
+  char* window;
+  int* slotBase;
+  int* slotOfChunk;
+  int* chunkOfSlot;
+  float* attentionOfSlot;
+  int* frameOfExtent;
+  int* lastUse;
+  int64_t extentBytes;
+  int layer;
+  int kvHeads;
+  int headDim;
+  int elementBytes;  // 2: bf16, 4: F32
+  int maxChunks;
+  int maxExtents;
+  int totalSlots;
+  int sink;
+  int local;
+  int chunk;
+  int extentChunks;
+  int pad;
+};
+
+/** StepBatch. */
+struct Batch {
+  const int* positions;
+  const int* seats;
+  const int* selectCounts;
+};
+
+/** Selection. */
+struct Chosen {
+  float* scores;
+  int* selected;
+  int* selectedCount;
+  int* slots;
+  int* misses;
+  int* missCount;
+  int* counters;
+  int maxRows;
+  int maxChunks;
+  int maxSelected;
+  int passChunks;
+};
+
+__device__ __forceinline__ int rowBytes(const Layer& l) { return l.headDim * l.elementBytes; }
+__device__ __forceinline__ int valueOffset(const Layer& l) { return l.chunk * rowBytes(l); }
+__device__ __forceinline__ int64_t chunkBytes(const Layer& l) { return 2 * (int64_t)valueOffset(l); }
+__device__ __forceinline__ int ringCapacity(const Layer& l) { return l.local + l.chunk; }
+__device__ __forceinline__ int denseTokens(const Layer& l) { return l.sink + ringCapacity(l); }
+
+__device__ __forceinline__ int closedChunks(const Layer& l, int tokens) {
+  return max(0, (tokens - l.sink - l.local) / l.chunk);
+}
+
+__device__ __forceinline__ int firstToken(const Layer& l, int chunk) {
+  return l.sink + l.chunk * chunk;
+}
+
+/** Row of the dense part that holds a token. */
+__device__ __forceinline__ int denseRow(const Layer& l, int token) {
+  return token < l.sink ? token : l.sink + (token - l.sink) % ringCapacity(l);
+}
+
+__device__ __forceinline__ char* denseBase(const Layer& l, int seat, int head) {
+  return l.dense + ((int64_t)seat * l.kvHeads + head) * 2 * denseTokens(l) * rowBytes(l);
+}
+
+__device__ __forceinline__ int64_t windowBase(const Layer& l, int seat, int head) {
+  return (int64_t)seat * l.totalSlots + l.slotBase[head];
+}
+
+__device__ __forceinline__ int64_t extentIndex(const Layer& l, int seat, int head, int chunk) {
+  return ((int64_t)seat * l.kvHeads + head) * l.maxExtents + chunk / l.extentChunks;
+}
+
+__device__ __forceinline__ int64_t chunkInFrame(const Layer& l, int frame, int chunk) {
+  return frame * l.extentBytes + (chunk % l.extentChunks) * chunkBytes(l);
+}
+
+__device__ __forceinline__ int passCount(const Chosen& s, int64_t cell, int pass) {
+  return min(max(s.selectedCount[cell] - pass * s.passChunks, 0), s.passChunks);
+}
+
+template <typename T>
+__device__ __forceinline__ float widen(T x);
+template <>
+__device__ __forceinline__ float widen<float>(float x) {
+  return x;
+}
+template <>
+__device__ __forceinline__ float widen<bf16>(bf16 x) {
+  return __bfloat162float(x);
+}
+
+template <typename T>
+__device__ __forceinline__ T narrow(float x);
+template <>
+__device__ __forceinline__ float narrow<float>(float x) {
+  return x;
+}
+template <>
+__device__ __forceinline__ bf16 narrow<bf16>(float x) {
+  return __float2bfloat16_rn(x);
+}
+
+__device__ __forceinline__ float element(const char* row, int i, int elementBytes) {
+  return elementBytes == 2 ? widen(((const bf16*)row)[i]) : ((const float*)row)[i];
+}
+
+__device__ __forceinline__ void setElement(char* row, int i, int elementBytes, float value) {
+  if (elementBytes == 2) {
+    ((bf16*)row)[i] = narrow<bf16>(value);
+  } else {
+    ((float*)row)[i] = value;
+  }
+}
+
+/** Eight elements as floats; those from index n on are 0. Sixteen bytes at a time where n is 8. */
+template <typename T>
+__device__ __forceinline__ void load8(const T* from, int n, bool aligned, float (&out)[8]);
+
+template <>
+__device__ __forceinline__ void load8<bf16>(const bf16* from, int n, bool aligned, float (&out)[8]) {
+  if (aligned && n >= 8) {
+    uint4 raw = *(const uint4*)from;
+    const uint32_t words[4] = {raw.x, raw.y, raw.z, raw.w};
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      out[2 * i] = __uint_as_float(words[i] << 16);
+      out[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
+    }
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 8; i++) {
+    out[i] = i < n ? widen(from[i]) : 0.f;
+  }
+}
+
+template <>
+__device__ __forceinline__ void load8<float>(const float* from, int n, bool aligned,
+                                             float (&out)[8]) {
+  if (aligned && n >= 8) {
+    float4 a = ((const float4*)from)[0];
+    float4 b = ((const float4*)from)[1];
+    out[0] = a.x;
+    out[1] = a.y;
+    out[2] = a.z;
+    out[3] = a.w;
+    out[4] = b.x;
+    out[5] = b.y;
+    out[6] = b.z;
+    out[7] = b.w;
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 8; i++) {
+    out[i] = i < n ? from[i] : 0.f;
+  }
+}
+
+/** Copies bytes with the threads {first, first + step, ...}; sixteen at a time where possible. */
+__device__ __forceinline__ void copyBytes(char* to, const char* from, int bytes, int first,
+                                          int step) {
+  if (((uintptr_t)to | (uintptr_t)from | (uintptr_t)bytes) % 16 == 0) {
+    for (int i = first; i < bytes / 16; i += step) {
+      ((uint4*)to)[i] = ((const uint4*)from)[i];
+    }
+  } else {
+    for (int i = first; i < bytes / 2; i += step) {
+      ((uint16_t*)to)[i] = ((const uint16_t*)from)[i];
+    }
+  }
+}
+
+/** Copies a chunk with one warp, keeping up to eight loads of each lane in flight. */
+__device__ __forceinline__ void copyChunkByWarp(char* to, const char* from, int bytes, int lane) {
+  if (((uintptr_t)to | (uintptr_t)from | (uintptr_t)bytes) % 16 != 0) {
+    copyBytes(to, from, bytes, lane, WARP);
+    return;
+  }
+  int pieces = bytes / 16;
+  for (int base = 0; base < pieces; base += 8 * WARP) {
+    uint4 held[8];
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      int i = base + k * WARP + lane;
+      if (i < pieces) {
+        held[k] = __ldcs((const uint4*)from + i);
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      int i = base + k * WARP + lane;
+      if (i < pieces) {
+        ((uint4*)to)[i] = held[k];
+      }
+    }
+  }
+}
+
+__device__ __forceinline__ float warpSum(float x) {
+#pragma unroll
+  for (int offset = WARP / 2; offset > 0; offset /= 2) {
+    x += __shfl_xor_sync(FULL_MASK, x, offset);
+  }
+  return x;
+}
+
+/** Sum over a block of up to 1024 threads; every thread gets it. Shared holds 32 floats. */
+__device__ __forceinline__ float blockSum(float x, float* shared) {
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  x = warpSum(x);
+  __syncthreads();
+  if (lane == 0) {
+    shared[warp] = x;
+  }
+  __syncthreads();
+  float y = lane < (blockDim.x + WARP - 1) / WARP ? shared[lane] : 0.f;
+  return warpSum(y);
+}
+
+/**
+ * Sums each of COUNT values over the LANES lanes of a group. Each step halves the lanes that a value
+ * is spread over and, while there is more than one, the values of a lane, which is fewer exchanges
+ * than one value after the other. Lane p ends up with value p / (LANES / COUNT), or, where there are
+ * more values than lanes, with COUNT / LANES of them from p * (COUNT / LANES) on.
+ */
+template <int COUNT, int LANES>
+__device__ __forceinline__ void sumOverLanes(float (&x)[COUNT]) {
+#pragma unroll
+  for (int offset = LANES / 2, count = COUNT; offset > 0; offset /= 2) {
+    bool upper = (threadIdx.x & offset) != 0;
+    if (count > 1) {
+      count /= 2;
+#pragma unroll
+      for (int i = 0; i < COUNT / 2; i++) {
+        if (i < count) {
+          float sent = upper ? x[i] : x[i + count];
+          float kept = upper ? x[i + count] : x[i];
+          x[i] = kept + __shfl_xor_sync(FULL_MASK, sent, offset);
+        }
+      }
+    } else {
+      x[0] += __shfl_xor_sync(FULL_MASK, x[0], offset);
+    }
+  }
+}
+
+__device__ __forceinline__ int acquireWord(const int* word) {
+  int value;
+  asm volatile("ld.acquire.sys.global.s32 %0, [%1];" : "=r"(value) : "l"(word) : "memory");
+  return value;
+}
+
+__device__ __forceinline__ void releaseWord(int* word, int value) {
+  asm volatile("st.release.sys.global.s32 [%0], %1;" ::"l"(word), "r"(value) : "memory");
+}
+
+/** Notes for the host what a kernel could not do; one store of sixteen bytes, the last one wins. */
+__device__ __forceinline__ void report(uint4* trouble, uint4 what) {
+  asm volatile("st.volatile.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(trouble), "r"(what.x),
+               "r"(what.y), "r"(what.z), "r"(what.w)
+               : "memory");
+}

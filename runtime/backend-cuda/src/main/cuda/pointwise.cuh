@@ -1,0 +1,275 @@
+// Embedding, norms, rotation, MLP gate, argmax, and products that cuBLASLt has no kernel for.
+#pragma once
+
+#include "common.cuh"
+
+struct EmbedArgs {
+  const void* table;
+  const int* tokens;
+  uint4* trouble;
+  Rows out;
+  int tableRows;
+  int cols;
+  int tableElementBytes;
+  int pad;
+};
+
+// Grid: rows.
+extern "C" __global__ void embed(EmbedArgs a) {
+  int row = blockIdx.x;
+  int token = a.tokens[row];
+  bf16* out = a.out.data + row * a.out.stride;
+  if (token >= a.tableRows) {
+    if (threadIdx.x == 0) {
+      report(a.trouble, make_uint4(TROUBLE_TOKEN, row, token, a.tableRows));
+    }
+    token = -1;
+  }
+  if (token < 0) {
+    for (int i = threadIdx.x; i < a.cols; i += blockDim.x) {
+      out[i] = narrow<bf16>(0.f);
+    }
+  } else if (a.tableElementBytes == 2) {
+    const bf16* from = (const bf16*)a.table + (int64_t)token * a.cols;
+    copyBytes((char*)out, (const char*)from, 2 * a.cols, threadIdx.x, blockDim.x);
+  } else {
+    const float* from = (const float*)a.table + (int64_t)token * a.cols;
+    for (int i = threadIdx.x; i < a.cols; i += blockDim.x) {
+      out[i] = narrow<bf16>(from[i]);
+    }
+  }
+}
+
+struct NormArgs {
+  Rows in;
+  Rows out;
+  const float* gain;
+  int width;
+  float epsilon;
+};
+
+// Grid: (heads, rows); head h of a row starts at element h * width. In place or not.
+extern "C" __global__ void rmsNorm(NormArgs a) {
+  __shared__ float shared[WARP];
+  const bf16* in = a.in.data + blockIdx.y * a.in.stride + (int64_t)blockIdx.x * a.width;
+  bf16* out = a.out.data + blockIdx.y * a.out.stride + (int64_t)blockIdx.x * a.width;
+  bool aligned = ((uintptr_t)in | (uintptr_t)out) % 16 == 0;
+  float sum = 0;
+  for (int i = 8 * threadIdx.x; i < a.width; i += 8 * blockDim.x) {
+    float x[8];
+    load8(in + i, a.width - i, aligned, x);
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      sum += x[k] * x[k];
+    }
+  }
+  float factor = 1.f / sqrtf(blockSum(sum, shared) / a.width + a.epsilon);
+  for (int i = 8 * threadIdx.x; i < a.width; i += 8 * blockDim.x) {
+    float x[8];
+    int n = min(8, a.width - i);
+    load8(in + i, n, aligned, x);
+    if (aligned && n == 8) {
+      bf16 packed[8];
+#pragma unroll
+      for (int k = 0; k < 8; k++) {
+        packed[k] = narrow<bf16>(x[k] * factor * a.gain[i + k]);
+      }
+      *(uint4*)(out + i) = *(const uint4*)packed;
+    } else {
+      for (int k = 0; k < n; k++) {
+        out[i + k] = narrow<bf16>(widen(in[i + k]) * factor * a.gain[i + k]);
+      }
+    }
+  }
+}
+
+struct BiasArgs {
+  Rows x;
+  const float* bias;
+  int width;
+  int pad;
+};
+
+// Grid: (blocks over width, rows).
+extern "C" __global__ void addBias(BiasArgs a) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < a.width) {
+    bf16* x = a.x.data + blockIdx.y * a.x.stride + i;
+    *x = narrow<bf16>(widen(*x) + a.bias[i]);
+  }
+}
+
+#define MAX_PAIRS 256
+
+struct AnglesArgs {
+  const int* positions;
+  float* out;
+  int pairs;
+  float magnitude;
+  float inverseFrequencies[MAX_PAIRS];
+};
+
+// Grid: rows. Double precision, rounded once.
+extern "C" __global__ void angles(const __grid_constant__ AnglesArgs a) {
+  double position = a.positions[blockIdx.x];
+  float* out = a.out + 2ll * blockIdx.x * a.pairs;
+  for (int i = threadIdx.x; i < a.pairs; i += blockDim.x) {
+    double angle = position * a.inverseFrequencies[i];
+    double sine, cosine;
+    sincos(angle, &sine, &cosine);
+    out[2 * i] = (float)(cosine * a.magnitude);
+    out[2 * i + 1] = (float)(sine * a.magnitude);
+  }
+}
+
+struct RotateArgs {
+  Rows x;
+  const float* angles;
+  int heads;
+  int headDim;
+  int pairs;
+  int interleaved;
+};
+
+// Grid: (blocks over heads * pairs, rows).
+extern "C" __global__ void rotate(RotateArgs a) {
+  int index = blockIdx.x * blockDim.x + threadIdx.x;
+  if (index >= a.heads * a.pairs) {
+    return;
+  }
+  int head = index / a.pairs, i = index % a.pairs;
+  bf16* x = a.x.data + blockIdx.y * a.x.stride + head * a.headDim;
+  const float* angle = a.angles + 2 * ((int64_t)blockIdx.y * a.pairs + i);
+  bf16* first = x + (a.interleaved ? 2 * i : i);
+  bf16* second = x + (a.interleaved ? 2 * i + 1 : i + a.pairs);
+  float p = widen(*first), q = widen(*second), cosine = angle[0], sine = angle[1];
+  *first = narrow<bf16>(p * cosine - q * sine);
+  *second = narrow<bf16>(q * cosine + p * sine);
+}
+
+struct SiluArgs {
+  Rows gate;
+  Rows up;
+  Rows out;
+  int width;
+  int pad;
+};
+
+__device__ __forceinline__ float silu(float x) { return x / (1.f + expf(-x)); }
+
+// Grid: (blocks over width / 8, rows). In place or not.
+extern "C" __global__ void siluMultiply(SiluArgs a) {
+  int i = 8 * (blockIdx.x * blockDim.x + threadIdx.x);
+  int n = min(8, a.width - i);
+  if (n <= 0) {
+    return;
+  }
+  const bf16* gate = a.gate.data + blockIdx.y * a.gate.stride + i;
+  const bf16* up = a.up.data + blockIdx.y * a.up.stride + i;
+  bf16* out = a.out.data + blockIdx.y * a.out.stride + i;
+  bool aligned = ((uintptr_t)gate | (uintptr_t)up | (uintptr_t)out) % 16 == 0;
+  float g[8], u[8];
+  load8(gate, n, aligned, g);
+  load8(up, n, aligned, u);
+  if (aligned && n == 8) {
+    bf16 packed[8];
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      packed[k] = narrow<bf16>(silu(g[k]) * u[k]);
+    }
+    *(uint4*)out = *(const uint4*)packed;
+  } else {
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      if (k < n) {
+        out[k] = narrow<bf16>(silu(g[k]) * u[k]);
+      }
+    }
+  }
+}
+
+struct ArgmaxArgs {
+  const float* logits;
+  int64_t stride;
+  int* out;
+  int width;
+  int pad;
+};
+
+__device__ __forceinline__ void better(float& value, int& index, float otherValue, int otherIndex) {
+  if (otherValue > value || (otherValue == value && otherIndex < index)) {
+    value = otherValue;
+    index = otherIndex;
+  }
+}
+
+// Grid: rows. The lowest index among equals.
+extern "C" __global__ void argmax(ArgmaxArgs a) {
+  __shared__ float values[WARP];
+  __shared__ int indices[WARP];
+  const float* logits = a.logits + blockIdx.x * a.stride;
+  float value = -INFINITY;
+  int index = INT32_MAX;
+  for (int i = threadIdx.x; i < a.width; i += blockDim.x) {
+    better(value, index, logits[i], i);
+  }
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  for (int offset = WARP / 2; offset > 0; offset /= 2) {
+    better(value, index, __shfl_xor_sync(FULL_MASK, value, offset),
+           __shfl_xor_sync(FULL_MASK, index, offset));
+  }
+  if (lane == 0) {
+    values[warp] = value;
+    indices[warp] = index;
+  }
+  __syncthreads();
+  if (warp == 0) {
+    bool used = lane < blockDim.x / WARP;
+    value = used ? values[lane] : -INFINITY;
+    index = used ? indices[lane] : INT32_MAX;
+    for (int offset = WARP / 2; offset > 0; offset /= 2) {
+      better(value, index, __shfl_xor_sync(FULL_MASK, value, offset),
+             __shfl_xor_sync(FULL_MASK, index, offset));
+    }
+    if (lane == 0) {
+      a.out[blockIdx.x] = index == INT32_MAX ? 0 : index;
+    }
+  }
+}
+
+struct MultiplyArgs {
+  const void* weight;
+  Rows in;
+  char* out;
+  int64_t outStride;
+  int weightElementBytes;
+  int outElementBytes;
+  int outputs;
+  int cols;
+  int add;
+  int pad;
+};
+
+// Grid: (outputs / warps of a block, rows); one warp for each output. For shapes that cuBLASLt has
+// no algorithm for: odd sizes and strides, vectors.
+extern "C" __global__ void multiply(MultiplyArgs a) {
+  int output = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
+  int lane = threadIdx.x % WARP;
+  if (output >= a.outputs) {
+    return;
+  }
+  const bf16* in = a.in.data + blockIdx.y * a.in.stride;
+  const char* weight = (const char*)a.weight + (int64_t)output * a.cols * a.weightElementBytes;
+  float sum = 0;
+  for (int i = lane; i < a.cols; i += WARP) {
+    sum += element(weight, i, a.weightElementBytes) * widen(in[i]);
+  }
+  sum = warpSum(sum);
+  if (lane == 0) {
+    char* out = a.out + blockIdx.y * a.outStride * a.outElementBytes;
+    if (a.add) {
+      sum += element(out, output, a.outElementBytes);
+    }
+    setElement(out, output, a.outElementBytes, sum);
+  }
+}

@@ -1,0 +1,297 @@
+// The window of a (seat, KV head): which selected chunks are in it, which leave it, and how the
+// missing ones get there, from DRAM frames or through the mailbox.
+#pragma once
+
+#include "common.cuh"
+#include "select.cuh"
+
+#define DIFF_THREADS 512
+#define VICTIMS 1024  // victims sorted at a time
+
+struct DiffArgs {
+  Layer layer;
+  Batch batch;
+  Chosen chosen;
+  int pass;
+  int pad;
+};
+
+/** Sorts size (a power of two) keys in shared memory, ascending, with all threads of the block. */
+__device__ __forceinline__ void bitonicSort(uint64_t* keys, int size) {
+  for (int span = 2; span <= size; span *= 2) {
+    for (int step = span / 2; step > 0; step /= 2) {
+      __syncthreads();
+      for (int i = threadIdx.x; i < size / 2; i += blockDim.x) {
+        int low = 2 * i - (i & (step - 1));
+        bool ascending = (low & span) == 0;
+        uint64_t a = keys[low], b = keys[low + step];
+        if ((a > b) == ascending) {
+          keys[low] = b;
+          keys[low + step] = a;
+        }
+      }
+    }
+  }
+  __syncthreads();
+}
+
+// Grid: (kvHeads, rows). Dynamic shared memory: a bit for each slot of the largest window.
+extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(DiffArgs a) {
+  extern __shared__ uint32_t held[];  // slots that must stay: needed by this pass, or given already
+  __shared__ uint64_t victims[VICTIMS];
+  __shared__ int histogram[256];
+  __shared__ int ranks[WARP + 1];
+  __shared__ int found[2];
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int head = blockIdx.x, row = blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int64_t cell = (int64_t)row * l.kvHeads + head;
+  int from = a.pass * s.passChunks;
+  int count = passCount(s, cell, a.pass);
+  int slots = l.slotBase[head + 1] - l.slotBase[head];
+  int64_t window = windowBase(l, seat, head);
+  int* chunkOfSlot = l.chunkOfSlot + window;
+  float* attentionOfSlot = l.attentionOfSlot + window;
+  int* slotOfChunk = l.slotOfChunk + ((int64_t)seat * l.kvHeads + head) * l.maxChunks;
+  const int* selected = s.selected + cell * s.maxSelected + from;
+  int* slotsOfPass = s.slots + cell * s.passChunks;
+  int* missesOfPass = s.misses + cell * s.passChunks;
+  for (int i = threadIdx.x; i < (slots + 31) / 32; i += blockDim.x) {
+    held[i] = 0;
+  }
+  __syncthreads();
+  int misses = 0;
+  for (int base = 0; base < count; base += blockDim.x) {
+    int i = base + threadIdx.x;
+    int slot = i < count ? slotOfChunk[selected[i]] : 0;
+    if (i < count) {
+      slotsOfPass[i] = slot;
+      if (slot >= 0) {
+        atomicOr(&held[slot / 32], 1u << slot % 32);
+      }
+    }
+    int missesHere;
+    int rank = blockRank(i < count && slot < 0, ranks, missesHere);
+    if (i < count && slot < 0) {
+      missesOfPass[misses + rank] = i;
+    }
+    misses += missesHere;
+  }
+  if (threadIdx.x == 0) {
+    s.missCount[cell] = misses;
+    if (count > misses) {
+      atomicAdd(&s.counters[row * COUNTERS + HITS_COUNTER], count - misses);
+    }
+  }
+  // Victims: empty slots first, then by attention, then by slot. As many at a time as can be
+  // sorted; the key of an empty slot is 0, of others 1 + the bits of the attention, never negative.
+  for (int done = 0; done < misses; done += VICTIMS) {
+    int batch = min(misses - done, VICTIMS);
+    int equal;
+    auto keyAt = [&](int i, uint32_t& key) {
+      if (held[i / 32] >> i % 32 & 1) {
+        return false;
+      }
+      key = chunkOfSlot[i] < 0 ? 0 : 1 + __float_as_uint(fmaxf(attentionOfSlot[i], 0.f));
+      return true;
+    };
+    uint32_t threshold = radixSelect<false>(slots, batch, keyAt, histogram, found, equal);
+    int size = 1;
+    while (size < batch) {
+      size *= 2;
+    }
+    for (int i = batch + threadIdx.x; i < size; i += blockDim.x) {
+      victims[i] = UINT64_MAX;
+    }
+    int out = 0, equalsTaken = 0;
+    for (int base = 0; base < slots; base += blockDim.x) {
+      int i = base + threadIdx.x;
+      uint32_t key = 0;
+      bool candidate = i < slots && keyAt(i, key);
+      bool equals = candidate && key == threshold;
+      int equalsHere, takenHere;
+      int rank = blockRank(equals, ranks, equalsHere);
+      bool take = candidate && (key < threshold || (equals && equalsTaken + rank < equal));
+      equalsTaken += equalsHere;
+      rank = blockRank(take, ranks, takenHere);
+      if (take) {
+        victims[out + rank] = (uint64_t)key << 32 | (uint32_t)i;
+      }
+      out += takenHere;
+    }
+    bitonicSort(victims, size);
+    for (int m = threadIdx.x; m < batch; m += blockDim.x) {
+      int slot = (int)(uint32_t)victims[m];
+      atomicOr(&held[slot / 32], 1u << slot % 32);
+      int leaving = chunkOfSlot[slot];
+      if (leaving >= 0) {
+        slotOfChunk[leaving] = -1;
+      }
+      int i = missesOfPass[done + m];
+      int chunk = selected[i];
+      chunkOfSlot[slot] = chunk;
+      slotOfChunk[chunk] = slot;
+      attentionOfSlot[slot] = 0;
+      slotsOfPass[i] = slot;
+    }
+    __syncthreads();
+  }
+}
+
+/** What fetch and land share between launches, in device memory; one for each mailbox. */
+struct Round {
+  int tickets;   // blocks of a fetch that are done
+  int requests;  // requests of the fetch that runs
+  int refused;   // whether a block of it found the mailbox stopped
+  int waiting;   // requests of the last fetch, for land
+};
+
+struct FetchArgs {
+  Layer layer;
+  Batch batch;
+  Chosen chosen;
+  const char* frames;
+  int* control;
+  const char* transit;
+  Round* round;
+  int pass;
+  int timeoutMillis;
+};
+
+/** Takes a chunk that did not come out of the window and counts a fault; one thread. */
+__device__ __forceinline__ void fault(const Layer& l, const Chosen& s, int row, int seat, int head,
+                                      int indexOfPass) {
+  int64_t cell = (int64_t)row * l.kvHeads + head;
+  int* slot = s.slots + cell * s.passChunks + indexOfPass;
+  int64_t at = windowBase(l, seat, head) + *slot;
+  int chunk = l.chunkOfSlot[at];
+  l.slotOfChunk[((int64_t)seat * l.kvHeads + head) * l.maxChunks + chunk] = -1;
+  l.chunkOfSlot[at] = -1;
+  l.attentionOfSlot[at] = 0;
+  *slot = -1;
+  atomicAdd(&s.counters[row * COUNTERS + FAULT_COUNTER], 1);
+}
+
+// Grid: (splits, kvHeads, rows); one warp copies a chunk. The last block announces the round.
+extern "C" __global__ void __launch_bounds__(256) fetch(FetchArgs a) {
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int head = blockIdx.y, row = blockIdx.z;
+  int seat = a.batch.seats[row];
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
+  if (seat >= 0) {
+    int64_t cell = (int64_t)row * l.kvHeads + head;
+    int position = a.batch.positions[row];
+    int misses = s.missCount[cell];
+    int64_t window = windowBase(l, seat, head);
+    int stopped = -1, copied = 0;
+    for (int m = blockIdx.x * warps + warp; m < misses; m += gridDim.x * warps) {
+      int i = s.misses[cell * s.passChunks + m];
+      int chunk = s.selected[cell * s.maxSelected + a.pass * s.passChunks + i];
+      int64_t extent = extentIndex(l, seat, head, chunk);
+      int frame = l.frameOfExtent[extent];
+      if (lane == 0) {
+        l.lastUse[extent] = position;
+      }
+      if (frame >= 0) {
+        int slot = s.slots[cell * s.passChunks + i];
+        copyChunkByWarp(l.window + (window + slot) * chunkBytes(l),
+                        a.frames + chunkInFrame(l, frame, chunk), (int)chunkBytes(l), lane);
+        copied++;
+      } else if (lane == 0) {
+        if (stopped < 0) {
+          stopped = acquireWord(a.control + MAIL_STOPPED) != 0;
+        }
+        if (stopped) {
+          atomicExch(&a.round->refused, 1);
+          fault(l, s, row, seat, head, i);
+        } else {
+          int request = atomicAdd(&a.round->requests, 1);
+          volatile int* words =
+              a.control + MAIL_REQUESTS_AT + (int64_t)request * MAIL_REQUEST_WORDS;
+          words[0] = l.layer;
+          words[1] = seat;
+          words[2] = head;
+          words[3] = chunk;
+          words[4] = (int)(cell * s.passChunks + i);
+          words[5] = 0;
+        }
+      }
+    }
+    if (lane == 0 && copied > 0) {
+      atomicAdd(&s.counters[row * COUNTERS + DRAM_COUNTER], copied);
+    }
+  }
+  __threadfence_system();
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    int blocks = gridDim.x * gridDim.y * gridDim.z;
+    if (atomicAdd(&a.round->tickets, 1) == blocks - 1) {
+      __threadfence_system();
+      int requests = atomicExch(&a.round->requests, 0);
+      int refused = atomicExch(&a.round->refused, 0);
+      atomicExch(&a.round->tickets, 0);
+      a.round->waiting = refused ? 0 : requests;
+      if (!refused) {
+        releaseWord(a.control + MAIL_COUNT, requests);
+        if (requests > 0) {
+          releaseWord(a.control + MAIL_ROUND, acquireWord(a.control + MAIL_ROUND) + 1);
+        }
+      }
+    }
+  }
+}
+
+__device__ __forceinline__ uint64_t nanoseconds() {
+  uint64_t time;
+  asm volatile("mov.u64 %0, %globaltimer;" : "=l"(time));
+  return time;
+}
+
+// Grid: a few blocks, each of which waits on its own; one warp copies a chunk.
+extern "C" __global__ void __launch_bounds__(256) land(FetchArgs a) {
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int requests = a.round->waiting;
+  if (requests == 0) {
+    return;
+  }
+  if (threadIdx.x == 0) {
+    uint64_t start = nanoseconds();
+    int round = acquireWord(a.control + MAIL_ROUND);
+    while (acquireWord(a.control + MAIL_SERVED) != round) {
+      if (nanoseconds() - start >= (uint64_t)a.timeoutMillis * 1000000) {
+        releaseWord(a.control + MAIL_STOPPED, 1);
+        break;
+      }
+      __nanosleep(2000);
+    }
+  }
+  __syncthreads();
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
+  for (int r = blockIdx.x * warps + warp; r < requests; r += gridDim.x * warps) {
+    const int* words = a.control + MAIL_REQUESTS_AT + (int64_t)r * MAIL_REQUEST_WORDS;
+    // One lane looks: all must take the same way, and a late delivery may change the status.
+    int status = lane == 0 ? acquireWord(words + 5) : 0;
+    status = __shfl_sync(FULL_MASK, status, 0);
+    __syncwarp();  // what lane 0 acquired, the others see too
+    int seat = ((volatile const int*)words)[1];
+    int head = ((volatile const int*)words)[2];
+    int transit = ((volatile const int*)words)[4];
+    int row = transit / s.passChunks / l.kvHeads;
+    if (status == MAIL_DELIVERED) {
+      int slot = s.slots[transit];
+      copyChunkByWarp(l.window + (windowBase(l, seat, head) + slot) * chunkBytes(l),
+                      a.transit + transit * chunkBytes(l), (int)chunkBytes(l), lane);
+      if (lane == 0) {
+        atomicAdd(&s.counters[row * COUNTERS + NVME_COUNTER], 1);
+      }
+    } else if (lane == 0) {
+      fault(l, s, row, seat, head, transit % s.passChunks);
+    }
+  }
+}

@@ -1,0 +1,340 @@
+package dev.kvdrive.cuda;
+
+import dev.kvdrive.device.CheckedOperations;
+import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceBuffer;
+import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.DeviceMemoryException;
+import dev.kvdrive.device.ElementType;
+import dev.kvdrive.device.Event;
+import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.Operations;
+import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.TensorData;
+import dev.kvdrive.device.Weight;
+import dev.kvdrive.model.LayerTensors;
+import dev.kvdrive.model.Model;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SymbolLookup;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A CUDA GPU as a device, with activations in bf16.
+ *
+ * <p>The cap counts what is allocated through this interface. Beyond it the driver keeps a context
+ * with this module's kernels (some hundred MiB) and every queue that computes a workspace of {@link
+ * #WORKSPACE_BYTES}; {@link #open} checks that there is room for the cap and one of these.
+ *
+ * <p>Matrices are held in bf16, whatever they are stored in, and {@link Weight#bytes} counts that;
+ * vectors are held in F32. Sums are F32, their order depends on the number of rows and on what was
+ * in the window: results agree within the error of that ({@link #bitExact} is false).
+ *
+ * <p>Threads: each thread that calls the device, one of its queues, events or graphs must be a
+ * platform thread.
+ */
+public final class CudaDevice implements Device {
+  /**
+   * Workspace of each queue that computes: for matrix products and the raw scores of a selection.
+   */
+  public static final long WORKSPACE_BYTES = Cublas.WORKSPACE_BYTES;
+
+  /** What fetch and land keep between launches, for each mailbox. */
+  static final long ROUND_BYTES = 256;
+
+  private final Gpu gpu;
+  private final Driver driver;
+  private final long capacity;
+  private final Operations operations;
+  private final Driver.Stream transfers;
+  private final Set<CudaBuffer> buffers = new HashSet<>();
+  private final Set<CudaHostBuffer> hostBuffers = new HashSet<>();
+  private final Set<CudaQueue> queues = new HashSet<>();
+  private long used;
+  private long host;
+  private boolean closed;
+
+  private CudaDevice(Gpu gpu, long capacity) {
+    this.gpu = gpu;
+    this.capacity = capacity;
+    driver = gpu.driver();
+    operations = new CheckedOperations(new CudaOperations(gpu), ElementType.BF16);
+    transfers = driver.createStream();
+  }
+
+  /**
+   * Opens a GPU.
+   *
+   * @param ordinal index among the GPUs that the driver shows
+   * @param capacityBytes hard cap of its memory for this device
+   * @throws DeviceException if there is no such GPU, or this build or machine cannot use it
+   * @throws DeviceMemoryException if the GPU has less than the cap free
+   */
+  public static CudaDevice open(int ordinal, long capacityBytes) {
+    if (capacityBytes < 1) {
+      throw new IllegalArgumentException("a cap of %d bytes".formatted(capacityBytes));
+    }
+    String why = whyUnavailable();
+    if (why != null) {
+      throw new DeviceException(why);
+    }
+    Gpu gpu = Gpu.open(ordinal);
+    gpu.driver().enter();
+    long free = gpu.driver().freeBytes();
+    if (capacityBytes > free - WORKSPACE_BYTES) {
+      throw new DeviceMemoryException(
+          "a GPU tier of %d bytes and a workspace of %d were asked for, but %s has %d bytes free"
+              .formatted(capacityBytes, WORKSPACE_BYTES, gpu.description(), free));
+    }
+    return new CudaDevice(gpu, capacityBytes);
+  }
+
+  /**
+   * Why this process cannot open a CUDA device, or null if it can: no driver, no GPU, no kernels in
+   * this build.
+   */
+  public static @Nullable String whyUnavailable() {
+    try (Arena arena = Arena.ofConfined()) {
+      SymbolLookup.libraryLookup("libcuda.so.1", arena);
+    } catch (IllegalArgumentException e) {
+      return "there is no CUDA driver on this machine (libcuda.so.1 does not load)";
+    }
+    try {
+      Gpu.open(0);
+      return null;
+    } catch (DeviceException | LinkageError e) {
+      return String.valueOf(e.getMessage());
+    }
+  }
+
+  @Override
+  public String description() {
+    return gpu.description();
+  }
+
+  @Override
+  public ElementType activationType() {
+    return ElementType.BF16;
+  }
+
+  @Override
+  public boolean bitExact() {
+    return false;
+  }
+
+  @Override
+  public long capacityBytes() {
+    return capacity;
+  }
+
+  @Override
+  public synchronized long usedBytes() {
+    return used;
+  }
+
+  @Override
+  public synchronized long hostBytes() {
+    return host;
+  }
+
+  /** What it runs on, for timings. */
+  Gpu gpu() {
+    return gpu;
+  }
+
+  @Override
+  public synchronized DeviceBuffer allocate(String label, long bytes) {
+    return allocateBuffer(label, bytes);
+  }
+
+  private CudaBuffer allocateBuffer(String label, long bytes) {
+    requireOpen();
+    if (bytes < 1) {
+      throw new IllegalArgumentException("device memory '%s' of %d bytes".formatted(label, bytes));
+    }
+    if (bytes > capacity - used) {
+      throw new DeviceMemoryException(
+          "%s needs %d bytes of device memory, but %d of %d are in use"
+              .formatted(label, bytes, used, capacity));
+    }
+    driver.enter();
+    CudaBuffer buffer;
+    try {
+      buffer = new CudaBuffer(this, label, bytes, allocateInternal(bytes));
+    } catch (CudaException e) {
+      if (e.outOfMemory()) {
+        throw new DeviceMemoryException(
+            "%s needs %d bytes; %d of the cap of %d are in use, but the GPU has only %d free: something else uses it"
+                .formatted(label, bytes, used, capacity, driver.freeBytes()));
+      }
+      throw e;
+    }
+    buffers.add(buffer);
+    used += bytes;
+    return buffer;
+  }
+
+  /** Zeroed device memory that the cap does not count; whoever asked frees it. */
+  long allocateInternal(long bytes) {
+    driver.enter();
+    long address = driver.allocate(bytes);
+    driver.fillBytes(address, (byte) 0, bytes, transfers);
+    driver.synchronize(transfers);
+    return address;
+  }
+
+  void free(CudaBuffer buffer) {
+    synchronized (this) {
+      long address = buffer.release();
+      if (address != 0) {
+        driver.enter();
+        driver.free(address);
+        buffers.remove(buffer);
+        used -= buffer.bytes();
+      }
+    }
+  }
+
+  @Override
+  @SuppressWarnings("MustBeClosed") // the buffer owns the arena and closes it
+  public HostBuffer allocateHost(String label, long bytes) {
+    if (bytes < 1) {
+      throw new IllegalArgumentException("host memory '%s' of %d bytes".formatted(label, bytes));
+    }
+    driver.enter();
+    // Outside of the lock: zeroing and pinning a large tier takes a while.
+    Arena arena = Arena.ofShared();
+    try {
+      long pinned = Math.ceilDiv(bytes, CudaHostBuffer.PAGE_BYTES) * CudaHostBuffer.PAGE_BYTES;
+      MemorySegment pages = arena.allocate(pinned, CudaHostBuffer.PAGE_BYTES);
+      synchronized (this) {
+        requireOpen();
+        long address = driver.register(pages.address(), pinned);
+        CudaHostBuffer buffer =
+            new CudaHostBuffer(this, label, arena, pages, pages.asSlice(0, bytes), address);
+        hostBuffers.add(buffer);
+        host += pinned;
+        return buffer;
+      }
+    } catch (CudaException e) {
+      arena.close();
+      throw new DeviceException(
+          "host memory '%s' of %d bytes cannot be pinned: %s"
+              .formatted(label, bytes, e.getMessage()),
+          e);
+    } catch (RuntimeException | OutOfMemoryError e) {
+      arena.close();
+      throw e;
+    }
+  }
+
+  void free(CudaHostBuffer buffer) {
+    synchronized (this) {
+      driver.enter();
+      if (buffer.release(driver)) {
+        hostBuffers.remove(buffer);
+        host -= buffer.pinnedBytes();
+      }
+    }
+  }
+
+  @Override
+  public Weight load(String name, List<TensorData> parts) {
+    if (parts.isEmpty()) {
+      throw new IllegalArgumentException("weight " + name + " has no parts");
+    }
+    int cols = parts.getFirst().cols();
+    int rows = 0;
+    for (TensorData part : parts) {
+      if (part.cols() != cols) {
+        throw new IllegalArgumentException(
+            "weight %s stacks %s with %d columns on %s with %d"
+                .formatted(name, part.name(), part.cols(), parts.getFirst().name(), cols));
+      }
+      rows = Math.addExact(rows, part.rows());
+    }
+    CudaBuffer memory;
+    synchronized (this) {
+      memory = allocateBuffer(name, (long) rows * cols * CudaWeight.elementBytes(rows));
+    }
+    try {
+      long at = memory.address();
+      for (TensorData part : parts) {
+        at = new WeightUpload(part, CudaWeight.elementBytes(rows)).to(driver, at);
+      }
+    } catch (RuntimeException e) {
+      memory.close();
+      throw e;
+    }
+    return new CudaWeight(name, rows, cols, memory);
+  }
+
+  /**
+   * Bytes that a model's weights take on this kind of device, for the geometry that a plan is made
+   * from: matrices in bf16 and vectors in F32, whatever the file has. A tied output counts once.
+   */
+  public static long weightBytes(Model model) {
+    Stream<TensorData> shared =
+        model.output().equals(model.embedding())
+            ? Stream.of(model.embedding(), model.outputNorm())
+            : Stream.of(model.embedding(), model.outputNorm(), model.output());
+    return Stream.concat(shared, model.layers().stream().flatMap(LayerTensors::all))
+        .mapToLong(t -> (long) t.rows() * t.cols() * CudaWeight.elementBytes(t.rows()))
+        .sum();
+  }
+
+  @Override
+  public Queue createQueue(String name) {
+    driver.enter();
+    CudaQueue queue = new CudaQueue(this, name);
+    synchronized (this) {
+      requireOpen();
+      queues.add(queue);
+    }
+    return queue;
+  }
+
+  /** Forgets a closed queue. */
+  synchronized void closed(CudaQueue queue) {
+    queues.remove(queue);
+  }
+
+  @Override
+  public Event createEvent() {
+    driver.enter();
+    return new CudaEvent(driver);
+  }
+
+  @Override
+  public Operations operations() {
+    return operations;
+  }
+
+  @Override
+  public void close() {
+    List<CudaQueue> open;
+    synchronized (this) {
+      open = List.copyOf(queues);
+    }
+    open.forEach(CudaQueue::close);
+    synchronized (this) {
+      List.copyOf(buffers).forEach(CudaBuffer::close);
+      List.copyOf(hostBuffers).forEach(CudaHostBuffer::close);
+      if (!closed) {
+        closed = true;
+        driver.enter();
+        driver.destroy(transfers);
+      }
+    }
+  }
+
+  private void requireOpen() {
+    if (closed) {
+      throw new DeviceException("the device on " + gpu.description() + " is closed");
+    }
+  }
+}

@@ -1,0 +1,75 @@
+package dev.kvdrive.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvdrive.device.Bfloat16;
+import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.TensorData;
+import dev.kvdrive.device.TensorType;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.Test;
+
+/**
+ * What needs no GPU: the compiled kernels, the structs they take, weights as they will lie there.
+ */
+class CudaBuildTest {
+  @Test
+  void theKernelsAreAFatBinaryWhereTheBuildHadACompiler() {
+    Assumptions.assumeTrue(
+        Gpu.class.getResource(Gpu.KERNELS) != null,
+        "built without nvcc; runtime/backend-cuda/nvcc.sh --install gets one");
+    byte[] kernels = Gpu.kernels();
+    // The magic number that every CUDA fat binary starts with.
+    assertThat(kernels).startsWith(0x50, 0xed, 0x55, 0xba);
+  }
+
+  @Test
+  void aMachineThatCannotSaysWhy() {
+    String why = CudaDevice.whyUnavailable();
+    Assumptions.assumeTrue(why != null, "there is a GPU here");
+    assertThatThrownBy(() -> CudaDevice.open(0, 1 << 20))
+        .isInstanceOf(DeviceException.class)
+        .hasMessage(why);
+  }
+
+  @Test
+  void aCapMustBePositive() {
+    assertThatThrownBy(() -> CudaDevice.open(0, 0)).isInstanceOf(IllegalArgumentException.class);
+  }
+
+  @Test
+  void structsMustHaveTheSizeThatTheKernelsAssert() {
+    Arguments arguments = new Arguments();
+    assertThat(arguments.begin().put(1L).put(2).put(3f).end(16)).isNotNull();
+    assertThatThrownBy(() -> arguments.begin().put(1L).end(16))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessageContaining("16");
+    assertThatThrownBy(() -> arguments.begin().put(1).put(2L))
+        .as("a 64-bit field that C would place elsewhere")
+        .isInstanceOf(IllegalStateException.class);
+  }
+
+  @Test
+  void matricesAreRoundedToBf16AndVectorsKeepTheirF32() {
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment data = arena.allocate(4L * 3 * 5, Float.BYTES);
+      for (int i = 0; i < 15; i++) {
+        data.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) Math.sin(i) / 3);
+      }
+      TensorData matrix = new TensorData("matrix", TensorType.F32, 3, 5, data);
+      MemorySegment out = arena.allocate(4L * 15, Float.BYTES);
+      new WeightUpload(matrix, CudaWeight.elementBytes(3)).convert(1, 2, out);
+      for (int i = 0; i < 10; i++) {
+        assertThat(out.getAtIndex(ValueLayout.JAVA_SHORT, i))
+            .isEqualTo(Bfloat16.round((float) Math.sin(5 + i) / 3));
+      }
+      TensorData vector = new TensorData("vector", TensorType.F32, 1, 15, data);
+      new WeightUpload(vector, CudaWeight.elementBytes(1)).convert(0, 1, out);
+      assertThat(out.asSlice(0, 60).mismatch(data)).isEqualTo(-1);
+    }
+  }
+}
