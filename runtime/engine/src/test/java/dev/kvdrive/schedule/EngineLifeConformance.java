@@ -73,6 +73,16 @@ public abstract class EngineLifeConformance extends EngineTest {
     assertThat(status.failure()).isNull();
   }
 
+  @Test
+  void anEngineThatFailsInItsWarmUpDoesNotStartAndLeavesNothing() throws Exception {
+    Device broken = breaking(new AtomicBoolean(true));
+    EngineSettings settings = settings(EngineShape.tight(1)).withWarmUpTokens(100);
+    assertThatThrownBy(() -> KvDriveEngine.start(model, tokenizer, broken, settings))
+        .isInstanceOf(DeviceException.class)
+        .hasMessageContaining("the device is on fire");
+    assertNothingIsLeft();
+  }
+
   // --- the end ---
 
   @Test

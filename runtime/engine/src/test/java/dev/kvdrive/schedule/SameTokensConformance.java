@@ -99,7 +99,7 @@ public abstract class SameTokensConformance extends EngineTest {
     }
     Map<String, Recorder> recorders = new HashMap<>();
     for (GenerationRequest request : order) {
-      Recorder recorder = new Recorder();
+      Recorder recorder = new Recorder().onToken(token -> assertWithinCaps(engine.status()));
       recorders.put(request.id(), recorder);
       engine.submit(request, recorder);
     }
@@ -109,6 +109,14 @@ public abstract class SameTokensConformance extends EngineTest {
           assertSame(
               what + ", request " + id, recorder.tokens(), expected.getOrDefault(id, List.of()));
         });
+  }
+
+  private static void assertWithinCaps(EngineStatus status) {
+    for (EngineStatus.Tier tier : status.tiers()) {
+      assertThat(tier.usedBytes())
+          .as("bytes used of %s", tier)
+          .isBetween(tier.kvBytes(), tier.capacityBytes());
+    }
   }
 
   @Test

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.kvdrive.plan.EngineSizes;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -21,6 +22,9 @@ public abstract class SchedulingConformance extends EngineTest {
 
   /** A share at which nothing is prefilled while anything decodes. */
   private static final double PREFILL_LAST = 1e-12;
+
+  /** Random lives of an engine, by the same property as the combinations of sizes. */
+  private static final int LIVES = Integer.getInteger("kvdrive.combinations", 8);
 
   private Scheduler scheduler;
   private RequestQueue requests;
@@ -158,10 +162,28 @@ public abstract class SchedulingConformance extends EngineTest {
 
   @Test
   void aSequenceWaitsUntilAllItCanNeedFitsTheTiers() {
-    EngineSizes all = settings(EngineShape.tight(1)).sizes();
     // Room for the extents of one long sequence, and those of a short one.
-    CapacityLedger ledger = new CapacityLedger(all);
-    long room = ledger.extents(250) + ledger.extents(100);
+    CapacityLedger ledger = new CapacityLedger(sizes);
+    open(scarce(EngineShape.tight(1), ledger.extents(250) + ledger.extents(100)));
+    Recorder first = new Recorder();
+    Recorder second = new Recorder();
+    Recorder third = new Recorder();
+    submit(request("first", 200, 50), first);
+    submit(
+        request("second", 200, 50),
+        second.onPrefill(() -> assertThat(first.ended()).as("the first has ended").isTrue()));
+    submit(request("third", 60, 40), third);
+    finish();
+    for (Recorder recorder : List.of(first, second, third)) {
+      recorder.checked().finish();
+    }
+    assertThat(third.ids()).hasSize(40);
+  }
+
+  /** Settings whose tiers hold so many extents together. */
+  private EngineSettings scarce(EngineShape shape, long extents) {
+    EngineSettings settings = settings(shape);
+    EngineSizes all = settings.sizes();
     EngineSizes scarce =
         new EngineSizes(
             all.geometry(),
@@ -176,25 +198,78 @@ public abstract class SchedulingConformance extends EngineTest {
             all.passChunks(),
             all.prefillBlock(),
             all.dramFrames(),
-            room - all.dramFrames());
-    EngineSettings settings = settings(EngineShape.tight(1));
-    open(
-        EngineSettings.of(scarce, directory, 8)
-            .withNvme(settings.nvme())
-            .withDecode(settings.decode()));
-    Recorder first = new Recorder();
-    Recorder second = new Recorder();
-    Recorder third = new Recorder();
-    submit(request("first", 200, 50), first);
-    submit(
-        request("second", 200, 50),
-        second.onPrefill(() -> assertThat(first.ended()).as("the first has ended").isTrue()));
-    submit(request("third", 60, 40), third);
-    finish();
-    for (Recorder recorder : List.of(first, second, third)) {
-      recorder.checked().finish();
+            extents - all.dramFrames());
+    return EngineSettings.of(scarce, directory, shape.queueLimit())
+        .withNvme(settings.nvme())
+        .withDecode(settings.decode());
+  }
+
+  @Test
+  void noAdmittedSequenceEverRunsOutOfRoomWhateverComesAndGoes() {
+    List<GenerationRequest> requests =
+        List.of(
+            request("short", prompt(1, 30), random(1), 50),
+            request("middle", prompt(2, 110), random(2), 40),
+            request("long", prompt(3, 215), random(3), 30));
+    List<List<GeneratedToken>> alone = new ArrayList<>();
+    for (GenerationRequest request : requests) {
+      Recorder recorder = new Recorder();
+      submit(request, recorder);
+      finish();
+      alone.add(recorder.tokens());
     }
-    assertThat(third.ids()).hasSize(40);
+    for (int seed = 0; seed < LIVES; seed++) {
+      SplittableRandom random = new SplittableRandom(seed);
+      EngineShape shape =
+          EngineShape.tight(1)
+              .withSeats(2 + seed % 3)
+              .withExtents(1 + random.nextInt(3))
+              .withBlock(20 + random.nextInt(100))
+              .withFrames(random.nextInt(12))
+              .withQueueLimit(100);
+      CapacityLedger ledger = new CapacityLedger(settings(shape).sizes());
+      // As scarce as a plan may make it: the longest sequence, and perhaps a little more.
+      long most = Math.max(ledger.extents(256), settings(shape).sizes().dramFrames());
+      open(scarce(shape, most + random.nextInt((int) ledger.extents(150))));
+      liveAtRandom(random, requests, alone);
+      assertThat(kvBytes()).as("seed %d", seed).isZero();
+      assertThat(this.requests.active()).isZero();
+    }
+  }
+
+  private void liveAtRandom(
+      SplittableRandom random,
+      List<GenerationRequest> choices,
+      List<List<GeneratedToken>> alone) {
+    List<Recorder> recorders = new ArrayList<>();
+    List<Integer> chosen = new ArrayList<>();
+    List<Sequence> sequences = new ArrayList<>();
+    for (int i = 0; i < 12; i++) {
+      int choice = random.nextInt(choices.size());
+      List<Submission> group = new ArrayList<>();
+      for (int member = 1 + random.nextInt(2); member > 0; member--) {
+        recorders.add(new Recorder());
+        chosen.add(choice);
+        group.add(new Submission(choices.get(choice), recorders.getLast()));
+      }
+      sequences.addAll(submit(group));
+      for (int turns = random.nextInt(20); turns > 0; turns--) {
+        scheduler.turn();
+      }
+      if (random.nextInt(3) == 0) {
+        sequences.get(random.nextInt(sequences.size())).cancel();
+      }
+    }
+    finish();
+    for (int i = 0; i < recorders.size(); i++) {
+      Recorder recorder = recorders.get(i).checked();
+      List<GeneratedToken> expected = alone.get(chosen.get(i));
+      FinishReason reason = recorder.finish().reason();
+      assertThat(reason).isIn(FinishReason.LENGTH, FinishReason.CANCELLED);
+      int said = recorder.tokens().size();
+      assertSame("generation " + i, recorder.tokens(), expected.subList(0, said));
+      assertThat(reason == FinishReason.CANCELLED || said == expected.size()).isTrue();
+    }
   }
 
   // --- groups ---
