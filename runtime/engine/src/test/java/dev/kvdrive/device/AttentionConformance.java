@@ -42,11 +42,11 @@ public abstract class AttentionConformance extends DeviceConformance {
   @ParameterizedTest
   @MethodSource("sizes")
   void attendsSinkRingAndSelectedChunks(LayerSizes sizes) {
+    float[] sums = attend(oracle, contents(sizes, Residency.NONE, true)).out();
     for (Residency residency : Residency.values()) {
       LayerContents contents = contents(sizes, residency, false);
       Attended actual = attend(subject, contents);
       Attended expected = attend(oracle, contents);
-      float[] sums = attend(oracle, contents(sizes, residency, true)).out();
       double share = share(contents);
       // Where no row wrote all of them are NaN.
       assertSums(
@@ -72,11 +72,11 @@ public abstract class AttentionConformance extends DeviceConformance {
           attend(subject, contents(roomy, residency, false)).out(),
           first,
           sums);
-      for (int pass : new int[] {5, 16, 33, 65}) {
+      for (int pass : new int[] {5, 33}) {
         LayerSizes tight = sizes.withWindow(67, pass);
         assertUnchanged(
             "in passes of " + pass + " with chunks resident: " + residency,
-            attend(pass == 16 ? alike : subject, contents(tight, residency, false)).out(),
+            attend(pass == 33 ? alike : subject, contents(tight, residency, false)).out(),
             first,
             sums);
       }

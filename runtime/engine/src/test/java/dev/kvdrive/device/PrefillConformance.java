@@ -87,7 +87,7 @@ public abstract class PrefillConformance extends DeviceConformance {
   @MethodSource("sizes")
   void attendsEachTokenToThoseBeforeItHoweverThePromptIsCut(LayerSizes sizes) {
     LayerContents contents = new LayerContents(sizes, activations(), 50);
-    int tokens = 143;
+    int tokens = 107;
     float[] queries = contents.gaussians(tokens * sizes.heads() * sizes.headDim(), activations());
     float[] keys = contents.gaussians(tokens * sizes.kvHeads() * sizes.headDim(), activations());
     float[] values = contents.gaussians(keys.length, activations());

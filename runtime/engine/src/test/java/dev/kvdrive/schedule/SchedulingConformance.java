@@ -238,9 +238,7 @@ public abstract class SchedulingConformance extends EngineTest {
   }
 
   private void liveAtRandom(
-      SplittableRandom random,
-      List<GenerationRequest> choices,
-      List<List<GeneratedToken>> alone) {
+      SplittableRandom random, List<GenerationRequest> choices, List<List<GeneratedToken>> alone) {
     List<Recorder> recorders = new ArrayList<>();
     List<Integer> chosen = new ArrayList<>();
     List<Sequence> sequences = new ArrayList<>();
