@@ -89,7 +89,7 @@ final class Matmul {
       this.outStride = outStride;
       this.add = add;
       width = (weight.cols() + L - 1) / L * L;
-      int most = Math.min(rows, ROWS) * width;
+      int most = Math.ceilDiv(Math.min(rows, ROWS), WeightTile.ROWS) * WeightTile.ROWS * width;
       if (x.length < most) {
         x = new float[most];
       }
@@ -118,7 +118,7 @@ final class Matmul {
 
   private void multiplyRows(CpuWeight weight) {
     bandOuts = bandOuts(weight);
-    int groups = Math.ceilDiv(rows, WeightTile.ROWS);
+    int groups = groups();
     if (narrow()) {
       for (int g = 0; g < groups; g++) {
         interleave(g, 0);
@@ -133,14 +133,27 @@ final class Matmul {
     pool.run(bands, band);
   }
 
+  /** Rows of a group; a last group is filled up with rows of zeros. */
+  private int members() {
+    return rows == 1 ? 1 : WeightTile.ROWS;
+  }
+
+  private int groups() {
+    return Math.ceilDiv(rows, WeightTile.ROWS);
+  }
+
   /** Copies a group of rows to {@link #x}: for each vector of columns those of all its rows. */
   private void interleave(int group, int thread) {
-    int first = group * WeightTile.ROWS;
-    int count = Math.min(WeightTile.ROWS, rows - first);
-    int cols = cols();
-    for (int r = 0; r < count; r++) {
-      Unpack.vectors(
-          TensorType.F32, in + (first + r) * inStride, cols, x, first * width + r * L, count * L);
+    int members = members();
+    int from = group * members * width;
+    int present = Math.min(members, rows - group * members);
+    if (present < members) {
+      Arrays.fill(x, from, from + members * width, 0);
+    }
+    int cols = running().cols();
+    for (int r = 0; r < present; r++) {
+      long row = in + (group * (long) members + r) * inStride;
+      Unpack.vectors(TensorType.F32, row, cols, x, from + r * L, members * L);
     }
   }
 
@@ -169,7 +182,7 @@ final class Matmul {
     TensorType type = w.type(part);
     int cols = w.cols();
     int tiles = Math.ceilDiv(to - from, WeightTile.OUTS);
-    int groups = Math.ceilDiv(rows, WeightTile.ROWS);
+    int groups = groups();
     int tilePanel = WeightTile.OUTS * PANEL_COLS;
     Arrays.fill(sums, 0, groups * tiles * TILE_SUMS, 0);
     for (int col = 0; col < cols; col += PANEL_COLS) {
@@ -221,7 +234,9 @@ final class Matmul {
    */
   private void narrow(CpuWeight w, int part, int from, int to, float[] panel, float[] sums) {
     TensorType type = w.type(part);
-    boolean direct = rows == 1 && RowDots.serves(type, w.cols());
+    int members = members();
+    boolean direct = RowDots.serves(type, members, w.cols());
+    int groups = groups();
     int quarter = Math.ceilDiv(to - from, WeightTile.OUTS);
     for (int o = from; o < from + quarter; o++) {
       long w0 = w.address(part, o);
@@ -229,7 +244,10 @@ final class Matmul {
       long w2 = w.address(part, Math.min(o + 2 * quarter, to - 1));
       long w3 = w.address(part, Math.min(o + 3 * quarter, to - 1));
       if (direct) {
-        RowDots.four(type, w0, w1, w2, w3, w.cols(), x, sums);
+        for (int g = 0; g < groups; g++) {
+          RowDots.multiply(
+              type, members, w0, w1, w2, w3, w.cols(), x, g * members * width, sums, g * TILE_SUMS);
+        }
       } else {
         panels(type, w0, w1, w2, w3, w.cols(), panel, sums);
       }
@@ -248,7 +266,7 @@ final class Matmul {
   private void panels(
       TensorType type, long w0, long w1, long w2, long w3, int cols, float[] panel, float[] sums) {
     int step = WeightTile.OUTS * L;
-    int groups = Math.ceilDiv(rows, WeightTile.ROWS);
+    int groups = groups();
     Arrays.fill(sums, 0, groups * TILE_SUMS, 0);
     for (int col = 0; col < cols; col += PANEL_COLS) {
       int count = Math.min(PANEL_COLS, cols - col);
@@ -266,10 +284,10 @@ final class Matmul {
   /** Adds the products of a panel's tile with a group of rows. */
   private void multiply(
       int group, int col, int count, float[] panel, int at, float[] sums, int sumsAt) {
-    int first = group * WeightTile.ROWS;
-    int members = Math.min(WeightTile.ROWS, rows - first);
+    int members = members();
     int steps = (count + L - 1) / L;
-    WeightTile.multiply(members, x, first * width + col * members, panel, at, steps, sums, sumsAt);
+    WeightTile.multiply(
+        members, x, (group * width + col) * members, panel, at, steps, sums, sumsAt);
   }
 
   /** Adds up the lanes of the sums of a row's four outputs. */
@@ -285,10 +303,6 @@ final class Matmul {
 
   private void write(float sum, long address) {
     Memory.putFloat(address, add ? sum + Memory.getFloat(address) : sum);
-  }
-
-  private int cols() {
-    return running().cols();
   }
 
   private CpuWeight running() {

@@ -11,9 +11,10 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * One row of activations times four rows of weights, straight from their stored blocks: decode with
- * one sequence, where every weight is used once and memory is the limit. Values have the bits that
- * {@link Unpack} gives them, and their products are added in the order of {@link WeightTile}.
+ * One or four rows of activations times four rows of weights, straight from their stored blocks:
+ * decode, where every weight is used once or a few times and memory is the limit. Values have the
+ * bits that {@link Unpack} gives them; operands, sums and the order of the products are those of
+ * {@link WeightTile}.
  *
  * <p>The loops are written out, with calls of the Vector API and nothing between: the compiler
  * stops inlining other methods where a kernel has grown large, and a vector that is passed to a
@@ -23,193 +24,565 @@ final class RowDots {
   private static final MemorySegment M = Memory.ALL;
   private static final ByteOrder O = Memory.ORDER;
   private static final VectorSpecies<Float> S = Lanes.F;
+  private static final VectorSpecies<Integer> I = Lanes.I;
   private static final VectorSpecies<Byte> B = StoredLanes.BYTES;
   private static final int L = Lanes.N;
 
   private RowDots() {}
 
-  /** Whether there is a kernel for rows of this type and width. */
-  static boolean serves(TensorType type, int cols) {
-    return cols % L == 0
-        && switch (type) {
-          case F32, BF16 -> true;
-          case Q8_0, Q4_0 -> L > 4;
-          default -> false;
-        };
+  /** Whether there is a kernel for this many rows of activations and for such rows of weights. */
+  static boolean serves(TensorType type, int rows, int cols) {
+    if (cols % L != 0) {
+      return false;
+    }
+    return switch (type) {
+      case BF16 -> true;
+      case F32 -> rows == 1;
+      case Q8_0 -> L > 4;
+      case Q4_0, Q4_K, Q6_K -> rows == 1 && L > 4;
+      default -> false;
+    };
   }
 
   /**
-   * Writes the vectors of sums of four outputs to {@code sums}.
+   * Writes the vectors of sums of a tile.
    *
-   * @param w0 address of a row of weights, as {@code w1} to {@code w3}
+   * @param rows 1 or {@link WeightTile#ROWS}
+   * @param w0 address of the first output's weights, as {@code w1} to {@code w3} of the others'
    */
-  static void four(
-      TensorType type, long w0, long w1, long w2, long w3, int cols, float[] x, float[] sums) {
+  static void multiply(
+      TensorType type,
+      int rows,
+      long w0,
+      long w1,
+      long w2,
+      long w3,
+      int cols,
+      float[] x,
+      int xAt,
+      float[] sums,
+      int at) {
+    if (rows == 1) {
+      switch (type) {
+        case F32 -> f32(w0, w1, w2, w3, cols, x, xAt, sums, at);
+        case BF16 -> bf16(w0, w1, w2, w3, cols, x, xAt, sums, at);
+        case Q8_0 -> q8(w0, w1, w2, w3, cols / 32, x, xAt, sums, at);
+        case Q4_0 -> q4(w0, w1, w2, w3, cols / 32, x, xAt, sums, at);
+        case Q4_K -> q4k(w0, w1, w2, w3, cols / 256, x, xAt, sums, at);
+        case Q6_K -> q6k(w0, w1, w2, w3, cols / 256, x, xAt, sums, at);
+        default -> throw none(type);
+      }
+      return;
+    }
     switch (type) {
-      case F32 -> f32(w0, w1, w2, w3, cols, x, sums);
-      case BF16 -> bf16(w0, w1, w2, w3, cols, x, sums);
-      case Q8_0 -> q8(w0, w1, w2, w3, cols / 32, x, sums);
-      case Q4_0 -> q4(w0, w1, w2, w3, cols / 32, x, sums);
-      default -> throw new IllegalArgumentException("no kernel for rows of " + type);
+      case BF16 -> bf16Four(w0, w1, w2, w3, cols, x, xAt, sums, at);
+      case Q8_0 -> q8Four(w0, w1, w2, w3, cols / 32, x, xAt, sums, at);
+      default -> throw none(type);
     }
   }
 
-  private static void f32(long w0, long w1, long w2, long w3, int cols, float[] x, float[] sums) {
+  private static IllegalArgumentException none(TensorType type) {
+    return new IllegalArgumentException("no kernel for rows of " + type);
+  }
+
+  private static void f32(
+      long w0, long w1, long w2, long w3, int cols, float[] x, int xAt, float[] sums, int at) {
     FloatVector a = FloatVector.zero(S);
     FloatVector b = FloatVector.zero(S);
     FloatVector c = FloatVector.zero(S);
     FloatVector d = FloatVector.zero(S);
     for (int i = 0; i < cols; i += L) {
-      FloatVector v = FloatVector.fromArray(S, x, i);
+      FloatVector v = FloatVector.fromArray(S, x, xAt + i);
       a = FloatVector.fromMemorySegment(S, M, w0 + 4L * i, O).fma(v, a);
       b = FloatVector.fromMemorySegment(S, M, w1 + 4L * i, O).fma(v, b);
       c = FloatVector.fromMemorySegment(S, M, w2 + 4L * i, O).fma(v, c);
       d = FloatVector.fromMemorySegment(S, M, w3 + 4L * i, O).fma(v, d);
     }
-    a.intoArray(sums, 0);
-    b.intoArray(sums, L);
-    c.intoArray(sums, 2 * L);
-    d.intoArray(sums, 3 * L);
+    a.intoArray(sums, at);
+    b.intoArray(sums, at + L);
+    c.intoArray(sums, at + 2 * L);
+    d.intoArray(sums, at + 3 * L);
   }
 
-  private static void bf16(long w0, long w1, long w2, long w3, int cols, float[] x, float[] sums) {
+  private static void bf16(
+      long w0, long w1, long w2, long w3, int cols, float[] x, int xAt, float[] sums, int at) {
     FloatVector a = FloatVector.zero(S);
     FloatVector b = FloatVector.zero(S);
     FloatVector c = FloatVector.zero(S);
     FloatVector d = FloatVector.zero(S);
     for (int i = 0; i < cols; i += L) {
-      FloatVector v = FloatVector.fromArray(S, x, i);
+      FloatVector v = FloatVector.fromArray(S, x, xAt + i);
       a =
-          ((IntVector)
-                  ShortVector.fromMemorySegment(Lanes.S, M, w0 + 2L * i, O).castShape(Lanes.I, 0))
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w0 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
               .reinterpretAsFloats()
               .fma(v, a);
       b =
-          ((IntVector)
-                  ShortVector.fromMemorySegment(Lanes.S, M, w1 + 2L * i, O).castShape(Lanes.I, 0))
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w1 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
               .reinterpretAsFloats()
               .fma(v, b);
       c =
-          ((IntVector)
-                  ShortVector.fromMemorySegment(Lanes.S, M, w2 + 2L * i, O).castShape(Lanes.I, 0))
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w2 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
               .reinterpretAsFloats()
               .fma(v, c);
       d =
-          ((IntVector)
-                  ShortVector.fromMemorySegment(Lanes.S, M, w3 + 2L * i, O).castShape(Lanes.I, 0))
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w3 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
               .reinterpretAsFloats()
               .fma(v, d);
     }
-    a.intoArray(sums, 0);
-    b.intoArray(sums, L);
-    c.intoArray(sums, 2 * L);
-    d.intoArray(sums, 3 * L);
+    a.intoArray(sums, at);
+    b.intoArray(sums, at + L);
+    c.intoArray(sums, at + 2 * L);
+    d.intoArray(sums, at + 3 * L);
   }
 
-  private static void q8(long w0, long w1, long w2, long w3, int blocks, float[] x, float[] sums) {
+  private static void bf16Four(
+      long w0, long w1, long w2, long w3, int cols, float[] x, int xAt, float[] sums, int at) {
+    FloatVector a0 = FloatVector.zero(S);
+    FloatVector a1 = FloatVector.zero(S);
+    FloatVector a2 = FloatVector.zero(S);
+    FloatVector a3 = FloatVector.zero(S);
+    FloatVector b0 = FloatVector.zero(S);
+    FloatVector b1 = FloatVector.zero(S);
+    FloatVector b2 = FloatVector.zero(S);
+    FloatVector b3 = FloatVector.zero(S);
+    FloatVector c0 = FloatVector.zero(S);
+    FloatVector c1 = FloatVector.zero(S);
+    FloatVector c2 = FloatVector.zero(S);
+    FloatVector c3 = FloatVector.zero(S);
+    FloatVector d0 = FloatVector.zero(S);
+    FloatVector d1 = FloatVector.zero(S);
+    FloatVector d2 = FloatVector.zero(S);
+    FloatVector d3 = FloatVector.zero(S);
+    for (int i = 0; i < cols; i += L) {
+      int xi = xAt + 4 * i;
+      FloatVector v0 = FloatVector.fromArray(S, x, xi);
+      FloatVector v1 = FloatVector.fromArray(S, x, xi + L);
+      FloatVector v2 = FloatVector.fromArray(S, x, xi + 2 * L);
+      FloatVector v3 = FloatVector.fromArray(S, x, xi + 3 * L);
+      FloatVector w =
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w0 + 2L * i, O).castShape(I, 0))
+              .lanewise(VectorOperators.LSHL, 16)
+              .reinterpretAsFloats();
+      a0 = w.fma(v0, a0);
+      a1 = w.fma(v1, a1);
+      a2 = w.fma(v2, a2);
+      a3 = w.fma(v3, a3);
+      w =
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w1 + 2L * i, O).castShape(I, 0))
+              .lanewise(VectorOperators.LSHL, 16)
+              .reinterpretAsFloats();
+      b0 = w.fma(v0, b0);
+      b1 = w.fma(v1, b1);
+      b2 = w.fma(v2, b2);
+      b3 = w.fma(v3, b3);
+      w =
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w2 + 2L * i, O).castShape(I, 0))
+              .lanewise(VectorOperators.LSHL, 16)
+              .reinterpretAsFloats();
+      c0 = w.fma(v0, c0);
+      c1 = w.fma(v1, c1);
+      c2 = w.fma(v2, c2);
+      c3 = w.fma(v3, c3);
+      w =
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w3 + 2L * i, O).castShape(I, 0))
+              .lanewise(VectorOperators.LSHL, 16)
+              .reinterpretAsFloats();
+      d0 = w.fma(v0, d0);
+      d1 = w.fma(v1, d1);
+      d2 = w.fma(v2, d2);
+      d3 = w.fma(v3, d3);
+    }
+    a0.intoArray(sums, at);
+    b0.intoArray(sums, at + L);
+    c0.intoArray(sums, at + 2 * L);
+    d0.intoArray(sums, at + 3 * L);
+    a1.intoArray(sums, at + 4 * L);
+    b1.intoArray(sums, at + 5 * L);
+    c1.intoArray(sums, at + 6 * L);
+    d1.intoArray(sums, at + 7 * L);
+    a2.intoArray(sums, at + 8 * L);
+    b2.intoArray(sums, at + 9 * L);
+    c2.intoArray(sums, at + 10 * L);
+    d2.intoArray(sums, at + 11 * L);
+    a3.intoArray(sums, at + 12 * L);
+    b3.intoArray(sums, at + 13 * L);
+    c3.intoArray(sums, at + 14 * L);
+    d3.intoArray(sums, at + 15 * L);
+  }
+
+  private static void q8(
+      long w0, long w1, long w2, long w3, int blocks, float[] x, int xAt, float[] sums, int at) {
     FloatVector a = FloatVector.zero(S);
     FloatVector b = FloatVector.zero(S);
     FloatVector c = FloatVector.zero(S);
     FloatVector d = FloatVector.zero(S);
     for (int block = 0; block < blocks; block++) {
-      long at = 34L * block;
-      float sa = Float.float16ToFloat(M.get(Memory.SHORT, w0 + at));
-      float sb = Float.float16ToFloat(M.get(Memory.SHORT, w1 + at));
-      float sc = Float.float16ToFloat(M.get(Memory.SHORT, w2 + at));
-      float sd = Float.float16ToFloat(M.get(Memory.SHORT, w3 + at));
+      long from = 34L * block;
+      float s0 = Float.float16ToFloat(M.get(Memory.SHORT, w0 + from));
+      float s1 = Float.float16ToFloat(M.get(Memory.SHORT, w1 + from));
+      float s2 = Float.float16ToFloat(M.get(Memory.SHORT, w2 + from));
+      float s3 = Float.float16ToFloat(M.get(Memory.SHORT, w3 + from));
       for (int i = 0; i < 32; i += L) {
-        FloatVector v = FloatVector.fromArray(S, x, 32 * block + i);
+        FloatVector v = FloatVector.fromArray(S, x, xAt + 32 * block + i);
         a =
-            ((FloatVector) ByteVector.fromMemorySegment(B, M, w0 + at + 2 + i, O).castShape(S, 0))
-                .mul(sa)
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, w0 + from + 2 + i, O).castShape(S, 0))
+                .mul(s0)
                 .fma(v, a);
         b =
-            ((FloatVector) ByteVector.fromMemorySegment(B, M, w1 + at + 2 + i, O).castShape(S, 0))
-                .mul(sb)
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, w1 + from + 2 + i, O).castShape(S, 0))
+                .mul(s1)
                 .fma(v, b);
         c =
-            ((FloatVector) ByteVector.fromMemorySegment(B, M, w2 + at + 2 + i, O).castShape(S, 0))
-                .mul(sc)
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, w2 + from + 2 + i, O).castShape(S, 0))
+                .mul(s2)
                 .fma(v, c);
         d =
-            ((FloatVector) ByteVector.fromMemorySegment(B, M, w3 + at + 2 + i, O).castShape(S, 0))
-                .mul(sd)
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, w3 + from + 2 + i, O).castShape(S, 0))
+                .mul(s3)
                 .fma(v, d);
       }
     }
-    a.intoArray(sums, 0);
-    b.intoArray(sums, L);
-    c.intoArray(sums, 2 * L);
-    d.intoArray(sums, 3 * L);
+    a.intoArray(sums, at);
+    b.intoArray(sums, at + L);
+    c.intoArray(sums, at + 2 * L);
+    d.intoArray(sums, at + 3 * L);
   }
 
-  private static void q4(long w0, long w1, long w2, long w3, int blocks, float[] x, float[] sums) {
+  private static void q8Four(
+      long w0, long w1, long w2, long w3, int blocks, float[] x, int xAt, float[] sums, int at) {
+    FloatVector a0 = FloatVector.zero(S);
+    FloatVector a1 = FloatVector.zero(S);
+    FloatVector a2 = FloatVector.zero(S);
+    FloatVector a3 = FloatVector.zero(S);
+    FloatVector b0 = FloatVector.zero(S);
+    FloatVector b1 = FloatVector.zero(S);
+    FloatVector b2 = FloatVector.zero(S);
+    FloatVector b3 = FloatVector.zero(S);
+    FloatVector c0 = FloatVector.zero(S);
+    FloatVector c1 = FloatVector.zero(S);
+    FloatVector c2 = FloatVector.zero(S);
+    FloatVector c3 = FloatVector.zero(S);
+    FloatVector d0 = FloatVector.zero(S);
+    FloatVector d1 = FloatVector.zero(S);
+    FloatVector d2 = FloatVector.zero(S);
+    FloatVector d3 = FloatVector.zero(S);
+    for (int block = 0; block < blocks; block++) {
+      long from = 34L * block;
+      float s0 = Float.float16ToFloat(M.get(Memory.SHORT, w0 + from));
+      float s1 = Float.float16ToFloat(M.get(Memory.SHORT, w1 + from));
+      float s2 = Float.float16ToFloat(M.get(Memory.SHORT, w2 + from));
+      float s3 = Float.float16ToFloat(M.get(Memory.SHORT, w3 + from));
+      for (int i = 0; i < 32; i += L) {
+        int xi = xAt + 4 * (32 * block + i);
+        FloatVector v0 = FloatVector.fromArray(S, x, xi);
+        FloatVector v1 = FloatVector.fromArray(S, x, xi + L);
+        FloatVector v2 = FloatVector.fromArray(S, x, xi + 2 * L);
+        FloatVector v3 = FloatVector.fromArray(S, x, xi + 3 * L);
+        FloatVector w =
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, w0 + from + 2 + i, O).castShape(S, 0))
+                .mul(s0);
+        a0 = w.fma(v0, a0);
+        a1 = w.fma(v1, a1);
+        a2 = w.fma(v2, a2);
+        a3 = w.fma(v3, a3);
+        w =
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, w1 + from + 2 + i, O).castShape(S, 0))
+                .mul(s1);
+        b0 = w.fma(v0, b0);
+        b1 = w.fma(v1, b1);
+        b2 = w.fma(v2, b2);
+        b3 = w.fma(v3, b3);
+        w =
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, w2 + from + 2 + i, O).castShape(S, 0))
+                .mul(s2);
+        c0 = w.fma(v0, c0);
+        c1 = w.fma(v1, c1);
+        c2 = w.fma(v2, c2);
+        c3 = w.fma(v3, c3);
+        w =
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, w3 + from + 2 + i, O).castShape(S, 0))
+                .mul(s3);
+        d0 = w.fma(v0, d0);
+        d1 = w.fma(v1, d1);
+        d2 = w.fma(v2, d2);
+        d3 = w.fma(v3, d3);
+      }
+    }
+    a0.intoArray(sums, at);
+    b0.intoArray(sums, at + L);
+    c0.intoArray(sums, at + 2 * L);
+    d0.intoArray(sums, at + 3 * L);
+    a1.intoArray(sums, at + 4 * L);
+    b1.intoArray(sums, at + 5 * L);
+    c1.intoArray(sums, at + 6 * L);
+    d1.intoArray(sums, at + 7 * L);
+    a2.intoArray(sums, at + 8 * L);
+    b2.intoArray(sums, at + 9 * L);
+    c2.intoArray(sums, at + 10 * L);
+    d2.intoArray(sums, at + 11 * L);
+    a3.intoArray(sums, at + 12 * L);
+    b3.intoArray(sums, at + 13 * L);
+    c3.intoArray(sums, at + 14 * L);
+    d3.intoArray(sums, at + 15 * L);
+  }
+
+  private static void q4(
+      long w0, long w1, long w2, long w3, int blocks, float[] x, int xAt, float[] sums, int at) {
     FloatVector a = FloatVector.zero(S);
     FloatVector b = FloatVector.zero(S);
     FloatVector c = FloatVector.zero(S);
     FloatVector d = FloatVector.zero(S);
     for (int block = 0; block < blocks; block++) {
-      long at = 18L * block;
-      float sa = Float.float16ToFloat(M.get(Memory.SHORT, w0 + at));
-      float sb = Float.float16ToFloat(M.get(Memory.SHORT, w1 + at));
-      float sc = Float.float16ToFloat(M.get(Memory.SHORT, w2 + at));
-      float sd = Float.float16ToFloat(M.get(Memory.SHORT, w3 + at));
-      FloatVector ma = FloatVector.broadcast(S, -8 * sa);
-      FloatVector mb = FloatVector.broadcast(S, -8 * sb);
-      FloatVector mc = FloatVector.broadcast(S, -8 * sc);
-      FloatVector md = FloatVector.broadcast(S, -8 * sd);
+      long from = 18L * block;
+      float s0 = Float.float16ToFloat(M.get(Memory.SHORT, w0 + from));
+      float s1 = Float.float16ToFloat(M.get(Memory.SHORT, w1 + from));
+      float s2 = Float.float16ToFloat(M.get(Memory.SHORT, w2 + from));
+      float s3 = Float.float16ToFloat(M.get(Memory.SHORT, w3 + from));
       for (int i = 0; i < 32; i += L) {
-        FloatVector v = FloatVector.fromArray(S, x, 32 * block + i);
+        FloatVector v = FloatVector.fromArray(S, x, xAt + 32 * block + i);
         int shift = i >> 4 << 2;
         a =
             ((FloatVector)
                     ((IntVector)
-                            ByteVector.fromMemorySegment(B, M, w0 + at + 2 + (i & 15), O)
-                                .castShape(Lanes.I, 0))
+                            ByteVector.fromMemorySegment(B, M, w0 + from + 2 + (i & 15), O)
+                                .castShape(I, 0))
                         .lanewise(VectorOperators.LSHR, shift)
                         .lanewise(VectorOperators.AND, 15)
                         .castShape(S, 0))
-                .fma(FloatVector.broadcast(S, sa), ma)
+                .fma(FloatVector.broadcast(S, s0), FloatVector.broadcast(S, -8 * s0))
                 .fma(v, a);
         b =
             ((FloatVector)
                     ((IntVector)
-                            ByteVector.fromMemorySegment(B, M, w1 + at + 2 + (i & 15), O)
-                                .castShape(Lanes.I, 0))
+                            ByteVector.fromMemorySegment(B, M, w1 + from + 2 + (i & 15), O)
+                                .castShape(I, 0))
                         .lanewise(VectorOperators.LSHR, shift)
                         .lanewise(VectorOperators.AND, 15)
                         .castShape(S, 0))
-                .fma(FloatVector.broadcast(S, sb), mb)
+                .fma(FloatVector.broadcast(S, s1), FloatVector.broadcast(S, -8 * s1))
                 .fma(v, b);
         c =
             ((FloatVector)
                     ((IntVector)
-                            ByteVector.fromMemorySegment(B, M, w2 + at + 2 + (i & 15), O)
-                                .castShape(Lanes.I, 0))
+                            ByteVector.fromMemorySegment(B, M, w2 + from + 2 + (i & 15), O)
+                                .castShape(I, 0))
                         .lanewise(VectorOperators.LSHR, shift)
                         .lanewise(VectorOperators.AND, 15)
                         .castShape(S, 0))
-                .fma(FloatVector.broadcast(S, sc), mc)
+                .fma(FloatVector.broadcast(S, s2), FloatVector.broadcast(S, -8 * s2))
                 .fma(v, c);
         d =
             ((FloatVector)
                     ((IntVector)
-                            ByteVector.fromMemorySegment(B, M, w3 + at + 2 + (i & 15), O)
-                                .castShape(Lanes.I, 0))
+                            ByteVector.fromMemorySegment(B, M, w3 + from + 2 + (i & 15), O)
+                                .castShape(I, 0))
                         .lanewise(VectorOperators.LSHR, shift)
                         .lanewise(VectorOperators.AND, 15)
                         .castShape(S, 0))
-                .fma(FloatVector.broadcast(S, sd), md)
+                .fma(FloatVector.broadcast(S, s3), FloatVector.broadcast(S, -8 * s3))
                 .fma(v, d);
       }
     }
-    a.intoArray(sums, 0);
-    b.intoArray(sums, L);
-    c.intoArray(sums, 2 * L);
-    d.intoArray(sums, 3 * L);
+    a.intoArray(sums, at);
+    b.intoArray(sums, at + L);
+    c.intoArray(sums, at + 2 * L);
+    d.intoArray(sums, at + 3 * L);
+  }
+
+  private static void q4k(
+      long w0, long w1, long w2, long w3, int blocks, float[] x, int xAt, float[] sums, int at) {
+    FloatVector a = FloatVector.zero(S);
+    FloatVector b = FloatVector.zero(S);
+    FloatVector c = FloatVector.zero(S);
+    FloatVector d = FloatVector.zero(S);
+    for (int block = 0; block < blocks; block++) {
+      long from = 144L * block;
+      float d0 = Float.float16ToFloat(M.get(Memory.SHORT, w0 + from));
+      float m0 = -Float.float16ToFloat(M.get(Memory.SHORT, w0 + from + 2));
+      long scales0 = KScales.scales(w0 + from + 4);
+      long mins0 = KScales.mins(w0 + from + 4);
+      float d1 = Float.float16ToFloat(M.get(Memory.SHORT, w1 + from));
+      float m1 = -Float.float16ToFloat(M.get(Memory.SHORT, w1 + from + 2));
+      long scales1 = KScales.scales(w1 + from + 4);
+      long mins1 = KScales.mins(w1 + from + 4);
+      float d2 = Float.float16ToFloat(M.get(Memory.SHORT, w2 + from));
+      float m2 = -Float.float16ToFloat(M.get(Memory.SHORT, w2 + from + 2));
+      long scales2 = KScales.scales(w2 + from + 4);
+      long mins2 = KScales.mins(w2 + from + 4);
+      float d3 = Float.float16ToFloat(M.get(Memory.SHORT, w3 + from));
+      float m3 = -Float.float16ToFloat(M.get(Memory.SHORT, w3 + from + 2));
+      long scales3 = KScales.scales(w3 + from + 4);
+      long mins3 = KScales.mins(w3 + from + 4);
+      for (int g = 0; g < 8; g++) {
+        int shift = 4 * (g & 1);
+        int eight = 8 * g;
+        long nibbles = from + 16 + 32L * (g >> 1);
+        FloatVector s0 = FloatVector.broadcast(S, d0 * ((int) (scales0 >>> eight) & 255));
+        FloatVector n0 = FloatVector.broadcast(S, m0 * ((int) (mins0 >>> eight) & 255));
+        FloatVector s1 = FloatVector.broadcast(S, d1 * ((int) (scales1 >>> eight) & 255));
+        FloatVector n1 = FloatVector.broadcast(S, m1 * ((int) (mins1 >>> eight) & 255));
+        FloatVector s2 = FloatVector.broadcast(S, d2 * ((int) (scales2 >>> eight) & 255));
+        FloatVector n2 = FloatVector.broadcast(S, m2 * ((int) (mins2 >>> eight) & 255));
+        FloatVector s3 = FloatVector.broadcast(S, d3 * ((int) (scales3 >>> eight) & 255));
+        FloatVector n3 = FloatVector.broadcast(S, m3 * ((int) (mins3 >>> eight) & 255));
+        for (int i = 0; i < 32; i += L) {
+          FloatVector v = FloatVector.fromArray(S, x, xAt + 256 * block + 32 * g + i);
+          a =
+              ((FloatVector)
+                      ((IntVector)
+                              ByteVector.fromMemorySegment(B, M, w0 + nibbles + i, O)
+                                  .castShape(I, 0))
+                          .lanewise(VectorOperators.LSHR, shift)
+                          .lanewise(VectorOperators.AND, 15)
+                          .castShape(S, 0))
+                  .fma(s0, n0)
+                  .fma(v, a);
+          b =
+              ((FloatVector)
+                      ((IntVector)
+                              ByteVector.fromMemorySegment(B, M, w1 + nibbles + i, O)
+                                  .castShape(I, 0))
+                          .lanewise(VectorOperators.LSHR, shift)
+                          .lanewise(VectorOperators.AND, 15)
+                          .castShape(S, 0))
+                  .fma(s1, n1)
+                  .fma(v, b);
+          c =
+              ((FloatVector)
+                      ((IntVector)
+                              ByteVector.fromMemorySegment(B, M, w2 + nibbles + i, O)
+                                  .castShape(I, 0))
+                          .lanewise(VectorOperators.LSHR, shift)
+                          .lanewise(VectorOperators.AND, 15)
+                          .castShape(S, 0))
+                  .fma(s2, n2)
+                  .fma(v, c);
+          d =
+              ((FloatVector)
+                      ((IntVector)
+                              ByteVector.fromMemorySegment(B, M, w3 + nibbles + i, O)
+                                  .castShape(I, 0))
+                          .lanewise(VectorOperators.LSHR, shift)
+                          .lanewise(VectorOperators.AND, 15)
+                          .castShape(S, 0))
+                  .fma(s3, n3)
+                  .fma(v, d);
+        }
+      }
+    }
+    a.intoArray(sums, at);
+    b.intoArray(sums, at + L);
+    c.intoArray(sums, at + 2 * L);
+    d.intoArray(sums, at + 3 * L);
+  }
+
+  private static void q6k(
+      long w0, long w1, long w2, long w3, int blocks, float[] x, int xAt, float[] sums, int at) {
+    FloatVector a = FloatVector.zero(S);
+    FloatVector b = FloatVector.zero(S);
+    FloatVector c = FloatVector.zero(S);
+    FloatVector d = FloatVector.zero(S);
+    for (int block = 0; block < blocks; block++) {
+      long from = 210L * block;
+      float d0 = Float.float16ToFloat(M.get(Memory.SHORT, w0 + from + 208));
+      float d1 = Float.float16ToFloat(M.get(Memory.SHORT, w1 + from + 208));
+      float d2 = Float.float16ToFloat(M.get(Memory.SHORT, w2 + from + 208));
+      float d3 = Float.float16ToFloat(M.get(Memory.SHORT, w3 + from + 208));
+      for (int g = 0; g < 8; g++) {
+        int k = g & 3;
+        int lowShift = k >> 1 << 2;
+        int highShift = 2 * k;
+        long nibbles = from + 64L * (g >> 2) + 32L * (k & 1);
+        long pairs = from + 128 + 32L * (g >> 2);
+        long scales = from + 192 + 2L * g;
+        for (int i = 0; i < 32; i += L) {
+          FloatVector v = FloatVector.fromArray(S, x, xAt + 256 * block + 32 * g + i);
+          a =
+              ((FloatVector)
+                      ((IntVector)
+                              ByteVector.fromMemorySegment(B, M, w0 + nibbles + i, O)
+                                  .castShape(I, 0))
+                          .lanewise(VectorOperators.LSHR, lowShift)
+                          .lanewise(VectorOperators.AND, 15)
+                          .lanewise(
+                              VectorOperators.OR,
+                              ((IntVector)
+                                      ByteVector.fromMemorySegment(B, M, w0 + pairs + i, O)
+                                          .castShape(I, 0))
+                                  .lanewise(VectorOperators.LSHR, highShift)
+                                  .lanewise(VectorOperators.AND, 3)
+                                  .lanewise(VectorOperators.LSHL, 4))
+                          .castShape(S, 0))
+                  .sub(32f)
+                  .mul(d0 * M.get(Memory.BYTE, w0 + scales + (i >> 4)))
+                  .fma(v, a);
+          b =
+              ((FloatVector)
+                      ((IntVector)
+                              ByteVector.fromMemorySegment(B, M, w1 + nibbles + i, O)
+                                  .castShape(I, 0))
+                          .lanewise(VectorOperators.LSHR, lowShift)
+                          .lanewise(VectorOperators.AND, 15)
+                          .lanewise(
+                              VectorOperators.OR,
+                              ((IntVector)
+                                      ByteVector.fromMemorySegment(B, M, w1 + pairs + i, O)
+                                          .castShape(I, 0))
+                                  .lanewise(VectorOperators.LSHR, highShift)
+                                  .lanewise(VectorOperators.AND, 3)
+                                  .lanewise(VectorOperators.LSHL, 4))
+                          .castShape(S, 0))
+                  .sub(32f)
+                  .mul(d1 * M.get(Memory.BYTE, w1 + scales + (i >> 4)))
+                  .fma(v, b);
+          c =
+              ((FloatVector)
+                      ((IntVector)
+                              ByteVector.fromMemorySegment(B, M, w2 + nibbles + i, O)
+                                  .castShape(I, 0))
+                          .lanewise(VectorOperators.LSHR, lowShift)
+                          .lanewise(VectorOperators.AND, 15)
+                          .lanewise(
+                              VectorOperators.OR,
+                              ((IntVector)
+                                      ByteVector.fromMemorySegment(B, M, w2 + pairs + i, O)
+                                          .castShape(I, 0))
+                                  .lanewise(VectorOperators.LSHR, highShift)
+                                  .lanewise(VectorOperators.AND, 3)
+                                  .lanewise(VectorOperators.LSHL, 4))
+                          .castShape(S, 0))
+                  .sub(32f)
+                  .mul(d2 * M.get(Memory.BYTE, w2 + scales + (i >> 4)))
+                  .fma(v, c);
+          d =
+              ((FloatVector)
+                      ((IntVector)
+                              ByteVector.fromMemorySegment(B, M, w3 + nibbles + i, O)
+                                  .castShape(I, 0))
+                          .lanewise(VectorOperators.LSHR, lowShift)
+                          .lanewise(VectorOperators.AND, 15)
+                          .lanewise(
+                              VectorOperators.OR,
+                              ((IntVector)
+                                      ByteVector.fromMemorySegment(B, M, w3 + pairs + i, O)
+                                          .castShape(I, 0))
+                                  .lanewise(VectorOperators.LSHR, highShift)
+                                  .lanewise(VectorOperators.AND, 3)
+                                  .lanewise(VectorOperators.LSHL, 4))
+                          .castShape(S, 0))
+                  .sub(32f)
+                  .mul(d3 * M.get(Memory.BYTE, w3 + scales + (i >> 4)))
+                  .fma(v, d);
+        }
+      }
+    }
+    a.intoArray(sums, at);
+    b.intoArray(sums, at + L);
+    c.intoArray(sums, at + 2 * L);
+    d.intoArray(sums, at + 3 * L);
   }
 }

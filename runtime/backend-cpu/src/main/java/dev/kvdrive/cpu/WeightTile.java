@@ -4,7 +4,7 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
 
 /**
- * Products of one to four rows of activations with four rows of weights, kept in registers: each
+ * Products of one or four rows of activations with four rows of weights, kept in registers: each
  * (row, output) is one vector of sums, to which every step adds the product of a vector of
  * activations and a vector of weights, fused.
  *
@@ -17,7 +17,7 @@ final class WeightTile {
   /** Outputs of a tile. */
   static final int OUTS = 4;
 
-  /** Rows of a tile at most. */
+  /** Rows of a tile, where it has not just one. */
   static final int ROWS = 4;
 
   private static final VectorSpecies<Float> S = Lanes.F;
@@ -25,14 +25,17 @@ final class WeightTile {
 
   private WeightTile() {}
 
-  /** Adds {@code steps} products to the sums of {@code rows} rows. */
+  /**
+   * Adds {@code steps} products to the sums.
+   *
+   * @param rows 1 or {@link #ROWS}
+   */
   static void multiply(
       int rows, float[] x, int xAt, float[] w, int wAt, int steps, float[] sums, int at) {
-    switch (rows) {
-      case 1 -> one(x, xAt, w, wAt, steps, sums, at);
-      case 2 -> two(x, xAt, w, wAt, steps, sums, at);
-      case 3 -> three(x, xAt, w, wAt, steps, sums, at);
-      default -> four(x, xAt, w, wAt, steps, sums, at);
+    if (rows == 1) {
+      one(x, xAt, w, wAt, steps, sums, at);
+    } else {
+      four(x, xAt, w, wAt, steps, sums, at);
     }
   }
 
@@ -53,94 +56,6 @@ final class WeightTile {
     a1.intoArray(sums, at + L);
     a2.intoArray(sums, at + 2 * L);
     a3.intoArray(sums, at + 3 * L);
-  }
-
-  private static void two(float[] x, int xAt, float[] w, int wAt, int steps, float[] sums, int at) {
-    FloatVector a0 = FloatVector.fromArray(S, sums, at);
-    FloatVector a1 = FloatVector.fromArray(S, sums, at + L);
-    FloatVector a2 = FloatVector.fromArray(S, sums, at + 2 * L);
-    FloatVector a3 = FloatVector.fromArray(S, sums, at + 3 * L);
-    FloatVector b0 = FloatVector.fromArray(S, sums, at + 4 * L);
-    FloatVector b1 = FloatVector.fromArray(S, sums, at + 5 * L);
-    FloatVector b2 = FloatVector.fromArray(S, sums, at + 6 * L);
-    FloatVector b3 = FloatVector.fromArray(S, sums, at + 7 * L);
-    for (int i = 0; i < steps; i++) {
-      int xi = xAt + i * (2 * L);
-      int wi = wAt + i * (4 * L);
-      FloatVector a = FloatVector.fromArray(S, x, xi);
-      FloatVector b = FloatVector.fromArray(S, x, xi + L);
-      FloatVector v = FloatVector.fromArray(S, w, wi);
-      a0 = v.fma(a, a0);
-      b0 = v.fma(b, b0);
-      v = FloatVector.fromArray(S, w, wi + L);
-      a1 = v.fma(a, a1);
-      b1 = v.fma(b, b1);
-      v = FloatVector.fromArray(S, w, wi + 2 * L);
-      a2 = v.fma(a, a2);
-      b2 = v.fma(b, b2);
-      v = FloatVector.fromArray(S, w, wi + 3 * L);
-      a3 = v.fma(a, a3);
-      b3 = v.fma(b, b3);
-    }
-    a0.intoArray(sums, at);
-    a1.intoArray(sums, at + L);
-    a2.intoArray(sums, at + 2 * L);
-    a3.intoArray(sums, at + 3 * L);
-    b0.intoArray(sums, at + 4 * L);
-    b1.intoArray(sums, at + 5 * L);
-    b2.intoArray(sums, at + 6 * L);
-    b3.intoArray(sums, at + 7 * L);
-  }
-
-  private static void three(
-      float[] x, int xAt, float[] w, int wAt, int steps, float[] sums, int at) {
-    FloatVector a0 = FloatVector.fromArray(S, sums, at);
-    FloatVector a1 = FloatVector.fromArray(S, sums, at + L);
-    FloatVector a2 = FloatVector.fromArray(S, sums, at + 2 * L);
-    FloatVector a3 = FloatVector.fromArray(S, sums, at + 3 * L);
-    FloatVector b0 = FloatVector.fromArray(S, sums, at + 4 * L);
-    FloatVector b1 = FloatVector.fromArray(S, sums, at + 5 * L);
-    FloatVector b2 = FloatVector.fromArray(S, sums, at + 6 * L);
-    FloatVector b3 = FloatVector.fromArray(S, sums, at + 7 * L);
-    FloatVector c0 = FloatVector.fromArray(S, sums, at + 8 * L);
-    FloatVector c1 = FloatVector.fromArray(S, sums, at + 9 * L);
-    FloatVector c2 = FloatVector.fromArray(S, sums, at + 10 * L);
-    FloatVector c3 = FloatVector.fromArray(S, sums, at + 11 * L);
-    for (int i = 0; i < steps; i++) {
-      int xi = xAt + i * (3 * L);
-      int wi = wAt + i * (4 * L);
-      FloatVector a = FloatVector.fromArray(S, x, xi);
-      FloatVector b = FloatVector.fromArray(S, x, xi + L);
-      FloatVector c = FloatVector.fromArray(S, x, xi + 2 * L);
-      FloatVector v = FloatVector.fromArray(S, w, wi);
-      a0 = v.fma(a, a0);
-      b0 = v.fma(b, b0);
-      c0 = v.fma(c, c0);
-      v = FloatVector.fromArray(S, w, wi + L);
-      a1 = v.fma(a, a1);
-      b1 = v.fma(b, b1);
-      c1 = v.fma(c, c1);
-      v = FloatVector.fromArray(S, w, wi + 2 * L);
-      a2 = v.fma(a, a2);
-      b2 = v.fma(b, b2);
-      c2 = v.fma(c, c2);
-      v = FloatVector.fromArray(S, w, wi + 3 * L);
-      a3 = v.fma(a, a3);
-      b3 = v.fma(b, b3);
-      c3 = v.fma(c, c3);
-    }
-    a0.intoArray(sums, at);
-    a1.intoArray(sums, at + L);
-    a2.intoArray(sums, at + 2 * L);
-    a3.intoArray(sums, at + 3 * L);
-    b0.intoArray(sums, at + 4 * L);
-    b1.intoArray(sums, at + 5 * L);
-    b2.intoArray(sums, at + 6 * L);
-    b3.intoArray(sums, at + 7 * L);
-    c0.intoArray(sums, at + 8 * L);
-    c1.intoArray(sums, at + 9 * L);
-    c2.intoArray(sums, at + 10 * L);
-    c3.intoArray(sums, at + 11 * L);
   }
 
   private static void four(
