@@ -25,6 +25,7 @@ import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
 import io.javaoperatorsdk.operator.api.reconciler.Workflow;
 import io.javaoperatorsdk.operator.api.reconciler.dependent.Dependent;
 import io.javaoperatorsdk.operator.processing.event.source.EventSource;
+import java.net.HttpURLConnection;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
@@ -171,6 +172,9 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
               try {
                 context.getClient().resource(event).create();
               } catch (KubernetesClientException e) {
+                if (e.getCode() == HttpURLConnection.HTTP_CONFLICT) {
+                  return; // told already: this status came from a cache that was behind
+                }
                 log.warn(
                     "No event of {}/{}: {}",
                     deployment.getMetadata().getNamespace(),

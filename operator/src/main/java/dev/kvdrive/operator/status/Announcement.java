@@ -5,11 +5,13 @@ import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Event;
 import io.fabric8.kubernetes.api.model.EventBuilder;
+import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,7 +31,7 @@ public final class Announcement {
 
   /**
    * The event that tells of the step from the status that {@code deployment} has to {@code after};
-   * empty when Ready keeps its status and reason.
+   * empty when Ready keeps its status and reason. The same step has the same name.
    *
    * @param component that reports it
    */
@@ -51,7 +53,7 @@ public final class Announcement {
     return Optional.of(
         new EventBuilder()
             .withNewMetadata()
-            .withGenerateName(deployment.getMetadata().getName() + ".")
+            .withName(name(deployment, before, ready))
             .withNamespace(deployment.getMetadata().getNamespace())
             .endMetadata()
             .withNewInvolvedObject()
@@ -72,6 +74,23 @@ public final class Announcement {
             .withLastTimestamp(time)
             .withCount(1)
             .build());
+  }
+
+  /**
+   * A name of the step itself: who sees the same step twice, because a cache is behind, announces
+   * it under the same name, and the second is refused.
+   */
+  private static String name(
+      InferenceDeployment deployment, @Nullable Condition before, Condition ready) {
+    String step =
+        String.join(
+            "\n",
+            deployment.getMetadata().getUid(),
+            before == null ? "" : before.getLastTransitionTime(),
+            before == null ? "" : before.getStatus() + " " + before.getReason(),
+            ready.getStatus() + " " + ready.getReason());
+    String digest = UUID.nameUUIDFromBytes(step.getBytes(StandardCharsets.UTF_8)).toString();
+    return deployment.getMetadata().getName() + "." + digest.replace("-", "").substring(0, 16);
   }
 
   private static @Nullable Condition ready(@Nullable InferenceDeploymentStatus status) {

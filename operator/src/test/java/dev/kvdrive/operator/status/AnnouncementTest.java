@@ -54,6 +54,18 @@ class AnnouncementTest {
     assertThat(event.getMessage()).hasSize(1024).endsWith("…");
   }
 
+  @Test
+  void theSameStepHasTheSameName() {
+    String first = announced(ready("False", "Starting", "0 of 1")).get().getMetadata().getName();
+    String again = announced(ready("False", "Starting", "1 of 1")).get().getMetadata().getName();
+    String other = announced(ready("True", "PodsReady", ".")).get().getMetadata().getName();
+    deployment.setStatus(ready("True", "PodsReady", "."));
+    String later = announced(ready("False", "Starting", "0 of 1")).get().getMetadata().getName();
+
+    assertThat(first).startsWith("endpoint.").isEqualTo(again);
+    assertThat(List.of(first, other, later)).doesNotHaveDuplicates();
+  }
+
   private Optional<Event> announced(InferenceDeploymentStatus after) {
     return Announcement.of(
         deployment, after, "kvdrive-operator", Instant.parse("2026-11-24T12:00:00.9Z"));
