@@ -77,10 +77,7 @@ class ExamplesTest {
   @ParameterizedTest
   @MethodSource("manifests")
   void fitsItsBudgets(Path manifest) throws IOException {
-    Assessor assessor =
-        new Assessor(
-            GeometryCatalogue.wellKnown(),
-            new OperatorDefaults("image", PullPolicy.IF_NOT_PRESENT, List.of(), null, Set.of()));
+    Assessor assessor = assessor();
     List<InferenceClass> classes = new ArrayList<>();
     for (HasMetadata object : objects(manifest)) {
       if (object instanceof InferenceClass clazz) {
@@ -113,6 +110,22 @@ class ExamplesTest {
       object.getMetadata().setNamespace(namespace);
       server.client().resource(object).fieldValidation(Validation.STRICT).serverSideApply();
     }
+  }
+
+  /** Nor do they end in an explanation of why nothing runs. */
+  @ParameterizedTest
+  @ValueSource(strings = {"README.md", "helm/kvdrive/templates/NOTES.txt"})
+  void manifestsInDocumentsFit(String document) throws IOException {
+    for (String manifest : embedded(Files.readString(DOCUMENTS.resolve(document)))) {
+      InferenceDeployment deployment = YAML.unmarshal(manifest);
+      assertThat(assessor().assess(deployment, null, List.of())).isInstanceOf(Feasible.class);
+    }
+  }
+
+  private static Assessor assessor() {
+    return new Assessor(
+        GeometryCatalogue.wellKnown(),
+        new OperatorDefaults("image", PullPolicy.IF_NOT_PRESENT, List.of(), null, Set.of()));
   }
 
   private static List<HasMetadata> objects(Path manifest) {
