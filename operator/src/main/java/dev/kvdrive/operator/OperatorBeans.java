@@ -1,9 +1,9 @@
 package dev.kvdrive.operator;
 
+import dev.kvdrive.feasibility.Assessor;
+import dev.kvdrive.feasibility.GeometryCatalogue;
+import dev.kvdrive.feasibility.OperatorDefaults;
 import dev.kvdrive.operator.desired.DesiredObjects;
-import dev.kvdrive.operator.feasibility.Assessor;
-import dev.kvdrive.operator.feasibility.GeometryCatalogue;
-import dev.kvdrive.operator.feasibility.OperatorDefaults;
 import dev.kvdrive.operator.reconcile.InferenceDeploymentReconciler;
 import dev.kvdrive.operator.status.StatusAggregator;
 import dev.kvdrive.operator.usage.TierMeter;

@@ -27,8 +27,6 @@ class ArchitectureTest {
           .definedBy("dev.kvdrive.operator.usage")
           .layer("desired")
           .definedBy("dev.kvdrive.operator.desired")
-          .layer("feasibility")
-          .definedBy("dev.kvdrive.operator.feasibility")
           .whereLayer("wiring")
           .mayNotBeAccessedByAnyLayer()
           .whereLayer("reconcile")
@@ -44,7 +42,7 @@ class ArchitectureTest {
   static final ArchRule PURE =
       noClasses()
           .that()
-          .resideInAnyPackage("..feasibility..", "..desired..", "..status..")
+          .resideInAnyPackage("..desired..", "..status..")
           .should()
           .dependOnClassesThat()
           .haveNameMatching("io\\.fabric8\\.kubernetes\\.client\\.(KubernetesClient|dsl\\..*)")

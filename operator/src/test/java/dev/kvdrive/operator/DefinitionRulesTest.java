@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.feasibility.WrittenManifests;
 import io.fabric8.kubernetes.api.model.autoscaling.v1.Scale;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
@@ -116,7 +117,7 @@ class DefinitionRulesTest {
   @Test
   void aRetainedVolumeKeepsItsSizeAndItsClass() {
     client
-        .resource(Manifests.deployment("kept", namespace, SIZES.formatted("Retain"), ""))
+        .resource(WrittenManifests.deployment("kept", namespace, SIZES.formatted("Retain"), ""))
         .create();
 
     assertThatThrownBy(() -> patch("kept", "{\"spec\":{\"tiers\":{\"nvme\":{\"size\":\"1Gi\"}}}}"))
@@ -135,7 +136,7 @@ class DefinitionRulesTest {
   @Test
   void anEphemeralVolumeMayChange() {
     client
-        .resource(Manifests.deployment("free", namespace, SIZES.formatted("Ephemeral"), ""))
+        .resource(WrittenManifests.deployment("free", namespace, SIZES.formatted("Ephemeral"), ""))
         .create();
 
     patch("free", "{\"spec\":{\"tiers\":{\"nvme\":{\"size\":\"1Gi\"}}}}");
@@ -162,7 +163,9 @@ class DefinitionRulesTest {
     assertThatThrownBy(
             () ->
                 client
-                    .resource(Manifests.clazz("twice", "tenants: [{namespace: a}, {namespace: a}]"))
+                    .resource(
+                        WrittenManifests.clazz(
+                            "twice", "tenants: [{namespace: a}, {namespace: a}]"))
                     .create())
         .hasMessageContaining("Duplicate value");
   }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.feasibility.WrittenManifests;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.io.IOException;
 import java.net.URI;
@@ -70,7 +71,7 @@ class OperatorApplicationTest {
                 OperatorApplication.class,
                 "--spring.config.additional-location=file:" + configuration,
                 "--server.port=0")) {
-      client.resource(Manifests.deployment("endpoint", namespace, "")).create();
+      client.resource(WrittenManifests.deployment("endpoint", namespace, "")).create();
 
       await()
           .atMost(Duration.ofSeconds(60))

@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.feasibility.WrittenManifests;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaimBuilder;
 import io.fabric8.kubernetes.api.model.Quantity;
@@ -88,10 +89,10 @@ class RolesTest {
     try (RunningOperator operator =
         new RunningOperator(
             server.newClientAs(SYSTEM, ACCOUNT), RunningOperator.properties(SYSTEM, true))) {
-      client.resource(Manifests.deployment("pair", namespace, "replicas: 2")).create();
+      client.resource(WrittenManifests.deployment("pair", namespace, "replicas: 2")).create();
       client
           .resource(
-              Manifests.deployment(
+              WrittenManifests.deployment(
                   "kept",
                   namespace,
                   """

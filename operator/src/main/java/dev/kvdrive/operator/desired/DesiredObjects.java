@@ -1,8 +1,8 @@
 package dev.kvdrive.operator.desired;
 
 import dev.kvdrive.api.v1alpha1.Rollout;
-import dev.kvdrive.operator.feasibility.Assessment.Feasible;
-import dev.kvdrive.operator.feasibility.Request;
+import dev.kvdrive.feasibility.Assessment.Feasible;
+import dev.kvdrive.feasibility.Request;
 import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
 import io.fabric8.kubernetes.api.model.IntOrString;

@@ -1,6 +1,6 @@
 package dev.kvdrive.operator.desired;
 
-import dev.kvdrive.operator.feasibility.Request;
+import dev.kvdrive.feasibility.Request;
 import java.util.Map;
 import java.util.TreeMap;
 

@@ -1,6 +1,6 @@
 package dev.kvdrive.operator.desired;
 
-import dev.kvdrive.operator.feasibility.Request;
+import dev.kvdrive.feasibility.Request;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.nio.charset.StandardCharsets;

@@ -1,6 +1,6 @@
 package dev.kvdrive.operator.desired;
 
-import dev.kvdrive.operator.feasibility.Request;
+import dev.kvdrive.feasibility.Request;
 import io.fabric8.kubernetes.api.model.IntOrString;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;

@@ -1,9 +1,9 @@
 package dev.kvdrive.operator.desired;
 
 import dev.kvdrive.api.v1alpha1.SecretKey;
-import dev.kvdrive.operator.feasibility.Assessment.Feasible;
-import dev.kvdrive.operator.feasibility.Quantities;
-import dev.kvdrive.operator.feasibility.Request;
+import dev.kvdrive.feasibility.Assessment.Feasible;
+import dev.kvdrive.feasibility.Quantities;
+import dev.kvdrive.feasibility.Request;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.PodSizes;

@@ -1,8 +1,8 @@
 package dev.kvdrive.operator.reconcile;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.feasibility.Request;
 import dev.kvdrive.operator.desired.DesiredObjects;
-import dev.kvdrive.operator.feasibility.Request;
 import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.Service;

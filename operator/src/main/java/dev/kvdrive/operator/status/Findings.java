@@ -4,9 +4,9 @@ import static dev.kvdrive.operator.status.ConditionTypes.MODEL_AVAILABLE;
 import static dev.kvdrive.operator.status.ConditionTypes.RUNTIME_READY;
 import static dev.kvdrive.operator.status.ConditionTypes.STORAGE_BOUND;
 
-import dev.kvdrive.operator.feasibility.Assessment.Feasible;
-import dev.kvdrive.operator.feasibility.Quantities;
-import dev.kvdrive.operator.feasibility.Request;
+import dev.kvdrive.feasibility.Assessment.Feasible;
+import dev.kvdrive.feasibility.Quantities;
+import dev.kvdrive.feasibility.Request;
 import dev.kvdrive.operator.status.Observation.Warning;
 import dev.kvdrive.operator.status.Observation.Workload;
 import dev.kvdrive.operator.status.PodTrouble.Kind;

@@ -2,7 +2,7 @@ package dev.kvdrive.operator.status;
 
 import dev.kvdrive.api.v1alpha1.PlanStatus;
 import dev.kvdrive.api.v1alpha1.TierStatus;
-import dev.kvdrive.operator.feasibility.Quantities;
+import dev.kvdrive.feasibility.Quantities;
 import dev.kvdrive.operator.usage.TierUsage;
 import dev.kvdrive.plan.Alternative;
 import dev.kvdrive.plan.ByteSize;

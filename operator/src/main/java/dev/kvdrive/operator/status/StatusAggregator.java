@@ -10,11 +10,11 @@ import static dev.kvdrive.operator.status.ConditionTypes.STORAGE_BOUND;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
+import dev.kvdrive.feasibility.Assessment;
+import dev.kvdrive.feasibility.Assessment.Feasible;
+import dev.kvdrive.feasibility.Assessment.Infeasible;
 import dev.kvdrive.operator.desired.DesiredObjects;
 import dev.kvdrive.operator.desired.Labels;
-import dev.kvdrive.operator.feasibility.Assessment;
-import dev.kvdrive.operator.feasibility.Assessment.Feasible;
-import dev.kvdrive.operator.feasibility.Assessment.Infeasible;
 import dev.kvdrive.operator.status.Finding.Truth;
 import dev.kvdrive.operator.status.Observation.Workload;
 import dev.kvdrive.plan.Plan;

@@ -6,11 +6,11 @@ import com.fasterxml.jackson.databind.JsonNode;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
-import dev.kvdrive.operator.Manifests;
-import dev.kvdrive.operator.feasibility.Assessment.Feasible;
-import dev.kvdrive.operator.feasibility.Assessor;
-import dev.kvdrive.operator.feasibility.GeometryCatalogue;
-import dev.kvdrive.operator.feasibility.OperatorDefaults;
+import dev.kvdrive.feasibility.Assessment.Feasible;
+import dev.kvdrive.feasibility.Assessor;
+import dev.kvdrive.feasibility.GeometryCatalogue;
+import dev.kvdrive.feasibility.OperatorDefaults;
+import dev.kvdrive.feasibility.WrittenManifests;
 import io.fabric8.kubernetes.api.model.Container;
 import io.fabric8.kubernetes.api.model.EnvVar;
 import io.fabric8.kubernetes.api.model.PodSpec;
@@ -113,10 +113,11 @@ class DesiredObjectsTest {
 
   @Test
   void aModelInAClaimIsMountedReadOnly() {
-    InferenceDeployment deployment = Manifests.deployment("endpoint", "legal", "");
-    deployment.setSpec(Manifests.withModel(deployment.getSpec(), "pvc://models/tiny/model.gguf"));
+    InferenceDeployment deployment = WrittenManifests.deployment("endpoint", "legal", "");
+    deployment.setSpec(
+        WrittenManifests.withModel(deployment.getSpec(), "pvc://models/tiny/model.gguf"));
     InferenceClass clazz =
-        Manifests.clazz(
+        WrittenManifests.clazz(
             "default",
             """
             models:
@@ -177,7 +178,7 @@ class DesiredObjectsTest {
 
   @Test
   void aCudaDeviceIsAskedFor() {
-    InferenceClass clazz = Manifests.clazz("default", "device: CUDA");
+    InferenceClass clazz = WrittenManifests.clazz("default", "device: CUDA");
 
     Container container = container(new DesiredObjects(feasible("", clazz)));
 
@@ -197,7 +198,7 @@ class DesiredObjectsTest {
 
   private static Feasible feasible(String more, @Nullable InferenceClass clazz) {
     return (Feasible)
-        ASSESSOR.assess(Manifests.deployment("endpoint", "legal", more), clazz, List.of());
+        ASSESSOR.assess(WrittenManifests.deployment("endpoint", "legal", more), clazz, List.of());
   }
 
   private static PodSpec pod(DesiredObjects objects) {

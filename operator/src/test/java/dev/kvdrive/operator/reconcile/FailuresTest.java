@@ -3,8 +3,8 @@ package dev.kvdrive.operator.reconcile;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.feasibility.WrittenManifests;
 import dev.kvdrive.operator.ApiServer;
-import dev.kvdrive.operator.Manifests;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import org.assertj.core.api.Assertions;
@@ -17,14 +17,15 @@ class FailuresTest {
 
   @Test
   void aStatusThatFindsNoDeploymentMeansThatItIsGone() {
-    InferenceDeployment gone = Manifests.deployment("gone", namespace, "");
+    InferenceDeployment gone = WrittenManifests.deployment("gone", namespace, "");
 
     KubernetesClientException failure =
         Assertions.catchThrowableOfType(
             KubernetesClientException.class, () -> client.resource(gone).patchStatus());
 
     assertThat(Failures.meansGone(failure, gone)).isTrue();
-    assertThat(Failures.meansGone(failure, Manifests.deployment("other", namespace, ""))).isFalse();
+    assertThat(Failures.meansGone(failure, WrittenManifests.deployment("other", namespace, "")))
+        .isFalse();
   }
 
   @Test
@@ -39,7 +40,7 @@ class FailuresTest {
                     .withName("endpoint")
                     .edit(service -> service));
 
-    assertThat(Failures.meansGone(failure, Manifests.deployment("endpoint", namespace, "")))
+    assertThat(Failures.meansGone(failure, WrittenManifests.deployment("endpoint", namespace, "")))
         .isFalse();
   }
 }

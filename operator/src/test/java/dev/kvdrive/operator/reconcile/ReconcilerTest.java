@@ -5,8 +5,8 @@ import static org.awaitility.Awaitility.await;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
+import dev.kvdrive.feasibility.WrittenManifests;
 import dev.kvdrive.operator.ApiServer;
-import dev.kvdrive.operator.Manifests;
 import dev.kvdrive.operator.RunningOperator;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.ConfigMap;
@@ -126,7 +126,7 @@ class ReconcilerTest {
   void anInfeasibleDeploymentGetsNoObjectsAndAnExplanation() {
     client
         .resource(
-            Manifests.deployment(
+            WrittenManifests.deployment(
                 NAME,
                 namespace,
                 """
@@ -251,7 +251,7 @@ class ReconcilerTest {
 
   @Test
   void aRetainedVolumeIsKeptByAStatefulSet() {
-    client.resource(Manifests.deployment(NAME, namespace, RETAINED, "replicas: 2")).create();
+    client.resource(WrittenManifests.deployment(NAME, namespace, RETAINED, "replicas: 2")).create();
 
     await().atMost(SOON).until(() -> objects().containsKey("StatefulSet"));
     assertThat(objects()).containsKey("PodDisruptionBudget").doesNotContainKey("Deployment");
@@ -379,11 +379,11 @@ class ReconcilerTest {
     create("className: " + clazz);
     assertThat(awaitCondition("Stalled", "True").getReason()).isEqualTo("ClassNotFound");
 
-    client.resource(Manifests.clazz(clazz, "limits: {contextLength: 8192}")).create();
+    client.resource(WrittenManifests.clazz(clazz, "limits: {contextLength: 8192}")).create();
     awaitReason("NotAllowed");
 
     client
-        .resource(Manifests.clazz(clazz, "limits: {contextLength: 16384}"))
+        .resource(WrittenManifests.clazz(clazz, "limits: {contextLength: 16384}"))
         .forceConflicts()
         .serverSideApply();
     awaitCondition("Feasible", "True");
@@ -471,7 +471,7 @@ class ReconcilerTest {
   // --- the words of the tests -------------------------------------------------------------------
 
   private InferenceDeployment create(String more) {
-    return client.resource(Manifests.deployment(NAME, namespace, more)).create();
+    return client.resource(WrittenManifests.deployment(NAME, namespace, more)).create();
   }
 
   private void patch(String merge) {

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
-import dev.kvdrive.operator.Manifests;
+import dev.kvdrive.feasibility.WrittenManifests;
 import io.fabric8.kubernetes.api.model.ConditionBuilder;
 import io.fabric8.kubernetes.api.model.Event;
 import java.time.Instant;
@@ -13,7 +13,8 @@ import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
 class AnnouncementTest {
-  private final InferenceDeployment deployment = Manifests.deployment("endpoint", "users", "");
+  private final InferenceDeployment deployment =
+      WrittenManifests.deployment("endpoint", "users", "");
 
   @Test
   void theFirstStatusIsAnnounced() {

@@ -6,11 +6,11 @@ import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
-import dev.kvdrive.operator.Manifests;
-import dev.kvdrive.operator.feasibility.Assessment;
-import dev.kvdrive.operator.feasibility.Assessor;
-import dev.kvdrive.operator.feasibility.GeometryCatalogue;
-import dev.kvdrive.operator.feasibility.OperatorDefaults;
+import dev.kvdrive.feasibility.Assessment;
+import dev.kvdrive.feasibility.Assessor;
+import dev.kvdrive.feasibility.GeometryCatalogue;
+import dev.kvdrive.feasibility.OperatorDefaults;
+import dev.kvdrive.feasibility.WrittenManifests;
 import dev.kvdrive.operator.status.Observation.Warning;
 import dev.kvdrive.operator.status.Observation.Workload;
 import dev.kvdrive.operator.usage.TierUsage;
@@ -181,9 +181,9 @@ class StatusAggregatorTest {
   @Test
   void aMissingModelClaimConcernsTheModel() {
     deployment.setSpec(
-        Manifests.withModel(
+        WrittenManifests.withModel(
             deployment.getSpec(),
-            new ModelSpec("pvc://models/tiny", Manifests.geometry(2), null, null)));
+            new ModelSpec("pvc://models/tiny", WrittenManifests.geometry(2), null, null)));
     Pod pod =
         new PodBuilder()
             .withNewMetadata()
@@ -280,7 +280,7 @@ class StatusAggregatorTest {
   }
 
   private static InferenceDeployment deployment(String more) {
-    InferenceDeployment deployment = Manifests.deployment("endpoint", "legal", more);
+    InferenceDeployment deployment = WrittenManifests.deployment("endpoint", "legal", more);
     deployment.getMetadata().setGeneration(7L);
     return deployment;
   }

@@ -2,6 +2,7 @@ package dev.kvdrive.cli;
 
 import dev.kvdrive.cli.demo.DemoCommand;
 import dev.kvdrive.cli.eval.EvalCommand;
+import dev.kvdrive.cli.plan.PlanCommand;
 import dev.kvdrive.cli.serve.ServeCommand;
 import java.io.PrintWriter;
 import picocli.CommandLine;

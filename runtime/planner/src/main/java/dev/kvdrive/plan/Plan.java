@@ -64,7 +64,7 @@ public record Plan(
     return demands.stream().filter(d -> d.tier() == tier).mapToLong(Demand::bytes).sum();
   }
 
-  /** The outcome in one paragraph: the same text in log, condition and command line. */
+  /** The outcome in one paragraph: the same text in log, condition and JSON. */
   public String verdict() {
     String what =
         "%s at %,d tokens x %d"

@@ -414,7 +414,7 @@ public final class Planner {
         memory += request.tiers().gpu();
       }
       memory = Math.ceilDiv(memory, ByteSize.MIB) * ByteSize.MIB;
-      return new PodSizes(heap, DIRECT, memory, request.tiers().nvme());
+      return new PodSizes(heap, DIRECT, JVM_OVERHEAD, memory, request.tiers().nvme());
     }
   }
 }

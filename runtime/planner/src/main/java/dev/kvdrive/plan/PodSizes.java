@@ -5,8 +5,10 @@ package dev.kvdrive.plan;
  *
  * @param heapBytes maximum Java heap
  * @param directBytes limit of the JVM's direct buffers (network I/O)
- * @param memoryBytes memory request and limit: heap, JVM overhead, DRAM tier and, on a CPU device,
- *     the GPU tier
+ * @param overheadBytes the JVM beside heap and direct buffers: code, threads, collector
+ * @param memoryBytes memory request and limit: heap, direct buffers, JVM overhead, DRAM budget and,
+ *     on a CPU device, the GPU budget
  * @param volumeBytes size of the NVMe volume; 0 for none
  */
-public record PodSizes(long heapBytes, long directBytes, long memoryBytes, long volumeBytes) {}
+public record PodSizes(
+    long heapBytes, long directBytes, long overheadBytes, long memoryBytes, long volumeBytes) {}

@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.feasibility;
+package dev.kvdrive.feasibility;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;

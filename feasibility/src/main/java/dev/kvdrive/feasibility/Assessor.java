@@ -1,12 +1,12 @@
-package dev.kvdrive.operator.feasibility;
+package dev.kvdrive.feasibility;
 
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
-import dev.kvdrive.operator.feasibility.Assessment.Feasible;
-import dev.kvdrive.operator.feasibility.Assessment.Infeasible;
-import dev.kvdrive.operator.feasibility.ClassPolicy.Usage;
-import dev.kvdrive.operator.feasibility.GeometryCatalogue.Known;
+import dev.kvdrive.feasibility.Assessment.Feasible;
+import dev.kvdrive.feasibility.Assessment.Infeasible;
+import dev.kvdrive.feasibility.ClassPolicy.Usage;
+import dev.kvdrive.feasibility.GeometryCatalogue.Known;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;

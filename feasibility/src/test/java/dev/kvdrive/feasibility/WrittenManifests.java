@@ -1,4 +1,4 @@
-package dev.kvdrive.operator;
+package dev.kvdrive.feasibility;
 
 import dev.kvdrive.api.v1alpha1.Geometry;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
@@ -8,11 +8,11 @@ import dev.kvdrive.api.v1alpha1.ModelSpec;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 
-/** Manifests as users write them. */
-public final class Manifests {
+/** WrittenManifests as users write them. */
+public final class WrittenManifests {
   private static final KubernetesSerialization YAML = new KubernetesSerialization();
 
-  private Manifests() {}
+  private WrittenManifests() {}
 
   /**
    * A deployment of the bundled model that fits.

@@ -1,13 +1,12 @@
-package dev.kvdrive.operator.feasibility;
+package dev.kvdrive.feasibility;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
-import dev.kvdrive.operator.Manifests;
-import dev.kvdrive.operator.feasibility.Assessment.Feasible;
-import dev.kvdrive.operator.feasibility.Assessment.Infeasible;
+import dev.kvdrive.feasibility.Assessment.Feasible;
+import dev.kvdrive.feasibility.Assessment.Infeasible;
 import dev.kvdrive.plan.DeviceKind;
 import java.util.List;
 import java.util.Map;
@@ -41,7 +40,7 @@ class AssessorTest {
   @Test
   void theClassFillsWhatTheDeploymentLeavesOpenAndHoldsItsNodes() {
     InferenceClass clazz =
-        Manifests.clazz(
+        WrittenManifests.clazz(
             "fast",
             """
             runtime: {image: classes/image, cpu: "4", nodeSelector: {pool: inference}}
@@ -71,7 +70,7 @@ class AssessorTest {
   @Test
   void aModelOfUnknownSizesIsExplained() {
     InferenceDeployment deployment = deployment("endpoint", "");
-    deployment.setSpec(Manifests.withModel(deployment.getSpec(), "hf://nobody/knows"));
+    deployment.setSpec(WrittenManifests.withModel(deployment.getSpec(), "hf://nobody/knows"));
 
     Infeasible verdict = infeasible(deployment, null);
 
@@ -103,7 +102,7 @@ class AssessorTest {
       })
   void whatTheClassForbidsIsSaid(String rule, String said) {
     Infeasible verdict =
-        infeasible(deployment("endpoint", "className: c"), Manifests.clazz("c", rule));
+        infeasible(deployment("endpoint", "className: c"), WrittenManifests.clazz("c", rule));
 
     assertThat(verdict.reason()).isIn("NotAllowed", "QuotaExceeded");
     assertThat(verdict.message()).contains(said);
@@ -111,7 +110,8 @@ class AssessorTest {
 
   @Test
   void aQuotaServesTheOldestFirst() {
-    InferenceClass clazz = Manifests.clazz("c", "tenants: [{namespace: legal, dram: 150Mi}]");
+    InferenceClass clazz =
+        WrittenManifests.clazz("c", "tenants: [{namespace: legal, dram: 150Mi}]");
     InferenceDeployment first = aged(deployment("first", "className: c"), 1);
     InferenceDeployment second = aged(deployment("second", "className: c"), 2);
     InferenceDeployment third = aged(deployment("third", "className: c"), 3);
@@ -131,7 +131,7 @@ class AssessorTest {
 
   @Test
   void replicasCountInAQuota() {
-    InferenceClass clazz = Manifests.clazz("c", "limits: {dram: 100Mi}");
+    InferenceClass clazz = WrittenManifests.clazz("c", "limits: {dram: 100Mi}");
 
     assertThat(infeasible(deployment("e", "className: c\nreplicas: 2"), clazz).message())
         .contains("128 MiB");
@@ -155,7 +155,7 @@ class AssessorTest {
   }
 
   private static InferenceDeployment deployment(String name, String more) {
-    return Manifests.deployment(name, NAMESPACE, more);
+    return WrittenManifests.deployment(name, NAMESPACE, more);
   }
 
   private static InferenceDeployment aged(InferenceDeployment deployment, int day) {

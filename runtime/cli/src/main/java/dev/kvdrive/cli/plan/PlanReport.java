@@ -1,5 +1,6 @@
-package dev.kvdrive.cli;
+package dev.kvdrive.cli.plan;
 
+import dev.kvdrive.cli.plan.ManifestPlans.Judged;
 import dev.kvdrive.plan.Alternative;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.Demand;
@@ -21,7 +22,7 @@ final class PlanReport {
   static String table(Plan plan) {
     StringBuilder out = new StringBuilder();
     PlanRequest r = plan.request();
-    out.append(plan.verdict()).append("\n\n");
+    heading(out, plan);
     row(out, "tier", "item", "bytes", "arithmetic");
     for (Tier tier : Tier.values()) {
       for (Demand d : plan.demands()) {
@@ -49,6 +50,13 @@ final class PlanReport {
       row(
           out,
           "engine",
+          "KV cache",
+          ByteSize.human(s.layout().bytesPerToken()),
+          "per token: 2 x %d layers x %d KV heads x %d B"
+              .formatted(s.layout().layers(), s.layout().kvHeads(), s.layout().rowBytes()));
+      row(
+          out,
+          "engine",
           "window",
           "%,d".formatted(s.windowSlots()),
           "chunks per (sequence, layer, KV head), %,d selected per step at %s"
@@ -58,15 +66,75 @@ final class PlanReport {
       row(
           out,
           "pod",
+          "heap",
+          ByteSize.mebibytes(pod.heapBytes()),
+          "-Xmx%dm".formatted(pod.heapBytes() / ByteSize.MIB));
+      row(
+          out,
+          "pod",
           "memory",
           ByteSize.mebibytes(pod.memoryBytes()),
-          "request and limit; -Xmx%dm".formatted(pod.heapBytes() / ByteSize.MIB));
+          "request and limit: heap + %s of direct buffers + %s of JVM + DRAM budget%s"
+              .formatted(
+                  ByteSize.human(pod.directBytes()),
+                  ByteSize.human(pod.overheadBytes()),
+                  r.device().arenaInHostMemory() ? " + GPU memory budget (an arena)" : ""));
       row(out, "pod", "volume", ByteSize.mebibytes(pod.volumeBytes()), "local NVMe volume");
     }
     for (String warning : plan.warnings()) {
       out.append("\nNote: ").append(warning).append('\n');
     }
     return out.toString();
+  }
+
+  /** The plan's verdict, a line for each of its sentences. */
+  private static void heading(StringBuilder out, Plan plan) {
+    if (plan.feasible()) {
+      out.append(plan.verdict()).append("\n\n");
+      return;
+    }
+    PlanRequest r = plan.request();
+    out.append(
+        "%s at %,d tokens x %d does not fit:%n"
+            .formatted(r.model().name(), r.contextLength(), r.concurrency()));
+    plan.shortfalls().forEach(line -> out.append("  - ").append(line).append('\n'));
+    if (!plan.alternatives().isEmpty()) {
+      out.append("What would fit:\n");
+      plan.alternatives().forEach(a -> out.append("  - ").append(a.text()).append('\n'));
+    }
+    out.append("\nThe least it takes:\n");
+  }
+
+  /** One deployment of a manifest. */
+  static String table(Judged judged) {
+    StringBuilder out = new StringBuilder();
+    out.append("# ").append(judged.name()).append('\n');
+    Plan plan = judged.plan();
+    out.append(plan != null ? table(plan) : judged.reason() + ": " + judged.message() + "\n");
+    if (judged.note() != null) {
+      out.append("\nNote: ").append(judged.note()).append('\n');
+    }
+    return out.toString();
+  }
+
+  /** One deployment of a manifest. */
+  static Map<String, Object> tree(Judged judged) {
+    Map<String, Object> out = new LinkedHashMap<>();
+    out.put("deployment", judged.name());
+    if (judged.reason() != null) {
+      out.put("reason", judged.reason());
+    }
+    Plan plan = judged.plan();
+    if (plan != null) {
+      out.putAll(tree(plan));
+    } else {
+      out.put("feasible", false);
+      out.put("verdict", String.valueOf(judged.message()));
+    }
+    if (judged.note() != null) {
+      out.put("note", judged.note());
+    }
+    return out;
   }
 
   private static void row(StringBuilder out, String tier, String item, String size, String text) {
@@ -92,6 +160,7 @@ final class PlanReport {
       EngineSizes s = plan.requireSizes();
       PodSizes pod = plan.requirePod();
       Map<String, Object> engine = new LinkedHashMap<>();
+      engine.put("bytesPerToken", s.layout().bytesPerToken());
       engine.put("chunkBytes", s.layout().chunkBytes());
       engine.put("extentBytes", s.layout().extentBytes());
       engine.put("maxChunks", s.maxChunks());
@@ -103,6 +172,7 @@ final class PlanReport {
       Map<String, Object> podTree = new LinkedHashMap<>();
       podTree.put("heapBytes", pod.heapBytes());
       podTree.put("directBytes", pod.directBytes());
+      podTree.put("overheadBytes", pod.overheadBytes());
       podTree.put("memoryBytes", pod.memoryBytes());
       podTree.put("volumeBytes", pod.volumeBytes());
       out.put("pod", podTree);

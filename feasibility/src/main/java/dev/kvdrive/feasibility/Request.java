@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.feasibility;
+package dev.kvdrive.feasibility;
 
 import dev.kvdrive.api.v1alpha1.Access;
 import dev.kvdrive.api.v1alpha1.ModelSpec;

@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.feasibility;
+package dev.kvdrive.feasibility;
 
 import static java.util.Objects.requireNonNullElse;
 import static java.util.Objects.requireNonNullElseGet;
@@ -14,7 +14,7 @@ import dev.kvdrive.api.v1alpha1.Reclaim;
 import dev.kvdrive.api.v1alpha1.Rollout;
 import dev.kvdrive.api.v1alpha1.RuntimeSpec;
 import dev.kvdrive.api.v1alpha1.Tiers;
-import dev.kvdrive.operator.feasibility.Request.PodSettings;
+import dev.kvdrive.feasibility.Request.PodSettings;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.TierBudgets;

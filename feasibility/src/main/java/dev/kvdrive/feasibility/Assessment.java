@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.feasibility;
+package dev.kvdrive.feasibility;
 
 import dev.kvdrive.plan.Plan;
 import org.jspecify.annotations.Nullable;

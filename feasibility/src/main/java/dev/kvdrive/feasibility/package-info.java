@@ -3,6 +3,6 @@
  * defaults, checked against what the class allows, and planned. Pure functions; no client.
  */
 @NullMarked
-package dev.kvdrive.operator.feasibility;
+package dev.kvdrive.feasibility;
 
 import org.jspecify.annotations.NullMarked;

@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.feasibility;
+package dev.kvdrive.feasibility;
 
 import io.fabric8.kubernetes.api.model.Quantity;
 import java.math.BigDecimal;

@@ -1,5 +1,5 @@
 /** Pure functions, tested as such. */
 @NullMarked
-package dev.kvdrive.operator.feasibility;
+package dev.kvdrive.feasibility;
 
 import org.jspecify.annotations.NullMarked;

@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.feasibility;
+package dev.kvdrive.feasibility;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
@@ -8,7 +8,6 @@ import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.CatalogueEntry;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.model.ModelLoader;
-import dev.kvdrive.operator.Manifests;
 import dev.kvdrive.plan.ModelGeometry;
 import java.nio.file.Path;
 import java.util.List;
@@ -62,7 +61,7 @@ class GeometryCatalogueTest {
   void theDeploymentsOwnWordComesBeforeTheClassAndTheClassBeforeTheOperator() {
     String uri = "hf://Qwen/Qwen3-8B";
     InferenceClass clazz =
-        Manifests.clazz(
+        WrittenManifests.clazz(
             "c",
             """
             models:
@@ -71,7 +70,7 @@ class GeometryCatalogueTest {
                   geometry: {layers: 2, hidden: 8, heads: 2, kvHeads: 1, headDim: 4, \
             feedForward: 8, vocabulary: 9, maxContext: 9000, weights: 1Mi}
             """);
-    Geometry own = Manifests.geometry(3);
+    Geometry own = WrittenManifests.geometry(3);
 
     assertThat(CATALOGUE.find(model(uri, own), clazz.getSpec()).orElseThrow().geometry().layers())
         .isEqualTo(3);

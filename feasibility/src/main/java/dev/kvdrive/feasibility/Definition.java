@@ -1,0 +1,192 @@
+package dev.kvdrive.feasibility;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Pattern;
+
+/**
+ * The schema of one custom resource, as the API server has it: what it says about a manifest under
+ * strict validation, without an API server. Rules across fields (CEL) are not evaluated.
+ */
+final class Definition {
+  private static final int SHOWN_CHARS = 60;
+
+  private final JsonNode schema;
+
+  private Definition(JsonNode schema) {
+    this.schema = schema;
+  }
+
+  /**
+   * @param plural for instance {@code inferencedeployments}
+   */
+  static Definition of(String plural) {
+    String resource = plural + "." + InferenceDeployment.GROUP + ".yaml";
+    try (InputStream in = InferenceDeployment.class.getResourceAsStream(resource)) {
+      if (in == null) {
+        throw new IllegalStateException(resource + " is missing from this build");
+      }
+      return new Definition(
+          new YAMLMapper().readTree(in).at("/spec/versions/0/schema/openAPIV3Schema"));
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  /** Everything that is wrong with {@code object}, one sentence each. */
+  List<String> faults(JsonNode object) {
+    List<String> faults = new ArrayList<>();
+    object
+        .properties()
+        .forEach(
+            field -> {
+              // These three are Kubernetes' own.
+              if (!List.of("apiVersion", "kind", "metadata").contains(field.getKey())) {
+                field(faults, "", field.getKey(), field.getValue(), schema);
+              }
+            });
+    required(faults, "", object, schema);
+    return faults;
+  }
+
+  private static void field(
+      List<String> faults, String parent, String name, JsonNode value, JsonNode schema) {
+    String path = parent.isEmpty() ? name : parent + "." + name;
+    JsonNode known = schema.path("properties").path(name);
+    if (known.isMissingNode()) {
+      known = schema.path("additionalProperties");
+    }
+    if (known.isObject()) {
+      value(faults, path, value, known);
+    } else {
+      List<String> names = new ArrayList<>();
+      schema.path("properties").fieldNames().forEachRemaining(names::add);
+      faults.add("%s: there is no such field; known are %s".formatted(path, names));
+    }
+  }
+
+  private static void required(List<String> faults, String path, JsonNode object, JsonNode schema) {
+    for (JsonNode name : schema.path("required")) {
+      if (!object.hasNonNull(name.asText())) {
+        faults.add(
+            "%s is missing".formatted(path.isEmpty() ? name.asText() : path + "." + name.asText()));
+      }
+    }
+  }
+
+  private static void value(List<String> faults, String path, JsonNode value, JsonNode schema) {
+    if (value.isNull()) {
+      return; // as if it were not there
+    }
+    if (schema.path("x-kubernetes-int-or-string").asBoolean()) {
+      if (!value.isTextual() && !value.isIntegralNumber()) {
+        faults.add(type(path, "an integer or a string", value));
+        return;
+      }
+    } else {
+      String wanted = schema.path("type").asText();
+      if (!isOfType(value, wanted)) {
+        faults.add(type(path, article(wanted), value));
+        return;
+      }
+    }
+    if (value.isObject()) {
+      value.properties().forEach(f -> field(faults, path, f.getKey(), f.getValue(), schema));
+      required(faults, path, value, schema);
+    } else if (value.isArray()) {
+      int i = 0;
+      for (JsonNode item : value) {
+        value(faults, "%s[%d]".formatted(path, i++), item, schema.path("items"));
+      }
+      bounds(faults, path, "entries", value.size(), schema, "minItems", "maxItems");
+    } else {
+      scalar(faults, path, value, schema);
+    }
+  }
+
+  private static void scalar(List<String> faults, String path, JsonNode value, JsonNode schema) {
+    if (value.isNumber()) {
+      if (schema.has("minimum") && value.asDouble() < schema.path("minimum").asDouble()) {
+        faults.add(
+            "%s must be at least %s, got %s"
+                .formatted(path, schema.path("minimum").asText(), value.asText()));
+      }
+      if (schema.has("maximum") && value.asDouble() > schema.path("maximum").asDouble()) {
+        faults.add(
+            "%s must be at most %s, got %s"
+                .formatted(path, schema.path("maximum").asText(), value.asText()));
+      }
+    }
+    String text = value.asText();
+    if (value.isTextual()) {
+      bounds(faults, path, "characters", text.length(), schema, "minLength", "maxLength");
+    }
+    if (schema.has("pattern")
+        && !Pattern.compile(schema.path("pattern").asText()).matcher(text).find()) {
+      faults.add(
+          "%s: %s does not have the form %s"
+              .formatted(path, shown(text), schema.path("pattern").asText()));
+    }
+    if (schema.has("enum")) {
+      List<String> allowed = new ArrayList<>();
+      schema.path("enum").forEach(one -> allowed.add(one.asText()));
+      if (!allowed.contains(text)) {
+        faults.add("%s must be one of %s, got %s".formatted(path, allowed, shown(text)));
+      }
+    }
+  }
+
+  private static void bounds(
+      List<String> faults,
+      String path,
+      String unit,
+      int size,
+      JsonNode schema,
+      String least,
+      String most) {
+    if (schema.has(least) && size < schema.path(least).asInt()) {
+      faults.add(
+          "%s must have at least %d %s, got %d"
+              .formatted(path, schema.path(least).asInt(), unit, size));
+    }
+    if (schema.has(most) && size > schema.path(most).asInt()) {
+      faults.add(
+          "%s must have at most %d %s, got %d"
+              .formatted(path, schema.path(most).asInt(), unit, size));
+    }
+  }
+
+  private static boolean isOfType(JsonNode value, String type) {
+    return switch (type) {
+      case "object" -> value.isObject();
+      case "array" -> value.isArray();
+      case "string" -> value.isTextual();
+      case "integer" -> value.isIntegralNumber();
+      case "number" -> value.isNumber();
+      case "boolean" -> value.isBoolean();
+      default -> true;
+    };
+  }
+
+  private static String article(String type) {
+    return switch (type) {
+      case "object", "array", "integer" -> "an " + type;
+      default -> "a " + type;
+    };
+  }
+
+  private static String type(String path, String wanted, JsonNode value) {
+    return "%s must be %s, got %s".formatted(path, wanted, shown(value.toString()));
+  }
+
+  private static String shown(String text) {
+    String cut = text.length() <= SHOWN_CHARS ? text : text.substring(0, SHOWN_CHARS) + "...";
+    return "'" + cut.replaceAll("\\p{Cntrl}", "?") + "'";
+  }
+}

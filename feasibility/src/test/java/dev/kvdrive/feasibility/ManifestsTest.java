@@ -1,0 +1,174 @@
+package dev.kvdrive.feasibility;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Manifests are read without a cluster as strictly as a cluster reads them. */
+class ManifestsTest {
+  private static final String SOUND =
+      """
+      apiVersion: kvdrive.dev/v1alpha1
+      kind: InferenceDeployment
+      metadata: {name: contracts}
+      spec:
+        model: {uri: "builtin:kvdrive-tiny-32k"}
+        contextLength: 16384
+        tiers:
+          gpu: {memory: 64Mi}
+          dram: {size: 64Mi}
+          nvme: {size: 512Mi}
+      """;
+
+  private static Manifests read(String text) {
+    Manifests.Reader reader = new Manifests.Reader("default");
+    reader.read("file.yaml", text);
+    return reader.manifests();
+  }
+
+  static Stream<Path> examples() throws IOException {
+    try (Stream<Path> files = Files.walk(Path.of("../examples"))) {
+      return files.filter(file -> file.toString().endsWith(".yaml")).sorted().toList().stream();
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("examples")
+  void everyExampleIsSound(Path file) throws IOException {
+    Manifests.Reader reader = new Manifests.Reader("default");
+    reader.read(file.toString(), Files.readString(file));
+    long written =
+        Files.readString(file).lines().filter(l -> l.equals("kind: InferenceDeployment")).count();
+    assertThat(reader.manifests().deployments()).hasSize((int) written);
+  }
+
+  @Test
+  void readsDocumentsAndListsAndPassesOverOtherKinds() {
+    Manifests manifests =
+        read(
+            """
+            # what a repository holds
+            ---
+            apiVersion: v1
+            kind: Namespace
+            metadata: {name: legal}
+            ---
+            apiVersion: kvdrive.dev/v1alpha1
+            kind: InferenceClass
+            metadata: {name: fast}
+            spec: {device: CUDA}
+            ---
+            """
+                + SOUND
+                + "---\n"
+                + "apiVersion: v1\nkind: List\nitems:\n- "
+                + SOUND
+                    .replace("{name: contracts}", "{name: letters, namespace: legal}")
+                    .indent(2)
+                    .strip());
+    assertThat(manifests.deployments())
+        .extracting(d -> d.getMetadata().getNamespace() + "/" + d.getMetadata().getName())
+        .containsExactly("default/contracts", "legal/letters");
+    assertThat(manifests.classes()).containsOnlyKeys("fast");
+    assertThat(manifests.deployments().getFirst().getSpec().contextLength()).isEqualTo(16384);
+  }
+
+  @Test
+  void readsJsonAndWhatWasCopiedFromACluster() {
+    InferenceDeployment copied =
+        read("""
+                {"apiVersion": "kvdrive.dev/v1alpha1", "kind": "InferenceDeployment",
+                 "metadata": {"name": "a", "namespace": "b", "resourceVersion": "7"},
+                 "spec": {"model": {"uri": "builtin:kvdrive-tiny-32k"}, "contextLength": 4096,
+                          "tiers": {"gpu": {"memory": 67108864}, "dram": {"size": "64Mi"}}},
+                 "status": {"observedGeneration": 3}}
+                """)
+            .deployments()
+            .getFirst();
+    assertThat(copied.getSpec().tiers().gpu().memory()).hasToString("67108864");
+    assertThat(copied.getStatus()).isNull();
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '\u0000',
+      value = {
+        "contextLength: 16384 | contextLenght: 16384    | spec.contextLenght: there is no such field",
+        "contextLength: 16384 | contextLenght: 16384    | spec.contextLength is missing",
+        "contextLength: 16384 | contextLength: many     | spec.contextLength must be an integer, got '\"many\"'",
+        "contextLength: 16384 | contextLength: 7        | spec.contextLength must be at least 256, got 7",
+        "memory: 64Mi         | memory: lots            | spec.tiers.gpu.memory: 'lots' does not have the form",
+        "memory: 64Mi         | memory: {a: 1}          | spec.tiers.gpu.memory must be an integer or a string",
+        "gpu: {memory: 64Mi}  | gpu: 64Mi               | spec.tiers.gpu must be an object, got '\"64Mi\"'",
+        "nvme: {size: 512Mi}  | nvme: {size: 512Mi, reclaim: Never} | spec.tiers.nvme.reclaim must be one of [",
+        "builtin:             | ftp:                    | spec.model.uri: 'ftp:kvdrive-tiny-32k' does not have the form",
+        "spec:                | sepc:                   | sepc: there is no such field",
+        "{name: contracts}    | {}                      | metadata.name is missing",
+        "v1alpha1             | v2                      | apiVersion must be kvdrive.dev/v1alpha1, got kvdrive.dev/v2",
+        "InferenceDeployment  | InferenceDeploymint     | there is no such kind",
+        "tiers:               | ? [                     | file.yaml is not valid YAML (line",
+      })
+  void namesEveryFieldAtFault(String sound, String wrong, String message) {
+    assertThat(SOUND).contains(sound);
+    assertThatThrownBy(() -> read(SOUND.replace(sound, wrong)))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageStartingWith("file.yaml")
+        .hasMessageContaining(message)
+        .satisfies(e -> assertThat(String.valueOf(e.getMessage())).doesNotContain("\n"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "# nothing\n", "---\n---\n", "apiVersion: v1\nkind: Pod\n"})
+  void findsNothingWhereThereIsNothing(String text) {
+    assertThat(read(text).deployments()).isEmpty();
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "just text",
+        "[1, 2]",
+        "\t- x",
+        "a: &a [*a]",
+        "a: !!javax.script.ScriptEngineManager [x]",
+        "\u0000",
+        "{{ template }}"
+      })
+  void refusesWhatIsNoManifest(String text) {
+    assertThatThrownBy(() -> read(text))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageStartingWith("file.yaml");
+  }
+
+  @Test
+  void doesNotUnfoldABombOfAliases() {
+    StringBuilder bomb = new StringBuilder("a0: &a0 [x, x]\n");
+    for (int i = 1; i < 60; i++) {
+      bomb.append("a%d: &a%d [*a%d, *a%d]\n".formatted(i, i, i - 1, i - 1));
+    }
+    assertThatThrownBy(() -> read(bomb.toString()))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("not valid YAML");
+  }
+
+  @Test
+  void doesNotFollowNestingWithoutEnd() {
+    for (String deep : List.of("[".repeat(200_000), "[".repeat(70) + "]".repeat(70))) {
+      assertThatThrownBy(() -> read(deep))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageStartingWith("file.yaml is nested deeper than 64 levels");
+    }
+  }
+}

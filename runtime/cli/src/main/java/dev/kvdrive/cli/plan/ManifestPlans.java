@@ -1,0 +1,159 @@
+package dev.kvdrive.cli.plan;
+
+import dev.kvdrive.api.v1alpha1.Geometry;
+import dev.kvdrive.api.v1alpha1.InferenceClass;
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.InferenceDeploymentSpec;
+import dev.kvdrive.api.v1alpha1.ModelSpec;
+import dev.kvdrive.api.v1alpha1.PullPolicy;
+import dev.kvdrive.feasibility.Assessment;
+import dev.kvdrive.feasibility.Assessor;
+import dev.kvdrive.feasibility.GeometryCatalogue;
+import dev.kvdrive.feasibility.Manifests;
+import dev.kvdrive.feasibility.OperatorDefaults;
+import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.Plan;
+import io.fabric8.kubernetes.api.model.Quantity;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Manifests judged as the operator judges them, by the same code. A quota counts the cluster's
+ * other deployments, so here it counts none.
+ */
+final class ManifestPlans {
+  /** What only matters to pods, which are not made here. */
+  private static final OperatorDefaults NO_PODS =
+      new OperatorDefaults("", PullPolicy.IF_NOT_PRESENT, List.of(), null, Set.of());
+
+  private final Manifests.Reader reader;
+  private final Function<String, ModelGeometry> hub;
+  private final GeometryCatalogue catalogue = GeometryCatalogue.wellKnown();
+  private final Assessor assessor = new Assessor(catalogue, NO_PODS);
+
+  /**
+   * The verdict on one deployment.
+   *
+   * @param name namespace and name
+   * @param plan the arithmetic; null if it was refused before
+   * @param reason as in the operator's condition; null if it fits
+   * @param message what is wrong and what would help; null if it fits
+   * @param note what the manifest still needs, or null
+   */
+  record Judged(
+      String name,
+      @Nullable Plan plan,
+      @Nullable String reason,
+      @Nullable String message,
+      @Nullable String note) {
+    boolean feasible() {
+      return reason == null;
+    }
+  }
+
+  /**
+   * @param namespace of manifests that name none
+   * @param hub finds the sizes of an {@code hf://} model that neither manifest nor operator knows
+   */
+  ManifestPlans(String namespace, Function<String, ModelGeometry> hub) {
+    reader = new Manifests.Reader(namespace);
+    this.hub = hub;
+  }
+
+  /**
+   * Takes the manifests of a file.
+   *
+   * @throws IllegalArgumentException if one is not what its definition says
+   */
+  void read(String source, String text) {
+    reader.read(source, text);
+  }
+
+  /**
+   * Judges every deployment that was read.
+   *
+   * @throws IllegalArgumentException if there is none, or its class was not read
+   */
+  List<Judged> judge() {
+    Manifests manifests = reader.manifests();
+    if (manifests.deployments().isEmpty()) {
+      throw new IllegalArgumentException(
+          "there is no InferenceDeployment to plan in what was given with -f");
+    }
+    List<Judged> judged = new ArrayList<>();
+    for (InferenceDeployment deployment : manifests.deployments()) {
+      judged.add(judge(deployment, manifests.classOf(deployment).orElse(null)));
+    }
+    return judged;
+  }
+
+  private Judged judge(InferenceDeployment deployment, @Nullable InferenceClass clazz) {
+    String name =
+        deployment.getMetadata().getNamespace() + "/" + deployment.getMetadata().getName();
+    InferenceDeploymentSpec spec = deployment.getSpec();
+    if (clazz == null && spec.className() != null) {
+      throw new IllegalArgumentException(
+          "%s uses InferenceClass %s, which is not among the manifests; add it with another -f"
+              .formatted(name, spec.className()));
+    }
+    String note = null;
+    String uri = spec.model().uri();
+    boolean known =
+        catalogue.find(spec.model(), clazz == null ? null : clazz.getSpec()).isPresent();
+    if (!known && uri.startsWith("hf://")) {
+      Geometry geometry = geometry(hub.apply(uri));
+      deployment.setSpec(withGeometry(spec, geometry));
+      note =
+          "The operator does not know this model and downloads nothing to plan; add to spec.model:"
+              + " geometry: {layers: %d, hidden: %d, heads: %d, kvHeads: %d, headDim: %d, feedForward: %d, vocabulary: %d, maxContext: %d, weights: \"%s\"}"
+                  .formatted(
+                      geometry.layers(),
+                      geometry.hidden(),
+                      geometry.heads(),
+                      geometry.kvHeads(),
+                      geometry.headDim(),
+                      geometry.feedForward(),
+                      geometry.vocabulary(),
+                      geometry.maxContext(),
+                      geometry.weights());
+    }
+    return switch (assessor.assess(deployment, clazz, List.of())) {
+      case Assessment.Feasible fits -> new Judged(name, fits.plan(), null, null, note);
+      case Assessment.Infeasible not ->
+          new Judged(name, not.plan(), not.reason(), not.message(), note);
+    };
+  }
+
+  private static Geometry geometry(ModelGeometry g) {
+    return new Geometry(
+        g.layers(),
+        g.hidden(),
+        g.heads(),
+        g.kvHeads(),
+        g.headDim(),
+        g.feedForward(),
+        g.vocabulary(),
+        g.maxContext(),
+        new Quantity(Long.toString(g.weightBytes())));
+  }
+
+  private static InferenceDeploymentSpec withGeometry(
+      InferenceDeploymentSpec spec, Geometry geometry) {
+    ModelSpec model = spec.model();
+    return new InferenceDeploymentSpec(
+        spec.className(),
+        new ModelSpec(model.uri(), geometry, model.tokenSecret(), model.cacheClaimName()),
+        spec.servedModelName(),
+        spec.contextLength(),
+        spec.concurrency(),
+        spec.budget(),
+        spec.kvType(),
+        spec.tiers(),
+        spec.replicas(),
+        spec.access(),
+        spec.runtime());
+  }
+}

@@ -1,0 +1,268 @@
+package dev.kvdrive.cli.plan;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/** {@code ./kvdrive plan} from options and from manifests, for people and for programs. */
+class PlanCommandTest {
+  private static final String TINY = "--model builtin:kvdrive-tiny-32k --context 16384 ";
+  private static final Path EXAMPLES = Path.of("../../examples");
+
+  @TempDir Path folder;
+
+  private record Ended(int code, String out, List<String> err) {}
+
+  private static Ended run(List<String> args) {
+    StringWriter out = new StringWriter();
+    StringWriter err = new StringWriter();
+    CommandLine line = new CommandLine(new PlanCommand());
+    line.setCaseInsensitiveEnumValuesAllowed(true);
+    line.setOut(new PrintWriter(out, true));
+    line.setErr(new PrintWriter(err, true));
+    line.setExecutionExceptionHandler(
+        (failure, command, parsed) -> {
+          command.getErr().println(failure.getMessage());
+          return 1;
+        });
+    line.setParameterExceptionHandler(
+        (failure, ignored) -> {
+          failure.getCommandLine().getErr().println(failure.getMessage());
+          return 2;
+        });
+    int code = line.execute(args.toArray(String[]::new));
+    return new Ended(code, out.toString(), err.toString().lines().toList());
+  }
+
+  private static Ended run(String args) {
+    return run(List.of(args.split(" +")));
+  }
+
+  private Ended planOf(String manifest, String... more) throws IOException {
+    List<String> args = new ArrayList<>(List.of("-f"));
+    args.add(Files.writeString(folder.resolve("manifest.yaml"), manifest).toString());
+    args.addAll(List.of(more));
+    return run(args);
+  }
+
+  private static String manifest(String model, String more) {
+    return """
+        apiVersion: kvdrive.dev/v1alpha1
+        kind: InferenceDeployment
+        metadata: {name: contracts}
+        spec:
+          model: {uri: "%s"}
+          contextLength: 16384
+          tiers:
+            gpu: {memory: 96Mi}
+            dram: {size: 64Mi}
+            nvme: {size: 512Mi}
+        %s
+        """
+        .formatted(model, more);
+  }
+
+  @Test
+  void aTableHasTheVerdictEveryTierAndThePod() {
+    Ended ended = run(TINY + "--concurrency 2 --gpu 96Mi --dram 64Mi --nvme 512Mi --device cpu");
+    assertThat(ended.code()).isZero();
+    assertThat(ended.out())
+        .contains("at 16,384 tokens x 2 fits:")
+        .containsPattern("gpu +weights")
+        .containsPattern("gpu +index")
+        .containsPattern("gpu +window")
+        .containsPattern("gpu +total +.* of 96.0 MiB budgeted")
+        .containsPattern("dram +staging")
+        .containsPattern("dram +frames")
+        .containsPattern("nvme +extents")
+        .containsPattern("engine +KV cache +3.00 KiB +per token: 2 x 6 layers x 2 KV heads x 128 B")
+        .containsPattern("pod +heap +\\d+Mi +-Xmx\\d+m")
+        .containsPattern("pod +memory +\\d+Mi +request and limit: heap .*\\(an arena\\)")
+        .containsPattern("pod +volume +512Mi");
+  }
+
+  @Test
+  void jsonAddsUp() {
+    Ended ended = run(TINY + "--gpu 96Mi --dram 64Mi --nvme 512Mi --device CPU --json");
+    JsonNode plan = JsonMapper.shared().readTree(ended.out());
+    assertThat(plan.at("/feasible").asBoolean()).isTrue();
+    assertThat(plan.at("/engine/bytesPerToken").asLong()).isEqualTo(2 * 6 * 2 * 64 * 2);
+    JsonNode pod = plan.at("/pod");
+    assertThat(pod.at("/memoryBytes").asLong())
+        .isEqualTo(
+            pod.at("/heapBytes").asLong()
+                + pod.at("/directBytes").asLong()
+                + pod.at("/overheadBytes").asLong()
+                + ((96L + 64L) << 20));
+    long gpu = 0;
+    for (JsonNode demand : plan.at("/demands")) {
+      gpu += demand.at("/tier").stringValue().equals("gpu") ? demand.at("/bytes").asLong() : 0;
+    }
+    assertThat(gpu).isPositive().isLessThanOrEqualTo(96L << 20);
+  }
+
+  @Test
+  void whatDoesNotFitHasItsOwnStatusAndSaysWhatWould() {
+    Ended ended = run(TINY + "--concurrency 64 --gpu 96Mi --dram 64Mi");
+    assertThat(ended.code()).isEqualTo(PlanCommand.INFEASIBLE);
+    assertThat(ended.out())
+        .contains(
+            "does not fit:", "  - GPU memory: at least", "What would fit:", "a concurrency of");
+    JsonNode plan =
+        JsonMapper.shared()
+            .readTree(run(TINY + "--concurrency 64 --gpu 96Mi --dram 64Mi --json").out());
+    assertThat(plan.at("/shortfalls").size()).isPositive();
+    JsonNode first = plan.at("/alternatives/0/request");
+    Ended again =
+        run(
+            "--model builtin:kvdrive-tiny-32k --context %s --concurrency %s --gpu %s --dram %s --nvme %s"
+                .formatted(
+                    first.at("/contextLength"),
+                    first.at("/concurrency"),
+                    first.at("/gpuBytes"),
+                    first.at("/dramBytes"),
+                    first.at("/nvmeBytes")));
+    assertThat(again.code()).isZero();
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--context 4096 --gpu 1Gi --dram 1Gi                        | missing --model",
+        "--model builtin:kvdrive-tiny-32k                            | missing --context, --gpu, --dram",
+        "-f a.yaml --context 4096                                    | --context and -f exclude each other",
+      })
+  void saysWhichOptionIsMissingOrTooMuch(String args, String message) {
+    Ended ended = run(args);
+    assertThat(ended.code()).isEqualTo(2);
+    assertThat(ended.err()).singleElement().asString().contains(message);
+  }
+
+  @Test
+  void aModelThatCannotBePlannedIsOneLine() throws IOException {
+    Path loop = Files.createSymbolicLink(folder.resolve("loop"), Path.of("loop"));
+    Path empty = Files.createDirectory(folder.resolve("empty"));
+    Path cut = Files.writeString(folder.resolve("cut.gguf"), "GGUF\u0003\u0000");
+    Path text = Files.writeString(folder.resolve("text.gguf"), "hello\nworld\n");
+    for (String model :
+        List.of(
+            loop.toString(),
+            empty.toString(),
+            cut.toString(),
+            text.toString(),
+            folder + "/none.gguf",
+            "builtin:none",
+            "ftp://host/model")) {
+      Ended ended =
+          run(List.of("--model", model, "--context", "4096", "--gpu", "1Gi", "--dram", "1Gi"));
+      assertThat(ended.code()).as(model).isEqualTo(1);
+      assertThat(ended.err()).as(model).singleElement().asString().startsWith(model).contains("; ");
+    }
+  }
+
+  @Test
+  void plansAManifestAsTheOperatorWould() throws IOException {
+    Ended ended = run(List.of("-f", EXAMPLES.resolve("smallest.yaml").toString()));
+    assertThat(ended.code()).isZero();
+    assertThat(ended.out())
+        .startsWith("# default/smallest")
+        .contains("at 32,768 tokens x 2 fits:")
+        .contains("an arena");
+    Ended tight = planOf(manifest("builtin:kvdrive-tiny-32k", "  concurrency: 200"), "--json");
+    assertThat(tight.code()).isEqualTo(PlanCommand.INFEASIBLE);
+    JsonNode judged = JsonMapper.shared().readTree(tight.out()).get(0);
+    assertThat(judged.at("/deployment").stringValue()).isEqualTo("default/contracts");
+    assertThat(judged.at("/reason").stringValue()).isEqualTo("DoesNotFit");
+    assertThat(judged.at("/alternatives").size()).isPositive();
+  }
+
+  @Test
+  void aClassIsReadFromAnyOfTheFiles() throws IOException {
+    String deployment = manifest("builtin:kvdrive-tiny-32k", "  className: small");
+    assertThat(planOf(deployment).err())
+        .singleElement()
+        .asString()
+        .contains("default/contracts uses InferenceClass small", "add it with another -f");
+    Path clazz =
+        Files.writeString(
+            folder.resolve("class.yaml"),
+            """
+            apiVersion: kvdrive.dev/v1alpha1
+            kind: InferenceClass
+            metadata: {name: small}
+            spec:
+              limits: {contextLength: 8192}
+            """);
+    Ended ended = planOf(deployment, "-f", clazz.toString(), "-n", "legal");
+    assertThat(ended.code()).isEqualTo(PlanCommand.INFEASIBLE);
+    assertThat(ended.out())
+        .startsWith("# legal/contracts")
+        .contains("NotAllowed: contextLength is 16,384; InferenceClass small allows at most 8,192");
+  }
+
+  @Test
+  void saysWhatIsWrongWithAManifest() throws IOException {
+    assertThat(planOf(manifest("builtin:kvdrive-tiny-32k", "  concurency: 2")).err())
+        .singleElement()
+        .asString()
+        .contains("manifest.yaml", "contracts", "spec.concurency: there is no such field");
+    assertThat(planOf("kind: Pod\napiVersion: v1\n").err())
+        .singleElement()
+        .asString()
+        .contains("no InferenceDeployment");
+    assertThat(run(List.of("-f", folder + "/none.yaml")).err())
+        .singleElement()
+        .asString()
+        .contains("none.yaml cannot be read (NoSuchFileException)");
+    assertThat(run(List.of("-f", folder.toString())).err())
+        .singleElement()
+        .asString()
+        .contains("cannot be read");
+  }
+
+  @Test
+  void aModelThatNobodyKnowsIsLookedUpOnTheHubAndSaysWhatTheOperatorNeeds() {
+    ManifestPlans plans =
+        new ManifestPlans(
+            "default",
+            uri ->
+                new dev.kvdrive.plan.ModelGeometry(
+                    uri, 4, 64, 4, 2, 16, 128, 1000, 32768, 4_000_000));
+    plans.read("file", manifest("hf://some/model", ""));
+    ManifestPlans.Judged judged = plans.judge().getFirst();
+    assertThat(judged.feasible()).isTrue();
+    assertThat(judged.note())
+        .contains("add to spec.model: geometry: {layers: 4, hidden: 64, heads: 4, kvHeads: 2")
+        .contains("weights: \"4000000\"}");
+    ManifestPlans again =
+        new ManifestPlans(
+            "default",
+            uri -> {
+              throw new AssertionError("asked the hub for a model that the manifest describes");
+            });
+    again.read(
+        "file",
+        manifest("hf://some/model", "")
+            .replace(
+                "\"hf://some/model\"}",
+                "\"hf://some/model\","
+                    + String.valueOf(judged.note()).replaceFirst(".*spec.model:", "")
+                    + "}"));
+    assertThat(again.judge().getFirst().note()).isNull();
+    assertThat(again.judge().getFirst().plan()).isEqualTo(judged.plan());
+  }
+}
