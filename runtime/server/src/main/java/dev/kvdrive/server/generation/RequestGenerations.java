@@ -165,7 +165,11 @@ public final class RequestGenerations {
       if (ended) {
         return;
       }
-      full = sink.tryEmitNext(event) == Sinks.EmitResult.FAIL_OVERFLOW;
+      Sinks.EmitResult result = sink.tryEmitNext(event);
+      // A queue that is full before anybody reads has a name of its own; both have lost the event.
+      full =
+          result == Sinks.EmitResult.FAIL_OVERFLOW
+              || result == Sinks.EmitResult.FAIL_ZERO_SUBSCRIBER;
     }
     if (full) {
       fail(
