@@ -8,9 +8,14 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.List;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.springframework.boot.test.system.CapturedOutput;
+import org.springframework.boot.test.system.OutputCaptureExtension;
+import org.springframework.http.MediaType;
 
 /** Streams whose client or engine does something unkind. */
 class StreamTest extends ScriptedServer {
@@ -75,7 +80,7 @@ class StreamTest extends ScriptedServer {
         generation.token(5, text);
         sent++;
       }
-      assertThat(generation.cancelled()).isTrue();
+      Awaitility.await().until(generation::cancelled);
       assertThat(lineWith(reader(socket), "\"error\"")).contains("slow_client");
     }
   }
@@ -101,5 +106,67 @@ class StreamTest extends ScriptedServer {
       generation.finish(FinishReason.CANCELLED, "");
       assertThat(lineWith(reader(socket), "\"error\"")).contains("shutting_down");
     }
+  }
+
+  /** A request whose body never comes. */
+  private Socket unfinished() throws IOException {
+    Socket socket = new Socket("localhost", port);
+    socket
+        .getOutputStream()
+        .write(
+            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+                .getBytes(StandardCharsets.UTF_8));
+    return socket;
+  }
+
+  @Test
+  void aBodyThatNeverComesIsNotWaitedForLong() throws Exception {
+    try (Socket socket = unfinished()) {
+      BufferedReader reader = reader(socket);
+      assertThat(reader.readLine()).contains("408");
+      assertThat(lineWith(reader, "request_timeout")).contains("did not arrive within 2 s");
+    }
+  }
+
+  @Test
+  @ExtendWith(OutputCaptureExtension.class)
+  void bodiesThatAreBeingReadAreBoundedToo(CapturedOutput log) throws Exception {
+    List<Socket> sockets = new ArrayList<>();
+    try {
+      // Two seats, two places in the queue, and eight to spare.
+      for (int i = 0; i < 12; i++) {
+        sockets.add(unfinished());
+      }
+      Awaitility.await()
+          .untilAsserted(
+              () ->
+                  client()
+                      .post()
+                      .uri("/tokenize")
+                      .contentType(MediaType.APPLICATION_JSON)
+                      .bodyValue("{\"prompt\":\"a\"}")
+                      .exchange()
+                      .expectStatus()
+                      .isEqualTo(429)
+                      .expectHeader()
+                      .valueEquals("Retry-After", "1"));
+    } finally {
+      for (Socket socket : sockets) {
+        socket.close();
+      }
+    }
+    Awaitility.await()
+        .untilAsserted(
+            () ->
+                client()
+                    .post()
+                    .uri("/tokenize")
+                    .contentType(MediaType.APPLICATION_JSON)
+                    .bodyValue("{\"prompt\":\"a\"}")
+                    .exchange()
+                    .expectStatus()
+                    .isOk());
+    // A client that leaves is nothing to look into.
+    assertThat(log).doesNotContain("failed unexpectedly");
   }
 }

@@ -2,6 +2,7 @@ package dev.kvdrive.server.http;
 
 import dev.kvdrive.server.openai.ApiException;
 import dev.kvdrive.server.openai.RequestLimits;
+import java.io.IOException;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.TimeoutException;
@@ -12,6 +13,7 @@ import org.springframework.http.MediaType;
 import org.springframework.web.reactive.function.server.ServerRequest;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
+import reactor.netty.channel.AbortedException;
 
 /** Reads a body into memory, within bounds of size and time. */
 final class RequestBody {
@@ -35,7 +37,9 @@ final class RequestBody {
     if (announced > limitBytes) {
       return skip(request.exchange().getRequest().getBody(), announced, limits)
           .timeout(timeout)
-          .onErrorMap(TimeoutException.class, e -> ApiException.bodyTimeout(timeout));
+          .onErrorMap(TimeoutException.class, e -> ApiException.bodyTimeout(timeout))
+          .onErrorMap(IOException.class, e -> ApiException.clientLeft())
+          .onErrorMap(AbortedException.class, e -> ApiException.clientLeft());
     }
     return DataBufferUtils.join(request.exchange().getRequest().getBody(), limitBytes)
         .map(RequestBody::bytes)
@@ -43,7 +47,9 @@ final class RequestBody {
         .defaultIfEmpty(new byte[0])
         .onErrorMap(
             DataBufferLimitException.class, e -> ApiException.bodyTooLarge(limitBytes + 1L, limits))
-        .onErrorMap(TimeoutException.class, e -> ApiException.bodyTimeout(timeout));
+        .onErrorMap(TimeoutException.class, e -> ApiException.bodyTimeout(timeout))
+        .onErrorMap(IOException.class, e -> ApiException.clientLeft())
+        .onErrorMap(AbortedException.class, e -> ApiException.clientLeft());
   }
 
   /**

@@ -96,6 +96,11 @@ public final class ApiException extends RuntimeException {
         "The request body did not arrive within %d s.".formatted(limit.toSeconds()));
   }
 
+  /** 400 that nobody reads: the client left while it sent its request. */
+  public static ApiException clientLeft() {
+    return invalid(null, "client_left", "The connection closed before the request was complete.");
+  }
+
   /**
    * 413.
    *
