@@ -35,14 +35,14 @@ record Hyperparameters(
     boolean biased,
     boolean queryKeyNorm) {
   Hyperparameters {
-    within(file, "layers", layers, 1, 4096);
-    within(file, "the hidden size", hidden, 1, 1 << 17);
-    within(file, "query heads", heads, 1, 4096);
+    within(file, "layers", layers, 1, ModelGeometry.MAX_LAYERS);
+    within(file, "the hidden size", hidden, 1, ModelGeometry.MAX_HIDDEN);
+    within(file, "query heads", heads, 1, ModelGeometry.MAX_HEADS);
     within(file, "KV heads", kvHeads, 1, heads);
-    within(file, "the head dimension", headDim, 2, 4096);
-    within(file, "the feed-forward size", feedForward, 1, 1 << 20);
-    within(file, "the vocabulary", vocabulary, 1, 1 << 22);
-    within(file, "the context length", maxContext, 1, 1 << 26);
+    within(file, "the head dimension", headDim, 2, ModelGeometry.MAX_HEAD_DIM);
+    within(file, "the feed-forward size", feedForward, 1, ModelGeometry.MAX_FEED_FORWARD);
+    within(file, "the vocabulary", vocabulary, 1, ModelGeometry.MAX_VOCABULARY);
+    within(file, "the context length", maxContext, 1, ModelGeometry.MAX_CONTEXT);
     within(file, "rotated elements of a head", rotaryDim, 2, headDim);
     if (heads % kvHeads != 0) {
       throw bad(file, "KV heads must divide query heads", kvHeads + " and " + heads);

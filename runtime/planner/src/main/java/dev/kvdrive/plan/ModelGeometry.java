@@ -25,22 +25,38 @@ public record ModelGeometry(
     int vocabulary,
     int maxContext,
     long weightBytes) {
+  // Far beyond any model, and small enough that no sum of a plan overflows.
+  public static final int MAX_LAYERS = 4096;
+  public static final int MAX_HIDDEN = 1 << 17;
+  public static final int MAX_HEADS = 4096;
+  public static final int MAX_HEAD_DIM = 4096;
+  public static final int MAX_FEED_FORWARD = 1 << 20;
+  public static final int MAX_VOCABULARY = 1 << 22;
+  public static final int MAX_CONTEXT = 1 << 26;
+  public static final long MAX_WEIGHT_BYTES = 1L << 50;
+
   public ModelGeometry {
-    if (layers < 1
-        || hidden < 1
-        || heads < 1
-        || kvHeads < 1
-        || headDim < 1
-        || feedForward < 1
-        || vocabulary < 1
-        || maxContext < 1
-        || weightBytes < 0) {
-      throw new IllegalArgumentException("model geometry has a size that is not positive: " + name);
-    }
+    within(name, "layers", layers, 1, MAX_LAYERS);
+    within(name, "hidden", hidden, 1, MAX_HIDDEN);
+    within(name, "heads", heads, 1, MAX_HEADS);
+    within(name, "kvHeads", kvHeads, 1, MAX_HEADS);
+    within(name, "headDim", headDim, 1, MAX_HEAD_DIM);
+    within(name, "feedForward", feedForward, 1, MAX_FEED_FORWARD);
+    within(name, "vocabulary", vocabulary, 1, MAX_VOCABULARY);
+    within(name, "maxContext", maxContext, 1, MAX_CONTEXT);
+    within(name, "bytes of weights", weightBytes, 0, MAX_WEIGHT_BYTES);
     if (heads % kvHeads != 0) {
       throw new IllegalArgumentException(
           "model %s has %d query heads, which %d KV heads do not divide"
               .formatted(name, heads, kvHeads));
+    }
+  }
+
+  private static void within(String model, String what, long value, long least, long most) {
+    if (value < least || value > most) {
+      throw new IllegalArgumentException(
+          "model %s has %,d %s; a plan is possible for %,d to %,d"
+              .formatted(model, value, what, least, most));
     }
   }
 

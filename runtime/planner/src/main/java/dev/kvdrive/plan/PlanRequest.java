@@ -30,6 +30,8 @@ public record PlanRequest(
   /** Shortest context that can be planned: sink, local ring and a chunk, rounded up. */
   public static final int MIN_CONTEXT = 128;
 
+  private static final double MAX_KV_BYTES = 0x1p60;
+
   /** Most sequences at once. */
   public static final int MAX_CONCURRENCY = 1024;
 
@@ -45,6 +47,14 @@ public record PlanRequest(
     if (!(budget > 0 && budget <= 1)) {
       throw new IllegalArgumentException(
           "budget must be a share above 0 and at most 1, got " + budget);
+    }
+    // In double, because in long it could overflow; everything else in a plan is less.
+    double kv = 2.0 * concurrency * contextLength * kvType.bytes();
+    kv *= (double) model.layers() * model.kvHeads() * model.headDim();
+    if (kv > MAX_KV_BYTES) {
+      throw new IllegalArgumentException(
+          "%,d tokens x %,d of model %s are %.3g bytes of KV cache; a plan is possible up to 1 EiB"
+              .formatted(contextLength, concurrency, model.name(), kv));
     }
     if (queueLimit < 0) {
       throw new IllegalArgumentException("queueLimit must not be negative, got " + queueLimit);

@@ -24,6 +24,9 @@ public final class Planner {
   /** Chunks of one pass at most, which bounds mailbox and score workspace. */
   static final int MAX_PASS_CHUNKS = 8192;
 
+  /** Requests of one mailbox round at most, over all sequences and KV heads. */
+  static final int MAX_MAILBOX_REQUESTS = 1 << 30;
+
   /** A window below this many times the selection misses most of what the last steps selected. */
   static final double COMFORTABLE_WINDOW = 1.5;
 
@@ -182,7 +185,8 @@ public final class Planner {
     }
 
     int passChunks(int window) {
-      return Math.min(MAX_PASS_CHUNKS, Math.min(window, maxSelected));
+      int most = Math.min(MAX_PASS_CHUNKS, MAX_MAILBOX_REQUESTS / (seats * layout.kvHeads()));
+      return Math.min(most, Math.min(window, maxSelected));
     }
 
     long slotBytes() {

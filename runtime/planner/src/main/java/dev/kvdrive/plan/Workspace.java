@@ -102,8 +102,9 @@ public final class Workspace {
     int blockExtents =
         layout.kvHeads()
             * (Math.ceilDiv(prefillBlock, layout.grid().chunk() * layout.extentChunks()) + 1);
-    return Math.addExact(
-        Math.multiplyExact(seats, layout.layers() * layout.kvHeads()),
-        2 * blockExtents + IO_BUFFERS);
+    long frames =
+        (long) seats * layout.layers() * layout.kvHeads() + 2L * blockExtents + IO_BUFFERS;
+    // More do not fit any machine.
+    return (int) Math.min(frames, Integer.MAX_VALUE);
   }
 }

@@ -156,6 +156,101 @@ class PlannerTest {
     assertThat(sizes.dramFrames() + sizes.nvmeExtents()).isGreaterThanOrEqualTo(needed);
   }
 
+  /** Sizes from the smallest to the largest there can be, each order of magnitude as likely. */
+  @Provide
+  Arbitrary<PlanRequest> extremes() {
+    Arbitrary<ModelGeometry> models =
+        Combinators.combine(
+                upTo(ModelGeometry.MAX_LAYERS),
+                upTo(ModelGeometry.MAX_HIDDEN),
+                upTo(ModelGeometry.MAX_HEADS),
+                upTo(ModelGeometry.MAX_HEAD_DIM),
+                upTo(ModelGeometry.MAX_FEED_FORWARD),
+                upTo(ModelGeometry.MAX_VOCABULARY),
+                upTo(ModelGeometry.MAX_CONTEXT),
+                Arbitraries.longs().between(0, ModelGeometry.MAX_WEIGHT_BYTES))
+            .as(
+                (layers, hidden, heads, headDim, feedForward, vocabulary, context, weights) ->
+                    new ModelGeometry(
+                        "extreme",
+                        layers,
+                        hidden,
+                        heads,
+                        heads % 2 == 0 ? heads / 2 : heads,
+                        headDim,
+                        feedForward,
+                        vocabulary,
+                        context,
+                        weights));
+    Arbitrary<TierBudgets> tiers =
+        Combinators.combine(
+                Arbitraries.longs().between(0, 1L << 61),
+                Arbitraries.longs().between(0, 1L << 61),
+                Arbitraries.longs().between(0, 1L << 61))
+            .as(TierBudgets::new);
+    return Combinators.combine(
+            models,
+            upTo(ModelGeometry.MAX_CONTEXT).map(n -> Math.max(n, PlanRequest.MIN_CONTEXT)),
+            upTo(PlanRequest.MAX_CONCURRENCY),
+            Arbitraries.of(1e-9, 0.0625, 1.0),
+            Arbitraries.of(KvType.values()),
+            tiers,
+            Arbitraries.of(DeviceKind.values()))
+        .as(PlannerTest::requestIfSane);
+  }
+
+  private static Arbitrary<Integer> upTo(int most) {
+    int bits = 31 - Integer.numberOfLeadingZeros(most);
+    return Combinators.combine(
+            Arbitraries.integers().between(0, bits), Arbitraries.integers().between(0, 1 << 20))
+        .as((bit, more) -> Math.min(most, (1 << bit) + (int) (((1L << bit) * more) >>> 20)));
+  }
+
+  /** The request, or a small one if this one is refused as absurd. */
+  private static PlanRequest requestIfSane(
+      ModelGeometry model,
+      int context,
+      int concurrency,
+      double budget,
+      KvType type,
+      TierBudgets tiers,
+      DeviceKind device) {
+    try {
+      return new PlanRequest(model, context, concurrency, budget, type, tiers, device, 8);
+    } catch (IllegalArgumentException e) {
+      assertThat(e).hasMessageContaining("bytes of KV cache; a plan is possible up to 1 EiB");
+      return new PlanRequest(TINY, PlanRequest.MIN_CONTEXT, 1, budget, type, tiers, device, 8);
+    }
+  }
+
+  @Property(tries = 1000)
+  void noSizeOverflows(@ForAll("extremes") PlanRequest request) {
+    Plan plan = Planner.plan(request);
+    assertThat(plan.demands()).allMatch(d -> d.bytes() >= 0 && d.bytes() < 1L << 62);
+    if (plan.feasible()) {
+      assertThat(plan.demand(Tier.GPU)).isBetween(0L, request.tiers().gpu());
+      assertThat(plan.demand(Tier.DRAM)).isBetween(0L, request.tiers().dram());
+      assertThat(plan.demand(Tier.NVME)).isBetween(0L, request.tiers().nvme());
+      assertThat(plan.requireSizes().mailboxCapacity()).isPositive();
+      assertThat(plan.requirePod().memoryBytes()).isPositive();
+    } else {
+      assertThat(plan.verdict()).contains("does not fit");
+    }
+  }
+
+  @Test
+  void absurdSizesAreRefusedWithTheirName() {
+    assertThatThrownBy(() -> new ModelGeometry("m", 2_000_000_000, 1, 1, 1, 1, 1, 1, 1, 0))
+        .hasMessage("model m has 2,000,000,000 layers; a plan is possible for 1 to 4,096");
+    assertThatThrownBy(() -> new ModelGeometry("m", 1, 1, 1, 1, 1, 1, 1, 0, 0))
+        .hasMessageContaining("0 maxContext");
+    ModelGeometry huge =
+        new ModelGeometry("m", 4096, 1 << 17, 4096, 4096, 4096, 1 << 20, 1 << 22, 1 << 26, 0);
+    assertThatThrownBy(() -> request(huge, 1 << 26, 1024, 1, gib(1, 1, 1)))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("bytes of KV cache; a plan is possible up to 1 EiB");
+  }
+
   @Property(tries = 400)
   void everyAlternativeReallyFits(@ForAll("requests") PlanRequest request) {
     for (Alternative alternative : Planner.plan(request).alternatives()) {
