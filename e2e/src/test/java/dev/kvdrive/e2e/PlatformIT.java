@@ -59,13 +59,17 @@ class PlatformIT {
   /** Name of a volume, and of its class, that says it is larger than it is. */
   private static final String BOASTFUL = "e2e-boastful";
 
-  /** A pod has to start a JVM, load a model and warm up, on what may be a busy small machine. */
-  private static final Duration SERVING = Duration.ofMinutes(4);
+  /**
+   * A pod has to start a JVM, load a model and warm up, on what may be a small machine that others
+   * keep busy: the pods' share of it is a tenth then. What is waited for comes or does not; that it
+   * comes late is no failure of these tests.
+   */
+  private static final Duration SERVING = Duration.ofMinutes(8);
 
-  private static final Duration SAYING = Duration.ofMinutes(1);
+  private static final Duration SAYING = Duration.ofMinutes(2);
 
   /** The operator reads the tiers' use once a minute. */
-  private static final Duration METERED = Duration.ofSeconds(100);
+  private static final Duration METERED = Duration.ofMinutes(3);
 
   /** About 16,000 tokens with the bundled model's tokenizer. */
   private static final int SENTENCES = 720;
@@ -153,7 +157,7 @@ class PlatformIT {
         "runtime.image.pullPolicy=" + SETTINGS.pullPolicy(),
         "--wait",
         "--timeout",
-        "3m");
+        "5m");
 
     assertThat(CLIENT.pods().inNamespace(OPERATOR_NAMESPACE).list().getItems())
         .isNotEmpty()
