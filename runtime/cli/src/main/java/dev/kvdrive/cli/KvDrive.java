@@ -1,5 +1,6 @@
 package dev.kvdrive.cli;
 
+import dev.kvdrive.cli.bench.BenchCommand;
 import dev.kvdrive.cli.demo.DemoCommand;
 import dev.kvdrive.cli.eval.EvalCommand;
 import dev.kvdrive.cli.plan.PlanCommand;
@@ -13,7 +14,13 @@ import picocli.CommandLine.Command;
     name = "kvdrive",
     description = "Long-context inference with the KV cache over GPU memory, DRAM and NVMe.",
     mixinStandardHelpOptions = true,
-    subcommands = {DemoCommand.class, ServeCommand.class, PlanCommand.class, EvalCommand.class})
+    subcommands = {
+      DemoCommand.class,
+      ServeCommand.class,
+      PlanCommand.class,
+      EvalCommand.class,
+      BenchCommand.class
+    })
 public final class KvDrive {
   private KvDrive() {}
 

@@ -1,0 +1,76 @@
+package dev.kvdrive.bench.speed;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+
+/**
+ * The side of a probe that runs in a process of its own: says READY, then answers every RUN with a
+ * RESULT, until its input ends. Whatever else the engine prints, the other side skips.
+ */
+public final class ProbeProcess {
+  static final String READY = "KVDRIVE-PROBE READY ";
+  static final String RESULT = "KVDRIVE-PROBE RESULT ";
+  static final String FAILED = "KVDRIVE-PROBE FAILED ";
+  static final String RUN = "RUN";
+
+  private ProbeProcess() {}
+
+  /** Makes the probe. */
+  public interface Opening {
+    /** Loads the model. */
+    Probe open() throws Exception;
+  }
+
+  /** Serves standard input; returns when it has ended. */
+  public static void serve(Opening opening) {
+    PrintStream out = System.out;
+    try (Probe probe = opening.open();
+        BufferedReader in =
+            new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
+      out.println(READY + probe.description());
+      for (String line = in.readLine(); line != null; line = in.readLine()) {
+        if (line.equals(RUN)) {
+          out.println(RESULT + encode(probe.run()));
+        }
+      }
+    } catch (Exception | LinkageError e) {
+      out.println(FAILED + (e.getMessage() == null ? e : e.getMessage()));
+      e.printStackTrace(System.err);
+    }
+    out.flush();
+  }
+
+  static String encode(SpeedRun run) {
+    return "%d %d %d %d %s %s %s"
+        .formatted(
+            run.promptTokens(),
+            run.decodeSteps(),
+            run.prefillNanos(),
+            run.decodeNanos(),
+            run.attendedTokens(),
+            run.hitRate(),
+            run.fetchedBytes());
+  }
+
+  static SpeedRun decode(String text) throws IOException {
+    String[] parts = text.split(" ", -1);
+    if (parts.length != 7) {
+      throw new IOException("a probe said '%s'".formatted(text));
+    }
+    try {
+      return new SpeedRun(
+          Integer.parseInt(parts[0]),
+          Integer.parseInt(parts[1]),
+          Long.parseLong(parts[2]),
+          Long.parseLong(parts[3]),
+          Double.parseDouble(parts[4]),
+          Double.parseDouble(parts[5]),
+          Double.parseDouble(parts[6]));
+    } catch (NumberFormatException e) {
+      throw new IOException("a probe said '%s'".formatted(text), e);
+    }
+  }
+}

@@ -1,0 +1,31 @@
+package dev.kvdrive.bench.speed;
+
+/**
+ * One prompt read and one answer written, by any engine.
+ *
+ * @param promptTokens tokens read
+ * @param decodeSteps tokens written after the first
+ * @param prefillNanos until the first token
+ * @param decodeNanos from the first token to the last
+ * @param attendedTokens tokens attended per step, mean over steps, layers and KV heads
+ * @param hitRate share of the selected chunks that were in the window
+ * @param fetchedBytes bytes fetched into the window per step
+ */
+public record SpeedRun(
+    int promptTokens,
+    int decodeSteps,
+    long prefillNanos,
+    long decodeNanos,
+    double attendedTokens,
+    double hitRate,
+    double fetchedBytes) {
+  /** Prompt tokens per second. */
+  public double prefillRate() {
+    return 1e9 * promptTokens / prefillNanos;
+  }
+
+  /** Tokens per second. */
+  public double decodeRate() {
+    return 1e9 * decodeSteps / decodeNanos;
+  }
+}

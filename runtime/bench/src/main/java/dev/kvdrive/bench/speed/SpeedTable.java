@@ -1,0 +1,141 @@
+package dev.kvdrive.bench.speed;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/** What was measured: a row for each engine, prompt length and budget, with the yardstick. */
+public final class SpeedTable {
+  private final Spread bandwidth;
+  private final List<Row> rows = new ArrayList<>();
+
+  /**
+   * One row.
+   *
+   * @param engine and what it read
+   * @param prompt tokens of the prompt
+   * @param budget in words
+   * @param prefill tokens per second
+   * @param decode tokens per second
+   * @param stepBytes bytes that a step has to read at least; 0 if not known
+   * @param hitRate of the window, median
+   * @param fetchedBytes per step, median
+   */
+  public record Row(
+      String engine,
+      int prompt,
+      String budget,
+      Spread prefill,
+      Spread decode,
+      long stepBytes,
+      double hitRate,
+      double fetchedBytes) {
+    /** A row of some runs. */
+    public static Row of(String engine, String budget, List<SpeedRun> runs, long stepBytes) {
+      return new Row(
+          engine,
+          runs.getFirst().promptTokens(),
+          budget,
+          spread(runs, SpeedRun::prefillRate),
+          spread(runs, SpeedRun::decodeRate),
+          stepBytes,
+          spread(runs, SpeedRun::hitRate).median(),
+          spread(runs, SpeedRun::fetchedBytes).median());
+    }
+
+    private static Spread spread(
+        List<SpeedRun> runs, java.util.function.ToDoubleFunction<SpeedRun> value) {
+      return Spread.of(runs.stream().mapToDouble(value).toArray());
+    }
+  }
+
+  /**
+   * @param bandwidth of memory in bytes per second, read by as many threads as the engines have
+   */
+  public SpeedTable(Spread bandwidth) {
+    this.bandwidth = bandwidth;
+  }
+
+  /** Adds a row. */
+  public void add(Row row) {
+    rows.add(row);
+  }
+
+  /** Tokens per second if a step did nothing but read its bytes at the memory's bandwidth. */
+  public double roofline(Row row) {
+    return bandwidth.median() / row.stepBytes();
+  }
+
+  /** The table as Markdown: medians, with the smallest and the largest value after them. */
+  public String markdown() {
+    StringBuilder out = new StringBuilder();
+    out.append(
+        String.format(
+            Locale.ROOT,
+            "Memory bandwidth, streaming read: %.1f GB/s (%.1f..%.1f)%n%n",
+            bandwidth.median() / 1e9,
+            bandwidth.min() / 1e9,
+            bandwidth.max() / 1e9));
+    out.append("| engine | prompt | budget | prefill tok/s | decode tok/s | read per token |")
+        .append(" roofline tok/s | of roofline | window hits | fetched per token |\n");
+    out.append("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
+    for (Row row : rows) {
+      boolean known = row.stepBytes() > 0;
+      out.append(
+          String.format(
+              Locale.ROOT,
+              "| %s | %d | %s | %s | %s | %s | %s | %s | %s | %s |%n",
+              row.engine(),
+              row.prompt(),
+              row.budget(),
+              text(row.prefill()),
+              text(row.decode()),
+              known ? String.format(Locale.ROOT, "%.1f MB", row.stepBytes() / 1e6) : "-",
+              known ? String.format(Locale.ROOT, "%.1f", roofline(row)) : "-",
+              known
+                  ? String.format(
+                      Locale.ROOT, "%.0f %%", 100 * row.decode().median() / roofline(row))
+                  : "-",
+              Double.isNaN(row.hitRate())
+                  ? "-"
+                  : String.format(Locale.ROOT, "%.1f %%", 100 * row.hitRate()),
+              Double.isNaN(row.fetchedBytes())
+                  ? "-"
+                  : String.format(Locale.ROOT, "%.2f MB", row.fetchedBytes() / 1e6)));
+    }
+    return out.toString();
+  }
+
+  private static String text(Spread spread) {
+    return String.format(
+        Locale.ROOT, "%.1f (%.1f..%.1f)", spread.median(), spread.min(), spread.max());
+  }
+
+  /** The table for programs. */
+  public Map<String, Object> tree() {
+    List<Map<String, Object>> list = new ArrayList<>();
+    for (Row row : rows) {
+      Map<String, Object> fields = new LinkedHashMap<>();
+      fields.put("engine", row.engine());
+      fields.put("promptTokens", row.prompt());
+      fields.put("budget", row.budget());
+      fields.put("prefillTokensPerSecond", row.prefill());
+      fields.put("decodeTokensPerSecond", row.decode());
+      if (row.stepBytes() > 0) {
+        fields.put("readBytesPerToken", row.stepBytes());
+        fields.put("rooflineTokensPerSecond", roofline(row));
+      }
+      if (!Double.isNaN(row.hitRate())) {
+        fields.put("windowHitRate", row.hitRate());
+        fields.put("fetchedBytesPerToken", row.fetchedBytes());
+      }
+      list.add(fields);
+    }
+    Map<String, Object> tree = new LinkedHashMap<>();
+    tree.put("memoryBytesPerSecond", bandwidth);
+    tree.put("rows", list);
+    return tree;
+  }
+}

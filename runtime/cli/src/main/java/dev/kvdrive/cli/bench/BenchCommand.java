@@ -1,0 +1,170 @@
+package dev.kvdrive.cli.bench;
+
+import dev.kvdrive.bench.model.RandomModel;
+import dev.kvdrive.bench.speed.MemoryBandwidth;
+import dev.kvdrive.bench.speed.SpeedTable;
+import dev.kvdrive.bench.speed.Spread;
+import dev.kvdrive.cli.option.ShareConverter;
+import dev.kvdrive.cli.serve.LocalRuntime;
+import dev.kvdrive.cli.terminal.Terminal;
+import dev.kvdrive.model.source.HubSettings;
+import dev.kvdrive.model.source.ModelSource;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/** {@code ./kvdrive bench}: tokens per second, beside what the machine's memory would allow. */
+@Command(
+    name = "bench",
+    description =
+        "Speed of prefill and decode, one sequence at a time: median (smallest..largest) of several"
+            + " runs, beside the roofline of the memory bandwidth measured just before. The table is"
+            + " Markdown on standard output.",
+    mixinStandardHelpOptions = true)
+public final class BenchCommand implements Callable<Integer> {
+  private static final long BANDWIDTH_BYTES = 1L << 30;
+  private static final int BANDWIDTH_PASSES = 11;
+
+  @Spec private CommandSpec spec;
+
+  @Option(
+      names = "--model",
+      paramLabel = "URI",
+      split = ",",
+      defaultValue = ModelSource.BUILTIN,
+      description =
+          "As for serve, or random:llama-3.2-1b:bf16 or :q8_0 for random weights of that shape;"
+              + " several with commas (default: ${DEFAULT-VALUE}).")
+  private List<String> models;
+
+  @Option(
+      names = "--context",
+      paramLabel = "TOKENS",
+      split = ",",
+      defaultValue = "512",
+      description = "Tokens of the prompt (default: ${DEFAULT-VALUE}).")
+  private List<Integer> contexts;
+
+  @Option(
+      names = "--tokens",
+      paramLabel = "N",
+      defaultValue = "64",
+      description = "Tokens to write (default: ${DEFAULT-VALUE}).")
+  private int tokens;
+
+  @Option(
+      names = "--budget",
+      paramLabel = "SHARE",
+      split = ",",
+      defaultValue = "exact",
+      converter = ShareConverter.class,
+      description = "Budgets, for instance exact,6.25%% (default: ${DEFAULT-VALUE}).")
+  private List<Double> budgets;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      defaultValue = "0",
+      description = "Threads (default: as many as processors).")
+  private int threads;
+
+  @Option(
+      names = "--runs",
+      paramLabel = "N",
+      defaultValue = "5",
+      description = "Runs that count (default: ${DEFAULT-VALUE}).")
+  private int runs;
+
+  @Option(
+      names = "--warm-up",
+      paramLabel = "N",
+      defaultValue = "5",
+      description = "Runs before them (default: ${DEFAULT-VALUE}).")
+  private int warmUp;
+
+  @Option(
+      names = "--beside",
+      paramLabel = "ENGINE",
+      description =
+          "Measure another engine on the same weights, run by run in turn, each in a JVM of its own:"
+              + " jlama.")
+  private @Nullable String beside;
+
+  @Option(names = "--json", paramLabel = "FILE", description = "Write the figures as JSON.")
+  private @Nullable Path json;
+
+  @Override
+  public Integer call() throws Exception {
+    atLeast("--tokens", tokens, 2);
+    atLeast("--runs", runs, 1);
+    atLeast("--warm-up", warmUp, 0);
+    contexts.forEach(context -> atLeast("--context", context, 1));
+    if (beside != null && !beside.equals("jlama")) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--beside: there is no engine '%s'; there is jlama".formatted(beside));
+    }
+    Terminal progress = Terminal.of(spec.commandLine().getErr());
+    int readers = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
+    progress.line("Measuring the memory bandwidth with %d threads ...".formatted(readers));
+    Spread bandwidth = MemoryBandwidth.measure(readers, BANDWIDTH_BYTES, BANDWIDTH_PASSES);
+    SpeedTable table = new SpeedTable(bandwidth);
+    BenchRun run =
+        new BenchRun(new BenchRun.Conditions(tokens, readers, warmUp, runs), table, progress);
+    for (String model : models) {
+      Path file = file(model, progress);
+      for (int context : contexts) {
+        if (beside == null) {
+          run.alone(model, file, context, budgets);
+        } else {
+          run.besideJlama(model, file, context);
+        }
+      }
+    }
+    spec.commandLine().getOut().print(table.markdown());
+    spec.commandLine().getOut().flush();
+    if (json != null) {
+      Map<String, Object> tree = new LinkedHashMap<>();
+      tree.put("threads", readers);
+      tree.put("java", Runtime.version().toString());
+      tree.put("tokens", tokens);
+      tree.put("runs", runs);
+      tree.put("warmUp", warmUp);
+      tree.putAll(table.tree());
+      Files.writeString(
+          json,
+          JsonMapper.builder()
+              .enable(SerializationFeature.INDENT_OUTPUT)
+              .build()
+              .writeValueAsString(tree));
+    }
+    return 0;
+  }
+
+  private void atLeast(String option, int value, int least) {
+    if (value < least) {
+      throw new ParameterException(
+          spec.commandLine(), "%s must be at least %d, got %d".formatted(option, least, value));
+    }
+  }
+
+  private static Path file(String uri, Terminal progress) {
+    if (RandomModel.is(uri)) {
+      progress.line("Making %s if it is not there ...".formatted(uri));
+      return RandomModel.parse(uri).in(LocalRuntime.cacheFolder());
+    }
+    return new ModelSource(LocalRuntime.cacheFolder(), HubSettings.from(System.getenv()))
+        .resolve(uri);
+  }
+}

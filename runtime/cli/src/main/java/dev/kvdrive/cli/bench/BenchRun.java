@@ -1,0 +1,198 @@
+package dev.kvdrive.cli.bench;
+
+import dev.kvdrive.bench.model.HuggingFaceFolder;
+import dev.kvdrive.bench.model.RandomModel;
+import dev.kvdrive.bench.speed.EngineProbeMain;
+import dev.kvdrive.bench.speed.ForkedProbe;
+import dev.kvdrive.bench.speed.Probe;
+import dev.kvdrive.bench.speed.SpeedRun;
+import dev.kvdrive.bench.speed.SpeedTable;
+import dev.kvdrive.bench.speed.StepBytes;
+import dev.kvdrive.cli.option.ModelName;
+import dev.kvdrive.cli.serve.LocalRuntime;
+import dev.kvdrive.cli.terminal.Quantities;
+import dev.kvdrive.cli.terminal.Terminal;
+import dev.kvdrive.device.TensorType;
+import dev.kvdrive.model.Model;
+import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Planner;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+
+/**
+ * Measures probes in turn, so that what changes on the machine changes for all of them. Every probe
+ * is a JVM of its own.
+ */
+final class BenchRun {
+  private static final long HEAP_BYTES = 2L << 30;
+  private static final String JLAMA_MAIN = "dev.kvdrive.bench.jlama.JlamaProbe";
+
+  /** Set by the entry script when the other engine was built. */
+  private static final String JLAMA_CLASS_PATH = "kvdrive.jlama.classpath";
+
+  private final Conditions conditions;
+  private final SpeedTable table;
+  private final Terminal terminal;
+  private final Path log;
+
+  /**
+   * What all rows have in common.
+   *
+   * @param tokens to write
+   * @param threads of every engine
+   * @param warmUp runs that do not count
+   * @param runs that count
+   */
+  record Conditions(int tokens, int threads, int warmUp, int runs) {}
+
+  BenchRun(Conditions conditions, SpeedTable table, Terminal terminal) throws java.io.IOException {
+    this.conditions = conditions;
+    this.table = table;
+    this.terminal = terminal;
+    Files.createDirectories(LocalRuntime.cacheFolder());
+    this.log = LocalRuntime.cacheFolder().resolve("bench.log");
+    Files.deleteIfExists(log);
+  }
+
+  /** An engine that is measured, and how it is shown. */
+  private record Entry(Probe probe, String name, double budget, boolean ours) {}
+
+  /** This engine with each budget. */
+  void alone(String model, Path file, int prompt, List<Double> budgets)
+      throws InterruptedException {
+    List<Entry> entries = new ArrayList<>();
+    try {
+      for (double budget : budgets) {
+        entries.add(new Entry(own(file, prompt, budget), name(model), budget, true));
+      }
+      measure(file, prompt, entries);
+    } finally {
+      entries.forEach(entry -> entry.probe().close());
+    }
+  }
+
+  /** This engine in exact mode and Jlama. */
+  void besideJlama(String model, Path file, int prompt) throws InterruptedException {
+    String classPath = System.getProperty(JLAMA_CLASS_PATH);
+    if (classPath == null) {
+      throw new IllegalStateException(
+          "Jlama is not built; use ./kvdrive bench --beside jlama, which builds it");
+    }
+    Path folder = folder(model, file);
+    List<Entry> entries = new ArrayList<>();
+    try {
+      entries.add(new Entry(own(file, prompt, 1), "KVDrive, " + name(model), 1, true));
+      terminal.line("Starting Jlama on " + folder);
+      entries.add(
+          new Entry(
+              ForkedProbe.start(
+                  classPath,
+                  2 * HEAP_BYTES,
+                  JLAMA_MAIN,
+                  log,
+                  List.of(
+                      folder.toString(),
+                      Integer.toString(prompt),
+                      Integer.toString(conditions.tokens()),
+                      Integer.toString(conditions.threads()))),
+              folder.equals(file)
+                  ? "Jlama, " + name(model)
+                  : "Jlama, " + name(model) + " converted to BF16",
+              1,
+              false));
+      measure(file, prompt, entries);
+    } finally {
+      entries.forEach(entry -> entry.probe().close());
+    }
+  }
+
+  /** The model as a Hugging Face folder in BF16. */
+  private Path folder(String uri, Path file) {
+    if (Files.isDirectory(file)) {
+      return file;
+    }
+    if (RandomModel.is(uri)) {
+      return new RandomModel(RandomModel.parse(uri).shape(), TensorType.BF16)
+          .in(LocalRuntime.cacheFolder());
+    }
+    try (Model model = ModelLoader.open(file, 0, ModelLoader.Verification.NONE)) {
+      Path folder =
+          LocalRuntime.cacheFolder()
+              .resolve("converted")
+              .resolve(ModelName.of(file.toString()) + "-" + model.geometry().weightBytes());
+      terminal.line("Converting %s to BF16 in %s if it is not there ...".formatted(file, folder));
+      HuggingFaceFolder.convert(model, folder);
+      return folder;
+    }
+  }
+
+  private Probe own(Path file, int prompt, double budget) {
+    terminal.line(
+        "Starting KVDrive on %s, %d tokens, %s".formatted(file, prompt, budgetName(budget)));
+    return ForkedProbe.start(
+        System.getProperty("java.class.path"),
+        HEAP_BYTES,
+        EngineProbeMain.class.getName(),
+        log,
+        List.of(
+            file.toAbsolutePath().toString(),
+            Integer.toString(prompt),
+            Integer.toString(conditions.tokens()),
+            Double.toString(budget),
+            Integer.toString(conditions.threads())));
+  }
+
+  private void measure(Path file, int prompt, List<Entry> entries) throws InterruptedException {
+    List<List<SpeedRun>> results = new ArrayList<>();
+    entries.forEach(entry -> results.add(new ArrayList<>()));
+    for (int run = -conditions.warmUp(); run < conditions.runs(); run++) {
+      for (int i = 0; i < entries.size(); i++) {
+        SpeedRun measured = entries.get(i).probe().run();
+        terminal.line(
+            String.format(
+                Locale.ROOT,
+                "%-8s %-40s %6d %-7s  prefill %8.1f  decode %7.1f tok/s",
+                run < 0 ? "warm-up" : "run " + (run + 1),
+                entries.get(i).name(),
+                prompt,
+                budgetName(entries.get(i).budget()),
+                measured.prefillRate(),
+                measured.decodeRate()));
+        if (run >= 0) {
+          results.get(i).add(measured);
+        }
+      }
+    }
+    try (Model model = ModelLoader.open(file, 0, ModelLoader.Verification.NONE)) {
+      KvLayout layout = Planner.layout(model.geometry(), KvType.BF16);
+      for (int i = 0; i < entries.size(); i++) {
+        Entry entry = entries.get(i);
+        List<SpeedRun> runs = results.get(i);
+        long bytes =
+            entry.ours()
+                ? StepBytes.of(
+                        model,
+                        layout,
+                        runs.getLast().attendedTokens(),
+                        prompt + conditions.tokens() / 2,
+                        entry.budget() >= 1)
+                    .total()
+                : 0;
+        table.add(SpeedTable.Row.of(entry.name(), budgetName(entry.budget()), runs, bytes));
+      }
+    }
+  }
+
+  private static String name(String uri) {
+    return RandomModel.is(uri) ? uri : ModelName.of(uri);
+  }
+
+  private static String budgetName(double budget) {
+    return budget >= 1 ? "exact" : Quantities.share(budget);
+  }
+}

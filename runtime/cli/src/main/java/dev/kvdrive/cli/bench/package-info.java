@@ -1,0 +1,5 @@
+/** Speed of prefill and decode on this machine. */
+@NullMarked
+package dev.kvdrive.cli.bench;
+
+import org.jspecify.annotations.NullMarked;
