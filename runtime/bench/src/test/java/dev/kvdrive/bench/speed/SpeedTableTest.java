@@ -1,0 +1,65 @@
+package dev.kvdrive.bench.speed;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+class SpeedTableTest {
+  private static SpeedRun run(long decodeMillis) {
+    return new SpeedRun(1000, 10, 500_000_000L, decodeMillis * 1_000_000, 68, 0.75, 2e6);
+  }
+
+  @Test
+  void aSpreadIsMedianSmallestAndLargest() {
+    assertThat(Spread.of(3, 1, 2)).isEqualTo(new Spread(2, 1, 3));
+    assertThat(Spread.of(4, 1, 2, 3)).isEqualTo(new Spread(2.5, 1, 4));
+    assertThatThrownBy(Spread::of).isInstanceOf(IllegalArgumentException.class);
+  }
+
+  @Test
+  void decodeStandsBesideWhatTheBandwidthWouldAllow() {
+    SpeedTable table = new SpeedTable(new Spread(20e9, 19e9, 21e9));
+    SpeedTable.Row row =
+        SpeedTable.Row.of("tiny", "6.25 %", List.of(run(1000), run(500), run(2000)), 500_000_000);
+    table.add(row);
+    assertThat(row.decode()).isEqualTo(new Spread(10, 5, 20));
+    assertThat(row.prefill().median()).isEqualTo(2000);
+    assertThat(table.roofline(row)).isEqualTo(40);
+    assertThat(table.markdown())
+        .contains("20.0 GB/s (19.0..21.0)")
+        .contains(
+            "| tiny | 1000 | 6.25 % | 2000.0 (2000.0..2000.0) | 10.0 (5.0..20.0) | 500.0 MB |"
+                + " 40.0 | 25 % | 75.0 % | 2.00 MB |");
+  }
+
+  @Test
+  void whatIsNotKnownOfAnotherEngineIsADashAndNotInTheJson() {
+    SpeedTable table = new SpeedTable(new Spread(20e9, 20e9, 20e9));
+    SpeedRun other = new SpeedRun(8, 4, 1_000, 1_000, 10, Double.NaN, Double.NaN);
+    table.add(SpeedTable.Row.of("other", "exact", List.of(other), 0));
+    assertThat(table.markdown()).endsWith("| - | - | - | - | - |\n");
+    assertThat(table.tree().toString())
+        .contains("engine=other")
+        .doesNotContain("rooflineTokensPerSecond", "windowHitRate", "readBytesPerToken");
+  }
+
+  @Test
+  void aRunGoesThroughThePipeUnchanged() throws IOException {
+    SpeedRun run = new SpeedRun(1, 2, 3, 4, 5.5, Double.NaN, 1e12);
+    assertThat(ProbeProcess.decode(ProbeProcess.encode(run))).isEqualTo(run);
+    assertThatThrownBy(() -> ProbeProcess.decode("1 2 3"))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("'1 2 3'");
+    assertThatThrownBy(() -> ProbeProcess.decode("1 2 3 4 5 6 x")).isInstanceOf(IOException.class);
+  }
+
+  @Test
+  void theBandwidthIsThatOfAllThreadsTogether() throws InterruptedException {
+    Spread spread = MemoryBandwidth.measure(2, 8 << 20, 3);
+    assertThat(spread.min()).isPositive().isLessThanOrEqualTo(spread.median());
+    assertThat(spread.max()).isGreaterThanOrEqualTo(spread.median());
+  }
+}

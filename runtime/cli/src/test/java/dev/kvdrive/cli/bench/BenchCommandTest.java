@@ -1,0 +1,63 @@
+package dev.kvdrive.cli.bench;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.PrintWriter;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+class BenchCommandTest {
+  @TempDir private Path folder;
+  private final StringWriter out = new StringWriter();
+  private final StringWriter err = new StringWriter();
+
+  private int run(String... args) {
+    CommandLine line = new CommandLine(new BenchCommand());
+    line.setOut(new PrintWriter(out));
+    line.setErr(new PrintWriter(err));
+    return line.execute(args);
+  }
+
+  @Test
+  void measuresEachBudgetInAProcessOfItsOwn() throws Exception {
+    Path json = folder.resolve("speed.json");
+    assertThat(
+            run(
+                "--context", "200",
+                "--tokens", "4",
+                "--budget", "exact,25%",
+                "--runs", "2",
+                "--warm-up", "0",
+                "--threads", "2",
+                "--json", json.toString()))
+        .as(err.toString())
+        .isZero();
+    assertThat(out.toString()).contains("Memory bandwidth", "| 200 | exact |", "| 200 | 25 % |");
+    JsonNode rows = JsonMapper.shared().readTree(Files.readString(json)).path("rows");
+    assertThat(rows.size()).isEqualTo(2);
+    assertThat(rows.at("/0/decodeTokensPerSecond/median").asDouble()).isPositive();
+    assertThat(rows.at("/0/readBytesPerToken").asLong())
+        .isGreaterThan(rows.at("/1/readBytesPerToken").asLong());
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "--runs 0|--runs must be at least 1, got 0",
+        "--tokens 1|--tokens must be at least 2, got 1",
+        "--beside vllm|no engine 'vllm'; there is jlama",
+      })
+  void refusesWhatCannotBeMeasured(String args, String message) {
+    assertThat(run(args.split(" "))).isEqualTo(2);
+    assertThat(err.toString()).contains(message);
+  }
+}
