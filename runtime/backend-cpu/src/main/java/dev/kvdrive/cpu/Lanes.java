@@ -139,7 +139,7 @@ final class Lanes {
   }
 
   /**
-   * exp(x), within 2 units in the last place, 0 below {@value #EXP_LOWEST}: exp(x) = 2^n * exp(r)
+   * exp(x), within 3 units in the last place, 0 below {@value #EXP_LOWEST}: exp(x) = 2^n * exp(r)
    * with r = x - n ln 2, the polynomial of degree 6 being the Taylor sum with |r| up to ln 2 / 2.
    */
   static FloatVector exp(FloatVector x) {

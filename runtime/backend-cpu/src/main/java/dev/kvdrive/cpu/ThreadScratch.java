@@ -19,8 +19,7 @@ final class ThreadScratch {
     WEIGHTS,
     SUMS,
     MAXIMA,
-    OUTPUT,
-    MERGED
+    OUTPUT
   }
 
   private record Region(long address, long bytes) {}
