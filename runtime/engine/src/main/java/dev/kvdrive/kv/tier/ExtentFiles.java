@@ -198,7 +198,7 @@ final class ExtentFiles implements AutoCloseable {
 
   private void checkRoom() throws IOException {
     long want = (long) slots * extentBytes;
-    long have = Files.getFileStore(directory).getUsableSpace();
+    long have = directory.toFile().getUsableSpace();
     if (want > have) {
       throw new IOException(
           "no space left on device: %,d bytes are free; use a larger volume or a smaller NVMe tier"

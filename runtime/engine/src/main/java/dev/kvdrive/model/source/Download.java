@@ -151,7 +151,7 @@ final class Download {
   }
 
   private void requireSpace() throws IOException {
-    long free = Files.getFileStore(folder).getUsableSpace();
+    long free = folder.toFile().getUsableSpace();
     if (free < total - done) {
       throw new ModelSourceException(
           ref.toString(),

@@ -72,7 +72,7 @@ public record MachineCheck(long memoryBytes, long heapBytes) {
       Path probe = Files.createTempFile(directory, "probe", null);
       Files.delete(probe);
       // Extent files of an earlier run are removed at start.
-      long room = Files.getFileStore(directory).getUsableSpace() + fileBytes(directory);
+      long room = directory.toFile().getUsableSpace() + fileBytes(directory);
       if (room < extentBytes) {
         missing.add(
             "NVMe volume: the extents need %s, %s has room for %s; give it a larger volume or lower tiers.nvme"
