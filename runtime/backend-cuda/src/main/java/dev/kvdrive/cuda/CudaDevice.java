@@ -12,15 +12,12 @@ import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.TensorData;
 import dev.kvdrive.device.Weight;
-import dev.kvdrive.model.LayerTensors;
-import dev.kvdrive.model.Model;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,8 +28,9 @@ import org.jspecify.annotations.Nullable;
  * #WORKSPACE_BYTES}; {@link #open} checks that there is room for the cap and one of these.
  *
  * <p>Matrices are held in bf16, whatever they are stored in, and {@link Weight#bytes} counts that;
- * vectors are held in F32. Sums are F32, their order depends on the number of rows and on what was
- * in the window: results agree within the error of that ({@link #bitExact} is false).
+ * vectors are held in F32; a plan for {@link dev.kvdrive.plan.DeviceKind#CUDA} counts the same.
+ * Sums are F32, their order depends on the number of rows and on what was in the window: results
+ * agree within the error of that ({@link #bitExact} is false).
  *
  * <p>Threads: each thread that calls the device, one of its queues, events or graphs must be a
  * platform thread.
@@ -271,20 +269,6 @@ public final class CudaDevice implements Device {
       throw e;
     }
     return new CudaWeight(name, rows, cols, memory);
-  }
-
-  /**
-   * Bytes that a model's weights take on this kind of device, for the geometry that a plan is made
-   * from: matrices in bf16 and vectors in F32, whatever the file has. A tied output counts once.
-   */
-  public static long weightBytes(Model model) {
-    Stream<TensorData> shared =
-        model.output().equals(model.embedding())
-            ? Stream.of(model.embedding(), model.outputNorm())
-            : Stream.of(model.embedding(), model.outputNorm(), model.output());
-    return Stream.concat(shared, model.layers().stream().flatMap(LayerTensors::all))
-        .mapToLong(t -> (long) t.rows() * t.cols() * CudaWeight.elementBytes(t.rows()))
-        .sum();
   }
 
   @Override

@@ -1,5 +1,8 @@
 package dev.kvdrive.cuda;
 
+import static dev.kvdrive.plan.DeviceKind.CPU;
+import static dev.kvdrive.plan.DeviceKind.CUDA;
+
 import dev.kvdrive.decode.DecodeOptions;
 import dev.kvdrive.decode.DecodeStep;
 import dev.kvdrive.device.Device;
@@ -93,11 +96,11 @@ final class Answering {
         DecodeStep step =
             new DecodeStep(device, queue, transformer, kv, store, output, sizes, options);
         Prefill prefill = new Prefill(device, queue, transformer, kv, store, output, sizes)) {
-      if (device instanceof CudaDevice
-          && transformer.weightBytes() != CudaDevice.weightBytes(model)) {
+      long planned = model.geometry().weightBytes(device instanceof CudaDevice ? CUDA : CPU);
+      if (transformer.weightBytes() != planned) {
         throw new IllegalStateException(
             "the plan counts %d bytes of weights, the device %d"
-                .formatted(CudaDevice.weightBytes(model), transformer.weightBytes()));
+                .formatted(planned, transformer.weightBytes()));
       }
       store.openSeat(queue, SEAT, new SequenceIdentity("", "bench"));
       long start = System.nanoTime();

@@ -7,11 +7,19 @@ import dev.kvdrive.device.Bfloat16;
 import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.TensorData;
 import dev.kvdrive.device.TensorType;
+import dev.kvdrive.model.Golden;
+import dev.kvdrive.model.LayerTensors;
+import dev.kvdrive.model.Model;
+import dev.kvdrive.plan.DeviceKind;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * What needs no GPU: the compiled kernels, the structs they take, weights as they will lie there.
@@ -34,6 +42,29 @@ class CudaBuildTest {
     assertThatThrownBy(() -> CudaDevice.open(0, 1 << 20))
         .isInstanceOf(DeviceException.class)
         .hasMessage(why);
+  }
+
+  static List<Golden> goldens() {
+    return Golden.all();
+  }
+
+  @ParameterizedTest
+  @MethodSource("goldens")
+  void plansCountTheWeightsOfEveryModelAsTheyLieOnTheDevice(Golden golden) {
+    try (Model model = golden.open()) {
+      long bytes =
+          Stream.concat(
+                  Stream.of(model.embedding(), model.outputNorm(), model.output()).distinct(),
+                  model.layers().stream().flatMap(LayerTensors::all))
+              .mapToLong(t -> (long) t.rows() * t.cols() * CudaWeight.elementBytes(t.rows()))
+              .sum();
+      assertThat(model.geometry().weightBytes(DeviceKind.CUDA)).isEqualTo(bytes);
+    }
+  }
+
+  @Test
+  void hostBuffersTakeThePagesThatPlansCount() {
+    assertThat(CudaHostBuffer.PAGE_BYTES).isEqualTo(DeviceKind.CUDA.hostGranule());
   }
 
   @Test

@@ -160,21 +160,7 @@ final class SeamsBench {
 
   /** The smallest window there is, one selection; frames for everything or for a half. */
   private static EngineSizes sizes(Model model, DeviceKind kind, int context, boolean nvme) {
-    ModelGeometry g = model.geometry();
-    ModelGeometry geometry =
-        kind == DeviceKind.CPU
-            ? g
-            : new ModelGeometry(
-                g.name(),
-                g.layers(),
-                g.hidden(),
-                g.heads(),
-                g.kvHeads(),
-                g.headDim(),
-                g.feedForward(),
-                g.vocabulary(),
-                g.maxContext(),
-                CudaDevice.weightBytes(model));
+    ModelGeometry geometry = model.geometry();
     long low = 0;
     long high = ROOM;
     while (high - low > 4096) {

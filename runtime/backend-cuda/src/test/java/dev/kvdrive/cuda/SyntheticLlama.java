@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 
 /**
  * A model of Llama-3-8B's shape with random bf16 weights and as many layers as are wanted. All
@@ -135,6 +136,10 @@ final class SyntheticLlama implements Model {
 
   @Override
   public ModelGeometry geometry() {
+    List<TensorData> all =
+        Stream.concat(
+                Stream.of(embedding, norm, output), layers.stream().flatMap(LayerTensors::all))
+            .toList();
     return new ModelGeometry(
         spec.name(),
         spec.layers(),
@@ -145,7 +150,13 @@ final class SyntheticLlama implements Model {
         FEED_FORWARD,
         VOCABULARY,
         spec.maxContext(),
-        CudaDevice.weightBytes(this));
+        all.stream().mapToLong(TensorData::bytes).sum(),
+        elements(all.stream().filter(t -> t.rows() > 1)),
+        elements(all.stream().filter(t -> t.rows() == 1)));
+  }
+
+  private static long elements(Stream<TensorData> tensors) {
+    return tensors.mapToLong(t -> (long) t.rows() * t.cols()).sum();
   }
 
   @Override

@@ -61,17 +61,19 @@ final class HuggingFaceConfig {
    * @param storage type of the weights, as far as the configuration says; BF16 otherwise
    */
   record Facts(Hyperparameters parameters, boolean tied, TensorType storage) {
-    /** Bytes of all weights if they are stored as {@link #storage}. */
-    long weightBytes() {
+    /** All weights, if they are stored as {@link #storage}. */
+    WeightCount weights() {
       Hyperparameters p = parameters;
       long hidden = p.hidden();
       long queries = (long) p.heads() * p.headDim();
       long keys = (long) p.kvHeads() * p.headDim();
-      long layer = 2 * hidden + 2 * hidden * (queries + keys) + 3 * hidden * p.feedForward();
-      layer += p.biased() ? queries + 2 * keys : 0;
-      layer += p.queryKeyNorm() ? 2L * p.headDim() : 0;
-      long all = (tied ? 1 : 2) * hidden * p.vocabulary() + hidden + layer * p.layers();
-      return storage.bytes(all);
+      long matrices = 2 * hidden * (queries + keys) + 3 * hidden * p.feedForward();
+      long vectors = 2 * hidden;
+      vectors += p.biased() ? queries + 2 * keys : 0;
+      vectors += p.queryKeyNorm() ? 2L * p.headDim() : 0;
+      matrices = (tied ? 1 : 2) * hidden * p.vocabulary() + p.layers() * matrices;
+      vectors = hidden + p.layers() * vectors;
+      return new WeightCount(storage.bytes(matrices + vectors), matrices, vectors);
     }
   }
 

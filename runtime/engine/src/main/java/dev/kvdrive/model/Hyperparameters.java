@@ -97,7 +97,7 @@ record Hyperparameters(
   }
 
   /** The sizes that a plan depends on. */
-  ModelGeometry geometry(long weightBytes) {
+  ModelGeometry geometry(WeightCount weights) {
     return new ModelGeometry(
         name,
         layers,
@@ -108,7 +108,9 @@ record Hyperparameters(
         feedForward,
         vocabulary,
         maxContext,
-        weightBytes);
+        weights.bytes(),
+        weights.matrixElements(),
+        weights.vectorElements());
   }
 
   private static void within(Path file, String what, long value, long min, long max) {

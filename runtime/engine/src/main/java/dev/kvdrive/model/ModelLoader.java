@@ -4,7 +4,6 @@ import dev.kvdrive.device.Dequantizer;
 import dev.kvdrive.device.TensorData;
 import dev.kvdrive.model.file.MappedFile;
 import dev.kvdrive.model.file.ModelFormatException;
-import dev.kvdrive.model.file.TensorEntry;
 import dev.kvdrive.model.gguf.GgufHeader;
 import dev.kvdrive.model.gguf.GgufReader;
 import dev.kvdrive.model.safetensors.SafetensorsReader;
@@ -101,12 +100,10 @@ public final class ModelLoader {
   /** The sizes of the model that a GGUF header describes. */
   public static ModelGeometry geometry(GgufHeader header) {
     Hyperparameters p = GgufArchitecture.read(header, null);
-    long bytes =
-        header.tensors().values().stream()
-            .filter(e -> !TensorNames.GGUF_ROPE.contains(e.name()))
-            .mapToLong(TensorEntry::bytes)
-            .sum();
-    return p.geometry(bytes);
+    return p.geometry(
+        WeightCount.of(
+            header.tensors().values().stream()
+                .filter(e -> !TensorNames.GGUF_ROPE.contains(e.name()))));
   }
 
   /**
@@ -118,7 +115,7 @@ public final class ModelLoader {
    */
   public static ModelGeometry geometry(Path file, String name, byte[] json) {
     HuggingFaceConfig.Facts facts = HuggingFaceConfig.read(file, name, json);
-    return facts.parameters().geometry(facts.weightBytes());
+    return facts.parameters().geometry(facts.weights());
   }
 
   private static ModelGeometry configGeometry(Path config, String name) {
@@ -203,7 +200,7 @@ public final class ModelLoader {
         outputNorm,
         output,
         List.copyOf(layers),
-        p.geometry(table.handedOutBytes()),
+        p.geometry(table.handedOut()),
         tokenizer,
         arena);
   }

@@ -100,12 +100,10 @@ final class WeightTable {
     return has(name) ? vector(name, length) : null;
   }
 
-  /** Bytes of all tensors that were handed out, each once. */
-  long handedOutBytes() {
-    return byName.values().stream()
-        .filter(l -> handedOut.contains(l.entry.name()))
-        .mapToLong(l -> l.entry.bytes())
-        .sum();
+  /** All tensors that were handed out, each once. */
+  WeightCount handedOut() {
+    return WeightCount.of(
+        byName.values().stream().map(Located::entry).filter(e -> handedOut.contains(e.name())));
   }
 
   /** Fails if a tensor was neither handed out nor ignored. */

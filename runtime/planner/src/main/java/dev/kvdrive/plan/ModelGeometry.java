@@ -12,7 +12,9 @@ package dev.kvdrive.plan;
  * @param feedForward width of the MLP's inner layer
  * @param vocabulary rows of the embedding
  * @param maxContext tokens the model was trained for
- * @param weightBytes bytes of all weights as the device holds them
+ * @param weightBytes bytes of all weights as they are stored
+ * @param matrixElements elements of all matrices; a tied output counts once
+ * @param vectorElements elements of all vectors: norms and biases
  */
 public record ModelGeometry(
     String name,
@@ -24,7 +26,9 @@ public record ModelGeometry(
     int feedForward,
     int vocabulary,
     int maxContext,
-    long weightBytes) {
+    long weightBytes,
+    long matrixElements,
+    long vectorElements) {
   // Far beyond any model, and small enough that no sum of a plan overflows.
   public static final int MAX_LAYERS = 4096;
   public static final int MAX_HIDDEN = 1 << 17;
@@ -34,6 +38,7 @@ public record ModelGeometry(
   public static final int MAX_VOCABULARY = 1 << 22;
   public static final int MAX_CONTEXT = 1 << 26;
   public static final long MAX_WEIGHT_BYTES = 1L << 50;
+  public static final long MAX_ELEMENTS = 1L << 57;
 
   public ModelGeometry {
     within(name, "layers", layers, 1, MAX_LAYERS);
@@ -45,11 +50,45 @@ public record ModelGeometry(
     within(name, "vocabulary", vocabulary, 1, MAX_VOCABULARY);
     within(name, "maxContext", maxContext, 1, MAX_CONTEXT);
     within(name, "bytes of weights", weightBytes, 0, MAX_WEIGHT_BYTES);
+    within(name, "elements of matrices", matrixElements, 0, MAX_ELEMENTS);
+    within(name, "elements of vectors", vectorElements, 0, MAX_ELEMENTS);
     if (heads % kvHeads != 0) {
       throw new IllegalArgumentException(
           "model %s has %d query heads, which %d KV heads do not divide"
               .formatted(name, heads, kvHeads));
     }
+  }
+
+  /**
+   * Of a model of which only the shape and the size of its files are known. Its elements are
+   * counted as if it had all that a supported architecture may have (an output of its own, biases,
+   * head norms), so that a plan asks for too much memory rather than for too little.
+   */
+  public ModelGeometry(
+      String name,
+      int layers,
+      int hidden,
+      int heads,
+      int kvHeads,
+      int headDim,
+      int feedForward,
+      int vocabulary,
+      int maxContext,
+      long weightBytes) {
+    this(
+        name,
+        layers,
+        hidden,
+        heads,
+        kvHeads,
+        headDim,
+        feedForward,
+        vocabulary,
+        maxContext,
+        weightBytes,
+        2L * vocabulary * hidden
+            + layers * (2L * hidden * (heads + kvHeads) * headDim + 3L * hidden * feedForward),
+        hidden + layers * (2L * hidden + (heads + 2L * kvHeads) * headDim + 2L * headDim));
   }
 
   private static void within(String model, String what, long value, long least, long most) {
@@ -58,6 +97,14 @@ public record ModelGeometry(
           "model %s has %,d %s; a plan is possible for %,d to %,d"
               .formatted(model, value, what, least, most));
     }
+  }
+
+  /** Bytes of all weights as a device holds them. */
+  public long weightBytes(DeviceKind device) {
+    return switch (device) {
+      case CPU -> weightBytes;
+      case CUDA -> (long) Short.BYTES * matrixElements + (long) Float.BYTES * vectorElements;
+    };
   }
 
   /** Query heads that share one KV head. */

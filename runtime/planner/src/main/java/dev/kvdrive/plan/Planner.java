@@ -216,7 +216,8 @@ public final class Planner {
       return Workspace.residualBytes(model, context, request.device().activationBytes())
           + Workspace.mailboxBytes(layout, capacity)
           + (long) Workspace.ioBuffers(nvmeExtents()) * layout.extentBytes()
-          + Workspace.hostStepBytes(model, layout, seats, maxChunks);
+          + Workspace.hostStepBytes(model, layout, seats, maxChunks)
+          + Workspace.hostRoundingBytes(request.device());
     }
 
     long dramFrames(int window) {
@@ -251,7 +252,10 @@ public final class Planner {
       int act = request.device().activationBytes();
       out.add(
           new Demand(
-              Tier.GPU, "weights", model.weightBytes(), "all weights as the device holds them"));
+              Tier.GPU,
+              "weights",
+              model.weightBytes(request.device()),
+              "all weights, " + request.device().weights()));
       out.add(
           new Demand(
               Tier.GPU,

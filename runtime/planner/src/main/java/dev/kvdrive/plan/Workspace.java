@@ -11,6 +11,9 @@ public final class Workspace {
   /** Extents in flight between DRAM and NVMe at most: aligned buffers of the NVMe tier. */
   public static final int IO_BUFFERS = 16;
 
+  /** Host buffers of an engine at most: frames, mailbox, staging, step parameters and results. */
+  static final int HOST_BUFFERS = 16;
+
   /** Prompt tokens of a prefill block, unless the context is shorter. */
   public static final int PREFILL_BLOCK = 256;
 
@@ -78,6 +81,11 @@ public final class Workspace {
   /** Host bytes of the mailbox: its control words and one transit chunk for each request. */
   public static long mailboxBytes(KvLayout layout, int capacity) {
     return 4L * (32 + 6L * capacity) + (long) capacity * layout.chunkBytes();
+  }
+
+  /** Host bytes that are lost because every buffer takes whole granules of the device. */
+  static long hostRoundingBytes(DeviceKind device) {
+    return (long) HOST_BUFFERS * (device.hostGranule() - 1);
   }
 
   /** Aligned buffers of the NVMe tier: one for each extent in flight, hardly any without NVMe. */

@@ -45,6 +45,29 @@ class PlannerTest {
   }
 
   @Test
+  void weightsAreCountedAsTheDeviceHoldsThem() {
+    // A quantised file: 1.0625 bytes for each element on the CPU, 2 on a GPU, 4 for vectors.
+    ModelGeometry model =
+        new ModelGeometry("m", 2, 64, 4, 2, 16, 128, 512, 4096, 106_250, 100_000, 1000);
+    for (DeviceKind device : DeviceKind.values()) {
+      Plan plan =
+          Planner.plan(new PlanRequest(model, 1024, 1, 1, KvType.BF16, gib(1, 1, 1), device, 8));
+      Demand weights =
+          plan.demands().stream().filter(d -> d.item().equals("weights")).findFirst().orElseThrow();
+      assertThat(weights.bytes()).isEqualTo(device == DeviceKind.CPU ? 106_250 : 204_000);
+      assertThat(weights.arithmetic()).contains(device.weights());
+    }
+  }
+
+  @Test
+  void ofAModelWhoseFilesAreNotKnownThereAreNeverMoreWeightsThanCounted() {
+    // Llama 3 8B: 8,030,261,248 parameters, of which 65 norms of 4,096.
+    long vectors = 65L * 4096;
+    assertThat(LLAMA_8B.matrixElements()).isEqualTo(8_030_261_248L - vectors);
+    assertThat(LLAMA_8B.vectorElements()).isGreaterThanOrEqualTo(vectors);
+  }
+
+  @Test
   void everyClosedChunkHasAPlaceInDramOrOnNvme() {
     Plan plan = Planner.plan(request(LLAMA_8B, 131_072, 8, 0.0156, gib(48, 96, 400)));
     EngineSizes sizes = plan.requireSizes();
