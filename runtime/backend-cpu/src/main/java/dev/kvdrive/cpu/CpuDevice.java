@@ -76,22 +76,25 @@ public final class CpuDevice implements Device {
           "the CPU device takes 1 to %d threads, or 0 for all processors, got %d"
               .formatted(MAX_THREADS, threads));
     }
-    requireVectors();
+    String why = whyUnavailable();
+    if (why != null) {
+      throw new DeviceException(why);
+    }
     return new CpuDevice(
         capacityBytes, threads == 0 ? Runtime.getRuntime().availableProcessors() : threads);
   }
 
-  private static void requireVectors() {
+  /** Why this JVM cannot run a CPU device, with the way out, or null if it can. */
+  static @Nullable String whyUnavailable() {
     if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
-      throw new DeviceException(
-          "the CPU device computes with the Vector API, which this JVM was started without:"
-              + " add --add-modules jdk.incubator.vector to the java command");
+      return "the CPU device computes with the Vector API, which this JVM was started without:"
+          + " add --add-modules jdk.incubator.vector to the java command";
     }
     if (Lanes.F.vectorBitSize() < MIN_VECTOR_BITS) {
-      throw new DeviceException(
-          "the CPU device needs vectors of at least %d bits, this JVM has %d on this %s processor: use a HotSpot JVM with its C2 compiler on x86-64 or AArch64"
-              .formatted(MIN_VECTOR_BITS, Lanes.F.vectorBitSize(), System.getProperty("os.arch")));
+      return "the CPU device needs vectors of at least %d bits, this JVM has %d on this %s processor: use a HotSpot JVM with its C2 compiler on x86-64 or AArch64"
+          .formatted(MIN_VECTOR_BITS, Lanes.F.vectorBitSize(), System.getProperty("os.arch"));
     }
+    return null;
   }
 
   @Override
@@ -108,6 +111,11 @@ public final class CpuDevice implements Device {
   @Override
   public boolean bitExact() {
     return true;
+  }
+
+  @Override
+  public boolean prefersGraphs() {
+    return false;
   }
 
   @Override

@@ -77,7 +77,8 @@ class SharedPrefillTest {
             model,
             tokenizer,
             device,
-            EngineSettings.of(plan.requireSizes(), folder.resolve("nvme"), 4).withWarmUpTokens(0));
+            EngineSettings.of(plan.requireSizes(), device, folder.resolve("nvme"), 4)
+                .withWarmUpTokens(0));
   }
 
   @AfterEach

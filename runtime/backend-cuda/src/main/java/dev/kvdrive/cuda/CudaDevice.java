@@ -15,6 +15,7 @@ import dev.kvdrive.device.Weight;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -92,14 +93,22 @@ public final class CudaDevice implements Device {
   }
 
   /**
-   * Why this process cannot open a CUDA device, or null if it can: no driver, no GPU, no kernels in
-   * this build.
+   * Why this process cannot open a CUDA device and what to do, or null if it can: no driver, no
+   * GPU, no kernels in this build.
    */
   public static @Nullable String whyUnavailable() {
+    List<String> missing = new ArrayList<>();
     try (Arena arena = Arena.ofConfined()) {
       SymbolLookup.libraryLookup("libcuda.so.1", arena);
     } catch (IllegalArgumentException e) {
-      return "there is no CUDA driver on this machine (libcuda.so.1 does not load)";
+      missing.add(
+          "there is no CUDA driver on this machine (libcuda.so.1 does not load); install NVIDIA's driver 580 or later, or compute on device cpu");
+    }
+    if (!Gpu.hasKernels()) {
+      missing.add(Gpu.NO_KERNELS);
+    }
+    if (!missing.isEmpty()) {
+      return String.join("; and ", missing);
     }
     try {
       Gpu.open(0);
@@ -122,6 +131,11 @@ public final class CudaDevice implements Device {
   @Override
   public boolean bitExact() {
     return false;
+  }
+
+  @Override
+  public boolean prefersGraphs() {
+    return true;
   }
 
   @Override

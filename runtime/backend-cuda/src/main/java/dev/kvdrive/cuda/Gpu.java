@@ -17,6 +17,12 @@ final class Gpu {
   /** The fat binary that the build makes of {@code src/main/cuda}. */
   static final String KERNELS = "kernels.fatbin";
 
+  /** What to do when the build left them out. */
+  static final String NO_KERNELS =
+      "this build has no CUDA kernels because it found no nvcc or no g++;"
+          + " put CUDA 13's nvcc on the PATH or run runtime/backend-cuda/nvcc.sh --install, then"
+          + " ./kvdrive build";
+
   /** Kernels are compiled for this compute capability and later ones. */
   private static final int MIN_COMPUTE_CAPABILITY = 80;
 
@@ -78,14 +84,16 @@ final class Gpu {
     }
   }
 
+  /** Whether the build compiled the kernels. */
+  static boolean hasKernels() {
+    return Gpu.class.getResource(KERNELS) != null;
+  }
+
   /** The compiled kernels. */
   static byte[] kernels() {
     try (InputStream in = Gpu.class.getResourceAsStream(KERNELS)) {
       if (in == null) {
-        throw new DeviceException(
-            "this build has no CUDA kernels: nvcc was not found when it was built;"
-                + " put CUDA 13's nvcc on the PATH or run runtime/backend-cuda/nvcc.sh --install,"
-                + " then build again");
+        throw new DeviceException(NO_KERNELS);
       }
       return in.readAllBytes();
     } catch (IOException e) {

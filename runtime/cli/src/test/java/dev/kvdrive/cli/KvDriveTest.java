@@ -1,12 +1,17 @@
 package dev.kvdrive.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.kvdrive.device.DeviceFactory;
+import dev.kvdrive.plan.DeviceKind;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.util.ServiceLoader;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 
 class KvDriveTest {
@@ -28,6 +33,7 @@ class KvDriveTest {
         "--budget 120%|--budget|'120%' is not a share of the context",
         "--concurrency many|--concurrency|'many'",
         "--kv-type int3|--kv-type|'int3'",
+        "--device tpu|--device|'tpu'",
         "--colour red|--colour|Unknown option",
       })
   void aBadValueIsOneLineThatNamesOptionAndValueAndOneThatShowsTheWay(
@@ -40,6 +46,27 @@ class KvDriveTest {
         .startsWith("kvdrive: ")
         .contains(option, message);
     assertThat(err.toString()).endsWith("See './kvdrive serve --help'." + System.lineSeparator());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"demo", "serve --port 0", "eval", "bench"})
+  void aDeviceThatThisMachineLacksIsWrongUsageAndNothingTakesItsPlace(String command) {
+    String why = cuda().whyUnavailable();
+    assumeTrue(why != null, "there is a GPU here");
+    assertThat(run((command + " --device cuda").split(" "))).isEqualTo(2);
+    assertThat(err.toString().lines().toList())
+        .hasSize(2)
+        .first()
+        .isEqualTo("kvdrive: --device: device cuda cannot be used: " + why);
+  }
+
+  /** The backend is on the class path of the command line, as only this test can tell. */
+  private static DeviceFactory cuda() {
+    return ServiceLoader.load(DeviceFactory.class).stream()
+        .map(ServiceLoader.Provider::get)
+        .filter(devices -> devices.kind() == DeviceKind.CUDA)
+        .findFirst()
+        .orElseThrow();
   }
 
   @Test

@@ -26,6 +26,12 @@ public interface Device extends AutoCloseable {
    */
   boolean bitExact();
 
+  /**
+   * Whether launching a recorded {@link Graph} is cheaper than submitting its operations one by
+   * one.
+   */
+  boolean prefersGraphs();
+
   /** Cap of device memory in bytes; {@link #usedBytes} never exceeds it. */
   long capacityBytes();
 

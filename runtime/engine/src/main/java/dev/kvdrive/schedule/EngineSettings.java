@@ -1,6 +1,7 @@
 package dev.kvdrive.schedule;
 
 import dev.kvdrive.decode.DecodeOptions;
+import dev.kvdrive.device.Device;
 import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.plan.EngineSizes;
@@ -51,14 +52,15 @@ public record EngineSettings(
     }
   }
 
-  /** The defaults for a plan's sizes and an NVMe directory. */
-  public static EngineSettings of(EngineSizes sizes, Path nvmeDirectory, int queueLimit) {
+  /** The defaults for a plan's sizes, a device and an NVMe directory. */
+  public static EngineSettings of(
+      EngineSizes sizes, Device device, Path nvmeDirectory, int queueLimit) {
     return new EngineSettings(
         sizes,
         NvmeOptions.in(nvmeDirectory),
         null,
         queueLimit,
-        new DecodeOptions(true, false, DecodeOptions.DEFAULT_FETCH_TIMEOUT),
+        new DecodeOptions(true, device.prefersGraphs(), DecodeOptions.DEFAULT_FETCH_TIMEOUT),
         DEFAULT_PREFILL_SHARE,
         DEFAULT_WARM_UP_TOKENS);
   }

@@ -43,6 +43,11 @@ public final class ReferenceDevice implements Device {
   }
 
   @Override
+  public boolean prefersGraphs() {
+    return false;
+  }
+
+  @Override
   public long capacityBytes() {
     return capacity;
   }

@@ -277,7 +277,7 @@ record EngineShape(
   }
 
   EngineSettings settings(ModelGeometry model, Device device, Path directory) {
-    return EngineSettings.of(sizes(model, device), directory, queueLimit)
+    return EngineSettings.of(sizes(model, device), device, directory, queueLimit)
         .withNvme(
             new NvmeOptions(directory, NvmeOptions.Direct.PREFERRED, nvmeThreads, demotionTimeout))
         .withDecode(new DecodeOptions(pipeline, graphs, fetchTimeout))

@@ -71,9 +71,9 @@ public abstract class PlanConformance extends EngineTest {
                   kind(),
                   4));
       EngineSizes sizes = plan.requireSizes();
-      EngineSettings settings =
-          EngineSettings.of(sizes, directory, 4).withWarmUpTokens(Math.min(100, context - 8));
       Device own = open(gpu * MIB, 2);
+      EngineSettings settings =
+          EngineSettings.of(sizes, own, directory, 4).withWarmUpTokens(Math.min(100, context - 8));
       try (KvDriveEngine engine = KvDriveEngine.start(planned, tokenizer, own, settings)) {
         long extents = 0;
         for (Path file : nvmeFiles()) {
@@ -196,6 +196,11 @@ public abstract class PlanConformance extends EngineTest {
     @Override
     public boolean bitExact() {
       return device.bitExact();
+    }
+
+    @Override
+    public boolean prefersGraphs() {
+      return device.prefersGraphs();
     }
 
     @Override

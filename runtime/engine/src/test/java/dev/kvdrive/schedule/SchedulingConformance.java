@@ -199,7 +199,7 @@ public abstract class SchedulingConformance extends EngineTest {
             all.prefillBlock(),
             all.dramFrames(),
             extents - all.dramFrames());
-    return EngineSettings.of(scarce, directory, shape.queueLimit())
+    return EngineSettings.of(scarce, device, directory, shape.queueLimit())
         .withNvme(settings.nvme())
         .withDecode(settings.decode());
   }

@@ -65,6 +65,7 @@ class ArchitectureTest {
               "dev.kvdrive.kv..",
               "dev.kvdrive.device..",
               "dev.kvdrive.cpu..",
+              "dev.kvdrive.cuda..",
               "dev.kvdrive.model..");
 
   /** The shapes of the API are plain Java: they know neither the framework nor its threads. */

@@ -1,6 +1,6 @@
 package dev.kvdrive.server;
 
-import dev.kvdrive.server.serving.DeviceFactory;
+import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import java.time.Duration;

@@ -3,6 +3,8 @@ package dev.kvdrive.server;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.ByteSize;
@@ -142,6 +144,16 @@ class StartFailureTest {
   }
 
   @Test
+  void aDeviceWithoutItsBackendIsNamedAndNothingTakesItsPlace() {
+    // No image of the server carries the CUDA backend.
+    assertThatThrownBy(() -> DeviceFactory.require(DeviceKind.CUDA))
+        .isInstanceOf(DeviceException.class)
+        .hasMessageContaining("device cuda cannot be used")
+        .hasMessageContaining("kvdrive-backend-cuda.jar");
+    assertThat(DeviceFactory.require(DeviceKind.CPU).kind()).isEqualTo(DeviceKind.CPU);
+  }
+
+  @Test
   void aMachineThatHasWhatThePlanPromisesIsFine() {
     RuntimeSettings settings = settings(sound());
     Plan plan =
@@ -167,6 +179,7 @@ class StartFailureTest {
           kvdrive.tiers.gpu-bytes   | lots   | 'lots' is not a size; write for instance 512Mi
           kvdrive.tiers.dram-bytes  | -1     | '-1' is not a size
           kvdrive.kv-type           | F64    | kvdrive.kv-type
+          kvdrive.device            | tpu    | kvdrive.device
           kvdrive.threads           | -2     | got -2
           kvdrive.queue-limit       | -1     | must not be negative, got -1
           kvdrive.drain-timeout     | -5s    | must not be negative

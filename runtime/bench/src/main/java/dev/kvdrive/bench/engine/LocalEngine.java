@@ -1,10 +1,11 @@
 package dev.kvdrive.bench.engine;
 
-import dev.kvdrive.cpu.CpuDevice;
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
+import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
@@ -18,7 +19,7 @@ import java.nio.file.Path;
 import java.util.Optional;
 
 /**
- * A model and its engine on the CPU device, without a server. Owns model, device and engine.
+ * A model and its engine on a device, without a server. Owns model, device and engine.
  *
  * @param plan what was planned
  * @param tokenizer of the model
@@ -40,25 +41,31 @@ public record LocalEngine(
    * Starts an engine and waits until it is warm.
    *
    * @param file GGUF file or folder
-   * @param request for exactly this model, with budgets
-   * @param threads of the device; 0 for the processors there are
+   * @param request for exactly this model, with budgets and the device to compute on
+   * @param threads of a CPU device; 0 for the processors there are
    * @param nvme folder of the NVMe tier; not used if the budget has none
    * @throws dev.kvdrive.plan.InfeasiblePlanException if it does not fit, with what would
+   * @throws dev.kvdrive.device.DeviceException if the device cannot be used
    */
   public static LocalEngine start(Path file, PlanRequest request, int threads, Path nvme) {
     Plan plan = Planner.plan(request);
-    EngineSettings settings = EngineSettings.of(plan.requireSizes(), nvme, request.queueLimit());
+    EngineSizes sizes = plan.requireSizes();
+    DeviceFactory devices = DeviceFactory.require(request.device());
     Model model = ModelLoader.open(file, request.contextLength(), ModelLoader.Verification.SAMPLE);
     Device device = null;
     try {
       Tokenizer tokenizer = tokenizer(model.tokenizer());
-      device = CpuDevice.open(request.tiers().gpu(), threads);
+      device = devices.open(request.tiers().gpu(), threads);
       return new LocalEngine(
           plan,
           tokenizer,
           template(model.tokenizer()),
           device,
-          KvDriveEngine.start(model, tokenizer, device, settings),
+          KvDriveEngine.start(
+              model,
+              tokenizer,
+              device,
+              EngineSettings.of(sizes, device, nvme, request.queueLimit())),
           model);
     } catch (RuntimeException e) {
       if (device != null) {

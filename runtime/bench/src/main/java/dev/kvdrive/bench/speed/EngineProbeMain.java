@@ -11,7 +11,7 @@ import java.nio.file.Path;
 
 /**
  * This project's engine in a process of its own. Arguments: file, prompt tokens, tokens to write,
- * budget, threads.
+ * budget, device, threads.
  */
 public final class EngineProbeMain {
   private EngineProbeMain() {}
@@ -26,7 +26,8 @@ public final class EngineProbeMain {
                 promptTokens,
                 tokens,
                 Double.parseDouble(args[3]),
-                Integer.parseInt(args[4])));
+                DeviceKind.valueOf(args[4]),
+                Integer.parseInt(args[5])));
   }
 
   /**
@@ -34,7 +35,7 @@ public final class EngineProbeMain {
    * exact.
    */
   public static EngineProbe open(
-      Path file, int promptTokens, int tokens, double budget, int threads) {
+      Path file, int promptTokens, int tokens, double budget, DeviceKind device, int threads) {
     PlanRequest request =
         new PlanRequest(
             ModelLoader.geometry(file),
@@ -43,7 +44,7 @@ public final class EngineProbeMain {
             budget,
             KvType.BF16,
             new TierBudgets(0, 0, 0),
-            DeviceKind.CPU,
+            device,
             1);
     TierBudgets tiers = new ComfortableTiers(budget >= 1 ? 1 : 2, 1).of(request);
     return new EngineProbe(

@@ -5,10 +5,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** What was measured: a row for each engine, prompt length and budget, with the yardstick. */
 public final class SpeedTable {
-  private final Spread bandwidth;
+  private final @Nullable Spread bandwidth;
+  private String device = "";
   private final List<Row> rows = new ArrayList<>();
 
   /**
@@ -52,10 +54,16 @@ public final class SpeedTable {
   }
 
   /**
-   * @param bandwidth of memory in bytes per second, read by as many threads as the engines have
+   * @param bandwidth of the device's memory in bytes per second, on the CPU read by as many threads
+   *     as the engines have; null if it was not measured, so that there is no roofline
    */
-  public SpeedTable(Spread bandwidth) {
+  public SpeedTable(@Nullable Spread bandwidth) {
     this.bandwidth = bandwidth;
+  }
+
+  /** Notes what this project's engine computed on, for the table's head. */
+  public void on(String device) {
+    this.device = device;
   }
 
   /** Adds a row. */
@@ -63,26 +71,36 @@ public final class SpeedTable {
     rows.add(row);
   }
 
-  /** Tokens per second if a step did nothing but read its bytes at the memory's bandwidth. */
+  /**
+   * Tokens per second if a step did nothing but read its bytes at the memory's bandwidth; NaN if
+   * either is not known.
+   */
   public double roofline(Row row) {
-    return bandwidth.median() / row.stepBytes();
+    return bandwidth == null || row.stepBytes() == 0
+        ? Double.NaN
+        : bandwidth.median() / row.stepBytes();
   }
 
   /** The table as Markdown: medians, with the smallest and the largest value after them. */
   public String markdown() {
     StringBuilder out = new StringBuilder();
-    out.append(
-        String.format(
-            Locale.ROOT,
-            "Memory bandwidth, streaming read: %.1f GB/s (%.1f..%.1f)%n%n",
-            bandwidth.median() / 1e9,
-            bandwidth.min() / 1e9,
-            bandwidth.max() / 1e9));
+    if (!device.isEmpty()) {
+      out.append("Device: ").append(device).append("\n\n");
+    }
+    if (bandwidth != null) {
+      out.append(
+          String.format(
+              Locale.ROOT,
+              "Memory bandwidth, streaming read: %.1f GB/s (%.1f..%.1f)%n%n",
+              bandwidth.median() / 1e9,
+              bandwidth.min() / 1e9,
+              bandwidth.max() / 1e9));
+    }
     out.append("| engine | prompt | budget | prefill tok/s | decode tok/s | read per token |")
         .append(" roofline tok/s | of roofline | window hits | fetched per token |\n");
     out.append("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n");
     for (Row row : rows) {
-      boolean known = row.stepBytes() > 0;
+      double roofline = roofline(row);
       out.append(
           String.format(
               Locale.ROOT,
@@ -92,12 +110,13 @@ public final class SpeedTable {
               row.budget(),
               text(row.prefill()),
               text(row.decode()),
-              known ? String.format(Locale.ROOT, "%.1f MB", row.stepBytes() / 1e6) : "-",
-              known ? String.format(Locale.ROOT, "%.1f", roofline(row)) : "-",
-              known
-                  ? String.format(
-                      Locale.ROOT, "%.0f %%", 100 * row.decode().median() / roofline(row))
+              row.stepBytes() > 0
+                  ? String.format(Locale.ROOT, "%.1f MB", row.stepBytes() / 1e6)
                   : "-",
+              Double.isNaN(roofline) ? "-" : String.format(Locale.ROOT, "%.1f", roofline),
+              Double.isNaN(roofline)
+                  ? "-"
+                  : String.format(Locale.ROOT, "%.0f %%", 100 * row.decode().median() / roofline),
               Double.isNaN(row.hitRate())
                   ? "-"
                   : String.format(Locale.ROOT, "%.1f %%", 100 * row.hitRate()),
@@ -125,6 +144,8 @@ public final class SpeedTable {
       fields.put("decodeTokensPerSecond", row.decode());
       if (row.stepBytes() > 0) {
         fields.put("readBytesPerToken", row.stepBytes());
+      }
+      if (!Double.isNaN(roofline(row))) {
         fields.put("rooflineTokensPerSecond", roofline(row));
       }
       if (!Double.isNaN(row.hitRate())) {
@@ -134,7 +155,10 @@ public final class SpeedTable {
       list.add(fields);
     }
     Map<String, Object> tree = new LinkedHashMap<>();
-    tree.put("memoryBytesPerSecond", bandwidth);
+    tree.put("device", device);
+    if (bandwidth != null) {
+      tree.put("memoryBytesPerSecond", bandwidth);
+    }
     tree.put("rows", list);
     return tree;
   }

@@ -1,6 +1,8 @@
 package dev.kvdrive.bench.speed;
 
+import dev.kvdrive.device.TensorData;
 import dev.kvdrive.model.Model;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvLayout;
 
 /**
@@ -15,15 +17,27 @@ public record StepBytes(long weights, long cache, long index) {
   /**
    * Of a step of a model.
    *
+   * @param device that holds the weights
    * @param attendedTokens tokens attended
    * @param tokens tokens in the sequence
    * @param exact whether everything is attended, so that nothing is selected
    */
   public static StepBytes of(
-      Model model, KvLayout layout, double attendedTokens, int tokens, boolean exact) {
-    long weights = model.geometry().weightBytes();
+      Model model,
+      DeviceKind device,
+      KvLayout layout,
+      double attendedTokens,
+      int tokens,
+      boolean exact) {
+    long weights = model.geometry().weightBytes(device);
     if (!model.output().name().equals(model.embedding().name())) {
-      weights -= model.embedding().bytes() - model.embedding().rowBytes();
+      TensorData table = model.embedding();
+      long row =
+          switch (device) {
+            case CPU -> table.rowBytes();
+            case CUDA -> (long) device.activationBytes() * table.cols();
+          };
+      weights -= (table.rows() - 1) * row;
     }
     return new StepBytes(
         weights,

@@ -13,6 +13,7 @@ import dev.kvdrive.device.TensorData;
 import dev.kvdrive.device.TensorType;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Planner;
 import java.nio.file.Files;
@@ -36,7 +37,7 @@ class RandomModelTest {
   @ParameterizedTest
   @CsvSource({"bf16", "q8_0"})
   void isAWholeModelThatTheEngineRuns(String type) {
-    try (EngineProbe probe = EngineProbeMain.open(make(type), 300, 9, 0.25, 2)) {
+    try (EngineProbe probe = EngineProbeMain.open(make(type), 300, 9, 0.25, DeviceKind.CPU, 2)) {
       SpeedRun run = probe.run();
       assertThat(run.promptTokens()).isEqualTo(300);
       assertThat(run.decodeSteps()).isEqualTo(8);
@@ -75,11 +76,11 @@ class RandomModelTest {
   void aStepReadsAllWeightsOnceAndWhatItAttends() {
     try (Model model = open(make("bf16"))) {
       var layout = Planner.layout(model.geometry(), KvType.BF16);
-      StepBytes exact = StepBytes.of(model, layout, 1000, 1000, true);
+      StepBytes exact = StepBytes.of(model, DeviceKind.CPU, layout, 1000, 1000, true);
       assertThat(exact.weights()).isEqualTo(model.geometry().weightBytes());
       assertThat(exact.cache()).isEqualTo(1000 * layout.bytesPerToken());
       assertThat(exact.index()).isZero();
-      StepBytes sparse = StepBytes.of(model, layout, 100, 1000, false);
+      StepBytes sparse = StepBytes.of(model, DeviceKind.CPU, layout, 100, 1000, false);
       assertThat(sparse.cache()).isEqualTo(100 * layout.bytesPerToken());
       assertThat(sparse.index()).isEqualTo(2L * 2 * ((1000 - 68) / 8) * 64);
       assertThat(sparse.total()).isLessThan(exact.total());

@@ -47,6 +47,19 @@ class SpeedTableTest {
   }
 
   @Test
+  void withoutABandwidthThereIsNoRoofline() {
+    SpeedTable table = new SpeedTable(null);
+    table.on("some GPU");
+    table.add(SpeedTable.Row.of("tiny", "exact", List.of(run(500)), 500_000_000));
+    assertThat(table.markdown())
+        .startsWith("Device: some GPU\n\n| engine")
+        .contains("| 500.0 MB | - | - | 75.0 % |");
+    assertThat(table.tree().toString())
+        .contains("device=some GPU", "readBytesPerToken=500000000")
+        .doesNotContain("memoryBytesPerSecond", "rooflineTokensPerSecond");
+  }
+
+  @Test
   void aRunGoesThroughThePipeUnchanged() throws IOException {
     SpeedRun run = new SpeedRun(1, 2, 3, 4, 5.5, Double.NaN, 1e12);
     assertThat(ProbeProcess.decode(ProbeProcess.encode(run))).isEqualTo(run);

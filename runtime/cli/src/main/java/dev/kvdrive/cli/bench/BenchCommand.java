@@ -4,11 +4,13 @@ import dev.kvdrive.bench.model.RandomModel;
 import dev.kvdrive.bench.speed.MemoryBandwidth;
 import dev.kvdrive.bench.speed.SpeedTable;
 import dev.kvdrive.bench.speed.Spread;
+import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.DeviceKind;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -17,6 +19,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -29,8 +32,8 @@ import tools.jackson.databind.json.JsonMapper;
     name = "bench",
     description =
         "Speed of prefill and decode, one sequence at a time: median (smallest..largest) of several"
-            + " runs, beside the roofline of the memory bandwidth measured just before. The table is"
-            + " Markdown on standard output.",
+            + " runs, on the CPU beside the roofline of the memory bandwidth measured just before. The"
+            + " table is Markdown on standard output.",
     mixinStandardHelpOptions = true)
 public final class BenchCommand implements Callable<Integer> {
   private static final long BANDWIDTH_BYTES = 1L << 30;
@@ -72,11 +75,13 @@ public final class BenchCommand implements Callable<Integer> {
       description = "Budgets, for instance exact,6.25%% (default: ${DEFAULT-VALUE}).")
   private List<Double> budgets;
 
+  @Mixin private DeviceOption device = new DeviceOption();
+
   @Option(
       names = "--threads",
       paramLabel = "N",
       defaultValue = "0",
-      description = "Threads (default: as many as processors).")
+      description = "Threads of the CPU device (default: as many as processors).")
   private int threads;
 
   @Option(
@@ -115,13 +120,19 @@ public final class BenchCommand implements Callable<Integer> {
           spec.commandLine(),
           "--beside: there is no engine '%s'; there is jlama".formatted(beside));
     }
+    if (beside != null && device.kind() != DeviceKind.CPU) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--beside %s computes on the CPU; leave --device %s out"
+              .formatted(beside, device.kind().word()));
+    }
+    device.require(spec);
     Terminal progress = Terminal.of(spec.commandLine().getErr());
     int readers = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
-    progress.line("Measuring the memory bandwidth with %d threads ...".formatted(readers));
-    Spread bandwidth = MemoryBandwidth.measure(readers, BANDWIDTH_BYTES, BANDWIDTH_PASSES);
-    SpeedTable table = new SpeedTable(bandwidth);
+    SpeedTable table = new SpeedTable(bandwidth(readers, progress));
     BenchRun run =
-        new BenchRun(new BenchRun.Conditions(tokens, readers, warmUp, runs), table, progress);
+        new BenchRun(
+            new BenchRun.Conditions(tokens, device.kind(), readers, warmUp, runs), table, progress);
     for (String model : models) {
       Path file = file(model, progress);
       for (int context : contexts) {
@@ -150,6 +161,15 @@ public final class BenchCommand implements Callable<Integer> {
               .writeValueAsString(tree));
     }
     return 0;
+  }
+
+  /** Of the memory that holds the weights; null for a GPU, whose memory nothing here measures. */
+  private @Nullable Spread bandwidth(int readers, Terminal progress) throws InterruptedException {
+    if (device.kind() != DeviceKind.CPU) {
+      return null;
+    }
+    progress.line("Measuring the memory bandwidth with %d threads ...".formatted(readers));
+    return MemoryBandwidth.measure(readers, BANDWIDTH_BYTES, BANDWIDTH_PASSES);
   }
 
   private void atLeast(String option, int value, int least) {

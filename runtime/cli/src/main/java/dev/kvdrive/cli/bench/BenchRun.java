@@ -15,6 +15,7 @@ import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.device.TensorType;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Planner;
@@ -44,11 +45,12 @@ final class BenchRun {
    * What all rows have in common.
    *
    * @param tokens to write
+   * @param device of this project's engine
    * @param threads of every engine
    * @param warmUp runs that do not count
    * @param runs that count
    */
-  record Conditions(int tokens, int threads, int warmUp, int runs) {}
+  record Conditions(int tokens, DeviceKind device, int threads, int warmUp, int runs) {}
 
   BenchRun(Conditions conditions, SpeedTable table, Terminal terminal) throws java.io.IOException {
     this.conditions = conditions;
@@ -144,6 +146,7 @@ final class BenchRun {
             Integer.toString(prompt),
             Integer.toString(conditions.tokens()),
             Double.toString(budget),
+            conditions.device().name(),
             Integer.toString(conditions.threads())));
   }
 
@@ -172,11 +175,15 @@ final class BenchRun {
       KvLayout layout = Planner.layout(model.geometry(), KvType.BF16);
       for (int i = 0; i < entries.size(); i++) {
         Entry entry = entries.get(i);
+        if (entry.ours()) {
+          table.on(entry.probe().description());
+        }
         List<SpeedRun> runs = results.get(i);
         long bytes =
             entry.ours()
                 ? StepBytes.of(
                         model,
+                        conditions.device(),
                         layout,
                         runs.getLast().attendedTokens(),
                         prompt + conditions.tokens() / 2,

@@ -11,6 +11,7 @@ import dev.kvdrive.cli.serve.ScratchFolder;
 import dev.kvdrive.cli.terminal.ProgressBar;
 import dev.kvdrive.cli.terminal.Quantities;
 import dev.kvdrive.cli.terminal.Terminal;
+import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.ByteSize;
@@ -21,7 +22,6 @@ import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.TierBudgets;
 import dev.kvdrive.schedule.EngineStatus;
 import dev.kvdrive.schedule.InferenceEngine;
-import dev.kvdrive.server.serving.DeviceFactory;
 import dev.kvdrive.server.serving.ServedModel;
 import dev.kvdrive.server.serving.Serving;
 import java.io.IOException;
@@ -55,19 +55,22 @@ final class Demo {
   private final int tokens;
   private final double budget;
   private final long seed;
+  private final DeviceKind device;
   private final int threads;
 
   /**
    * @param tokens of the prompt, nearly; the answer's come on top
    * @param budget share of the context attended per step
    * @param seed of the document
+   * @param device what to compute on
    * @param threads of the CPU device; 0 for the processors there are
    */
-  Demo(Terminal terminal, int tokens, double budget, long seed, int threads) {
+  Demo(Terminal terminal, int tokens, double budget, long seed, DeviceKind device, int threads) {
     this.terminal = terminal;
     this.tokens = tokens;
     this.budget = budget;
     this.seed = seed;
+    this.device = device;
     this.threads = threads;
   }
 
@@ -79,20 +82,21 @@ final class Demo {
    * Starts the runtime and waits until it answers.
    *
    * @param cache where models and scratch folders go
-   * @param device what to compute on; null for the runtime's own
+   * @param own opens the device instead of the backend; null for the backend
    * @throws IllegalArgumentException if the document is longer than the model can read
    */
-  LocalRuntime start(Path cache, @Nullable DeviceFactory device) throws InterruptedException {
-    terminal.line(terminal.bold("KVDrive demo"));
+  LocalRuntime start(Path cache, @Nullable DeviceFactory own) throws InterruptedException {
+    terminal.line(terminal.bold("KVDrive demo") + " on device " + device.word());
     TierBudgets tiers =
         tiers(
             new ModelSource(cache, HubSettings.from(System.getenv()))
                 .geometry(ModelSource.BUILTIN));
     terminal.line(
-        "A document of %s tokens, %s of GPU arena, %s of DRAM, %s of NVMe, budget %s."
+        "A document of %s tokens, %s of %s, %s of DRAM, %s of NVMe, budget %s."
             .formatted(
                 Quantities.count(tokens),
                 ByteSize.human(tiers.gpu()),
+                DemoReport.gpuTier(device),
                 ByteSize.human(tiers.dram()),
                 ByteSize.human(tiers.nvme()),
                 budget >= 1 ? "exact" : Quantities.share(budget)));
@@ -102,6 +106,7 @@ final class Demo {
     settings.put("kvdrive.context-length", Integer.toString(contextLength()));
     settings.put("kvdrive.concurrency", "1");
     settings.put("kvdrive.budget", Double.toString(budget));
+    settings.put("kvdrive.device", device.name());
     settings.put("kvdrive.threads", Integer.toString(threads));
     settings.put("kvdrive.tiers.gpu-bytes", Long.toString(tiers.gpu()));
     settings.put("kvdrive.tiers.dram-bytes", Long.toString(tiers.dram()));
@@ -115,7 +120,7 @@ final class Demo {
             settings,
             ScratchFolder.below(cache.resolve("nvme"), "demo-"),
             LocalRuntime.Log.ERRORS,
-            device);
+            own);
     String last = "";
     while (runtime.serving().state() instanceof Serving.State.Starting starting) {
       if (!starting.detail().equals(last)) {
@@ -141,7 +146,7 @@ final class Demo {
                 budget,
                 KvType.BF16,
                 new TierBudgets(0, 0, 0),
-                DeviceKind.CPU,
+                device,
                 PlanRequest.DEFAULT_QUEUE_PER_SEAT));
   }
 
@@ -182,7 +187,7 @@ final class Demo {
     if (usage == null || fullest == null) {
       throw new IOException("the server did not say what the answer took");
     }
-    DemoReport.lines(terminal, fullest, usage).forEach(terminal::line);
+    DemoReport.lines(terminal, device, fullest, usage).forEach(terminal::line);
     return right;
   }
 
@@ -270,7 +275,9 @@ final class Demo {
     } else {
       terminal.line(terminal.bold("Ask it yourself") + ": start a server,");
       terminal.line("");
-      terminal.line("  ./kvdrive serve --nvme 1Gi");
+      terminal.line(
+          "  ./kvdrive serve --nvme 1Gi"
+              + (device == DeviceKind.CPU ? "" : " --device " + device.word()));
       terminal.line("");
       terminal.line("and in another shell");
     }

@@ -1,10 +1,12 @@
 package dev.kvdrive.cli.demo;
 
+import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.Terminal;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -14,7 +16,7 @@ import picocli.CommandLine.Spec;
     name = "demo",
     description =
         "Asks the bundled model about a long document whose KV cache is spread over a small GPU"
-            + " arena, DRAM and NVMe, checks the answer and says where the bytes were.",
+            + " tier, DRAM and NVMe, checks the answer and says where the bytes were.",
     mixinStandardHelpOptions = true,
     exitCodeListHeading = "%nExit status:%n",
     exitCodeList = {"0:the answer is right", "1:it is wrong, or something failed", "2:wrong usage"})
@@ -40,6 +42,8 @@ public final class DemoCommand implements Callable<Integer> {
       description = "Of the document and its facts (default: ${DEFAULT-VALUE}).")
   private long seed;
 
+  @Mixin private DeviceOption device = new DeviceOption();
+
   @Option(
       names = "--threads",
       defaultValue = "0",
@@ -52,7 +56,10 @@ public final class DemoCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    Demo demo = new Demo(Terminal.of(spec.commandLine().getOut()), tokens, budget, seed, threads);
+    device.require(spec);
+    Demo demo =
+        new Demo(
+            Terminal.of(spec.commandLine().getOut()), tokens, budget, seed, device.kind(), threads);
     try (LocalRuntime runtime = demo.start(LocalRuntime.cacheFolder(), null)) {
       boolean right = demo.ask(runtime);
       demo.invite(runtime, keep);

@@ -5,6 +5,7 @@ import com.google.errorprone.annotations.FormatString;
 import dev.kvdrive.cli.terminal.Quantities;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.plan.ByteSize;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.schedule.EngineStatus;
 import java.util.ArrayList;
 import java.util.List;
@@ -14,18 +15,23 @@ import tools.jackson.databind.JsonNode;
 
 /** What the demo prints in the end: where the bytes were and how fast they came. */
 final class DemoReport {
-  private static final Map<String, String> TIERS =
-      Map.of("gpu", "GPU arena", "dram", "DRAM", "nvme", "NVMe");
-
   private DemoReport() {}
+
+  /** What the GPU tier is on a kind of device. */
+  static String gpuTier(DeviceKind device) {
+    return device.arenaInHostMemory() ? "GPU arena" : "GPU memory";
+  }
 
   /**
    * The report, line by line.
    *
+   * @param device kind of the device
    * @param fullest the engine when most of the KV cache was in its tiers
    * @param usage of the answer, as the API tells it
    */
-  static List<String> lines(Terminal terminal, EngineStatus fullest, JsonNode usage) {
+  static List<String> lines(
+      Terminal terminal, DeviceKind device, EngineStatus fullest, JsonNode usage) {
+    Map<String, String> names = Map.of("gpu", gpuTier(device), "dram", "DRAM", "nvme", "NVMe");
     List<String> lines = new ArrayList<>();
     lines.add(terminal.bold("Where the bytes lived"));
     lines.add(terminal.faint("  %-10s %12s %12s %12s".formatted("tier", "used", "of", "KV cache")));
@@ -33,7 +39,7 @@ final class DemoReport {
       lines.add(
           "  %-10s %12s %12s %12s"
               .formatted(
-                  TIERS.getOrDefault(tier.name(), tier.name()),
+                  names.getOrDefault(tier.name(), tier.name()),
                   ByteSize.human(tier.usedBytes()),
                   ByteSize.human(tier.capacityBytes()),
                   ByteSize.human(tier.kvBytes())));
@@ -79,11 +85,11 @@ final class DemoReport {
     row(
         lines,
         "speed",
-        "prefill %s tokens/s, decode %s tokens/s on %s",
+        "prefill %s tokens/s, decode %s tokens/s",
         Quantities.rate(
             usage.path("prompt_tokens").asLong() / tiers.path("prefill_seconds").asDouble()),
-        Quantities.rate(steps / tiers.path("decode_seconds").asDouble()),
-        fullest.device());
+        Quantities.rate(steps / tiers.path("decode_seconds").asDouble()));
+    row(lines, "device", "%s", fullest.device());
     return lines;
   }
 

@@ -3,6 +3,7 @@ package dev.kvdrive.cli.eval;
 import dev.kvdrive.bench.eval.EvalLog;
 import dev.kvdrive.bench.eval.EvalReport;
 import dev.kvdrive.bench.eval.EvalTask;
+import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.option.TierOptions;
 import dev.kvdrive.cli.serve.LocalRuntime;
@@ -94,6 +95,8 @@ public final class EvalCommand implements Callable<Integer> {
       description = "Type of cached keys and values: ${COMPLETION-CANDIDATES} (default: BF16).")
   private KvType kvType;
 
+  @Mixin private DeviceOption device = new DeviceOption();
+
   @Option(
       names = "--threads",
       paramLabel = "N",
@@ -123,6 +126,7 @@ public final class EvalCommand implements Callable<Integer> {
     if (new TreeSet<>(budgets).size() < budgets.size()) {
       throw new ParameterException(spec.commandLine(), "--budget: every budget only once");
     }
+    device.require(spec);
     List<EvalTask> tasks = tasks();
     Path file =
         new ModelSource(LocalRuntime.cacheFolder(), HubSettings.from(System.getenv()))
@@ -132,12 +136,15 @@ public final class EvalCommand implements Callable<Integer> {
       EvalRun run =
           new EvalRun(
               file,
-              new EvalRun.Conditions(kvType, samples, threads),
+              new EvalRun.Conditions(kvType, samples, device.kind(), threads),
               tiers,
               scratch == null ? tiers.nvmeDir() : scratch.path(),
               log == null ? EvalLog.none() : EvalLog.open(log),
               progress);
       EvalReport report = run.run(tasks, budgets);
+      if (run.device() != null) {
+        spec.commandLine().getOut().printf("Device: %s%n%n", run.device());
+      }
       spec.commandLine().getOut().print(report.markdown());
       spec.commandLine().getOut().flush();
       if (json != null) {

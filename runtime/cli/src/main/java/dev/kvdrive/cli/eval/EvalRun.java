@@ -44,15 +44,17 @@ final class EvalRun {
   private final EvalLog log;
   private final Terminal terminal;
   private final Map<String, Object> facts = new LinkedHashMap<>();
+  private @Nullable String device;
 
   /**
    * What all columns have in common.
    *
    * @param kvType type of cached keys and values
    * @param samples at once
+   * @param device what to compute on
    * @param threads of the CPU device; 0 for the processors there are
    */
-  record Conditions(KvType kvType, int samples, int threads) {}
+  record Conditions(KvType kvType, int samples, DeviceKind device, int threads) {}
 
   EvalRun(
       Path file,
@@ -69,6 +71,11 @@ final class EvalRun {
     this.terminal = terminal;
   }
 
+  /** What the engine computed on; null if every answer was in the log. */
+  @Nullable String device() {
+    return device;
+  }
+
   /** A column for each length and budget. */
   EvalReport run(List<EvalTask> tasks, List<Double> budgets) throws InterruptedException {
     Sizes sizes = measure(tasks);
@@ -76,10 +83,15 @@ final class EvalRun {
     facts.put("weightBytes", sizes.geometry().weightBytes());
     facts.put("kvType", conditions.kvType().name());
     facts.put("contextLength", sizes.context());
+    // Answers of another device are other answers; logs from before there was a choice are the
+    // CPU's.
     String run =
-        "%s %d B, %s"
+        "%s %d B, %s%s"
             .formatted(
-                sizes.geometry().name(), sizes.geometry().weightBytes(), conditions.kvType());
+                sizes.geometry().name(),
+                sizes.geometry().weightBytes(),
+                conditions.kvType(),
+                conditions.device() == DeviceKind.CPU ? "" : ", " + conditions.device());
     Set<EvalResult> results = new LinkedHashSet<>();
     List<Evaluation.Question> open = new ArrayList<>();
     long known = 0;
@@ -116,7 +128,7 @@ final class EvalRun {
                 Collections.max(budgets),
                 conditions.kvType(),
                 new TierBudgets(0, 0, 0),
-                DeviceKind.CPU,
+                conditions.device(),
                 conditions.samples() * budgets.size()),
             largestSparse(budgets));
     try (LocalEngine local =
@@ -219,7 +231,8 @@ final class EvalRun {
   }
 
   private void note(LocalEngine local, TierBudgets bytes) {
-    facts.put("device", local.device().description());
+    device = local.device().description();
+    facts.put("device", device);
     facts.put("gpuBytes", bytes.gpu());
     facts.put("dramBytes", bytes.dram());
     facts.put("nvmeBytes", bytes.nvme());
@@ -231,7 +244,7 @@ final class EvalRun {
                 ByteSize.human(bytes.dram()),
                 ByteSize.human(bytes.nvme()),
                 Quantities.count(local.engine().sizes().windowSlots()),
-                local.device().description()));
+                device));
   }
 
   /** The scores and the conditions under which they came about, for programs. */

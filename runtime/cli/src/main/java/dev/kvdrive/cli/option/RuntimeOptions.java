@@ -6,6 +6,8 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 
 /**
@@ -73,11 +75,22 @@ public final class RuntimeOptions {
               + " end).")
   private @Nullable Path nvmeDir;
 
+  @Mixin private DeviceOption device = new DeviceOption();
+
   @Option(
       names = "--threads",
       paramLabel = "N",
       description = "Threads of the CPU device (default: as many as processors).")
   private @Nullable Integer threads;
+
+  /**
+   * Checks that the device that was named can be used here.
+   *
+   * @throws picocli.CommandLine.ParameterException of the command if not
+   */
+  public void requireDevice(CommandSpec spec) {
+    device.require(spec);
+  }
 
   /** Address of the model. */
   public String model() {
@@ -101,6 +114,7 @@ public final class RuntimeOptions {
     put(settings, "kvdrive.tiers.dram-bytes", dram);
     put(settings, "kvdrive.tiers.nvme-bytes", nvme);
     put(settings, "kvdrive.tiers.nvme-dir", nvmeDir);
+    put(settings, "kvdrive.device", device.named());
     put(settings, "kvdrive.threads", threads);
     return settings;
   }

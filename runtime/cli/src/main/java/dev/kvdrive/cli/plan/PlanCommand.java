@@ -89,7 +89,7 @@ public final class PlanCommand implements Callable<Integer> {
   @Option(
       names = "--device",
       paramLabel = "KIND",
-      description = "Device: ${COMPLETION-CANDIDATES} (default: CUDA).")
+      description = "Device: ${COMPLETION-CANDIDATES} (default: CPU, as for serve).")
   private @Nullable DeviceKind device;
 
   @Option(
@@ -175,7 +175,7 @@ public final class PlanCommand implements Callable<Integer> {
         budget == null ? PlanRequest.DEFAULT_BUDGET : budget,
         kvType == null ? KvType.BF16 : kvType,
         new TierBudgets(gpu, dram, nvme == null ? 0 : nvme),
-        device == null ? DeviceKind.CUDA : device,
+        device == null ? DeviceKind.CPU : device,
         Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT));
   }
 

@@ -49,6 +49,13 @@ final class PlanReport {
       out.append('\n');
       row(
           out,
+          "device",
+          r.device().word(),
+          "",
+          "weights: %s; activations of %d bytes"
+              .formatted(r.device().weights(), r.device().activationBytes()));
+      row(
+          out,
           "engine",
           "KV cache",
           ByteSize.human(s.layout().bytesPerToken()),

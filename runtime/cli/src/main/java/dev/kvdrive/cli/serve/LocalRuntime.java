@@ -1,8 +1,8 @@
 package dev.kvdrive.cli.serve;
 
+import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.server.RuntimeApplication;
-import dev.kvdrive.server.serving.DeviceFactory;
 import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.serving.StartFailure;
 import java.net.URI;

@@ -54,6 +54,7 @@ public final class ServeCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws InterruptedException {
+    runtime.requireDevice(spec);
     ScratchFolder nvme =
         runtime.needsNvmeFolder()
             ? ScratchFolder.below(LocalRuntime.cacheFolder().resolve("nvme"), "serve-")

@@ -21,6 +21,7 @@ class BenchCommandTest {
 
   private int run(String... args) {
     CommandLine line = new CommandLine(new BenchCommand());
+    line.setCaseInsensitiveEnumValuesAllowed(true);
     line.setOut(new PrintWriter(out));
     line.setErr(new PrintWriter(err));
     return line.execute(args);
@@ -40,7 +41,12 @@ class BenchCommandTest {
                 "--json", json.toString()))
         .as(err.toString())
         .isZero();
-    assertThat(out.toString()).contains("Memory bandwidth", "| 200 | exact |", "| 200 | 25 % |");
+    assertThat(out.toString())
+        .contains(
+            "Device: KVDrive, CPU, 2 threads",
+            "Memory bandwidth",
+            "| 200 | exact |",
+            "| 200 | 25 % |");
     JsonNode rows = JsonMapper.shared().readTree(Files.readString(json)).path("rows");
     assertThat(rows.size()).isEqualTo(2);
     assertThat(rows.at("/0/decodeTokensPerSecond/median").asDouble()).isPositive();
@@ -54,6 +60,7 @@ class BenchCommandTest {
       value = {
         "--runs 0|--runs must be at least 1, got 0",
         "--tokens 1|--tokens must be at least 2, got 1",
+        "--beside jlama --device cuda|--beside jlama computes on the CPU; leave --device cuda out",
         "--beside vllm|no engine 'vllm'; there is jlama",
       })
   void refusesWhatCannotBeMeasured(String args, String message) {

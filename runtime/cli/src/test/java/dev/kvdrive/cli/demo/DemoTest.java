@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.Terminal;
+import dev.kvdrive.plan.DeviceKind;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -23,7 +24,7 @@ class DemoTest {
 
   private boolean run(double budget) throws IOException, InterruptedException {
     Terminal terminal = new Terminal(new PrintWriter(out, true), false, false, false);
-    Demo demo = new Demo(terminal, TOKENS, budget, 1, 2);
+    Demo demo = new Demo(terminal, TOKENS, budget, 1, DeviceKind.CPU, 2);
     try (LocalRuntime runtime = demo.start(folder, null)) {
       boolean right = demo.ask(runtime);
       demo.invite(runtime, false);
@@ -44,6 +45,7 @@ class DemoTest {
     assertThat(fetchedFrom("NVMe")).as(out.toString()).isTrue();
     assertThat(out.toString())
         .contains("Question", "Answer", "right", "GPU arena", "hit rate", "tokens/s", "curl")
+        .contains("on device cpu", "device     CPU, 2 threads")
         .doesNotContain("MISSING", "\u001b");
     try (Stream<Path> left = Files.list(folder.resolve("nvme"))) {
       assertThat(left).isEmpty();

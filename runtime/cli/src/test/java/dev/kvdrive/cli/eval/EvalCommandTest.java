@@ -68,7 +68,9 @@ class EvalCommandTest {
       json.toString()
     };
     assertThat(run(args)).as(err.toString()).isZero();
-    assertThat(out.toString()).contains("| task", "exact", "25 %", "| passkey", "**100.0**");
+    assertThat(out.toString())
+        .contains("| task", "exact", "25 %", "| passkey", "**100.0**")
+        .contains("Device: CPU, ");
     assertThat(err.toString()).contains("window of", "100 %");
     JsonNode scores = JsonMapper.shared().readTree(Files.readString(json));
     assertThat(scores.at("/columns/exact/scores/passkey").asDouble()).isEqualTo(100);

@@ -1,15 +1,21 @@
 package dev.kvdrive.cli.serve;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.device.ReferenceDevice;
 import dev.kvdrive.plan.DeviceKind;
-import dev.kvdrive.server.serving.DeviceFactory;
+import org.jspecify.annotations.Nullable;
 
 /** The scalar device that defines what every operation computes. */
 public final class ReferenceDevices implements DeviceFactory {
   @Override
   public DeviceKind kind() {
     return DeviceKind.CPU;
+  }
+
+  @Override
+  public @Nullable String whyUnavailable() {
+    return null;
   }
 
   @Override

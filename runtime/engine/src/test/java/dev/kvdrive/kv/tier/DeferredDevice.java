@@ -45,6 +45,11 @@ final class DeferredDevice implements Device {
   }
 
   @Override
+  public boolean prefersGraphs() {
+    return false;
+  }
+
+  @Override
   public long capacityBytes() {
     return Long.MAX_VALUE;
   }

@@ -1,6 +1,7 @@
 package dev.kvdrive.server.serving;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
@@ -85,7 +86,8 @@ public final class EngineStart implements ModelStart {
             model,
             tokenizer,
             device,
-            EngineSettings.of(plan.requireSizes(), settings.tiers().nvmeDir(), settings.queue()));
+            EngineSettings.of(
+                plan.requireSizes(), device, settings.tiers().nvmeDir(), settings.queue()));
     opened(engine::close);
     String served = settings.servedModelName();
     return ServedModel.of(

@@ -55,10 +55,11 @@ public final class RuntimeLifecycle implements SmartLifecycle {
       ServedModel model = modelStart.start(this::progress);
       if (serving.ready(model)) {
         log.info(
-            "Ready: serving {} with a context of {} tokens for {} sequences",
+            "Ready: serving {} with a context of {} tokens for {} sequences on {}",
             model.name(),
             model.engine().sizes().contextLength(),
-            model.engine().sizes().concurrency());
+            model.engine().sizes().concurrency(),
+            model.engine().status().device());
       } else {
         modelStart.close();
       }

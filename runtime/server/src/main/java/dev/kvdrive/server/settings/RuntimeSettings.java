@@ -23,6 +23,7 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param kvType element type of cached keys and values
  * @param tiers bytes of each tier
  * @param apiKeysFile file with the keys that may call the API; an open server if not set
+ * @param device what computes; nothing else takes its place where it cannot be used
  * @param threads threads of the CPU device; 0 for the processors there are
  * @param queueLimit requests that may wait for a seat; if not set, 8 for each seat
  * @param drainTimeout how long running requests may go on after SIGTERM
@@ -40,6 +41,7 @@ public record RuntimeSettings(
     @DefaultValue("BF16") KvType kvType,
     @DefaultValue Tiers tiers,
     @Nullable Path apiKeysFile,
+    @DefaultValue("CPU") DeviceKind device,
     @DefaultValue("0") int threads,
     @Nullable Integer queueLimit,
     @DefaultValue("30s") Duration drainTimeout,
@@ -116,8 +118,12 @@ public record RuntimeSettings(
     return queueLimit != null ? queueLimit : PlanRequest.DEFAULT_QUEUE_PER_SEAT * concurrency;
   }
 
-  /** What to ask the planner about a model. */
-  public PlanRequest planRequest(ModelGeometry geometry, DeviceKind device) {
+  /**
+   * What to ask the planner about a model.
+   *
+   * @param kind of the device that will be opened
+   */
+  public PlanRequest planRequest(ModelGeometry geometry, DeviceKind kind) {
     return new PlanRequest(
         geometry,
         contextLength,
@@ -125,7 +131,7 @@ public record RuntimeSettings(
         budget,
         kvType,
         new TierBudgets(tiers.gpu().bytes(), tiers.dram().bytes(), tiers.nvme().bytes()),
-        device,
+        kind,
         queue());
   }
 }

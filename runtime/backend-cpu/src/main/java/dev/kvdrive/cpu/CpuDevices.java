@@ -1,14 +1,20 @@
-package dev.kvdrive.server.serving;
+package dev.kvdrive.cpu;
 
-import dev.kvdrive.cpu.CpuDevice;
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.plan.DeviceKind;
+import org.jspecify.annotations.Nullable;
 
 /** The CPU device, with the Vector API; its memory is a budgeted arena in host memory. */
 public final class CpuDevices implements DeviceFactory {
   @Override
   public DeviceKind kind() {
     return DeviceKind.CPU;
+  }
+
+  @Override
+  public @Nullable String whyUnavailable() {
+    return CpuDevice.whyUnavailable();
   }
 
   @Override
