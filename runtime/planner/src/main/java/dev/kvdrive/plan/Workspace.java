@@ -12,7 +12,7 @@ public final class Workspace {
   public static final int IO_BUFFERS = 16;
 
   /** Host buffers of an engine at most: frames, mailbox, staging, step parameters and results. */
-  static final int HOST_BUFFERS = 16;
+  static final int HOST_BUFFERS = 12;
 
   /** Prompt tokens of a prefill block, unless the context is shorter. */
   public static final int PREFILL_BLOCK = 256;
