@@ -1,17 +1,34 @@
 package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.schedule.EngineLifeConformance;
 import dev.kvdrive.schedule.FaultConformance;
+import dev.kvdrive.schedule.ForwardPassConformance;
+import dev.kvdrive.schedule.PlanConformance;
+import dev.kvdrive.schedule.SameTokensConformance;
 import dev.kvdrive.schedule.SchedulingConformance;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.extension.ExtendWith;
 
-/**
- * The engine on a GPU keeps those of its invariants that hold for any rounding. The suites that
- * compare logits with exact ones expect the precision of F32, which a bf16 device does not have.
- */
+/** The engine on a GPU keeps its invariants; how near logits must be is a matter of bf16. */
 @ExtendWith(NeedsGpu.class)
 class CudaDeviceEngineTest {
+  @Nested
+  class ForwardPass extends ForwardPassConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return CudaDevice.open(0, capacityBytes);
+    }
+  }
+
+  @Nested
+  class SameTokens extends SameTokensConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return CudaDevice.open(0, capacityBytes);
+    }
+  }
+
   @Nested
   class Faults extends FaultConformance {
     @Override
@@ -21,7 +38,23 @@ class CudaDeviceEngineTest {
   }
 
   @Nested
+  class Plan extends PlanConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return CudaDevice.open(0, capacityBytes);
+    }
+  }
+
+  @Nested
   class Scheduling extends SchedulingConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return CudaDevice.open(0, capacityBytes);
+    }
+  }
+
+  @Nested
+  class Life extends EngineLifeConformance {
     @Override
     protected Device open(long capacityBytes, int threads) {
       return CudaDevice.open(0, capacityBytes);

@@ -14,27 +14,40 @@ import java.util.Set;
 public final class ReferenceDevice implements Device {
   private final long capacity;
   private final Set<ReferenceBuffer> live = new HashSet<>();
-  private final Operations operations =
-      new CheckedOperations(new ReferenceOperations(), ElementType.F32);
+  private final ElementType activations;
+  private final Operations operations;
   private long used;
   private long host;
   private boolean closed;
 
   /**
+   * With activations in F32.
+   *
    * @param capacityBytes hard cap of device memory
    */
   public ReferenceDevice(long capacityBytes) {
+    this(capacityBytes, ElementType.F32);
+  }
+
+  /**
+   * With activations of any type. With BF16 it holds weights as a GPU does, matrices in bf16 and
+   * vectors in F32, so that suites of everything above the SPI can be run with a GPU's rounding
+   * where there is none.
+   */
+  public ReferenceDevice(long capacityBytes, ElementType activations) {
     this.capacity = capacityBytes;
+    this.activations = activations;
+    operations = new CheckedOperations(new ReferenceOperations(activations), activations);
   }
 
   @Override
   public String description() {
-    return "scalar reference device";
+    return "scalar reference device, activations in " + activations;
   }
 
   @Override
   public ElementType activationType() {
-    return ElementType.F32;
+    return activations;
   }
 
   @Override
@@ -95,12 +108,21 @@ public final class ReferenceDevice implements Device {
       rows += part.rows();
       bytes += part.bytes();
     }
+    boolean narrow = activations == ElementType.BF16;
+    if (narrow) {
+      bytes = (long) rows * cols * (rows == 1 ? Float.BYTES : Short.BYTES);
+    }
     reserve(name, bytes);
     float[] values = new float[Math.multiplyExact(rows, cols)];
     int at = 0;
     for (TensorData part : parts) {
       for (int row = 0; row < part.rows(); row++, at += cols) {
         Dequantizer.row(part, row, values, at);
+      }
+    }
+    if (narrow && rows > 1) {
+      for (int i = 0; i < values.length; i++) {
+        values[i] = Bfloat16.widen(Bfloat16.round(values[i]));
       }
     }
     return new ReferenceWeight(name, rows, cols, values, new ReferenceBuffer(name, bytes));

@@ -13,8 +13,16 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.IntStream;
 
-/** The operations as their contract says them, one element after the other, in double. */
+/**
+ * The operations as their contract says them, one element after the other, in double; what they
+ * store is rounded to the device's activation type.
+ */
 final class ReferenceOperations implements Operations {
+  private final ElementType activations;
+
+  ReferenceOperations(ElementType activations) {
+    this.activations = activations;
+  }
 
   // --- projections and pointwise work ---
 
@@ -70,7 +78,7 @@ final class ReferenceOperations implements Operations {
         });
   }
 
-  private static void norm(
+  private void norm(
       Activations in, int row, int from, float[] gain, float epsilon, Activations out) {
     double sum = 0;
     for (int i = 0; i < gain.length; i++) {
@@ -85,21 +93,41 @@ final class ReferenceOperations implements Operations {
 
   @Override
   public void matmul(Queue queue, Weight weight, Activations in, int rows, Activations out) {
-    submit(queue, () -> multiply((ReferenceWeight) weight, in, rows, out, false));
+    submit(
+        queue,
+        () -> multiply((ReferenceWeight) weight, in, rows, (row, o, sum) -> set(out, row, o, sum)));
   }
 
   @Override
   public void matmulAdd(Queue queue, Weight weight, Activations in, int rows, Activations out) {
-    submit(queue, () -> multiply((ReferenceWeight) weight, in, rows, out, true));
+    submit(
+        queue,
+        () ->
+            multiply(
+                (ReferenceWeight) weight,
+                in,
+                rows,
+                (row, o, sum) -> set(out, row, o, get(out, row, o) + (float) sum)));
   }
 
   @Override
   public void logits(Queue queue, Weight weight, Activations in, int rows, Activations out) {
-    matmul(queue, weight, in, rows, out);
+    submit(
+        queue,
+        () ->
+            multiply(
+                (ReferenceWeight) weight,
+                in,
+                rows,
+                (row, o, sum) -> setFloat(out.buffer(), at(out, row, o), (float) sum)));
   }
 
-  private static void multiply(
-      ReferenceWeight weight, Activations in, int rows, Activations out, boolean add) {
+  /** Where a product goes. */
+  private interface Store {
+    void put(int row, int output, double sum);
+  }
+
+  private void multiply(ReferenceWeight weight, Activations in, int rows, Store store) {
     float[] x = new float[weight.cols()];
     for (int row = 0; row < rows; row++) {
       for (int i = 0; i < x.length; i++) {
@@ -111,7 +139,7 @@ final class ReferenceOperations implements Operations {
         for (int i = 0; i < x.length; i++) {
           sum += (double) weight.values()[at + i] * x[i];
         }
-        set(out, row, o, add ? get(out, row, o) + (float) sum : sum);
+        store.put(row, o, sum);
       }
     }
   }
@@ -200,7 +228,7 @@ final class ReferenceOperations implements Operations {
           for (int row = 0; row < rows; row++) {
             int best = 0;
             for (int i = 1; i < width; i++) {
-              if (get(logits, row, i) > get(logits, row, best)) {
+              if (logit(logits, row, i) > logit(logits, row, best)) {
                 best = i;
               }
             }
@@ -349,7 +377,7 @@ final class ReferenceOperations implements Operations {
                 }));
   }
 
-  private static void score(
+  private void score(
       KvLayer layer,
       AttentionShape shape,
       Activations query,
@@ -699,7 +727,7 @@ final class ReferenceOperations implements Operations {
                 }));
   }
 
-  private static void scoreChunk(
+  private void scoreChunk(
       KvLayer layer,
       AttentionShape shape,
       Activations query,
@@ -1067,7 +1095,7 @@ final class ReferenceOperations implements Operations {
     return ((long) head * 2 * scratch.maxTokens() + token) * layout.rowBytes();
   }
 
-  private static double product(
+  private double product(
       KvLayout layout,
       AttentionShape shape,
       MemorySegment keys,
@@ -1096,12 +1124,29 @@ final class ReferenceOperations implements Operations {
     }
   }
 
-  private static float get(Activations x, int row, int i) {
-    return floatAt(x.buffer(), x.offset() + (long) row * x.stride() + i);
+  private float get(Activations x, int row, int i) {
+    long index = at(x, row, i);
+    return activations == ElementType.F32
+        ? floatAt(x.buffer(), index)
+        : Bfloat16.widen(memory(x.buffer()).getAtIndex(ValueLayout.JAVA_SHORT, index));
   }
 
-  private static void set(Activations x, int row, int i, double value) {
-    setFloat(x.buffer(), x.offset() + (long) row * x.stride() + i, (float) value);
+  private void set(Activations x, int row, int i, double value) {
+    long index = at(x, row, i);
+    if (activations == ElementType.F32) {
+      setFloat(x.buffer(), index, (float) value);
+    } else {
+      memory(x.buffer()).setAtIndex(ValueLayout.JAVA_SHORT, index, Bfloat16.round((float) value));
+    }
+  }
+
+  /** Logits are F32 on every device. */
+  private static float logit(Activations logits, int row, int i) {
+    return floatAt(logits.buffer(), at(logits, row, i));
+  }
+
+  private static long at(Activations x, int row, int i) {
+    return x.offset() + (long) row * x.stride() + i;
   }
 
   private static int intAt(DeviceBuffer buffer, long index) {

@@ -16,7 +16,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 /**
  * Invariant 2: exact mode equals dense attention. Logits are those of Hugging Face transformers for
  * every architecture, through prefill and through decode; for sequences long enough to go through
- * all tiers they are those of the reference transformer, which is held to the same goldens.
+ * all tiers they are those of the reference transformer, which is held to the same goldens. How
+ * near they must be depends on the device's activations: {@link LogitCheck}.
  */
 public abstract class ForwardPassConformance extends EngineTest {
   static List<Golden> goldens() {
@@ -31,22 +32,23 @@ public abstract class ForwardPassConformance extends EngineTest {
         ForwardPass pass =
             new ForwardPass(device, golded, shape.settings(golded.geometry(), device, directory))) {
       int[] tokens = golden.tokens();
+      LogitCheck check = new LogitCheck(device, golded.spec().layers());
       // Seat 1: all but the last few at once; seat 0: one token, then token by token.
       for (int length : new int[] {1, 12, 13, 14, tokens.length}) {
         float[] logits = pass.prefill(1, Arrays.copyOf(tokens, length));
-        assertThat(golden.relativeError(length - 1, logits))
-            .as("logits after a prompt of %d tokens", length)
-            .isLessThan(Golden.TOLERANCE);
+        check.row(
+            "logits after a prompt of %d tokens".formatted(length),
+            golden.logits()[length - 1],
+            logits);
         pass.leave(1);
       }
       pass.prefill(0, tokens[0]);
       for (int t = 1; t < tokens.length; t++) {
         float[] logits = pass.step(new int[] {0}, new int[] {tokens[t]})[0];
-        assertThat(golden.relativeError(t, logits))
-            .as("logits of the step at position %d", t)
-            .isLessThan(Golden.TOLERANCE);
+        check.row("logits of the step at position %d".formatted(t), golden.logits()[t], logits);
       }
       pass.leave(0);
+      check.whole(golden.toString());
     }
   }
 
@@ -62,13 +64,15 @@ public abstract class ForwardPassConformance extends EngineTest {
             EngineShape.tight(1).withSeats(1).withWindow(1, 1).withBlock(256))) {
       try (ForwardPass pass = new ForwardPass(device, model, settings(shape))) {
         int prompt = 190;
-        assertDense(dense, prompt - 1, pass.prefill(0, Arrays.copyOf(tokens, prompt)));
+        LogitCheck check = check();
+        check.row("prompt", dense[prompt - 1], pass.prefill(0, Arrays.copyOf(tokens, prompt)));
         assertThat(pass.quanta)
             .isEqualTo(2 * Math.ceilDiv(prompt, settings(shape).sizes().prefillBlock()));
         for (int t = prompt; t < tokens.length; t++) {
-          assertDense(dense, t, pass.step(new int[] {0}, new int[] {tokens[t]})[0]);
+          check.row("position " + t, dense[t], pass.step(new int[] {0}, new int[] {tokens[t]})[0]);
         }
         pass.leave(0);
+        check.whole(shape.toString());
         if (shape.frames() == 0) {
           assertThat(pass.counters[Selection.NVME_COUNTER]).as("%s", shape).isPositive();
         }
@@ -83,24 +87,22 @@ public abstract class ForwardPassConformance extends EngineTest {
     double[][] dense = new ReferenceTransformer(model).logits(tokens);
     try (ForwardPass pass =
         new ForwardPass(device, model, settings(EngineShape.tight(1).withType(KvType.BF16)))) {
+      LogitCheck check = check();
       pass.prefill(1, Arrays.copyOf(tokens, 150));
       for (int t = 150; t < tokens.length; t++) {
         float[] stepped = pass.step(new int[] {1}, new int[] {tokens[t]})[0];
-        assertThat(error(dense[t], stepped)).as("rounded keys").isBetween(1e-4, 0.1);
+        assertThat(error(dense[t], stepped))
+            .as("rounded keys")
+            .isBetween(1e-4, Math.max(0.1, check.largest()));
         if (t % 10 == 0) {
           float[] prefilled = pass.prefill(0, Arrays.copyOf(tokens, t + 1));
-          assertThat(error(dense(prefilled), stepped)).isLessThan(Golden.TOLERANCE);
+          check.row("prefill and decode", prefilled, stepped);
           pass.leave(0);
         }
       }
       pass.leave(1);
+      check.whole("prefill and decode");
     }
-  }
-
-  private static double[] dense(float[] logits) {
-    double[] wide = new double[logits.length];
-    Arrays.setAll(wide, i -> logits[i]);
-    return wide;
   }
 
   @Test
@@ -112,11 +114,12 @@ public abstract class ForwardPassConformance extends EngineTest {
     }
     try (ForwardPass pass =
         new ForwardPass(device, model, settings(EngineShape.tight(1).with(true, true)))) {
+      LogitCheck check = check();
       int[] length = {70, 130, 3};
       int[] seats = {2, 0, 1};
       for (int i = 0; i < 3; i++) {
         float[] logits = pass.prefill(seats[i], Arrays.copyOf(tokens[i], length[i]));
-        assertDense(dense[i], length[i] - 1, logits);
+        check.row("prompt " + i, dense[i][length[i] - 1], logits);
       }
       for (int round = 0; round < 40; round++) {
         // Batches of one, two and three sequences, in changing rows.
@@ -131,9 +134,13 @@ public abstract class ForwardPassConformance extends EngineTest {
         float[][] logits = pass.step(batch, next);
         for (int row = 0; row < rows; row++) {
           int sequence = (round + row) % 3;
-          assertDense(dense[sequence], length[sequence]++, logits[row]);
+          check.row(
+              "round " + round + ", sequence " + sequence,
+              dense[sequence][length[sequence]++],
+              logits[row]);
         }
       }
+      check.whole("batches");
       for (int seat : seats) {
         pass.leave(seat);
       }
@@ -143,23 +150,24 @@ public abstract class ForwardPassConformance extends EngineTest {
   @Test
   void aSeatIsAsNewForTheNextSequence() {
     try (ForwardPass pass = new ForwardPass(device, model, settings(EngineShape.tight(1)))) {
+      LogitCheck check = check();
       for (int round = 0; round < 5; round++) {
         int[] tokens = prompt(50 + round, 60 + 31 * round);
         double[][] dense = new ReferenceTransformer(model).logits(tokens);
         int prompt = tokens.length - 10;
-        assertDense(dense, prompt - 1, pass.prefill(1, Arrays.copyOf(tokens, prompt)));
+        check.row(
+            "prompt " + round, dense[prompt - 1], pass.prefill(1, Arrays.copyOf(tokens, prompt)));
         for (int t = prompt; t < tokens.length; t++) {
-          assertDense(dense, t, pass.step(new int[] {1}, new int[] {tokens[t]})[0]);
+          check.row("position " + t, dense[t], pass.step(new int[] {1}, new int[] {tokens[t]})[0]);
         }
         pass.leave(1);
       }
+      check.whole("one seat");
     }
   }
 
-  private static void assertDense(double[][] dense, int position, float[] logits) {
-    assertThat(error(dense[position], logits))
-        .as("error at position %d", position)
-        .isLessThan(Golden.TOLERANCE);
+  private LogitCheck check() {
+    return new LogitCheck(device, model.spec().layers());
   }
 
   /** Largest difference, relative to the largest logit. */

@@ -1,0 +1,64 @@
+package dev.kvdrive.schedule;
+
+import dev.kvdrive.device.Device;
+import dev.kvdrive.device.ElementType;
+import dev.kvdrive.device.ReferenceDevice;
+import org.junit.jupiter.api.Nested;
+
+/**
+ * The engine with activations and matrices in BF16, as on a GPU: the suites' bounds for such
+ * devices hold where no GPU is.
+ */
+class NarrowDeviceEngineTest {
+  private static Device device(long capacityBytes) {
+    return new ReferenceDevice(capacityBytes, ElementType.BF16);
+  }
+
+  @Nested
+  class ForwardPass extends ForwardPassConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return device(capacityBytes);
+    }
+  }
+
+  @Nested
+  class SameTokens extends SameTokensConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return device(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Faults extends FaultConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return device(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Plan extends PlanConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return device(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Scheduling extends SchedulingConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return device(capacityBytes);
+    }
+  }
+
+  @Nested
+  class Life extends EngineLifeConformance {
+    @Override
+    protected Device open(long capacityBytes, int threads) {
+      return device(capacityBytes);
+    }
+  }
+}
