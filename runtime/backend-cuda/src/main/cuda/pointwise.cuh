@@ -203,16 +203,20 @@ __device__ __forceinline__ void better(float& value, int& index, float otherValu
   }
 }
 
-// Grid: rows. The lowest index among equals.
+// Grid: rows. The lowest index among equals; -1 where a logit is NaN.
 extern "C" __global__ void argmax(ArgmaxArgs a) {
   __shared__ float values[WARP];
   __shared__ int indices[WARP];
   const float* logits = a.logits + blockIdx.x * a.stride;
   float value = -INFINITY;
   int index = INT32_MAX;
+  bool nan = false;
   for (int i = threadIdx.x; i < a.width; i += blockDim.x) {
-    better(value, index, logits[i], i);
+    float logit = logits[i];
+    nan = nan || isnan(logit);
+    better(value, index, logit, i);
   }
+  nan = __syncthreads_or(nan);
   int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
   for (int offset = WARP / 2; offset > 0; offset /= 2) {
     better(value, index, __shfl_xor_sync(FULL_MASK, value, offset),
@@ -232,7 +236,7 @@ extern "C" __global__ void argmax(ArgmaxArgs a) {
              __shfl_xor_sync(FULL_MASK, index, offset));
     }
     if (lane == 0) {
-      a.out[blockIdx.x] = index == INT32_MAX ? 0 : index;
+      a.out[blockIdx.x] = nan ? -1 : index == INT32_MAX ? 0 : index;
     }
   }
 }

@@ -260,7 +260,7 @@ final class Pointwise {
         return i;
       }
     }
-    // A row that holds a NaN has no largest element; whoever needs to know looks at the logits.
-    return 0;
+    // Nothing equals a NaN, which the largest of a row that holds one is.
+    return -1;
   }
 }

@@ -74,7 +74,7 @@ public interface Operations {
 
   /**
    * Index of the largest of {@code width} F32 logits of each row, the lowest index among equals,
-   * into {@code out[r]}.
+   * into {@code out[r]}; -1 if any of them is NaN, for such a row has no largest.
    */
   void argmax(Queue queue, Activations logits, int rows, int width, DeviceBuffer out);
 

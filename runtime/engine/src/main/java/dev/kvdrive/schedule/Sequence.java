@@ -153,21 +153,21 @@ final class Sequence implements Generation {
   /**
    * Chooses the next token and tells the listener; ends the sequence if that was the last.
    *
-   * @param likeliest what the device found
+   * @param likeliest what the device found; -1 if a logit is NaN
    * @param chooser holds the row's logits if {@link #wantsLogits}
    */
   void advance(int likeliest, TokenChooser chooser) {
     float logprob = Float.NaN;
     List<TokenLogprob> top = List.of();
     int token = likeliest;
+    if (likeliest < 0 || (wantsLogits() && !chooser.finite())) {
+      fail(
+          new GenerationException(
+              "the model's output for request %s at position %d is not a number; the weights or the prompt's cached keys and values are damaged"
+                  .formatted(id(), lastPosition() + 1)));
+      return;
+    }
     if (wantsLogits()) {
-      if (!chooser.finite()) {
-        fail(
-            new GenerationException(
-                "the model's output for request %s at position %d is not a number; the weights or the prompt's cached keys and values are damaged"
-                    .formatted(id(), lastPosition() + 1)));
-        return;
-      }
       double logSumExp = 0;
       boolean logprobs = request.topLogprobs() >= 0;
       if (logprobs) {

@@ -65,7 +65,7 @@ public final class StepOutput implements AutoCloseable {
     return vocabulary;
   }
 
-  /** The likeliest token of a row, the lowest among equals. */
+  /** The likeliest token of a row, the lowest among equals; -1 if a logit is NaN. */
   public int likeliest(int row) {
     return host.segment().getAtIndex(ValueLayout.JAVA_INT, row);
   }

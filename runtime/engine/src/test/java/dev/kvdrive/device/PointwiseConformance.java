@@ -233,6 +233,22 @@ public abstract class PointwiseConformance extends DeviceConformance {
     assertThat(argmax(subject, logits, width)).containsExactly(argmax(oracle, logits, width));
   }
 
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 63, 1000, 32_001})
+  void aRowWithANanHasNoLargestLogitWhereverItIs(int width) {
+    float[] logits = LayerContents.gaussians(random, 6 * width, ElementType.F32);
+    logits[0] = Float.NaN;
+    logits[width + width / 2] = Float.NaN;
+    logits[2 * width + width - 1] = Float.NaN;
+    Arrays.fill(logits, 3 * width, 4 * width, -Float.NaN);
+    logits[4 * width + width / 3] = Float.intBitsToFloat(0xffc0_0001);
+    if (width > 1) {
+      logits[4 * width + width - 1] = Float.POSITIVE_INFINITY;
+    }
+    assertThat(argmax(oracle, logits, width)).startsWith(-1, -1, -1, -1, -1);
+    assertThat(argmax(subject, logits, width)).containsExactly(argmax(oracle, logits, width));
+  }
+
   private static int[] argmax(Rig rig, float[] logits, int width) {
     Rig.Rows x = rig.rows("logits", 6, width, logits, ElementType.F32);
     DeviceBuffer out = rig.ints("argmax", -7, -7, -7, -7, -7, -7, -7);

@@ -227,12 +227,14 @@ final class ReferenceOperations implements Operations {
         () -> {
           for (int row = 0; row < rows; row++) {
             int best = 0;
-            for (int i = 1; i < width; i++) {
+            boolean numbers = true;
+            for (int i = 0; i < width; i++) {
+              numbers &= !Float.isNaN(logit(logits, row, i));
               if (logit(logits, row, i) > logit(logits, row, best)) {
                 best = i;
               }
             }
-            setInt(out, row, best);
+            setInt(out, row, numbers ? best : -1);
           }
         });
   }

@@ -3,9 +3,11 @@ package dev.kvdrive.schedule;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.Operations;
+import dev.kvdrive.device.Queue;
 import dev.kvdrive.model.Golden;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
@@ -184,6 +186,61 @@ public abstract class EngineLifeConformance extends EngineTest {
         .hasMessageContaining("the device is on fire");
     engine.close();
     assertNothingIsLeft();
+  }
+
+  @Test
+  void outputThatIsNotANumberIsAnErrorAlsoWhereOnlyTheLikeliestTokenIsWanted() throws Exception {
+    AtomicBoolean damaged = new AtomicBoolean();
+    KvDriveEngine engine =
+        KvDriveEngine.start(model, tokenizer, damaging(damaged), settings(EngineShape.tight(1)));
+    int[] prompt = prompt(8, 90);
+    for (int logprobs : new int[] {-1, 2}) {
+      damaged.set(false);
+      Recorder recorder = new Recorder();
+      recorder.onToken(token -> damaged.set(recorder.tokens().size() == 3));
+      GenerationRequest request =
+          new GenerationRequest(
+              "damaged",
+              Arrays.stream(prompt).boxed().toList(),
+              Sampling.GREEDY,
+              20,
+              Set.of(),
+              List.of(),
+              logprobs,
+              true);
+      engine.submit(request, recorder);
+      assertThat(recorder.await().failure())
+          .hasMessageContaining("request damaged at position 93 is not a number");
+      assertThat(recorder.tokens()).hasSize(3);
+    }
+    damaged.set(false);
+    assertThat(generate(engine, request("sound", prompt, Sampling.GREEDY, 5)).ids()).hasSize(5);
+    engine.close();
+    assertNothingIsLeft();
+  }
+
+  /** The device, of which one logit of each row is NaN while {@code damaged}. */
+  private Device damaging(AtomicBoolean damaged) {
+    Operations sound = device.operations();
+    Operations operations =
+        proxy(
+            Operations.class,
+            (method, arguments) -> {
+              Object result = method.invoke(sound, arguments);
+              if (damaged.get() && method.getName().equals("logits")) {
+                Queue queue = (Queue) arguments[0];
+                Activations logits = (Activations) arguments[4];
+                for (int row = 0; row < (int) arguments[3]; row++) {
+                  long at = 4L * (logits.offset() + (long) row * logits.stride() + 77);
+                  queue.fill(logits.buffer(), at, 1, Float.floatToIntBits(Float.NaN));
+                }
+              }
+              return result;
+            });
+    return proxy(
+        Device.class,
+        (method, arguments) ->
+            method.getName().equals("operations") ? operations : method.invoke(device, arguments));
   }
 
   /** The device, whose embedding throws once {@code broken}. */
