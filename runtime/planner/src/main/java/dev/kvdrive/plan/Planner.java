@@ -179,6 +179,11 @@ public final class Planner {
       totalExtents = heads() * layout.extents(maxChunks);
     }
 
+    /** How many, in words. */
+    String sequences() {
+      return seats == 1 ? "1 sequence" : "%,d sequences".formatted(seats);
+    }
+
     /** (seat, layer, KV head) combinations. */
     long heads() {
       return (long) seats * layout.layers() * layout.kvHeads();
@@ -261,17 +266,23 @@ public final class Planner {
               Tier.GPU,
               "index",
               heads() * maxChunks * layout.rowBytes(),
-              "%,d sequences x %d layers x %d KV heads x %,d chunks x %d B representative"
+              "%s x %d layers x %d KV heads x %,d chunks x %d B representative"
                   .formatted(
-                      seats, layout.layers(), layout.kvHeads(), maxChunks, layout.rowBytes())));
+                      sequences(),
+                      layout.layers(),
+                      layout.kvHeads(),
+                      maxChunks,
+                      layout.rowBytes())));
       out.add(
           new Demand(
               Tier.GPU,
               "sink and ring",
               seats * layout.denseBytesPerSequence(),
-              "%,d sequences x %d tokens x %s per token"
+              "%s x %d tokens x %s per token"
                   .formatted(
-                      seats, layout.grid().denseTokens(), ByteSize.human(layout.bytesPerToken()))));
+                      sequences(),
+                      layout.grid().denseTokens(),
+                      ByteSize.human(layout.bytesPerToken()))));
       out.add(
           new Demand(
               Tier.GPU,
@@ -355,9 +366,9 @@ public final class Planner {
       long room = dramFrames(minWindow) + nvmeExtents();
       if (room < totalExtents) {
         out.add(
-            "KV cache: %,d sequences x %,d tokens x %s per token are %s, DRAM and NVMe together have room for %s, %s short."
+            "KV cache: %s x %,d tokens x %s per token are %s, DRAM and NVMe together have room for %s, %s short."
                 .formatted(
-                    seats,
+                    sequences(),
                     context,
                     ByteSize.human(layout.bytesPerToken()),
                     ByteSize.human(totalExtents * layout.extentBytes()),

@@ -84,6 +84,8 @@ class PlannerTest {
         .contains("does not fit")
         .contains("KV cache: 8 sequences x 131,072 tokens x 128 KiB per token are 128 GiB")
         .contains("What would fit:");
+    assertThat(Planner.plan(request(LLAMA_8B, 131_072, 1, 0.0156, gib(24, 4, 2))).verdict())
+        .contains("KV cache: 1 sequence x 131,072 tokens");
     assertThat(plan.alternatives()).isNotEmpty();
     assertThatThrownBy(plan::requireSizes)
         .isInstanceOf(InfeasiblePlanException.class)
