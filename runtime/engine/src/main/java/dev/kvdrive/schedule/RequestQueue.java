@@ -66,7 +66,9 @@ final class RequestQueue {
 
   private Duration retryAfter() {
     double nanos = meanNanos * (waiting.size() + 1.0) / seats;
-    Duration estimate = Duration.ofNanos((long) Math.min(nanos, (double) MAX_RETRY.toNanos()));
+    // Whole seconds, as in the Retry-After header, so that the text says the same.
+    Duration estimate =
+        Duration.ofSeconds((long) Math.ceil(Math.min(nanos, (double) MAX_RETRY.toNanos()) / 1e9));
     return estimate.compareTo(MIN_RETRY) < 0 ? MIN_RETRY : estimate;
   }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.plan.EngineSizes;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -115,6 +116,21 @@ public abstract class SchedulingConformance extends EngineTest {
     assertThat(order)
         .containsExactly("request 0", "request 1", "request 2", "request 3", "request 4");
     assertThat(requests.active()).isZero();
+  }
+
+  @Test
+  void theHintIsInWholeSecondsSoThatTextAndHeaderSayTheSame() {
+    open(EngineShape.tight(1).withSeats(1).withQueueLimit(0));
+    submit(request("a", 20, 4), new Recorder());
+    requests.admitFirst();
+    requests.ended(2_400_000_000L);
+    submit(request("b", 20, 4), new Recorder());
+    assertThatThrownBy(() -> submit(request("c", 20, 4), new Recorder()))
+        .isInstanceOfSatisfying(
+            EngineBusyException.class,
+            busy -> assertThat(busy.retryAfter()).isEqualTo(Duration.ofSeconds(5)))
+        .hasMessageContaining("try again in about 5 s");
+    finish();
   }
 
   @Test
