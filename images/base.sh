@@ -51,8 +51,29 @@ java_layer() { # FOLDER
   mkdir -p "$1/opt"
   "$JDK/bin/jlink" --add-modules "$(IFS=,; echo "${MODULES[*]}")" --output "$1/opt/java" \
     --strip-debug --no-header-files --no-man-pages --compress zip-6
+  # Debian's JDK comes with 700 MB of symbols, and with windows, fonts, pictures and sound
+  # that want libraries which no server has.
+  find "$1/opt/java" -name '*.debuginfo' -delete
+  rm -f "$1"/opt/java/lib/lib{awt_xawt,fontmanager,freetype,harfbuzz,javajpeg,jawt,jsound,lcms,splashscreen}.so
   # Class data sharing, for a quicker start.
   "$1/opt/java/bin/java" -XX:+UseG1GC -Xshare:dump >/dev/null
+}
+
+# The packages of the libraries that a Java links from the system: none for one that brings its
+# own, zlib for Debian's.
+java_packages() { # FOLDER
+  local library package
+  find "$1/opt/java" \( -name '*.so' -o -path '*/bin/*' -o -name jspawnhelper \) -type f -exec ldd {} + 2>/dev/null |
+    awk '$2 == "=>" { print $1, $3 == "not" ? "not found" : $3 }' | sort -u |
+    while read -r library path; do
+      [ -z "$(find "$1/opt/java" -name "$library" -print -quit)" ] || continue
+      [ "$path" != 'not found' ] || die "$JDK needs $library, which this machine lacks: install it, or set JAVA_HOME to another JDK 25"
+      # A package may name the file by way of /lib or of /usr/lib.
+      package=$( (dpkg-query --search "$path" || dpkg-query --search "$(realpath "$path")" ||
+        dpkg-query --search "${path#/usr}" || dpkg-query --search "/usr$path") 2>/dev/null | head -n 1 | cut -d: -f1)
+      [ -n "$package" ] || die "$JDK needs $path, which belongs to no package: set JAVA_HOME to another JDK 25"
+      echo "$package"
+    done | sort -u
 }
 
 pack_layer() { # NAME FOLDER
@@ -68,7 +89,7 @@ main() {
   fi
   JDK=$("$HERE/../kvdrive" jdk)
   [ -x "$JDK/bin/jlink" ] || die "$JDK has no jlink: set JAVA_HOME to a JDK 25 that has it"
-  local inputs system java architecture
+  local inputs system java architecture linked package
   architecture=$(dpkg --print-architecture)
   inputs="$(sha256sum "${BASH_SOURCE[0]}" "$JDK/release" | cut -d' ' -f1 | tr '\n' ' ')$architecture"
   if [ "${1:-}" != --force ] && [ -s "$OUT" ] && [ "$(cat "$OUT.inputs" 2>/dev/null)" = "$inputs" ]; then
@@ -79,8 +100,12 @@ main() {
   WORK=$(mktemp -d)
   trap 'rm -rf "$WORK"' EXIT
   mkdir -p "$WORK"/{system,java,image}
-  system_layer "$WORK/system"
   java_layer "$WORK/java"
+  linked=$(java_packages "$WORK/java")
+  for package in $linked; do
+    [[ " ${PACKAGES[*]} " == *" $package "* ]] || PACKAGES+=("$package")
+  done
+  system_layer "$WORK/system"
   system=$(pack_layer system "$WORK/system")
   java=$(pack_layer java "$WORK/java")
   cat >"$WORK/image/config.json" <<JSON
