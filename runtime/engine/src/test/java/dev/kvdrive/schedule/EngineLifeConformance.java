@@ -407,14 +407,8 @@ public abstract class EngineLifeConformance extends EngineTest {
     }
   }
 
-  /**
-   * Error of a log-probability. With narrow activations it is that of its own logit and that of the
-   * sum, which is an average of the others'.
-   */
   private Offset<Double> within(double[] logits) {
-    LogitCheck check = new LogitCheck(device, model.spec().layers());
-    double scale = Arrays.stream(logits).map(Math::abs).max().orElseThrow();
-    return Offset.offset(check.narrow() ? 2 * check.largest() * scale : 0.02);
+    return Offset.offset(new LogitCheck(device, model.spec().layers()).logprobError(logits));
   }
 
   private double[][] denseLogits(GenerationRequest request, int[] generated) {
