@@ -123,7 +123,8 @@ final class CausalAttention {
       int valid = Math.min(KEYS, tokens - tile);
       long offset = (long) tile * layout.rowBytes();
       transpose(layout, keys + offset, valid, headDim, tileKeys);
-      widen(layout, values + offset, valid, headDim, tileValues);
+      KvRows.widenToPanels(
+          layout.type(), values + offset, valid, headDim, tileValues, KEYS, 0, padded);
       // The first row that sees the tile is that of its first token.
       int first = Math.max(0, tile - start) * group;
       for (int q = first; q < queries; q += QUERIES) {
@@ -135,6 +136,7 @@ final class CausalAttention {
             headDim,
             count,
             tileKeys,
+            0,
             headDim * Tile.COLUMNS,
             headDim,
             KEYS,
@@ -151,6 +153,7 @@ final class CausalAttention {
             KEYS,
             count,
             tileValues,
+            0,
             KEYS * Tile.COLUMNS,
             valid,
             padded,
@@ -186,31 +189,6 @@ final class CausalAttention {
       } else {
         for (int i = 0; i < headDim; i++) {
           transposed[at + i * Tile.COLUMNS] = Memory.getFloat(row + 4L * i);
-        }
-      }
-    }
-  }
-
-  /**
-   * {@code valid} values of {@code headDim} elements to panels {@code
-   * [padded/COLUMNS][KEYS][COLUMNS]}, the padding 0.
-   */
-  private static void widen(KvLayout layout, long values, int valid, int headDim, float[] panels) {
-    int whole = headDim - headDim % Tile.COLUMNS;
-    for (int t = 0; t < valid; t++) {
-      long row = values + (long) t * layout.rowBytes();
-      for (int i = 0; i < whole; i += Lanes.N) {
-        int at = (i / Tile.COLUMNS * KEYS + t) * Tile.COLUMNS + i % Tile.COLUMNS;
-        FloatVector v =
-            layout.type() == KvType.BF16
-                ? Lanes.loadBfloat16(row + 2L * i)
-                : Lanes.load(row + 4L * i);
-        v.intoArray(panels, at);
-      }
-      if (whole < headDim) {
-        int at = (whole / Tile.COLUMNS * KEYS + t) * Tile.COLUMNS;
-        for (int i = 0; i < Tile.COLUMNS; i++) {
-          panels[at + i] = whole + i < headDim ? KvRows.get(layout.type(), row, whole + i) : 0;
         }
       }
     }

@@ -5,6 +5,8 @@ import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.AttentionState;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.KvType;
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 
 /**
@@ -65,9 +67,10 @@ final class StepAttention {
           }
           Group group = new Group(kv, shape, states, row, head, thread);
           group.scaleQueries(query + row * queryStride);
+          group.begin();
           long keys = kv.denseKeys(seat, head);
           int rowBytes = kv.layout.rowBytes();
-          group.attendDense(keys, Math.min(tokens, grid.sink()));
+          group.addDense(keys, Math.min(tokens, grid.sink()));
           long ring = keys + (long) grid.sink() * rowBytes;
           int token = grid.firstToken(grid.closedChunks(tokens));
           while (token < tokens) {
@@ -75,9 +78,10 @@ final class StepAttention {
             int slot = grid.ringSlot(token);
             int count =
                 Math.min(Math.min(grid.chunk(), tokens - token), grid.ringCapacity() - slot);
-            group.attendDense(ring + (long) slot * rowBytes, count);
+            group.addDense(ring + (long) slot * rowBytes, count);
             token += count;
           }
+          group.end();
         });
   }
 
@@ -109,6 +113,9 @@ final class StepAttention {
             if (next < misses && Memory.getInt(missAt + 4L * next) == i) {
               next++;
             } else {
+              if (i + 1 < count) {
+                group.announceKeys(seat, Memory.getInt(slots + 4L * (i + 1)));
+              }
               group.score(seat, Memory.getInt(slots + 4L * i), i);
             }
           }
@@ -145,12 +152,17 @@ final class StepAttention {
               group.score(seat, slot, i);
             }
           }
+          group.begin();
           for (int i = 0; i < count; i++) {
             int slot = Memory.getInt(slots + 4L * i);
             if (slot >= 0) {
-              group.fold(seat, slot, i);
+              if (i + 1 < count) {
+                group.announceValues(seat, Memory.getInt(slots + 4L * (i + 1)));
+              }
+              group.addChunk(seat, slot, i);
             }
           }
+          group.end();
         });
   }
 
@@ -287,22 +299,58 @@ final class StepAttention {
     }
   }
 
-  /** The queries of one (row, KV head) and what they have attended so far. */
+  /**
+   * The queries of one (row, KV head) and what they have attended so far, in the scratch of the
+   * thread: tokens are collected in a tile and folded when it is full, so that the queries of a
+   * group share every value that is read and the running sums stay in registers.
+   *
+   * <p>The maximum of a query rises, if it does, where a unit of tokens begins (a chunk, the sink,
+   * a piece of the ring), and every sum over values goes token by token. A tile therefore changes
+   * no bit, wherever it begins.
+   */
   private static final class Group {
+    /** Tokens of a tile, unless a chunk has more. */
+    private static final int TILE = 64;
+
     private final KvMemory kv;
-    private final AttentionShape shape;
     private final StateMemory states;
     private final int row;
     private final int head;
+    private final ThreadScratch scratch;
     private final int size;
     private final int headDim;
     private final int padded;
-    private final int chunk;
-    private final long queries;
-    private final long keys;
-    private final long values;
-    private final long scores;
-    private final long weights;
+    private final float scale;
+
+    /** Tokens of a tile. */
+    private final int tile;
+
+    /** From the scores of one query to the next; a vector may be written behind the last. */
+    private final int stride;
+
+    /** {@code [size][padded]}, scaled. */
+    private final float[] queries;
+
+    /** {@code [padded/COLUMNS][tile][COLUMNS]}. */
+    private final float[] values;
+
+    /** {@code [size][stride]}. */
+    private final float[] scores;
+
+    /** {@code [size][stride]}. */
+    private final float[] weights;
+
+    /** {@code [size][padded]}. */
+    private final float[] sums;
+
+    /** Maximum and sum of weights of each query. */
+    private final float[] softmax;
+
+    /** First token of each unit of the tile, and behind the last. */
+    private final int[] units;
+
+    private int unitCount;
+    private int tokens;
 
     Group(
         KvMemory kv,
@@ -312,109 +360,243 @@ final class StepAttention {
         int head,
         ThreadScratch scratch) {
       this.kv = kv;
-      this.shape = shape;
       this.states = states;
       this.row = row;
       this.head = head;
+      this.scratch = scratch;
       size = shape.groupSize();
       headDim = shape.headDim();
       padded = KvRows.padded(headDim);
-      chunk = Math.max(kv.layout.grid().chunk(), kv.layout.grid().sink());
-      queries = scratch.floats(Use.QUERIES, (long) size * padded);
-      keys = scratch.floats(Use.KEYS, (long) chunk * padded);
-      values = scratch.floats(Use.VALUES, (long) chunk * padded);
-      scores = scratch.floats(Use.SCORES, chunk);
-      weights = scratch.floats(Use.WEIGHTS, chunk);
+      scale = shape.scale();
+      tile = Math.max(TILE, kv.layout.grid().chunk());
+      stride = tile + Lanes.N;
+      queries = scratch.array(Use.QUERIES, size * padded);
+      values = scratch.array(Use.VALUES, tile * padded);
+      scores = scratch.array(Use.SCORES, size * stride);
+      weights = scratch.array(Use.WEIGHTS, size * stride);
+      sums = scratch.array(Use.OUTPUT, size * padded);
+      softmax = scratch.array(Use.MAXIMA, 2 * size);
+      units = scratch.ints(tile + 1);
     }
 
+    /** Takes the queries; before scores are computed. */
     void scaleQueries(long rowQueries) {
       long from = rowQueries + 4L * head * size * headDim;
       for (int g = 0; g < size; g++) {
-        scale(from + 4L * g * headDim, headDim, shape.scale(), queries + 4L * g * padded, padded);
+        for (int i = 0; i < headDim; i++) {
+          queries[g * padded + i] = Memory.getFloat(from + 4L * (g * headDim + i)) * scale;
+        }
+        Arrays.fill(queries, g * padded + headDim, (g + 1) * padded, 0);
       }
     }
 
-    /** Scores and folds {@code count} consecutive tokens of sink or ring. */
-    void attendDense(long keyRows, int count) {
-      if (count == 0) {
-        return;
-      }
-      KvRows.widen(kv.layout.type(), keyRows, count, headDim, keys, padded);
-      KvRows.widen(
-          kv.layout.type(), keyRows + kv.denseValueOffset(), count, headDim, values, padded);
+    /** Takes what was attended so far; before {@link #add}. */
+    void begin() {
       for (int g = 0; g < size; g++) {
-        KvRows.products(queries + 4L * g * padded, keys, count, padded, scores);
-        fold(head * size + g, scores, count);
+        int queryHead = head * size + g;
+        softmax[2 * g] = Memory.getFloat(states.maximum(row, queryHead));
+        softmax[2 * g + 1] = Memory.getFloat(states.sum(row, queryHead));
+        long from = states.values(row, queryHead);
+        for (int i = 0; i < headDim; i++) {
+          sums[g * padded + i] = Memory.getFloat(from + 4L * i);
+        }
+        Arrays.fill(sums, g * padded + headDim, (g + 1) * padded, 0);
+      }
+      unitCount = 0;
+      tokens = 0;
+      units[0] = 0;
+    }
+
+    /** Folds what is in the tile and gives the state back. */
+    void end() {
+      fold();
+      for (int g = 0; g < size; g++) {
+        int queryHead = head * size + g;
+        Memory.putFloat(states.maximum(row, queryHead), softmax[2 * g]);
+        Memory.putFloat(states.sum(row, queryHead), softmax[2 * g + 1]);
+        long to = states.values(row, queryHead);
+        for (int i = 0; i < headDim; i++) {
+          Memory.putFloat(to + 4L * i, sums[g * padded + i]);
+        }
+      }
+    }
+
+    /** Scores and adds {@code count} consecutive tokens of sink or ring. */
+    void addDense(long keyRows, int count) {
+      // A unit is at most a tile; only a layout with larger chunks has more in one piece.
+      for (int done = 0; done < count; done += tile) {
+        int part = Math.min(tile, count - done);
+        long rows = keyRows + (long) done * kv.layout.rowBytes();
+        reserve(part);
+        products(rows, part, tokens);
+        add(rows + kv.denseValueOffset(), part);
       }
     }
 
     /** Scores chunk {@code i} of the pass, which is in {@code slot}. */
     void score(int seat, int slot, int i) {
-      int tokens = kv.layout.grid().chunk();
-      long at = kv.window(seat, head) + (long) slot * kv.layout.chunkBytes();
-      KvRows.widen(kv.layout.type(), at, tokens, headDim, keys, padded);
+      int chunk = kv.layout.grid().chunk();
+      products(chunkAt(seat, slot), chunk, 0);
       for (int g = 0; g < size; g++) {
-        // Through the scratch, since products write a whole vector and the next score may be there.
-        KvRows.products(queries + 4L * g * padded, keys, tokens, padded, scores);
-        Memory.copy(scores, states.scores(row, head * size + g) + 4L * i * tokens, 4L * tokens);
+        long to = states.scores(row, head * size + g) + 4L * i * chunk;
+        for (int t = 0; t < chunk; t++) {
+          Memory.putFloat(to + 4L * t, scores[g * stride + t]);
+        }
       }
     }
 
-    /** Folds chunk {@code i} of the pass, whose scores are known. */
-    void fold(int seat, int slot, int i) {
-      int tokens = kv.layout.grid().chunk();
-      long at =
-          kv.window(seat, head) + (long) slot * kv.layout.chunkBytes() + kv.layout.valueOffset();
-      KvRows.widen(kv.layout.type(), at, tokens, headDim, values, padded);
+    /** Adds chunk {@code i} of the pass, whose scores are known. */
+    void addChunk(int seat, int slot, int i) {
+      int chunk = kv.layout.grid().chunk();
+      reserve(chunk);
       for (int g = 0; g < size; g++) {
-        fold(head * size + g, states.scores(row, head * size + g) + 4L * i * tokens, tokens);
+        long from = states.scores(row, head * size + g) + 4L * i * chunk;
+        for (int t = 0; t < chunk; t++) {
+          scores[g * stride + tokens + t] = Memory.getFloat(from + 4L * t);
+        }
+      }
+      add(chunkAt(seat, slot) + kv.layout.valueOffset(), chunk);
+    }
+
+    /** Asks the memory for the keys of a chunk that is scored soon, if it is in a slot. */
+    void announceKeys(int seat, int slot) {
+      scratch.touch(chunkAt(seat, Math.max(0, slot)), kv.layout.valueOffset());
+    }
+
+    /** Asks the memory for the values of a chunk that is added soon, if it is in a slot. */
+    void announceValues(int seat, int slot) {
+      scratch.touch(
+          chunkAt(seat, Math.max(0, slot)) + kv.layout.valueOffset(), kv.layout.valueOffset());
+    }
+
+    private long chunkAt(int seat, int slot) {
+      return kv.window(seat, head) + (long) slot * kv.layout.chunkBytes();
+    }
+
+    private void reserve(int count) {
+      if (tokens + count > tile) {
+        fold();
       }
     }
 
-    private void fold(int queryHead, long from, int tokens) {
-      long maximum = states.maximum(row, queryHead);
-      float old = Memory.getFloat(maximum);
-      float max = old;
-      for (int t = 0; t < tokens; t++) {
-        max = Math.max(max, Memory.getFloat(from + 4L * t));
-      }
-      float sum = 0;
-      for (int t = 0; t < tokens; t += Lanes.N) {
-        Lanes.store(Lanes.exp(Lanes.load(from + 4L * t).sub(max)), weights + 4L * t);
-      }
-      for (int t = 0; t < tokens; t++) {
-        sum += Memory.getFloat(weights + 4L * t);
-      }
-      float decay = max > old ? Lanes.exp(old - max) : 1;
-      long sumAt = states.sum(row, queryHead);
-      Memory.putFloat(sumAt, Math.fma(Memory.getFloat(sumAt), decay, sum));
-      Memory.putFloat(maximum, max);
-      addValues(states.values(row, queryHead), decay, tokens);
+    /** Adds a unit of tokens, whose scores are in their place. */
+    private void add(long valueRows, int count) {
+      KvRows.widenToPanels(
+          kv.layout.type(), valueRows, count, headDim, values, tile, tokens, padded);
+      tokens += count;
+      unitCount++;
+      units[unitCount] = tokens;
     }
 
-    /** {@code target = target * decay + sum over tokens of weight * value}. */
-    private void addValues(long target, float decay, int tokens) {
-      int whole = headDim - headDim % Lanes.N;
-      for (int i = 0; i < whole; i += Lanes.N) {
-        FloatVector sum = Lanes.load(target + 4L * i).mul(decay);
-        for (int t = 0; t < tokens; t++) {
-          sum =
-              FloatVector.broadcast(Lanes.F, Memory.getFloat(weights + 4L * t))
-                  .fma(Lanes.load(values + 4L * ((long) t * padded + i)), sum);
-        }
-        Lanes.store(sum, target + 4L * i);
+    /** Products of {@code count} keys with all queries, to token {@code at} of the scores. */
+    private void products(long keyRows, int count, int at) {
+      KvType type = kv.layout.type();
+      int g = 0;
+      for (; g + 2 <= size; g += 2) {
+        KvRows.products2(
+            type,
+            keyRows,
+            count,
+            headDim,
+            queries,
+            g * padded,
+            padded,
+            scores,
+            g * stride + at,
+            stride);
       }
-      for (int i = whole; i < headDim; i++) {
-        float sum = Memory.getFloat(target + 4L * i) * decay;
-        for (int t = 0; t < tokens; t++) {
-          sum =
-              Math.fma(
-                  Memory.getFloat(weights + 4L * t),
-                  Memory.getFloat(values + 4L * ((long) t * padded + i)),
-                  sum);
-        }
-        Memory.putFloat(target + 4L * i, sum);
+      if (g < size) {
+        KvRows.products(
+            type, keyRows, count, headDim, queries, g * padded, scores, g * stride + at);
       }
+    }
+
+    /** Folds the tile: stretches in which no maximum rises, one after the other. */
+    private void fold() {
+      int from = 0;
+      while (from < unitCount) {
+        int to = from + 1;
+        if (rises(units[from], tokens)) {
+          raise(units[from], units[to]);
+          while (to < unitCount && !rises(units[to], units[to + 1])) {
+            to++;
+          }
+        } else {
+          to = unitCount;
+        }
+        accumulate(from, to);
+        from = to;
+      }
+      unitCount = 0;
+      tokens = 0;
+    }
+
+    private float most(int g, int from, int to) {
+      float most = softmax[2 * g];
+      for (int t = from; t < to; t++) {
+        most = Math.max(most, scores[g * stride + t]);
+      }
+      return most;
+    }
+
+    private boolean rises(int from, int to) {
+      for (int g = 0; g < size; g++) {
+        if (!(most(g, from, to) <= softmax[2 * g])) {
+          return true;
+        }
+      }
+      return false;
+    }
+
+    /** Brings the sums so far to the maximum that includes a unit. */
+    private void raise(int from, int to) {
+      for (int g = 0; g < size; g++) {
+        float old = softmax[2 * g];
+        float max = most(g, from, to);
+        if (!(max <= old)) {
+          float decay = Lanes.exp(old - max);
+          softmax[2 * g] = max;
+          softmax[2 * g + 1] *= decay;
+          for (int i = g * padded; i < (g + 1) * padded; i += Lanes.N) {
+            FloatVector.fromArray(Lanes.F, sums, i).mul(decay).intoArray(sums, i);
+          }
+        }
+      }
+    }
+
+    private void accumulate(int fromUnit, int toUnit) {
+      int from = units[fromUnit];
+      int to = units[toUnit];
+      for (int g = 0; g < size; g++) {
+        float max = softmax[2 * g];
+        int at = g * stride;
+        for (int t = from; t < to; t += Lanes.N) {
+          Lanes.exp(FloatVector.fromArray(Lanes.F, scores, at + t).sub(max))
+              .intoArray(weights, at + t);
+        }
+        float total = softmax[2 * g + 1];
+        for (int unit = fromUnit; unit < toUnit; unit++) {
+          float sum = 0;
+          for (int t = units[unit]; t < units[unit + 1]; t++) {
+            sum += weights[at + t];
+          }
+          total += sum;
+        }
+        softmax[2 * g + 1] = total;
+      }
+      Tile.multiplyAdd(
+          weights,
+          from,
+          stride,
+          size,
+          values,
+          from * Tile.COLUMNS,
+          tile * Tile.COLUMNS,
+          to - from,
+          padded,
+          sums,
+          0,
+          padded);
     }
   }
 }

@@ -22,6 +22,8 @@ final class ThreadScratch {
     OUTPUT
   }
 
+  private static final int CACHE_LINE = 64;
+
   private record Region(long address, long bytes) {}
 
   private final Arena arena;
@@ -30,6 +32,10 @@ final class ThreadScratch {
   private int[] ints = {};
   private long[] longs = {};
   private boolean[] flags = {};
+
+  /** Written so that the reads of {@link #touch} stay. */
+  private int touched;
+
   private final int[] histogram = new int[1 << TopChunks.DIGIT_BITS];
 
   /**
@@ -60,6 +66,18 @@ final class ThreadScratch {
       arrays.put(use, array);
     }
     return array;
+  }
+
+  /**
+   * Reads every cache line of a region, so that memory is fetched while something else is computed:
+   * chunks lie all over a window, where the processor does not foresee the next one.
+   */
+  void touch(long address, long bytes) {
+    int sum = touched;
+    for (long i = 0; i < bytes; i += CACHE_LINE) {
+      sum += Memory.getInt(address + i);
+    }
+    touched = sum;
   }
 
   /** At least {@code count} ints, not cleared. */

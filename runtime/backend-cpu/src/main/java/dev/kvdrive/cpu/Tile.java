@@ -23,7 +23,7 @@ final class Tile {
    * {@code c += a * b}.
    *
    * @param a {@code rows} rows of {@code depth} floats, {@code aStride} from one to the next
-   * @param panels of {@code b}
+   * @param panels of {@code b}, the first at {@code panelsAt}
    * @param panelFloats from one panel to the next
    * @param depth how many of a panel's rows take part
    * @param width columns, whole panels
@@ -35,6 +35,7 @@ final class Tile {
       int aStride,
       int rows,
       float[] panels,
+      int panelsAt,
       int panelFloats,
       int depth,
       int width,
@@ -43,7 +44,7 @@ final class Tile {
       int cStride) {
     int row = 0;
     for (; row + ROWS <= rows; row += ROWS) {
-      for (int column = 0, b = 0; column < width; column += COLUMNS, b += panelFloats) {
+      for (int column = 0, b = panelsAt; column < width; column += COLUMNS, b += panelFloats) {
         four(
             a,
             aAt + row * aStride,
@@ -57,7 +58,7 @@ final class Tile {
       }
     }
     for (; row < rows; row++) {
-      for (int column = 0, b = 0; column < width; column += COLUMNS, b += panelFloats) {
+      for (int column = 0, b = panelsAt; column < width; column += COLUMNS, b += panelFloats) {
         one(a, aAt + row * aStride, panels, b, depth, c, cAt + row * cStride + column);
       }
     }
