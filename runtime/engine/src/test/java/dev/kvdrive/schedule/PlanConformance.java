@@ -79,7 +79,11 @@ public abstract class PlanConformance extends EngineTest {
         for (Path file : nvmeFiles()) {
           extents += Files.size(file);
         }
-        assertNear("GPU memory", own.usedBytes(), plan.demand(Demand.Tier.GPU), gpu * MIB);
+        // A window takes what is left to a few bytes: the plan must be right to the byte.
+        assertThat(own.usedBytes())
+            .as("GPU memory")
+            .isEqualTo(plan.demand(Demand.Tier.GPU))
+            .isLessThanOrEqualTo(gpu * MIB);
         assertNear("DRAM", own.hostBytes(), plan.demand(Demand.Tier.DRAM), dram * MIB);
         assertNear("NVMe", extents, plan.demand(Demand.Tier.NVME), nvme * MIB);
         for (EngineStatus.Tier tier : engine.status().tiers()) {

@@ -310,7 +310,7 @@ public final class Planner {
           new Demand(
               Tier.GPU,
               "prefill",
-              Workspace.prefillScratchBytes(layout, context),
+              Workspace.prefillScratchBytes(layout, context) + Workspace.blockBytes(prefillBlock),
               "keys and values of one layer of %,d prompt tokens".formatted(context)));
       out.add(
           new Demand(

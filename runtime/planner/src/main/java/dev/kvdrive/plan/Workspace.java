@@ -73,6 +73,11 @@ public final class Workspace {
     return 2L * layout.kvHeads() * layout.rowBytes() * tokens;
   }
 
+  /** Bytes of the tokens and positions of a prefill block. */
+  public static long blockBytes(int prefillBlock) {
+    return 2L * 4 * prefillBlock;
+  }
+
   /** Host bytes of the residual stream of one prompt between layers. */
   public static long residualBytes(ModelGeometry model, int tokens, int activationBytes) {
     return (long) tokens * model.hidden() * activationBytes;
