@@ -14,6 +14,16 @@ typedef __nv_bfloat16 bf16;
 #define WARP 32
 #define FULL_MASK 0xffffffffu
 
+// Elements of a head and tokens of a chunk that the kernels take at most.
+#define MAX_HEAD_DIM 256
+#define MAX_CHUNK 8
+
+// Smallest largest element of a rotated key that has a step (KvLayout.SMALLEST_KEY: 2^-100).
+#define SMALLEST_KEY 7.8886090522101181e-31f
+
+// Codes of two bits in a word of a representative.
+#define CODES_OF_WORD 16
+
 // Partial attention states of a (row, head): the dense part, then those of hits, then of misses.
 #define STATE_PARTS 65
 
@@ -94,6 +104,20 @@ struct Chosen {
 __device__ __forceinline__ int rowBytes(const Layer& l) { return l.headDim * l.elementBytes; }
 __device__ __forceinline__ int valueOffset(const Layer& l) { return l.chunk * rowBytes(l); }
 __device__ __forceinline__ int64_t chunkBytes(const Layer& l) { return 2 * (int64_t)valueOffset(l); }
+__device__ __forceinline__ int codeBytes(const Layer& l) {
+  return (l.headDim + CODES_OF_WORD - 1) / CODES_OF_WORD * 4;
+}
+__device__ __forceinline__ int stepOffset(const Layer& l) { return l.chunk * codeBytes(l); }
+__device__ __forceinline__ int representativeBytes(const Layer& l) {
+  return (stepOffset(l) + 2 * l.chunk + 3) / 4 * 4;
+}
+/** Elements that are rotated together: the largest power of two that divides the head. */
+__device__ __forceinline__ int rotationBlock(const Layer& l) { return l.headDim & -l.headDim; }
+/** First representative of a (seat, KV head). */
+__device__ __forceinline__ char* representatives(const Layer& l, int seat, int head) {
+  return l.representatives +
+         ((int64_t)seat * l.kvHeads + head) * l.maxChunks * representativeBytes(l);
+}
 __device__ __forceinline__ int ringCapacity(const Layer& l) { return l.local + l.chunk; }
 __device__ __forceinline__ int denseTokens(const Layer& l) { return l.sink + ringCapacity(l); }
 
@@ -206,6 +230,26 @@ __device__ __forceinline__ void load8<float>(const float* from, int n, bool alig
   for (int i = 0; i < 8; i++) {
     out[i] = i < n ? from[i] : 0.f;
   }
+}
+
+/**
+ * Walsh-Hadamard transform of each block of elements of rows in shared memory, in place, with all
+ * threads of a block: sums and differences in the order that KvLayout says. Synchronises before it
+ * reads and after it has written.
+ */
+__device__ __forceinline__ void rotateRows(float* x, int rows, int width, int stride, int block) {
+  int pairs = width / 2;
+  for (int h = 1; h < block; h *= 2) {
+    __syncthreads();
+    for (int p = threadIdx.x; p < rows * pairs; p += blockDim.x) {
+      int row = p / pairs, k = p % pairs;
+      float* low = x + row * stride + k / h * 2 * h + k % h;
+      float a = low[0], b = low[h];
+      low[0] = a + b;
+      low[h] = a - b;
+    }
+  }
+  __syncthreads();
 }
 
 /** Copies bytes with the threads {first, first + step, ...}; sixteen at a time where possible. */

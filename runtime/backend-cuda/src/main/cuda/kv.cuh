@@ -4,6 +4,48 @@
 #include "common.cuh"
 
 /**
+ * Writes the representative of a chunk, with all threads of a block: its keys are rotated in shared
+ * memory, then a warp writes codes and step of a token. Every operation rounds as KvLayout says.
+ */
+template <typename RowOf>
+__device__ void represent(const Layer& l, char* representative, const char* base, RowOf rowOf) {
+  __shared__ float keys[MAX_CHUNK * MAX_HEAD_DIM];
+  for (int i = threadIdx.x; i < l.chunk * l.headDim; i += blockDim.x) {
+    const char* row = base + (int64_t)rowOf(i / l.headDim) * rowBytes(l);
+    keys[i] = element(row, i % l.headDim, l.elementBytes);
+  }
+  rotateRows(keys, l.chunk, l.headDim, l.headDim, rotationBlock(l));
+  int lane = threadIdx.x % WARP;
+  for (int t = threadIdx.x / WARP; t < l.chunk; t += blockDim.x / WARP) {
+    const float* key = keys + t * l.headDim;
+    float largest = 0;
+    for (int i = lane; i < l.headDim; i += WARP) {
+      largest = fmaxf(largest, fabsf(key[i]));
+    }
+#pragma unroll
+    for (int offset = WARP / 2; offset > 0; offset /= 2) {
+      largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, offset));
+    }
+    float cell = largest < SMALLEST_KEY ? 0.f : __fmul_rn(0.375f, largest);
+    float inverse = cell == 0 ? 0.f : __fdiv_rn(1.f, cell);
+    uint32_t* codes = (uint32_t*)(representative + t * codeBytes(l));
+    for (int word = lane; word < codeBytes(l) / 4; word += WARP) {
+      uint32_t packed = 0;
+      for (int i = 0; i < CODES_OF_WORD; i++) {
+        int at = word * CODES_OF_WORD + i;
+        float cells = at < l.headDim ? __fmul_rn(key[at], inverse) : 0.f;
+        packed |= (uint32_t)min(max(2 + __float2int_rd(cells), 0), 3) << 2 * i;
+      }
+      codes[word] = packed;
+    }
+    if (lane == 0) {
+      ((bf16*)(representative + stepOffset(l)))[t] =
+          narrow<bf16>(__fdiv_rn(cell, (float)rotationBlock(l)));
+    }
+  }
+}
+
+/**
  * Writes a chunk to its frame and its representative to the index, with all threads of a block. Its
  * token t is row rowOf(t) of {K[..], V[..]} at base, the values keyToValue bytes behind the keys.
  */
@@ -26,15 +68,7 @@ __device__ void closeChunk(const Layer& l, int seat, int head, int chunk, char* 
     copyBytes(to + t * bytes, from, bytes, threadIdx.x, blockDim.x);
     copyBytes(to + valueOffset(l) + t * bytes, from + keyToValue, bytes, threadIdx.x, blockDim.x);
   }
-  char* representative =
-      l.representatives + (((int64_t)seat * l.kvHeads + head) * l.maxChunks + chunk) * bytes;
-  for (int i = threadIdx.x; i < l.headDim; i += blockDim.x) {
-    float sum = 0;
-    for (int t = 0; t < l.chunk; t++) {
-      sum += element(base + (int64_t)rowOf(t) * bytes, i, l.elementBytes);
-    }
-    setElement(representative, i, l.elementBytes, sum / l.chunk);
-  }
+  represent(l, representatives(l, seat, head) + (int64_t)chunk * representativeBytes(l), base, rowOf);
 }
 
 struct AppendArgs {

@@ -1,17 +1,20 @@
 // Selection: the queries of a group score all representatives, the best chunks are selected.
+// Representatives are those of KvLayout: rotated keys of two bits an element.
 #pragma once
 
 #include "common.cuh"
 
 #define SCORE_WARPS 8
-#define SCORE_TILE 256  // chunks of one block
+#define SCORE_TILE 256   // chunks of one block
+#define SCORE_QUERIES 8  // query heads of one block: two of the sixteen rows of a product each
+#define SCORE_FLIGHT 4   // chunks of a warp in flight
 
 struct ScoreArgs {
   Layer layer;
   Batch batch;
   Chosen chosen;
   Rows query;
-  float* raw;  // [rows of the launch][heads][maxChunks]: scale * q_h . representative_c
+  float* raw;  // [rows of the launch][heads][maxChunks]: s(h,c) of Operations.select
   int heads;
   float scale;
   int firstRow;  // row of the first block
@@ -27,15 +30,48 @@ __device__ __forceinline__ int wanted(const Batch& b, const Chosen& s, int row) 
   return min(b.selectCounts[row], s.maxSelected);
 }
 
+/** The values of codes i and i + 8 of a word: code - 1.5, exact in bf16. */
+__device__ __forceinline__ uint32_t codeValues(uint32_t word, int i) {
+  // Behind the leading bit of 32 a bf16 counts quarters: the code belongs two bits higher.
+  uint32_t shifted = i == 0 ? word << 2 : word >> (2 * i - 2);
+  uint32_t from32 = (shifted & 0x000c000cu) | 0x42004200u;
+  uint32_t base = 0x42064206u;  // 33.5
+  __nv_bfloat162 values = __hsub2(*(__nv_bfloat162*)&from32, *(__nv_bfloat162*)&base);
+  return *(uint32_t*)&values;
+}
+
+/** Two floats as bf16, the first in the low half. */
+__device__ __forceinline__ uint32_t pairOf(float low, float high) {
+  uint32_t a = __bfloat16_as_ushort(narrow<bf16>(low));
+  uint32_t b = __bfloat16_as_ushort(narrow<bf16>(high));
+  return a | b << 16;
+}
+
+/** What rounding to bf16 took from a float. */
+__device__ __forceinline__ float remainder(float x) { return x - widen(narrow<bf16>(x)); }
+
+/** d += a b with 16 x 16 elements of a, 16 x 8 of b, bf16 with F32 sums. */
+__device__ __forceinline__ void multiply16x8x16(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2,
+                                                uint32_t a3, uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
 /**
- * Raw scores of a tile of chunks for GT query heads of a KV head. LANES lanes share a
- * representative, eight elements each, so that a warp reads whole rows, 16 bytes a lane.
+ * Raw scores of a tile of chunks for up to eight query heads of a KV head. A warp multiplies a chunk
+ * at a time: the eight columns are the tokens, rows 0 to 7 the rotated queries rounded to bf16 and
+ * rows 8 to 15 what the rounding took from them. The four lanes of a token hold its words 0 to 3, 4
+ * to 7 and so on; which elements meet in a step of a product is up to us, as long as both sides
+ * agree. WORDS is the number of words of a lane.
  */
-template <typename T, int LANES, int GT>
+template <int WORDS>
 __device__ __forceinline__ void scoreTile(const ScoreArgs& a) {
+  constexpr int WIDTH = 4 * WORDS * CODES_OF_WORD;
+  __shared__ float rotated[SCORE_QUERIES * WIDTH];
   const Layer& l = a.layer;
-  constexpr int GROUPS = WARP / LANES;
-  constexpr int J = 8 / GROUPS > 4 ? 4 : 8 / GROUPS;  // rows of a lane group in flight
   int row = a.firstRow + blockIdx.z;
   int seat = a.batch.seats[row];
   if (seat < 0) {
@@ -47,54 +83,71 @@ __device__ __forceinline__ void scoreTile(const ScoreArgs& a) {
     return;  // nothing here, or all are selected
   }
   int groupSize = a.heads / l.kvHeads;
-  int parts = (groupSize + GT - 1) / GT;
+  int parts = (groupSize + SCORE_QUERIES - 1) / SCORE_QUERIES;
   int head = blockIdx.y / parts;
-  int firstQuery = head * groupSize + blockIdx.y % parts * GT;
-  int queries = min(GT, (head + 1) * groupSize - firstQuery);
-  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-  int group = lane / LANES, p = lane % LANES;
-  int n = l.headDim - 8 * p;
-  float q[GT][8];
-#pragma unroll
-  for (int g = 0; g < GT; g++) {
-    const bf16* from =
-        a.query.data + row * a.query.stride + (int64_t)(firstQuery + g) * l.headDim + 8 * p;
-    load8(from, g < queries ? n : 0, (uintptr_t)from % 16 == 0, q[g]);
+  int firstQuery = head * groupSize + blockIdx.y % parts * SCORE_QUERIES;
+  int queries = min(SCORE_QUERIES, (head + 1) * groupSize - firstQuery);
+  const bf16* from = a.query.data + row * a.query.stride + (int64_t)firstQuery * l.headDim;
+  for (int i = threadIdx.x; i < SCORE_QUERIES * WIDTH; i += blockDim.x) {
+    int g = i / WIDTH, e = i % WIDTH;
+    rotated[i] = g < queries && e < l.headDim ? widen(from[g * l.headDim + e]) : 0.f;
   }
-  const T* index = (const T*)l.representatives +
-                   ((int64_t)seat * l.kvHeads + head) * l.maxChunks * l.headDim;
-  bool aligned = ((uintptr_t)index | (uintptr_t)rowBytes(l)) % 16 == 0;
+  rotateRows(rotated, queries, l.headDim, WIDTH, rotationBlock(l));
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  int token = lane / 4, part = lane % 4;  // of codes; of queries the token is the row
+  uint32_t high[WORDS][8], low[WORDS][8];
+#pragma unroll
+  for (int m = 0; m < WORDS; m++) {
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+      const float* q = rotated + token * WIDTH + (4 * m + part) * CODES_OF_WORD + i;
+      high[m][i] = pairOf(q[0], q[8]);
+      low[m][i] = pairOf(remainder(q[0]), remainder(q[8]));
+    }
+  }
+  const char* index = representatives(l, seat, head);
+  int words = codeBytes(l) / 4;
+  int codesAt = min(token, l.chunk - 1) * codeBytes(l);
+  int stepsAt = stepOffset(l) + 4 * min(part, (l.chunk - 1) / 2);
   int first = tile + warp * (SCORE_TILE / SCORE_WARPS);
   int end = min(first + SCORE_TILE / SCORE_WARPS, closed);
-  for (int base = first; base < end; base += GROUPS * J) {
-    float k[J][8];
+  for (int base = first; base < end; base += SCORE_FLIGHT) {
+    uint32_t codes[SCORE_FLIGHT][WORDS], steps[SCORE_FLIGHT];
 #pragma unroll
-    for (int j = 0; j < J; j++) {
-      int chunk = base + j * GROUPS + group;
-      load8(index + (int64_t)min(chunk, end - 1) * l.headDim + 8 * p, n, aligned, k[j]);
-    }
-    float sums[GT * J];
+    for (int k = 0; k < SCORE_FLIGHT; k++) {
+      const char* entry = index + (int64_t)min(base + k, end - 1) * representativeBytes(l);
 #pragma unroll
-    for (int g = 0; g < GT; g++) {
-#pragma unroll
-      for (int j = 0; j < J; j++) {
-        float sum = 0;
-#pragma unroll
-        for (int i = 0; i < 8; i++) {
-          sum = fmaf(q[g][i], k[j][i], sum);
-        }
-        sums[g * J + j] = sum;
+      for (int m = 0; m < WORDS; m++) {
+        int word = 4 * m + part;
+        codes[k][m] = word < words ? *(const uint32_t*)(entry + codesAt + 4 * word) : 0u;
       }
+      steps[k] = *(const uint32_t*)(entry + stepsAt);
     }
-    sumOverLanes<GT * J, LANES>(sums);
-    constexpr int MINE = GT * J > LANES ? GT * J / LANES : 1;
-    constexpr int SHARE = GT * J > LANES ? 1 : LANES / (GT * J);
 #pragma unroll
-    for (int r = 0; r < MINE; r++) {
-      int g = (p / SHARE * MINE + r) / J, j = (p / SHARE * MINE + r) % J;
-      int chunk = base + j * GROUPS + group;
-      if (p % SHARE == 0 && g < queries && chunk < end) {
-        rawScores(a, row, firstQuery + g)[chunk] = sums[r] * a.scale;
+    for (int k = 0; k < SCORE_FLIGHT; k++) {
+      float sums[4] = {0.f, 0.f, 0.f, 0.f};
+#pragma unroll
+      for (int m = 0; m < WORDS; m++) {
+#pragma unroll
+        for (int i = 0; i < 8; i += 2) {
+          multiply16x8x16(sums, high[m][i], low[m][i], high[m][i + 1], low[m][i + 1],
+                          codeValues(codes[k][m], i), codeValues(codes[k][m], i + 1));
+        }
+      }
+      // This lane has tokens 2 part and 2 part + 1 of query lane / 4.
+      float even = (sums[0] + sums[2]) * __uint_as_float(steps[k] << 16);
+      float odd = (sums[1] + sums[3]) * __uint_as_float(steps[k] & 0xffff0000u);
+      even = 2 * part < l.chunk ? __fmul_rn(even, a.scale) : -INFINITY;
+      odd = 2 * part + 1 < l.chunk ? __fmul_rn(odd, a.scale) : -INFINITY;
+      float most = fmaxf(even, odd);
+      most = fmaxf(most, __shfl_xor_sync(FULL_MASK, most, 1));
+      most = fmaxf(most, __shfl_xor_sync(FULL_MASK, most, 2));
+      float sum = expf(even - most) + expf(odd - most);
+      sum += __shfl_xor_sync(FULL_MASK, sum, 1);
+      sum += __shfl_xor_sync(FULL_MASK, sum, 2);
+      int chunk = base + k;
+      if (part == 0 && token < queries && chunk < end) {
+        rawScores(a, row, firstQuery + token)[chunk] = most + logf(sum);
       }
     }
   }
@@ -296,16 +349,10 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) choose(ScoreArgs a)
   }
 }
 
-#define SCORE_KERNEL(T, L, G)                                                              \
-  extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) score_##T##_##L##_##G( \
-      ScoreArgs a) {                                                                       \
-    scoreTile<T, L, G>(a);                                                                 \
+#define SCORE_KERNEL(W)                                                                     \
+  extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) score_##W(ScoreArgs a) { \
+    scoreTile<W>(a);                                                                        \
   }
-#define SCORE_KERNELS(T, L) \
-  SCORE_KERNEL(T, L, 1) SCORE_KERNEL(T, L, 2) SCORE_KERNEL(T, L, 4) SCORE_KERNEL(T, L, 8)
-SCORE_KERNELS(bf16, 8)
-SCORE_KERNELS(bf16, 16)
-SCORE_KERNELS(bf16, 32)
-SCORE_KERNELS(float, 8)
-SCORE_KERNELS(float, 16)
-SCORE_KERNELS(float, 32)
+SCORE_KERNEL(1)
+SCORE_KERNEL(2)
+SCORE_KERNEL(4)

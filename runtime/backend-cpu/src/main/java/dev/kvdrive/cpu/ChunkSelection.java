@@ -2,13 +2,15 @@ package dev.kvdrive.cpu;
 
 import dev.kvdrive.cpu.ThreadScratch.Use;
 import dev.kvdrive.device.AttentionShape;
+import dev.kvdrive.device.Bfloat16;
+import dev.kvdrive.plan.KvLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
 /** Scores chunks by their representatives and selects the best: {@code Operations.select}. */
 final class ChunkSelection {
-  /** Representatives widened at once. */
-  private static final int REPRESENTATIVES = 32;
+  /** Chunks scored at once: a multiple of the lanes of every vector. */
+  private static final int BLOCK = 32;
 
   private final ComputePool pool;
   private final ThreadScratch[] scratch;
@@ -78,24 +80,41 @@ final class ChunkSelection {
     for (int g = 0; g < group; g++) {
       StepAttention.scale(
           queries + 4L * g * headDim, headDim, shape.scale(), scaled + 4L * g * padded, padded);
+      TwoBitKeys.rotate(scaled + 4L * g * padded, headDim, kv.layout.rotationBlock());
     }
-    long widened = scratch.floats(Use.KEYS, (long) REPRESENTATIVES * padded);
-    // One row of scores for each query, with room for the vector that products write beyond it.
+    KvLayout layout = kv.layout;
+    int tokens = layout.grid().chunk();
+    // The keys of one token of each chunk of a block, and of all its tokens the steps and products.
+    long keys = scratch.floats(Use.KEYS, (long) BLOCK * padded);
+    long steps = scratch.floats(Use.VALUES, (long) tokens * BLOCK);
+    long ofQuery = (long) tokens * BLOCK + Lanes.N;
+    long ofTokens = scratch.floats(Use.SUMS, group * ofQuery);
+    // One row of scores for each query, with room for the vectors that are written beyond it.
     long stride = 4L * (closed + Lanes.N);
     long products = scratch.floats(Use.SCORES, (long) group * (closed + Lanes.N));
     long representatives = kv.representatives(seat, head);
-    for (int chunk = 0; chunk < closed; chunk += REPRESENTATIVES) {
-      int count = Math.min(REPRESENTATIVES, closed - chunk);
-      KvRows.widen(
-          kv.layout.type(),
-          representatives + (long) chunk * kv.layout.rowBytes(),
-          count,
-          headDim,
-          widened,
-          padded);
+    for (int chunk = 0; chunk < closed; chunk += BLOCK) {
+      int count = Math.min(BLOCK, closed - chunk);
+      for (int t = 0; t < tokens; t++) {
+        for (int c = 0; c < count; c++) {
+          long from = representatives + (long) (chunk + c) * layout.representativeBytes();
+          TwoBitKeys.decode(
+              from + (long) t * layout.codeBytes(), headDim, keys + 4L * c * padded, padded);
+          short step = Memory.getShort(from + layout.stepOffset() + 2L * t);
+          Memory.putFloat(steps + 4L * (t * BLOCK + c), Bfloat16.widen(step));
+        }
+        for (int g = 0; g < group; g++) {
+          KvRows.products(
+              scaled + 4L * g * padded,
+              keys,
+              count,
+              padded,
+              ofTokens + 4 * (g * ofQuery + (long) t * BLOCK));
+        }
+      }
       for (int g = 0; g < group; g++) {
-        KvRows.products(
-            scaled + 4L * g * padded, widened, count, padded, products + g * stride + 4L * chunk);
+        sumTokens(
+            ofTokens + 4L * g * ofQuery, steps, tokens, count, products + g * stride + 4L * chunk);
       }
     }
     for (int g = 0; g < group; g++) {
@@ -106,6 +125,29 @@ final class ChunkSelection {
         long at = scores + 4L * chunk;
         Memory.putFloat(at, g == 0 ? score : Math.max(score, Memory.getFloat(at)));
       }
+    }
+  }
+
+  /**
+   * Scores of the chunks of a block: {@code log(sum(exp(product * step)))} over the tokens of each.
+   *
+   * @param products address of {@code [tokens][BLOCK]} floats, overwritten
+   * @param target address of {@code count} floats; up to a vector is written behind them
+   */
+  private static void sumTokens(long products, long steps, int tokens, int count, long target) {
+    for (long c = 0; c < 4L * count; c += 4L * Lanes.N) {
+      FloatVector most = FloatVector.broadcast(Lanes.F, Float.NEGATIVE_INFINITY);
+      for (int t = 0; t < tokens; t++) {
+        long at = 4L * t * BLOCK + c;
+        FloatVector score = Lanes.load(products + at).mul(Lanes.load(steps + at));
+        Lanes.store(score, products + at);
+        most = Lanes.larger(most, score);
+      }
+      FloatVector sum = FloatVector.zero(Lanes.F);
+      for (int t = 0; t < tokens; t++) {
+        sum = sum.add(Lanes.exp(Lanes.load(products + 4L * t * BLOCK + c).sub(most)));
+      }
+      Lanes.store(most.add(Lanes.log(sum)), target + c);
     }
   }
 

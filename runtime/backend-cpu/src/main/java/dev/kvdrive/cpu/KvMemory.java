@@ -55,7 +55,7 @@ final class KvMemory {
 
   /** First representative; the others follow. */
   long representatives(int seat, int head) {
-    return representatives + head(seat, head) * layer.maxChunks() * layout.rowBytes();
+    return representatives + head(seat, head) * layer.maxChunks() * layout.representativeBytes();
   }
 
   /** Chunk in slot 0; the others follow. */

@@ -1,12 +1,12 @@
 package dev.kvdrive.cpu;
 
 import dev.kvdrive.cpu.ThreadScratch.Use;
+import dev.kvdrive.device.Bfloat16;
 import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.FramePool;
 import dev.kvdrive.device.PrefillScratch;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
-import jdk.incubator.vector.FloatVector;
 
 /** Writes keys and values: {@code append}, {@code store}, {@code closeChunks}, {@code seed}. */
 final class KvWriter {
@@ -94,27 +94,28 @@ final class KvWriter {
     return frames.memory().segment().address() + kv.chunkInFrame(frame, chunk);
   }
 
-  /** Writes the representative of a chunk: the mean of its keys, summed in the order of tokens. */
+  /** Writes the representative of a chunk from its keys. */
   private static void represent(
       KvMemory kv, long chunkKeys, int seat, int head, int chunk, ThreadScratch scratch) {
     KvLayout layout = kv.layout;
-    int tokens = layout.grid().chunk();
-    int padded = KvRows.padded(layout.headDim());
-    long keys = scratch.floats(Use.KEYS, (long) tokens * padded);
-    long mean = scratch.floats(Use.SUMS, padded);
-    KvRows.widen(layout.type(), chunkKeys, tokens, layout.headDim(), keys, padded);
-    for (int i = 0; i < padded; i += Lanes.N) {
-      FloatVector sum = FloatVector.zero(Lanes.F);
-      for (int t = 0; t < tokens; t++) {
-        sum = sum.add(Lanes.load(keys + 4L * ((long) t * padded + i)));
-      }
-      Lanes.store(sum.div((float) tokens), mean + 4L * i);
+    int headDim = layout.headDim();
+    int block = layout.rotationBlock();
+    long keys = scratch.floats(Use.KEYS, KvRows.padded(headDim));
+    long target = kv.representatives(seat, head) + (long) chunk * layout.representativeBytes();
+    for (int t = 0; t < layout.grid().chunk(); t++) {
+      KvRows.widen(
+          layout.type(),
+          chunkKeys + (long) t * layout.rowBytes(),
+          1,
+          headDim,
+          keys,
+          KvRows.padded(headDim));
+      TwoBitKeys.rotate(keys, headDim, block);
+      float cell =
+          TwoBitKeys.encode(
+              keys, headDim, target + (long) t * layout.codeBytes(), layout.codeBytes());
+      Memory.putShort(target + layout.stepOffset() + 2L * t, Bfloat16.round(cell / block));
     }
-    KvRows.narrow(
-        layout.type(),
-        mean,
-        layout.headDim(),
-        kv.representatives(seat, head) + (long) chunk * layout.rowBytes());
   }
 
   void store(

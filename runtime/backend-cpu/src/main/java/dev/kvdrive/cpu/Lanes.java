@@ -51,6 +51,9 @@ final class Lanes {
   /** Added and subtracted, it rounds to the nearest integer. */
   private static final float ROUNDER = 0x1.8p23f;
 
+  /** Bits of the root of 1/2. */
+  private static final int ROOT_OF_HALF = Float.floatToRawIntBits((float) Math.sqrt(0.5));
+
   /** Below, the exponential is given as 0: the smallest normal float is exp(-87.3). */
   private static final float EXP_LOWEST = -87f;
 
@@ -165,6 +168,26 @@ final class Lanes {
             .lanewise(VectorOperators.LSHL, 23)
             .reinterpretAsFloats();
     return p.mul(scale).blend(0f, vanishing);
+  }
+
+  /**
+   * log(x) of normal positive numbers, within 2 units in the last place of the result or 1e-7,
+   * whichever is more; anything for others: x = 2^n * m with m between the roots of 1/2 and 2, and
+   * log(m) is twice the series of artanh(s) with s = (m - 1) / (m + 1), which is at most 0.172.
+   */
+  static FloatVector log(FloatVector x) {
+    IntVector bits = x.reinterpretAsInts();
+    // The exponent changes where the significand passes the root of 2, not where it passes 2.
+    IntVector n = bits.sub(ROOT_OF_HALF).lanewise(VectorOperators.ASHR, 23);
+    FloatVector m = bits.sub(n.lanewise(VectorOperators.LSHL, 23)).reinterpretAsFloats();
+    FloatVector s = m.sub(1f).div(m.add(1f));
+    FloatVector square = s.mul(s);
+    FloatVector p = square.fma(broadcast(2 / 9f), broadcast(2 / 7f));
+    p = p.fma(square, broadcast(2 / 5f));
+    p = p.fma(square, broadcast(2 / 3f));
+    p = p.fma(square, broadcast(2f));
+    FloatVector exponent = (FloatVector) n.convertShape(VectorOperators.I2F, F, 0);
+    return exponent.fma(broadcast(LN2_HIGH), p.mul(s).add(exponent.mul(LN2_LOW)));
   }
 
   private static FloatVector broadcast(float value) {

@@ -39,6 +39,32 @@ class LanesTest {
   }
 
   @Test
+  void theLogarithmIsWithinTwoUnitsInTheLastPlace() {
+    Random random = new Random(9);
+    float[] x = new float[Lanes.N];
+    float[] y = new float[Lanes.N];
+    for (int round = 0; round < 100_000; round++) {
+      for (int i = 0; i < x.length; i++) {
+        // Sums of a few exponentials, neighbours of 1 and of the root of 2, all sizes.
+        x[i] =
+            switch (random.nextInt(4)) {
+              case 0 -> 1 + 7 * random.nextFloat();
+              case 1 -> 1 + (float) random.nextGaussian() * 0x1p-12f;
+              case 2 -> (float) (Math.sqrt(2) * (1 + random.nextGaussian() * 0x1p-20));
+              default -> (float) StrictMath.exp(-87 + 174 * random.nextFloat());
+            };
+      }
+      Lanes.log(FloatVector.fromArray(Lanes.F, x, 0)).intoArray(y, 0);
+      for (int i = 0; i < x.length; i++) {
+        double exact = StrictMath.log(x[i]);
+        assertThat(Math.abs(y[i] - exact))
+            .as("log(%s)", x[i])
+            .isLessThanOrEqualTo(Math.max(2 * Math.ulp((float) exact), 1e-7));
+      }
+    }
+  }
+
+  @Test
   void vectorsAndSingleNumbersHaveTheSameExponential() {
     Random random = new Random(8);
     float[] x = new float[Lanes.N];

@@ -33,6 +33,9 @@ final class CudaOperations implements Operations {
   /** Elements of a head at most: 32 lanes with eight each. */
   static final int MAX_HEAD_DIM = 256;
 
+  /** Tokens of a chunk that the kernels take at most. */
+  private static final int MAX_CHUNK = 8;
+
   /** Rotated pairs of a head at most; pointwise.cuh has the same. */
   static final int MAX_PAIRS = 256;
 
@@ -45,6 +48,7 @@ final class CudaOperations implements Operations {
   private static final int WARP = 32;
   private static final int SCORE_THREADS = 256;
   private static final int SCORE_TILE = 256;
+  private static final int SCORE_QUERIES = 8;
   private static final int CHOOSE_THREADS = 1024;
   private static final int DIFF_THREADS = 512;
   private static final int ATTEND_THREADS = 128;
@@ -269,6 +273,7 @@ final class CudaOperations implements Operations {
       Activations keys,
       Activations values) {
     CudaQueue own = (CudaQueue) queue;
+    requireKernelsFor(layer.layout());
     Arguments a = rows(rows(batch(layer(own.arguments(), layer), batch), keys), values);
     a.put(address(frames.memory())).put(own.trouble()).put(frames.frames()).put(0);
     own.launch(
@@ -290,9 +295,10 @@ final class CudaOperations implements Operations {
       Activations query,
       Selection selection) {
     CudaQueue own = (CudaQueue) queue;
-    int queries = queriesOfBlock(shape);
-    String kernel = "score" + variant(layer.layout()) + "_" + queries;
-    int parts = Math.ceilDiv(shape.groupSize(), queries);
+    requireKernelsFor(layer.layout());
+    int words = layer.layout().codeBytes() / Integer.BYTES;
+    String kernel = "score_" + (words <= 4 ? 1 : words <= 8 ? 2 : 4);
+    int parts = Math.ceilDiv(shape.groupSize(), SCORE_QUERIES);
     int tiles = Math.ceilDiv(layer.maxChunks(), SCORE_TILE);
     // As many rows at a time as have room for their raw scores.
     long rowBytes = 4L * shape.heads() * selection.maxChunks();
@@ -607,6 +613,7 @@ final class CudaOperations implements Operations {
     if (toChunk == fromChunk) {
       return;
     }
+    requireKernelsFor(layer.layout());
     CudaQueue own = (CudaQueue) queue;
     Arguments a = none(none(layer(own.arguments(), layer)));
     scratch(a, own, scratch, address(frames.memory()), fromChunk, seat, frames.frames());
@@ -724,6 +731,11 @@ final class CudaOperations implements Operations {
 
   private static long address(HostBuffer buffer) {
     return ((CudaHostBuffer) buffer).address();
+  }
+
+  private static void requireKernelsFor(KvLayout layout) {
+    requireAtMost("elements of a head", layout.headDim(), MAX_HEAD_DIM);
+    requireAtMost("tokens of a chunk", layout.grid().chunk(), MAX_CHUNK);
   }
 
   private static void requireAtMost(String what, int count, int most) {

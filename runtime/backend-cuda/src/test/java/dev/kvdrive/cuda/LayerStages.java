@@ -560,7 +560,7 @@ final class LayerStages implements AutoCloseable {
     bytes.put("down", 2 * hidden * SyntheticLlama.FEED_FORWARD);
     bytes.put("logits", 2 * hidden * SyntheticLlama.VOCABULARY);
     bytes.put("argmax", 4.0 * rows * SyntheticLlama.VOCABULARY);
-    bytes.put("select", cells * closed * layout.rowBytes());
+    bytes.put("select", cells * closed * layout.representativeBytes());
     bytes.put("attend sink and ring", cells * dense);
     bytes.put("attend hits", hits * chunk);
     bytes.put("attend misses", misses * chunk);

@@ -442,7 +442,9 @@ public final class CheckedOperations implements Operations {
     words("slot base", layer.slotBase(), layout.kvHeads() + 1L);
     bytes("dense", layer.dense(), cells * 2 * grid.denseTokens() * layout.rowBytes());
     bytes(
-        "representatives", layer.representatives(), cells * layer.maxChunks() * layout.rowBytes());
+        "representatives",
+        layer.representatives(),
+        cells * layer.maxChunks() * layout.representativeBytes());
     bytes("window", layer.window(), slots * layout.chunkBytes());
     words("slot of chunk", layer.slotOfChunk(), cells * layer.maxChunks());
     words("chunk of slot", layer.chunkOfSlot(), slots);

@@ -18,8 +18,8 @@ import dev.kvdrive.plan.KvLayout;
  * @param dense sink and ring: {@code [seats][kvHeads]{K[denseTokens][headDim],
  *     V[denseTokens][headDim]}} in the layout's type; rows 0..sink-1 are the sink, then the ring by
  *     {@code ChunkGrid.ringSlot}
- * @param representatives {@code [seats][kvHeads][maxChunks][headDim]} in the layout's type, mean of
- *     the chunk's keys, summed in F32 and rounded once
+ * @param representatives {@code [seats][kvHeads][maxChunks]} representatives in the layout's
+ *     format: the chunk's keys with two bits an element, the same bits on every device
  * @param window {@code [seats][slotBase[kvHeads]]} chunks in the layout's chunk format; slot {@code
  *     s} of head {@code h} is entry {@code slotBase[h] + s}
  * @param slotOfChunk {@code int[seats][kvHeads][maxChunks]} slot that holds the chunk, or -1

@@ -95,10 +95,12 @@ public interface Operations {
 
   /**
    * Scores every closed chunk and selects the best {@code selectCounts[r]} of each (row, KV head).
-   * With {@code s(h,c) = scale * q_h . representative_c}, the score of a chunk is the maximum over
-   * the group's query heads of {@code s(h,c) - log sum_c' exp s(h,c')} (the queries of a group
-   * merged by their best log-softmax). Equal scores: the lower chunk first. The result is
-   * ascending. Where all closed chunks are selected the scores may be left unwritten.
+   * With {@code s(h,c) = log sum_t exp(scale * q_h . k_t)} over the keys {@code k_t} that the
+   * representative of chunk {@code c} stands for, the score of a chunk is the maximum over the
+   * group's query heads of {@code s(h,c) - log sum_c' exp s(h,c')}: the largest share of attention
+   * that the chunk has in any of them. Equal representatives have equal scores; equal scores: the
+   * lower chunk first. The result is ascending. Where all closed chunks are selected the scores may
+   * be left unwritten.
    */
   void select(
       Queue queue,

@@ -266,7 +266,7 @@ public final class KvDriveEngine implements InferenceEngine {
             + (long) sizes.layout().layers()
                 * sizes.layout().kvHeads()
                 * ((long) sizes.windowSlots() * sizes.layout().chunkBytes()
-                    + (long) sizes.maxChunks() * sizes.layout().rowBytes());
+                    + (long) sizes.maxChunks() * sizes.layout().representativeBytes());
     List<EngineStatus.Tier> list = new ArrayList<>();
     list.add(
         new EngineStatus.Tier(

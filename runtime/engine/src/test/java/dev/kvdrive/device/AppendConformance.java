@@ -1,8 +1,9 @@
 package dev.kvdrive.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
-import dev.kvdrive.plan.KvType;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -45,7 +46,7 @@ public abstract class AppendConformance extends DeviceConformance {
       append(actual, seats, positions, keys, values);
       append(expected, seats, positions, keys, values);
     }
-    assertSameState(actual, expected, contents);
+    assertSameState(actual, expected);
   }
 
   /** With frames for all extents, as the host would have provided them. */
@@ -68,27 +69,71 @@ public abstract class AppendConformance extends DeviceConformance {
     v.view().buffer().close();
   }
 
-  private void assertSameState(
-      LayerOnDevice actual, LayerOnDevice expected, LayerContents contents) {
+  private void assertSameState(LayerOnDevice actual, LayerOnDevice expected) {
     assertThat(subject.read(actual.layer.dense()))
         .as("sink and ring")
         .isEqualTo(oracle.read(expected.layer.dense()));
     assertThat(actual.frameBytes()).as("frames").isEqualTo(expected.frameBytes());
-    assertRepresentatives(actual, expected, contents.type());
+    assertThat(actual.representatives())
+        .as("representatives")
+        .isEqualTo(expected.representatives());
   }
 
-  /** A mean of eight keys, summed in F32 in any order and rounded once. */
-  void assertRepresentatives(LayerOnDevice actual, LayerOnDevice expected, KvType type) {
-    float[] want = expected.representatives();
-    float[] sums = new float[want.length];
-    Arrays.fill(sums, 8);
-    assertSums(
-        "representatives",
-        actual.representatives(),
-        want,
-        sums,
-        0x1p-23,
-        type == KvType.F32 ? 0x1p-23 : 0x1p-7);
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void aRepresentativeIsAsNearToTheRotatedKeysAsItsStepsAllow(LayerSizes sizes) {
+    LayerContents contents = new LayerContents(sizes.withRows(1), activations(), 14);
+    LayerOnDevice layer = prepared(subject, contents);
+    LayerOnDevice expected = prepared(oracle, contents);
+    int dim = sizes.headDim();
+    int width = sizes.kvHeads() * dim;
+    int tokens = LayerSizes.GRID.firstToken(1) + LayerSizes.GRID.local();
+    float[][] keys = new float[tokens][];
+    for (int token = 0; token < tokens; token++) {
+      keys[token] = contents.gaussians(width, activations());
+      // Rows with one large element, without any, and with hardly any size.
+      int kind = token % 8;
+      for (int i = 0; i < width; i++) {
+        keys[token][i] =
+            switch (kind) {
+              case 1 -> i % dim == 5 ? -1000 : keys[token][i];
+              case 2 -> 0;
+              case 3 -> Math.scalb(Math.signum(keys[token][i]), -110);
+              case 4 -> Math.abs(keys[token][i]);
+              case 5 -> i % 2 == 0 ? 4 : -4;
+              default -> keys[token][i];
+            };
+      }
+      append(layer, new int[] {7}, new int[] {token}, keys[token], keys[token]);
+      append(expected, new int[] {7}, new int[] {token}, keys[token], keys[token]);
+    }
+    assertThat(layer.representatives()).isEqualTo(expected.representatives());
+    MemorySegment index = MemorySegment.ofArray(layer.representatives());
+    int block = contents.layout.rotationBlock();
+    for (int head = 0; head < sizes.kvHeads(); head++) {
+      for (int t = 0; t < 8; t++) {
+        float[] key = keys[LayerSizes.GRID.firstToken(0) + t];
+        int from = head * dim;
+        double[] held =
+            ReferenceOperations.represented(
+                contents.layout, index, contents.representativeAt(7, head, 0), t);
+        double[] rotated = new double[dim];
+        double largest = 0;
+        for (int i = 0; i < dim; i++) {
+          rotated[i] = ReferenceOperations.rotated(block, j -> key[from + j], i);
+          largest = Math.max(largest, Math.abs(rotated[i]));
+        }
+        // Half a step of 3/8 of the largest element inside of two steps, 7/16 of it at the ends; a
+        // bf16 step and sums in F32.
+        double error = largest * 0x1p-8 + 0x1p-90;
+        for (int i = 0; i < dim; i++) {
+          double bound = Math.abs(rotated[i]) <= 0.75 * largest ? 0.1875 : 0.4375;
+          assertThat(block * held[i])
+              .as("head %d token %d element %d", head, t, i)
+              .isCloseTo(rotated[i], within(bound * largest + error));
+        }
+      }
+    }
   }
 
   @Test

@@ -3,6 +3,7 @@ package dev.kvdrive.device;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 
@@ -26,7 +27,10 @@ final class LayerContents {
 
   // The arrays of KvLayer, elements of the layout's type where they are floats.
   final float[] dense;
-  final float[] representatives;
+
+  /** In the layout's format; steps that no operation may use are NaN. */
+  final byte[] representatives;
+
   final float[] window;
   final int[] slotOfChunk;
   final int[] chunkOfSlot;
@@ -69,7 +73,8 @@ final class LayerContents {
     keys = new float[sizes.seats()][sizes.kvHeads()][];
     values = new float[sizes.seats()][sizes.kvHeads()][];
     dense = nans(cells * 2 * LayerSizes.GRID.denseTokens() * dim);
-    representatives = nans(cells * sizes.maxChunks() * dim);
+    representatives = new byte[cells * sizes.maxChunks() * layout.representativeBytes()];
+    Arrays.fill(representatives, (byte) 0xff);
     window = nans(sizes.seats() * sizes.totalSlots() * chunkElements());
     slotOfChunk = filled(cells * sizes.maxChunks(), -1);
     chunkOfSlot = filled(sizes.seats() * sizes.totalSlots(), -1);
@@ -126,12 +131,15 @@ final class LayerContents {
     }
     for (int chunk = 0; chunk < closed(seat); chunk++) {
       int first = grid.firstToken(chunk);
-      for (int i = 0; i < dim; i++) {
-        float sum = 0;
-        for (int t = 0; t < grid.chunk(); t++) {
-          sum += keys[seat][head][(first + t) * dim + i];
-        }
-        representatives[representativeAt(seat, head, chunk) + i] = rounded(sum / grid.chunk());
+      for (int t = 0; t < grid.chunk(); t++) {
+        float[] key =
+            Arrays.copyOfRange(keys[seat][head], (first + t) * dim, (first + t + 1) * dim);
+        ReferenceOperations.represent(
+            layout,
+            key,
+            t,
+            MemorySegment.ofArray(representatives),
+            representativeAt(seat, head, chunk));
       }
       int frame = frameOfExtent[extentAt(seat, head, chunk / layout.extentChunks())];
       if (frame >= 0) {
@@ -259,8 +267,9 @@ final class LayerContents {
     return cell(seat, head) * sizes.maxExtents() + extent;
   }
 
+  /** First byte of a representative. */
   int representativeAt(int seat, int head, int chunk) {
-    return (cell(seat, head) * sizes.maxChunks() + chunk) * sizes.headDim();
+    return (cell(seat, head) * sizes.maxChunks() + chunk) * layout.representativeBytes();
   }
 
   int chunkInFrame(int frame, int chunk) {
@@ -269,10 +278,6 @@ final class LayerContents {
   }
 
   // --- numbers ---
-
-  float rounded(float value) {
-    return type() == KvType.F32 ? value : Bfloat16.widen(Bfloat16.round(value));
-  }
 
   float[] gaussians(int count, KvType type) {
     return gaussians(count, type == KvType.F32 ? ElementType.F32 : ElementType.BF16);
@@ -303,18 +308,35 @@ final class LayerContents {
   }
 
   /**
-   * Bound of a score's error: its sums are at most the product of the norms of query and key, which
-   * is never less than the sum of absolute products.
+   * Bound of a score's error: its sums are at most the product of the norms of the rotated query
+   * and of a key that a representative holds, which is never less than the sum of absolute
+   * products.
    */
   double scoreError() {
-    double queryNorm = largestNorm(query);
     double keyNorm = 0;
-    for (float[][] heads : keys) {
-      for (float[] head : heads) {
-        keyNorm = Math.max(keyNorm, largestNorm(head));
+    for (int seat = 0; seat < sizes.seats(); seat++) {
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        for (int chunk = 0; chunk < closed(seat); chunk++) {
+          for (int t = 0; t < LayerSizes.GRID.chunk(); t++) {
+            double sum = 0;
+            for (double element :
+                ReferenceOperations.represented(
+                    layout,
+                    MemorySegment.ofArray(representatives),
+                    representativeAt(seat, head, chunk),
+                    t)) {
+              sum += element * element;
+            }
+            keyNorm = Math.max(keyNorm, Math.sqrt(sum));
+          }
+        }
       }
     }
-    return DeviceConformance.SUMMATION * sizes.shape().scale() * queryNorm * keyNorm;
+    return DeviceConformance.SUMMATION
+        * sizes.shape().scale()
+        * largestNorm(query)
+        * Math.sqrt(layout.rotationBlock())
+        * keyNorm;
   }
 
   private double largestNorm(float[] rows) {

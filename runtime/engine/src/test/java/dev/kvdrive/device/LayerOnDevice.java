@@ -35,7 +35,7 @@ final class LayerOnDevice {
             sizes.windowSlots(),
             rig.ints("slot base", sizes.slotBase()),
             rig.buffer("dense", Rig.bytes(c.dense, c.type())),
-            rig.buffer("representatives", Rig.bytes(c.representatives, c.type())),
+            rig.buffer("representatives", c.representatives),
             rig.buffer("window", Rig.bytes(c.window, c.type())),
             rig.ints("slot of chunk", c.slotOfChunk),
             rig.ints("chunk of slot", c.chunkOfSlot),
@@ -144,8 +144,8 @@ final class LayerOnDevice {
     return frames.memory().segment().toArray(ValueLayout.JAVA_BYTE);
   }
 
-  float[] representatives() {
-    return Rig.floats(rig.read(layer.representatives()), sizes.type());
+  byte[] representatives() {
+    return rig.read(layer.representatives());
   }
 
   /** What the integer arrays contain now. */

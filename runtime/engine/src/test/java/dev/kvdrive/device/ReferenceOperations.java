@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 
 /**
@@ -330,14 +331,81 @@ final class ReferenceOperations implements Operations {
           bytes);
     }
     long representative =
-        (((long) seat * layout.kvHeads() + head) * layer.maxChunks() + chunk) * layout.rowBytes();
-    for (int i = 0; i < layout.headDim(); i++) {
-      float sum = 0;
-      for (int t = 0; t < tokens; t++) {
-        sum += kvAt(layout, source, rows.offset(t), i);
+        (((long) seat * layout.kvHeads() + head) * layer.maxChunks() + chunk)
+            * layout.representativeBytes();
+    for (int t = 0; t < tokens; t++) {
+      float[] key = new float[layout.headDim()];
+      for (int i = 0; i < key.length; i++) {
+        key[i] = kvAt(layout, source, rows.offset(t), i);
       }
-      setKv(layout, layer.representatives(), representative, i, sum / tokens);
+      represent(layout, key, t, memory(layer.representatives()), representative);
     }
+  }
+
+  /** Writes a token's part of the representative at {@code at}. */
+  static void represent(KvLayout layout, float[] key, int token, MemorySegment memory, long at) {
+    int block = layout.rotationBlock();
+    float[] rotated = key.clone();
+    for (int h = 1; h < block; h *= 2) {
+      for (int i = 0; i < key.length; i++) {
+        if ((i & h) == 0) {
+          float a = rotated[i];
+          float b = rotated[i + h];
+          rotated[i] = a + b;
+          rotated[i + h] = a - b;
+        }
+      }
+    }
+    float largest = 0;
+    for (float element : rotated) {
+      largest = Math.max(largest, Math.abs(element));
+    }
+    float width = largest < KvLayout.SMALLEST_KEY ? 0 : 0.375f * largest;
+    int[] words = new int[layout.codeBytes() / 4];
+    for (int i = 0; i < 16 * words.length; i++) {
+      float steps = i < key.length && width > 0 ? rotated[i] * (1 / width) : 0;
+      words[i / 16] |= Math.clamp(2 + (int) Math.floor(steps), 0, 3) << (2 * (i % 16));
+    }
+    for (int word = 0; word < words.length; word++) {
+      memory.set(
+          ValueLayout.JAVA_INT_UNALIGNED,
+          at + (long) token * layout.codeBytes() + 4L * word,
+          words[word]);
+    }
+    memory.set(
+        ValueLayout.JAVA_SHORT_UNALIGNED,
+        at + layout.stepOffset() + 2L * token,
+        Bfloat16.round(width / block));
+  }
+
+  /**
+   * What the representative at {@code at} holds of a token: a rotated key, a block times smaller.
+   */
+  static double[] represented(KvLayout layout, MemorySegment memory, long at, int token) {
+    double step =
+        Bfloat16.widen(
+            memory.get(ValueLayout.JAVA_SHORT_UNALIGNED, at + layout.stepOffset() + 2L * token));
+    double[] key = new double[layout.headDim()];
+    for (int i = 0; i < key.length; i++) {
+      int word =
+          memory.get(
+              ValueLayout.JAVA_INT_UNALIGNED,
+              at + (long) token * layout.codeBytes() + 4L * (i / 16));
+      key[i] = (((word >> (2 * (i % 16))) & 3) - 1.5) * step;
+    }
+    return key;
+  }
+
+  /** An element of a rotated vector, by the definition of the transform. */
+  static double rotated(int block, IntToDoubleFunction vector, int i) {
+    double sum = 0;
+    for (int j = i - i % block; j < i - i % block + block; j++) {
+      sum +=
+          Integer.bitCount(i & j & (block - 1)) % 2 == 0
+              ? vector.applyAsDouble(j)
+              : -vector.applyAsDouble(j);
+    }
+    return sum;
   }
 
   @Override
@@ -392,12 +460,18 @@ final class ReferenceOperations implements Operations {
     double[] merged = new double[closed];
     Arrays.fill(merged, Double.NEGATIVE_INFINITY);
     for (int h = head * shape.groupSize(); h < (head + 1) * shape.groupSize(); h++) {
+      int first = h * shape.headDim();
+      double[] rotated = new double[shape.headDim()];
+      for (int i = 0; i < rotated.length; i++) {
+        rotated[i] = rotated(layout.rotationBlock(), j -> get(query, row, first + j), i);
+      }
       double[] scores = new double[closed];
       double max = Double.NEGATIVE_INFINITY;
       for (int c = 0; c < closed; c++) {
         long at =
-            (((long) seat * shape.kvHeads() + head) * layer.maxChunks() + c) * layout.rowBytes();
-        scores[c] = product(layout, shape, memory(layer.representatives()), at, query, row, h);
+            (((long) seat * shape.kvHeads() + head) * layer.maxChunks() + c)
+                * layout.representativeBytes();
+        scores[c] = chunkScore(layout, shape, memory(layer.representatives()), at, rotated);
         max = Math.max(max, scores[c]);
       }
       double sum = 0;
@@ -413,6 +487,27 @@ final class ReferenceOperations implements Operations {
     for (int c = 0; c < closed; c++) {
       setFloat(selection.scores(), at + c, (float) merged[c]);
     }
+  }
+
+  /** log of the sum of exp(scale * query . key) over the keys of a representative. */
+  private static double chunkScore(
+      KvLayout layout, AttentionShape shape, MemorySegment memory, long at, double[] rotated) {
+    double[] scores = new double[layout.grid().chunk()];
+    double max = Double.NEGATIVE_INFINITY;
+    for (int t = 0; t < scores.length; t++) {
+      double[] key = represented(layout, memory, at, t);
+      double sum = 0;
+      for (int i = 0; i < key.length; i++) {
+        sum += rotated[i] * key[i];
+      }
+      scores[t] = shape.scale() * sum;
+      max = Math.max(max, scores[t]);
+    }
+    double sum = 0;
+    for (double score : scores) {
+      sum += Math.exp(score - max);
+    }
+    return max + Math.log(sum);
   }
 
   @Override

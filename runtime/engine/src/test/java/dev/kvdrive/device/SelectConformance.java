@@ -2,7 +2,6 @@ package dev.kvdrive.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.kvdrive.plan.KvType;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -126,19 +125,22 @@ public abstract class SelectConformance extends DeviceConformance {
   @MethodSource("sizes")
   void nearTiesAreDecidedWithinTheErrorOfAScore(LayerSizes sizes) {
     LayerContents contents = sequences(sizes, activations(), 7);
-    float[] keys = contents.representatives;
-    int dim = sizes.headDim();
+    byte[] index = contents.representatives;
+    int codes = contents.layout.codeBytes();
+    int steps = contents.layout.stepOffset();
     for (int row = 0; row < CHUNKS.length; row++) {
       if (CHUNKS[row] > 0) {
         contents.row(row, seat(row), Math.max(1, CHUNKS[row] / 2));
         for (int head = 0; head < sizes.kvHeads(); head++) {
-          // Every representative is the first one, one element a rounding higher or lower.
+          // Every representative has the keys of the first one in another order: sums of the same.
           int first = contents.representativeAt(seat(row), head, 0);
           for (int chunk = 1; chunk < CHUNKS[row]; chunk++) {
             int at = contents.representativeAt(seat(row), head, chunk);
-            System.arraycopy(keys, first, keys, at, dim);
-            float step = sizes.type() == KvType.F32 ? 0x1p-22f : 0x1p-7f;
-            keys[at + chunk % dim] *= 1 + (chunk % 3 - 1) * step;
+            for (int t = 0; t < 8; t++) {
+              int from = (t + chunk) % 8;
+              System.arraycopy(index, first + from * codes, index, at + t * codes, codes);
+              System.arraycopy(index, first + steps + 2 * from, index, at + steps + 2 * t, 2);
+            }
           }
         }
       }
@@ -175,9 +177,7 @@ public abstract class SelectConformance extends DeviceConformance {
   @Test
   void amongEqualScoresTheLowerChunkIsSelected() {
     for (LayerSizes sizes : sizes()) {
-      if (sizes.headDim() != 64) {
-        continue; // only there the scale is a power of two, and products of powers of two exact
-      }
+      int dim = sizes.headDim();
       LayerContents contents = sequences(sizes, activations(), 8);
       for (int i = 0; i < contents.query.length; i++) {
         contents.query[i] = i % 3 - 1;
@@ -186,15 +186,16 @@ public abstract class SelectConformance extends DeviceConformance {
         if (CHUNKS[row] > 0) {
           contents.row(row, seat(row), (CHUNKS[row] + 1) / 2);
           for (int head = 0; head < sizes.kvHeads(); head++) {
+            int query = (row * sizes.heads() + head * sizes.group()) * dim;
             for (int chunk = 0; chunk < CHUNKS[row]; chunk++) {
               // Two kinds of chunks, so that the better ones are too few and the cut is a tie.
-              int at = contents.representativeAt(seat(row), head, chunk);
-              for (int i = 0; i < 64; i++) {
-                float query =
-                    contents.query[row * sizes.heads() * 64 + head * sizes.group() * 64 + i];
-                contents.representatives[at + i] = chunk % 5 == 4 ? query : query / 4;
+              int at = LayerSizes.GRID.firstToken(chunk) * dim;
+              for (int i = 0; i < LayerSizes.GRID.chunk() * dim; i++) {
+                float like = contents.query[query + i % dim];
+                contents.keys[seat(row)][head][at + i] = chunk % 5 == 4 ? like : like / 4;
               }
             }
+            contents.derive(seat(row), head);
           }
         }
       }

@@ -265,14 +265,14 @@ public final class Planner {
           new Demand(
               Tier.GPU,
               "index",
-              heads() * maxChunks * layout.rowBytes(),
+              heads() * maxChunks * layout.representativeBytes(),
               "%s x %d layers x %d KV heads x %,d chunks x %d B representative"
                   .formatted(
                       sequences(),
                       layout.layers(),
                       layout.kvHeads(),
                       maxChunks,
-                      layout.rowBytes())));
+                      layout.representativeBytes())));
       out.add(
           new Demand(
               Tier.GPU,

@@ -41,7 +41,7 @@ class PlannerTest {
     assertThat(plan.requireSizes().maxChunks()).isEqualTo((60_000 - 68) / 8);
     Demand index =
         plan.demands().stream().filter(d -> d.item().equals("index")).findFirst().orElseThrow();
-    assertThat(index.bytes()).isEqualTo(8L * 32 * 8 * 7491 * 256);
+    assertThat(index.bytes()).isEqualTo(8L * 32 * 8 * 7491 * 8 * (128 / 4 + 2));
   }
 
   @Test

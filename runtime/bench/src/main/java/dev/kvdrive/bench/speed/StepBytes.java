@@ -47,7 +47,7 @@ public record StepBytes(long weights, long cache, long index) {
             : (long) layout.layers()
                 * layout.kvHeads()
                 * layout.grid().closedChunks(tokens)
-                * layout.rowBytes());
+                * layout.representativeBytes());
   }
 
   /** All of them. */

@@ -82,7 +82,7 @@ class RandomModelTest {
       assertThat(exact.index()).isZero();
       StepBytes sparse = StepBytes.of(model, DeviceKind.CPU, layout, 100, 1000, false);
       assertThat(sparse.cache()).isEqualTo(100 * layout.bytesPerToken());
-      assertThat(sparse.index()).isEqualTo(2L * 2 * ((1000 - 68) / 8) * 64);
+      assertThat(sparse.index()).isEqualTo(2L * 2 * ((1000 - 68) / 8) * 8 * (32 / 4 + 2));
       assertThat(sparse.total()).isLessThan(exact.total());
     }
   }

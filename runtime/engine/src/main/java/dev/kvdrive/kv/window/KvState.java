@@ -101,7 +101,7 @@ public final class KvState implements AutoCloseable {
         slots,
         allocate("slot bases" + in, 4L * (layout.kvHeads() + 1)),
         allocate("sink and ring" + in, heads * 2 * layout.grid().denseTokens() * layout.rowBytes()),
-        allocate("representatives" + in, heads * chunks * layout.rowBytes()),
+        allocate("representatives" + in, heads * chunks * layout.representativeBytes()),
         allocate("window" + in, allSlots * layout.chunkBytes()),
         allocate("slot of chunk" + in, 4 * heads * chunks),
         allocate("chunk of slot" + in, 4 * allSlots),
