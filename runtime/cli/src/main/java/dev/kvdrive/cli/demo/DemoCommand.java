@@ -38,7 +38,7 @@ public final class DemoCommand implements Callable<Integer> {
 
   @Option(
       names = "--seed",
-      defaultValue = "1",
+      defaultValue = "2",
       description = "Of the document and its facts (default: ${DEFAULT-VALUE}).")
   private long seed;
 
