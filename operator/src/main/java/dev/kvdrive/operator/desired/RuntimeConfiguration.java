@@ -44,6 +44,7 @@ final class RuntimeConfiguration {
     kvdrive.put("context-length", request.contextLength());
     kvdrive.put("concurrency", request.concurrency());
     kvdrive.put("budget", request.budget());
+    kvdrive.put("device", request.device().word());
     kvdrive.put("kv-type", request.kvType().name().toLowerCase(Locale.ROOT));
     kvdrive.put("tiers", tiers);
     kvdrive.put("queue-limit", request.queueLimit());

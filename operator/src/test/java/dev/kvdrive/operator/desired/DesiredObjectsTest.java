@@ -180,10 +180,13 @@ class DesiredObjectsTest {
   void aCudaDeviceIsAskedFor() {
     InferenceClass clazz = WrittenManifests.clazz("default", "device: CUDA");
 
-    Container container = container(new DesiredObjects(feasible("", clazz)));
+    DesiredObjects objects = new DesiredObjects(feasible("", clazz));
+    Container container = container(objects);
 
     assertThat(container.getResources().getLimits())
         .containsEntry("nvidia.com/gpu", new Quantity("1"));
+    // Otherwise the pod would hold a GPU and compute on the CPU.
+    assertThat(objects.configMap().getData().get("runtime.yaml")).contains("device: \"cuda\"");
     long withoutArena =
         Quantity.getAmountInBytes(container.getResources().getLimits().get("memory")).longValue();
     long withArena =
