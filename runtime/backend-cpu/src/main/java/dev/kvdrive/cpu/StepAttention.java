@@ -13,10 +13,10 @@ import jdk.incubator.vector.FloatVector;
  * Attention of a decode step: {@code beginAttention}, {@code attendHits}, {@code attendMisses} and
  * {@code finishAttention}.
  *
- * <p>Sink, ring and selected chunks are folded into a running softmax, in this order, a chunk at a
- * time. Where a chunk lay decides only when its scores are computed: hits early, misses when they
- * have landed. The fold itself waits for both and goes in the order of the selection, so that
- * windows, tiers and passes change no bit.
+ * <p>Sink, ring and selected chunks are folded into a running softmax, in this order, tiles of
+ * tokens at a time. Where a chunk lay decides only when its scores are computed: hits early, misses
+ * when they have landed. The fold itself waits for both and goes in the order of the selection, so
+ * that windows, tiers and passes change no bit.
  *
  * <p>State, F32: {@code [maxRows][heads]{maximum, sum, values[headDim]}}, then the scores of a pass
  * {@code [maxRows][heads][passChunks][chunk]}, within {@code Workspace.attentionBytes}, which has
