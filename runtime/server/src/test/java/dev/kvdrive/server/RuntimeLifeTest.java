@@ -93,7 +93,7 @@ class RuntimeLifeTest {
     try (Stream<String> stream = runtime.stream(CHAT, streamed("hello")).body()) {
       ScriptedEngine.Played generation = played.engine.next();
       Iterator<String> lines = stream.iterator();
-      lineWith(lines, "assistant");
+      lineWith(lines, ": prefill 0 %");
       Serving serving = runtime.serving();
       Thread end = Thread.ofPlatform().start(runtime::close);
       Awaitility.await().until(() -> serving.state() instanceof Serving.State.Draining);
@@ -120,7 +120,7 @@ class RuntimeLifeTest {
     try (Stream<String> stream = runtime.stream(CHAT, streamed("hello")).body()) {
       played.engine.next();
       Iterator<String> lines = stream.iterator();
-      lineWith(lines, "assistant");
+      lineWith(lines, ": prefill 0 %");
       Thread end = Thread.ofPlatform().start(runtime::close);
       assertThat(lineWith(lines, "\"error\"")).contains("shutting_down");
       end.join();

@@ -10,6 +10,7 @@ import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -27,13 +28,14 @@ class StreamTest extends ScriptedServer {
         new InputStreamReader(socket.getInputStream(), StandardCharsets.UTF_8));
   }
 
-  private static String lineWith(BufferedReader reader, String text) throws IOException {
+  private static String lineWith(BufferedReader reader, String... texts) throws IOException {
     for (String line = reader.readLine(); line != null; line = reader.readLine()) {
-      if (line.contains(text)) {
+      if (Stream.of(texts).anyMatch(line::contains)) {
         return line;
       }
     }
-    throw new AssertionError("the connection closed before '" + text + "' came");
+    throw new AssertionError(
+        "the connection closed before one of %s came".formatted(List.of(texts)));
   }
 
   @Test
@@ -41,8 +43,8 @@ class StreamTest extends ScriptedServer {
     try (Socket socket = post("/v1/chat/completions", chat("hello", STREAM))) {
       ScriptedEngine.Played generation = runtime.engine.next();
       BufferedReader reader = reader(socket);
-      lineWith(reader, "\"role\":\"assistant\"");
       generation.token(5, "one");
+      lineWith(reader, "\"role\":\"assistant\"");
       lineWith(reader, "one");
       generation.token(6, "two");
       lineWith(reader, "two");
@@ -53,11 +55,31 @@ class StreamTest extends ScriptedServer {
     }
   }
 
+  /** What clients measure as time to first token is the time to the first event. */
+  @Test
+  void nothingButCommentsComesBeforeTheFirstTokenOfAChoice() throws Exception {
+    try (Socket socket = post("/v1/chat/completions", chat("hello", STREAM + ",\"n\":2"))) {
+      List<ScriptedEngine.Played> choices = List.of(runtime.engine.next(), runtime.engine.next());
+      BufferedReader reader = reader(socket);
+      lineWith(reader, ": prefill 0 %");
+      choices.get(0).prefill(40, 200);
+      String line = lineWith(reader, ": prefill 20 %", "data:");
+      assertThat(line).startsWith(":");
+      choices.get(1).token(5, "one");
+      assertThat(lineWith(reader, "data:")).contains("\"index\":1", "\"role\":\"assistant\"");
+      assertThat(lineWith(reader, "data:")).contains("\"index\":1", "one");
+      choices.get(0).finish(FinishReason.STOP, "");
+      assertThat(lineWith(reader, "data:")).contains("\"index\":0", "\"role\":\"assistant\"");
+      choices.get(1).finish(FinishReason.STOP, "");
+      lineWith(reader, "data: [DONE]");
+    }
+  }
+
   @Test
   void aClientThatLeavesCancelsAllItsChoices() throws Exception {
     Socket socket = post("/v1/chat/completions", chat("hello", STREAM + ",\"n\":2"));
     List<ScriptedEngine.Played> choices = List.of(runtime.engine.next(), runtime.engine.next());
-    lineWith(reader(socket), "assistant");
+    lineWith(reader(socket), ": prefill 0 %");
     socket.close();
     Awaitility.await().until(() -> choices.stream().allMatch(ScriptedEngine.Played::cancelled));
   }

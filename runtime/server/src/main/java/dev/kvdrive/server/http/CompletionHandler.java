@@ -156,7 +156,6 @@ final class CompletionHandler {
             .events()
             .publishOn(Schedulers.parallel(), PREFETCH)
             .concatMapIterable(event -> streamed(writer, event))
-            .startWith(Flux.defer(() -> Flux.fromIterable(writer.open())))
             .concatWith(Flux.defer(() -> Flux.fromIterable(writer.close())))
             .onErrorResume(failure -> Mono.just(ErrorAnswers.of(failure, running.id()).body()));
     return EventStream.answer(running.model().json(), events, running.generations());

@@ -12,8 +12,9 @@ import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 
 /**
- * Server-sent events, each flushed by itself. While a prompt is being read, comments tell how far
- * it is; later they only keep the connection from looking dead. Clients skip comments.
+ * Server-sent events, each flushed by itself. A comment opens the stream at once; while a prompt
+ * waits and is being read, comments tell how far it is; later they only keep the connection from
+ * looking dead. Clients skip comments.
  */
 final class EventStream {
   private static final Duration TICK = Duration.ofSeconds(1);
@@ -44,7 +45,7 @@ final class EventStream {
   }
 
   private static Flux<byte[]> comments(RequestGenerations generations) {
-    return Flux.interval(TICK)
+    return Flux.interval(Duration.ZERO, TICK)
         .onBackpressureDrop()
         .scan(
             new Comment(-1, 0, false),

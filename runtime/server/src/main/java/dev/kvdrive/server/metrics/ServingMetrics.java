@@ -1,6 +1,7 @@
 package dev.kvdrive.server.metrics;
 
 import dev.kvdrive.schedule.Finish;
+import dev.kvdrive.schedule.FinishReason;
 import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.schedule.GenerationRequest;
 import dev.kvdrive.server.generation.GenerationObserver;
@@ -66,9 +67,13 @@ public final class ServingMetrics {
 
       @Override
       public void finished(int choice, Finish finish) {
-        whole.record(System.nanoTime() - arrivalNanos, TimeUnit.NANOSECONDS);
-        queue.record(finish.usage().queueNanos(), TimeUnit.NANOSECONDS);
-        prefill.record(finish.usage().prefillNanos(), TimeUnit.NANOSECONDS);
+        // A cancelled generation took the time of its client's patience, which says nothing of
+        // ours.
+        if (finish.reason() != FinishReason.CANCELLED) {
+          whole.record(System.nanoTime() - arrivalNanos, TimeUnit.NANOSECONDS);
+          queue.record(finish.usage().queueNanos(), TimeUnit.NANOSECONDS);
+          prefill.record(finish.usage().prefillNanos(), TimeUnit.NANOSECONDS);
+        }
         outcome(finish.reason().name().toLowerCase(Locale.ROOT)).increment();
       }
 

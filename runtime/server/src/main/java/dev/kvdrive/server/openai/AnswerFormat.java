@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
  * and are empty otherwise. One instance serves one request, on one thread at a time.
  */
 public interface AnswerFormat {
-  /** The event that opens a choice, if there is one. */
+  /** The event that opens a choice, with its first token, if there is one. */
   @Nullable Object open(int choice);
 
   /** An event with more text. */

@@ -23,6 +23,7 @@ public final class AnswerWriter {
     final StringBuilder text = new StringBuilder();
     final List<GeneratedToken> tokens = new ArrayList<>();
     @Nullable Finish finish;
+    boolean opened;
 
     Progress(TokenAlignment alignment) {
       this.alignment = alignment;
@@ -37,25 +38,20 @@ public final class AnswerWriter {
     }
   }
 
-  /** The events before the first token. */
-  public List<Object> open() {
+  /**
+   * The events that a token of a stream makes. What opens a choice comes with its first token and
+   * not before, because clients take the first event for the first token.
+   */
+  public List<Object> stream(int choice, GeneratedToken token) {
+    Progress progress = choices.get(choice);
     List<Object> events = new ArrayList<>();
-    for (int i = 0; i < choices.size(); i++) {
-      Object event = format.open(i);
-      if (event != null) {
-        events.add(event);
-      }
+    open(choice, progress, events);
+    List<GeneratedToken> certain =
+        request.logprobs() ? progress.alignment.accept(token) : List.of();
+    if (!token.text().isEmpty() || !certain.isEmpty()) {
+      events.add(format.text(choice, token.text(), certain));
     }
     return events;
-  }
-
-  /** The events that a token of a stream makes. */
-  public List<Object> stream(int choice, GeneratedToken token) {
-    List<GeneratedToken> certain =
-        request.logprobs() ? choices.get(choice).alignment.accept(token) : List.of();
-    return token.text().isEmpty() && certain.isEmpty()
-        ? List.of()
-        : List.of(format.text(choice, token.text(), certain));
   }
 
   /** The events that the end of a choice of a stream makes. */
@@ -65,11 +61,23 @@ public final class AnswerWriter {
     List<GeneratedToken> certain =
         request.logprobs() ? progress.alignment.finish(finish.text()) : List.of();
     List<Object> events = new ArrayList<>();
+    open(choice, progress, events);
     if (!finish.text().isEmpty() || !certain.isEmpty()) {
       events.add(format.text(choice, finish.text(), certain));
     }
     events.add(format.end(choice, finish.reason()));
     return events;
+  }
+
+  private void open(int choice, Progress progress, List<Object> events) {
+    if (progress.opened) {
+      return;
+    }
+    progress.opened = true;
+    Object event = format.open(choice);
+    if (event != null) {
+      events.add(event);
+    }
   }
 
   /** The event after all choices of a stream, if the usage was asked for. */
