@@ -10,6 +10,7 @@ import dev.kvdrive.feasibility.WrittenManifests;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaimBuilder;
 import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.api.model.apps.DeploymentBuilder;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.api.model.rbac.ClusterRole;
 import io.fabric8.kubernetes.api.model.rbac.PolicyRule;
@@ -84,7 +85,10 @@ class RolesTest {
     return objects;
   }
 
-  /** All dependents come, one goes, a claim is looked into, the lease is taken and given back. */
+  /**
+   * All dependents come, one goes, a rollout completes, a claim is looked into, the lease is taken
+   * and given back.
+   */
   private void liveALife(String namespace) {
     try (RunningOperator operator =
         new RunningOperator(
@@ -108,9 +112,30 @@ class RolesTest {
       client.resource(pendingClaim(namespace)).create();
       patch(namespace, "{\"spec\":{\"replicas\":1,\"contextLength\":8192}}");
       await().atMost(SOON).until(() -> budget(namespace) == null);
+      complete(namespace);
+      await().atMost(SOON).until(() -> usedByTheOperator().contains("/configmaps delete"));
       await().atMost(SOON).until(() -> usedByTheOperator().contains("/events list"));
       assertThat(operator).isNotNull();
     }
+  }
+
+  private void complete(String namespace) {
+    client
+        .apps()
+        .deployments()
+        .inNamespace(namespace)
+        .withName("pair")
+        .editStatus(
+            deployment ->
+                new DeploymentBuilder(deployment)
+                    .withNewStatus()
+                    .withObservedGeneration(deployment.getMetadata().getGeneration())
+                    .withReplicas(1)
+                    .withUpdatedReplicas(1)
+                    .withReadyReplicas(1)
+                    .withAvailableReplicas(1)
+                    .endStatus()
+                    .build());
   }
 
   private PodDisruptionBudget budget(String namespace) {

@@ -30,12 +30,15 @@ public final class DesiredObjects {
 
   private final Request request;
   private final String configuration;
+  private final String configName;
   private final RuntimePod pod;
 
   public DesiredObjects(Feasible feasible) {
     this.request = feasible.request();
     this.configuration = RuntimeConfiguration.yaml(request);
-    this.pod = new RuntimePod(feasible, RuntimeConfiguration.hash(configuration));
+    String hash = RuntimeConfiguration.hash(configuration);
+    this.configName = request.name() + "-config-" + hash;
+    this.pod = new RuntimePod(feasible, configName, hash);
   }
 
   /** The completed specification the objects come from. */
@@ -43,9 +46,9 @@ public final class DesiredObjects {
     return request;
   }
 
-  /** Name of the ConfigMap of a deployment. */
-  public static String configName(String deployment) {
-    return deployment + "-config";
+  /** Name of the ConfigMap: another configuration has another. */
+  public String configName() {
+    return configName;
   }
 
   /** Address of a deployment's API inside the cluster. */
@@ -53,9 +56,14 @@ public final class DesiredObjects {
     return "http://%s.%s.svc".formatted(deployment, namespace);
   }
 
+  /**
+   * The configuration, which never changes under its name: a pod of an earlier specification that
+   * restarts reads what it was planned with.
+   */
   public ConfigMap configMap() {
     return new ConfigMapBuilder()
-        .withMetadata(metadata(configName(request.name())))
+        .withMetadata(metadata(configName))
+        .withImmutable(true)
         .addToData(RuntimeConfiguration.FILE, configuration)
         .build();
   }

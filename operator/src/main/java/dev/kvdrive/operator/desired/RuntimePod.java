@@ -66,12 +66,14 @@ final class RuntimePod {
   private final Request request;
   private final PodSizes sizes;
   private final long weightBytes;
+  private final String configName;
   private final String configHash;
 
-  RuntimePod(Feasible feasible, String configHash) {
+  RuntimePod(Feasible feasible, String configName, String configHash) {
     this.request = feasible.request();
     this.sizes = feasible.plan().requirePod();
     this.weightBytes = feasible.plan().request().model().weightBytes();
+    this.configName = configName;
     this.configHash = configHash;
   }
 
@@ -247,12 +249,7 @@ final class RuntimePod {
 
   private List<Volume> volumes() {
     List<Volume> volumes = new ArrayList<>();
-    volumes.add(
-        volume("config")
-            .withNewConfigMap()
-            .withName(DesiredObjects.configName(request.name()))
-            .endConfigMap()
-            .build());
+    volumes.add(volume("config").withNewConfigMap().withName(configName).endConfigMap().build());
     volumes.add(emptyDir("tmp", TMP_BYTES));
     volumes.add(modelCache());
     request

@@ -109,6 +109,9 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
           .throwAggregateExceptionIfErrorsPresent();
     }
     Observation observed = view.observe(context);
+    if (assessment instanceof Feasible) {
+      PastConfigurations.collect(observed, context);
+    }
     InferenceDeploymentStatus status = statuses.aggregate(deployment, assessment, observed);
     return reschedule(update(deployment, status, context), assessment, status);
   }
@@ -140,7 +143,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   private static Assessment guarded(
       Assessment assessment, InferenceDeployment deployment, Context<InferenceDeployment> context) {
     if (assessment instanceof Feasible feasible) {
-      Optional<String> taken = NameGuard.taken(deployment, feasible.request(), context);
+      Optional<String> taken = NameGuard.taken(deployment, new DesiredObjects(feasible), context);
       if (taken.isPresent()) {
         return new Infeasible("NameTaken", taken.get(), feasible.plan(), feasible.geometrySource());
       }

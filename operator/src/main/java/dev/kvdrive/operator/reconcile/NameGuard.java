@@ -25,11 +25,14 @@ final class NameGuard {
 
   /** What is in the way, if anything. Objects the operator already watches are its own. */
   static Optional<String> taken(
-      InferenceDeployment deployment, Request request, Context<InferenceDeployment> context) {
+      InferenceDeployment deployment,
+      DesiredObjects desired,
+      Context<InferenceDeployment> context) {
+    Request request = desired.request();
     String name = request.name();
     Map<Class<? extends HasMetadata>, String> names = new LinkedHashMap<>();
     names.put(Service.class, name);
-    names.put(ConfigMap.class, DesiredObjects.configName(name));
+    names.put(ConfigMap.class, desired.configName());
     names.put(ServiceAccount.class, name);
     names.put(NetworkPolicy.class, name);
     names.put(request.retainsVolume() ? StatefulSet.class : Deployment.class, name);
@@ -37,7 +40,7 @@ final class NameGuard {
       names.put(PodDisruptionBudget.class, name);
     }
     return names.entrySet().stream()
-        .filter(e -> context.getSecondaryResource(e.getKey()).isEmpty())
+        .filter(e -> !isWatched(e.getKey(), e.getValue(), context))
         .filter(e -> isForeign(e.getKey(), e.getValue(), deployment, context))
         .map(
             e ->
@@ -45,6 +48,13 @@ final class NameGuard {
                         + " or remove that one.")
                     .formatted(e.getKey().getSimpleName(), e.getValue()))
         .findFirst();
+  }
+
+  private static boolean isWatched(
+      Class<? extends HasMetadata> type, String name, Context<InferenceDeployment> context) {
+    return context
+        .getSecondaryResourcesAsStream(type)
+        .anyMatch(object -> object.getMetadata().getName().equals(name));
   }
 
   private static boolean isForeign(

@@ -86,13 +86,11 @@ final class Findings {
   Finding runtime() {
     int wanted = request.replicas();
     Workload workload = observed.workload().orElse(new Workload(0, 0, 0, false, null));
-    boolean settled = workload.current() && workload.pods() == wanted;
-    if (settled && wanted == 0) {
-      return Finding.holds(RUNTIME_READY, "ScaledToZero", "No replicas are asked for.");
-    }
-    if (settled && workload.updated() == wanted && workload.ready() == wanted) {
-      return Finding.holds(
-          RUNTIME_READY, "PodsReady", "%d of %d pods serve.".formatted(wanted, wanted));
+    if (workload.complete(wanted)) {
+      return wanted == 0
+          ? Finding.holds(RUNTIME_READY, "ScaledToZero", "No replicas are asked for.")
+          : Finding.holds(
+              RUNTIME_READY, "PodsReady", "%d of %d pods serve.".formatted(wanted, wanted));
     }
     if (workload.podsRejected() != null) {
       return Finding.waiting(RUNTIME_READY, "PodsRejected", workload.podsRejected());

@@ -57,6 +57,11 @@ public record Observation(
   public record Workload(
       int pods, int ready, int updated, boolean current, @Nullable String podsRejected) {
 
+    /** Whether {@code wanted} pods of the current template serve, and no others are left. */
+    public boolean complete(int wanted) {
+      return current && pods == wanted && updated == wanted && ready == wanted;
+    }
+
     public static Workload of(Deployment deployment) {
       var status = deployment.getStatus();
       if (status == null) {

@@ -10,6 +10,7 @@ import dev.kvdrive.operator.ApiServer;
 import dev.kvdrive.operator.RunningOperator;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.ConfigMap;
+import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
 import io.fabric8.kubernetes.api.model.EventBuilder;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.IntOrString;
@@ -27,6 +28,7 @@ import io.fabric8.kubernetes.api.model.ServiceBuilder;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
 import io.fabric8.kubernetes.api.model.apps.DeploymentStatus;
 import io.fabric8.kubernetes.api.model.apps.StatefulSet;
+import io.fabric8.kubernetes.api.model.apps.StatefulSetStatus;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -40,6 +42,7 @@ import java.util.Objects;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -238,15 +241,105 @@ class ReconcilerTest {
     patch("{\"spec\":{\"contextLength\":8192}}");
 
     await().atMost(SOON).until(() -> !configHash().equals(before));
-    assertThat(
-            client
-                .configMaps()
-                .inNamespace(namespace)
-                .withName(NAME + "-config")
-                .get()
-                .getData()
-                .get("runtime.yaml"))
+    assertThat(configuration(mountedConfig(deployment().getSpec().getTemplate())))
         .contains("context-length: 8192");
+  }
+
+  @Test
+  void aPodOfAnEarlierSpecificationRestartsWithItsOwnConfiguration() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    workloadIs(1, 1, 1);
+    Pod old = client.resource(pod("endpoint-old")).create();
+    String before = mountedConfig(deployment().getSpec().getTemplate());
+
+    patch("{\"spec\":{\"contextLength\":8192}}");
+    await()
+        .atMost(SOON)
+        .until(() -> !mountedConfig(deployment().getSpec().getTemplate()).equals(before));
+    // The new pod does not get anywhere, and the old one may be made anew at any time.
+    workloadIs(2, 1, 1);
+    awaitReason("RollingOut");
+
+    String after = mountedConfig(deployment().getSpec().getTemplate());
+    assertThat(configuration(before)).contains("context-length: 16384");
+    assertThat(configuration(after)).contains("context-length: 8192");
+    assertThat(configs().values()).allSatisfy(c -> assertThat(c.getImmutable()).isTrue());
+
+    workloadIs(1, 1, 1);
+    awaitCondition("RuntimeReady", "True");
+    assertThat(configs()).containsOnlyKeys(before, after);
+    client.resource(old).delete();
+    await().atMost(SOON).untilAsserted(() -> assertThat(configs()).containsOnlyKeys(after));
+  }
+
+  @Test
+  void theConfigurationOfAnUndoneRolloutGoes() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    workloadIs(1, 1, 1);
+    String first = mountedConfig(deployment().getSpec().getTemplate());
+    patch("{\"spec\":{\"contextLength\":8192}}");
+    await().atMost(SOON).until(() -> configs().size() == 2);
+
+    patch("{\"spec\":{\"contextLength\":16384}}");
+    await()
+        .atMost(SOON)
+        .until(() -> mountedConfig(deployment().getSpec().getTemplate()).equals(first));
+    workloadIs(1, 1, 1);
+
+    await().atMost(SOON).untilAsserted(() -> assertThat(configs()).containsOnlyKeys(first));
+  }
+
+  @Test
+  void retainedPodsRestartWithTheirOwnConfigurationToo() {
+    client.resource(WrittenManifests.deployment(NAME, namespace, RETAINED, "")).create();
+    await().atMost(SOON).until(() -> objects().containsKey("StatefulSet"));
+    PodTemplateSpec template = statefulSet().getSpec().getTemplate();
+    Pod old = client.resource(pod("endpoint-0", template)).create();
+
+    patch("{\"spec\":{\"contextLength\":8192}}");
+    await().atMost(SOON).until(() -> configs().size() == 2);
+
+    setIs(1, 1, 1);
+    awaitCondition("RuntimeReady", "True");
+    assertThat(configuration(mountedConfig(template))).contains("context-length: 16384");
+    client.resource(old).delete();
+    await().atMost(SOON).until(() -> configs().size() == 1);
+  }
+
+  @Test
+  void theConfigurationOfAnEarlierOperatorGoesWithItsLastPod() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    String current = mountedConfig(deployment().getSpec().getTemplate());
+    client
+        .resource(
+            new ConfigMapBuilder()
+                .withMetadata(labelled(NAME + "-config"))
+                .editMetadata()
+                .withOwnerReferences(deployment().getMetadata().getOwnerReferences())
+                .endMetadata()
+                .addToData("runtime.yaml", "kvdrive: {}")
+                .build())
+        .create();
+    Pod template = pod("endpoint-old");
+    template
+        .getSpec()
+        .getVolumes()
+        .forEach(
+            volume -> {
+              if (volume.getConfigMap() != null) {
+                volume.getConfigMap().setName(NAME + "-config");
+              }
+            });
+    Pod old = client.resource(template).create();
+    workloadIs(1, 1, 1);
+    awaitCondition("RuntimeReady", "True");
+
+    assertThat(configuration(NAME + "-config")).isEqualTo("kvdrive: {}");
+    client.resource(old).delete();
+    await().atMost(SOON).untilAsserted(() -> assertThat(configs()).containsOnlyKeys(current));
   }
 
   @Test
@@ -551,6 +644,35 @@ class ReconcilerTest {
     return client.apps().deployments().inNamespace(namespace).withName(NAME).get();
   }
 
+  private StatefulSet statefulSet() {
+    return client.apps().statefulSets().inNamespace(namespace).withName(NAME).get();
+  }
+
+  /** The ConfigMaps of the deployment by name. */
+  private Map<String, ConfigMap> configs() {
+    return client
+        .configMaps()
+        .inNamespace(namespace)
+        .withLabel("app.kubernetes.io/instance", NAME)
+        .list()
+        .getItems()
+        .stream()
+        .collect(Collectors.toMap(c -> c.getMetadata().getName(), c -> c));
+  }
+
+  private String configuration(String config) {
+    ConfigMap found = Objects.requireNonNull(configs().get(config), config);
+    return Objects.requireNonNull(found.getData().get("runtime.yaml"));
+  }
+
+  private static String mountedConfig(PodTemplateSpec template) {
+    return template.getSpec().getVolumes().stream()
+        .filter(volume -> volume.getConfigMap() != null)
+        .map(volume -> volume.getConfigMap().getName())
+        .findFirst()
+        .orElseThrow();
+  }
+
   private String configHash() {
     return Objects.requireNonNull(
         deployment()
@@ -573,6 +695,21 @@ class ReconcilerTest {
           status.setReadyReplicas(ready);
           status.setAvailableReplicas(ready);
           d.setStatus(status);
+        });
+  }
+
+  private void setIs(int pods, int updated, int ready) {
+    StatefulSet set = statefulSet();
+    status(
+        set,
+        s -> {
+          var status = new StatefulSetStatus();
+          status.setObservedGeneration(set.getMetadata().getGeneration());
+          status.setReplicas(pods);
+          status.setUpdatedReplicas(updated);
+          status.setReadyReplicas(ready);
+          status.setAvailableReplicas(ready);
+          s.setStatus(status);
         });
   }
 
@@ -648,7 +785,10 @@ class ReconcilerTest {
   }
 
   private Pod pod(String name) {
-    PodTemplateSpec template = deployment().getSpec().getTemplate();
+    return pod(name, deployment().getSpec().getTemplate());
+  }
+
+  private Pod pod(String name, PodTemplateSpec template) {
     return new PodBuilder().withMetadata(labelled(name)).withSpec(template.getSpec()).build();
   }
 
