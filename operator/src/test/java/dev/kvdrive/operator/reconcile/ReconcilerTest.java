@@ -250,6 +250,7 @@ class ReconcilerTest {
     create("");
     await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
     workloadIs(1, 1, 1);
+    bind(claim("endpoint-old-nvme"), "512Mi");
     Pod old = client.resource(pod("endpoint-old")).create();
     String before = mountedConfig(deployment().getSpec().getTemplate());
 
@@ -296,10 +297,15 @@ class ReconcilerTest {
     client.resource(WrittenManifests.deployment(NAME, namespace, RETAINED, "")).create();
     await().atMost(SOON).until(() -> objects().containsKey("StatefulSet"));
     PodTemplateSpec template = statefulSet().getSpec().getTemplate();
-    Pod old = client.resource(pod("endpoint-0", template)).create();
+    Pod old = client.resource(retainedPod("endpoint-0", template)).create();
 
     patch("{\"spec\":{\"contextLength\":8192}}");
-    await().atMost(SOON).until(() -> configs().size() == 2);
+    await()
+        .atMost(SOON)
+        .until(
+            () ->
+                !mountedConfig(statefulSet().getSpec().getTemplate())
+                    .equals(mountedConfig(template)));
 
     setIs(1, 1, 1);
     awaitCondition("RuntimeReady", "True");
@@ -790,6 +796,18 @@ class ReconcilerTest {
 
   private Pod pod(String name, PodTemplateSpec template) {
     return new PodBuilder().withMetadata(labelled(name)).withSpec(template.getSpec()).build();
+  }
+
+  /** A pod as the controller of StatefulSets makes it: with its own claim. */
+  private Pod retainedPod(String name, PodTemplateSpec template) {
+    return new PodBuilder(pod(name, template))
+        .editSpec()
+        .addNewVolume()
+        .withName("nvme")
+        .withNewPersistentVolumeClaim("nvme-" + name, false)
+        .endVolume()
+        .endSpec()
+        .build();
   }
 
   private void ended(Pod pod, String lastWords) {
