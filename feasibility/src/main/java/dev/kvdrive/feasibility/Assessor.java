@@ -10,6 +10,7 @@ import dev.kvdrive.feasibility.GeometryCatalogue.Known;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
+import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
@@ -23,6 +24,10 @@ public final class Assessor {
               (InferenceDeployment d) ->
                   Objects.requireNonNullElse(d.getMetadata().getCreationTimestamp(), ""))
           .thenComparing(d -> Objects.requireNonNullElse(d.getMetadata().getUid(), ""));
+
+  /** How a refusal for want of a class begins, here and in the chart's admission policy. */
+  public static final String CLASS_REQUIRED =
+      "spec.className is missing: an InferenceClass is required here.";
 
   private final GeometryCatalogue catalogue;
   private final OperatorDefaults defaults;
@@ -48,15 +53,43 @@ public final class Assessor {
       InferenceDeployment deployment,
       @Nullable InferenceClass clazz,
       List<InferenceDeployment> siblings) {
+    return assess(deployment, clazz, siblings, clazz == null ? List.of() : List.of(clazz));
+  }
+
+  /**
+   * The verdict on {@code deployment}.
+   *
+   * @param clazz the class called {@link #className}, null if there is none
+   * @param siblings all deployments of the namespace, this one included or not
+   * @param classes all classes; a refusal names those that the namespace may use
+   */
+  public Assessment assess(
+      InferenceDeployment deployment,
+      @Nullable InferenceClass clazz,
+      List<InferenceDeployment> siblings,
+      Collection<InferenceClass> classes) {
     String className = className(deployment);
-    if (clazz == null && deployment.getSpec().className() != null) {
-      return refused(
-          "ClassNotFound",
-          ("There is no InferenceClass %s that this operator can see; create it, name another, or"
-                  + " leave className out.")
-              .formatted(className));
-    }
     InferenceClassSpec classSpec = clazz == null ? null : clazz.getSpec();
+    Optional<Infeasible> noClass = withoutClass(deployment, classSpec, classes);
+    if (noClass.isPresent()) {
+      return noClass.get();
+    }
+    String uri = deployment.getSpec().model().uri();
+    List<String> bundled = catalogue.bundled(classSpec);
+    if (uri.startsWith(GeometryCatalogue.BUNDLED_SCHEME) && !bundled.contains(uri)) {
+      return refused(
+          "ModelNotBundled",
+          "There is no bundled model %s; the runtime image has %s."
+              .formatted(uri, String.join(", ", bundled)));
+    }
+    List<String> aboutPods =
+        PodPolicy.violations(
+            deployment.getSpec().runtime(),
+            classSpec == null ? null : classSpec.pods(),
+            classSpec == null ? null : className);
+    if (!aboutPods.isEmpty()) {
+      return refused("NotAllowed", String.join(" ", aboutPods));
+    }
     try {
       Request request = RequestResolver.resolve(deployment, classSpec, defaults);
       if (classSpec != null) {
@@ -75,6 +108,43 @@ public final class Assessor {
     } catch (IllegalArgumentException e) {
       return refused("InvalidSpec", Objects.requireNonNullElse(e.getMessage(), e.toString()));
     }
+  }
+
+  /** Refuses a deployment whose class is missing, is not there, or is not for its namespace. */
+  private Optional<Infeasible> withoutClass(
+      InferenceDeployment deployment,
+      @Nullable InferenceClassSpec clazz,
+      Collection<InferenceClass> classes) {
+    String namespace = deployment.getMetadata().getNamespace();
+    String className = className(deployment);
+    List<String> open = ClassPolicy.openTo(namespace, classes);
+    String choice =
+        open.isEmpty()
+            ? "None is open to namespace %s; ask whoever runs this cluster for one."
+                .formatted(namespace)
+            : "Open to namespace %s: %s.".formatted(namespace, String.join(", ", open));
+    if (clazz != null) {
+      return ClassPolicy.isOpenTo(namespace, clazz)
+          ? Optional.empty()
+          : Optional.of(
+              refused(
+                  "NotAllowed",
+                  "InferenceClass %s is not open to namespace %s. %s"
+                      .formatted(className, namespace, choice)));
+    }
+    if (deployment.getSpec().className() != null) {
+      return Optional.of(
+          refused(
+              "ClassNotFound",
+              "There is no InferenceClass %s that this operator can see; create it, name another%s. %s"
+                  .formatted(
+                      className,
+                      defaults.classRequired() ? "" : ", or leave className out",
+                      choice)));
+    }
+    return defaults.classRequired()
+        ? Optional.of(refused("NotAllowed", CLASS_REQUIRED + " " + choice))
+        : Optional.empty();
   }
 
   private Assessment plan(Request request, @Nullable InferenceClassSpec clazz) {

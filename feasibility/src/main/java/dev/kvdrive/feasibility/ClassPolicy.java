@@ -1,5 +1,6 @@
 package dev.kvdrive.feasibility;
 
+import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Limits;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Tenant;
@@ -7,6 +8,7 @@ import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.TierBudgets;
 import io.fabric8.kubernetes.api.model.Quantity;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -53,8 +55,25 @@ final class ClassPolicy {
       bytesAtMost(found, "gpu", usage.gpu(), limits.gpu(), who);
       bytesAtMost(found, "dram", usage.dram(), limits.dram(), who);
       bytesAtMost(found, "nvme", usage.nvme(), limits.nvme(), who);
+      atMost(
+          found, "runtime.drainSeconds", request.drainSeconds(), limits.drainSeconds(), className);
+      cpuAtMost(found, request.pod().cpu(), limits.cpu(), className);
     }
     return found;
+  }
+
+  /** The names of the classes among {@code classes} that deployments of a namespace may use. */
+  static List<String> openTo(String namespace, Collection<InferenceClass> classes) {
+    return classes.stream()
+        .filter(clazz -> clazz.getSpec() != null && isOpenTo(namespace, clazz.getSpec()))
+        .map(clazz -> clazz.getMetadata().getName())
+        .sorted()
+        .toList();
+  }
+
+  static boolean isOpenTo(String namespace, InferenceClassSpec clazz) {
+    return clazz.tenants() == null
+        || clazz.tenants().stream().anyMatch(tenant -> tenant.namespace().equals(namespace));
   }
 
   /**
@@ -71,12 +90,7 @@ final class ClassPolicy {
     Optional<Tenant> tenant =
         tenants.stream().filter(t -> t.namespace().equals(request.namespace())).findFirst();
     if (tenant.isEmpty()) {
-      return List.of(
-          "InferenceClass %s is not open to namespace %s; its tenants are %s."
-              .formatted(
-                  className,
-                  request.namespace(),
-                  String.join(", ", tenants.stream().map(Tenant::namespace).sorted().toList())));
+      throw new IllegalStateException("whether a class is open is judged before its quota");
     }
     List<String> found = new ArrayList<>();
     Integer most = tenant.get().deployments();
@@ -132,6 +146,17 @@ final class ClassPolicy {
       found.add(
           "%s is %,d; InferenceClass %s allows at most %,d."
               .formatted(field, asked, className, most));
+    }
+  }
+
+  private static void cpuAtMost(
+      List<String> found, @Nullable Quantity asked, @Nullable Quantity most, String className) {
+    if (asked != null
+        && most != null
+        && asked.getNumericalAmount().compareTo(most.getNumericalAmount()) > 0) {
+      found.add(
+          "runtime.cpu is %s; InferenceClass %s allows at most %s a pod."
+              .formatted(asked, className, most));
     }
   }
 

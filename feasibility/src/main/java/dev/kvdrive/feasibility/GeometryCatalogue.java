@@ -11,6 +11,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,6 +26,9 @@ public final class GeometryCatalogue {
    * @param source in words, for the status
    */
   public record Known(ModelGeometry geometry, String source) {}
+
+  /** Scheme of a model that the runtime image brings. */
+  static final String BUNDLED_SCHEME = "builtin:";
 
   private static final String RESOURCE = "model-geometries.yaml";
 
@@ -50,6 +54,21 @@ public final class GeometryCatalogue {
   /** The entries, for messages and tests. */
   List<CatalogueEntry> entries() {
     return wellKnown;
+  }
+
+  /**
+   * The models that runtime images bundle: those of this build, and those that the class knows,
+   * whose image may bundle others.
+   */
+  List<String> bundled(@Nullable InferenceClassSpec clazz) {
+    List<CatalogueEntry> ofClass =
+        clazz == null || clazz.models() == null ? null : clazz.models().catalogue();
+    return Stream.concat(wellKnown.stream(), ofClass == null ? Stream.empty() : ofClass.stream())
+        .map(CatalogueEntry::uri)
+        .filter(uri -> uri.startsWith(BUNDLED_SCHEME))
+        .distinct()
+        .sorted()
+        .toList();
   }
 
   /** The sizes of {@code model}, if any source has them. */

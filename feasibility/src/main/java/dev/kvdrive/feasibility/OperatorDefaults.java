@@ -1,5 +1,6 @@
 package dev.kvdrive.feasibility;
 
+import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import java.util.List;
 import java.util.Set;
@@ -14,15 +15,29 @@ import org.jspecify.annotations.Nullable;
  * @param userId user and group of runtime pods; null leaves both to the image
  * @param callers namespaces whose pods may always connect to runtime pods: the operator's own and
  *     those of the monitoring
+ * @param downloads how runtime pods reach the model hub
+ * @param classRequired whether a deployment that no class governs is refused
  */
 public record OperatorDefaults(
     String image,
     PullPolicy imagePullPolicy,
     List<String> imagePullSecrets,
     @Nullable Long userId,
-    Set<String> callers) {
+    Set<String> callers,
+    Downloads downloads,
+    boolean classRequired) {
   public OperatorDefaults {
     imagePullSecrets = List.copyOf(imagePullSecrets);
     callers = Set.copyOf(callers);
+  }
+
+  /** An installation that says nothing of downloads and requires no class. */
+  public OperatorDefaults(
+      String image,
+      PullPolicy imagePullPolicy,
+      List<String> imagePullSecrets,
+      @Nullable Long userId,
+      Set<String> callers) {
+    this(image, imagePullPolicy, imagePullSecrets, userId, callers, Downloads.UNSAID, false);
   }
 }

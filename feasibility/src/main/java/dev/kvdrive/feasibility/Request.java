@@ -1,6 +1,7 @@
 package dev.kvdrive.feasibility;
 
 import dev.kvdrive.api.v1alpha1.Access;
+import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.api.v1alpha1.Reclaim;
@@ -72,6 +73,7 @@ public record Request(
    * @param runtimeClassName RuntimeClass of the pods
    * @param userId user and group; null leaves both to the image
    * @param callers namespaces whose pods may always connect
+   * @param downloads how the pods reach the model hub
    */
   public record PodSettings(
       String image,
@@ -86,7 +88,8 @@ public record Request(
       @Nullable String priorityClassName,
       @Nullable String runtimeClassName,
       @Nullable Long userId,
-      List<String> callers) {}
+      List<String> callers,
+      Downloads downloads) {}
 
   /** Scheme of a model that lies in a claim. */
   public static final String CLAIM_SCHEME = "pvc://";

@@ -5,8 +5,10 @@ import static java.util.Objects.requireNonNullElseGet;
 
 import dev.kvdrive.api.v1alpha1.Access;
 import dev.kvdrive.api.v1alpha1.Device;
+import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.ClassRuntime;
+import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Limits;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentSpec;
 import dev.kvdrive.api.v1alpha1.KvType;
@@ -18,6 +20,7 @@ import dev.kvdrive.feasibility.Request.PodSettings;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.TierBudgets;
+import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
 import java.math.BigDecimal;
 import java.util.ArrayList;
@@ -37,9 +40,11 @@ public final class RequestResolver {
   static final int DEFAULT_DRAIN_SECONDS = 300;
 
   private static final InferenceClassSpec NO_CLASS =
-      new InferenceClassSpec(null, null, null, null, null, null);
+      new InferenceClassSpec(null, null, null, null, null, null, null, null);
   private static final ClassRuntime NO_CLASS_RUNTIME =
-      new ClassRuntime(null, null, null, null, null, null, null);
+      new ClassRuntime(null, null, null, null, null, null, null, null);
+  private static final Limits NO_LIMITS =
+      new Limits(null, null, null, null, null, null, null, null);
   private static final RuntimeSpec NO_RUNTIME =
       new RuntimeSpec(null, null, null, null, null, null, null, null, null);
 
@@ -75,10 +80,28 @@ public final class RequestResolver {
         storageClassName(nvme, from),
         requireNonNullElse(spec.replicas(), DEFAULT_REPLICAS),
         requireNonNullElse(runtime.queueLimit(), PlanRequest.DEFAULT_QUEUE_PER_SEAT * concurrency),
-        requireNonNullElse(runtime.drainSeconds(), DEFAULT_DRAIN_SECONDS),
+        drainSeconds(runtime, requireNonNullElse(from.limits(), NO_LIMITS)),
         DeviceKind.valueOf(requireNonNullElse(from.device(), Device.CPU).name()),
         requireNonNullElseGet(spec.access(), () -> new Access(null, null)),
-        pod(runtime, requireNonNullElse(from.runtime(), NO_CLASS_RUNTIME), defaults));
+        pod(runtime, from, defaults));
+  }
+
+  /** Who says nothing gets the default, or what the class allows at most. */
+  private static int drainSeconds(RuntimeSpec runtime, Limits limits) {
+    return requireNonNullElseGet(
+        runtime.drainSeconds(),
+        () ->
+            Math.min(
+                DEFAULT_DRAIN_SECONDS,
+                requireNonNullElse(limits.drainSeconds(), DEFAULT_DRAIN_SECONDS)));
+  }
+
+  /** Processors nobody has set a number for are bounded by the class's limit, if it has one. */
+  private static @Nullable Quantity cpu(RuntimeSpec runtime, ClassRuntime clazz, Limits limits) {
+    if (runtime.cpu() != null) {
+      return runtime.cpu();
+    }
+    return clazz.cpu() != null ? clazz.cpu() : limits.cpu();
   }
 
   static TierBudgets tiers(Tiers tiers) {
@@ -115,7 +138,8 @@ public final class RequestResolver {
   }
 
   private static PodSettings pod(
-      RuntimeSpec runtime, ClassRuntime clazz, OperatorDefaults defaults) {
+      RuntimeSpec runtime, InferenceClassSpec from, OperatorDefaults defaults) {
+    ClassRuntime clazz = requireNonNullElse(from.runtime(), NO_CLASS_RUNTIME);
     List<Toleration> tolerations = new ArrayList<>();
     tolerations.addAll(requireNonNullElse(clazz.tolerations(), List.of()));
     tolerations.addAll(requireNonNullElse(runtime.tolerations(), List.of()));
@@ -127,15 +151,18 @@ public final class RequestResolver {
         requireNonNullElse(clazz.image(), defaults.image()),
         requireNonNullElse(clazz.imagePullPolicy(), defaults.imagePullPolicy()),
         requireNonNullElse(clazz.imagePullSecrets(), defaults.imagePullSecrets()),
-        runtime.cpu() == null ? clazz.cpu() : runtime.cpu(),
+        cpu(runtime, clazz, requireNonNullElse(from.limits(), NO_LIMITS)),
         requireNonNullElse(runtime.rollout(), Rollout.SURGE),
         new TreeMap<>(requireNonNullElse(runtime.labels(), Map.of())),
         new TreeMap<>(requireNonNullElse(runtime.annotations(), Map.of())),
         nodeSelector,
         List.copyOf(tolerations),
-        runtime.priorityClassName(),
+        runtime.priorityClassName() == null
+            ? clazz.priorityClassName()
+            : runtime.priorityClassName(),
         clazz.runtimeClassName(),
         defaults.userId(),
-        List.copyOf(new TreeSet<>(defaults.callers())));
+        List.copyOf(new TreeSet<>(defaults.callers())),
+        requireNonNullElse(from.downloads(), Downloads.UNSAID).orElse(defaults.downloads()));
   }
 }

@@ -2,8 +2,11 @@ package dev.kvdrive.feasibility;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.api.v1alpha1.ConfigMapKey;
+import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessment.Infeasible;
@@ -15,6 +18,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class AssessorTest {
   private static final String NAMESPACE = "legal";
@@ -23,6 +27,12 @@ class AssessorTest {
           GeometryCatalogue.wellKnown(),
           new OperatorDefaults(
               "operators/image", PullPolicy.IF_NOT_PRESENT, List.of(), 65532L, Set.of("system")));
+
+  private static final Assessor STRICT =
+      new Assessor(
+          GeometryCatalogue.wellKnown(),
+          new OperatorDefaults(
+              "i", PullPolicy.NEVER, List.of(), null, Set.of(), Downloads.UNSAID, true));
 
   @Test
   void completesWhatNobodySaid() {
@@ -106,6 +116,232 @@ class AssessorTest {
 
     assertThat(verdict.reason()).isIn("NotAllowed", "QuotaExceeded");
     assertThat(verdict.message()).contains(said);
+  }
+
+  @Test
+  void aClassThatIsNotOpenIsRefusedWithThoseThatAre() {
+    List<InferenceClass> classes =
+        List.of(
+            WrittenManifests.clazz("gold", "tenants: [{namespace: finance}]"),
+            WrittenManifests.clazz("silver", "tenants: [{namespace: legal}]"),
+            WrittenManifests.clazz("bronze", "{}"));
+
+    assertThat(
+            ASSESSOR.assess(deployment("e", "className: gold"), classes.get(0), List.of(), classes))
+        .isInstanceOfSatisfying(
+            Infeasible.class,
+            verdict -> {
+              assertThat(verdict.reason()).isEqualTo("NotAllowed");
+              assertThat(verdict.message())
+                  .isEqualTo(
+                      "InferenceClass gold is not open to namespace legal."
+                          + " Open to namespace legal: bronze, silver.");
+            });
+  }
+
+  @Test
+  void whereAClassIsRequiredNoneIsRefusedWithThoseThatAreOpen() {
+    List<InferenceClass> classes =
+        List.of(
+            WrittenManifests.clazz("gold", "tenants: [{namespace: finance}]"),
+            WrittenManifests.clazz("silver", "tenants: [{namespace: legal}]"));
+
+    assertThat(STRICT.assess(deployment("e", ""), null, List.of(), classes))
+        .isInstanceOfSatisfying(
+            Infeasible.class,
+            verdict -> {
+              assertThat(verdict.reason()).isEqualTo("NotAllowed");
+              assertThat(verdict.message())
+                  .startsWith(Assessor.CLASS_REQUIRED)
+                  .contains("silver")
+                  .doesNotContain("gold");
+            });
+    assertThat(STRICT.assess(deployment("e", ""), null, List.of(), List.of()))
+        .isInstanceOfSatisfying(
+            Infeasible.class, verdict -> assertThat(verdict.message()).contains("None is open"));
+  }
+
+  @Test
+  void whereAClassIsRequiredTheDefaultOneServes() {
+    InferenceClass clazz = WrittenManifests.clazz("default", "{}");
+
+    assertThat(STRICT.assess(deployment("e", ""), clazz, List.of())).isInstanceOf(Feasible.class);
+  }
+
+  /** What harms others no deployment may say, with a class, without one, or with a silent one. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "priorityClassName: system-node-critical",
+        "priorityClassName: system-cluster-critical",
+        "tolerations: [{operator: Exists}]",
+        "tolerations: [{operator: Exists, effect: NoSchedule}]",
+        "tolerations: [{key: '', operator: Exists}]",
+        "tolerations: [{key: node-role.kubernetes.io/control-plane, operator: Exists}]",
+        "tolerations: [{key: node.kubernetes.io/unschedulable, operator: Exists}]",
+        "annotations: {cluster-autoscaler.kubernetes.io/safe-to-evict: 'false'}",
+        "labels: {kubernetes.io/cluster-service: 'true'}",
+      })
+  void whatHarmsOthersIsRefusedWhetherOrNotThereIsAClass(String line) {
+    InferenceClass silent = WrittenManifests.clazz("c", "{}");
+
+    assertThat(infeasible(deployment("e", "runtime: {" + line + "}"), null).reason())
+        .isEqualTo("NotAllowed");
+    assertThat(
+            infeasible(deployment("e", "className: c\nruntime: {" + line + "}"), silent).reason())
+        .isEqualTo("NotAllowed");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "priorityClassName: batch",
+        "tolerations: [{key: gpu, operator: Exists}]",
+        "labels: {app.kubernetes.io/part-of: contracts, team: legal}",
+        "annotations: {prometheus.io/scrape: 'true'}",
+        "nodeSelector: {topology.kubernetes.io/zone: a}",
+      })
+  void whatHarmsNobodyIsAllowedUnlessTheClassListsSomethingElse(String line) {
+    InferenceClass narrow =
+        WrittenManifests.clazz(
+            "c",
+            """
+            pods:
+              allowedPriorityClassNames: [low]
+              allowedTolerations: [{key: spot, operator: Exists}]
+              allowedNodeSelectorKeys: [pool]
+              allowedLabelPrefixes: [acme.example/]
+              allowedAnnotationPrefixes: []
+            """);
+    String runtime = "runtime: {" + line + "}";
+
+    assertThat(ASSESSOR.assess(deployment("e", runtime), null, List.of()))
+        .isInstanceOf(Feasible.class);
+    assertThat(infeasible(deployment("e", "className: c\n" + runtime), narrow))
+        .satisfies(
+            verdict -> {
+              assertThat(verdict.reason()).isEqualTo("NotAllowed");
+              assertThat(verdict.message()).contains("InferenceClass c allows");
+            });
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "{key: spot, operator: Exists} | {key: spot, operator: Exists, effect: NoSchedule} | true",
+        "{key: spot, operator: Exists} | {key: spot, value: yes} | true",
+        "{key: spot, value: 'yes'} | {key: spot, value: 'yes', effect: NoExecute} | true",
+        "{key: spot, value: 'yes'} | {key: spot, operator: Exists} | false",
+        "{key: spot, value: 'yes'} | {key: spot, value: 'no'} | false",
+        "{key: spot, operator: Exists, effect: NoSchedule} | {key: spot, operator: Exists} | false",
+        "{key: s, operator: Exists, tolerationSeconds: 60} | {key: s, operator: Exists} | false",
+        "{operator: Exists} | {key: anything, operator: Exists} | true",
+        "{operator: Exists} | {operator: Exists} | false",
+        "{key: node.kubernetes.io/x, operator: Exists} | {key: node.kubernetes.io/x, operator: Exists} | true",
+      })
+  void aTolerationIsAllowedIfItToleratesNoMoreThanAListedOne(
+      String listed, String asked, boolean allowed) {
+    InferenceClass clazz =
+        WrittenManifests.clazz("c", "pods: {allowedTolerations: [" + listed + "]}");
+
+    Assessment verdict =
+        ASSESSOR.assess(
+            deployment("e", "className: c\nruntime: {tolerations: [" + asked + "]}"),
+            clazz,
+            List.of());
+
+    assertThat(verdict instanceof Feasible).isEqualTo(allowed);
+  }
+
+  @Test
+  void aClassBoundsProcessorsAndDrainTime() {
+    InferenceClass clazz = WrittenManifests.clazz("c", "limits: {cpu: '2', drainSeconds: 60}");
+
+    assertThat(infeasible(deployment("e", "className: c\nruntime: {cpu: 2500m}"), clazz).message())
+        .contains("runtime.cpu is 2500m")
+        .contains("at most 2");
+    assertThat(
+            infeasible(deployment("e", "className: c\nruntime: {drainSeconds: 61}"), clazz)
+                .message())
+        .contains("drainSeconds is 61");
+    Request silent = feasible(deployment("e", "className: c"), clazz).request();
+    assertThat(silent.pod().cpu()).hasToString("2");
+    assertThat(silent.drainSeconds()).isEqualTo(60);
+    assertThat(feasible(deployment("e", ""), null).request().drainSeconds()).isEqualTo(300);
+  }
+
+  @Test
+  void aClassGivesPriorityAndTolerations() {
+    InferenceClass clazz =
+        WrittenManifests.clazz(
+            "c",
+            """
+            runtime: {priorityClassName: inference, tolerations: [{operator: Exists}]}
+            pods: {allowedPriorityClassNames: [batch], allowedTolerations: []}
+            """);
+
+    Request silent = feasible(deployment("e", "className: c"), clazz).request();
+    Request own =
+        feasible(deployment("e", "className: c\nruntime: {priorityClassName: batch}"), clazz)
+            .request();
+
+    assertThat(silent.pod().priorityClassName()).isEqualTo("inference");
+    assertThat(silent.pod().tolerations()).hasSize(1);
+    assertThat(own.pod().priorityClassName()).isEqualTo("batch");
+  }
+
+  @Test
+  void aBundledModelThatIsNotThereIsRefusedWithThoseThatAre() {
+    InferenceDeployment unknown = deployment("e", "");
+    unknown.setSpec(
+        WrittenManifests.withModel(
+            unknown.getSpec(),
+            new ModelSpec("builtin:gpt-7", WrittenManifests.geometry(2), null, null)));
+
+    assertThat(infeasible(unknown, null))
+        .satisfies(
+            verdict -> {
+              assertThat(verdict.reason()).isEqualTo("ModelNotBundled");
+              assertThat(verdict.message())
+                  .contains("builtin:gpt-7")
+                  .contains("builtin:kvdrive-tiny-32k");
+            });
+  }
+
+  @Test
+  void whatTheClassSaysOfDownloadsComesBeforeWhatTheOperatorWasInstalledWith() {
+    Assessor assessor =
+        new Assessor(
+            GeometryCatalogue.wellKnown(),
+            new OperatorDefaults(
+                "i",
+                PullPolicy.NEVER,
+                List.of(),
+                null,
+                Set.of(),
+                new Downloads(
+                    "https://hub.example",
+                    "http://proxy.example:3128",
+                    null,
+                    List.of("10.0.0.0/8"),
+                    null,
+                    new ConfigMapKey("ca", "ca.crt")),
+                false));
+    InferenceClass clazz =
+        WrittenManifests.clazz(
+            "c", "downloads: {endpoint: 'https://mirror.example', httpsProxy: ''}");
+
+    Downloads downloads =
+        ((Feasible) assessor.assess(deployment("e", "className: c"), clazz, List.of()))
+            .request()
+            .pod()
+            .downloads();
+
+    assertThat(downloads.endpoint()).isEqualTo("https://mirror.example");
+    assertThat(downloads.httpsProxy()).isEmpty();
+    assertThat(downloads.noProxy()).containsExactly("10.0.0.0/8");
+    assertThat(downloads.caBundle()).isEqualTo(new ConfigMapKey("ca", "ca.crt"));
   }
 
   @Test

@@ -31,7 +31,12 @@ public record InferenceClassSpec(
         @JsonPropertyDescription(
             "Namespaces that may use this class, each with its quota. Without it: all, no quota.")
         List<Tenant> tenants,
-    @Nullable @JsonPropertyDescription("Models that may be served.") Models models) {
+    @Nullable @JsonPropertyDescription("Models that may be served.") Models models,
+    @Nullable @JsonPropertyDescription("What deployments may say about their pods.") Pods pods,
+    @Nullable
+        @JsonPropertyDescription(
+            "How pods reach the model hub. What is left out here is the operator's.")
+        Downloads downloads) {
 
   /** Image and placement of runtime pods. */
   @JsonIgnoreProperties(ignoreUnknown = true)
@@ -54,7 +59,47 @@ public record InferenceClassSpec(
       @Nullable @JsonPropertyDescription("Node labels the pods need.")
           Map<String, String> nodeSelector,
       @Nullable @Size(max = 32) @JsonPropertyDescription("Taints the pods tolerate.")
-          List<Toleration> tolerations) {}
+          List<Toleration> tolerations,
+      @Nullable
+          @Size(min = 1, max = 253)
+          @JsonPropertyDescription("Priority of the pods when the deployment names none.")
+          String priorityClassName) {}
+
+  /**
+   * What deployments may say about their pods. A list that is left out allows what harms nobody
+   * else; an empty one allows nothing.
+   */
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record Pods(
+      @Nullable
+          @Size(max = 64)
+          @JsonPropertyDescription(
+              "Priorities that deployments may name. Without it: any but Kubernetes' own.")
+          List<String> allowedPriorityClassNames,
+      @Nullable
+          @Size(max = 64)
+          @JsonPropertyDescription(
+              "Taints that deployments may tolerate, written as tolerations: theirs must tolerate no"
+                  + " more than one of these. Without it: any but those with which Kubernetes"
+                  + " protects nodes.")
+          List<Toleration> allowedTolerations,
+      @Nullable
+          @Size(max = 64)
+          @JsonPropertyDescription("Node labels that deployments may ask for. Without it: any.")
+          List<String> allowedNodeSelectorKeys,
+      @Nullable
+          @Size(max = 64)
+          @JsonPropertyDescription(
+              "Starts of keys of labels that deployments may give their pods, for instance"
+                  + " example.com/. Without it: any but those of Kubernetes.")
+          List<String> allowedLabelPrefixes,
+      @Nullable
+          @Size(max = 64)
+          @JsonPropertyDescription(
+              "Starts of keys of annotations that deployments may give their pods. Without it: any"
+                  + " but those of Kubernetes.")
+          List<String> allowedAnnotationPrefixes) {}
 
   /** Storage classes for the NVMe tier. */
   @JsonIgnoreProperties(ignoreUnknown = true)
@@ -78,7 +123,17 @@ public record InferenceClassSpec(
       @Nullable @Min(1) @Max(1000) @JsonPropertyDescription("Most replicas.") Integer replicas,
       @Nullable @JsonPropertyDescription("GPU tier of all replicas.") Quantity gpu,
       @Nullable @JsonPropertyDescription("DRAM tier of all replicas.") Quantity dram,
-      @Nullable @JsonPropertyDescription("NVMe tier of all replicas.") Quantity nvme) {}
+      @Nullable @JsonPropertyDescription("NVMe tier of all replicas.") Quantity nvme,
+      @Nullable
+          @JsonPropertyDescription(
+              "Processors of one pod; also what a pod gets when neither its deployment nor the class"
+                  + " says how many.")
+          Quantity cpu,
+      @Nullable
+          @Min(0)
+          @Max(3600)
+          @JsonPropertyDescription("Seconds that running requests are given when a pod stops.")
+          Integer drainSeconds) {}
 
   /**
    * A namespace that may use the class. Its quota counts all its deployments of this class, the

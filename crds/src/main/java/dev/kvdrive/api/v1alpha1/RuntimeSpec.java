@@ -7,6 +7,7 @@ import io.fabric8.generator.annotation.Default;
 import io.fabric8.generator.annotation.Max;
 import io.fabric8.generator.annotation.Min;
 import io.fabric8.generator.annotation.Size;
+import io.fabric8.generator.annotation.ValidationRule;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
 import java.util.List;
@@ -16,6 +17,14 @@ import org.jspecify.annotations.Nullable;
 /** How the pods run: a few typed settings instead of a pod template. */
 @JsonIgnoreProperties(ignoreUnknown = true)
 @JsonInclude(JsonInclude.Include.NON_NULL)
+@ValidationRule(
+    value = "!has(self.priorityClassName) || !self.priorityClassName.startsWith('system-')",
+    message = RuntimeSpec.SYSTEM_PRIORITY,
+    fieldPath = ".priorityClassName")
+@ValidationRule(
+    value = "!has(self.tolerations) || self.tolerations.all(t, has(t.key) && t.key != '')",
+    message = RuntimeSpec.CATCH_ALL,
+    fieldPath = ".tolerations")
 public record RuntimeSpec(
     @Nullable
         @JsonPropertyDescription(
@@ -30,10 +39,11 @@ public record RuntimeSpec(
                 + " times the concurrency.")
         Integer queueLimit,
     @Nullable
-        @Default("300")
         @Min(0)
         @Max(3600)
-        @JsonPropertyDescription("Seconds that running requests are given when a pod stops.")
+        @JsonPropertyDescription(
+            "Seconds that running requests are given when a pod stops. Without it: 300, or less"
+                + " where the InferenceClass allows no more.")
         Integer drainSeconds,
     @Nullable
         @Default("Surge")
@@ -49,4 +59,13 @@ public record RuntimeSpec(
     @Nullable @Size(max = 32) @JsonPropertyDescription("Taints the pods tolerate.")
         List<Toleration> tolerations,
     @Nullable @Size(min = 1, max = 253) @JsonPropertyDescription("Priority of the pods.")
-        String priorityClassName) {}
+        String priorityClassName) {
+  /** Why no deployment has a priority of Kubernetes' own. */
+  public static final String SYSTEM_PRIORITY =
+      "priorities that begin with system- are for what keeps the cluster alive; name another";
+
+  /** Why no deployment tolerates every taint. */
+  public static final String CATCH_ALL =
+      "a toleration without a key tolerates every taint, also those that protect nodes; name the"
+          + " taints' keys";
+}
