@@ -35,6 +35,31 @@ GPT4O = (
     f"[^\\r\\n\\p{{L}}\\p{{N}}]?{UPPER}*{LOWER}+{CONTRACTION}"
     f"|[^\\r\\n\\p{{L}}\\p{{N}}]?{UPPER}+{LOWER}*{CONTRACTION}|\\p{{N}}{{1,3}}|{TAIL}"
 )
+# Chains of splits, one after the other.
+DEEPSEEK_LETTERS = (
+    "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚ"
+    "Ḁ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-\u1f7dᾀ-ᾴᾶ-ᾼ\u1fbeῂ-ῄῆ-ῌῐ-\u1fd3ῖ-\u1fdbῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\u2126ℨ"
+    "\u212a-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ"
+    "\U00010400-\U0001044f\U000104b0-\U000104d3\U000104d8-\U000104fb\U00010c80-\U00010cb2"
+    "\U00010cc0-\U00010cf2\U000118a0-\U000118df\U0001e900-\U0001e943]+"
+)
+IDEOGRAPHS = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"
+CHAINS = {
+    "deepseek-llm": ["[\r\n]", DEEPSEEK_LETTERS, "\\s?[!-/:-~！-／：-～‘-‟\u3000-。]+", "\\s+$", IDEOGRAPHS, "\\p{N}+"],
+    "deepseek-coder": ["[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", IDEOGRAPHS, "\\p{N}"],
+    "deepseek-v3": [
+        "\\p{N}{1,3}",
+        "[一-龥\u3040-ゟ゠-ヿ]+",
+        "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+        "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+",
+    ],
+    "seed-coder": [
+        "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\r\n]+"
+        "|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
+    ],
+    "superbpe": ["\\p{N}+", "(?=(\\d{3})+(?!\\d))"],
+    "viking": [" ?[^(\\s|.,!?…。，、।۔،)]+", "\\p{N}"],
+}
 
 SENTENCES = [s for s in """The quick brown fox jumps over the lazy dog. Where does the KV cache live? It's in DRAM, they're sure.
 I've seen we'll, you'd, I'M and HE'S; don't DON'T. Numbers: 1, 22, 333, 4444, 55555, 3.14159, 1,000,000 and 0x1F.
@@ -110,6 +135,13 @@ def split(pattern):
     )
 
 
+def chain(*patterns):
+    return pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in patterns]
+        + [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+
+
 def build():
     chatml = special("<|endoftext|>", "<|im_start|>", "<|im_end|>")
     tools = [AddedToken("<tool_call>", normalized=False), AddedToken("</tool_call>", normalized=False)]
@@ -153,6 +185,11 @@ def build():
     tok = byte_level(split(GPT4O), 800)
     tok.add_tokens(special("<|endoftext|>", "<|user|>", "<|assistant|>", "<|end|>"))
     yield "phi4-mini", tok, {"pre": "gpt-4o", "eos": "<|end|>"}
+
+    for name, patterns in CHAINS.items():
+        tok = byte_level(chain(*patterns), 500)
+        tok.add_tokens(chatml)
+        yield name, tok, {"pre": name, "eos": "<|endoftext|>"}
 
     def characters():
         model = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))

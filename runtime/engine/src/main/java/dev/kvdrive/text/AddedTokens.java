@@ -56,7 +56,7 @@ final class AddedTokens {
     }
   }
 
-  void split(String text, int from, int to, Trust trust, Sink sink) {
+  void split(CharSequence text, int from, int to, Trust trust, Sink sink) {
     int done = from;
     int at = from;
     while (at < to && !root.children.isEmpty()) {
@@ -85,7 +85,7 @@ final class AddedTokens {
     }
   }
 
-  private @Nullable Added longest(String text, int at, int from, int to, Trust trust) {
+  private @Nullable Added longest(CharSequence text, int at, int from, int to, Trust trust) {
     Added found = null;
     Node node = root.children.get(text.charAt(at));
     for (int end = at + 1; node != null; end++) {
@@ -100,9 +100,9 @@ final class AddedTokens {
     return found;
   }
 
-  private static boolean insideWord(String text, int start, int end, int from, int to) {
-    return (start > from && isWord(text.codePointBefore(start)))
-        || (end < to && isWord(text.codePointAt(end)));
+  private static boolean insideWord(CharSequence text, int start, int end, int from, int to) {
+    return (start > from && isWord(Character.codePointBefore(text, start)))
+        || (end < to && isWord(Character.codePointAt(text, end)));
   }
 
   private static boolean isWord(int codePoint) {

@@ -75,7 +75,7 @@ final class BytePairModel implements WordModel {
   }
 
   @Override
-  public void encode(String text, int from, int to, Ids out) {
+  public void encode(String text, int from, int to, EncodingWork work, Ids out) {
     int length = to - from;
     if (length > CACHED_WORD) {
       merge(text, from, to, out);

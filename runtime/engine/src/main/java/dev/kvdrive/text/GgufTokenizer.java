@@ -11,15 +11,10 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
-/**
- * Reads a tokenizer from GGUF metadata. Which pre-tokenizer and which defaults belong to a name of
- * {@code tokenizer.ggml.pre} is not in the file; they are those that llama.cpp knows, written as
- * the models' own {@code tokenizer.json} has them.
- */
+/** Reads a tokenizer from GGUF metadata. */
 final class GgufTokenizer {
 
   private static final String PREFIX = "tokenizer.ggml.";
@@ -29,66 +24,6 @@ final class GgufTokenizer {
   private static final int USER_DEFINED = 4;
   private static final int UNUSED = 5;
   private static final int BYTE = 6;
-
-  private static final String GPT2 =
-      "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-  private static final String CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
-  private static final String LLAMA3 =
-      CONTRACTIONS
-          + "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
-          + "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-  private static final String QWEN2 =
-      CONTRACTIONS
-          + "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"
-          + "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-  private static final String UPPER = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
-  private static final String LOWER = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
-  private static final String TEKKEN =
-      "[^\\r\\n\\p{L}\\p{N}]?"
-          + (UPPER + "*" + LOWER + "+")
-          + "|[^\\r\\n\\p{L}\\p{N}]?"
-          + (UPPER + "+" + LOWER + "*")
-          + "|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-  private static final String GPT4O =
-      "[^\\r\\n\\p{L}\\p{N}]?"
-          + (UPPER + "*" + LOWER + "+" + CONTRACTIONS + "?")
-          + "|[^\\r\\n\\p{L}\\p{N}]?"
-          + (UPPER + "+" + LOWER + "*" + CONTRACTIONS + "?")
-          + "|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-
-  private static final Set<String> LLAMA3_NAMES =
-      Set.of("llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "lfm2");
-
-  private static final Set<String> QWEN2_NAMES = Set.of("qwen2", "deepseek-r1-qwen", "megrez");
-
-  /** Patterns by the names that use them, applied one after the other. */
-  private static final Map<String, List<String>> PRE_TOKENIZERS = preTokenizers();
-
-  private static Map<String, List<String>> preTokenizers() {
-    Map<String, List<String>> all = new HashMap<>();
-    for (String name : List.of("gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "exaone4")) {
-      all.put(name, List.of(GPT2));
-    }
-    for (String name :
-        List.of(
-            "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b")) {
-      all.put(name, List.of("\\p{N}", GPT2));
-    }
-    for (String name : LLAMA3_NAMES) {
-      all.put(name, List.of(LLAMA3));
-    }
-    all.put("dbrx", List.of(LLAMA3));
-    all.put("smaug-bpe", List.of(LLAMA3));
-    for (String name : List.of("qwen2", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan")) {
-      all.put(name, List.of(QWEN2));
-    }
-    all.put("tekken", List.of(TEKKEN));
-    all.put("gpt-4o", List.of(GPT4O));
-    all.put("llama4", List.of(GPT4O));
-    all.put("falcon", List.of("[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]"));
-    all.put("default", List.of("[\\p{P}\\$\\+<=>\\^~\\|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"));
-    return Map.copyOf(all);
-  }
 
   private final Map<String, ? extends @Nullable Object> metadata;
   private final String[] tokens;
@@ -135,16 +70,7 @@ final class GgufTokenizer {
 
   private Tokenizer byteLevel() {
     Map<String, Integer> ids = index();
-    String pre = text("pre", "default");
-    List<String> patterns = PRE_TOKENIZERS.get(pre);
-    if (patterns == null) {
-      throw new TokenizerException(
-          PREFIX
-              + "pre '"
-              + pre
-              + "' is not supported; supported are "
-              + PRE_TOKENIZERS.keySet().stream().sorted().toList());
-    }
+    GgufPreTokenizer pre = GgufPreTokenizer.named(text("pre", "default"));
     String[] lines = array("merges", String[].class);
     if (lines == null) {
       throw new TokenizerException(
@@ -161,15 +87,13 @@ final class GgufTokenizer {
       Merges.add(
           merges, ids, lines[rank].substring(0, space), lines[rank].substring(space + 1), rank);
     }
-    boolean llama3 = LLAMA3_NAMES.contains(pre);
-    boolean ignoreMerges = llama3 || pre.equals("tekken");
     byte[][] written = new byte[tokens.length][];
     Map<String, Integer> words = new HashMap<>();
     for (int id = 0; id < tokens.length; id++) {
       boolean plain = isPlain(id);
       written[id] =
           plain ? ByteAlphabet.bytes(tokens[id]) : tokens[id].getBytes(StandardCharsets.UTF_8);
-      if (plain && ignoreMerges) {
+      if (plain && pre.ignoresMerges()) {
         Merges.addWord(words, written[id], id);
       }
     }
@@ -184,17 +108,13 @@ final class GgufTokenizer {
     if (flag("add_space_prefix", false)) {
       stages.add(new PreTokenizer.PrefixSpace());
     }
-    for (String regex : patterns) {
+    for (String regex : pre.patterns()) {
       Pattern pattern = PreTokenizer.pattern(regex);
       stages.add(new PreTokenizer.Split(pattern, PreTokenizer.Behavior.ISOLATED, false));
     }
-    // llama.cpp leaves the composition of characters out; the models' own tokenizers have it.
-    UnaryOperator<String> normalizer =
-        QWEN2_NAMES.contains(pre)
-            ? Normalizers.unicode(Normalizer.Form.NFC)
-            : UnaryOperator.identity();
-    boolean bos = llama3 || pre.equals("tekken");
-    return tokenizer(written, stages, normalizer, model, false, bos, false);
+    List<TextNormalizer> normalizers =
+        pre.composed() ? List.of(TextNormalizer.unicode(Normalizer.Form.NFC)) : List.of();
+    return tokenizer(written, stages, normalizers, model, false, pre.bos(), false);
   }
 
   /**
@@ -240,32 +160,31 @@ final class GgufTokenizer {
     int unknown = (int) number("unknown_token_id", ids.getOrDefault("<unk>", -1));
     boolean prefix = flag("add_space_prefix", true);
     byte[] charsmap = array("precompiled_charsmap", byte[].class);
-    UnaryOperator<String> normalizer = UnaryOperator.identity();
+    List<TextNormalizer> normalizers = new ArrayList<>();
     if (!pairs && charsmap != null && charsmap.length > 0) {
       throw new TokenizerException(
           PREFIX + "precompiled_charsmap is not supported; supported is the identity normaliser");
     }
     List<PreTokenizer> stages = new ArrayList<>();
     if (flag("remove_extra_whitespaces", false)) {
-      normalizer = Normalizers.then(normalizer, Normalizers.singleSpaces());
+      normalizers.add(TextNormalizer.singleSpaces());
     }
     if (prefix) {
       // Unlike the mark of tokenizer.json, the prefix comes in front of a space, too.
-      UnaryOperator<String> before = normalizer;
-      normalizer = text -> " " + before.apply(text);
+      normalizers.add((text, work) -> " " + text);
     }
     stages.add(new PreTokenizer.Metaspace('▁', PreTokenizer.Prepend.NEVER, false));
     WordModel model =
         pairs
             ? Merges.byScore(pieces, ids, scores, bytes ? byteIds : null, unknown)
             : new UnigramModel(pieces, widened(scores), unknown, bytes ? byteIds : null);
-    return tokenizer(written, stages, normalizer, model, prefix, pairs, !pairs);
+    return tokenizer(written, stages, normalizers, model, prefix, pairs, !pairs);
   }
 
   private Tokenizer tokenizer(
       byte[][] written,
       List<PreTokenizer> stages,
-      UnaryOperator<String> normalizer,
+      List<TextNormalizer> normalizers,
       WordModel model,
       boolean stripsLeadingSpace,
       boolean addBosDefault,
@@ -296,7 +215,7 @@ final class GgufTokenizer {
             new Vocabulary(tokens.clone(), written, special),
             new AddedTokens(added),
             new AddedTokens(List.of()),
-            normalizer,
+            List.copyOf(normalizers),
             List.copyOf(stages),
             model,
             stripsLeadingSpace,

@@ -2,7 +2,6 @@ package dev.kvdrive.text;
 
 import java.nio.charset.StandardCharsets;
 import java.util.List;
-import java.util.function.UnaryOperator;
 
 /**
  * A tokenizer as a chain, in the order of the {@code tokenizers} library: added tokens are taken
@@ -16,16 +15,18 @@ final class PipelineTokenizer implements Tokenizer {
       Vocabulary vocabulary,
       AddedTokens added,
       AddedTokens addedNormalized,
-      UnaryOperator<String> normalizer,
+      List<TextNormalizer> normalizers,
       List<PreTokenizer> preTokenizers,
       WordModel model,
       boolean stripsLeadingSpace,
       SpecialTokens special) {}
 
   private final Parts parts;
+  private final TextNormalizer normalizer;
 
   PipelineTokenizer(Parts parts) {
     this.parts = parts;
+    normalizer = TextNormalizer.all(parts.normalizers);
   }
 
   @Override
@@ -40,16 +41,18 @@ final class PipelineTokenizer implements Tokenizer {
 
   private int[] encode(String text, AddedTokens.Trust trust) {
     Ids out = new Ids();
+    EncodingWork work =
+        new EncodingWork(text.length(), 2 + parts.normalizers.size() + parts.preTokenizers.size());
     parts.added.split(
-        text,
+        work.counted(text),
         0,
         text.length(),
         trust,
         new AddedTokens.Sink() {
           @Override
           public void text(int from, int to) {
-            String normal = parts.normalizer.apply(text.substring(from, to));
-            plain(normal, from == 0, out);
+            String normal = normalizer.apply(text.substring(from, to), work);
+            plain(normal, from == 0, work, out);
           }
 
           @Override
@@ -60,9 +63,9 @@ final class PipelineTokenizer implements Tokenizer {
     return out.toArray();
   }
 
-  private void plain(String text, boolean first, Ids out) {
+  private void plain(String text, boolean first, EncodingWork work, Ids out) {
     parts.addedNormalized.split(
-        text,
+        work.counted(text),
         0,
         text.length(),
         (from, to) -> false,
@@ -75,7 +78,8 @@ final class PipelineTokenizer implements Tokenizer {
                 from,
                 to,
                 first && from == 0,
-                (piece, start, end) -> parts.model.encode(piece, start, end, out));
+                work,
+                (piece, start, end) -> parts.model.encode(piece, start, end, work, out));
           }
 
           @Override

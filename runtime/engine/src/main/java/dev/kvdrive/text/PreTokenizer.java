@@ -22,12 +22,19 @@ interface PreTokenizer {
    * Hands the pieces of {@code text[from, to)}, which is not empty, to the sink.
    *
    * @param first whether {@code text[from]} is the very start of the input
+   * @throws TokenizerException when that takes more than {@code work} allows
    */
-  void split(String text, int from, int to, boolean first, Sink sink);
+  void split(String text, int from, int to, boolean first, EncodingWork work, Sink sink);
 
   /** Runs the stages one after the other. */
   static void run(
-      List<PreTokenizer> stages, String text, int from, int to, boolean first, Sink sink) {
+      List<PreTokenizer> stages,
+      String text,
+      int from,
+      int to,
+      boolean first,
+      EncodingWork work,
+      Sink sink) {
     if (from == to) {
       return;
     }
@@ -43,8 +50,9 @@ interface PreTokenizer {
             from,
             to,
             first,
+            work,
             (piece, start, end) ->
-                run(rest, piece, start, end, first && start == from && start < end, sink));
+                run(rest, piece, start, end, first && start == from && start < end, work, sink));
   }
 
   /** What becomes of the matches of a {@link Split}. */
@@ -64,8 +72,8 @@ interface PreTokenizer {
   record Split(Pattern pattern, Behavior behavior, boolean invert) implements PreTokenizer {
 
     @Override
-    public void split(String text, int from, int to, boolean first, Sink sink) {
-      Matcher matcher = pattern.matcher(new Metered(text, to - from));
+    public void split(String text, int from, int to, boolean first, EncodingWork work, Sink sink) {
+      Matcher matcher = pattern.matcher(work.counted(text));
       matcher.region(from, to);
       int done = from;
       // Isolated matches and the gaps between them need no list: nothing depends on neighbours.
@@ -139,7 +147,7 @@ interface PreTokenizer {
   record Digits(boolean individual) implements PreTokenizer {
 
     @Override
-    public void split(String text, int from, int to, boolean first, Sink sink) {
+    public void split(String text, int from, int to, boolean first, EncodingWork work, Sink sink) {
       int done = from;
       for (int at = from; at < to; ) {
         int codePoint = text.codePointAt(at);
@@ -169,7 +177,7 @@ interface PreTokenizer {
   record PrefixSpace() implements PreTokenizer {
 
     @Override
-    public void split(String text, int from, int to, boolean first, Sink sink) {
+    public void split(String text, int from, int to, boolean first, EncodingWork work, Sink sink) {
       if (text.charAt(from) == ' ') {
         sink.accept(text, from, to);
       } else {
@@ -190,7 +198,7 @@ interface PreTokenizer {
   record Metaspace(char mark, Prepend prepend, boolean split) implements PreTokenizer {
 
     @Override
-    public void split(String text, int from, int to, boolean first, Sink sink) {
+    public void split(String text, int from, int to, boolean first, EncodingWork work, Sink sink) {
       String marked = text.substring(from, to).replace(' ', mark);
       boolean prefix = prepend == Prepend.ALWAYS || (prepend == Prepend.FIRST && first);
       if (prefix && marked.charAt(0) != mark) {
@@ -214,64 +222,25 @@ interface PreTokenizer {
    * @throws TokenizerException when the pattern is not understood
    */
   static Pattern pattern(String regex) {
+    Limits.check("a pattern", regex.length(), Limits.PATTERN_CHARS);
     String java = regex.replaceAll("\\\\p\\{(Han|Hiragana|Katakana|Hangul|Latin)}", "\\\\p{Is$1}");
     try {
       return Pattern.compile(java, Pattern.UNICODE_CHARACTER_CLASS);
     } catch (PatternSyntaxException e) {
       throw new TokenizerException(
           "the pre-tokenizer pattern '" + regex + "' is not supported: " + e.getDescription(), e);
+    } catch (StackOverflowError e) {
+      throw new TokenizerException("a pre-tokenizer pattern nests too deeply", e);
     }
   }
 
-  private static boolean find(Matcher matcher, Pattern pattern) {
+  /** The next match, also where the pattern would need more stack than there is. */
+  static boolean find(Matcher matcher, Pattern pattern) {
     try {
       return matcher.find();
     } catch (StackOverflowError e) {
       throw new TokenizerException(
           "the pre-tokenizer pattern '" + pattern + "' nests too deeply on this text", e);
-    }
-  }
-
-  /**
-   * A text that counts how often the pattern looks at it. The patterns of known models read each
-   * character a few times; one that a hostile model file made to backtrack exponentially ends here.
-   */
-  final class Metered implements CharSequence {
-
-    private static final long READS_PER_CHAR = 256;
-
-    private final String text;
-    private long left;
-
-    Metered(String text, int length) {
-      this.text = text;
-      this.left = length * READS_PER_CHAR + 1_000_000;
-    }
-
-    @Override
-    public char charAt(int index) {
-      if (--left < 0) {
-        throw new TokenizerException(
-            "the pre-tokenizer pattern takes more than "
-                + READS_PER_CHAR
-                + " steps per character on this text");
-      }
-      return text.charAt(index);
-    }
-
-    @Override
-    public int length() {
-      return text.length();
-    }
-
-    @Override
-    public CharSequence subSequence(int start, int end) {
-      return text.subSequence(start, end);
-    }
-
-    @Override
-    public String toString() {
-      return text;
     }
   }
 }

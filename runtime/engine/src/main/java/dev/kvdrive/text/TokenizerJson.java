@@ -1,6 +1,7 @@
 package dev.kvdrive.text;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -14,11 +15,13 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
+import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
+import tools.jackson.core.exc.StreamConstraintsException;
+import tools.jackson.core.json.JsonFactory;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -28,8 +31,20 @@ import tools.jackson.databind.json.JsonMapper;
  */
 final class TokenizerJson {
 
+  /** The longest texts are chat templates. */
+  private static final int MAX_STRING_CHARS = 8 << 20;
+
   private static final JsonMapper JSON =
-      JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
+      JsonMapper.builder(
+              JsonFactory.builder()
+                  .streamReadConstraints(
+                      StreamReadConstraints.builder()
+                          .maxTokenCount(Limits.values())
+                          .maxStringLength(MAX_STRING_CHARS)
+                          .build())
+                  .build())
+          .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+          .build();
 
   private static final String GPT2 =
       "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -37,8 +52,10 @@ final class TokenizerJson {
   private final Path dir;
   private final JsonNode root;
   private final Map<String, Integer> ids = new HashMap<>();
+  private final Map<Integer, String> names = new HashMap<>();
   private final List<AddedTokens.Added> added = new ArrayList<>();
   private final List<AddedTokens.Added> addedNormalized = new ArrayList<>();
+  private final List<TextNormalizer> normalizers = new ArrayList<>();
   private boolean byteLevel;
 
   private TokenizerJson(Path dir, JsonNode root) {
@@ -70,13 +87,21 @@ final class TokenizerJson {
         throw new TokenizerException(
             file + " has " + size + " bytes, more than the limit of " + Limits.FILE_BYTES);
       }
-      JsonNode root = JSON.readTree(Files.readAllBytes(file));
+      JsonNode root;
+      try (InputStream in = Files.newInputStream(file)) {
+        root = JSON.readTree(in);
+      }
       if (root == null || !root.isObject()) {
         throw new TokenizerException(file + " is not a JSON object");
       }
       return root;
     } catch (IOException e) {
       throw new TokenizerException("cannot read " + file + ": " + e.getMessage(), e);
+    } catch (StreamConstraintsException e) {
+      throw new TokenizerException(
+          "%s is too large or nests too deeply: more than %,d values, %,d characters in one of them or 500 levels"
+              .formatted(file, Limits.values(), MAX_STRING_CHARS),
+          e);
     } catch (JacksonException e) {
       throw new TokenizerException(
           file + " is not valid JSON: " + e.getOriginalMessage() + at(e), e);
@@ -101,6 +126,9 @@ final class TokenizerJson {
     }
     List<PreTokenizer> stages = new ArrayList<>();
     addPreTokenizer(root.path("pre_tokenizer"), stages);
+    addNormalizer(root.path("normalizer"));
+    Limits.check(
+        "normalizers and pre-tokenizers", normalizers.size() + stages.size(), Limits.STAGES);
     double[] scores = new double[0];
     switch (type) {
       case "BPE" -> readVocabulary(model.path("vocab"));
@@ -110,6 +138,7 @@ final class TokenizerJson {
     Set<Integer> special = new HashSet<>();
     readAdded(special);
     int size = ids.values().stream().mapToInt(id -> id + 1).max().orElse(0);
+    Limits.checkDense(size, ids.size());
     String[] pieces = new String[size];
     Arrays.fill(pieces, "");
     ids.forEach((piece, id) -> pieces[id] = piece);
@@ -134,7 +163,7 @@ final class TokenizerJson {
             new Vocabulary(pieces, written, isSpecial),
             new AddedTokens(added),
             new AddedTokens(addedNormalized),
-            normalizer(root.path("normalizer")),
+            List.copyOf(normalizers),
             List.copyOf(stages),
             words,
             decoding.stripsLeadingSpace,
@@ -148,17 +177,11 @@ final class TokenizerJson {
       throw new TokenizerException("tokenizer.json has no model.vocab");
     }
     Limits.check("a vocabulary", vocabulary.size(), Limits.TOKENS);
-    Set<Integer> seen = new HashSet<>();
     vocabulary
         .properties()
         .forEach(
             entry -> {
-              int id = id(entry.getValue(), "model.vocab['" + entry.getKey() + "']");
-              if (!seen.add(id)) {
-                throw new TokenizerException(
-                    "model.vocab gives the id " + id + " twice, also to '" + entry.getKey() + "'");
-              }
-              put(entry.getKey(), id);
+              put(entry.getKey(), id(entry.getValue(), "model.vocab['" + entry.getKey() + "']"));
             });
   }
 
@@ -187,6 +210,11 @@ final class TokenizerJson {
       throw new TokenizerException(
           "the vocabulary holds '" + piece + "' twice, as " + before + " and " + id);
     }
+    String other = names.put(id, piece);
+    if (other != null && !other.equals(piece)) {
+      throw new TokenizerException(
+          "the vocabulary gives the id %d twice, to '%s' and to '%s'".formatted(id, other, piece));
+    }
   }
 
   private static int id(JsonNode node, String where) {
@@ -197,32 +225,71 @@ final class TokenizerJson {
   }
 
   private void readAdded(Set<Integer> special) {
+    Set<Integer> known = new HashSet<>();
     for (JsonNode token : root.path("added_tokens")) {
       String content = token.path("content").asString("");
       int id = id(token.path("id"), "added_tokens: the id of '" + content + "'");
       if (content.isEmpty()) {
         throw new TokenizerException("added_tokens: the token " + id + " has no content");
       }
-      put(content, id);
-      boolean isSpecial = flag(token, "special", false);
-      if (isSpecial) {
-        special.add(id);
+      known.add(id);
+      addToken(id, content, token, special);
+    }
+    readAddedTokensDecoder(known, special);
+  }
+
+  /** Tokens that only {@code tokenizer_config.json} has; some models are published so. */
+  private void readAddedTokensDecoder(Set<Integer> known, Set<Integer> special) {
+    JsonNode config = json(dir.resolve("tokenizer_config.json"));
+    if (config == null) {
+      return;
+    }
+    String where = "tokenizer_config.json: added_tokens_decoder";
+    for (Map.Entry<String, JsonNode> entry : config.path("added_tokens_decoder").properties()) {
+      String content = entry.getValue().path("content").asString("");
+      int id;
+      try {
+        id = Integer.parseInt(entry.getKey());
+      } catch (NumberFormatException e) {
+        id = -1;
       }
-      AddedTokens.Added one =
-          new AddedTokens.Added(
-              id,
-              content,
-              isSpecial,
-              flag(token, "single_word", false),
-              flag(token, "lstrip", false),
-              flag(token, "rstrip", false));
-      // Special tokens are looked for in the text as it is, also where an old file says that they
-      // are normalised: what follows normalisation could not be told apart from a user's text.
-      if (isSpecial || !flag(token, "normalized", true)) {
-        added.add(one);
-      } else {
-        addedNormalized.add(one);
+      if (id < 0 || id >= Limits.TOKENS || content.isEmpty()) {
+        throw new TokenizerException(
+            "%s gives '%s' the id '%s'; it must give a text and a token id"
+                .formatted(where, content, entry.getKey()));
       }
+      String other = names.get(id);
+      if (other != null && !other.equals(content)) {
+        throw new TokenizerException(
+            "%s calls token %d '%s', tokenizer.json calls it '%s'; one of the files belongs to another model"
+                .formatted(where, id, content, other));
+      }
+      if (!known.contains(id)) {
+        addToken(id, content, entry.getValue(), special);
+      }
+    }
+  }
+
+  private void addToken(int id, String content, JsonNode token, Set<Integer> special) {
+    put(content, id);
+    boolean isSpecial = flag(token, "special", false);
+    if (isSpecial) {
+      special.add(id);
+    }
+    AddedTokens.Added one =
+        new AddedTokens.Added(
+            id,
+            content,
+            isSpecial,
+            flag(token, "single_word", false),
+            flag(token, "lstrip", false),
+            flag(token, "rstrip", false));
+    // Special tokens are looked for in the text as it is, also where an old file says that they
+    // are normalised: what follows normalisation could not be told apart from a user's text.
+    if (isSpecial || !flag(token, "normalized", true)) {
+      added.add(one);
+    } else {
+      addedNormalized.add(one);
     }
   }
 
@@ -310,39 +377,46 @@ final class TokenizerJson {
 
   // Normalizers and pre-tokenizers
 
-  private static UnaryOperator<String> normalizer(JsonNode node) {
+  private void addNormalizer(JsonNode node) {
     if (node.isMissingNode() || node.isNull()) {
-      return UnaryOperator.identity();
+      return;
     }
     String type = node.path("type").asString("");
-    return switch (type) {
-      case "Sequence" -> {
-        UnaryOperator<String> all = UnaryOperator.identity();
-        for (JsonNode part : node.path("normalizers")) {
-          all = Normalizers.then(all, normalizer(part));
-        }
-        yield all;
-      }
-      case "NFC", "NFD", "NFKC", "NFKD" -> Normalizers.unicode(Normalizer.Form.valueOf(type));
-      case "Prepend" -> Normalizers.prepend(node.path("prepend").asString(""));
+    switch (type) {
+      case "Sequence" -> node.path("normalizers").forEach(this::addNormalizer);
+      case "NFC", "NFD", "NFKC", "NFKD" ->
+          normalizers.add(TextNormalizer.unicode(Normalizer.Form.valueOf(type)));
+      case "Prepend" -> normalizers.add(TextNormalizer.prepend(written(node, "prepend")));
       case "Strip" ->
-          Normalizers.strip(flag(node, "strip_left", true), flag(node, "strip_right", true));
-      case "Lowercase" -> text -> text.toLowerCase(Locale.ROOT);
-      case "Replace" -> {
-        String with = node.path("content").asString("");
-        JsonNode literal = node.path("pattern").path("String");
-        if (literal.isString()) {
-          yield Normalizers.replace(literal.asString(), with);
-        }
-        Pattern pattern = PreTokenizer.pattern(node.path("pattern").path("Regex").asString(""));
-        String replacement = java.util.regex.Matcher.quoteReplacement(with);
-        yield text ->
-            pattern.matcher(new PreTokenizer.Metered(text, text.length())).replaceAll(replacement);
-      }
+          normalizers.add(
+              TextNormalizer.strip(
+                  flag(node, "strip_left", true), flag(node, "strip_right", true)));
+      case "Lowercase" -> normalizers.add((text, work) -> text.toLowerCase(Locale.ROOT));
+      case "Replace" ->
+          normalizers.add(TextNormalizer.replace(pattern(node), written(node, "content")));
       default ->
           throw unsupported(
               "normalizer", type, "NFC, NFD, NFKC, NFKD, Prepend, Strip, Lowercase, Replace");
-    };
+    }
+  }
+
+  /** What a stage writes into the text. */
+  private static String written(JsonNode node, String field) {
+    String text = node.path(field).asString("");
+    Limits.check("a " + field + " of a normalizer", text.length(), Limits.PIECE_CHARS);
+    return text;
+  }
+
+  /** What a stage looks for: {@code {"String": ...}} or {@code {"Regex": ...}}. */
+  private static Pattern pattern(JsonNode node) {
+    JsonNode literal = node.path("pattern").path("String");
+    String text =
+        literal.isString() ? literal.asString() : node.path("pattern").path("Regex").asString("");
+    if (text.isEmpty()) {
+      throw unsupported("pattern", node.path("pattern").toString(), "a String or Regex with text");
+    }
+    Limits.check("a pattern", text.length(), Limits.PATTERN_CHARS);
+    return literal.isString() ? Pattern.compile(text, Pattern.LITERAL) : PreTokenizer.pattern(text);
   }
 
   private void addPreTokenizer(JsonNode node, List<PreTokenizer> stages) {
@@ -365,14 +439,9 @@ final class TokenizerJson {
       }
       case "Digits" -> stages.add(new PreTokenizer.Digits(flag(node, "individual_digits", false)));
       case "Split" -> {
-        JsonNode literal = node.path("pattern").path("String");
-        Pattern pattern =
-            literal.isString()
-                ? Pattern.compile(literal.asString(), Pattern.LITERAL)
-                : PreTokenizer.pattern(node.path("pattern").path("Regex").asString(""));
         stages.add(
             new PreTokenizer.Split(
-                pattern,
+                pattern(node),
                 behavior(node.path("behavior").asString("")),
                 flag(node, "invert", false)));
       }

@@ -51,7 +51,8 @@ final class UnigramModel implements WordModel {
   }
 
   @Override
-  public void encode(String text, int from, int to, Ids out) {
+  public void encode(String text, int from, int to, EncodingWork work, Ids out) {
+    CharSequence counted = work.counted(text);
     int n = to - from;
     double[] best = new double[n + 1];
     int[] start = new int[n + 1];
@@ -63,7 +64,7 @@ final class UnigramModel implements WordModel {
       boolean single = false;
       Node node = root;
       for (int end = at; end < n; ) {
-        Node child = node.children.get(text.charAt(from + end));
+        Node child = node.children.get(counted.charAt(from + end));
         if (child == null) {
           break;
         }

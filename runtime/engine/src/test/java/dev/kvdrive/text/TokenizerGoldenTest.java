@@ -23,7 +23,13 @@ class TokenizerGoldenTest {
         "llama2",
         "mistral",
         "phi3",
-        "unigram"
+        "unigram",
+        "deepseek-llm",
+        "deepseek-coder",
+        "deepseek-v3",
+        "seed-coder",
+        "superbpe",
+        "viking"
       })
   void tokenizerJsonGivesTheIdsOfTheTokenizersLibrary(String name) {
     compare(
@@ -33,7 +39,21 @@ class TokenizerGoldenTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"gpt2", "smollm", "llama3", "qwen2", "tekken", "phi4-mini"})
+  @ValueSource(
+      strings = {
+        "gpt2",
+        "smollm",
+        "llama3",
+        "qwen2",
+        "tekken",
+        "phi4-mini",
+        "deepseek-llm",
+        "deepseek-coder",
+        "deepseek-v3",
+        "seed-coder",
+        "superbpe",
+        "viking"
+      })
   void ggufMetadataGivesTheIdsOfTheTokenizersLibrary(String name) {
     var folder = TokenizerFixtures.folder("tokenizers/" + name);
     compare(
