@@ -3,6 +3,7 @@ package dev.kvdrive.model;
 import dev.kvdrive.device.TensorType;
 import dev.kvdrive.model.file.ModelFormatException;
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -97,7 +98,28 @@ final class HuggingFaceConfig {
     return new HuggingFaceConfig(file, name, config).facts();
   }
 
+  /** Says what quantized the weights, before the tensors of it would seem to be missing. */
+  private void refuseQuantized() {
+    JsonNode by = config.path("quantization_config");
+    // MLX writes its own key, or both, and never a method.
+    boolean mlx = config.has("quantization") || (by.has("bits") && !by.has("quant_method"));
+    if (!mlx && !by.isObject()) {
+      return;
+    }
+    String method = mlx ? "MLX" : by.path("quant_method").asString("an unknown method");
+    throw new ModelFormatException(
+        file,
+        "the weights are quantized by %s; of safetensors only F32, F16 and BF16 weights are supported"
+            .formatted(
+                method.equals("awq") || method.equals("gptq")
+                    ? method.toUpperCase(Locale.ROOT)
+                    : method),
+        mlx && by.isMissingNode() ? config.path("quantization") : by,
+        "use the model it was made from, or a GGUF file of that, which may be quantized");
+  }
+
   private Facts facts() {
+    refuseQuantized();
     String type = config.path("model_type").asString("");
     if (!SUPPORTED.contains(type)) {
       throw new ModelFormatException(
@@ -105,14 +127,6 @@ final class HuggingFaceConfig {
           "the model type is not supported",
           config.path("model_type"),
           "use a model of one of: llama, mistral, qwen2, qwen3, phi3");
-    }
-    if (!config.path("quantization_config").isMissingNode()
-        && !config.path("quantization_config").isNull()) {
-      throw new ModelFormatException(
-          file,
-          "quantized safetensors are not supported",
-          config.path("quantization_config").path("quant_method"),
-          "use the unquantized model, or a GGUF file");
     }
     String activation = config.path("hidden_act").asString("silu");
     if (!activation.equals("silu") && !activation.equals("swish")) {

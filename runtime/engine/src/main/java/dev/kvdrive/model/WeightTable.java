@@ -60,12 +60,27 @@ final class WeightTable {
     ignored.add(name);
   }
 
+  /** A weight that is not there, or only as the pieces that a quantizer made of it. */
+  private ModelFormatException missing(String name) {
+    String stem = name.replaceFirst("\\.weight$", "");
+    for (String piece : List.of(".qweight", ".weight_packed", ".scales")) {
+      if (has(stem + piece)) {
+        return new ModelFormatException(
+            source,
+            "the weights are quantized in a form that is not supported (AWQ, GPTQ, MLX or another)",
+            stem + piece,
+            "use the model it was made from, or a GGUF file of that, which may be quantized");
+      }
+    }
+    return new ModelFormatException(
+        source, "a tensor is missing", name, "the model is incomplete: get it again");
+  }
+
   /** The tensor {@code name}, which must be there, of {@code rows x cols}. */
   TensorData matrix(String name, int rows, int cols) {
     Located at = byName.get(name);
     if (at == null) {
-      throw new ModelFormatException(
-          source, "a tensor is missing", name, "the model is incomplete: get it again");
+      throw missing(name);
     }
     List<Long> shape = at.entry.shape();
     boolean fits =

@@ -106,7 +106,11 @@ class BadModelTest {
         "\"rope_theta\": 10000.0         | \"rope_theta\": 0              | rope base",
         "\"rms_norm_eps\": 1e-05         | \"rms_norm_eps\": \"small\"    | number is needed",
         "{                               | {{                             | not valid JSON",
-        "\"attention_bias\": false       | \"quantization_config\": {\"quant_method\": \"gptq\"} | quantized",
+        "\"attention_bias\": false       | \"quantization_config\": {\"quant_method\": \"gptq\"} | quantized by GPTQ",
+        "\"attention_bias\": false       | \"quantization_config\": {\"quant_method\": \"awq\", \"bits\": 4} | quantized by AWQ",
+        "\"attention_bias\": false       | \"quantization_config\": {\"quant_method\": \"fp8\"} | quantized by fp8",
+        "\"attention_bias\": false       | \"quantization\": {\"group_size\": 64, \"bits\": 4} | quantized by MLX",
+        "\"model_type\": \"qwen3\"       | \"model_type\": \"gemma\", \"quantization_config\": {\"group_size\": 64, \"bits\": 4} | quantized by MLX",
       })
   void aConfigurationThatDoesNotFit(String sound, String damaged, String message)
       throws IOException {

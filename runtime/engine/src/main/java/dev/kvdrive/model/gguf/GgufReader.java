@@ -321,13 +321,13 @@ public final class GgufReader {
   /** A count, which the rest of the file must be able to hold. */
   private long count(String what, int max, int minBytesEach) {
     long n = i64("the number of " + what);
-    if (n < 0 || n > max || n > (limit - at) / minBytesEach) {
+    if (n < 0 || n > max) {
       throw bad(
-          "the number of %s is absurd: at most %d, and the file has %d bytes left here"
-              .formatted(what, max, limit - at),
+          "the number of %s is absurd: at most %d".formatted(what, max),
           Long.toUnsignedString(n),
           AGAIN);
     }
+    need(n * minBytesEach, "the %d %s".formatted(n, what));
     return n;
   }
 

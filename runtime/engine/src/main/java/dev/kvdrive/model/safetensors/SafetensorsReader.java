@@ -90,13 +90,19 @@ public final class SafetensorsReader {
           "check the path, or get the file again");
     }
     long length = bytes.get(LONG, 0);
-    if (length < 2 || length > MAX_HEADER_BYTES || length > bytes.byteSize() - 8) {
+    if (length < 2 || length > MAX_HEADER_BYTES) {
       throw new ModelFormatException(
           file,
-          "the header's length is absurd: at most %d, and the file has %d bytes after it"
-              .formatted(MAX_HEADER_BYTES, bytes.byteSize() - 8),
+          "the header's length is absurd: at most %d bytes".formatted(MAX_HEADER_BYTES),
           Long.toUnsignedString(length),
           "check that it is a safetensors file, or get it again");
+    }
+    if (length > bytes.byteSize() - 8) {
+      throw new ModelFormatException(
+          file,
+          "the file ends inside its header",
+          "a header of %d bytes in a file of %d".formatted(length, bytes.byteSize()),
+          "the download was cut short or the file is damaged: get it again");
     }
     JsonNode header;
     try {

@@ -102,7 +102,10 @@ class SafetensorsReaderTest {
     byte[] whole = file(SOUND, 48);
     for (int n = 0; n < whole.length; n++) {
       byte[] cut = Arrays.copyOf(whole, n);
-      assertThatThrownBy(() -> read(cut)).isInstanceOf(ModelFormatException.class);
+      assertThatThrownBy(() -> read(cut))
+          .as("%d bytes", n)
+          .isInstanceOf(ModelFormatException.class)
+          .hasMessageContaining(n < 8 ? "no safetensors file" : "cut short");
     }
     assertThatThrownBy(() -> read(Arrays.copyOf(whole, whole.length + 1)))
         .hasMessageContaining("goes on after its last tensor");
