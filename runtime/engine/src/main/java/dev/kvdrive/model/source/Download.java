@@ -22,9 +22,9 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Downloads files of one commit, in pieces and several at a time. A file grows as {@code FILE.part}
- * with a list of its finished pieces in {@code FILE.pieces}, so that a later run goes on where this
- * one stops; it gets its name only when its hash is right.
+ * Downloads files of one commit, in pieces and several at a time. A file grows as {@code HASH.part}
+ * with a list of its finished pieces in {@code HASH.pieces}, so that a later run goes on where this
+ * one stops, also for another commit; it gets its name only when its hash is right.
  */
 final class Download {
   private static final int BUFFER_BYTES = 1 << 18;
@@ -34,6 +34,7 @@ final class Download {
   private final HubReference ref;
   private final String commit;
   private final Path folder;
+  private final Path partFolder;
   private final DownloadProgress progress;
   private final Object progressLock = new Object();
   private long done;
@@ -45,12 +46,14 @@ final class Download {
       HubReference ref,
       String commit,
       Path folder,
+      Path partFolder,
       DownloadProgress progress) {
     this.client = new HubClient(settings);
     this.settings = settings;
     this.ref = ref;
     this.commit = commit;
     this.folder = folder;
+    this.partFolder = partFolder;
     this.progress = progress;
   }
 
@@ -66,16 +69,26 @@ final class Download {
 
     final int pieceBytes;
 
-    Part(HubFile file, Path folder, int pieceBytes) throws IOException {
+    Part(HubFile file, Path folder, Path partFolder, int pieceBytes) throws IOException {
       this.pieceBytes = pieceBytes;
       this.file = file;
       this.target = folder.resolve(file.name());
-      this.data = folder.resolve(file.name() + ".part");
-      this.journal = folder.resolve(file.name() + ".pieces");
+      this.data = partFolder.resolve(file.hash() + ".part");
+      this.journal = partFolder.resolve(file.hash() + ".pieces");
       this.pieces = Math.toIntExact(Math.max(1, Math.ceilDiv(file.bytes(), pieceBytes)));
       Files.createDirectories(Objects.requireNonNull(target.getParent()));
+      Files.createDirectories(partFolder);
+      adopt(folder.resolve(file.name() + ".part"), data);
+      adopt(folder.resolve(file.name() + ".pieces"), journal);
       this.finished = resumed();
       this.channel = FileChannel.open(data, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+    }
+
+    /** Takes over what a version that kept parts beside their files has left. */
+    private static void adopt(Path before, Path now) throws IOException {
+      if (Files.isRegularFile(before)) {
+        Files.move(before, now, StandardCopyOption.REPLACE_EXISTING);
+      }
     }
 
     long from(int piece) {
@@ -131,7 +144,7 @@ final class Download {
       total = presentBytes;
       done = presentBytes;
       for (HubFile f : files) {
-        Part part = new Part(f, folder, settings.pieceBytes());
+        Part part = new Part(f, folder, partFolder, settings.pieceBytes());
         parts.add(part);
         total += f.bytes();
         for (int p = part.finished.nextSetBit(0); p >= 0; p = part.finished.nextSetBit(p + 1)) {

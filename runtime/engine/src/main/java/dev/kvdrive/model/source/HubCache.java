@@ -11,40 +11,31 @@ import java.io.UncheckedIOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.lang.foreign.MemorySegment;
-import java.net.URLEncoder;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.time.Instant;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
-import org.jspecify.annotations.Nullable;
-import tools.jackson.core.JacksonException;
-import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Models of the hub on this machine:
+ * Models of the hub on this machine, in a folder {@code hub/ORG--REPO} for each repository with its
+ * {@link Snapshots}.
  *
- * <pre>
- *   hub/ORG--REPO/refs/REVISION            commit that a branch or tag last meant
- *   hub/ORG--REPO/COMMIT/.listing.json     what the commit holds
- *   hub/ORG--REPO/COMMIT/FILE              whole and verified, else there is only FILE.part
- * </pre>
- *
- * One process at a time downloads into a repository's folder; others wait for its lock.
+ * <p>One process at a time downloads into a repository's folder; others wait for its lock.
  */
 final class HubCache {
   private static final Logger LOG = System.getLogger(HubCache.class.getName());
   private static final ConcurrentHashMap<Path, ReentrantLock> LOCKS = new ConcurrentHashMap<>();
-  private static final JsonMapper JSON = JsonMapper.shared();
   private static final String INDEX = "model.safetensors.index.json";
   private static final int MAX_INDEX_BYTES = 64 << 20;
   private static final int MAX_CONFIG_BYTES = 4 << 20;
@@ -145,8 +136,9 @@ final class HubCache {
 
   private Path resolve(HubReference ref, Path repository) throws IOException {
     HubClient client = new HubClient(settings);
-    HubListing listing = listing(client, ref, repository);
-    Path folder = repository.resolve(listing.commit());
+    Snapshots snapshots = new Snapshots(repository);
+    HubListing listing = listing(client, ref, snapshots);
+    Path folder = snapshots.folder(listing.commit());
     Files.createDirectories(folder);
 
     List<HubFile> wanted = new ArrayList<>();
@@ -160,7 +152,7 @@ final class HubCache {
       required(ref, listing, "config.json");
       Optional<HubFile> index = listing.file(INDEX);
       if (index.isPresent()) {
-        fetch(ref, listing, folder, List.of(index.get()));
+        fetch(ref, listing, snapshots, List.of(index.get()));
         Path path = folder.resolve(INDEX);
         for (String part :
             SafetensorsReader.indexedFiles(path, MappedFile.readSmall(path, MAX_INDEX_BYTES))) {
@@ -170,20 +162,20 @@ final class HubCache {
         wanted.add(required(ref, listing, "model.safetensors"));
       }
     }
-    fetch(ref, listing, folder, wanted);
+    fetch(ref, listing, snapshots, wanted);
+    snapshots.hold(listing.commit());
+    snapshots.prune(listing.commit(), Instant.now());
     return result;
   }
 
-  private HubListing listing(HubClient client, HubReference ref, Path repository)
+  private HubListing listing(HubClient client, HubReference ref, Snapshots snapshots)
       throws IOException {
-    Path refFile =
-        repository
-            .resolve("refs")
-            .resolve(URLEncoder.encode(ref.revision(), StandardCharsets.UTF_8));
     boolean fixed = HubReference.isCommit(ref.revision());
-    String known =
-        fixed ? ref.revision() : Files.exists(refFile) ? Files.readString(refFile).strip() : null;
-    HubListing stored = known == null ? null : stored(repository, known);
+    String known = snapshots.meaning(ref.revision());
+    HubListing stored = known == null ? null : snapshots.listing(known);
+    if (stored != null && fixed) {
+      snapshots.pin(stored.commit(), Instant.now());
+    }
     if (stored != null && (fixed || settings.offline())) {
       return stored;
     }
@@ -204,45 +196,36 @@ final class HubCache {
           stored.commit());
       return stored;
     }
-    Path listingFile = repository.resolve(fresh.commit()).resolve(".listing.json");
-    Files.createDirectories(listingFile.resolveSibling(""));
-    Files.createDirectories(refFile.resolveSibling(""));
-    replace(listingFile, JSON.writeValueAsBytes(fresh));
-    replace(refFile, fresh.commit().getBytes(StandardCharsets.US_ASCII));
+    snapshots.remember(ref.revision(), fresh);
     return fresh;
   }
 
-  private static @Nullable HubListing stored(Path repository, String commit) throws IOException {
-    Path file = repository.resolve(commit).resolve(".listing.json");
-    if (!HubReference.isCommit(commit) || !Files.exists(file)) {
-      return null;
-    }
-    try {
-      return JSON.readValue(Files.readAllBytes(file), HubListing.class);
-    } catch (JacksonException e) {
-      return null; // written by something else or cut short: as if it were not there
-    }
-  }
-
-  private void fetch(HubReference ref, HubListing listing, Path folder, List<HubFile> wanted)
+  private void fetch(
+      HubReference ref, HubListing listing, Snapshots snapshots, List<HubFile> wanted)
       throws IOException {
-    List<HubFile> missing = new ArrayList<>();
+    String commit = listing.commit();
+    Map<String, HubFile> missing = new LinkedHashMap<>();
     long present = 0;
     for (HubFile f : wanted) {
-      Path path = folder.resolve(f.name());
-      if (Files.isRegularFile(path) && Files.size(path) == f.bytes()) {
+      if (snapshots.has(commit, f) || snapshots.share(commit, f)) {
         present += f.bytes();
       } else {
-        missing.add(f);
+        missing.put(f.hash(), f);
       }
     }
     if (missing.isEmpty()) {
       return;
     }
     if (settings.offline()) {
-      throw offline(ref, missing.getFirst().name());
+      throw offline(ref, missing.values().iterator().next().name());
     }
-    new Download(settings, ref, listing.commit(), folder, progress).run(missing, present);
+    new Download(settings, ref, commit, snapshots.folder(commit), snapshots.parts(), progress)
+        .run(List.copyOf(missing.values()), present);
+    for (HubFile f : wanted) {
+      if (!snapshots.has(commit, f)) {
+        snapshots.share(commit, f);
+      }
+    }
   }
 
   private byte[] small(
@@ -303,11 +286,5 @@ final class HubCache {
         "%s is not in the cache %s, and HF_HUB_OFFLINE forbids the network".formatted(file, root),
         "unset HF_HUB_OFFLINE once, or download the model elsewhere and give its path, or use"
             + " builtin:kvdrive-tiny-32k");
-  }
-
-  private static void replace(Path file, byte[] content) throws IOException {
-    Path next = Path.of(file + ".new");
-    Files.write(next, content);
-    Files.move(next, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
   }
 }

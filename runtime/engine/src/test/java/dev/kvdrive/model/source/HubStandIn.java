@@ -85,6 +85,9 @@ final class HubStandIn implements AutoCloseable {
   /** Decides about the fault of a request; null for none. */
   volatile Function<Request, @Nullable Fault> faults = r -> null;
 
+  /** The commit that every revision means. */
+  volatile String commit = COMMIT;
+
   /** The token without which the hub answers 401; null to let everybody in. */
   volatile @Nullable String token;
 
@@ -223,7 +226,7 @@ final class HubStandIn implements AutoCloseable {
                               content)));
         });
     return "{\"id\":\"%s\",\"sha\":\"%s\",\"siblings\":[%s]}"
-        .formatted(REPOSITORY, COMMIT, siblings);
+        .formatted(REPOSITORY, commit, siblings);
   }
 
   private static String hash(String algorithm, byte[] prefix, byte[] content) {
