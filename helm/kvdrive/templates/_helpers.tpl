@@ -52,11 +52,22 @@ kvdrive:
     namespace: {{ .Release.Namespace }}
     watch-namespaces: {{ .Values.watch.namespaces | toJson }}
     classes: {{ .Values.watch.classes }}
+    class-required: {{ .Values.classes.required }}
     monitoring-namespaces: {{ .Values.monitoring.namespaces | toJson }}
     runtime:
       image: {{ .Values.runtime.image.reference | quote }}
       image-pull-policy: {{ .Values.runtime.image.pullPolicy | quote }}
       image-pull-secrets: {{ .Values.runtime.image.pullSecrets | toJson }}
+      {{- with .Values.runtime.downloads }}
+      {{- $said := dict }}
+      {{- range $name, $value := dict "endpoint" .endpoint "https-proxy" .httpsProxy "http-proxy" .httpProxy "no-proxy" .noProxy "proxy-credentials-secret" .proxyCredentialsSecret "ca-bundle" .caBundle }}
+      {{- if $value }}{{ $_ := set $said $name $value }}{{ end }}
+      {{- end }}
+      {{- with $said }}
+      downloads:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- end }}
       {{- if .Values.runtime.userId }}
       user-id: {{ int64 .Values.runtime.userId }}
       {{- end }}

@@ -1,5 +1,6 @@
 package dev.kvdrive.operator;
 
+import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.feasibility.Assessor;
 import dev.kvdrive.feasibility.GeometryCatalogue;
 import dev.kvdrive.feasibility.OperatorDefaults;
@@ -18,6 +19,7 @@ import io.javaoperatorsdk.operator.processing.retry.GenericRetry;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Clock;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.Set;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
@@ -45,7 +47,9 @@ class OperatorBeans {
             runtime.imagePullPolicy(),
             runtime.imagePullSecrets(),
             runtime.userId(),
-            properties.callers());
+            properties.callers(),
+            Objects.requireNonNullElse(runtime.downloads(), Downloads.UNSAID),
+            properties.classRequired());
     return new InferenceDeploymentReconciler(
         new Assessor(GeometryCatalogue.wellKnown(), defaults),
         new StatusAggregator(Clock.systemUTC()),

@@ -1,5 +1,6 @@
 package dev.kvdrive.operator;
 
+import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import java.util.List;
 import java.util.Objects;
@@ -15,6 +16,7 @@ import org.springframework.boot.context.properties.bind.DefaultValue;
  * @param namespace the operator's own
  * @param watchNamespaces namespaces it serves; empty for all
  * @param classes whether it reads the cluster-scoped InferenceClasses
+ * @param classRequired whether a deployment that no class governs is refused
  * @param leaderElection whether replicas agree on one that works
  * @param monitoringNamespaces namespaces that may read the metrics of runtime pods
  * @param runtime defaults of runtime pods
@@ -24,6 +26,7 @@ public record OperatorProperties(
     String namespace,
     @DefaultValue List<String> watchNamespaces,
     @DefaultValue("true") boolean classes,
+    @DefaultValue("false") boolean classRequired,
     @DefaultValue("true") boolean leaderElection,
     @DefaultValue List<String> monitoringNamespaces,
     RuntimePods runtime) {
@@ -31,6 +34,11 @@ public record OperatorProperties(
     Objects.requireNonNull(
         namespace, "kvdrive.operator.namespace is not set; the chart sets it to the release's");
     Objects.requireNonNull(runtime, "kvdrive.operator.runtime is not set; it names the image");
+    if (classRequired && !classes) {
+      throw new IllegalArgumentException(
+          "kvdrive.operator.class-required needs kvdrive.operator.classes: an operator that may not"
+              + " read classes would refuse everything");
+    }
     watchNamespaces = List.copyOf(watchNamespaces);
     monitoringNamespaces = List.copyOf(monitoringNamespaces);
   }
@@ -42,12 +50,14 @@ public record OperatorProperties(
    * @param imagePullPolicy when it is pulled
    * @param imagePullSecrets names of pull secrets
    * @param userId user and group of the pods; null leaves both to the image
+   * @param downloads how the pods reach the model hub
    */
   public record RuntimePods(
       String image,
       @DefaultValue("IF_NOT_PRESENT") PullPolicy imagePullPolicy,
       @DefaultValue List<String> imagePullSecrets,
-      @Nullable Long userId) {
+      @Nullable Long userId,
+      @Nullable Downloads downloads) {
     public RuntimePods {
       Objects.requireNonNull(image, "kvdrive.operator.runtime.image is not set");
       imagePullSecrets = List.copyOf(imagePullSecrets);

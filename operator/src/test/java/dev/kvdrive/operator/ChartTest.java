@@ -2,12 +2,23 @@ package dev.kvdrive.operator;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.api.v1alpha1.ConfigMapKey;
+import dev.kvdrive.api.v1alpha1.Downloads;
+import dev.kvdrive.api.v1alpha1.SecretKey;
 import dev.kvdrive.operator.Helm.Outcome;
+import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.client.dsl.FieldValidateable.Validation;
+import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 import java.io.ByteArrayInputStream;
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.springframework.boot.context.properties.bind.Binder;
+import org.springframework.boot.context.properties.source.ConfigurationPropertySources;
+import org.springframework.boot.env.YamlPropertySourceLoader;
+import org.springframework.core.io.ByteArrayResource;
 
 class ChartTest {
   @Test
@@ -57,5 +68,54 @@ class ChartTest {
           .forceConflicts()
           .serverSideApply();
     }
+  }
+
+  /** What the chart writes is what the operator reads: a misspelt name would bind to nothing. */
+  @Test
+  void theOperatorReadsTheConfigurationThatTheChartWrites() throws IOException {
+    String rendered =
+        Helm.template(
+            "kvdrive",
+            "kvdrive-system",
+            "--show-only",
+            "templates/config.yaml",
+            "--set",
+            "classes.required=true",
+            "--set",
+            "runtime.downloads.endpoint=https://mirror.example",
+            "--set",
+            "runtime.downloads.httpsProxy=http://proxy.example:3128",
+            "--set",
+            "runtime.downloads.httpProxy=http://proxy.example:3129",
+            "--set",
+            "runtime.downloads.noProxy={.example,10.0.0.0/8}",
+            "--set",
+            "runtime.downloads.proxyCredentialsSecret.name=proxy",
+            "--set",
+            "runtime.downloads.proxyCredentialsSecret.key=login",
+            "--set",
+            "runtime.downloads.caBundle.name=ca",
+            "--set",
+            "runtime.downloads.caBundle.key=ca.crt");
+    ConfigMap map = new KubernetesSerialization().unmarshal(rendered, ConfigMap.class);
+    byte[] file = map.getData().getOrDefault("operator.yaml", "").getBytes(StandardCharsets.UTF_8);
+
+    OperatorProperties properties =
+        new Binder(
+                ConfigurationPropertySources.from(
+                    new YamlPropertySourceLoader().load("chart", new ByteArrayResource(file))))
+            .bind("kvdrive.operator", OperatorProperties.class)
+            .get();
+
+    assertThat(properties.classRequired()).isTrue();
+    assertThat(properties.runtime().downloads())
+        .isEqualTo(
+            new Downloads(
+                "https://mirror.example",
+                "http://proxy.example:3128",
+                "http://proxy.example:3129",
+                List.of(".example", "10.0.0.0/8"),
+                new SecretKey("proxy", "login"),
+                new ConfigMapKey("ca", "ca.crt")));
   }
 }

@@ -93,6 +93,9 @@ class DefinitionRulesTest {
         "tiers: {gpu: {memory: 0}, dram: {size: 1Mi}} | must be greater than 0",
         "tiers: {gpu: {memory: lots}, dram: {size: 1Mi}} | spec.tiers.gpu.memory",
         "tiers: {gpu: {memory: 1Mi}} | spec.tiers.dram",
+        "runtime: {priorityClassName: system-node-critical} | begin with system-",
+        "runtime: {tolerations: [{operator: Exists}]} | a toleration without a key",
+        "runtime: {tolerations: [{key: a}, {key: '', operator: Exists}]} | a toleration without a key",
       })
   void refusesAValueAndNamesTheField(String line, String complaint) {
     assertThatThrownBy(() -> create("refused", line, ""))

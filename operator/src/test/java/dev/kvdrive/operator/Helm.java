@@ -51,6 +51,30 @@ final class Helm {
     }
   }
 
+  /**
+   * The chart's objects, rendered for a release.
+   *
+   * @param arguments more of {@code helm template}
+   */
+  static String template(String release, String namespace, String... arguments) {
+    List<String> all =
+        new ArrayList<>(
+            List.of(
+                "template",
+                release,
+                CHART.toString(),
+                "--namespace",
+                namespace,
+                "--kube-version",
+                "1.34.4"));
+    all.addAll(List.of(arguments));
+    Outcome rendered = run("helm", all.toArray(String[]::new));
+    if (rendered.exitCode() != 0) {
+      throw new IllegalStateException(rendered.output());
+    }
+    return rendered.output();
+  }
+
   private static Optional<Path> find(String program) {
     if (!Files.isDirectory(ApiServer.cache())) {
       return Optional.empty();

@@ -32,10 +32,11 @@ public final class RunningOperator implements AutoCloseable {
         namespace,
         List.of(),
         true,
+        false,
         leaderElection,
         List.of(),
         new OperatorProperties.RuntimePods(
-            "kvdrive/runtime:test", PullPolicy.IF_NOT_PRESENT, List.of(), 65532L));
+            "kvdrive/runtime:test", PullPolicy.IF_NOT_PRESENT, List.of(), 65532L, null));
   }
 
   @Override

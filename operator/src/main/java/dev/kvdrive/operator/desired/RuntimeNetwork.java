@@ -11,6 +11,8 @@ import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicyIngressRule;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicyIngressRuleBuilder;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicyPeer;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicyPeerBuilder;
+import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicyPort;
+import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicyPortBuilder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -18,7 +20,7 @@ import java.util.TreeSet;
 
 /**
  * Who may talk to the pods and whom they may talk to: callers of the deployment's namespace and of
- * those it names; and, only for a model that is downloaded, name resolution and HTTPS.
+ * those it names; and, only for a model that is downloaded, name resolution and the way to the hub.
  */
 final class RuntimeNetwork {
   private static final String EVERYONE = "*";
@@ -67,25 +69,21 @@ final class RuntimeNetwork {
   }
 
   private static List<NetworkPolicyEgressRule> egress(Request request) {
-    if (!request.model().uri().startsWith("hf://")) {
+    RuntimeDownloads downloads = new RuntimeDownloads(request);
+    if (!downloads.needed()) {
       return List.of();
     }
     return List.of(
+        new NetworkPolicyEgressRuleBuilder().withPorts(port(53, "UDP"), port(53, "TCP")).build(),
         new NetworkPolicyEgressRuleBuilder()
-            .addNewPort()
-            .withPort(new IntOrString(53))
-            .withProtocol("UDP")
-            .endPort()
-            .addNewPort()
-            .withPort(new IntOrString(53))
-            .withProtocol("TCP")
-            .endPort()
-            .build(),
-        new NetworkPolicyEgressRuleBuilder()
-            .addNewPort()
-            .withPort(new IntOrString(443))
-            .withProtocol("TCP")
-            .endPort()
+            .withPorts(downloads.ports().stream().map(number -> port(number, "TCP")).toList())
             .build());
+  }
+
+  private static NetworkPolicyPort port(int number, String protocol) {
+    return new NetworkPolicyPortBuilder()
+        .withPort(new IntOrString(number))
+        .withProtocol(protocol)
+        .build();
   }
 }

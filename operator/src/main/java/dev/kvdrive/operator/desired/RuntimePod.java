@@ -64,6 +64,7 @@ final class RuntimePod {
   private static final int STOP_MARGIN_SECONDS = 20;
 
   private final Request request;
+  private final RuntimeDownloads downloads;
   private final PodSizes sizes;
   private final long weightBytes;
   private final String configName;
@@ -71,6 +72,7 @@ final class RuntimePod {
 
   RuntimePod(Feasible feasible, String configName, String configHash) {
     this.request = feasible.request();
+    this.downloads = new RuntimeDownloads(request);
     this.sizes = feasible.plan().requirePod();
     this.weightBytes = feasible.plan().request().model().weightBytes();
     this.configName = configName;
@@ -175,16 +177,7 @@ final class RuntimePod {
             "SPRING_CONFIG_ADDITIONAL_LOCATION",
             "file:" + RuntimeConfiguration.DIRECTORY + "/" + RuntimeConfiguration.FILE));
     environment.add(variable("JAVA_TOOL_OPTIONS", jvmOptions()));
-    SecretKey token = request.model().tokenSecret();
-    if (token != null) {
-      environment.add(
-          new EnvVarBuilder()
-              .withName("HF_TOKEN")
-              .withNewValueFrom()
-              .withNewSecretKeyRef(token.key(), token.name(), null)
-              .endValueFrom()
-              .build());
-    }
+    environment.addAll(downloads.environment());
     return environment;
   }
 
@@ -235,6 +228,7 @@ final class RuntimePod {
     mounts.add(mount("config", RuntimeConfiguration.DIRECTORY, true));
     mounts.add(mount("tmp", "/tmp", false));
     mounts.add(mount("models", RuntimeConfiguration.MODEL_CACHE, false));
+    downloads.mount().ifPresent(mounts::add);
     if (request.modelClaim().isPresent()) {
       mounts.add(mount("model", RuntimeConfiguration.MODEL_CLAIM, true));
     }
@@ -252,6 +246,7 @@ final class RuntimePod {
     volumes.add(volume("config").withNewConfigMap().withName(configName).endConfigMap().build());
     volumes.add(emptyDir("tmp", TMP_BYTES));
     volumes.add(modelCache());
+    downloads.volume().ifPresent(volumes::add);
     request
         .modelClaim()
         .ifPresent(

@@ -8,6 +8,7 @@ import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.javaoperatorsdk.operator.api.config.informer.InformerEventSourceConfiguration;
+import io.javaoperatorsdk.operator.api.reconciler.Context;
 import io.javaoperatorsdk.operator.api.reconciler.EventSourceContext;
 import io.javaoperatorsdk.operator.processing.event.ResourceID;
 import io.javaoperatorsdk.operator.processing.event.source.EventSource;
@@ -21,6 +22,8 @@ import java.util.stream.Collectors;
 
 /** What, besides the dependents, makes a deployment be looked at again. */
 final class EventSources {
+  private static final String CLASSES = "inferenceclass";
+
   private EventSources() {}
 
   static List<EventSource<?, InferenceDeployment>> of(
@@ -60,7 +63,7 @@ final class EventSources {
       EventSourceContext<InferenceDeployment> context) {
     return new InformerEventSource<>(
         InformerEventSourceConfiguration.from(InferenceClass.class, InferenceDeployment.class)
-            .withName("inferenceclass")
+            .withName(CLASSES)
             .withWatchAllNamespaces()
             .withSecondaryToPrimaryMapper(
                 clazz ->
@@ -73,5 +76,15 @@ final class EventSources {
                 deployment -> Set.of(new ResourceID(Assessor.className(deployment))))
             .build(),
         context);
+  }
+
+  /** Every class there is, from the cache. */
+  static List<InferenceClass> allClasses(Context<InferenceDeployment> context) {
+    return context
+                .eventSourceRetriever()
+                .<InferenceClass>getEventSourceFor(InferenceClass.class, CLASSES)
+            instanceof InformerEventSource<InferenceClass, InferenceDeployment> classes
+        ? classes.list(clazz -> true).toList()
+        : List.of();
   }
 }

@@ -136,7 +136,8 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
             .getPrimaryCache()
             .list(deployment.getMetadata().getNamespace(), sibling -> true)
             .toList();
-    return assessor.assess(deployment, clazz, siblings);
+    return assessor.assess(
+        deployment, clazz, siblings, classesVisible ? EventSources.allClasses(context) : List.of());
   }
 
   /** Refuses a deployment whose objects would take over objects of somebody else. */

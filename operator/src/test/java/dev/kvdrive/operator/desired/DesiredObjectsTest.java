@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessor;
@@ -23,6 +24,8 @@ import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class DesiredObjectsTest {
   private static final Assessor ASSESSOR =
@@ -174,6 +177,90 @@ class DesiredObjectsTest {
                 .getFirst()
                 .getFrom())
         .isEmpty();
+  }
+
+  private static final String THROUGH_A_PROXY =
+      """
+      downloads:
+        endpoint: https://mirror.example:8443
+        httpsProxy: http://proxy.example:3128
+        noProxy: [.internal.example, 10.0.0.0/8]
+        proxyCredentialsSecret: {name: proxy, key: login}
+        caBundle: {name: company-ca, key: bundle.pem}
+      """;
+
+  @Test
+  void theWayToTheHubReachesThePodThatDownloads() {
+    DesiredObjects objects = downloading(THROUGH_A_PROXY);
+    Container container = container(objects);
+
+    assertThat(variable(container, "HF_ENDPOINT")).isEqualTo("https://mirror.example:8443");
+    assertThat(variable(container, "HTTPS_PROXY"))
+        .isEqualTo("http://$(KVDRIVE_PROXY_CREDENTIALS)@proxy.example:3128");
+    assertThat(variable(container, "NO_PROXY")).isEqualTo(".internal.example,10.0.0.0/8");
+    assertThat(variable(container, "SSL_CERT_FILE")).isEqualTo("/etc/kvdrive-ca/ca.crt");
+    assertThat(container.getEnv())
+        .extracting(EnvVar::getName)
+        .containsSubsequence("KVDRIVE_PROXY_CREDENTIALS", "HTTPS_PROXY")
+        .doesNotContain("HTTP_PROXY");
+    assertThat(container.getVolumeMounts())
+        .anySatisfy(
+            mount -> {
+              assertThat(mount.getName()).isEqualTo("ca");
+              assertThat(mount.getMountPath()).isEqualTo("/etc/kvdrive-ca");
+              assertThat(mount.getReadOnly()).isTrue();
+            });
+    assertThat(volume(objects, "ca").getConfigMap())
+        .satisfies(
+            map -> {
+              assertThat(map.getName()).isEqualTo("company-ca");
+              assertThat(map.getItems().getFirst().getKey()).isEqualTo("bundle.pem");
+              assertThat(map.getItems().getFirst().getPath()).isEqualTo("ca.crt");
+            });
+  }
+
+  @Test
+  void aPodThatDownloadsNothingHasNoneOfIt() {
+    DesiredObjects objects =
+        new DesiredObjects(feasible("", WrittenManifests.clazz("default", THROUGH_A_PROXY)));
+
+    assertThat(container(objects).getEnv())
+        .extracting(EnvVar::getName)
+        .doesNotContain("HTTPS_PROXY", "SSL_CERT_FILE", "HF_ENDPOINT");
+    assertThat(pod(objects).getVolumes()).extracting(Volume::getName).doesNotContain("ca");
+    assertThat(objects.networkPolicy().getSpec().getEgress()).isEmpty();
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "                                                              | 443",
+        "endpoint: https://mirror.example:8443                         | 443 8443",
+        "endpoint: http://mirror.example                               | 80 443",
+        "httpsProxy: http://proxy.example:3128                         | 3128",
+        "httpsProxy: http://proxy.example                              | 80",
+        "httpsProxy: http://proxy.example:3128, noProxy: [mirror.example] | 443 3128",
+        "endpoint: http://mirror.example:8080, httpsProxy: http://proxy.example:3128 | 3128 8080",
+      })
+  void thePodMayConnectToWhatTheWayToTheHubNeeds(@Nullable String downloads, String ports) {
+    DesiredObjects objects =
+        downloading("downloads: {%s}".formatted(downloads == null ? "" : downloads));
+
+    assertThat(objects.networkPolicy().getSpec().getEgress().getLast().getPorts())
+        .extracting(port -> port.getPort().getIntVal().toString())
+        .containsExactly(ports.split(" "));
+  }
+
+  private static DesiredObjects downloading(String clazz) {
+    InferenceDeployment deployment = WrittenManifests.deployment("endpoint", "legal", "");
+    deployment.setSpec(
+        WrittenManifests.withModel(
+            deployment.getSpec(),
+            new ModelSpec("hf://acme/tiny", WrittenManifests.geometry(2), null, null)));
+    return new DesiredObjects(
+        (Feasible)
+            ASSESSOR.assess(deployment, WrittenManifests.clazz("default", clazz), List.of()));
   }
 
   @Test

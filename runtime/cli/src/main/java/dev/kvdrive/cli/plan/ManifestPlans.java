@@ -1,5 +1,6 @@
 package dev.kvdrive.cli.plan;
 
+import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.Geometry;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
@@ -15,6 +16,7 @@ import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.Plan;
 import io.fabric8.kubernetes.api.model.Quantity;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Function;
@@ -25,14 +27,10 @@ import org.jspecify.annotations.Nullable;
  * other deployments, so here it counts none.
  */
 final class ManifestPlans {
-  /** What only matters to pods, which are not made here. */
-  private static final OperatorDefaults NO_PODS =
-      new OperatorDefaults("", PullPolicy.IF_NOT_PRESENT, List.of(), null, Set.of());
-
   private final Manifests.Reader reader;
   private final Function<String, ModelGeometry> hub;
   private final GeometryCatalogue catalogue = GeometryCatalogue.wellKnown();
-  private final Assessor assessor = new Assessor(catalogue, NO_PODS);
+  private final Assessor assessor;
 
   /**
    * The verdict on one deployment.
@@ -56,10 +54,23 @@ final class ManifestPlans {
 
   /**
    * @param namespace of manifests that name none
+   * @param classRequired whether a deployment that no class governs is refused
    * @param hub finds the sizes of an {@code hf://} model that neither manifest nor operator knows
    */
-  ManifestPlans(String namespace, Function<String, ModelGeometry> hub) {
+  ManifestPlans(String namespace, boolean classRequired, Function<String, ModelGeometry> hub) {
     reader = new Manifests.Reader(namespace);
+    // What only matters to pods is left out: none are made here.
+    assessor =
+        new Assessor(
+            catalogue,
+            new OperatorDefaults(
+                "",
+                PullPolicy.IF_NOT_PRESENT,
+                List.of(),
+                null,
+                Set.of(),
+                Downloads.UNSAID,
+                classRequired));
     this.hub = hub;
   }
 
@@ -85,12 +96,19 @@ final class ManifestPlans {
     }
     List<Judged> judged = new ArrayList<>();
     for (InferenceDeployment deployment : manifests.deployments()) {
-      judged.add(judge(deployment, manifests.classOf(deployment).orElse(null)));
+      judged.add(
+          judge(
+              deployment,
+              manifests.classOf(deployment).orElse(null),
+              manifests.classes().values()));
     }
     return judged;
   }
 
-  private Judged judge(InferenceDeployment deployment, @Nullable InferenceClass clazz) {
+  private Judged judge(
+      InferenceDeployment deployment,
+      @Nullable InferenceClass clazz,
+      Collection<InferenceClass> classes) {
     String name =
         deployment.getMetadata().getNamespace() + "/" + deployment.getMetadata().getName();
     InferenceDeploymentSpec spec = deployment.getSpec();
@@ -120,7 +138,7 @@ final class ManifestPlans {
                       geometry.maxContext(),
                       geometry.weights());
     }
-    return switch (assessor.assess(deployment, clazz, List.of())) {
+    return switch (assessor.assess(deployment, clazz, List.of(), classes)) {
       case Assessment.Feasible fits -> new Judged(name, fits.plan(), null, null, note);
       case Assessment.Infeasible not ->
           new Judged(name, not.plan(), not.reason(), not.message(), note);

@@ -57,6 +57,13 @@ public final class PlanCommand implements Callable<Integer> {
   private String namespace;
 
   @Option(
+      names = "--class-required",
+      description =
+          "Judge manifests as an operator that was installed with classes.required=true: what names"
+              + " no class is refused.")
+  private boolean classRequired;
+
+  @Option(
       names = "--model",
       paramLabel = "URI",
       description =
@@ -122,6 +129,10 @@ public final class PlanCommand implements Callable<Integer> {
   public Integer call() {
     ModelSource models = ModelSource.fromEnvironment(System.getenv());
     if (manifests == null) {
+      if (classRequired) {
+        throw new ParameterException(
+            spec.commandLine(), "--class-required is about manifests; give them with -f");
+      }
       Plan plan = Planner.plan(request(models));
       print(json ? text(PlanReport.tree(plan)) : PlanReport.table(plan));
       return plan.feasible() ? 0 : INFEASIBLE;
@@ -135,7 +146,7 @@ public final class PlanCommand implements Callable<Integer> {
     refuse("--gpu", gpu);
     refuse("--dram", dram);
     refuse("--nvme", nvme);
-    ManifestPlans plans = new ManifestPlans(namespace, models::geometry);
+    ManifestPlans plans = new ManifestPlans(namespace, classRequired, models::geometry);
     for (String file : manifests) {
       plans.read(file.equals("-") ? "standard input" : file, content(file));
     }

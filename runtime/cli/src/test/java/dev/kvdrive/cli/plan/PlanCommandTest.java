@@ -215,6 +215,40 @@ class PlanCommandTest {
   }
 
   @Test
+  void judgesWhatClassesGovernAsTheOperatorWould() throws IOException {
+    Path clazz =
+        Files.writeString(
+            folder.resolve("class.yaml"),
+            """
+            apiVersion: kvdrive.dev/v1alpha1
+            kind: InferenceClass
+            metadata: {name: small}
+            spec: {tenants: [{namespace: default}]}
+            """);
+    String none = manifest("builtin:kvdrive-tiny-32k", "");
+    assertThat(planOf(none).code()).isZero();
+    assertThat(planOf(none, "-f", clazz.toString(), "--class-required"))
+        .satisfies(
+            ended -> {
+              assertThat(ended.code()).isEqualTo(PlanCommand.INFEASIBLE);
+              assertThat(ended.out())
+                  .contains("NotAllowed: spec.className is missing")
+                  .contains("Open to namespace default: small.");
+            });
+    assertThat(
+            planOf(
+                    manifest(
+                        "builtin:kvdrive-tiny-32k",
+                        "  runtime: {priorityClassName: system-node-critical, tolerations: [{operator: Exists}]}"))
+                .out())
+        .contains("NotAllowed: runtime.priorityClassName is system-node-critical")
+        .contains("a toleration without a key");
+    assertThat(planOf(manifest("builtin:gpt-7", "")).out())
+        .contains("ModelNotBundled: There is no bundled model builtin:gpt-7")
+        .contains("builtin:kvdrive-tiny-32k");
+  }
+
+  @Test
   void saysWhatIsWrongWithAManifest() throws IOException {
     assertThat(planOf(manifest("builtin:kvdrive-tiny-32k", "  concurency: 2")).err())
         .singleElement()
@@ -239,6 +273,7 @@ class PlanCommandTest {
     ManifestPlans plans =
         new ManifestPlans(
             "default",
+            false,
             uri ->
                 new dev.kvdrive.plan.ModelGeometry(
                     uri, 4, 64, 4, 2, 16, 128, 1000, 32768, 4_000_000));
@@ -251,6 +286,7 @@ class PlanCommandTest {
     ManifestPlans again =
         new ManifestPlans(
             "default",
+            false,
             uri -> {
               throw new AssertionError("asked the hub for a model that the manifest describes");
             });

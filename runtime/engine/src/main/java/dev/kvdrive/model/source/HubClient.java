@@ -7,6 +7,8 @@ import java.net.URI;
 import java.net.URISyntaxException;
 import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
+import java.security.cert.CertPathBuilderException;
+import java.security.cert.CertificateException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -43,10 +45,12 @@ final class HubClient {
           .build();
 
   private final HubSettings settings;
+  private final Connections connections;
   private final CountDownLatch cancelled = new CountDownLatch(1);
 
   HubClient(HubSettings settings) {
     this.settings = settings;
+    this.connections = new Connections(settings.network());
   }
 
   /** Makes every pause end at once and every further attempt fail. */
@@ -166,7 +170,7 @@ final class HubClient {
     URI endpoint = settings.endpoint();
     URI at = URI.create(endpoint + path);
     for (int i = 0; i <= MAX_REDIRECTS; i++) {
-      HttpURLConnection c = (HttpURLConnection) at.toURL().openConnection();
+      HttpURLConnection c = connections.open(at);
       c.setInstanceFollowRedirects(false);
       c.setConnectTimeout((int) CONNECT.toMillis());
       c.setReadTimeout((int) settings.stall().toMillis());
@@ -177,6 +181,7 @@ final class HubClient {
         c.setRequestProperty("Range", range);
       }
       if (settings.token() != null && sameOrigin(at, endpoint)) {
+        requireEncrypted(at);
         c.setRequestProperty("Authorization", "Bearer " + settings.token());
       }
       int status = c.getResponseCode();
@@ -199,13 +204,17 @@ final class HubClient {
   private static boolean sameOrigin(URI a, URI b) {
     return a.getScheme().equalsIgnoreCase(b.getScheme())
         && a.getHost().equalsIgnoreCase(b.getHost())
-        && port(a) == port(b);
+        && Connections.port(a) == Connections.port(b);
   }
 
-  private static int port(URI uri) {
-    return uri.getPort() >= 0
-        ? uri.getPort()
-        : uri.getScheme().equalsIgnoreCase("https") ? 443 : 80;
+  /** An http endpoint is on this machine, but the way to it may lead through another. */
+  private void requireEncrypted(URI at) {
+    if (at.getScheme().equalsIgnoreCase("http") && connections.proxy(at) != null) {
+      throw new ModelSourceException(
+          "HTTP_PROXY",
+          "the token would travel unencrypted to the proxy",
+          "add %s to NO_PROXY, or unset HF_TOKEN".formatted(at.getHost()));
+    }
   }
 
   private static URI redirected(HubReference ref, URI from, @Nullable String location) {
@@ -249,6 +258,7 @@ final class HubClient {
                   uri,
                   "the hub has no such model, revision or file (404)",
                   "compare the address with " + web);
+          case 407 -> proxyRefused(ref, status);
           case 429, 500, 502, 503, 504 ->
               new ModelSourceException(
                   uri,
@@ -269,19 +279,56 @@ final class HubClient {
     return new Failure(error, after);
   }
 
-  private ModelSourceException unreachable(HubReference ref, int attempts, IOException e) {
+  private static ModelSourceException proxyRefused(HubReference ref, int status) {
     return new ModelSourceException(
         ref.toString(),
-        "the hub at %s cannot be reached or breaks off (%s: %s), after %d attempts"
+        status == 407
+            ? "the proxy wants user and password, or others (407)"
+            : "the proxy refuses the connection to the hub (%d)".formatted(status),
+        status == 407
+            ? "write them into HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT, percent-encoded"
+            : "have the proxy let it through, or name what needs no proxy in NO_PROXY",
+        status >= 500,
+        null);
+  }
+
+  private ModelSourceException unreachable(HubReference ref, int attempts, IOException e) {
+    if (e instanceof ProxyTunnel.Refusal refusal) {
+      return proxyRefused(ref, refusal.status());
+    }
+    if (isUntrusted(e)) {
+      return new ModelSourceException(
+          ref.toString(),
+          "whoever answers as %s has a certificate that is not trusted (%s)"
+              .formatted(settings.endpoint().getHost(), e.getMessage()),
+          "if this network has a certificate authority of its own, name the file of its"
+              + " certificates in SSL_CERT_FILE",
+          false,
+          e);
+    }
+    ProxyAddress proxy = connections.proxy(settings.endpoint());
+    return new ModelSourceException(
+        ref.toString(),
+        "the hub at %s cannot be reached%s or breaks off (%s: %s), after %d attempts"
             .formatted(
                 settings.endpoint().getHost(),
+                proxy == null ? "" : " through the proxy " + proxy,
                 e.getClass().getSimpleName(),
                 e.getMessage(),
                 attempts),
-        "check the network and HF_ENDPOINT; without a network, download the model elsewhere and"
-            + " give its path, or use builtin:kvdrive-tiny-32k",
+        "check the network, HF_ENDPOINT and HTTPS_PROXY; without a network, download the model"
+            + " elsewhere and give its path, or use builtin:kvdrive-tiny-32k",
         true,
         e);
+  }
+
+  private static boolean isUntrusted(Throwable e) {
+    for (Throwable cause = e; cause != null; cause = cause.getCause()) {
+      if (cause instanceof CertificateException || cause instanceof CertPathBuilderException) {
+        return true;
+      }
+    }
+    return false;
   }
 
   static ModelSourceException strange(HubReference ref, String what) {

@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
  * @param attempts how often a request is tried when the hub is overloaded or the connection breaks
  * @param firstPause pause before the second attempt; doubles with each, up to a minute
  * @param stall how long a connection may be silent before it counts as broken
+ * @param network proxies and certificates on the way
  */
 public record HubSettings(
     URI endpoint,
@@ -27,7 +28,8 @@ public record HubSettings(
     int pieceBytes,
     int attempts,
     Duration firstPause,
-    Duration stall) {
+    Duration stall,
+    NetworkSettings network) {
   /** Where models are unless HF_ENDPOINT says otherwise. */
   public static final URI HUGGING_FACE = URI.create("https://huggingface.co");
 
@@ -59,9 +61,31 @@ public record HubSettings(
     }
   }
 
+  /** As above, with nothing in the way to the hub. */
+  public HubSettings(
+      URI endpoint,
+      @Nullable String token,
+      boolean offline,
+      int connections,
+      int pieceBytes,
+      int attempts,
+      Duration firstPause,
+      Duration stall) {
+    this(
+        endpoint,
+        token,
+        offline,
+        connections,
+        pieceBytes,
+        attempts,
+        firstPause,
+        stall,
+        NetworkSettings.PLAIN);
+  }
+
   /**
    * The settings that the variables of the hub's own tools ask for: HF_ENDPOINT, HF_TOKEN,
-   * HF_HUB_OFFLINE.
+   * HF_HUB_OFFLINE, and those of {@link NetworkSettings#from}.
    */
   public static HubSettings from(Map<String, String> environment) {
     String endpoint = environment.getOrDefault("HF_ENDPOINT", "").strip();
@@ -75,14 +99,15 @@ public record HubSettings(
         16 << 20,
         6,
         Duration.ofSeconds(1),
-        Duration.ofSeconds(60));
+        Duration.ofSeconds(60),
+        NetworkSettings.from(environment));
   }
 
   /** Without the token. */
   @Override
   public String toString() {
-    return "hub %s, %s token%s"
-        .formatted(endpoint, token == null ? "no" : "with", offline ? ", offline" : "");
+    return "hub %s, %s token%s, %s"
+        .formatted(endpoint, token == null ? "no" : "with", offline ? ", offline" : "", network);
   }
 
   private static URI endpoint(String text) {

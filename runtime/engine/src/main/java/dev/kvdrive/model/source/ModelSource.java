@@ -45,8 +45,8 @@ public final class ModelSource {
   }
 
   /**
-   * A source with the settings of the environment: {@link #cacheFolder}, HF_ENDPOINT, HF_TOKEN,
-   * HF_HUB_OFFLINE.
+   * A source with the settings of the environment: {@link #cacheFolder} and {@link
+   * HubSettings#from}.
    */
   public static ModelSource fromEnvironment(Map<String, String> environment) {
     return new ModelSource(cacheFolder(environment), HubSettings.from(environment));

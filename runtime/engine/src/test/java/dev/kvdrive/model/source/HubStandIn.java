@@ -2,6 +2,8 @@ package dev.kvdrive.model.source;
 
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
+import com.sun.net.httpserver.HttpsConfigurator;
+import com.sun.net.httpserver.HttpsServer;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.net.InetAddress;
@@ -21,6 +23,7 @@ import java.util.concurrent.Executors;
 import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import javax.net.ssl.SSLContext;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,6 +33,8 @@ import org.jspecify.annotations.Nullable;
 final class HubStandIn implements AutoCloseable {
   static final String REPOSITORY = "acme/tiny";
   static final String COMMIT = "0123456789abcdef0123456789abcdef01234567";
+  static final String HUB = "hub.example";
+  static final String STORE = "store.example";
   private static final int LARGE = 4096;
   private static final Pattern RANGE = Pattern.compile("bytes=([0-9]+)-([0-9]+)");
 
@@ -91,16 +96,48 @@ final class HubStandIn implements AutoCloseable {
   /** The token without which the hub answers 401; null to let everybody in. */
   volatile @Nullable String token;
 
+  /** Where large files are, as the hub's redirects say. */
+  private final URI storeAddress;
+
   HubStandIn() throws IOException {
-    InetAddress loopback = InetAddress.getLoopbackAddress();
-    hub = HttpServer.create(new InetSocketAddress(loopback, 0), 0);
-    store = HttpServer.create(new InetSocketAddress(loopback, 0), 0);
+    this(null);
+  }
+
+  /**
+   * @param tls with it, hub and store are {@link #HUB} and {@link #STORE}, names that only a proxy
+   *     finds, and speak https
+   */
+  HubStandIn(@Nullable SSLContext tls) throws IOException {
+    hub = server(tls);
+    store = server(tls);
+    storeAddress =
+        tls == null
+            ? URI.create("http://127.0.0.1:" + store.getAddress().getPort())
+            : URI.create("https://" + STORE);
     hub.createContext("/", e -> handle("hub", e));
     store.createContext("/", e -> handle("store", e));
     hub.setExecutor(threads);
     store.setExecutor(threads);
     hub.start();
     store.start();
+  }
+
+  private static HttpServer server(@Nullable SSLContext tls) throws IOException {
+    InetSocketAddress any = new InetSocketAddress(InetAddress.getLoopbackAddress(), 0);
+    if (tls == null) {
+      return HttpServer.create(any, 0);
+    }
+    HttpsServer server = HttpsServer.create(any, 0);
+    server.setHttpsConfigurator(new HttpsConfigurator(tls));
+    return server;
+  }
+
+  int hubPort() {
+    return hub.getAddress().getPort();
+  }
+
+  int storePort() {
+    return store.getAddress().getPort();
   }
 
   void put(String name, byte[] content) {
@@ -153,10 +190,7 @@ final class HubStandIn implements AutoCloseable {
         if (content == null || !request.path().contains("/" + REPOSITORY + "/")) {
           e.sendResponseHeaders(404, -1);
         } else if (host.equals("hub") && content.length >= LARGE) {
-          e.getResponseHeaders()
-              .set(
-                  "Location",
-                  "http://127.0.0.1:" + store.getAddress().getPort() + "/store" + request.path());
+          e.getResponseHeaders().set("Location", storeAddress + "/store" + request.path());
           e.sendResponseHeaders(302, -1);
         } else {
           body(e, request, content, fault);
