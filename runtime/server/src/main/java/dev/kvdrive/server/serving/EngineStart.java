@@ -47,7 +47,7 @@ public final class EngineStart implements ModelStart {
   }
 
   /**
-   * @param environment for the hub: HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE
+   * @param environment for the hub, see {@link HubSettings#from}
    */
   public EngineStart(
       RuntimeSettings settings,
