@@ -16,6 +16,7 @@ import io.fabric8.kubernetes.api.model.rbac.ClusterRole;
 import io.fabric8.kubernetes.api.model.rbac.PolicyRule;
 import io.fabric8.kubernetes.api.model.rbac.Role;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import java.io.ByteArrayInputStream;
@@ -119,23 +120,27 @@ class RolesTest {
     }
   }
 
+  /** What the controllers would say; the operator may write the object at the same time. */
   private void complete(String namespace) {
-    client
-        .apps()
-        .deployments()
-        .inNamespace(namespace)
-        .withName("pair")
-        .editStatus(
-            deployment ->
-                new DeploymentBuilder(deployment)
-                    .withNewStatus()
-                    .withObservedGeneration(deployment.getMetadata().getGeneration())
-                    .withReplicas(1)
-                    .withUpdatedReplicas(1)
-                    .withReadyReplicas(1)
-                    .withAvailableReplicas(1)
-                    .endStatus()
-                    .build());
+    var pair = client.apps().deployments().inNamespace(namespace).withName("pair");
+    await()
+        .atMost(SOON)
+        .ignoreExceptionsMatching(
+            e -> e instanceof KubernetesClientException conflict && conflict.getCode() == 409)
+        .until(
+            () ->
+                pair.editStatus(
+                        deployment ->
+                            new DeploymentBuilder(deployment)
+                                .withNewStatus()
+                                .withObservedGeneration(deployment.getMetadata().getGeneration())
+                                .withReplicas(1)
+                                .withUpdatedReplicas(1)
+                                .withReadyReplicas(1)
+                                .withAvailableReplicas(1)
+                                .endStatus()
+                                .build())
+                    != null);
   }
 
   private PodDisruptionBudget budget(String namespace) {
