@@ -15,6 +15,7 @@ import io.fabric8.kubernetes.api.model.PersistentVolumeBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.api.model.SecretBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.fabric8.kubernetes.client.KubernetesClientException;
@@ -409,6 +410,82 @@ class PlatformIT {
 
   @Test
   @Order(13)
+  void aRolloutThatCannotGoOnLeavesWhatServesAlone() {
+    Pod old = servingPod();
+    String before = configOf(old);
+    int context =
+        Objects.requireNonNull(CONTRACTS.get(smallest())).getSpec().contextLength();
+    patch(
+        smallest(),
+        "{\"spec\":{\"contextLength\":%d,\"runtime\":{\"nodeSelector\":{\"e2e\":\"nowhere\"}}}}"
+            .formatted(context / 2));
+
+    Condition ready =
+        CONTRACTS.forMessage(
+            smallest(), "Ready", "False", Pattern.compile("cannot be scheduled"), SAYING);
+    System.out.println("      no node: " + ready.getMessage());
+    assertThat(ready.getReason()).isEqualTo("Unschedulable");
+    assertThat(servingPod().getMetadata().getUid()).isEqualTo(old.getMetadata().getUid());
+    assertThat(
+            CLIENT
+                .configMaps()
+                .inNamespace(USERS_NAMESPACE)
+                .withName(before)
+                .get()
+                .getData()
+                .get("runtime.yaml"))
+        .contains("context-length: " + context);
+    assertIsServed(6);
+
+    patch(
+        smallest(),
+        "{\"spec\":{\"contextLength\":%d,\"runtime\":{\"nodeSelector\":null}}}".formatted(context));
+    CONTRACTS.forCondition(smallest(), "Ready", "True", SERVING);
+    assertThat(servingPod().getMetadata().getUid()).isEqualTo(old.getMetadata().getUid());
+    await("the end of the configuration that nobody got to use")
+        .atMost(METERED)
+        .untilAsserted(
+            () ->
+                assertThat(
+                        CLIENT
+                            .configMaps()
+                            .inNamespace(USERS_NAMESPACE)
+                            .withLabelSelector(Objects.requireNonNull(status().selector()))
+                            .list()
+                            .getItems())
+                    .extracting(c -> c.getMetadata().getName())
+                    .containsExactly(before));
+  }
+
+  @Test
+  @Order(14)
+  void aMissingSecretIsNamedAndWaitedFor() {
+    applyStrictly(
+        manifest("keyless", 8192, "64Mi", "64Mi", "128Mi", SETTINGS.storageClass())
+            + "  access: {apiKeysSecret: {name: clients, key: keys}}\n",
+        OTHERS_NAMESPACE);
+
+    Condition ready =
+        DRAFTS.forMessage(
+            "keyless", "Ready", "False", Pattern.compile("Secret clients.*key keys"), SERVING);
+    System.out.println("      no secret: " + ready.getMessage());
+    assertThat(ready.getReason()).isEqualTo("SecretNotFound");
+    CLIENT
+        .resource(
+            new SecretBuilder()
+                .withNewMetadata()
+                .withName("clients")
+                .withNamespace(OTHERS_NAMESPACE)
+                .endMetadata()
+                .addToStringData("keys", "a-key-of-the-tests")
+                .build())
+        .create();
+    DRAFTS.forCondition("keyless", "Ready", "True", SERVING);
+    CLIENT.secrets().inNamespace(OTHERS_NAMESPACE).withName("clients").delete();
+  }
+
+  @Test
+  @Order(15)
   void deletingTheDeploymentLeavesNothingInItsNamespace() {
     CLIENT
         .resources(InferenceDeployment.class)
@@ -427,7 +504,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(14)
+  @Order(16)
   void uninstallingLeavesNothingButTheDefinitions() {
     helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait");
     // Who provides volumes takes its time to remove them.
@@ -530,6 +607,14 @@ class PlatformIT {
 
   private static Pod servingPod() {
     return readyPods().getFirst();
+  }
+
+  private static String configOf(Pod pod) {
+    return pod.getSpec().getVolumes().stream()
+        .filter(volume -> volume.getConfigMap() != null)
+        .map(volume -> volume.getConfigMap().getName())
+        .findFirst()
+        .orElseThrow();
   }
 
   private static Exposition metrics() {

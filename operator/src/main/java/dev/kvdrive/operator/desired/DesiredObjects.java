@@ -19,6 +19,8 @@ import io.fabric8.kubernetes.api.model.apps.StatefulSetBuilder;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetBuilder;
+import java.util.Optional;
+import java.util.OptionalInt;
 
 /** The objects that run a feasible deployment. */
 public final class DesiredObjects {
@@ -49,6 +51,15 @@ public final class DesiredObjects {
   /** Name of the ConfigMap: another configuration has another. */
   public String configName() {
     return configName;
+  }
+
+  /** Which replica a retained claim of {@code deployment} belongs to, by the claim's name. */
+  public static OptionalInt ordinal(String deployment, String claim) {
+    String prefix = RuntimePod.NVME_VOLUME + "-" + deployment + "-";
+    String ordinal = claim.startsWith(prefix) ? claim.substring(prefix.length()) : "";
+    return ordinal.matches("\\d{1,9}")
+        ? OptionalInt.of(Integer.parseInt(ordinal))
+        : OptionalInt.empty();
   }
 
   /** Address of a deployment's API inside the cluster. */
@@ -114,8 +125,20 @@ public final class DesiredObjects {
         .build();
   }
 
-  /** The workload of a deployment that retains its volumes. They go when the deployment goes. */
-  public StatefulSet statefulSet() {
+  /**
+   * The workload of a deployment that retains its volumes. They go when the deployment goes.
+   *
+   * @param running the one there is, whose claim templates no API server lets anyone change: what a
+   *     class says of new volumes does not concern them
+   */
+  public StatefulSet statefulSet(Optional<StatefulSet> running) {
+    StatefulSet wanted = statefulSet();
+    running.ifPresent(
+        set -> wanted.getSpec().setVolumeClaimTemplates(set.getSpec().getVolumeClaimTemplates()));
+    return wanted;
+  }
+
+  private StatefulSet statefulSet() {
     return new StatefulSetBuilder()
         .withMetadata(metadata(request.name()))
         .withNewSpec()

@@ -1,11 +1,14 @@
 package dev.kvdrive.operator.reconcile;
 
+import static dev.kvdrive.operator.status.Observation.key;
+
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.operator.status.Observation;
-import dev.kvdrive.operator.status.Observation.Warning;
 import dev.kvdrive.operator.status.Observation.Workload;
+import dev.kvdrive.operator.status.Recorded;
 import dev.kvdrive.operator.usage.TierMeter;
-import io.fabric8.kubernetes.api.model.Event;
+import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.ListOptionsBuilder;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
@@ -13,26 +16,24 @@ import io.fabric8.kubernetes.api.model.apps.StatefulSet;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.javaoperatorsdk.operator.api.reconciler.Context;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.Set;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 
 /**
- * Reads what there is: from the caches, for claims that are not bound from the events, and from the
- * pods' own metrics.
+ * Reads what there is: from the caches; the events of what is not as it should be; and the pods'
+ * own metrics.
  */
 final class ClusterView {
-  /** Events that only say that something is under way. */
-  private static final Set<String> UNDER_WAY =
-      Set.of(
-          "WaitForFirstConsumer",
-          "WaitForPodScheduled",
-          "ExternalProvisioning",
-          "Provisioning",
-          "ProvisioningSucceeded");
+  /** Most objects of a kind, the newest, whose events are looked up. */
+  private static final int MOST_OBJECTS = 4;
+
+  /** Most events of an object that are read: repetitions are one event. */
+  private static final long MOST_EVENTS = 200;
 
   private final TierMeter meter;
 
@@ -41,51 +42,67 @@ final class ClusterView {
   }
 
   Observation observe(Context<InferenceDeployment> context) {
-    Optional<Workload> workload =
-        context
-            .getSecondaryResource(Deployment.class)
-            .map(Workload::of)
-            .or(() -> context.getSecondaryResource(StatefulSet.class).map(Workload::of));
     List<Pod> pods = List.copyOf(context.getSecondaryResources(Pod.class));
     List<PersistentVolumeClaim> claims =
         context
             .getSecondaryResourcesAsStream(PersistentVolumeClaim.class)
             .sorted(Comparator.comparing(claim -> claim.getMetadata().getName()))
             .toList();
-    return new Observation(
-        workload, pods, claims, warnings(claims, context.getClient()), meter.read(pods));
+    Optional<StatefulSet> set = context.getSecondaryResource(StatefulSet.class);
+    Map<String, List<Recorded>> recorded =
+        recorded(
+            Stream.of(
+                set.filter(Workload::lacksPods).stream(),
+                newest(pods, pod -> !isReady(pod)),
+                newest(claims, claim -> !isBound(claim))),
+            context.getClient());
+    Optional<Workload> workload =
+        context
+            .getSecondaryResource(Deployment.class)
+            .map(Workload::of)
+            .or(() -> set.map(s -> Workload.of(s, recorded.getOrDefault(key(s), List.of()))));
+    return new Observation(workload, pods, claims, recorded, meter.read(pods));
   }
 
-  private static Map<String, Warning> warnings(
-      List<PersistentVolumeClaim> claims, KubernetesClient client) {
-    Map<String, Warning> warnings = new HashMap<>();
-    for (PersistentVolumeClaim claim : claims) {
-      if (claim.getStatus() == null || !"Bound".equals(claim.getStatus().getPhase())) {
-        latest(claim, client)
-            .ifPresent(
-                event ->
-                    warnings.put(
-                        claim.getMetadata().getName(),
-                        new Warning(event.getReason(), event.getMessage())));
-      }
-    }
-    return warnings;
+  private static <T extends HasMetadata> Stream<T> newest(List<T> objects, Predicate<T> troubled) {
+    return objects.stream()
+        .filter(object -> object.getMetadata().getDeletionTimestamp() == null)
+        .filter(troubled)
+        .sorted(
+            Comparator.comparing(
+                    (T object) ->
+                        Objects.requireNonNullElse(object.getMetadata().getCreationTimestamp(), ""))
+                .reversed())
+        .limit(MOST_OBJECTS);
   }
 
-  private static Optional<Event> latest(PersistentVolumeClaim claim, KubernetesClient client) {
+  private static boolean isBound(PersistentVolumeClaim claim) {
+    return claim.getStatus() != null && "Bound".equals(claim.getStatus().getPhase());
+  }
+
+  private static boolean isReady(Pod pod) {
+    return pod.getStatus() != null
+        && pod.getStatus().getConditions().stream()
+            .anyMatch(c -> "Ready".equals(c.getType()) && "True".equals(c.getStatus()));
+  }
+
+  private static Map<String, List<Recorded>> recorded(
+      Stream<? extends Stream<? extends HasMetadata>> objects, KubernetesClient client) {
+    return objects
+        .flatMap(stream -> stream)
+        .collect(Collectors.toMap(Observation::key, object -> recorded(object, client)));
+  }
+
+  private static List<Recorded> recorded(HasMetadata object, KubernetesClient client) {
     return client
         .v1()
         .events()
-        .inNamespace(claim.getMetadata().getNamespace())
-        .withField("involvedObject.name", claim.getMetadata().getName())
-        .withField("involvedObject.kind", "PersistentVolumeClaim")
-        .list()
+        .inNamespace(object.getMetadata().getNamespace())
+        .withField("involvedObject.uid", object.getMetadata().getUid())
+        .list(new ListOptionsBuilder().withLimit(MOST_EVENTS).build())
         .getItems()
         .stream()
-        .filter(event -> event.getReason() != null && event.getMessage() != null)
-        .filter(event -> !UNDER_WAY.contains(event.getReason()))
-        .max(
-            Comparator.comparing(
-                event -> Objects.requireNonNullElse(event.getLastTimestamp(), "")));
+        .flatMap(event -> Recorded.of(event).stream())
+        .toList();
   }
 }

@@ -87,7 +87,8 @@ final class Dependents {
       extends CRUDKubernetesDependentResource<StatefulSet, InferenceDeployment> {
     @Override
     protected StatefulSet desired(InferenceDeployment of, Context<InferenceDeployment> context) {
-      return Dependents.desired(context).statefulSet();
+      return Dependents.desired(context)
+          .statefulSet(context.getSecondaryResource(StatefulSet.class));
     }
   }
 

@@ -119,11 +119,11 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   @Override
   public ErrorStatusUpdateControl<InferenceDeployment> updateErrorStatus(
       InferenceDeployment deployment, Context<InferenceDeployment> context, Exception e) {
-    Throwable cause = Failures.cause(e);
-    if (Failures.meansGone(cause, deployment)) {
+    List<Throwable> causes = Failures.causes(e);
+    if (Failures.meansGone(causes, deployment)) {
       return ErrorStatusUpdateControl.<InferenceDeployment>noStatusUpdate().withNoRetry();
     }
-    InferenceDeploymentStatus status = statuses.failed(deployment, cause);
+    InferenceDeploymentStatus status = statuses.failed(deployment, causes);
     announce(deployment, status, context);
     return ErrorStatusUpdateControl.patchStatus(withStatus(deployment, status));
   }
@@ -140,13 +140,22 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
         deployment, clazz, siblings, classesVisible ? EventSources.allClasses(context) : List.of());
   }
 
-  /** Refuses a deployment whose objects would take over objects of somebody else. */
+  /**
+   * Refuses a deployment whose objects would take over objects of somebody else, or have to become
+   * what they cannot.
+   */
   private static Assessment guarded(
       Assessment assessment, InferenceDeployment deployment, Context<InferenceDeployment> context) {
     if (assessment instanceof Feasible feasible) {
-      Optional<String> taken = NameGuard.taken(deployment, new DesiredObjects(feasible), context);
+      DesiredObjects desired = new DesiredObjects(feasible);
+      Optional<String> taken = NameGuard.taken(deployment, desired, context);
       if (taken.isPresent()) {
         return new Infeasible("NameTaken", taken.get(), feasible.plan(), feasible.geometrySource());
+      }
+      Optional<String> fixed = ImmutableFields.conflict(desired, context);
+      if (fixed.isPresent()) {
+        return new Infeasible(
+            "ImmutableField", fixed.get(), feasible.plan(), feasible.geometrySource());
       }
     }
     return assessment;

@@ -7,30 +7,53 @@ import static dev.kvdrive.operator.status.ConditionTypes.STORAGE_BOUND;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Quantities;
 import dev.kvdrive.feasibility.Request;
-import dev.kvdrive.operator.status.Observation.Warning;
+import dev.kvdrive.operator.desired.DesiredObjects;
 import dev.kvdrive.operator.status.Observation.Workload;
 import dev.kvdrive.operator.status.PodTrouble.Kind;
 import dev.kvdrive.plan.ByteSize;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
+import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.api.model.Volume;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** What the cluster says about a feasible deployment, condition by condition. */
 final class Findings {
+  private static final String WAITS_FOR_POD = "WaitsForPod";
+
+  /** What is recorded about a claim when there is nothing to do for it until its pod has a node. */
+  private static final Set<String> BEGUN_ANEW =
+      Set.of("WaitForFirstConsumer", "WaitForPodScheduled", "ProvisioningSucceeded");
+
+  /** Provisioners' longest time between two attempts. */
+  private static final Duration LONGEST_RETRY = Duration.ofMinutes(5);
+
   private static final String MODEL_FOLDER = "/var/lib/kvdrive/model";
 
   private final Request request;
   private final long volumeBytes;
   private final Observation observed;
+
+  /** Those that the replicas asked for use. */
+  private final List<PersistentVolumeClaim> claims;
+
   private final Optional<PodTrouble> trouble;
 
   Findings(Feasible feasible, Observation observed) {
     this.request = feasible.request();
     this.volumeBytes = feasible.plan().requirePod().volumeBytes();
     this.observed = observed;
-    this.trouble = PodTrouble.of(observed.pods()).map(this::attributed);
+    this.claims =
+        observed.claims().stream().filter(claim -> !isSpare(feasible.request(), claim)).toList();
+    this.trouble = PodTrouble.of(observed).map(this::attributed).or(this::disk);
   }
 
   Finding model() {
@@ -57,30 +80,76 @@ final class Findings {
     if (request.replicas() == 0) {
       return Finding.holds(STORAGE_BOUND, "ScaledToZero", "No pod needs a volume.");
     }
-    for (PersistentVolumeClaim claim : observed.claims()) {
-      Optional<Finding> problem = problem(claim);
-      if (problem.isPresent()) {
-        return problem.get();
-      }
+    List<Finding> problems = claims.stream().flatMap(claim -> problem(claim).stream()).toList();
+    Optional<Finding> cause =
+        problems.stream().filter(p -> p.truth() == Finding.Truth.FALSE).findFirst();
+    if (cause.isPresent()) {
+      return cause.get();
     }
     Optional<PodTrouble> here = trouble(Kind.STORAGE);
     if (here.isPresent()) {
       return finding(STORAGE_BOUND, here.get());
     }
-    if (observed.claims().size() < request.replicas()) {
-      return Finding.waiting(
-          STORAGE_BOUND,
-          "VolumePending",
-          "%d of %d volumes have been claimed."
-              .formatted(observed.claims().size(), request.replicas()));
+    if (!problems.isEmpty()) {
+      return problems.getFirst();
+    }
+    if (claims.size() < request.replicas()) {
+      String claimed =
+          "%d of %d volumes have been claimed.".formatted(claims.size(), request.replicas());
+      return podsRejected().isPresent()
+          ? Finding.unknown(STORAGE_BOUND, WAITS_FOR_POD, claimed)
+          : Finding.waiting(STORAGE_BOUND, "VolumePending", claimed);
     }
     return Finding.holds(
         STORAGE_BOUND,
         "Bound",
-        observed.claims().size() == 1
-            ? "The volume of %s is bound.".formatted(ByteSize.human(volumeBytes))
-            : "%d volumes of %s are bound."
-                .formatted(observed.claims().size(), ByteSize.human(volumeBytes)));
+        (claims.size() == 1
+                ? "The volume of %s is bound.".formatted(ByteSize.human(volumeBytes))
+                : "%d volumes of %s are bound."
+                    .formatted(claims.size(), ByteSize.human(volumeBytes)))
+            + keptClass()
+            + spare());
+  }
+
+  /** A retained volume stays in the class it was made in, whatever a later specification says. */
+  private String keptClass() {
+    String wanted = request.storageClassName();
+    if (!request.retainsVolume() || wanted == null) {
+      return "";
+    }
+    return claims.stream()
+        .map(Findings::classOf)
+        .filter(name -> name != null && !name.equals(wanted))
+        .findFirst()
+        .map(
+            kept ->
+                " Retained volumes keep storage class %s; a new deployment would get %s."
+                    .formatted(kept, wanted))
+        .orElse("");
+  }
+
+  private String spare() {
+    int spare = observed.claims().size() - claims.size();
+    return spare == 0
+        ? ""
+        : " %d more kept for when there are more replicas again.".formatted(spare);
+  }
+
+  /** Whether a retained claim belongs to a replica that is no longer asked for. */
+  private static boolean isSpare(Request request, PersistentVolumeClaim claim) {
+    OptionalInt ordinal = DesiredObjects.ordinal(request.name(), claim.getMetadata().getName());
+    return request.retainsVolume()
+        && ordinal.isPresent()
+        && ordinal.getAsInt() >= request.replicas();
+  }
+
+  private static @Nullable String classOf(PersistentVolumeClaim claim) {
+    return claim.getSpec() == null ? null : claim.getSpec().getStorageClassName();
+  }
+
+  /** Why pods cannot be created, if so. */
+  private Optional<String> podsRejected() {
+    return observed.workload().flatMap(workload -> Optional.ofNullable(workload.podsRejected()));
   }
 
   Finding runtime() {
@@ -92,8 +161,9 @@ final class Findings {
           : Finding.holds(
               RUNTIME_READY, "PodsReady", "%d of %d pods serve.".formatted(wanted, wanted));
     }
-    if (workload.podsRejected() != null) {
-      return Finding.waiting(RUNTIME_READY, "PodsRejected", workload.podsRejected());
+    Optional<String> rejected = podsRejected();
+    if (rejected.isPresent()) {
+      return Finding.waiting(RUNTIME_READY, "PodsRejected", rejected.get());
     }
     if (trouble.isPresent()) {
       return finding(RUNTIME_READY, trouble.get());
@@ -137,7 +207,15 @@ final class Findings {
           Finding.stuck(
               STORAGE_BOUND, "VolumeLost", "The volume of claim %s is gone.".formatted(name)));
     }
-    Warning warning = observed.claimWarnings().get(name);
+    if (waitsForPod(claim)) {
+      return Optional.of(
+          Finding.unknown(
+              STORAGE_BOUND,
+              WAITS_FOR_POD,
+              "Claim %s gets its volume of %s when its pod has a node."
+                  .formatted(name, ByteSize.human(volumeBytes))));
+    }
+    Recorded warning = warning(claim).orElse(null);
     if (warning == null) {
       return Optional.of(
           trouble(Kind.STORAGE)
@@ -148,17 +226,59 @@ final class Findings {
                           STORAGE_BOUND,
                           "VolumePending",
                           "Claim %s waits for a volume of %s in %s."
-                              .formatted(name, ByteSize.human(volumeBytes), storageClass()))));
+                              .formatted(name, ByteSize.human(volumeBytes), storageClass(claim)))));
     }
     String message =
         "Claim %s for %s in %s: %s"
-            .formatted(name, ByteSize.human(volumeBytes), storageClass(), warning.message());
+            .formatted(name, ByteSize.human(volumeBytes), storageClass(claim), warning.message());
     boolean missing =
         warning.message().contains("storageclass") && warning.message().contains("not found");
     return Optional.of(
         missing
             ? Finding.stuck(STORAGE_BOUND, "StorageClassNotFound", message)
             : Finding.waiting(STORAGE_BOUND, warning.reason(), message));
+  }
+
+  /**
+   * Whether a claim that is not bound waits for its pod, and the pod for something else: then the
+   * claim is no cause, and what was said of it before is no longer so.
+   */
+  private boolean waitsForPod(PersistentVolumeClaim claim) {
+    return observed.pods().stream()
+        .filter(pod -> uses(pod, claim.getMetadata().getName()))
+        .flatMap(pod -> PodTrouble.of(pod, observed.recordedOf(pod)).stream())
+        .map(this::attributed)
+        .anyMatch(t -> t.kind() != Kind.STORAGE);
+  }
+
+  private static boolean uses(Pod pod, String claim) {
+    return pod.getSpec() != null
+        && pod.getSpec().getVolumes().stream()
+            .map(volume -> claimOf(pod, volume))
+            .anyMatch(claim::equals);
+  }
+
+  private static @Nullable String claimOf(Pod pod, Volume volume) {
+    if (volume.getPersistentVolumeClaim() != null) {
+      return volume.getPersistentVolumeClaim().getClaimName();
+    }
+    return volume.getEphemeral() == null
+        ? null
+        : pod.getMetadata().getName() + "-" + volume.getName();
+  }
+
+  /**
+   * The latest failure to provide a claim's volume. A provisioner that tries again says so again;
+   * one that has been silent since the claim began to wait anew is over it.
+   */
+  private Optional<Recorded> warning(PersistentVolumeClaim claim) {
+    List<Recorded> recorded = observed.recordedOf(claim);
+    Instant begun =
+        Recorded.latest(recorded, r -> BEGUN_ANEW.contains(r.reason()))
+            .map(Recorded::at)
+            .orElse(Instant.MIN);
+    return Recorded.latest(recorded, Recorded::warning)
+        .filter(r -> !r.at().plus(LONGEST_RETRY).isBefore(begun));
   }
 
   private Optional<Finding> tooSmall(String claim, @Nullable Quantity capacity) {
@@ -173,10 +293,27 @@ final class Findings {
                 .formatted(claim, capacity, ByteSize.human(volumeBytes))));
   }
 
-  private String storageClass() {
-    return request.storageClassName() == null
-        ? "the cluster's default storage class"
-        : "storage class " + request.storageClassName();
+  private String storageClass(PersistentVolumeClaim claim) {
+    String name = classOf(claim);
+    if (name == null) {
+      name = request.storageClassName();
+    }
+    return name == null ? "the cluster's default storage class" : "storage class " + name;
+  }
+
+  /**
+   * What the runtimes say of disks that fail them. A pod probes its disk and recovers by itself.
+   */
+  private Optional<PodTrouble> disk() {
+    return observed.usage().failingNvme().entrySet().stream()
+        .min(Map.Entry.comparingByKey())
+        .map(
+            e ->
+                new PodTrouble(
+                    "NvmeFailing",
+                    "The NVMe volume of pod %s fails: %s".formatted(e.getKey(), e.getValue()),
+                    Kind.STORAGE,
+                    false));
   }
 
   /**
@@ -189,6 +326,10 @@ final class Findings {
             || found.message().contains(MODEL_FOLDER))) {
       return new PodTrouble("ModelUnavailable", found.message(), Kind.MODEL, found.lasting());
     }
+    if (found.kind() == Kind.RUNTIME
+        && claims.stream().anyMatch(claim -> namesVolumeOf(claim, found.message()))) {
+      return new PodTrouble(found.reason(), found.message(), Kind.STORAGE, found.lasting());
+    }
     boolean namesModelClaim =
         Stream.of(request.modelClaim(), Optional.ofNullable(request.model().cacheClaimName()))
             .flatMap(Optional::stream)
@@ -196,6 +337,13 @@ final class Findings {
     return found.kind() == Kind.STORAGE && namesModelClaim
         ? new PodTrouble("ModelClaimUnavailable", found.message(), Kind.MODEL, found.lasting())
         : found;
+  }
+
+  /** The kubelet and the attacher name the volume that a claim is bound to. */
+  private static boolean namesVolumeOf(PersistentVolumeClaim claim, String message) {
+    return claim.getSpec() != null
+        && claim.getSpec().getVolumeName() != null
+        && message.contains("volume \"" + claim.getSpec().getVolumeName() + "\"");
   }
 
   private Optional<PodTrouble> trouble(Kind kind) {

@@ -1,6 +1,7 @@
 package dev.kvdrive.operator.status;
 
 import dev.kvdrive.operator.usage.TierUsage;
+import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
@@ -17,14 +18,15 @@ import org.jspecify.annotations.Nullable;
  * @param workload its Deployment or StatefulSet, if there is one
  * @param pods its pods
  * @param claims its NVMe claims
- * @param claimWarnings latest warning of claims that are not bound, by claim name
+ * @param recorded what Kubernetes recorded about those of them that are not as they should be, by
+ *     {@link #key}
  * @param usage what the pods say about their tiers
  */
 public record Observation(
     Optional<Workload> workload,
     List<Pod> pods,
     List<PersistentVolumeClaim> claims,
-    Map<String, Warning> claimWarnings,
+    Map<String, List<Recorded>> recorded,
     TierUsage usage) {
 
   /** Nothing exists. */
@@ -34,16 +36,18 @@ public record Observation(
   public Observation {
     pods = pods.stream().filter(pod -> pod.getMetadata().getDeletionTimestamp() == null).toList();
     claims = claims.stream().filter(c -> c.getMetadata().getDeletionTimestamp() == null).toList();
-    claimWarnings = Map.copyOf(claimWarnings);
+    recorded = Map.copyOf(recorded);
   }
 
-  /**
-   * A warning that Kubernetes recorded.
-   *
-   * @param reason CamelCase
-   * @param message for people
-   */
-  public record Warning(String reason, String message) {}
+  /** Under which {@code object} is found in {@link #recorded}. */
+  public static String key(HasMetadata object) {
+    return object.getKind() + "/" + object.getMetadata().getName();
+  }
+
+  /** What was recorded about {@code object}, as far as it was looked up. */
+  List<Recorded> recordedOf(HasMetadata object) {
+    return recorded.getOrDefault(key(object), List.of());
+  }
 
   /**
    * Progress of a Deployment or StatefulSet.
@@ -81,7 +85,12 @@ public record Observation(
           rejected);
     }
 
-    public static Workload of(StatefulSet set) {
+    /**
+     * Unlike a Deployment, a StatefulSet has no condition that says why pods cannot be created.
+     *
+     * @param recorded about the set
+     */
+    public static Workload of(StatefulSet set, List<Recorded> recorded) {
       var status = set.getStatus();
       if (status == null) {
         return new Workload(0, 0, 0, false, null);
@@ -91,7 +100,22 @@ public record Observation(
           count(status.getReadyReplicas()),
           count(status.getUpdatedReplicas()),
           current(set.getMetadata().getGeneration(), status.getObservedGeneration()),
-          null);
+          lacksPods(set) ? rejected(recorded) : null);
+    }
+
+    /** Whether there are fewer pods than wanted. */
+    public static boolean lacksPods(StatefulSet set) {
+      return set.getStatus() == null
+          || count(set.getStatus().getReplicas()) < count(set.getSpec().getReplicas());
+    }
+
+    private static @Nullable String rejected(List<Recorded> recorded) {
+      return Recorded.latest(
+              recorded,
+              r -> r.reason().equals("FailedCreate") || r.reason().equals("SuccessfulCreate"))
+          .filter(Recorded::warning)
+          .map(Recorded::message)
+          .orElse(null);
     }
 
     private static int count(@Nullable Integer replicas) {

@@ -5,6 +5,8 @@ import io.fabric8.kubernetes.api.model.ContainerStateTerminated;
 import io.fabric8.kubernetes.api.model.ContainerStatus;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodCondition;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
@@ -46,16 +48,30 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
   /** What the scheduler says in the moment between a pod and its ephemeral volume's claim. */
   private static final String CLAIM_TO_COME = "waiting for ephemeral volume controller";
 
+  /** What says of a pod that its volumes and its sandbox are there. */
+  private static final Set<String> SET_UP = Set.of("Pulling", "Pulled", "Created", "Started");
+
+  /** How the kubelet sums up what it has said of each volume before. */
+  private static final String SUMMARY_OF_MOUNTS = "Unable to attach or mount volumes";
+
+  /** What is said when a pull secret is missing; the image may be pulled all the same. */
+  private static final String NO_PULL_SECRET = "FailedToRetrieveImagePullSecret";
+
+  /** An attempt looks for its secrets, then pulls; the times of events are of whole seconds. */
+  private static final Duration SAME_ATTEMPT = Duration.ofSeconds(5);
+
+  private static final Pattern PULL_SECRETS = Pattern.compile("pull secrets \\(([^)]+)\\)");
+
   private static final Set<String> NEVER_STARTS =
       Set.of("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError");
   private static final Set<String> MAY_START =
       Set.of("ErrImagePull", "ImagePullBackOff", "CreateContainerError", "RunContainerError");
 
   /** The gravest trouble of the newest pod that has one. */
-  static Optional<PodTrouble> of(List<Pod> pods) {
-    return pods.stream()
+  static Optional<PodTrouble> of(Observation observed) {
+    return observed.pods().stream()
         .sorted(Comparator.comparing(PodTrouble::creation).reversed())
-        .flatMap(pod -> ofPod(pod).stream())
+        .flatMap(pod -> of(pod, observed.recordedOf(pod)).stream())
         .findFirst();
   }
 
@@ -63,7 +79,12 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
     return Objects.requireNonNullElse(pod.getMetadata().getCreationTimestamp(), "");
   }
 
-  private static Optional<PodTrouble> ofPod(Pod pod) {
+  /**
+   * The trouble of one pod.
+   *
+   * @param recorded about the pod
+   */
+  static Optional<PodTrouble> of(Pod pod, List<Recorded> recorded) {
     if (pod.getStatus() == null) {
       return Optional.empty();
     }
@@ -72,7 +93,7 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
       if (Boolean.TRUE.equals(container.getReady())) {
         return Optional.empty();
       }
-      Optional<PodTrouble> trouble = ofContainer(name, container);
+      Optional<PodTrouble> trouble = ofContainer(pod, container, recorded);
       if (trouble.isPresent()) {
         return trouble;
       }
@@ -85,20 +106,29 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
               Kind.RUNTIME,
               false));
     }
-    return unscheduled(pod);
+    return isScheduled(pod) ? settingUp(pod, recorded) : unscheduled(pod, recorded);
   }
 
-  private static Optional<PodTrouble> ofContainer(String pod, ContainerStatus container) {
+  private static Optional<PodTrouble> ofContainer(
+      Pod pod, ContainerStatus container, List<Recorded> recorded) {
     var waiting = container.getState() == null ? null : container.getState().getWaiting();
     if (waiting != null && waiting.getReason() != null) {
       boolean never = NEVER_STARTS.contains(waiting.getReason());
       if (never || MAY_START.contains(waiting.getReason())) {
-        return Optional.of(
-            new PodTrouble(
-                waiting.getReason(),
-                "Pod %s cannot start: %s".formatted(pod, waiting.getMessage()),
-                Kind.RUNTIME,
-                never));
+        String words = Objects.requireNonNullElse(waiting.getMessage(), waiting.getReason());
+        return MissingReference.in(words, pod)
+            .or(
+                () ->
+                    Optional.of(
+                        new PodTrouble(
+                            waiting.getReason(),
+                            "Pod %s cannot start: %s%s"
+                                .formatted(
+                                    pod.getMetadata().getName(),
+                                    pulling(words, recorded),
+                                    pullSecrets(recorded)),
+                            Kind.RUNTIME,
+                            never)));
       }
     }
     ContainerStateTerminated end = terminated(container.getState());
@@ -107,7 +137,87 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
     }
     return end == null || end.getExitCode() == 0
         ? Optional.empty()
-        : Optional.of(ended(pod, container, end));
+        : Optional.of(ended(pod.getMetadata().getName(), container, end));
+  }
+
+  /** Older kubelets say in the container's state only that they wait before the next attempt. */
+  private static String pulling(String words, List<Recorded> recorded) {
+    return words.startsWith("Back-off pulling image") && !words.contains("ErrImagePull")
+        ? Recorded.latest(
+                recorded,
+                r -> r.reason().equals("Failed") && r.message().startsWith("Failed to pull"))
+            .map(Recorded::message)
+            .orElse(words)
+        : words;
+  }
+
+  /** Names the pull secrets that the latest attempt did not find. */
+  private static String pullSecrets(List<Recorded> recorded) {
+    Instant attempt =
+        Recorded.latest(recorded, r -> r.reason().equals("Pulling"))
+            .map(Recorded::at)
+            .orElse(Instant.MIN);
+    return Recorded.latest(recorded, r -> r.reason().equals(NO_PULL_SECRET))
+        .filter(r -> !r.at().plus(SAME_ATTEMPT).isBefore(attempt))
+        .map(
+            r -> {
+              Matcher names = PULL_SECRETS.matcher(r.message());
+              return names.find()
+                  ? " (There is no pull secret %s in its namespace.)".formatted(names.group(1))
+                  : " (" + r.message() + ")";
+            })
+        .orElse("");
+  }
+
+  private static boolean isScheduled(Pod pod) {
+    return (pod.getSpec() != null && pod.getSpec().getNodeName() != null)
+        || pod.getStatus().getConditions().stream()
+            .anyMatch(c -> "PodScheduled".equals(c.getType()) && "True".equals(c.getStatus()));
+  }
+
+  /**
+   * Why a pod that has its node gets no container: its volumes or its sandbox. Only events say so;
+   * one from before the last progress is over.
+   */
+  private static Optional<PodTrouble> settingUp(Pod pod, List<Recorded> recorded) {
+    if (pod.getStatus().getContainerStatuses().stream().anyMatch(PodTrouble::hasBegun)) {
+      return Optional.empty();
+    }
+    Instant setUp = latest(recorded, SET_UP);
+    Instant attached = latest(recorded, Set.of("SuccessfulAttachVolume"));
+    List<Recorded> failures =
+        recorded.stream()
+            .filter(Recorded::warning)
+            .filter(r -> !r.reason().equals("FailedScheduling"))
+            .filter(r -> !r.reason().equals(NO_PULL_SECRET))
+            .filter(r -> r.at().isAfter(setUp))
+            .filter(r -> !r.reason().equals("FailedAttachVolume") || r.at().isAfter(attached))
+            .toList();
+    return Recorded.latest(failures, r -> !r.message().startsWith(SUMMARY_OF_MOUNTS))
+        .or(() -> Recorded.latest(failures, r -> true))
+        .map(
+            r ->
+                MissingReference.in(r.message(), pod)
+                    .orElseGet(
+                        () ->
+                            new PodTrouble(
+                                r.reason(),
+                                "Pod %s cannot start: %s"
+                                    .formatted(pod.getMetadata().getName(), r.message()),
+                                Kind.RUNTIME,
+                                false)));
+  }
+
+  private static boolean hasBegun(ContainerStatus container) {
+    return container.getState() == null
+        || container.getState().getWaiting() == null
+        || terminated(container.getLastState()) != null;
+  }
+
+  private static Instant latest(List<Recorded> recorded, Set<String> reasons) {
+    return Recorded.latest(recorded, r -> reasons.contains(r.reason()))
+        .map(Recorded::at)
+        .orElse(Instant.MIN);
   }
 
   private static @Nullable ContainerStateTerminated terminated(@Nullable ContainerState state) {
@@ -158,21 +268,31 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
     return Kind.RUNTIME;
   }
 
-  private static Optional<PodTrouble> unscheduled(Pod pod) {
-    return pod.getStatus().getConditions().stream()
-        .filter(c -> "PodScheduled".equals(c.getType()) && "False".equals(c.getStatus()))
-        .map(PodCondition::getMessage)
-        .filter(Objects::nonNull)
-        .filter(message -> !message.contains(CLAIM_TO_COME))
-        .map(
-            message ->
-                new PodTrouble(
-                    "Unschedulable",
-                    "Pod %s cannot be scheduled: %s"
-                        .formatted(pod.getMetadata().getName(), message),
-                    concernsStorage(message) ? Kind.STORAGE : Kind.RUNTIME,
-                    false))
-        .findFirst();
+  private static Optional<PodTrouble> unscheduled(Pod pod, List<Recorded> recorded) {
+    String name = pod.getMetadata().getName();
+    Optional<String> words =
+        pod.getStatus().getConditions().stream()
+            .filter(c -> "PodScheduled".equals(c.getType()) && "False".equals(c.getStatus()))
+            .map(PodCondition::getMessage)
+            .filter(Objects::nonNull)
+            .findFirst();
+    if (words.map(message -> message.contains(CLAIM_TO_COME)).orElse(false)) {
+      return Recorded.latest(recorded, r -> r.reason().equals("FailedBinding"))
+          .map(
+              r ->
+                  new PodTrouble(
+                      "VolumeRejected",
+                      "The volume of pod %s cannot be claimed: %s".formatted(name, r.message()),
+                      Kind.STORAGE,
+                      false));
+    }
+    return words.map(
+        message ->
+            new PodTrouble(
+                "Unschedulable",
+                "Pod %s cannot be scheduled: %s".formatted(name, message),
+                concernsStorage(message) ? Kind.STORAGE : Kind.RUNTIME,
+                false));
   }
 
   /** The scheduler names what its volume plugins found in words only. */
@@ -180,6 +300,7 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
     return message.contains("PersistentVolumeClaim")
         || message.contains("persistentvolumeclaim")
         || message.contains("persistent volume")
+        || message.contains("storageclass")
         || message.contains("free storage")
         || message.contains("volume node affinity");
   }

@@ -20,6 +20,8 @@ import dev.kvdrive.operator.status.Observation.Workload;
 import dev.kvdrive.plan.Plan;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.ConditionBuilder;
+import io.fabric8.kubernetes.api.model.Status;
+import io.fabric8.kubernetes.api.model.StatusCause;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Clock;
 import java.time.temporal.ChronoUnit;
@@ -28,6 +30,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** The one place where a status is made. Equal circumstances give an equal status. */
@@ -54,17 +57,35 @@ public final class StatusAggregator {
   /**
    * The status when reconciling failed. What the API server refuses as invalid comes from the
    * specification, and only a change of it helps; anything else is tried again.
+   *
+   * @param causes refusals of the API server, or what else went wrong
    */
-  public InferenceDeploymentStatus failed(InferenceDeployment deployment, Throwable cause) {
+  public InferenceDeploymentStatus failed(
+      InferenceDeployment deployment, List<? extends Throwable> causes) {
     InferenceDeploymentStatus before = deployment.getStatus();
     boolean invalid =
-        cause instanceof KubernetesClientException refused && refused.getCode() == UNPROCESSABLE;
+        causes.stream()
+            .anyMatch(
+                cause ->
+                    cause instanceof KubernetesClientException refused
+                        && refused.getCode() == UNPROCESSABLE);
+    boolean refused =
+        causes.stream()
+            .anyMatch(c -> c instanceof KubernetesClientException r && r.getStatus() != null);
     String reason = invalid ? "ObjectRefused" : "ReconcileFailed";
+    String what =
+        invalid
+            ? "The API server refuses what this specification asks for: "
+            : refused
+                ? "The API server refuses what the operator asks for, which will try again: "
+                : "The operator failed and will try again: ";
     String message =
-        (invalid
-                ? "The API server refuses what this specification asks for: "
-                : "The operator failed and will try again: ")
-            + words(cause);
+        what
+            + causes.stream()
+                .map(StatusAggregator::words)
+                .distinct()
+                .sorted()
+                .collect(Collectors.joining("; "));
     List<Condition> conditions =
         conditions(
             deployment,
@@ -210,12 +231,29 @@ public final class StatusAggregator {
 
   /** The API server's own words where there are some, without the address they came from. */
   private static String words(Throwable cause) {
-    if (cause instanceof KubernetesClientException refused
-        && refused.getStatus() != null
-        && refused.getStatus().getMessage() != null) {
-      return refused.getStatus().getMessage();
-    }
-    return Objects.requireNonNullElse(cause.getMessage(), cause.toString());
+    return cause instanceof KubernetesClientException refused && refused.getStatus() != null
+        ? words(refused.getStatus())
+        : Objects.requireNonNullElse(cause.getMessage(), cause.toString());
+  }
+
+  private static String words(Status status) {
+    String message = Objects.requireNonNullElse(status.getMessage(), "");
+    List<StatusCause> more =
+        status.getDetails() == null || status.getDetails().getCauses() == null
+            ? List.of()
+            : status.getDetails().getCauses();
+    String rest =
+        more.stream()
+            .filter(c -> c.getMessage() != null && !message.contains(c.getMessage()))
+            .map(c -> c.getField() == null ? c.getMessage() : c.getField() + ": " + c.getMessage())
+            .collect(Collectors.joining(", "));
+    String reason =
+        status.getReason() == null || status.getReason().isEmpty()
+            ? "status " + status.getCode()
+            : status.getReason();
+    return Stream.of(reason, message, rest)
+        .filter(part -> !part.isEmpty())
+        .collect(Collectors.joining(": "));
   }
 
   private static List<Condition> merged(

@@ -12,10 +12,14 @@ import java.util.OptionalLong;
  * @param usedBytes bytes in use, by tier
  * @param selectedChunks chunks that were selected and found in a tier since the pods started, by
  *     tier
+ * @param failingNvme what pods say whose NVMe volume fails them, by name of the pod
  */
-public record TierUsage(Map<String, Long> usedBytes, Map<String, Long> selectedChunks) {
+public record TierUsage(
+    Map<String, Long> usedBytes,
+    Map<String, Long> selectedChunks,
+    Map<String, String> failingNvme) {
   /** Nobody answered. */
-  public static final TierUsage UNKNOWN = new TierUsage(Map.of(), Map.of());
+  public static final TierUsage UNKNOWN = new TierUsage(Map.of(), Map.of(), Map.of());
 
   private static final String USED = "kvdrive_tier_used_bytes";
   private static final String HITS = "kvdrive_window_hits_total";
@@ -26,6 +30,7 @@ public record TierUsage(Map<String, Long> usedBytes, Map<String, Long> selectedC
   public TierUsage {
     usedBytes = Map.copyOf(usedBytes);
     selectedChunks = Map.copyOf(selectedChunks);
+    failingNvme = Map.copyOf(failingNvme);
   }
 
   /** The sum over the metrics of several pods. */
@@ -43,7 +48,7 @@ public record TierUsage(Map<String, Long> usedBytes, Map<String, Long> selectedC
         }
       }
     }
-    return new TierUsage(used, selected);
+    return new TierUsage(used, selected, Map.of());
   }
 
   /** Bytes of a tier in use, if known. */

@@ -5,8 +5,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.WrittenManifests;
 import dev.kvdrive.operator.ApiServer;
+import io.fabric8.kubernetes.api.model.StatusBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.javaoperatorsdk.operator.AggregatedOperatorException;
+import io.javaoperatorsdk.operator.OperatorException;
+import java.io.IOException;
+import java.util.List;
+import java.util.Map;
 import org.assertj.core.api.Assertions;
 import org.junit.jupiter.api.Test;
 
@@ -23,8 +29,10 @@ class FailuresTest {
         Assertions.catchThrowableOfType(
             KubernetesClientException.class, () -> client.resource(gone).patchStatus());
 
-    assertThat(Failures.meansGone(failure, gone)).isTrue();
-    assertThat(Failures.meansGone(failure, WrittenManifests.deployment("other", namespace, "")))
+    assertThat(Failures.meansGone(List.of(failure), gone)).isTrue();
+    assertThat(
+            Failures.meansGone(
+                List.of(failure), WrittenManifests.deployment("other", namespace, "")))
         .isFalse();
   }
 
@@ -40,7 +48,38 @@ class FailuresTest {
                     .withName("endpoint")
                     .edit(service -> service));
 
-    assertThat(Failures.meansGone(failure, WrittenManifests.deployment("endpoint", namespace, "")))
+    assertThat(
+            Failures.meansGone(
+                List.of(failure), WrittenManifests.deployment("endpoint", namespace, "")))
         .isFalse();
+  }
+
+  @Test
+  void everyRefusalIsFoundHoweverDeepItIsWrapped() {
+    KubernetesClientException quota = refused("exceeded quota");
+    KubernetesClientException webhook = refused("denied the request");
+    AggregatedOperatorException several =
+        new AggregatedOperatorException(
+            "workflow",
+            Map.of(
+                "service", new KubernetesClientException("Operation: [patch] failed.", quota),
+                "config", webhook,
+                "account", new IllegalStateException("of no interest")));
+
+    assertThat(Failures.causes(new OperatorException(several)))
+        .containsExactlyInAnyOrder(quota, webhook);
+  }
+
+  @Test
+  void withoutARefusalTheLastCauseSpeaks() {
+    IOException connection = new IOException("connection refused");
+
+    assertThat(Failures.causes(new KubernetesClientException("Operation failed.", connection)))
+        .containsExactly(connection);
+  }
+
+  private static KubernetesClientException refused(String message) {
+    return new KubernetesClientException(
+        new StatusBuilder().withCode(403).withReason("Forbidden").withMessage(message).build());
   }
 }

@@ -22,16 +22,21 @@ import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.api.model.PodTemplateSpec;
 import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.api.model.ResourceQuota;
+import io.fabric8.kubernetes.api.model.ResourceQuotaBuilder;
+import io.fabric8.kubernetes.api.model.ResourceQuotaStatusBuilder;
 import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServiceAccount;
 import io.fabric8.kubernetes.api.model.ServiceBuilder;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
 import io.fabric8.kubernetes.api.model.apps.DeploymentStatus;
 import io.fabric8.kubernetes.api.model.apps.StatefulSet;
+import io.fabric8.kubernetes.api.model.apps.StatefulSetBuilder;
 import io.fabric8.kubernetes.api.model.apps.StatefulSetStatus;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import java.time.Duration;
@@ -453,6 +458,222 @@ class ReconcilerTest {
   }
 
   @Test
+  void aMissingSecretIsNamedAndItsComingIsSeen() {
+    create("access: {apiKeysSecret: {name: nope, key: keys}}");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    bind(claim("endpoint-abc-nvme"), "512Mi");
+    Pod pod = client.resource(pod("endpoint-abc")).create();
+    warn(
+        pod,
+        "FailedMount",
+        "MountVolume.SetUp failed for volume \"api-keys\" : secret \"nope\" not found");
+
+    creating(pod);
+
+    awaitReason("SecretNotFound");
+    assertThat(condition("Ready").getMessage()).contains("Secret nope").contains("keys");
+    workloadIs(1, 1, 1);
+    runs(pod);
+    awaitCondition("Ready", "True");
+  }
+
+  @Test
+  void aPodWithoutANodeIsTheReasonAndNotItsClaim() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    claim("endpoint-abc-nvme");
+    Pod pod = client.resource(pod("endpoint-abc")).create();
+
+    status(
+        pod,
+        p ->
+            p.setStatus(
+                new PodBuilder()
+                    .withNewStatus()
+                    .withPhase("Pending")
+                    .addNewCondition()
+                    .withType("PodScheduled")
+                    .withStatus("False")
+                    .withReason("Unschedulable")
+                    .withMessage("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
+                    .endCondition()
+                    .endStatus()
+                    .build()
+                    .getStatus()));
+
+    awaitReason("Unschedulable");
+    assertThat(condition("Ready").getMessage()).contains("nvidia.com/gpu");
+  }
+
+  @Test
+  void isReadyAgainWhenReplicasWithoutVolumesAreNoLongerAskedFor() {
+    client.resource(WrittenManifests.deployment(NAME, namespace, RETAINED, "replicas: 2")).create();
+    await().atMost(SOON).until(() -> objects().containsKey("StatefulSet"));
+    bind(claim("nvme-endpoint-0"), "512Mi");
+    claim("nvme-endpoint-1");
+    setIs(2, 2, 1);
+    awaitReason("VolumePending");
+
+    patch("{\"spec\":{\"replicas\":1}}");
+    await().atMost(SOON).until(() -> statefulSet().getSpec().getReplicas() == 1);
+    setIs(1, 1, 1);
+
+    awaitCondition("Ready", "True");
+    assertThat(condition("StorageBound").getMessage()).contains("1 more kept");
+  }
+
+  @Test
+  void aChangedDefaultOfTheClassLeavesRetainedVolumesInTheirs() {
+    String clazz = "class-of-" + namespace;
+    client.resource(WrittenManifests.clazz(clazz, "storage: {defaultClassName: slow}")).create();
+    client
+        .resource(WrittenManifests.deployment(NAME, namespace, RETAINED, "className: " + clazz))
+        .create();
+    await().atMost(SOON).until(() -> objects().containsKey("StatefulSet"));
+
+    client
+        .resource(WrittenManifests.clazz(clazz, "storage: {defaultClassName: fast}"))
+        .forceConflicts()
+        .serverSideApply();
+    patch("{\"spec\":{\"contextLength\":8192}}");
+
+    await().atMost(SOON).until(() -> configs().size() == 2);
+    await().atMost(SOON).until(() -> statefulSet().getMetadata().getGeneration() == 2);
+    assertThat(
+            statefulSet()
+                .getSpec()
+                .getVolumeClaimTemplates()
+                .getFirst()
+                .getSpec()
+                .getStorageClassName())
+        .isEqualTo("slow");
+    assertThat(condition("Feasible").getStatus()).isEqualTo("True");
+    assertThat(condition("Ready").getReason()).isEqualTo("VolumePending");
+    String version = statefulSet().getMetadata().getResourceVersion();
+    bind(claim("nvme-endpoint-0"), "512Mi");
+    await()
+        .atMost(SOON)
+        .untilAsserted(() -> assertThat(condition("StorageBound").getReason()).isEqualTo("Bound"));
+    assertThat(statefulSet().getMetadata().getResourceVersion()).isEqualTo(version);
+  }
+
+  @Test
+  void aFieldThatCannotChangeIsNamedAndWhatRunsIsKept() {
+    String clazz = "class-of-" + namespace;
+    InferenceDeployment deployment =
+        client
+            .resource(WrittenManifests.deployment(NAME, namespace, RETAINED, "className: " + clazz))
+            .create();
+    awaitReason("ClassNotFound");
+    // As an operator that planned smaller volumes would have made it.
+    StatefulSet smaller =
+        new StatefulSetBuilder()
+            .withMetadata(labelled(NAME))
+            .editMetadata()
+            .addNewOwnerReference()
+            .withApiVersion(deployment.getApiVersion())
+            .withKind(deployment.getKind())
+            .withName(NAME)
+            .withUid(deployment.getMetadata().getUid())
+            .endOwnerReference()
+            .endMetadata()
+            .withNewSpec()
+            .withReplicas(1)
+            .withServiceName(NAME)
+            .withPodManagementPolicy("Parallel")
+            .withNewSelector()
+            .addToMatchLabels("app.kubernetes.io/name", "kvdrive-runtime")
+            .addToMatchLabels("app.kubernetes.io/instance", NAME)
+            .endSelector()
+            .withNewTemplate()
+            .withMetadata(labelled(NAME))
+            .withNewSpec()
+            .addNewContainer()
+            .withName("runtime")
+            .withImage("kvdrive/runtime:test")
+            .endContainer()
+            .endSpec()
+            .endTemplate()
+            .withVolumeClaimTemplates(
+                new PersistentVolumeClaimBuilder()
+                    .withNewMetadata()
+                    .withName("nvme")
+                    .endMetadata()
+                    .withNewSpec()
+                    .withAccessModes("ReadWriteOnce")
+                    .withNewResources()
+                    .addToRequests("storage", new Quantity("100Mi"))
+                    .endResources()
+                    .endSpec()
+                    .build())
+            .endSpec()
+            .build();
+    client.resource(smaller).create();
+
+    client.resource(WrittenManifests.clazz(clazz, "device: CPU")).create();
+
+    awaitReason("ImmutableField");
+    assertThat(condition("Stalled").getMessage())
+        .contains("spec.volumeClaimTemplates")
+        .contains("100Mi")
+        .contains("512Mi")
+        .contains("kubectl delete statefulset endpoint");
+    assertThat(statefulSet().getMetadata().getGeneration()).isEqualTo(1);
+  }
+
+  @Test
+  void podsThatASetMayNotMakeAreExplained() {
+    client.resource(WrittenManifests.deployment(NAME, namespace, RETAINED, "")).create();
+    await().atMost(SOON).until(() -> objects().containsKey("StatefulSet"));
+    warn(
+        statefulSet(),
+        "FailedCreate",
+        "create Pod endpoint-0 in StatefulSet endpoint failed error: exceeded quota: small");
+
+    setIs(0, 0, 0);
+
+    awaitReason("PodsRejected");
+    assertThat(condition("Ready").getMessage()).contains("exceeded quota: small");
+  }
+
+  @Test
+  void aQuotaOfTheNamespaceIsToldInTheApiServersWords() {
+    ResourceQuota quota =
+        client
+            .resource(
+                new ResourceQuotaBuilder()
+                    .withNewMetadata()
+                    .withName("no-services")
+                    .withNamespace(namespace)
+                    .endMetadata()
+                    .withNewSpec()
+                    .addToHard("services", new Quantity("0"))
+                    .endSpec()
+                    .build())
+            .create();
+    status(
+        quota,
+        q ->
+            q.setStatus(
+                new ResourceQuotaStatusBuilder()
+                    .addToHard("services", new Quantity("0"))
+                    .addToUsed("services", new Quantity("0"))
+                    .build()));
+    await().atMost(SOON).until(this::aServiceIsRefused);
+
+    create("");
+
+    awaitReason("ReconcileFailed");
+    assertThat(condition("Ready").getMessage())
+        .contains("Forbidden")
+        .contains("exceeded quota: no-services")
+        .doesNotContain("https://")
+        .doesNotContain("Exception");
+    client.resource(quota).delete();
+    await().atMost(SOON).until(() -> objects().containsKey("Service"));
+  }
+
+  @Test
   void eventsTellHowReadyCameAbout() {
     create("");
     PersistentVolumeClaim claim = claim("endpoint-1-nvme");
@@ -768,19 +989,92 @@ class ReconcilerTest {
         });
   }
 
-  private void warn(PersistentVolumeClaim claim, String reason, String message) {
+  private boolean aServiceIsRefused() {
+    try {
+      client
+          .resource(
+              new ServiceBuilder()
+                  .withNewMetadata()
+                  .withName("probe")
+                  .withNamespace(namespace)
+                  .endMetadata()
+                  .withNewSpec()
+                  .addNewPort()
+                  .withPort(80)
+                  .endPort()
+                  .endSpec()
+                  .build())
+          .dryRun()
+          .create();
+      return false;
+    } catch (KubernetesClientException e) {
+      return e.getCode() == 403;
+    }
+  }
+
+  private void creating(Pod pod) {
+    status(
+        pod,
+        p ->
+            p.setStatus(
+                new PodBuilder()
+                    .withNewStatus()
+                    .withPhase("Pending")
+                    .addNewCondition()
+                    .withType("PodScheduled")
+                    .withStatus("True")
+                    .endCondition()
+                    .addNewContainerStatus()
+                    .withName("runtime")
+                    .withImage("kvdrive/runtime:test")
+                    .withImageID("")
+                    .withReady(false)
+                    .withRestartCount(0)
+                    .withNewState()
+                    .withNewWaiting(null, "ContainerCreating")
+                    .endState()
+                    .endContainerStatus()
+                    .endStatus()
+                    .build()
+                    .getStatus()));
+  }
+
+  private void runs(Pod pod) {
+    status(
+        pod,
+        p ->
+            p.setStatus(
+                new PodBuilder()
+                    .withNewStatus()
+                    .withPhase("Running")
+                    .addNewContainerStatus()
+                    .withName("runtime")
+                    .withImage("kvdrive/runtime:test")
+                    .withImageID("")
+                    .withReady(true)
+                    .withRestartCount(0)
+                    .withNewState()
+                    .withNewRunning("2026-11-24T12:00:00Z")
+                    .endState()
+                    .endContainerStatus()
+                    .endStatus()
+                    .build()
+                    .getStatus()));
+  }
+
+  private void warn(HasMetadata about, String reason, String message) {
     client
         .resource(
             new EventBuilder()
                 .withNewMetadata()
-                .withName(claim.getMetadata().getName() + ".1")
+                .withName(about.getMetadata().getName() + ".1")
                 .withNamespace(namespace)
                 .endMetadata()
                 .withNewInvolvedObject()
-                .withKind("PersistentVolumeClaim")
-                .withName(claim.getMetadata().getName())
+                .withKind(about.getKind())
+                .withName(about.getMetadata().getName())
                 .withNamespace(namespace)
-                .withUid(claim.getMetadata().getUid())
+                .withUid(about.getMetadata().getUid())
                 .endInvolvedObject()
                 .withType("Warning")
                 .withReason(reason)

@@ -11,7 +11,6 @@ import dev.kvdrive.feasibility.Assessor;
 import dev.kvdrive.feasibility.GeometryCatalogue;
 import dev.kvdrive.feasibility.OperatorDefaults;
 import dev.kvdrive.feasibility.WrittenManifests;
-import dev.kvdrive.operator.status.Observation.Warning;
 import dev.kvdrive.operator.status.Observation.Workload;
 import dev.kvdrive.operator.usage.TierUsage;
 import io.fabric8.kubernetes.api.model.Condition;
@@ -20,6 +19,9 @@ import io.fabric8.kubernetes.api.model.PersistentVolumeClaimBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.api.model.Status;
+import io.fabric8.kubernetes.api.model.StatusBuilder;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Clock;
 import java.time.Instant;
 import java.time.ZoneOffset;
@@ -32,6 +34,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class StatusAggregatorTest {
   private static final Instant NOW = Instant.parse("2026-11-24T12:00:00Z");
@@ -150,7 +153,9 @@ class StatusAggregatorTest {
             Optional.of(STARTING),
             List.of(),
             List.of(claim("Pending", null)),
-            Map.of("claim", new Warning("ProvisioningFailed", "no room on any node")),
+            Map.of(
+                "PersistentVolumeClaim/claim",
+                List.of(warning("ProvisioningFailed", "no room on any node", 0))),
             TierUsage.UNKNOWN);
 
     Condition bound = condition(status(deployment, observed), "StorageBound");
@@ -230,6 +235,284 @@ class StatusAggregatorTest {
     assertThat(condition(status, "Ready").getReason()).isEqualTo("VolumePending");
   }
 
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+        "0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient memory.",
+        "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: true}."
+      })
+  void aClaimThatWaitsForItsPodIsNoReason(String words) {
+    // Every class that waits for the first consumer leaves the claim pending then.
+    Observation observed =
+        recorded(
+            unscheduled(words),
+            claim("endpoint-1-nvme", "Pending", null),
+            normal("WaitForPodScheduled", 5),
+            warning("ProvisioningFailed", "of a time that is over", 0));
+
+    InferenceDeploymentStatus status = status(deployment, observed);
+
+    assertThat(condition(status, "Ready").getReason()).isEqualTo("Unschedulable");
+    assertThat(condition(status, "Ready").getMessage()).contains(words);
+    assertThat(truth(status, "StorageBound")).isEqualTo("Unknown");
+    assertThat(condition(status, "StorageBound").getReason()).isEqualTo("WaitsForPod");
+  }
+
+  @Test
+  void aPodThatCannotBeScheduledForItsVolumeConcernsStorage() {
+    Observation observed =
+        recorded(
+            unscheduled("0/1 nodes are available: 1 node(s) did not have enough free storage."),
+            claim("endpoint-1-nvme", "Pending", null));
+
+    Condition bound = condition(status(deployment, observed), "StorageBound");
+
+    assertThat(bound.getStatus()).isEqualTo("False");
+    assertThat(bound.getReason()).isEqualTo("Unschedulable");
+  }
+
+  @Test
+  void aFailureToProvideAVolumeIsForgottenOnceTheClaimWaitsAnew() {
+    PersistentVolumeClaim claim = claim("claim", "Pending", null);
+    Recorded missing =
+        warning("ProvisioningFailed", "storageclass.storage.k8s.io \"fast\" not found", 0);
+
+    assertThat(reasonOf(claim, missing, normal("WaitForFirstConsumer", 15)))
+        .isEqualTo("StorageClassNotFound");
+    assertThat(reasonOf(claim, missing, normal("WaitForFirstConsumer", 900)))
+        .isEqualTo("VolumePending");
+    assertThat(reasonOf(claim, missing, normal("ExternalProvisioning", 900)))
+        .isEqualTo("StorageClassNotFound");
+  }
+
+  @Test
+  void volumesOfPodsThatMayNotBeMadeAreNoReason() {
+    InferenceDeploymentStatus status =
+        status(deployment, seen(new Workload(0, 0, 0, true, "exceeded quota: cpu")));
+
+    assertThat(condition(status, "Ready").getReason()).isEqualTo("PodsRejected");
+    assertThat(condition(status, "Ready").getMessage()).contains("exceeded quota: cpu");
+  }
+
+  @Test
+  void aClaimThatMayNotBeMadeIsNamed() {
+    Pod pod =
+        unscheduled(
+            "0/1 nodes are available: waiting for ephemeral volume controller to create the"
+                + " persistentvolumeclaim \"endpoint-1-nvme\".");
+    Observation observed =
+        new Observation(
+            Optional.of(STARTING),
+            List.of(pod),
+            List.of(),
+            Map.of(
+                "Pod/endpoint-1",
+                List.of(
+                    warning(
+                        "FailedBinding",
+                        "ephemeral volume nvme: create PVC: exceeded quota: requests.storage",
+                        0))),
+            TierUsage.UNKNOWN);
+
+    Condition bound = condition(status(deployment, observed), "StorageBound");
+
+    assertThat(bound.getReason()).isEqualTo("VolumeRejected");
+    assertThat(bound.getMessage()).contains("exceeded quota");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "MountVolume.SetUp failed for volume \"api-keys\" : secret \"nope\" not found"
+            + " | SecretNotFound | Secret nope | keys",
+        "MountVolume.SetUp failed for volume \"api-keys\" : references non-existent secret key: keys"
+            + " | SecretKeyNotFound | Secret nope | keys",
+        "MountVolume.SetUp failed for volume \"ca\" : configmap \"roots\" not found"
+            + " | ConfigMapNotFound | ConfigMap roots | roots",
+        "MountVolume.SetUp failed for volume \"ca\" : configmap references non-existent config key: ca.crt"
+            + " | ConfigMapKeyNotFound | ConfigMap roots | ca.crt",
+        "MountVolume.MountDevice failed for volume \"x\" : wrong fs type"
+            + " | FailedMount | wrong fs type | endpoint-1",
+      })
+  void aPodThatCannotBeSetUpSaysWhatIsMissing(
+      String words, String reason, String object, String key) {
+    Observation observed =
+        recorded(
+            creating(),
+            bound("512Mi"),
+            warning("FailedScheduling", "0/1 nodes are available", 0),
+            normal("Scheduled", 1),
+            warning("FailedMount", words, 2),
+            warning(
+                "FailedMount", "Unable to attach or mount volumes: unmounted volumes=[x]", 130));
+
+    InferenceDeploymentStatus status = status(deployment, observed);
+
+    assertThat(condition(status, "Ready").getReason()).isEqualTo(reason);
+    assertThat(condition(status, "Ready").getMessage()).contains(object).contains(key);
+    assertThat(truth(status, "RuntimeReady")).isEqualTo("False");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "secret \"hub\" not found                      | SecretNotFound",
+        "couldn't find key token in Secret legal/hub   | SecretKeyNotFound",
+      })
+  void aMissingTokenConcernsTheModel(String words, String reason) {
+    InferenceDeploymentStatus status =
+        status(deployment, recorded(waiting("CreateContainerConfigError", words), bound("512Mi")));
+
+    assertThat(condition(status, "ModelAvailable").getReason()).isEqualTo(reason);
+    assertThat(condition(status, "Ready").getMessage()).contains("hub").contains("token");
+    assertThat(truth(status, "Stalled")).isEqualTo("True");
+  }
+
+  @Test
+  void aMissingPullSecretIsNamedWithTheImageThatCouldNotBePulled() {
+    Recorded missing =
+        warning(
+            "FailedToRetrieveImagePullSecret",
+            "Unable to retrieve some image pull secrets (registry); attempting to pull the image"
+                + " may not succeed.",
+            10);
+    Pod pod = waiting("ImagePullBackOff", "Back-off pulling image \"r/kvdrive:1\"");
+    Recorded failed = warning("Failed", "Failed to pull image \"r/kvdrive:1\": 401", 11);
+
+    InferenceDeploymentStatus status =
+        status(deployment, recorded(pod, bound("512Mi"), missing, normal("Pulling", 11), failed));
+    InferenceDeploymentStatus later =
+        status(deployment, recorded(pod, bound("512Mi"), missing, normal("Pulling", 300), failed));
+
+    assertThat(condition(status, "Ready").getReason()).isEqualTo("ImagePullBackOff");
+    assertThat(condition(status, "Ready").getMessage()).contains("registry").contains("401");
+    assertThat(condition(later, "Ready").getMessage()).contains("401").doesNotContain("registry");
+  }
+
+  @Test
+  void whatAPodHasGotOverIsNotSaid() {
+    Observation pulling =
+        recorded(
+            creating(),
+            bound("512Mi"),
+            warning("FailedMount", "secret \"nope\" not found", 0),
+            normal("Pulling", 60));
+    Observation attached =
+        recorded(
+            creating(),
+            bound("512Mi"),
+            warning("FailedAttachVolume", "Multi-Attach error for volume \"pv\"", 0),
+            normal("SuccessfulAttachVolume", 60));
+    Observation running =
+        recorded(running(), bound("512Mi"), warning("FailedMount", "secret \"nope\" not found", 0));
+
+    assertThat(List.of(pulling, attached, running))
+        .allSatisfy(
+            observed ->
+                assertThat(condition(status(deployment, observed), "Ready").getReason())
+                    .isEqualTo("Starting"));
+  }
+
+  @Test
+  void aVolumeThatCannotBeAttachedConcernsStorage() {
+    PersistentVolumeClaim claim =
+        new PersistentVolumeClaimBuilder(bound("512Mi"))
+            .withNewSpec()
+            .withVolumeName("pvc-7")
+            .endSpec()
+            .build();
+    Observation observed =
+        recorded(
+            creating(),
+            claim,
+            warning("FailedAttachVolume", "Multi-Attach error for volume \"pvc-7\"", 0));
+
+    assertThat(condition(status(deployment, observed), "StorageBound").getReason())
+        .isEqualTo("FailedAttachVolume");
+  }
+
+  @Test
+  void aSandboxThatCannotBeMadeIsNamed() {
+    Observation observed =
+        recorded(
+            creating(),
+            bound("512Mi"),
+            warning("FailedCreatePodSandBox", "no RuntimeClass handler kata", 0));
+
+    assertThat(condition(status(deployment, observed), "Ready").getReason())
+        .isEqualTo("FailedCreatePodSandBox");
+  }
+
+  @Test
+  void claimsOfReplicasThatAreNoLongerAskedForAreNoReason() {
+    InferenceDeployment retained = retained("replicas: 1");
+    Observation observed =
+        seen(
+            SERVING,
+            claim("nvme-endpoint-0", "Bound", new Quantity("512Mi")),
+            claim("nvme-endpoint-1", "Pending", null),
+            claim("nvme-endpoint-2", "Bound", new Quantity("1Mi")));
+
+    InferenceDeploymentStatus status = status(retained, observed);
+
+    assertThat(truth(status, "Ready")).isEqualTo("True");
+    assertThat(condition(status, "StorageBound").getMessage())
+        .contains("volume of 512 MiB is bound")
+        .contains("2 more kept");
+    assertThat(truth(status(retained("replicas: 2"), observed), "StorageBound")).isEqualTo("False");
+  }
+
+  @Test
+  void retainedVolumesKeepTheirClassAndSaySo() {
+    InferenceDeployment retained = retained("");
+    PersistentVolumeClaim old =
+        new PersistentVolumeClaimBuilder(claim("nvme-endpoint-0", "Bound", new Quantity("512Mi")))
+            .withNewSpec()
+            .withStorageClassName("slow")
+            .endSpec()
+            .build();
+
+    Assessment assessment =
+        new Assessor(
+                GeometryCatalogue.wellKnown(),
+                new OperatorDefaults("i", PullPolicy.NEVER, List.of(), null, Set.of()))
+            .assess(
+                retained,
+                WrittenManifests.clazz("default", "storage: {defaultClassName: fast}"),
+                List.of());
+    InferenceDeploymentStatus status =
+        aggregator(NOW).aggregate(retained, assessment, seen(SERVING, old));
+
+    assertThat(truth(status, "Ready")).isEqualTo("True");
+    assertThat(condition(status, "StorageBound").getMessage())
+        .contains("keep storage class slow")
+        .contains("would get fast");
+  }
+
+  @Test
+  void aDiskThatFailsIsNotReadyAndRecovers() {
+    Observation failing =
+        new Observation(
+            Optional.of(STARTING),
+            List.of(running()),
+            List.of(bound("512Mi")),
+            Map.of(),
+            new TierUsage(Map.of(), Map.of(), Map.of("endpoint-1", "8 reads failed: EIO")));
+
+    InferenceDeploymentStatus status = status(deployment, failing);
+
+    assertThat(condition(status, "StorageBound").getReason()).isEqualTo("NvmeFailing");
+    assertThat(condition(status, "RuntimeReady").getReason()).isEqualTo("NvmeFailing");
+    assertThat(condition(status, "Ready").getMessage())
+        .contains("endpoint-1")
+        .contains("8 reads failed: EIO");
+    assertThat(truth(status, "Reconciling")).isEqualTo("True");
+    assertThat(truth(status(deployment, seen(SERVING, bound("512Mi"))), "Ready")).isEqualTo("True");
+  }
+
   @Test
   void whatFailsAgainAndAgainStalls() {
     InferenceDeploymentStatus status =
@@ -255,7 +538,8 @@ class StatusAggregatorTest {
             List.of(),
             List.of(bound("512Mi")),
             Map.of(),
-            new TierUsage(Map.of("gpu", 1L << 20, "dram", 100L), Map.of("gpu", 80L, "dram", 20L)));
+            new TierUsage(
+                Map.of("gpu", 1L << 20, "dram", 100L), Map.of("gpu", 80L, "dram", 20L), Map.of()));
 
     var tiers = Objects.requireNonNull(status(deployment, observed).tiers());
 
@@ -271,12 +555,48 @@ class StatusAggregatorTest {
     deployment.setStatus(status(deployment, seen(SERVING, bound("512Mi"))));
 
     InferenceDeploymentStatus status =
-        aggregator(LATER).failed(deployment, new IllegalStateException("no connection"));
+        aggregator(LATER).failed(deployment, List.of(new IllegalStateException("no connection")));
 
     assertThat(condition(status, "Ready").getReason()).isEqualTo("ReconcileFailed");
     assertThat(condition(status, "Ready").getMessage()).contains("no connection");
     assertThat(truth(status, "Feasible")).isEqualTo("True");
     assertThat(status.url()).isNotNull();
+  }
+
+  @Test
+  void whatTheApiServerRefusesIsSaidInItsOwnWords() {
+    Status quota =
+        new StatusBuilder()
+            .withCode(403)
+            .withReason("Forbidden")
+            .withMessage("services \"endpoint\" is forbidden: exceeded quota: small")
+            .build();
+    Status webhook =
+        new StatusBuilder()
+            .withCode(400)
+            .withMessage("admission webhook \"policy\" denied the request")
+            .withNewDetails()
+            .addNewCause("spec.template", "no owner label", "FieldValueInvalid")
+            .endDetails()
+            .build();
+
+    Condition ready =
+        condition(
+            aggregator(NOW)
+                .failed(
+                    deployment,
+                    List.of(
+                        new KubernetesClientException(quota),
+                        new KubernetesClientException(webhook),
+                        new KubernetesClientException(quota))),
+            "Ready");
+
+    assertThat(ready.getReason()).isEqualTo("ReconcileFailed");
+    assertThat(ready.getMessage())
+        .containsOnlyOnce("Forbidden: services \"endpoint\" is forbidden: exceeded quota: small")
+        .contains("status 400: admission webhook \"policy\" denied the request")
+        .contains("spec.template: no owner label")
+        .doesNotContain("Exception");
   }
 
   private static InferenceDeployment deployment(String more) {
@@ -311,18 +631,161 @@ class StatusAggregatorTest {
         Optional.of(workload), pods, List.of(claims), Map.of(), TierUsage.UNKNOWN);
   }
 
+  private static Recorded warning(String reason, String message, int second) {
+    return new Recorded(reason, message, true, NOW.plusSeconds(second));
+  }
+
+  private static Recorded normal(String reason, int second) {
+    return new Recorded(reason, "under way", false, NOW.plusSeconds(second));
+  }
+
   private static PersistentVolumeClaim bound(String capacity) {
     return claim("Bound", new Quantity(capacity));
   }
 
   private static PersistentVolumeClaim claim(String phase, @Nullable Quantity capacity) {
+    return claim("claim", phase, capacity);
+  }
+
+  private static PersistentVolumeClaim claim(
+      String name, String phase, @Nullable Quantity capacity) {
     return new PersistentVolumeClaimBuilder()
         .withNewMetadata()
-        .withName("claim")
+        .withName(name)
         .endMetadata()
         .withNewStatus()
         .withPhase(phase)
         .withCapacity(capacity == null ? Map.of() : Map.of("storage", capacity))
+        .endStatus()
+        .build();
+  }
+
+  /** One pod, one claim, and what was recorded about both. */
+  private static Observation recorded(Pod pod, PersistentVolumeClaim claim, Recorded... recorded) {
+    return new Observation(
+        Optional.of(STARTING),
+        List.of(pod),
+        List.of(claim),
+        Map.of(Observation.key(pod), List.of(recorded), Observation.key(claim), List.of(recorded)),
+        TierUsage.UNKNOWN);
+  }
+
+  private String reasonOf(PersistentVolumeClaim claim, Recorded... recorded) {
+    Observation observed =
+        new Observation(
+            Optional.of(STARTING),
+            List.of(),
+            List.of(claim),
+            Map.of(Observation.key(claim), List.of(recorded)),
+            TierUsage.UNKNOWN);
+    return condition(status(deployment, observed), "StorageBound").getReason();
+  }
+
+  private static InferenceDeployment retained(String more) {
+    InferenceDeployment deployment =
+        WrittenManifests.deployment(
+            "endpoint",
+            "legal",
+            """
+            contextLength: 16384
+            tiers:
+              gpu: {memory: 64Mi}
+              dram: {size: 64Mi}
+              nvme: {size: 512Mi, reclaim: Retain}
+            """,
+            more);
+    deployment.getMetadata().setGeneration(7L);
+    return deployment;
+  }
+
+  /** A pod with a Secret and a ConfigMap as volumes, a token, and an ephemeral NVMe volume. */
+  private static PodBuilder pod() {
+    return new PodBuilder()
+        .withNewMetadata()
+        .withName("endpoint-1")
+        .endMetadata()
+        .withNewSpec()
+        .addNewVolume()
+        .withName("api-keys")
+        .withNewSecret()
+        .withSecretName("nope")
+        .addNewItem("keys", null, "api-keys")
+        .endSecret()
+        .endVolume()
+        .addNewVolume()
+        .withName("ca")
+        .withNewConfigMap()
+        .withName("roots")
+        .endConfigMap()
+        .endVolume()
+        .addNewVolume()
+        .withName("nvme")
+        .withNewEphemeral()
+        .endEphemeral()
+        .endVolume()
+        .addNewContainer()
+        .withName("runtime")
+        .addNewEnv()
+        .withName("HF_TOKEN")
+        .withNewValueFrom()
+        .withNewSecretKeyRef("token", "hub", null)
+        .endValueFrom()
+        .endEnv()
+        .endContainer()
+        .endSpec();
+  }
+
+  private static Pod unscheduled(String words) {
+    return pod()
+        .withNewStatus()
+        .withPhase("Pending")
+        .addNewCondition()
+        .withType("PodScheduled")
+        .withStatus("False")
+        .withReason("Unschedulable")
+        .withMessage(words)
+        .endCondition()
+        .endStatus()
+        .build();
+  }
+
+  private static Pod creating() {
+    return new PodBuilder(waiting("ContainerCreating", null))
+        .editSpec()
+        .withNodeName("node")
+        .endSpec()
+        .build();
+  }
+
+  private static Pod waiting(String reason, @Nullable String words) {
+    return pod()
+        .withNewStatus()
+        .withPhase("Pending")
+        .addNewContainerStatus()
+        .withName("runtime")
+        .withReady(false)
+        .withNewState()
+        .withNewWaiting(words, reason)
+        .endState()
+        .endContainerStatus()
+        .endStatus()
+        .build();
+  }
+
+  private static Pod running() {
+    return pod()
+        .editSpec()
+        .withNodeName("node")
+        .endSpec()
+        .withNewStatus()
+        .withPhase("Running")
+        .addNewContainerStatus()
+        .withName("runtime")
+        .withReady(false)
+        .withNewState()
+        .withNewRunning("2026-11-24T12:00:00Z")
+        .endState()
+        .endContainerStatus()
         .endStatus()
         .build();
   }
