@@ -413,8 +413,7 @@ class PlatformIT {
   void aRolloutThatCannotGoOnLeavesWhatServesAlone() {
     Pod old = servingPod();
     String before = configOf(old);
-    int context =
-        Objects.requireNonNull(CONTRACTS.get(smallest())).getSpec().contextLength();
+    int context = Objects.requireNonNull(CONTRACTS.get(smallest())).getSpec().contextLength();
     patch(
         smallest(),
         "{\"spec\":{\"contextLength\":%d,\"runtime\":{\"nodeSelector\":{\"e2e\":\"nowhere\"}}}}"

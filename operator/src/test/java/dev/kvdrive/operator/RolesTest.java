@@ -112,12 +112,25 @@ class RolesTest {
       await().atMost(SOON).until(() -> budget(namespace) != null && hasStatus(namespace, "kept"));
       client.resource(pendingClaim(namespace)).create();
       patch(namespace, "{\"spec\":{\"replicas\":1,\"contextLength\":8192}}");
-      await().atMost(SOON).until(() -> budget(namespace) == null);
+      await()
+          .atMost(SOON)
+          .until(() -> budget(namespace) == null && replicas(namespace, "pair") == 1);
       complete(namespace);
       await().atMost(SOON).until(() -> usedByTheOperator().contains("/configmaps delete"));
       await().atMost(SOON).until(() -> usedByTheOperator().contains("/events list"));
       assertThat(operator).isNotNull();
     }
+  }
+
+  private int replicas(String namespace, String name) {
+    return client
+        .apps()
+        .deployments()
+        .inNamespace(namespace)
+        .withName(name)
+        .get()
+        .getSpec()
+        .getReplicas();
   }
 
   /** What the controllers would say; the operator may write the object at the same time. */

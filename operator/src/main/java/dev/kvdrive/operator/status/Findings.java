@@ -53,7 +53,7 @@ final class Findings {
     this.observed = observed;
     this.claims =
         observed.claims().stream().filter(claim -> !isSpare(feasible.request(), claim)).toList();
-    this.trouble = PodTrouble.of(observed).map(this::attributed).or(this::disk);
+    this.trouble = PodTrouble.of(observed).map(this::attributed);
   }
 
   Finding model() {
@@ -86,7 +86,7 @@ final class Findings {
     if (cause.isPresent()) {
       return cause.get();
     }
-    Optional<PodTrouble> here = trouble(Kind.STORAGE);
+    Optional<PodTrouble> here = trouble(Kind.STORAGE).or(this::disk);
     if (here.isPresent()) {
       return finding(STORAGE_BOUND, here.get());
     }
@@ -165,8 +165,9 @@ final class Findings {
     if (rejected.isPresent()) {
       return Finding.waiting(RUNTIME_READY, "PodsRejected", rejected.get());
     }
-    if (trouble.isPresent()) {
-      return finding(RUNTIME_READY, trouble.get());
+    Optional<PodTrouble> cause = trouble.or(this::disk);
+    if (cause.isPresent()) {
+      return finding(RUNTIME_READY, cause.get());
     }
     int updated = Math.min(workload.updated(), wanted);
     // While a new pod starts beside an old one that serves, none may be lacking.

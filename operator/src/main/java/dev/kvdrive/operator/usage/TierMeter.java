@@ -1,89 +1,171 @@
 package dev.kvdrive.operator.usage;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import io.fabric8.kubernetes.api.model.Pod;
-import java.io.IOException;
-import java.io.InputStream;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.fabric8.kubernetes.client.utils.Serialization;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Reads the metrics of ready pods, directly and all at once. A pod that does not answer in time
- * counts nothing: what the status shows of the tiers is a service, not a condition.
+ * Reads the metrics of running pods, directly and all at once. A pod that does not answer in time,
+ * or at all too much, counts nothing: what the status shows of the tiers is a service, not a
+ * condition. Whether a disk fails is one; a pod that knows answers and says so, although it is not
+ * ready.
+ *
+ * <p>A question to the pods ends within {@code patience}, and what has not ended by then is broken
+ * off: no connection and no thread outlives it.
  */
 public final class TierMeter {
   private static final Logger log = LoggerFactory.getLogger(TierMeter.class);
   private static final Duration PATIENCE = Duration.ofSeconds(2);
   private static final int MOST_PODS = 64;
+  private static final String NO_WORDS = "its runtime reports kvdrive_nvme_healthy 0";
   private static final int MOST_BYTES = 1 << 20;
 
-  private final HttpClient http =
-      HttpClient.newBuilder()
-          .connectTimeout(PATIENCE)
-          .followRedirects(HttpClient.Redirect.NEVER)
-          .build();
+  private record Answer(Pod pod, String text) {}
+
+  private record Scrape(Pod pod, Exposition metrics) {}
+
+  private final HttpClient http;
+  private final Duration patience;
   private final int port;
 
   /**
+   * For runtime pods.
+   *
    * @param port of the metrics in every pod
    */
   public TierMeter(int port) {
+    this(port, PATIENCE);
+  }
+
+  /**
+   * @param patience for all exchanges of a question together, from connecting to the last byte
+   */
+  TierMeter(int port, Duration patience) {
     this.port = port;
+    this.patience = patience;
+    this.http =
+        HttpClient.newBuilder()
+            .version(HttpClient.Version.HTTP_1_1)
+            .connectTimeout(patience)
+            .followRedirects(HttpClient.Redirect.NEVER)
+            .build();
   }
 
-  /** Use of the tiers in those of {@code pods} that are ready. */
+  /** Use of the tiers in those of {@code pods} that are ready, and the disks that fail. */
   public TierUsage read(List<Pod> pods) {
-    List<CompletableFuture<Optional<Exposition>>> answers =
-        pods.stream().filter(TierMeter::isReady).limit(MOST_PODS).map(this::scrape).toList();
+    List<Scrape> scrapes =
+        ask(pods.stream().filter(TierMeter::isRunning).limit(MOST_PODS).toList(), "/metrics", 200)
+            .stream()
+            .map(answer -> new Scrape(answer.pod(), Exposition.parse(answer.text())))
+            .toList();
+    List<Pod> failing =
+        scrapes.stream()
+            .filter(s -> TierUsage.isNvmeFailing(s.metrics()))
+            .map(Scrape::pod)
+            .toList();
+    Map<String, String> words = new HashMap<>();
+    failing.forEach(pod -> words.put(pod.getMetadata().getName(), NO_WORDS));
+    // What a runtime answers to its readiness probe while it is not ready.
+    ask(failing, "/health/ready", 503)
+        .forEach(
+            answer ->
+                detail(answer.text())
+                    .ifPresent(detail -> words.put(answer.pod().getMetadata().getName(), detail)));
     return TierUsage.of(
-        answers.stream().map(CompletableFuture::join).flatMap(Optional::stream).toList());
+            scrapes.stream().filter(s -> isReady(s.pod())).map(Scrape::metrics).toList())
+        .withFailingNvme(words);
   }
 
-  private CompletableFuture<Optional<Exposition>> scrape(Pod pod) {
+  /** The answers of those of {@code pods} that answer with {@code status}. */
+  private List<Answer> ask(List<Pod> pods, String path, int status) {
+    // These futures themselves are kept: only cancelling them breaks the exchange off.
+    List<CompletableFuture<HttpResponse<String>>> exchanges =
+        pods.stream().map(pod -> exchange(pod, path)).toList();
+    long end = System.nanoTime() + patience.toNanos();
+    List<Answer> answers = new ArrayList<>();
+    try {
+      for (int i = 0; i < exchanges.size(); i++) {
+        Pod pod = pods.get(i);
+        answer(pod, exchanges.get(i), status, end)
+            .ifPresent(text -> answers.add(new Answer(pod, text)));
+      }
+    } finally {
+      exchanges.forEach(exchange -> exchange.cancel(true));
+    }
+    return answers;
+  }
+
+  private CompletableFuture<HttpResponse<String>> exchange(Pod pod, String path) {
     String ip = pod.getStatus().getPodIP();
     String host = ip.contains(":") ? "[" + ip + "]" : ip;
     HttpRequest request =
-        HttpRequest.newBuilder(URI.create("http://%s:%d/metrics".formatted(host, port)))
-            .timeout(PATIENCE)
+        HttpRequest.newBuilder(URI.create("http://%s:%d%s".formatted(host, port, path)))
+            .timeout(patience)
             .build();
-    return http.sendAsync(request, HttpResponse.BodyHandlers.ofInputStream())
-        .thenApply(TierMeter::exposition)
-        .orTimeout(2 * PATIENCE.toMillis(), TimeUnit.MILLISECONDS)
-        .exceptionally(
-            failure -> {
-              log.debug(
-                  "No metrics of pod {}: {}", pod.getMetadata().getName(), failure.toString());
-              return Optional.empty();
-            });
+    return http.sendAsync(
+        request,
+        HttpResponse.BodyHandlers.limiting(
+            HttpResponse.BodyHandlers.ofString(StandardCharsets.UTF_8), MOST_BYTES));
   }
 
-  private static Optional<Exposition> exposition(HttpResponse<InputStream> response) {
-    try (InputStream body = response.body()) {
-      if (response.statusCode() != 200) {
-        return Optional.empty();
+  private static Optional<String> answer(
+      Pod pod, CompletableFuture<HttpResponse<String>> exchange, int status, long end) {
+    String why;
+    try {
+      HttpResponse<String> response =
+          exchange.get(Math.max(0, end - System.nanoTime()), TimeUnit.NANOSECONDS);
+      if (response.statusCode() == status) {
+        return Optional.of(response.body());
       }
-      return Optional.of(
-          Exposition.parse(new String(body.readNBytes(MOST_BYTES), StandardCharsets.UTF_8)));
-    } catch (IOException e) {
-      log.debug("Metrics were cut short: {}", e.toString());
+      why = "status " + response.statusCode();
+    } catch (ExecutionException e) {
+      why = String.valueOf(e.getCause());
+    } catch (TimeoutException e) {
+      why = "it took too long";
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      why = "interrupted";
+    }
+    log.debug("No answer of pod {}: {}", pod.getMetadata().getName(), why);
+    return Optional.empty();
+  }
+
+  private static Optional<String> detail(String json) {
+    try {
+      String detail = Serialization.unmarshal(json, JsonNode.class).path("detail").asText();
+      return detail.isBlank() ? Optional.empty() : Optional.of(detail);
+    } catch (IllegalArgumentException | KubernetesClientException e) {
       return Optional.empty();
     }
   }
 
-  private static boolean isReady(Pod pod) {
+  private static boolean isRunning(Pod pod) {
     return pod.getStatus() != null
         && pod.getStatus().getPodIP() != null
-        && pod.getMetadata().getDeletionTimestamp() == null
-        && pod.getStatus().getConditions().stream()
-            .anyMatch(c -> "Ready".equals(c.getType()) && "True".equals(c.getStatus()));
+        && "Running".equals(pod.getStatus().getPhase())
+        && pod.getMetadata().getDeletionTimestamp() == null;
+  }
+
+  private static boolean isReady(Pod pod) {
+    return pod.getStatus().getConditions().stream()
+        .anyMatch(c -> "Ready".equals(c.getType()) && "True".equals(c.getStatus()));
   }
 }

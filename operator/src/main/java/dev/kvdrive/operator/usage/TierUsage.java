@@ -27,6 +27,8 @@ public record TierUsage(
   private static final String TIER = "tier";
   private static final String WINDOW_TIER = "gpu";
 
+  private static final String NVME_HEALTHY = "kvdrive_nvme_healthy";
+
   public TierUsage {
     usedBytes = Map.copyOf(usedBytes);
     selectedChunks = Map.copyOf(selectedChunks);
@@ -49,6 +51,16 @@ public record TierUsage(
       }
     }
     return new TierUsage(used, selected, Map.of());
+  }
+
+  /** Whether a pod says that its NVMe volume fails it. */
+  static boolean isNvmeFailing(Exposition pod) {
+    return pod.samples().stream()
+        .anyMatch(sample -> sample.name().equals(NVME_HEALTHY) && sample.value() == 0);
+  }
+
+  TierUsage withFailingNvme(Map<String, String> failing) {
+    return new TierUsage(usedBytes, selectedChunks, failing);
   }
 
   /** Bytes of a tier in use, if known. */

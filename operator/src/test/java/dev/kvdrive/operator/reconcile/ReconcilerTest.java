@@ -941,8 +941,9 @@ class ReconcilerTest {
   }
 
   private <T extends HasMetadata> void status(T object, Consumer<T> change) {
+    // What it was when the test got it may have changed since.
     client
-        .resource(object)
+        .resource(client.resource(object).get())
         .editStatus(
             found -> {
               change.accept(found);

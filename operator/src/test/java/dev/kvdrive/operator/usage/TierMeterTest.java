@@ -11,6 +11,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -33,6 +34,8 @@ class TierMeterTest {
   private HttpServer server;
   private String body = METRICS;
   private int status = 200;
+  private String readiness =
+      "{\"status\":\"failing\",\"detail\":\"the NVMe tier cannot be read from: EIO; check the drive\"}";
 
   TierMeterTest() throws IOException {
     this.server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
@@ -45,6 +48,14 @@ class TierMeterTest {
         exchange -> {
           byte[] bytes = body.getBytes(StandardCharsets.UTF_8);
           exchange.sendResponseHeaders(status, bytes.length);
+          exchange.getResponseBody().write(bytes);
+          exchange.close();
+        });
+    server.createContext(
+        "/health/ready",
+        exchange -> {
+          byte[] bytes = readiness.getBytes(StandardCharsets.UTF_8);
+          exchange.sendResponseHeaders(503, bytes.length);
           exchange.getResponseBody().write(bytes);
           exchange.close();
         });
@@ -89,6 +100,33 @@ class TierMeterTest {
     assertThat(meter().read(List.of(pod("True")))).isEqualTo(TierUsage.UNKNOWN);
   }
 
+  @Test
+  void aPodThatIsNotReadyTellsOfItsDisk() {
+    body = METRICS + "kvdrive_nvme_healthy 0.0\n";
+
+    TierUsage usage = meter().read(List.of(pod("False")));
+
+    assertThat(usage.failingNvme())
+        .isEqualTo(Map.of("pod", "the NVMe tier cannot be read from: EIO; check the drive"));
+    assertThat(usage.usedBytes()).isEmpty();
+  }
+
+  @Test
+  void aDiskThatFailsIsToldWithoutWordsToo() {
+    body = METRICS + "kvdrive_nvme_healthy 0.0\n";
+    readiness = "<html>";
+
+    assertThat(meter().read(List.of(pod("False"))).failingNvme())
+        .isEqualTo(Map.of("pod", "its runtime reports kvdrive_nvme_healthy 0"));
+  }
+
+  @Test
+  void aDiskThatWorksIsNotTold() {
+    body = METRICS + "kvdrive_nvme_healthy 1.0\n";
+
+    assertThat(meter().read(List.of(pod("True"))).failingNvme()).isEmpty();
+  }
+
   private TierMeter meter() {
     return new TierMeter(server.getAddress().getPort());
   }
@@ -99,6 +137,7 @@ class TierMeterTest {
         .withName("pod")
         .endMetadata()
         .withNewStatus()
+        .withPhase("Running")
         .withPodIP("127.0.0.1")
         .addNewCondition()
         .withType("Ready")
