@@ -16,6 +16,7 @@ import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.prefill.Prefill;
+import dev.kvdrive.prefill.PromptPrefill;
 import dev.kvdrive.transformer.StepOutput;
 import dev.kvdrive.transformer.Transformer;
 import java.nio.file.Path;
@@ -104,8 +105,8 @@ final class Answering {
       }
       store.openSeat(queue, SEAT, new SequenceIdentity("", "bench"));
       long start = System.nanoTime();
-      prefill.begin(prompt, List.of(SEAT), false);
-      while (!prefill.advance()) {
+      PromptPrefill running = prefill.begin(prompt, List.of(SEAT), false);
+      while (!prefill.advance(running)) {
         // one block of one layer after the other
       }
       final long prefillNanos = System.nanoTime() - start;

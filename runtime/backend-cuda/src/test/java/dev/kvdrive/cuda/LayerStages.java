@@ -113,6 +113,7 @@ final class LayerStages implements AutoCloseable {
     closed = grid.closedChunks(tokens);
     int selected = (int) Math.ceil(budget * closed);
     int cells = rows * layout.kvHeads();
+    int block = Math.min(Workspace.PREFILL_BLOCK, context);
     sizes =
         new EngineSizes(
             model.geometry(),
@@ -125,7 +126,9 @@ final class LayerStages implements AutoCloseable {
             selected,
             (int) Math.ceil(WINDOW * selected),
             selected,
-            Math.min(Workspace.PREFILL_BLOCK, context),
+            block,
+            Workspace.shortPrompt(context, rows),
+            Workspace.residualBlocks(context, rows, block),
             Math.addExact(
                 layerCount * cells * layout.extents(closed),
                 Workspace.minimumFrames(layout, rows, Workspace.PREFILL_BLOCK)),

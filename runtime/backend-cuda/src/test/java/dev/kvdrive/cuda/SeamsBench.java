@@ -185,6 +185,8 @@ final class SeamsBench {
         s.windowSlots(),
         s.passChunks(),
         s.prefillBlock(),
+        s.shortPrompt(),
+        s.residualBlocks(),
         nvme ? extents / 2 : s.dramFrames(),
         nvme ? extents : 0);
   }

@@ -8,10 +8,12 @@ import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.PrefillScratch;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.Workspace;
 import dev.kvdrive.transformer.ActivationBuffers;
 import dev.kvdrive.transformer.StepOutput;
 import dev.kvdrive.transformer.Transformer;
@@ -20,12 +22,12 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Prefill of one prompt at a time, layer-major: all blocks of a layer, then the next layer. Dense
- * causal attention needs only the keys and values of the current layer in device memory; the
- * residual stream of the whole prompt waits in pinned host memory between layers, block in, block
- * out.
+ * Prefill of prompts, layer-major: all blocks of a layer, then the next layer. Dense causal
+ * attention needs only the keys and values of the current layer in device memory; the residual
+ * stream of the whole prompt waits in pinned host memory between layers, block in, block out.
  *
  * <pre>
  *   for each layer, for each block:
@@ -38,7 +40,10 @@ import java.util.List;
  * </pre>
  *
  * The unit of scheduling is a <i>quantum</i>, one block of one layer ({@link #advance}); decode
- * steps may run between quanta. Used on the engine thread.
+ * steps, and quanta of other prompts, may run between quanta. A prompt has blocks of the residual
+ * stream from its {@link #begin} to its {@link #end}, and a scratch of one layer's keys and values
+ * from the first block of a layer to its last: two prompts of which none fits the smaller scratch
+ * take turns layer by layer. Used on the engine thread.
  */
 public final class Prefill implements AutoCloseable {
   private final Operations operations;
@@ -48,6 +53,7 @@ public final class Prefill implements AutoCloseable {
   private final TieredStore store;
   private final StepOutput output;
   private final EngineSizes sizes;
+  private final PrefillWork work;
   private final long rowBytes;
   private final HostBuffer residual;
   private final HostBuffer block;
@@ -57,21 +63,8 @@ public final class Prefill implements AutoCloseable {
   /** What gives back its own memory, the last made first. */
   private final Deque<Runnable> owned = new ArrayDeque<>();
 
-  private final List<Target> targets = new ArrayList<>();
-  private int[] prompt = {};
-  private boolean wantsLogits;
-  private int layer;
-  private int start;
-
-  /** A seat that gets the prompt's keys and values, and how many chunks of the layer it has. */
-  private static final class Target {
-    private final int seat;
-    private int closed;
-
-    Target(int seat) {
-      this.seat = seat;
-    }
-  }
+  private final Deque<Integer> freeBlocks = new ArrayDeque<>();
+  private final List<PrefillScratch> freeScratches = new ArrayList<>();
 
   /**
    * @param queue the queue of all computation, which stays the caller's
@@ -94,11 +87,18 @@ public final class Prefill implements AutoCloseable {
     this.store = store;
     this.output = output;
     this.sizes = sizes;
+    work = new PrefillWork(sizes.geometry());
     rowBytes = (long) transformer.spec().hidden() * device.activationType().bytes();
     long blockBytes = 4L * sizes.prefillBlock();
     try {
       residual =
-          device.allocateHost("residual stream of a prompt", rowBytes * sizes.contextLength());
+          device.allocateHost(
+              "residual streams",
+              Workspace.residualBytes(
+                  sizes.geometry(),
+                  sizes.residualBlocks(),
+                  sizes.prefillBlock(),
+                  device.activationType().bytes()));
       owned.push(residual::close);
       block = device.allocateHost("tokens and positions of a block", 2 * blockBytes);
       owned.push(block::close);
@@ -110,139 +110,228 @@ public final class Prefill implements AutoCloseable {
       close();
       throw e;
     }
+    for (int i = 0; i < sizes.residualBlocks(); i++) {
+      freeBlocks.add(i);
+    }
+    freeScratches.addAll(kv.scratches());
+  }
+
+  /** Whether a prompt of so many tokens has room beside those that have begun and not ended. */
+  public boolean fits(int promptTokens) {
+    return blocks(promptTokens) <= freeBlocks.size();
+  }
+
+  private int blocks(int promptTokens) {
+    return Math.ceilDiv(promptTokens, sizes.prefillBlock());
   }
 
   /**
-   * Starts a prompt; one that was not finished is forgotten.
+   * Starts a prompt.
    *
    * @param prompt its tokens, at most {@code contextLength}; not changed by the caller
    * @param seats open seats: sequences that go on from this prompt, computed once for all of them
    * @param logits whether the host wants to see the logits of the last token
+   * @throws IllegalStateException unless it {@link #fits}
    */
-  public void begin(int[] prompt, List<Integer> seats, boolean logits) {
-    this.prompt = prompt;
-    wantsLogits = logits;
-    layer = 0;
-    start = 0;
-    targets.clear();
+  public PromptPrefill begin(int[] prompt, List<Integer> seats, boolean logits) {
+    int count = blocks(prompt.length);
+    if (count > freeBlocks.size()) {
+      throw new IllegalStateException(
+          "%d tokens need %d blocks of residual stream, %d are free"
+              .formatted(prompt.length, count, freeBlocks.size()));
+    }
+    int[] blocks = new int[count];
+    for (int i = 0; i < count; i++) {
+      blocks[i] = freeBlocks.removeFirst();
+    }
     for (int seat : seats) {
-      targets.add(new Target(seat));
       kv.reset(queue, operations, seat);
+    }
+    return new PromptPrefill(
+        prompt, seats, logits, blocks, sizes.prefillBlock(), kv.layers().size(), work);
+  }
+
+  /** The work of a prompt of so many tokens that has not begun; comparable with what is left. */
+  public double work(int promptTokens) {
+    return work.remaining(promptTokens, 0, 0);
+  }
+
+  /** Takes back what a prompt has of the memory for prefill, finished or not. Idempotent. */
+  public void end(PromptPrefill prompt) {
+    for (int taken : prompt.takeBlocks()) {
+      freeBlocks.addFirst(taken);
+    }
+    releaseScratch(prompt);
+  }
+
+  private void releaseScratch(PromptPrefill prompt) {
+    PrefillScratch scratch = prompt.takeScratch();
+    if (scratch != null) {
+      freeScratches.add(scratch);
     }
   }
 
-  /** A sequence has left its seat: nothing more is written for it. */
-  public void withdraw(int seat) {
-    targets.removeIf(target -> target.seat == seat);
+  /** Whether the prompt can {@link #advance} before any other does. */
+  public boolean ready(PromptPrefill prompt) {
+    return prompt.scratch() != null || freeScratch(prompt) != null;
   }
 
-  /** Units of work done: tokens times layers. */
-  public long done() {
-    return (long) layer * prompt.length + start;
+  /** Whether no scratch but the one for whole contexts is large enough for the prompt. */
+  public boolean needsWhole(PromptPrefill prompt) {
+    return prompt.tokens() > sizes.shortPrompt();
   }
 
-  /** Units of work of the prompt. */
-  public long total() {
-    return (long) prompt.length * kv.layers().size();
+  /** Whether {@code holder} has a scratch that {@code waiting} could use. */
+  public boolean keepsWaiting(PromptPrefill holder, PromptPrefill waiting) {
+    PrefillScratch scratch = holder.scratch();
+    return scratch != null && scratch.maxTokens() >= waiting.tokens();
+  }
+
+  /** The smallest free scratch that is large enough. */
+  private @Nullable PrefillScratch freeScratch(PromptPrefill prompt) {
+    PrefillScratch best = null;
+    for (PrefillScratch free : freeScratches) {
+      if (free.maxTokens() >= prompt.tokens()
+          && (best == null || free.maxTokens() < best.maxTokens())) {
+        best = free;
+      }
+    }
+    return best;
+  }
+
+  private PrefillScratch scratch(PromptPrefill prompt) {
+    PrefillScratch scratch = prompt.scratch();
+    if (scratch == null) {
+      scratch = freeScratch(prompt);
+      if (scratch == null) {
+        throw new IllegalStateException("other prompts have every scratch that is large enough");
+      }
+      freeScratches.remove(scratch);
+      prompt.giveScratch(scratch);
+    }
+    return scratch;
   }
 
   /**
    * Runs one quantum and waits for it.
    *
-   * @return whether the prompt is finished: row 0 of the output then belongs to its last token
+   * @return whether the prompt is finished: row 0 of the output then belongs to its last token, and
+   *     {@link #end} comes next
    * @throws dev.kvdrive.kv.tier.TierException if the chunks of a seat have no room; after {@link
-   *     #withdraw} of that seat the same quantum can be run again
+   *     PromptPrefill#withdraw} of that seat the same quantum can be run again, and quanta of other
+   *     prompts can
+   * @throws IllegalStateException unless it is {@link #ready}
    */
-  public boolean advance() {
-    int rows = Math.min(sizes.prefillBlock(), prompt.length - start);
+  public boolean advance(PromptPrefill prompt) {
+    PrefillScratch scratch = scratch(prompt);
+    try {
+      return advance(prompt, scratch);
+    } catch (TierException e) {
+      // Another prompt may be next: what was submitted must not read its tokens and positions.
+      queue.synchronize();
+      throw e;
+    }
+  }
+
+  private boolean advance(PromptPrefill prompt, PrefillScratch scratch) {
+    int layer = prompt.layer();
+    int start = prompt.start();
+    int rows = Math.min(sizes.prefillBlock(), prompt.tokens() - start);
     boolean lastLayer = layer == kv.layers().size() - 1;
-    boolean lastBlock = start + rows == prompt.length;
-    loadBlock(rows);
+    boolean lastBlock = start + rows == prompt.tokens();
+    KvLayer kvLayer = kv.layers().get(layer);
+    loadBlock(prompt, rows);
     transformer.project(queue, layer, rows);
     ActivationBuffers a = transformer.activations();
-    operations.store(queue, kvLayer(), kv.scratch(), start, rows, a.key(), a.value());
-    for (Target target : targets) {
-      closeChunks(target, start + rows);
+    operations.store(queue, kvLayer, scratch, start, rows, a.key(), a.value());
+    for (PromptPrefill.Target target : prompt.targets()) {
+      closeChunks(prompt, target, kvLayer, scratch, start + rows);
     }
     if (!lastLayer) {
-      attend(0, rows);
-      queue.download(a.residual().buffer(), 0, residual, rowBytes * start, rowBytes * rows);
+      attend(kvLayer, scratch, start, 0, rows);
+      queue.download(a.residual().buffer(), 0, residual, residualAt(prompt), rowBytes * rows);
     } else if (lastBlock) {
-      attend(rows - 1, 1);
+      attend(kvLayer, scratch, start, rows - 1, 1);
       transformer.logits(queue, rows - 1, 1);
       output.downloadLikeliest(queue, 1);
-      if (wantsLogits) {
+      if (prompt.wantsLogits()) {
         output.downloadLogits(queue, 0);
       }
     }
     if (lastBlock) {
-      for (Target target : targets) {
-        operations.seed(queue, kvLayer(), kv.scratch(), target.seat, prompt.length);
+      for (PromptPrefill.Target target : prompt.targets()) {
+        operations.seed(queue, kvLayer, scratch, target.seat(), prompt.tokens());
       }
     }
-    // One wait for each quantum keeps the queue short, so that decode steps get their turn, and
-    // lets the store demote what this block has written.
+    // One wait for each quantum keeps the queue short, so that decode steps and other prompts get
+    // their turn, and lets the store demote what this block has written.
     queue.synchronize();
-    start += rows;
     if (lastBlock) {
-      start = 0;
-      targets.forEach(target -> target.closed = 0);
-      layer++;
+      releaseScratch(prompt);
     }
+    prompt.advanced(rows);
     return lastBlock && lastLayer;
   }
 
-  private void loadBlock(int rows) {
+  /** Where the residual stream of the prompt's next block is. */
+  private long residualAt(PromptPrefill prompt) {
+    return rowBytes * sizes.prefillBlock() * prompt.block(prompt.start() / sizes.prefillBlock());
+  }
+
+  private void loadBlock(PromptPrefill prompt, int rows) {
     for (int row = 0; row < rows; row++) {
-      block.segment().setAtIndex(ValueLayout.JAVA_INT, row, prompt[start + row]);
+      block.segment().setAtIndex(ValueLayout.JAVA_INT, row, prompt.token(prompt.start() + row));
       block
           .segment()
-          .setAtIndex(ValueLayout.JAVA_INT, (long) sizes.prefillBlock() + row, start + row);
+          .setAtIndex(
+              ValueLayout.JAVA_INT, (long) sizes.prefillBlock() + row, prompt.start() + row);
     }
     queue.upload(block, 4L * sizes.prefillBlock(), positions, 0, 4L * rows);
     transformer.angles(queue, positions, rows);
-    if (layer == 0) {
+    if (prompt.layer() == 0) {
       queue.upload(block, 0, tokens, 0, 4L * rows);
       transformer.embed(queue, tokens, rows);
     } else {
       Activations x = transformer.activations().residual();
-      queue.upload(residual, rowBytes * start, x.buffer(), 0, rowBytes * rows);
+      queue.upload(residual, residualAt(prompt), x.buffer(), 0, rowBytes * rows);
     }
   }
 
   /** Closes the chunks that are complete with {@code stored} tokens and stay closed at the end. */
-  private void closeChunks(Target target, int stored) {
+  private void closeChunks(
+      PromptPrefill prompt,
+      PromptPrefill.Target target,
+      KvLayer kvLayer,
+      PrefillScratch scratch,
+      int stored) {
     ChunkGrid grid = sizes.layout().grid();
     int complete = Math.max(0, (stored - grid.sink()) / grid.chunk());
-    int to = Math.min(complete, grid.closedChunks(prompt.length));
-    while (target.closed < to) {
-      int seat = target.seat;
-      int end = store.provideForChunks(queue, layer, seat, target.closed, to);
-      operations.closeChunks(
-          queue, kvLayer(), kv.scratch(), seat, target.closed, end, store.frames());
-      target.closed = end;
+    int to = Math.min(complete, grid.closedChunks(prompt.tokens()));
+    while (target.closed() < to) {
+      int seat = target.seat();
+      int from = target.closed();
+      int end = store.provideForChunks(queue, prompt.layer(), seat, from, to);
+      operations.closeChunks(queue, kvLayer, scratch, seat, from, end, store.frames());
+      target.close(end);
     }
   }
 
-  /** Attention and MLP of {@code rows} rows of the block from row {@code first}. */
-  private void attend(int first, int rows) {
+  /**
+   * Attention and MLP of {@code rows} rows from row {@code first} of the block at {@code start}.
+   */
+  private void attend(KvLayer kvLayer, PrefillScratch scratch, int start, int first, int rows) {
     ActivationBuffers a = transformer.activations();
-    PrefillScratch scratch = kv.scratch();
     operations.attendCausal(
         queue,
-        kvLayer(),
+        kvLayer,
         transformer.shape(),
         scratch,
         a.query().row(first),
         start + first,
         rows,
         a.attended().row(first));
-    transformer.addAttention(queue, layer, first, rows);
-    transformer.addMlp(queue, layer, first, rows);
-  }
-
-  private KvLayer kvLayer() {
-    return kv.layers().get(layer);
+    transformer.addAttention(queue, kvLayer.layer(), first, rows);
+    transformer.addMlp(queue, kvLayer.layer(), first, rows);
   }
 
   @Override

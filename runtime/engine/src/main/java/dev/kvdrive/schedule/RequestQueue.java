@@ -6,11 +6,13 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.Iterator;
 import java.util.List;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Between the threads that submit and the engine thread: the bounded queue of waiting sequences,
- * first in, first out, and the engine's state (open, draining, stopping, failed). Thread-safe.
+ * Between the threads that submit and the engine thread: the bounded queue of waiting sequences, in
+ * the order of their arrival, and the engine's state (open, draining, stopping, failed).
+ * Thread-safe.
  */
 final class RequestQueue {
   private static final Duration MIN_RETRY = Duration.ofSeconds(1);
@@ -25,6 +27,7 @@ final class RequestQueue {
   private final int limit;
   private final int seats;
   private final Deque<Sequence> waiting = new ArrayDeque<>();
+  private long arrivals;
   private int active;
   private boolean signalled;
   private boolean draining;
@@ -59,7 +62,7 @@ final class RequestQueue {
                   .formatted(group.size(), seats - taken, limit, retry.toSeconds()),
           retry);
     }
-    group.forEach(sequence -> sequence.joinGroup(group));
+    group.forEach(sequence -> sequence.queued(group, arrivals++));
     waiting.addAll(group);
     signal();
   }
@@ -77,9 +80,35 @@ final class RequestQueue {
     return waiting.peekFirst();
   }
 
-  /** Takes {@link #first} out to run it. */
-  synchronized void admitFirst() {
-    waiting.removeFirst();
+  /** Of the sequences that meet a condition the one with the shortest prompt; null if none does. */
+  synchronized @Nullable Sequence shortest(Predicate<Sequence> condition) {
+    Sequence shortest = null;
+    for (Sequence sequence : waiting) {
+      if ((shortest == null || sequence.prompt().length < shortest.prompt().length)
+          && condition.test(sequence)) {
+        shortest = sequence;
+      }
+    }
+    return shortest;
+  }
+
+  /** The waiting sequences that one prefill serves together with {@code sequence}, itself first. */
+  synchronized List<Sequence> sharing(Sequence sequence) {
+    List<Sequence> sharing = new ArrayList<>();
+    sharing.add(sequence);
+    for (Sequence other : waiting) {
+      if (other != sequence && sequence.sharesPrefill(other)) {
+        sharing.add(other);
+      }
+    }
+    return sharing;
+  }
+
+  /** Takes a waiting sequence out to run it. */
+  synchronized void admit(Sequence sequence) {
+    if (!waiting.remove(sequence)) {
+      throw new IllegalStateException("request " + sequence.id() + " does not wait");
+    }
     active++;
   }
 

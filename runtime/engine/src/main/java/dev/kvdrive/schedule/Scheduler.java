@@ -15,6 +15,7 @@ import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.prefill.Prefill;
+import dev.kvdrive.prefill.PromptPrefill;
 import dev.kvdrive.text.Tokenizer;
 import dev.kvdrive.transformer.StepOutput;
 import dev.kvdrive.transformer.Transformer;
@@ -29,9 +30,15 @@ import java.util.function.Consumer;
  * One {@link #turn}: end what was cancelled, admit what fits, run one prefill quantum if it is due,
  * run one decode step over all sequences that have their first token.
  *
- * <p>One prompt is prefilled at a time, for all sequences of a group that go on from it. While
- * others decode, prefill gets {@code prefillShare} of the time: after each quantum, decode steps
- * run until they have had their share. None of that changes what is computed, only when.
+ * <p>A prompt is prefilled once for all sequences of a group that go on from it. Several prompts
+ * share prefill in turns ({@link PrefillTurns}): a much shorter one passes those that have begun.
+ * While others decode, prefill gets {@code prefillShare} of the time: after each quantum, decode
+ * steps run until they have had their share. None of that changes what is computed, only when.
+ *
+ * <p>Seats are given in the order of arrival, and to a short prompt out of order while an earlier
+ * one is in prefill ({@link #admit}). Nobody waits for ever: who came first of all is the next to
+ * get a seat, which the others give free when they end; once in prefill it has its share of the
+ * work.
  */
 final class Scheduler implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(Scheduler.class.getName());
@@ -50,7 +57,7 @@ final class Scheduler implements AutoCloseable {
   private final CapacityLedger ledger;
   private final Deque<Integer> freeSeats = new ArrayDeque<>();
   private final List<Sequence> decoding = new ArrayList<>();
-  private final List<Sequence> prefilling = new ArrayList<>();
+  private final PrefillTurns turns;
   private long identities;
 
   /**
@@ -87,6 +94,7 @@ final class Scheduler implements AutoCloseable {
               new DecodeStep(
                   device, queue, transformer, kv, store, output, sizes, settings.decode()));
       prefill = own(new Prefill(device, queue, transformer, kv, store, output, sizes));
+      turns = new PrefillTurns(prefill);
       chooser = new TokenChooser(vocabulary);
     } catch (RuntimeException e) {
       close();
@@ -118,7 +126,7 @@ final class Scheduler implements AutoCloseable {
 
   /** Whether anything runs or can be started at once. */
   boolean idle() {
-    return decoding.isEmpty() && prefilling.isEmpty();
+    return decoding.isEmpty() && turns.isEmpty();
   }
 
   /**
@@ -135,7 +143,7 @@ final class Scheduler implements AutoCloseable {
     if (decoding.isEmpty()) {
       owedNanos = 0;
     }
-    if (!prefilling.isEmpty() && owedNanos <= 0) {
+    if (!turns.isEmpty() && owedNanos <= 0) {
       prefillQuantum();
     }
     if (!decoding.isEmpty()) {
@@ -151,9 +159,11 @@ final class Scheduler implements AutoCloseable {
       sequence.finish(FinishReason.CANCELLED);
       sequence.announce();
     }
-    for (Sequence sequence : prefilling) {
-      if (sequence.cancelled()) {
-        sequence.finish(FinishReason.CANCELLED);
+    for (PrefillTurns.Turn turn : turns.all()) {
+      for (Sequence sequence : turn.sequences()) {
+        if (sequence.cancelled()) {
+          sequence.finish(FinishReason.CANCELLED);
+        }
       }
     }
     for (Sequence sequence : decoding) {
@@ -164,27 +174,68 @@ final class Scheduler implements AutoCloseable {
     removeEnded();
   }
 
-  /** Starts the prefill of the sequence that has waited longest and of those that share it. */
+  /**
+   * Starts the prefill of what is next to run, together with what shares it, as long as there is
+   * room. That is who came first of all; while that one is in prefill already, the shortest prompt
+   * that may pass all in prefill. The last free seat is passed to short prompts only, so that long
+   * ones never keep all seats by waiting for prefill.
+   */
   private void admit() {
-    if (!prefilling.isEmpty()) {
-      return;
+    while (!freeSeats.isEmpty()) {
+      Sequence waiting = requests.first();
+      PrefillTurns.Turn first = turns.first();
+      if (waiting == null) {
+        return;
+      }
+      if (first == null || waiting.arrival() < first.arrival()) {
+        if (!hasRoom(waiting)) {
+          return;
+        }
+        begin(requests.sharing(waiting), false);
+      } else {
+        Sequence passing =
+            requests.shortest(
+                sequence ->
+                    mayTakeSeat(sequence)
+                        && turns.mayPass(sequence.prompt().length)
+                        && hasRoom(sequence));
+        if (passing == null) {
+          return;
+        }
+        begin(requests.sharing(passing), true);
+      }
     }
-    Sequence next = requests.first();
-    while (next != null
-        && !freeSeats.isEmpty()
-        && ledger.fits(next.mostTokens())
-        && (prefilling.isEmpty() || prefilling.getFirst().sharesPrefill(next))) {
-      requests.admitFirst();
-      seat(next);
-      prefilling.add(next);
-      next = requests.first();
+  }
+
+  private boolean hasRoom(Sequence sequence) {
+    return ledger.fits(sequence.mostTokens()) && prefill.fits(sequence.prompt().length);
+  }
+
+  /** Whether a prompt that passes others may take a free seat. */
+  private boolean mayTakeSeat(Sequence sequence) {
+    return freeSeats.size() > 1 || sequence.prompt().length <= sizes.shortPrompt();
+  }
+
+  /** Starts the prefill of the first sequence and of those that follow as far as there is room. */
+  private void begin(List<Sequence> sharing, boolean passing) {
+    List<Sequence> admitted = new ArrayList<>();
+    for (Sequence sequence : sharing) {
+      if (freeSeats.isEmpty()
+          || !ledger.fits(sequence.mostTokens())
+          || (passing && !mayTakeSeat(sequence))) {
+        break;
+      }
+      requests.admit(sequence);
+      seat(sequence);
+      admitted.add(sequence);
     }
-    if (!prefilling.isEmpty()) {
-      prefill.begin(
-          prefilling.getFirst().prompt(),
-          prefilling.stream().map(Sequence::seat).toList(),
-          prefilling.stream().anyMatch(Sequence::wantsLogits));
-    }
+    Sequence first = admitted.getFirst();
+    PromptPrefill prompt =
+        prefill.begin(
+            first.prompt(),
+            admitted.stream().map(Sequence::seat).toList(),
+            admitted.stream().anyMatch(Sequence::wantsLogits));
+    turns.add(new PrefillTurns.Turn(prompt, admitted));
   }
 
   private void seat(Sequence sequence) {
@@ -197,21 +248,25 @@ final class Scheduler implements AutoCloseable {
   private void prefillQuantum() {
     boolean othersWait = !decoding.isEmpty();
     long start = System.nanoTime();
+    PrefillTurns.Turn turn = turns.next();
+    PromptPrefill prompt = turn.prompt();
+    double work = prompt.nextQuantum();
     boolean finished;
     try {
-      finished = prefill.advance();
+      finished = prefill.advance(prompt);
     } catch (TierException e) {
-      failFor(e, prefilling);
+      failFor(e, turn.sequences());
       return;
     }
-    prefilling.forEach(sequence -> sequence.prefilled(prefill.done(), prefill.total()));
+    turns.ran(turn, work);
+    turn.sequences().forEach(sequence -> sequence.prefilled(prompt.done(), prompt.total()));
     removeEnded();
-    if (finished && !prefilling.isEmpty()) {
-      totals.prompt(prefilling.getFirst().prompt().length);
-      decoding.addAll(prefilling);
-      List<Sequence> ready = List.copyOf(prefilling);
-      prefilling.clear();
-      ready.forEach(sequence -> advance(sequence, 0));
+    if (finished && !turn.sequences().isEmpty()) {
+      totals.prompt(prompt.tokens());
+      turns.remove(turn);
+      prefill.end(prompt);
+      decoding.addAll(turn.sequences());
+      turn.sequences().forEach(sequence -> advance(sequence, 0));
       removeEnded();
     }
     double share = settings.prefillShare();
@@ -292,11 +347,18 @@ final class Scheduler implements AutoCloseable {
   }
 
   private void removeEnded() {
-    for (int i = prefilling.size() - 1; i >= 0; i--) {
-      if (prefilling.get(i).ended()) {
-        prefill.withdraw(prefilling.get(i).seat());
-        leave(prefilling.get(i));
-        prefilling.remove(i);
+    for (PrefillTurns.Turn turn : List.copyOf(turns.all())) {
+      List<Sequence> sequences = turn.sequences();
+      for (int i = sequences.size() - 1; i >= 0; i--) {
+        if (sequences.get(i).ended()) {
+          Sequence ended = sequences.remove(i);
+          turn.prompt().withdraw(ended.seat());
+          if (sequences.isEmpty()) {
+            turns.remove(turn);
+            prefill.end(turn.prompt());
+          }
+          leave(ended);
+        }
       }
     }
     for (int i = decoding.size() - 1; i >= 0; i--) {
@@ -323,7 +385,7 @@ final class Scheduler implements AutoCloseable {
    */
   List<Sequence> endAll(Consumer<Sequence> end) {
     List<Sequence> all = new ArrayList<>(requests.takeAll());
-    all.addAll(prefilling);
+    turns.all().forEach(turn -> all.addAll(turn.sequences()));
     all.addAll(decoding);
     all.forEach(end);
     return all;

@@ -26,6 +26,7 @@ final class Sequence implements Generation {
   private final SequenceUsage usage;
   private final double budget;
   private List<Sequence> group = List.of();
+  private long arrival;
   private volatile boolean cancelled;
 
   /** Tells the listener of the end; null while it goes on, and after it was told. */
@@ -100,9 +101,15 @@ final class Sequence implements Generation {
     return budget;
   }
 
-  /** Notes what it was submitted with, itself included; before it is queued. */
-  void joinGroup(List<Sequence> submitted) {
+  /** Notes what it was submitted with, itself included, and its number in the order of arrival. */
+  void queued(List<Sequence> submitted, long number) {
     group = submitted;
+    arrival = number;
+  }
+
+  /** Less than that of any sequence that came later. */
+  long arrival() {
+    return arrival;
   }
 
   /**

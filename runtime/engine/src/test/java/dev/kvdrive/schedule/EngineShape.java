@@ -8,6 +8,7 @@ import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.Workspace;
 import java.nio.file.Path;
 import java.time.Duration;
 
@@ -260,6 +261,7 @@ record EngineShape(
     int all = seats * heads * layout.extents(maxChunks);
     int fewest = (seats * layout.layers() + 1) * layout.kvHeads();
     int dram = Math.min(fewest + frames, Math.max(fewest, all));
+    int block = Math.min(prefillBlock, context);
     return new EngineSizes(
         model,
         layout,
@@ -271,7 +273,9 @@ record EngineShape(
         maxSelected,
         window,
         Math.min(passChunks, maxSelected),
-        Math.min(prefillBlock, context),
+        block,
+        Workspace.shortPrompt(context, seats),
+        Workspace.residualBlocks(context, seats, block),
         dram,
         Math.max(0, all - dram));
   }

@@ -12,6 +12,7 @@ import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.prefill.Prefill;
+import dev.kvdrive.prefill.PromptPrefill;
 import dev.kvdrive.transformer.StepOutput;
 import dev.kvdrive.transformer.Transformer;
 import java.util.ArrayDeque;
@@ -63,14 +64,15 @@ final class ForwardPass implements AutoCloseable {
   /** Prefills a prompt into a free seat; returns the logits after its last token. */
   float[] prefill(int seat, int... prompt) {
     store.openSeat(queue, seat, new SequenceIdentity("", "sequence in seat " + seat));
-    prefill.begin(prompt, List.of(seat), true);
+    PromptPrefill running = prefill.begin(prompt, List.of(seat), true);
     quanta = 0;
     boolean finished = false;
     while (!finished) {
-      finished = prefill.advance();
+      finished = prefill.advance(running);
       quanta++;
     }
-    assertThat(prefill.done()).isEqualTo(prefill.total());
+    prefill.end(running);
+    assertThat(running.done()).isEqualTo(running.total());
     positions[seat] = prompt.length;
     return logits(0);
   }

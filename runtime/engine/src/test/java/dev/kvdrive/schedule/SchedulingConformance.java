@@ -121,8 +121,7 @@ public abstract class SchedulingConformance extends EngineTest {
   @Test
   void theHintIsInWholeSecondsSoThatTextAndHeaderSayTheSame() {
     open(EngineShape.tight(1).withSeats(1).withQueueLimit(0));
-    submit(request("a", 20, 4), new Recorder());
-    requests.admitFirst();
+    requests.admit(submit(request("a", 20, 4), new Recorder()));
     requests.ended(2_400_000_000L);
     submit(request("b", 20, 4), new Recorder());
     assertThatThrownBy(() -> submit(request("c", 20, 4), new Recorder()))
@@ -213,6 +212,8 @@ public abstract class SchedulingConformance extends EngineTest {
             all.windowSlots(),
             all.passChunks(),
             all.prefillBlock(),
+            all.shortPrompt(),
+            all.residualBlocks(),
             all.dramFrames(),
             extents - all.dramFrames());
     return EngineSettings.of(scarce, device, directory, shape.queueLimit())

@@ -15,6 +15,9 @@ package dev.kvdrive.plan;
  * @param windowSlots window slots of each (seat, layer, KV head)
  * @param passChunks chunks of one pass: never more than {@code windowSlots}
  * @param prefillBlock prompt tokens of one prefill block
+ * @param shortPrompt tokens of a prompt that is prefilled beside a longer one, in memory of its
+ *     own; 0 if there is but one seat
+ * @param residualBlocks blocks of the residual streams of all prompts in prefill together
  * @param dramFrames extents that fit the DRAM tier
  * @param nvmeExtents extents that fit the NVMe tier
  */
@@ -30,6 +33,8 @@ public record EngineSizes(
     int windowSlots,
     int passChunks,
     int prefillBlock,
+    int shortPrompt,
+    int residualBlocks,
     int dramFrames,
     long nvmeExtents) {
 

@@ -160,6 +160,8 @@ public final class Planner {
     final int maxSelected;
     final int minWindow;
     final int prefillBlock;
+    final int shortPrompt;
+    final int residualBlocks;
     final int minimumFrames;
     final long totalExtents;
 
@@ -175,6 +177,8 @@ public final class Planner {
           exact ? maxChunks : Math.min(maxChunks, (int) Math.ceil(request.budget() * maxChunks));
       minWindow = exact ? Math.min(maxChunks, MIN_EXACT_WINDOW) : maxSelected;
       prefillBlock = Math.min(Workspace.PREFILL_BLOCK, context);
+      shortPrompt = Workspace.shortPrompt(context, seats);
+      residualBlocks = Workspace.residualBlocks(context, seats, prefillBlock);
       minimumFrames = Workspace.minimumFrames(layout, seats, prefillBlock);
       totalExtents = heads() * layout.extents(maxChunks);
     }
@@ -218,7 +222,8 @@ public final class Planner {
     long stagingBytes(int window) {
       int capacity =
           Math.toIntExact((long) seats * layout.kvHeads() * Math.max(1, passChunks(window)));
-      return Workspace.residualBytes(model, context, request.device().activationBytes())
+      return Workspace.residualBytes(
+              model, residualBlocks, prefillBlock, request.device().activationBytes())
           + Workspace.mailboxBytes(layout, capacity)
           + (long) Workspace.ioBuffers(nvmeExtents()) * layout.extentBytes()
           + Workspace.hostStepBytes(model, layout, seats, maxChunks)
@@ -246,6 +251,8 @@ public final class Planner {
           window,
           passChunks(window),
           prefillBlock,
+          shortPrompt,
+          residualBlocks,
           (int)
               Math.min(
                   Math.min(dramFrames(window), totalExtents + minimumFrames), Integer.MAX_VALUE),
@@ -310,14 +317,19 @@ public final class Planner {
           new Demand(
               Tier.GPU,
               "prefill",
-              Workspace.prefillScratchBytes(layout, context) + Workspace.blockBytes(prefillBlock),
-              "keys and values of one layer of %,d prompt tokens".formatted(context)));
+              Workspace.prefillScratchBytes(layout, (long) context + shortPrompt)
+                  + Workspace.blockBytes(prefillBlock),
+              shortPrompt == 0
+                  ? "keys and values of one layer of %,d prompt tokens".formatted(context)
+                  : "keys and values of one layer of %,d prompt tokens, and of %,d of a short prompt beside them"
+                      .formatted(context, shortPrompt)));
       out.add(
           new Demand(
               Tier.DRAM,
               "staging",
               stagingBytes(window),
-              "residual stream of one prompt, mailbox, I/O buffers, step results"));
+              "residual streams of %,d prompt tokens, mailbox, I/O buffers, step results"
+                  .formatted((long) residualBlocks * prefillBlock)));
       out.add(
           new Demand(
               Tier.DRAM,

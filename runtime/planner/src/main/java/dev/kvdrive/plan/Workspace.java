@@ -17,6 +17,12 @@ public final class Workspace {
   /** Prompt tokens of a prefill block, unless the context is shorter. */
   public static final int PREFILL_BLOCK = 256;
 
+  /** Tokens of a prompt that is prefilled beside a longer one at most. */
+  public static final int MAX_SHORT_PROMPT = 4096;
+
+  /** Share of the context that prompts in prefill may have beyond a whole context. */
+  private static final int SHARED_PREFILL_PART = 4;
+
   private Workspace() {}
 
   /**
@@ -69,8 +75,26 @@ public final class Workspace {
   }
 
   /** Bytes of the keys and values of one layer of one prompt ({@code PrefillScratch}). */
-  public static long prefillScratchBytes(KvLayout layout, int tokens) {
+  public static long prefillScratchBytes(KvLayout layout, long tokens) {
     return 2L * layout.kvHeads() * layout.rowBytes() * tokens;
+  }
+
+  /** {@code EngineSizes.shortPrompt}: what it costs in device memory stays small at any context. */
+  public static int shortPrompt(int context, int seats) {
+    return seats == 1 ? 0 : Math.min(MAX_SHORT_PROMPT, sharedPrefill(context));
+  }
+
+  /**
+   * {@code EngineSizes.residualBlocks}: of a prompt as long as the context, and beside it of
+   * prompts with a quarter of that.
+   */
+  public static int residualBlocks(int context, int seats, int prefillBlock) {
+    int shared = seats == 1 ? 0 : Math.ceilDiv(sharedPrefill(context), prefillBlock);
+    return Math.ceilDiv(context, prefillBlock) + shared;
+  }
+
+  private static int sharedPrefill(int context) {
+    return Math.ceilDiv(context, SHARED_PREFILL_PART);
   }
 
   /** Bytes of the tokens and positions of a prefill block. */
@@ -78,9 +102,10 @@ public final class Workspace {
     return 2L * 4 * prefillBlock;
   }
 
-  /** Host bytes of the residual stream of one prompt between layers. */
-  public static long residualBytes(ModelGeometry model, int tokens, int activationBytes) {
-    return (long) tokens * model.hidden() * activationBytes;
+  /** Host bytes of the residual streams of the prompts in prefill between layers. */
+  public static long residualBytes(
+      ModelGeometry model, int residualBlocks, int prefillBlock, int activationBytes) {
+    return (long) residualBlocks * prefillBlock * model.hidden() * activationBytes;
   }
 
   /** Host bytes of the mailbox: its control words and one transit chunk for each request. */

@@ -30,7 +30,7 @@ public final class KvState implements AutoCloseable {
   private final List<KvLayer> layers;
   private final Selection selection;
   private final AttentionState attention;
-  private final PrefillScratch scratch;
+  private final List<PrefillScratch> scratches;
 
   private KvState(Device device, Queue queue, EngineSizes sizes) {
     this.device = device;
@@ -64,10 +64,12 @@ public final class KvState implements AutoCloseable {
               allocate(
                   "attention state",
                   Workspace.attentionBytes(sizes.geometry(), layout.grid(), rows, pass)));
-      scratch =
-          new PrefillScratch(
-              sizes.contextLength(),
-              allocate("prefill scratch", 2L * heads * layout.rowBytes() * sizes.contextLength()));
+      List<PrefillScratch> prompts = new ArrayList<>();
+      if (sizes.shortPrompt() > 0) {
+        prompts.add(allocateScratch(layout, sizes.shortPrompt(), "prefill scratch, short prompts"));
+      }
+      prompts.add(allocateScratch(layout, sizes.contextLength(), "prefill scratch"));
+      scratches = List.copyOf(prompts);
       clear(queue);
     } catch (RuntimeException e) {
       close();
@@ -110,6 +112,11 @@ public final class KvState implements AutoCloseable {
         allocate("last use" + in, 4 * heads * layout.extents(chunks)));
   }
 
+  private PrefillScratch allocateScratch(KvLayout layout, int tokens, String label) {
+    return new PrefillScratch(
+        tokens, allocate(label, Workspace.prefillScratchBytes(layout, tokens)));
+  }
+
   private DeviceBuffer allocate(String label, long bytes) {
     DeviceBuffer buffer = device.allocate(label, bytes);
     buffers.add(buffer);
@@ -150,9 +157,12 @@ public final class KvState implements AutoCloseable {
     return attention;
   }
 
-  /** Keys and values of the layer that is being prefilled. */
-  public PrefillScratch scratch() {
-    return scratch;
+  /**
+   * Keys and values of the layers that are being prefilled, each of one prompt at a time; the
+   * smallest first, the last as long as the context.
+   */
+  public List<PrefillScratch> scratches() {
+    return scratches;
   }
 
   /** Empties the windows and maps of a seat in all layers. */

@@ -95,6 +95,8 @@ final class StoreHarness implements AutoCloseable {
             passChunks,
             passChunks,
             64,
+            0,
+            Math.ceilDiv(context, 64),
             dramFrames,
             nvmeExtents);
     for (int layer = 0; layer < layerCount; layer++) {
