@@ -46,7 +46,20 @@ public interface InferenceEngine extends AutoCloseable {
    */
   boolean drain(Duration timeout) throws InterruptedException;
 
-  /** Cancels what is left and frees every byte of every tier. Idempotent. */
+  /**
+   * Cancels what is left and frees every byte of every tier. Idempotent, callable from any thread
+   * and at any moment, that of the start included. Returns within seconds whatever a disk does;
+   * what the engine could not give back by then it keeps, see {@link #released}.
+   */
   @Override
   void close();
+
+  /**
+   * Whether a closed engine has given back everything. If not, something under way still uses
+   * memory of the device or of the model (a read of a disk that does not answer, say): then neither
+   * may be closed before the process ends.
+   */
+  default boolean released() {
+    return true;
+  }
 }

@@ -101,11 +101,14 @@ final class PrefillTurns {
     return first;
   }
 
-  /** Whether a prompt of so many tokens is short enough to pass all that are in prefill. */
+  /**
+   * Whether a prompt of so many tokens is short enough to pass all that are in prefill, those aside
+   * that cannot run at the moment.
+   */
   boolean mayPass(int promptTokens) {
     double work = prefill.work(promptTokens);
     for (Turn turn : turns) {
-      if (work > PASSING_SHARE * turn.prompt.remaining()) {
+      if (prefill.ready(turn.prompt) && work > PASSING_SHARE * turn.prompt.remaining()) {
         return false;
       }
     }

@@ -193,6 +193,17 @@ final class RequestQueue {
     return true;
   }
 
+  /**
+   * For a start, which can be given up at every step.
+   *
+   * @throws EngineDrainingException if the engine is to stop
+   */
+  synchronized void checkGoesOn() {
+    if (stopping) {
+      throw new EngineDrainingException("the engine was closed while it started");
+    }
+  }
+
   synchronized boolean stopping() {
     return stopping;
   }

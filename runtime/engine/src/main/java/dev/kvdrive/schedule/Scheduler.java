@@ -69,6 +69,7 @@ final class Scheduler implements AutoCloseable {
   /**
    * Loads the model and allocates every tier.
    *
+   * @param checkpoint called between the stages; what it throws ends the start
    * @throws RuntimeException if anything does not fit or fails; nothing stays allocated
    */
   Scheduler(
@@ -77,16 +78,20 @@ final class Scheduler implements AutoCloseable {
       Tokenizer tokenizer,
       EngineSettings settings,
       RequestQueue requests,
-      Totals totals) {
+      Totals totals,
+      Runnable checkpoint) {
     this.settings = settings;
     this.sizes = settings.sizes();
     this.requests = requests;
     this.totals = totals;
     try {
       queue = own(device.createQueue("engine"));
-      Transformer transformer = own(Transformer.load(device, model, sizes));
+      Transformer transformer = own(Transformer.load(device, model, sizes, checkpoint));
+      checkpoint.run();
       KvState kv = own(KvState.allocate(device, queue, sizes));
+      checkpoint.run();
       store = own(openStore(device, kv));
+      checkpoint.run();
       int vocabulary = Math.min(model.spec().vocabulary(), tokenizer.vocabularySize());
       output = own(new StepOutput(device, transformer, sizes.concurrency(), vocabulary));
       step =
@@ -122,6 +127,19 @@ final class Scheduler implements AutoCloseable {
   /** State of DRAM and NVMe tier; any thread, until {@link #close}. */
   TierStatus tierStatus() {
     return store.status();
+  }
+
+  /**
+   * The engine ends: nothing of a turn under way waits for the disk any more. Any thread, until
+   * {@link #close}.
+   */
+  void abandonIo() {
+    store.abandonIo();
+  }
+
+  /** Whether {@link #close} had to keep memory because a read or write of it has not ended. */
+  boolean stuck() {
+    return store.stuck();
   }
 
   /** Whether anything runs or can be started at once. */
@@ -391,7 +409,7 @@ final class Scheduler implements AutoCloseable {
     return all;
   }
 
-  /** Leaves all seats and frees everything. */
+  /** Leaves all seats and frees everything, but what is {@link #stuck}. */
   @Override
   public void close() {
     for (AutoCloseable resource : owned) {

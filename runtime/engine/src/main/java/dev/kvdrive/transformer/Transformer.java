@@ -37,13 +37,14 @@ public final class Transformer implements AutoCloseable {
   private final Weight output;
   private final ActivationBuffers activations;
 
-  private Transformer(Device device, Model model, EngineSizes sizes) {
+  private Transformer(Device device, Model model, EngineSizes sizes, Runnable checkpoint) {
     spec = model.spec();
     shape = new AttentionShape(spec.heads(), spec.kvHeads(), spec.headDim(), spec.attentionScale());
     operations = device.operations();
     try {
       embedding = LayerWeights.load(device, loaded, model.embedding());
       for (LayerTensors layer : model.layers()) {
+        checkpoint.run();
         layers.add(LayerWeights.load(device, layer, loaded));
       }
       outputNorm = LayerWeights.load(device, loaded, model.outputNorm());
@@ -64,7 +65,18 @@ public final class Transformer implements AutoCloseable {
    * @throws dev.kvdrive.device.DeviceMemoryException if they do not fit; nothing stays allocated
    */
   public static Transformer load(Device device, Model model, EngineSizes sizes) {
-    return new Transformer(device, model, sizes);
+    return load(device, model, sizes, () -> {});
+  }
+
+  /**
+   * Like {@link #load(Device, Model, EngineSizes)}; can be given up on the way.
+   *
+   * @param checkpoint called before the weights of each layer; what it throws is thrown, and
+   *     nothing stays allocated
+   */
+  public static Transformer load(
+      Device device, Model model, EngineSizes sizes, Runnable checkpoint) {
+    return new Transformer(device, model, sizes, checkpoint);
   }
 
   public TransformerSpec spec() {

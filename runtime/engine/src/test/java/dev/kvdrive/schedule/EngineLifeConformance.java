@@ -20,9 +20,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 
@@ -145,6 +147,90 @@ public abstract class EngineLifeConformance extends EngineTest {
         .isInstanceOf(EngineDrainingException.class);
     assertThat(engine.status().running()).isZero();
     assertThat(engine.drain(Duration.ZERO)).isTrue();
+  }
+
+  @Test
+  void anEngineMayBeClosedAtAnyMomentOfItsStart() throws Exception {
+    EngineSettings settings = settings(EngineShape.tight(1)).withWarmUpTokens(100);
+    int stride = 7;
+    int moments = 0;
+    boolean closedInTime = true;
+    for (int moment = 0; closedInTime; moment += stride) {
+      ClosingDevice closing = new ClosingDevice(moment);
+      KvDriveEngine engine = KvDriveEngine.begin(model, tokenizer, closing.device(), settings);
+      closing.of(engine);
+      try {
+        engine.awaitReady();
+        closedInTime = closing.begun(); // at the last moments it is ready first
+      } catch (EngineDrainingException e) {
+        assertThat(e).hasMessage("the engine was closed while it started");
+        moments++;
+      }
+      engine.close();
+      closing.join();
+      assertThat(engine.released()).isTrue();
+      assertNothingIsLeft();
+    }
+    assertThat(moments).as("starts given up at some moment").isGreaterThan(30);
+  }
+
+  /**
+   * The device; at one of the calls that a start makes of it, whichever stage that is, another
+   * thread closes the engine, and the call goes on once that thread waits for the engine's.
+   */
+  private final class ClosingDevice {
+    private final AtomicInteger left;
+    private final CompletableFuture<KvDriveEngine> engine = new CompletableFuture<>();
+    private final Thread closer = new Thread(() -> engine.join().close(), "closer");
+
+    ClosingDevice(int moment) {
+      left = new AtomicInteger(moment);
+    }
+
+    void of(KvDriveEngine begun) {
+      engine.complete(begun);
+    }
+
+    boolean begun() {
+      return closer.getState() != Thread.State.NEW;
+    }
+
+    void join() throws InterruptedException {
+      if (begun()) {
+        closer.join();
+      }
+    }
+
+    private Object count(Object target, Method method, Object[] arguments)
+        throws IllegalAccessException, InvocationTargetException {
+      if (method.getReturnType() != boolean.class
+          && !method.getName().equals("close")
+          && left.getAndDecrement() == 0) {
+        engine.join();
+        closer.start();
+        while (closer.getState() != Thread.State.TIMED_WAITING && closer.isAlive()) {
+          Thread.onSpinWait();
+        }
+      }
+      return method.invoke(target, arguments);
+    }
+
+    Device device() {
+      Operations operations =
+          proxy(
+              Operations.class,
+              (method, arguments) -> count(device.operations(), method, arguments));
+      return proxy(
+          Device.class,
+          (method, arguments) ->
+              method.getName().equals("operations")
+                  ? operations
+                  : method.getName().startsWith("allocate")
+                          || method.getName().startsWith("create")
+                          || method.getName().equals("load")
+                      ? count(device, method, arguments)
+                      : method.invoke(device, arguments));
+    }
   }
 
   @Test

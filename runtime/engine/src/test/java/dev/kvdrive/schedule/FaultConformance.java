@@ -3,10 +3,15 @@ package dev.kvdrive.schedule;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvdrive.device.Device;
+import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.kv.tier.FaultyFiles;
 import dev.kvdrive.kv.tier.FaultyFiles.Fault;
 import dev.kvdrive.kv.tier.TierException;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -125,6 +130,90 @@ public abstract class FaultConformance extends EngineTest {
           "afterwards", generate(engine, requests().getFirst()).tokens(), expected.getFirst());
     } finally {
       files.release();
+    }
+  }
+
+  @Test
+  void anEngineEndsWithinItsTimeAlthoughAReadNeverDoesAndKeepsTheMemoryOfIt() throws Exception {
+    EngineShape shape = SHAPE.withTimeouts(Duration.ofHours(1), Duration.ofHours(1));
+    Device own = open(CAPACITY, 2);
+    SilentDisk disk = new SilentDisk();
+    KvDriveEngine engine =
+        KvDriveEngine.start(model, tokenizer, own, settings(shape).withExtentFiles(disk));
+    Recorder recorder = new Recorder();
+    recorder.onToken(
+        token -> {
+          if (recorder.tokens().size() == 5) {
+            disk.falls();
+          }
+        });
+    engine.submit(requests().getFirst(), recorder);
+    assertThat(disk.asked.await(60, TimeUnit.SECONDS)).isTrue();
+    assertThat(engine.drain(Duration.ofMillis(1))).isFalse();
+    engine.close();
+    assertThat(recorder.await().ended()).isTrue();
+    assertThat(engine.released()).isFalse();
+    assertThat(own.hostBytes()).as("what the read may still write to").isPositive();
+    assertThat(nvmeFiles()).as("what the read is of").isNotEmpty();
+    // Only for the sake of the other tests: in use the process ends now.
+    disk.rises();
+    for (Thread thread : Thread.getAllStackTraces().keySet()) {
+      if (thread.getName().startsWith("kvdrive-nvme")) {
+        thread.join();
+      }
+    }
+    own.close();
+    for (Path file : nvmeFiles()) {
+      Files.delete(file);
+    }
+  }
+
+  /** Files whose reads do not answer any more, and whose close waits for what is under way. */
+  private static final class SilentDisk implements ExtentFile.Opener {
+    private final CountDownLatch asked = new CountDownLatch(1);
+    private final CountDownLatch risen = new CountDownLatch(1);
+    private volatile boolean silent;
+
+    void falls() {
+      silent = true;
+    }
+
+    void rises() {
+      risen.countDown();
+    }
+
+    private void answer() throws IOException {
+      if (silent) {
+        asked.countDown();
+        try {
+          risen.await();
+        } catch (InterruptedException e) {
+          throw new IOException(e);
+        }
+      }
+    }
+
+    @Override
+    public ExtentFile create(Path path, long bytes, boolean direct) throws IOException {
+      ExtentFile file = ExtentFile.Opener.FILES.create(path, bytes, direct);
+      return new ExtentFile() {
+        @Override
+        public int read(ByteBuffer target, long offset) throws IOException {
+          answer();
+          return file.read(target, offset);
+        }
+
+        @Override
+        public int write(ByteBuffer source, long offset) throws IOException {
+          return file.write(source, offset);
+        }
+
+        @Override
+        public void close() throws IOException {
+          answer();
+          file.close();
+        }
+      };
     }
   }
 

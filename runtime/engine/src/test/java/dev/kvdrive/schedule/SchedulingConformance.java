@@ -3,9 +3,11 @@ package dev.kvdrive.schedule;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvdrive.kv.tier.FaultyFiles;
 import dev.kvdrive.plan.EngineSizes;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -40,7 +42,7 @@ public abstract class SchedulingConformance extends EngineTest {
     closeSchedulers();
     sizes = settings.sizes();
     requests = new RequestQueue(settings.queueLimit(), sizes.concurrency());
-    scheduler = new Scheduler(device, model, tokenizer, settings, requests, new Totals());
+    scheduler = new Scheduler(device, model, tokenizer, settings, requests, new Totals(), () -> {});
     opened.add(scheduler);
   }
 
@@ -197,6 +199,10 @@ public abstract class SchedulingConformance extends EngineTest {
 
   /** Settings whose tiers hold so many extents together. */
   private EngineSettings scarce(EngineShape shape, long extents) {
+    return sized(shape, settings(shape).sizes().shortPrompt(), extents);
+  }
+
+  private EngineSettings sized(EngineShape shape, int shortPrompt, long extents) {
     EngineSettings settings = settings(shape);
     EngineSizes all = settings.sizes();
     EngineSizes scarce =
@@ -212,7 +218,7 @@ public abstract class SchedulingConformance extends EngineTest {
             all.windowSlots(),
             all.passChunks(),
             all.prefillBlock(),
-            all.shortPrompt(),
+            shortPrompt,
             all.residualBlocks(),
             all.dramFrames(),
             extents - all.dramFrames());
@@ -499,6 +505,251 @@ public abstract class SchedulingConformance extends EngineTest {
     finish();
     second.checked().finish();
     third.checked().finish();
+  }
+
+  // --- prompts that share prefill ---
+
+  /** Counts the quanta of prefill in the order in which they are run, by the name of the prompt. */
+  private final List<String> quanta = new ArrayList<>();
+
+  private Recorder counted(String name) {
+    return new Recorder().onPrefill(() -> quanta.add(name));
+  }
+
+  private long quantaOf(String name) {
+    return quanta.stream().filter(name::equals).count();
+  }
+
+  /** Four seats, blocks of 16 tokens: 15 quanta for each layer of 240 tokens. */
+  private void openForTurns() {
+    open(
+        prefillShare(
+            EngineShape.tight(1).withSeats(4).withBlock(16).withQueueLimit(100),
+            PREFILL_EVERY_TURN));
+    quanta.clear();
+  }
+
+  @Test
+  void aShortPromptHasItsFirstTokenBeforeTheNextQuantumOfALongOne() {
+    openForTurns();
+    Recorder longOne = counted("long");
+    submit(request("long", 240, 4), longOne);
+    for (int i = 0; i < 5; i++) {
+      scheduler.turn();
+    }
+    List<Recorder> shorts = new ArrayList<>();
+    for (int i = 0; i < 3; i++) {
+      Recorder recorder = counted("short");
+      recorder.onToken(
+          token -> assertThat(quantaOf("long")).as("quanta of the long one").isEqualTo(5));
+      shorts.add(recorder);
+      submit(request("short " + i, 10, 1), recorder);
+    }
+    finish();
+    shorts.forEach(
+        recorder -> assertThat(recorder.checked().finish().usage().promptTokens()).isEqualTo(10));
+    assertThat(longOne.checked().ids()).hasSize(4);
+  }
+
+  @Test
+  void whoCameFirstKeepsItsShareOfTheWorkHoweverManyPassIt() {
+    openForTurns();
+    submit(request("long", 240, 2), counted("long"));
+    scheduler.turn();
+    double[] work = new double[2];
+    // A never ending stream of prompts of which each may pass.
+    int sent = 0;
+    while (quantaOf("long") < 20) {
+      if (requests.waiting() == 0) {
+        submit(request("stream " + sent++, 48, 1), counted("stream"));
+      }
+      assertThat(scheduler.turn()).isTrue();
+    }
+    for (String name : quanta) {
+      work[name.equals("long") ? 0 : 1]++;
+    }
+    // A quantum of the stream is no more work than one of the long prompt.
+    assertThat(sent).isGreaterThan(10);
+    assertThat(work[1]).isGreaterThan(work[0]);
+    assertThat(work[1] / work[0])
+        .as("quanta of the stream for each of the long one")
+        .isLessThanOrEqualTo(1.5 * (1 - PrefillTurns.FIRST_SHARE) / PrefillTurns.FIRST_SHARE);
+    finish();
+  }
+
+  @Test
+  void aPromptTooLongForTheMemoryOfShortOnesTakesOverBetweenLayers() {
+    EngineShape shape = EngineShape.tight(1).withSeats(4).withBlock(16);
+    EngineSizes all = settings(shape).sizes();
+    open(
+        sized(shape, 8, all.dramFrames() + all.nvmeExtents()).withPrefillShare(PREFILL_EVERY_TURN));
+    quanta.clear();
+    submit(request("long", 200, 2), counted("long"));
+    scheduler.turn();
+    scheduler.turn();
+    submit(request("middle", 30, 1), counted("middle"));
+    scheduler.turn();
+    scheduler.turn();
+    Recorder shortOne = counted("short");
+    submit(
+        request("short", 8, 1),
+        shortOne.onToken(token -> assertThat(quantaOf("long")).isLessThan(7)));
+    finish();
+    shortOne.checked().finish(); // beside the layer that has begun
+    quanta.removeIf("short"::equals);
+    List<String> expected = new ArrayList<>();
+    expected.addAll(Collections.nCopies(13, "long")); // to the end of its layer
+    expected.addAll(Collections.nCopies(4, "middle"));
+    expected.addAll(Collections.nCopies(13, "long"));
+    assertThat(quanta).isEqualTo(expected);
+  }
+
+  @Test
+  void longPromptsThatWaitForPrefillTakeNoSeatFromShortOnes() {
+    openForTurns();
+    List<Recorder> longOnes = new ArrayList<>();
+    for (int i = 0; i < 8; i++) {
+      longOnes.add(counted("long"));
+      submit(request("long " + i, 200 + i, 2), longOnes.getLast());
+    }
+    scheduler.turn();
+    assertThat(requests.active()).isEqualTo(1);
+    List<Recorder> shorts = new ArrayList<>();
+    for (int i = 0; i < 10; i++) {
+      shorts.add(counted("short"));
+      submit(request("short " + i, 10 + i, 3), shorts.getLast());
+    }
+    while (!shorts.stream().allMatch(Recorder::ended)) {
+      assertThat(scheduler.turn()).isTrue();
+      assertThat(requests.active()).isLessThanOrEqualTo(4);
+    }
+    assertThat(longOnes.getFirst().tokens()).as("the first long prompt is not done").isEmpty();
+    List<Integer> order = new ArrayList<>();
+    for (int i = 0; i < longOnes.size(); i++) {
+      int number = i;
+      longOnes.get(i).onEnd(() -> order.add(number));
+    }
+    finish();
+    assertThat(order).as("in the order of their arrival").isSorted().hasSize(8);
+  }
+
+  @Test
+  void theLastFreeSeatIsPassedToShortPromptsOnly() {
+    open(prefillShare(EngineShape.tight(1).withSeats(2).withBlock(16), PREFILL_EVERY_TURN));
+    Recorder first = new Recorder();
+    submit(request("first", 240, 2), first);
+    scheduler.turn();
+    Recorder middle = new Recorder();
+    submit(request("middle", 80, 2), middle);
+    scheduler.turn();
+    assertThat(requests.active()).isEqualTo(1);
+    Recorder shortOne = new Recorder();
+    submit(request("short", 60, 2), shortOne);
+    scheduler.turn();
+    assertThat(requests.active()).isEqualTo(2);
+    middle.onPrefill(
+        () -> assertThat(shortOne.ended() || !first.tokens().isEmpty()).as("after").isTrue());
+    finish();
+    assertThat(middle.finish().reason()).isEqualTo(FinishReason.LENGTH);
+  }
+
+  @Test
+  void whoCameFirstOfAllIsTheNextToGetASeat() {
+    open(
+        prefillShare(
+            EngineShape.tight(1).withSeats(2).withBlock(16).withQueueLimit(100),
+            PREFILL_EVERY_TURN));
+    Recorder first = new Recorder();
+    submit(request("first", 200, 2), first);
+    scheduler.turn();
+    Recorder second = new Recorder();
+    Sequence waiting = submit(request("second", 200, 2), second);
+    AtomicBoolean tooLate = new AtomicBoolean();
+    int sent = 0;
+    while (!second.ended()) {
+      if (requests.waiting() < 3) {
+        boolean firstDone = !first.tokens().isEmpty();
+        Recorder passing = new Recorder();
+        submit(
+            request("passing " + sent++, 10, 2),
+            passing.onPrefill(
+                () -> {
+                  if (firstDone && waiting.seat() < 0) {
+                    tooLate.set(true);
+                  }
+                }));
+      }
+      assertThat(scheduler.turn()).isTrue();
+    }
+    assertThat(tooLate).as("one that came after the end of the first passed the second").isFalse();
+    finish();
+  }
+
+  @Test
+  void whateverPromptsShareOfPrefillTheirTokensAreTheSame() {
+    List<GenerationRequest> choices = new ArrayList<>();
+    int[] lengths = {1, 12, 40, 63, 64, 65, 90, 130, 180, 230};
+    for (int length : lengths) {
+      choices.add(request("of " + length, prompt(length, length), random(length), 12));
+    }
+    List<List<GeneratedToken>> alone = new ArrayList<>();
+    for (GenerationRequest request : choices) {
+      Recorder recorder = new Recorder();
+      submit(request, recorder);
+      finish();
+      alone.add(recorder.tokens());
+    }
+    for (int seed = 0; seed < LIVES; seed++) {
+      SplittableRandom random = new SplittableRandom(1000 + seed);
+      EngineShape shape =
+          EngineShape.tight(1)
+              .withSeats(2 + random.nextInt(4))
+              .withExtents(1 + random.nextInt(3))
+              .withBlock(1 + random.nextInt(40))
+              .withFrames(random.nextInt(12))
+              .withQueueLimit(100);
+      open(prefillShare(shape, seed % 2 == 0 ? PREFILL_EVERY_TURN : 0.5));
+      liveAtRandom(random, choices, alone);
+      assertThat(kvBytes()).as("seed %d", seed).isZero();
+      assertThat(requests.active()).isZero();
+    }
+  }
+
+  @Test
+  void aTierWithoutRoomEndsOneOfThePromptsInPrefillAndTheOthersGoOn() {
+    EngineShape shape =
+        EngineShape.tight(1)
+            .withSeats(3)
+            .withBlock(16)
+            .withExtents(1)
+            .withTimeouts(Duration.ofSeconds(20), Duration.ofSeconds(20));
+    GenerationRequest shortRequest = request("short", prompt(4, 60), random(4), 5);
+    Recorder alone = new Recorder();
+    submit(shortRequest, alone);
+    finish();
+    FaultyFiles files = new FaultyFiles(3, settings(shape).sizes().layout().extentBytes());
+    open(settings(shape).withPrefillShare(PREFILL_EVERY_TURN).withExtentFiles(files));
+    Recorder longOne = new Recorder();
+    submit(request("long", 240, 4), longOne);
+    for (int i = 0; i < 4; i++) {
+      scheduler.turn();
+    }
+    Recorder beside = new Recorder();
+    submit(shortRequest, beside);
+    files.with(FaultyFiles.Fault.WRITE_EIO, 1);
+    while (!longOne.ended()) {
+      assertThat(scheduler.turn()).isTrue();
+    }
+    assertThat(longOne.failure()).hasMessageContaining("no room in DRAM");
+    files.heal();
+    finish();
+    assertSame("the short one", beside.checked().tokens(), alone.tokens());
+    // All that it had of the memory for prefill serves the next.
+    Recorder next = new Recorder();
+    submit(request("next", 240, 4), next);
+    finish();
+    assertThat(next.ids()).hasSize(4);
+    assertThat(kvBytes()).isZero();
   }
 
   // --- listeners that fail ---

@@ -6,13 +6,17 @@ import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The runtime as the image runs it: a process that says in one line why it cannot start. */
 class RuntimeProcessTest {
@@ -24,6 +28,14 @@ class RuntimeProcessTest {
   private record Ended(int code, List<String> errors, String log) {}
 
   private Ended run(List<String> jvm, String... settings) throws IOException, InterruptedException {
+    return end(jvm, "", settings);
+  }
+
+  /**
+   * @param last what the log says before the process gets SIGTERM; empty if it ends by itself
+   */
+  private Ended end(List<String> jvm, String last, String... settings)
+      throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(jvm);
@@ -42,6 +54,13 @@ class RuntimeProcessTest {
             .redirectOutput(log.toFile())
             .start();
     try {
+      if (!last.isEmpty()) {
+        Awaitility.await()
+            .atMost(Duration.ofMinutes(2))
+            .pollInterval(Duration.ofMillis(5))
+            .until(() -> Files.readString(log).contains(last) || !process.isAlive());
+        process.destroy();
+      }
       assertThat(process.waitFor(2, TimeUnit.MINUTES)).isTrue();
     } finally {
       process.destroyForcibly();
@@ -68,6 +87,26 @@ class RuntimeProcessTest {
         .asString()
         .contains("The runtime cannot start: " + model)
         .doesNotContain("stack_trace");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"finding model", "opening", "loading and warming up"})
+  void endsAtOnceAndWithoutAnErrorWhileItStarts(String stage) throws Exception {
+    Ended ended =
+        end(
+            VECTOR,
+            stage,
+            "--server.port=0",
+            "--kvdrive.model.cache-dir=" + folder,
+            "--kvdrive.tiers.nvme-bytes=64Mi",
+            "--kvdrive.tiers.nvme-dir=" + folder.resolve("nvme"));
+    assertThat(ended.code()).as("as SIGTERM ends any JVM").isEqualTo(143);
+    assertThat(ended.errors()).isEmpty();
+    assertThat(ended.log())
+        .doesNotContain("\"ERROR\"")
+        .doesNotContain("\"WARN\"")
+        .doesNotContain("SIGSEGV")
+        .doesNotContain("Ready: serving");
   }
 
   @Test

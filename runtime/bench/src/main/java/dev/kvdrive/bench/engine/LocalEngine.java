@@ -17,6 +17,7 @@ import dev.kvdrive.text.Tokenizer;
 import dev.kvdrive.text.Tokenizers;
 import java.nio.file.Path;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A model and its engine on a device, without a server. Owns model, device and engine.
@@ -53,25 +54,21 @@ public record LocalEngine(
     DeviceFactory devices = DeviceFactory.require(request.device());
     Model model = ModelLoader.open(file, request.contextLength(), ModelLoader.Verification.SAMPLE);
     Device device = null;
+    KvDriveEngine engine = null;
     try {
       Tokenizer tokenizer = tokenizer(model.tokenizer());
       device = devices.open(request.tiers().gpu(), threads);
-      return new LocalEngine(
-          plan,
-          tokenizer,
-          template(model.tokenizer()),
-          device,
-          KvDriveEngine.start(
+      Optional<ChatTemplate> template = template(model.tokenizer());
+      engine =
+          KvDriveEngine.begin(
               model,
               tokenizer,
               device,
-              EngineSettings.of(sizes, device, nvme, request.queueLimit())),
-          model);
+              EngineSettings.of(sizes, device, nvme, request.queueLimit()));
+      engine.awaitReady();
+      return new LocalEngine(plan, tokenizer, template, device, engine, model);
     } catch (RuntimeException e) {
-      if (device != null) {
-        device.close();
-      }
-      model.close();
+      close(engine, device, model);
       throw e;
     }
   }
@@ -94,8 +91,20 @@ public record LocalEngine(
 
   @Override
   public void close() {
-    engine.close();
-    device.close();
+    close(engine, device, model);
+  }
+
+  private static void close(
+      @Nullable InferenceEngine engine, @Nullable Device device, Model model) {
+    if (engine != null) {
+      engine.close();
+      if (!engine.released()) {
+        return; // what it works on goes with the process
+      }
+    }
+    if (device != null) {
+      device.close();
+    }
     model.close();
   }
 }

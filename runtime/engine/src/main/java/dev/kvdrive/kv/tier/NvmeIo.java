@@ -34,7 +34,7 @@ import org.jspecify.annotations.Nullable;
 final class NvmeIo implements AutoCloseable {
   private static final Logger LOG = System.getLogger(NvmeIo.class.getName());
   private static final int ATTEMPTS = 2;
-  private static final long CLOSE_MILLIS = 10_000;
+  private static final long CLOSE_MILLIS = 3_000;
   private static final long LOG_INTERVAL_NANOS = TimeUnit.SECONDS.toNanos(10);
 
   private final @Nullable ExtentFiles files;
@@ -55,6 +55,7 @@ final class NvmeIo implements AutoCloseable {
   private @Nullable ReadRound round;
   private int writing;
   private boolean stopped;
+  private boolean abandoned;
   private long lastLogNanos = System.nanoTime() - LOG_INTERVAL_NANOS;
 
   private final LongAdder reads = new LongAdder();
@@ -119,10 +120,65 @@ final class NvmeIo implements AutoCloseable {
         finishRound(submitted);
         return;
       }
+      if (abandoned) {
+        abandon(submitted);
+        return;
+      }
       round = submitted;
       work.signalAll();
     } finally {
       lock.unlock();
+    }
+  }
+
+  /**
+   * From now on nobody waits for the disk: what has not come of the round under way fails now,
+   * later rounds at once, and no write is waited for. Any thread.
+   */
+  void abandon() {
+    lock.lock();
+    try {
+      abandoned = true;
+      if (round != null) {
+        abandon(round);
+      }
+      progress.signalAll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  boolean abandoned() {
+    lock.lock();
+    try {
+      return abandoned;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Fails what has not come; a thread that delivers at this moment ends the round itself. */
+  private void abandon(ReadRound given) {
+    given.cancelled = true;
+    round = null;
+    for (int read = 0; read < given.reads; read++) {
+      State state = given.state[read];
+      if (state == State.WAITING || state == State.READING) {
+        given.remaining--;
+        for (int request = given.firstRequest(read);
+            request >= 0;
+            request = given.nextRequest(request)) {
+          mailbox.release(Mailbox.requestWord(request, 5), Mailbox.FAILED);
+        }
+        reasons.putIfAbsent(
+            space.seat(given.extent[read]), new Reason("the engine is shutting down", null));
+        if (state == State.WAITING) {
+          returnFrame(given, read);
+        }
+      }
+    }
+    if (given.remaining == 0) {
+      finishRound(given);
     }
   }
 
@@ -159,7 +215,7 @@ final class NvmeIo implements AutoCloseable {
     lock.lock();
     try {
       long left = waitNanos;
-      while (written.isEmpty() && returnedFrames.isEmpty() && left > 0) {
+      while (written.isEmpty() && returnedFrames.isEmpty() && left > 0 && !abandoned) {
         left = awaitProgress(left);
       }
       return written.poll();

@@ -567,8 +567,26 @@ public final class TieredStore implements AutoCloseable {
   }
 
   /**
+   * From now on nothing waits for the disk: chunks that are only there are faults, and there is no
+   * room where a write would have to end first. For an engine that ends; any thread, until {@link
+   * #close}.
+   */
+  public void abandonIo() {
+    io.abandon();
+  }
+
+  /**
+   * Whether a read or write has not ended although the store was closed. Its memory and files then
+   * stay as they are: neither may be taken from it before the process ends, so that the device,
+   * which owns the memory, must not be closed either.
+   */
+  public boolean stuck() {
+    return io.stuck() || reader.stuck();
+  }
+
+  /**
    * Stops the I/O threads, removes the extent files and frees all memory. Waits a bounded time for
-   * I/O in flight. All queues must be idle. Idempotent.
+   * I/O in flight; what is then {@link #stuck} stays. All queues must be idle. Idempotent.
    */
   @Override
   public void close() {
@@ -581,18 +599,20 @@ public final class TieredStore implements AutoCloseable {
     }
     reader.close();
     io.close();
-    if (files != null) {
-      files.close();
-    }
     table.close();
     submissions.close();
     lastUseHost.close();
-    if (io.stuck() || reader.stuck()) {
-      // A disk that never answers must not write into memory somebody else got.
+    if (stuck()) {
+      // A disk that never answers must not write into memory that somebody else got; and to close
+      // a file is to wait for what is under way in it.
       LOG.log(
-          Level.ERROR,
-          "an NVMe read or write did not end; its memory stays allocated until the process ends");
+          Level.WARNING,
+          "a read or write of the NVMe tier has not ended: its memory stays allocated and its files"
+              + " stay until the process ends; the next start removes them. Check the disk");
       return;
+    }
+    if (files != null) {
+      files.close();
     }
     buffers.close();
     mailbox.control().close();
@@ -709,6 +729,9 @@ public final class TieredStore implements AutoCloseable {
               null);
         }
         failures += drain(left);
+        if (io.abandoned()) {
+          throw new TierException(seat, "no room in DRAM: the engine is shutting down", null);
+        }
         if (failures >= MAX_WRITE_FAILURES) {
           throw new TierException(
               seat,

@@ -12,7 +12,6 @@ import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.schedule.EngineSettings;
-import dev.kvdrive.schedule.InferenceEngine;
 import dev.kvdrive.schedule.KvDriveEngine;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import dev.kvdrive.text.ChatTemplate;
@@ -43,7 +42,8 @@ public final class EngineStart implements ModelStart {
   private boolean closed;
 
   private interface Opened {
-    void close();
+    /** Returns whether it is closed, so that what it was made on can be closed too. */
+    boolean close();
   }
 
   /**
@@ -71,7 +71,7 @@ public final class EngineStart implements ModelStart {
             .resolve(uri, new DownloadSteps(progress));
     progress.accept("opening " + file);
     Model model = ModelLoader.open(file, settings.contextLength(), ModelLoader.Verification.SAMPLE);
-    opened(model::close);
+    opened(closing(model::close));
     Tokenizer tokenizer = tokenizer(model.tokenizer());
     Optional<ChatTemplate> template = template(model.tokenizer());
     Plan plan = Planner.plan(settings.planRequest(model.geometry(), devices.kind()));
@@ -79,16 +79,22 @@ public final class EngineStart implements ModelStart {
     progress.accept(plan.verdict());
     machine.require(plan, settings.tiers().nvmeDir());
     Device device = devices.open(settings.tiers().gpu().bytes(), settings.threads());
-    opened(device::close);
+    opened(closing(device::close));
     progress.accept("loading and warming up on " + device.description());
-    InferenceEngine engine =
-        KvDriveEngine.start(
+    KvDriveEngine engine =
+        KvDriveEngine.begin(
             model,
             tokenizer,
             device,
             EngineSettings.of(
                 plan.requireSizes(), device, settings.tiers().nvmeDir(), settings.queue()));
-    opened(engine::close);
+    // Before it is ready: whoever closes meanwhile ends the engine before what it works on.
+    opened(
+        () -> {
+          engine.close();
+          return engine.released();
+        });
+    engine.awaitReady();
     String served = settings.servedModelName();
     return ServedModel.of(
         served != null ? served : model.geometry().name(),
@@ -112,14 +118,21 @@ public final class EngineStart implements ModelStart {
     };
   }
 
+  private static Opened closing(Runnable close) {
+    return () -> {
+      close.run();
+      return true;
+    };
+  }
+
   private void opened(Opened what) {
     synchronized (opened) {
+      opened.push(what);
       if (!closed) {
-        opened.push(what);
         return;
       }
+      closeAll();
     }
-    what.close();
     throw new StartFailure("the runtime is shutting down");
   }
 
@@ -128,9 +141,17 @@ public final class EngineStart implements ModelStart {
     synchronized (opened) {
       closed = true;
       // Under the lock, so that whoever calls second finds everything closed.
-      while (!opened.isEmpty()) {
-        opened.pop().close();
+      closeAll();
+    }
+  }
+
+  private void closeAll() {
+    while (!opened.isEmpty()) {
+      if (!opened.peek().close()) {
+        // Still in use, and with it all that was opened before.
+        return;
       }
+      opened.pop();
     }
   }
 

@@ -14,6 +14,10 @@ public interface ModelStart {
    */
   ServedModel start(Consumer<String> progress) throws Exception;
 
-  /** Frees what {@link #start} made, the engine first. Idempotent, callable from any thread. */
+  /**
+   * Frees what {@link #start} made, the engine first; a start under way ends with an exception.
+   * What an engine cannot let go of within seconds stays until the process ends. Idempotent,
+   * callable from any thread at any moment.
+   */
   void close();
 }
