@@ -101,6 +101,27 @@ class PlannerTest {
   }
 
   @Test
+  void aShortPromptHasMemoryBesideALongOneWhereThereIsASeatForIt() {
+    Plan one = Planner.plan(request(LLAMA_8B, 1_048_576, 1, 0.0156, gib(60, 200, 400)));
+    Plan two = Planner.plan(request(LLAMA_8B, 1_048_576, 2, 0.0156, gib(60, 200, 400)));
+    assertThat(one.requireSizes().shortPrompt()).isZero();
+    assertThat(one.requireSizes().residualBlocks()).isEqualTo(4096);
+    assertThat(two.requireSizes().shortPrompt()).isEqualTo(4096);
+    assertThat(two.requireSizes().residualBlocks()).isEqualTo(4096 + 1024);
+    // One layer of 4,096 tokens, 8 heads of 128 elements in bf16: little beside what there is.
+    long more = demand(two, "prefill").bytes() - demand(one, "prefill").bytes();
+    assertThat(more).isEqualTo(4096L * 2 * 8 * 128 * 2).isLessThan(20 * ByteSize.MIB);
+    assertThat(demand(two, "prefill").arithmetic()).contains("4,096 of a short prompt");
+    assertThat(demand(two, "staging").arithmetic()).contains("1,310,720 prompt tokens");
+    EngineSizes small = Planner.plan(request(TINY, 2048, 4, 1, gib(4, 4, 0))).requireSizes();
+    assertThat(small.shortPrompt()).isEqualTo(512);
+  }
+
+  private static Demand demand(Plan plan, String item) {
+    return plan.demands().stream().filter(d -> d.item().equals(item)).findFirst().orElseThrow();
+  }
+
+  @Test
   void aVolumeThatIsNotNeededIsMentioned() {
     Plan plan = Planner.plan(request(TINY, 8192, 1, 0.0625, gib(1, 1, 10)));
     assertThat(plan.warnings()).anyMatch(w -> w.contains("will not be used"));
