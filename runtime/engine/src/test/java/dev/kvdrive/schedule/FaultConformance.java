@@ -133,11 +133,13 @@ public abstract class FaultConformance extends EngineTest {
     }
   }
 
-  @Test
-  void anEngineEndsWithinItsTimeAlthoughAReadNeverDoesAndKeepsTheMemoryOfIt() throws Exception {
+  @ParameterizedTest
+  @EnumSource
+  void anEngineEndsInTimeAlthoughTheDiskNeverAnswersAndKeepsItsMemory(Access access)
+      throws Exception {
     EngineShape shape = SHAPE.withTimeouts(Duration.ofHours(1), Duration.ofHours(1));
     Device own = open(CAPACITY, 2);
-    SilentDisk disk = new SilentDisk();
+    SilentDisk disk = new SilentDisk(access);
     KvDriveEngine engine =
         KvDriveEngine.start(model, tokenizer, own, settings(shape).withExtentFiles(disk));
     Recorder recorder = new Recorder();
@@ -147,6 +149,9 @@ public abstract class FaultConformance extends EngineTest {
             disk.falls();
           }
         });
+    if (access == Access.WRITE) {
+      recorder.onPrefill(disk::falls);
+    }
     engine.submit(requests().getFirst(), recorder);
     assertThat(disk.asked.await(60, TimeUnit.SECONDS)).isTrue();
     assertThat(engine.drain(Duration.ofMillis(1))).isFalse();
@@ -168,11 +173,22 @@ public abstract class FaultConformance extends EngineTest {
     }
   }
 
-  /** Files whose reads do not answer any more, and whose close waits for what is under way. */
+  /** What a disk is asked for. */
+  enum Access {
+    READ,
+    WRITE
+  }
+
+  /** Files that do not answer any more, and whose close waits for what is under way. */
   private static final class SilentDisk implements ExtentFile.Opener {
+    private final Access never;
     private final CountDownLatch asked = new CountDownLatch(1);
     private final CountDownLatch risen = new CountDownLatch(1);
     private volatile boolean silent;
+
+    SilentDisk(Access never) {
+      this.never = never;
+    }
 
     void falls() {
       silent = true;
@@ -182,9 +198,9 @@ public abstract class FaultConformance extends EngineTest {
       risen.countDown();
     }
 
-    private void answer() throws IOException {
-      if (silent) {
-        asked.countDown();
+    private void answer(boolean asked) throws IOException {
+      if (silent && asked) {
+        this.asked.countDown();
         try {
           risen.await();
         } catch (InterruptedException e) {
@@ -199,18 +215,19 @@ public abstract class FaultConformance extends EngineTest {
       return new ExtentFile() {
         @Override
         public int read(ByteBuffer target, long offset) throws IOException {
-          answer();
+          answer(never == Access.READ);
           return file.read(target, offset);
         }
 
         @Override
         public int write(ByteBuffer source, long offset) throws IOException {
+          answer(never == Access.WRITE);
           return file.write(source, offset);
         }
 
         @Override
         public void close() throws IOException {
-          answer();
+          answer(true);
           file.close();
         }
       };

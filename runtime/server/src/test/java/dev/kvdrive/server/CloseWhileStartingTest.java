@@ -6,7 +6,7 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.ReferenceDevice;
-import dev.kvdrive.model.Golden;
+import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.schedule.EngineDrainingException;
 import dev.kvdrive.server.serving.EngineStart;
@@ -148,7 +148,7 @@ class CloseWhileStartingTest {
                 new MapConfigurationPropertySource(
                     Map.of(
                         "kvdrive.model.uri",
-                        Golden.file("llama3").toString(),
+                        ModelSource.BUILTIN,
                         "kvdrive.model.cache-dir",
                         folder.resolve("models").toString(),
                         "kvdrive.context-length",
@@ -156,9 +156,9 @@ class CloseWhileStartingTest {
                         "kvdrive.concurrency",
                         "2",
                         "kvdrive.tiers.gpu-bytes",
-                        "16Mi",
+                        "48Mi",
                         "kvdrive.tiers.dram-bytes",
-                        "16Mi",
+                        "24Mi",
                         "kvdrive.tiers.nvme-bytes",
                         "64Mi",
                         "kvdrive.tiers.nvme-dir",
@@ -174,7 +174,7 @@ class CloseWhileStartingTest {
         // what is told of the start: finding, opening, planning, starting the engine
         "finding model",
         "opening",
-        "llama",
+        "KVDrive Tiny",
         "loading and warming up",
         // calls of the device: opening it, weights, tiers, the warm-up's prefill and decode
         "open",
@@ -208,8 +208,9 @@ class CloseWhileStartingTest {
     assertThat(closer.thread.getState())
         .as("the stage was reached")
         .isEqualTo(Thread.State.TERMINATED);
-    assertThat(end).isNotNull();
-    assertThat(end.getMessage())
+    assertThat(end)
+        .isNotNull()
+        .message()
         .isIn("the runtime is shutting down", "the engine was closed while it started");
     assertThat(devices.usedAfterClose).as("the device is used after its end").isFalse();
     ReferenceDevice device = devices.device.get();

@@ -90,7 +90,7 @@ class RuntimeProcessTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"finding model", "opening", "loading and warming up"})
+  @ValueSource(strings = {"opening", "loading and warming up"})
   void endsAtOnceAndWithoutAnErrorWhileItStarts(String stage) throws Exception {
     Ended ended =
         end(
