@@ -99,7 +99,7 @@ class CloseWhileStartingTest {
 
     @Override
     public Device open(long memoryBytes, int threads) {
-      closer.reached("open");
+      closer.reached("device open");
       ReferenceDevice opened = new ReferenceDevice(memoryBytes);
       device.set(opened);
       Operations operations = noticed(Operations.class, opened.operations());
@@ -126,7 +126,7 @@ class CloseWhileStartingTest {
       if (closed) {
         usedAfterClose.set(true);
       }
-      closer.reached(method.getName());
+      closer.reached("device " + method.getName());
       try {
         return method.invoke(target, arguments);
       } catch (InvocationTargetException e) {
@@ -177,15 +177,15 @@ class CloseWhileStartingTest {
         "KVDrive Tiny",
         "loading and warming up",
         // calls of the device: opening it, weights, tiers, the warm-up's prefill and decode
-        "open",
-        "load",
-        "createQueue",
-        "allocate",
-        "allocateHost",
-        "embed",
-        "attendCausal",
-        "append",
-        "logits"
+        "device open",
+        "device load",
+        "device createQueue",
+        "device allocate",
+        "device allocateHost",
+        "device embed",
+        "device attendCausal",
+        "device append",
+        "device logits"
       })
   void endsWithNothingButThat(String stage) throws Exception {
     Closer closer = new Closer(stage);

@@ -9,6 +9,7 @@ import dev.kvdrive.model.source.DownloadProgress;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.ByteSize;
+import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.schedule.EngineSettings;
@@ -82,18 +83,7 @@ public final class EngineStart implements ModelStart {
     opened(closing(device::close));
     progress.accept("loading and warming up on " + device.description());
     KvDriveEngine engine =
-        KvDriveEngine.begin(
-            model,
-            tokenizer,
-            device,
-            EngineSettings.of(
-                plan.requireSizes(), device, settings.tiers().nvmeDir(), settings.queue()));
-    // Before it is ready: whoever closes meanwhile ends the engine before what it works on.
-    opened(
-        () -> {
-          engine.close();
-          return engine.released();
-        });
+        begin(model, tokenizer, device, plan.requireSizes());
     engine.awaitReady();
     String served = settings.servedModelName();
     return ServedModel.of(
@@ -118,6 +108,36 @@ public final class EngineStart implements ModelStart {
     };
   }
 
+  /**
+   * Begins the engine, and has it in the list before it is ready: whoever closes meanwhile ends the
+   * engine before what it works on.
+   */
+  private KvDriveEngine begin(
+      Model model, Tokenizer tokenizer, Device device, EngineSizes sizes) {
+    synchronized (opened) {
+      if (closed) {
+        throw shuttingDown(); // device and model may be closed already
+      }
+      KvDriveEngine engine =
+          KvDriveEngine.begin(
+              model,
+              tokenizer,
+              device,
+              EngineSettings.of(
+                  sizes, device, settings.tiers().nvmeDir(), settings.queue()));
+      opened.push(
+          () -> {
+            engine.close();
+            return engine.released();
+          });
+      return engine;
+    }
+  }
+
+  private static StartFailure shuttingDown() {
+    return new StartFailure("the runtime is shutting down");
+  }
+
   private static Opened closing(Runnable close) {
     return () -> {
       close.run();
@@ -133,7 +153,7 @@ public final class EngineStart implements ModelStart {
       }
       closeAll();
     }
-    throw new StartFailure("the runtime is shutting down");
+    throw shuttingDown();
   }
 
   @Override
