@@ -82,8 +82,7 @@ public final class EngineStart implements ModelStart {
     Device device = devices.open(settings.tiers().gpu().bytes(), settings.threads());
     opened(closing(device::close));
     progress.accept("loading and warming up on " + device.description());
-    KvDriveEngine engine =
-        begin(model, tokenizer, device, plan.requireSizes());
+    KvDriveEngine engine = begin(model, tokenizer, device, plan.requireSizes());
     engine.awaitReady();
     String served = settings.servedModelName();
     return ServedModel.of(
@@ -112,8 +111,7 @@ public final class EngineStart implements ModelStart {
    * Begins the engine, and has it in the list before it is ready: whoever closes meanwhile ends the
    * engine before what it works on.
    */
-  private KvDriveEngine begin(
-      Model model, Tokenizer tokenizer, Device device, EngineSizes sizes) {
+  private KvDriveEngine begin(Model model, Tokenizer tokenizer, Device device, EngineSizes sizes) {
     synchronized (opened) {
       if (closed) {
         throw shuttingDown(); // device and model may be closed already
@@ -123,8 +121,7 @@ public final class EngineStart implements ModelStart {
               model,
               tokenizer,
               device,
-              EngineSettings.of(
-                  sizes, device, settings.tiers().nvmeDir(), settings.queue()));
+              EngineSettings.of(sizes, device, settings.tiers().nvmeDir(), settings.queue()));
       opened.push(
           () -> {
             engine.close();
