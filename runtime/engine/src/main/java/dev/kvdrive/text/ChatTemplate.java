@@ -32,4 +32,18 @@ public interface ChatTemplate {
       List<ChatMessage> messages,
       Map<String, ? extends @Nullable Object> extra,
       boolean addGenerationPrompt);
+
+  /**
+   * The prompt that ends with the last character of the last message, so that the model goes on
+   * with it instead of answering it.
+   *
+   * @param messages at least one; the content of the last is text
+   * @param extra as for render
+   * @throws ChatTemplateException when the template refuses the messages, fails, or does not show
+   *     the last message
+   */
+  default PromptText continuing(
+      List<ChatMessage> messages, Map<String, ? extends @Nullable Object> extra) {
+    return UnfinishedMessage.prompt(this, messages, extra);
+  }
 }

@@ -58,6 +58,12 @@ public final class PromptText {
     return true;
   }
 
+  /** The prompt up to the char {@code end}. */
+  PromptText cut(int end) {
+    return new PromptText(
+        text.substring(0, end), Arrays.stream(ends).map(run -> Math.min(run, end)).toArray());
+  }
+
   @Override
   public String toString() {
     return text;

@@ -1,5 +1,7 @@
 package dev.kvdrive.text;
 
+import java.util.OptionalInt;
+
 /**
  * Text to token ids and back. Implementations are immutable and may be used from any thread.
  *
@@ -25,14 +27,16 @@ public interface Tokenizer {
   int[] encode(PromptText prompt);
 
   /**
-   * The token ids of a raw prompt (no chat template): plain text, between the beginning- and
-   * end-of-sequence tokens that the model wants added.
+   * The token ids of a raw prompt (no chat template), between the beginning- and end-of-sequence
+   * tokens that the model wants added. One that the prompt has written there itself is not doubled.
+   *
+   * @param parseSpecial as in {@link #encode(CharSequence, boolean)}
    */
-  default int[] encodePrompt(CharSequence text) {
-    int[] ids = encode(text, false);
+  default int[] encodePrompt(CharSequence text, boolean parseSpecial) {
+    int[] ids = encode(text, parseSpecial);
     SpecialTokens special = special();
-    int head = special.addBos() && special.bos().isPresent() ? 1 : 0;
-    int tail = special.addEos() && special.eos().isPresent() ? 1 : 0;
+    int head = special.addBos() && isMissing(special.bos(), ids, 0) ? 1 : 0;
+    int tail = special.addEos() && isMissing(special.eos(), ids, ids.length - 1) ? 1 : 0;
     if (head + tail == 0) {
       return ids;
     }
@@ -45,6 +49,10 @@ public interface Tokenizer {
       framed[framed.length - 1] = special.eos().getAsInt();
     }
     return framed;
+  }
+
+  private static boolean isMissing(OptionalInt token, int[] ids, int at) {
+    return token.isPresent() && (ids.length == 0 || ids[at] != token.getAsInt());
   }
 
   /**

@@ -213,7 +213,17 @@ class TokenizerErrorsTest {
   @Test
   void aRawPromptIsFramedAsTheModelWants() {
     Tokenizer llama = TokenizerFixtures.tokenizer("llama3");
-    assertThat(llama.encodePrompt("a")[0]).isEqualTo(llama.special().bos().getAsInt());
-    assertThat(TokenizerFixtures.tokenizer("smollm").encodePrompt("a")).hasSize(1);
+    assertThat(llama.encodePrompt("a", true)[0]).isEqualTo(llama.special().bos().getAsInt());
+    assertThat(TokenizerFixtures.tokenizer("smollm").encodePrompt("a", true)).hasSize(1);
+  }
+
+  @Test
+  void aRawPromptThatBeginsAsTheModelWantsIsLeftAsItIs() {
+    Tokenizer llama = TokenizerFixtures.tokenizer("llama3");
+    int bos = llama.special().bos().getAsInt();
+    String written = llama.decode(new int[] {bos}, false) + "a";
+    assertThat(llama.encodePrompt(written, true)).isEqualTo(llama.encodePrompt("a", true));
+    assertThat(llama.encodePrompt(written, false)).startsWith(bos).doesNotHaveDuplicates();
+    assertThat(llama.encodePrompt("", true)).containsExactly(bos);
   }
 }

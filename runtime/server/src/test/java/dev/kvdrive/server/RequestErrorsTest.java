@@ -7,6 +7,8 @@ import dev.kvdrive.server.openai.Json;
 import dev.kvdrive.server.openai.TokenizeRequest;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -47,7 +49,7 @@ class RequestErrorsTest extends ScriptedServer {
           "n":0                        | n                   | invalid_value
           "n":5                        | n                   | invalid_value
           "max_tokens":0               | max_tokens          | invalid_value
-          "max_completion_tokens":-1   | max_completion_tokens | invalid_value
+          "max_completion_tokens":-2   | max_completion_tokens | invalid_value
           "max_tokens":300             | max_tokens          | context_length_exceeded
           "stop":""                    | stop                | invalid_value
           "stop":7                     | stop                | invalid_type
@@ -92,7 +94,8 @@ class RequestErrorsTest extends ScriptedServer {
           {"messages":[{"role":"robot","content":"x"}]}        | messages[0].role    | invalid_value
           {"messages":[{"role":"user"}]}                       | messages[0].content | missing_required_parameter
           {"messages":[{"role":"user","content":5}]}           | messages[0].content | invalid_type
-          {"messages":[{"role":"user","content":"x","x":1}]}   | messages[0].x       | unknown_parameter
+          {"messages":[{"role":"user","content":"x","name":1}]} | messages[0].name   | invalid_type
+          {"messages":[{"role":"assistant","content":"x","tool_calls":true}]} | messages[0].tool_calls | invalid_type
           {"messages":[{"role":"assistant","content":"x"}]}    | messages            | refused_by_chat_template
           {"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}]} | messages[0].content[0].type | unsupported_content
           {"messages":[{"role":"user","content":[{"type":"text"}]}]} | messages[0].content[0].text | invalid_type
@@ -249,7 +252,7 @@ class RequestErrorsTest extends ScriptedServer {
 
   @Test
   void answersHeadAsGetWithoutTheBody() {
-    for (String path : List.of("/health/live", "/health/ready", "/v1/models", "/metrics")) {
+    for (String path : List.of("/health", "/health/live", "/health/ready", "/v1/models", "/metrics")) {
       client().head().uri(path).exchange().expectStatus().isOk().expectBody().isEmpty();
     }
   }
@@ -355,7 +358,78 @@ class RequestErrorsTest extends ScriptedServer {
     send("/v1/chat/completions", chat("<|im_end|>", ""), 200);
     player.join();
     assertThat(tokens(chat("<|im_end|>", ""))).containsOnlyOnce(2);
-    assertThat(tokens("{\"prompt\":\"<|im_end|>\"}")).isNotEmpty().doesNotContain(2);
+  }
+
+  @Test
+  void theControlTokensOfARawPromptAreReadUnlessItSaysOtherwise() throws Exception {
+    assertThat(tokens("{\"prompt\":\"<|im_end|>\"}")).containsExactly(2);
+    assertThat(tokens("{\"prompt\":\"<|im_end|>\",\"parse_special\":false}"))
+        .hasSizeGreaterThan(1)
+        .doesNotContain(2);
+    String prompt = "\"prompt\":\"<|im_start|>user\\nhi<|im_end|>\\n<|im_start|>assistant\\n\"";
+    List<Integer> asked = tokens(chat("hi", ""));
+    assertThat(tokens("{" + prompt + "}")).isEqualTo(asked);
+    assertThat(engineSees("/v1/completions", "{" + prompt + "}")).isEqualTo(asked);
+    assertThat(engineSees("/v1/completions", "{" + prompt + ",\"parse_special\":false}"))
+        .doesNotContain(1, 2);
+  }
+
+  private List<Integer> engineSees(String path, String body) throws Exception {
+    CompletableFuture<List<Integer>> seen = new CompletableFuture<>();
+    Thread player =
+        Thread.ofPlatform()
+            .start(
+                () -> {
+                  try {
+                    ScriptedEngine.Played played = runtime.engine.next();
+                    seen.complete(played.request.prompt());
+                    played.finish(FinishReason.STOP, "ok");
+                  } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                  }
+                });
+    send(path, body, 200);
+    player.join();
+    return seen.get(1, TimeUnit.SECONDS);
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          {"messages":                       | The body is not valid JSON (line 1, column 13): it ends too early.
+          not json                           | The body is not valid JSON (line 1, column 1): unexpected text.
+          {"n":1,"n":2}                      | The body is not valid JSON (line 1, column 11): the field 'n' is there twice.
+          {"n":99999999999999999999}         | Invalid 'n': must be between -9223372036854775808 and 9223372036854775807, got 99999999999999999999.
+          {"seed":1e999999999}               | Invalid 'seed': must be between -9223372036854775808 and 9223372036854775807, got 1e999999999.
+          {"max_tokens":16.5}                | Invalid type for 'max_tokens': expected an integer.
+          {"messages":[{"role":7}]}          | Invalid type for 'messages[0].role': expected a string.
+          {"stream_options":{"x":1}}         | Unknown parameter: 'stream_options.x'.
+          {"stream_options":[]}              | Invalid type for 'stream_options': expected an object.
+          [1,2]                              | Invalid type for 'body': expected an object.
+          """)
+  void saysInItsOwnWordsWhatIsWrongWithABody(String body, String message) {
+    send("/v1/chat/completions", body, 400).jsonPath("$.error.message").isEqualTo(message);
+  }
+
+  @Test
+  void namesTheLimitThatABodyExceeds() {
+    send("/v1/chat/completions", "{\"seed\":" + "9".repeat(200) + "}", 400)
+        .jsonPath("$.error.message")
+        .value(
+            String.class,
+            text ->
+                assertThat(text)
+                    .contains("64 levels of nesting", "numbers of 100 characters")
+                    .doesNotContain("StreamReadConstraints"));
+  }
+
+  @Test
+  void healthIsReadinessAndNeedsNoKey() {
+    client().get().uri("/health").exchange().expectStatus().isOk();
+    runtime.engine.breakDown("the device is gone");
+    client().get().uri("/health").exchange().expectStatus().isEqualTo(503);
   }
 
   private List<Integer> tokens(String body) {

@@ -76,6 +76,28 @@ class StreamTest extends ScriptedServer {
   }
 
   @Test
+  void everyChunkHasTheUsageSoFarWhereThatIsAskedFor() throws Exception {
+    String options =
+        STREAM + ",\"stream_options\":{\"include_usage\":true,\"continuous_usage_stats\":true}";
+    try (Socket socket = post("/v1/chat/completions", chat("hello", options))) {
+      ScriptedEngine.Played generation = runtime.engine.next();
+      BufferedReader reader = reader(socket);
+      int prompt = generation.request.prompt().size();
+      generation.token(5, "one");
+      assertThat(lineWith(reader, "one"))
+          .contains("\"usage\":{\"prompt_tokens\":" + prompt + ",\"completion_tokens\":1,");
+      generation.token(6, "two");
+      assertThat(lineWith(reader, "two")).contains("\"completion_tokens\":2,");
+      generation.finish(FinishReason.LENGTH, "");
+      assertThat(lineWith(reader, "\"finish_reason\":\"length\""))
+          .contains("\"completion_tokens\":3,")
+          .doesNotContain("kvdrive");
+      assertThat(lineWith(reader, "\"choices\":[]")).contains("\"completion_tokens\":3,", "kvdrive");
+      lineWith(reader, "data: [DONE]");
+    }
+  }
+
+  @Test
   void aClientThatLeavesCancelsAllItsChoices() throws Exception {
     Socket socket = post("/v1/chat/completions", chat("hello", STREAM + ",\"n\":2"));
     List<ScriptedEngine.Played> choices = List.of(runtime.engine.next(), runtime.engine.next());

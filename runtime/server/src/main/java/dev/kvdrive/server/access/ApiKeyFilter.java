@@ -43,7 +43,7 @@ public final class ApiKeyFilter implements WebFilter, Ordered {
   }
 
   private static boolean isOpen(String path) {
-    return path.startsWith("/health/") || path.equals("/metrics");
+    return path.equals("/health") || path.startsWith("/health/") || path.equals("/metrics");
   }
 
   private static void check(ApiKeys keys, @Nullable String header) {

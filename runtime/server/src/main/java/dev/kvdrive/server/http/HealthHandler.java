@@ -13,7 +13,7 @@ import reactor.core.publisher.Mono;
  *
  * <p>The first two answer 200 as soon as HTTP does, during the download of a large model too, so
  * that no probe restarts a pod that makes progress; a pod whose engine has failed is not alive.
- * Ready is 200 only while the model answers.
+ * Ready, which {@code GET /health} is too, is 200 only while the model answers.
  */
 final class HealthHandler {
   private final Serving serving;

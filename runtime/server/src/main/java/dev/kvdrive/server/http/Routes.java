@@ -65,6 +65,8 @@ public class Routes {
     post(routes, "/detokenize", tokens::detokenize);
     get(routes, "/v1/models", models::list);
     get(routes, "/v1/models/{*name}", models::one);
+    // Where vLLM and llama.cpp have it.
+    get(routes, "/health", health::ready);
     get(routes, "/health/startup", health::live);
     get(routes, "/health/live", health::live);
     get(routes, "/health/ready", health::ready);

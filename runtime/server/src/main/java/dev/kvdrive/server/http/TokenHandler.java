@@ -1,6 +1,5 @@
 package dev.kvdrive.server.http;
 
-import dev.kvdrive.server.openai.ApiException;
 import dev.kvdrive.server.openai.CompletionReader;
 import dev.kvdrive.server.openai.DetokenizeRequest;
 import dev.kvdrive.server.openai.TokenizeRequest;
@@ -51,19 +50,7 @@ final class TokenHandler {
   }
 
   private static Object tokenize(ServedModel model, TokenizeRequest body) {
-    CompletionReader reader = model.reader();
-    reader.checkModel(body.model());
-    String prompt = body.prompt();
-    if ((prompt == null) == (body.messages() == null)) {
-      throw ApiException.invalid("prompt", "Give either 'prompt' or 'messages'.");
-    }
-    List<Integer> tokens =
-        prompt != null
-            ? reader.prompt(prompt, !Boolean.FALSE.equals(body.addSpecialTokens()))
-            : reader.prompt(
-                body.messages(),
-                CompletionReader.extra(body.chatTemplateKwargs()),
-                !Boolean.FALSE.equals(body.addGenerationPrompt()));
+    List<Integer> tokens = model.reader().read(body);
     return new TokenizeRequest.Answer(
         tokens.size(),
         model.engine().sizes().contextLength(),

@@ -1,7 +1,6 @@
 package dev.kvdrive.server.openai;
 
 import dev.kvdrive.schedule.FinishReason;
-import dev.kvdrive.schedule.GeneratedToken;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -14,13 +13,16 @@ public interface AnswerFormat {
   @Nullable Object open(int choice);
 
   /** An event with more text. */
-  Object text(int choice, String text, List<GeneratedToken> tokens);
+  Object text(int choice, String text, List<PlacedToken> tokens);
 
   /** The event that ends a choice. */
   Object end(int choice, FinishReason reason);
 
   /** The event with the usage, after all choices. */
   Object usage(Usage usage);
+
+  /** An event of this format that has the usage so far, too. */
+  Object withUsage(Object event, Usage usage);
 
   /** The whole answer at once. */
   Object whole(List<Choice> choices, Usage usage);
@@ -29,10 +31,10 @@ public interface AnswerFormat {
    * A finished choice.
    *
    * @param text its text, what is echoed included
-   * @param tokens for log-probabilities
+   * @param tokens for log-probabilities, in order
    * @param reason why it ended
    */
-  record Choice(String text, List<GeneratedToken> tokens, FinishReason reason) {}
+  record Choice(String text, List<PlacedToken> tokens, FinishReason reason) {}
 
   /** OpenAI's word for the reason. */
   static String word(FinishReason reason) {

@@ -21,7 +21,8 @@ public final class AnswerWriter {
   private static final class Progress {
     final TokenAlignment alignment;
     final StringBuilder text = new StringBuilder();
-    final List<GeneratedToken> tokens = new ArrayList<>();
+    final List<PlacedToken> tokens = new ArrayList<>();
+    int generated;
     @Nullable Finish finish;
     boolean opened;
 
@@ -34,7 +35,7 @@ public final class AnswerWriter {
     this.request = request;
     this.format = format;
     for (int i = 0; i < request.generations().size(); i++) {
-      choices.add(new Progress(new TokenAlignment(tokenizer)));
+      choices.add(new Progress(new TokenAlignment(tokenizer, request.continuation())));
     }
   }
 
@@ -46,19 +47,20 @@ public final class AnswerWriter {
     Progress progress = choices.get(choice);
     List<Object> events = new ArrayList<>();
     open(choice, progress, events);
-    List<GeneratedToken> certain =
+    progress.generated++;
+    List<PlacedToken> certain =
         request.logprobs() ? progress.alignment.accept(token) : List.of();
     if (!token.text().isEmpty() || !certain.isEmpty()) {
       events.add(format.text(choice, token.text(), certain));
     }
-    return events;
+    return counted(events);
   }
 
   /** The events that the end of a choice of a stream makes. */
   public List<Object> stream(int choice, Finish finish) {
     Progress progress = choices.get(choice);
     progress.finish = finish;
-    List<GeneratedToken> certain =
+    List<PlacedToken> certain =
         request.logprobs() ? progress.alignment.finish(finish.text()) : List.of();
     List<Object> events = new ArrayList<>();
     open(choice, progress, events);
@@ -66,7 +68,7 @@ public final class AnswerWriter {
       events.add(format.text(choice, finish.text(), certain));
     }
     events.add(format.end(choice, finish.reason()));
-    return events;
+    return counted(events);
   }
 
   private void open(int choice, Progress progress, List<Object> events) {
@@ -114,6 +116,19 @@ public final class AnswerWriter {
           new AnswerFormat.Choice(request.promptText(i) + progress.text, progress.tokens, reason));
     }
     return format.whole(all, usage());
+  }
+
+  private List<Object> counted(List<Object> events) {
+    if (!request.options().continuousUsage()) {
+      return events;
+    }
+    int generated = 0;
+    for (Progress choice : choices) {
+      generated +=
+          choice.finish == null ? choice.generated : choice.finish.usage().completionTokens();
+    }
+    Usage usage = Usage.soFar(request.promptTokens(), generated);
+    return events.stream().map(event -> format.withUsage(event, usage)).toList();
   }
 
   private Usage usage() {

@@ -41,6 +41,12 @@ public final class ApiException extends RuntimeException {
     return new ApiException(400, "invalid_request_error", param, code, null, message);
   }
 
+  /** 400 for a field that nobody knows. */
+  public static ApiException unknownField(String path) {
+    String shown = path.length() <= 200 ? path : path.substring(0, 200) + "...";
+    return invalid(shown, "unknown_parameter", "Unknown parameter: '%s'.".formatted(shown));
+  }
+
   /** 400: the prompt, or the prompt and the answer asked for, exceed the context. */
   public static ApiException contextLength(String param, String message) {
     return invalid(param, "context_length_exceeded", message);

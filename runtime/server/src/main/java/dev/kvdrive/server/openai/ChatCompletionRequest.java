@@ -1,30 +1,22 @@
 package dev.kvdrive.server.openai;
 
+import com.fasterxml.jackson.annotation.JsonAnySetter;
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
 /**
  * Body of {@code POST /v1/chat/completions}.
  *
- * <p>Listed as ignored: fields that say who asks or how to bill, cache or phrase, and that change
- * nothing here. Fields that would change the answer but are not supported are members, so that
- * {@link CompletionReader} can refuse them by name.
+ * @param enableThinking a variable for the template, as in {@code chatTemplateKwargs}
+ * @param addGenerationPrompt whether a turn of the assistant is opened behind the messages
+ * @param continueFinalMessage whether the answer goes on with the last message; if not set, it does
+ *     where that is the assistant's
+ * @param others what {@link ClientFields} judges
  */
-@JsonIgnoreProperties({
-  "user",
-  "metadata",
-  "store",
-  "service_tier",
-  "prediction",
-  "prompt_cache_key",
-  "prompt_cache_retention",
-  "safety_identifier",
-  "reasoning_effort",
-  "verbosity",
-  "parallel_tool_calls"
-})
 public record ChatCompletionRequest(
     @Nullable String model,
     @Nullable List<@Nullable Message> messages,
@@ -41,34 +33,42 @@ public record ChatCompletionRequest(
     @Nullable JsonNode stop,
     @Nullable JsonNode stopTokenIds,
     @Nullable Boolean ignoreEos,
+    @Nullable Long minTokens,
     @Nullable Long n,
     @Nullable Boolean stream,
     @Nullable StreamOptions streamOptions,
     @Nullable Boolean logprobs,
     @Nullable Long topLogprobs,
     @Nullable JsonNode chatTemplateKwargs,
-    @Nullable JsonNode logitBias,
+    @Nullable Boolean enableThinking,
+    @Nullable Boolean addGenerationPrompt,
+    @Nullable Boolean continueFinalMessage,
     @Nullable JsonNode tools,
     @Nullable JsonNode toolChoice,
     @Nullable JsonNode functions,
     @Nullable JsonNode functionCall,
-    @Nullable JsonNode responseFormat,
-    @Nullable JsonNode modalities,
-    @Nullable JsonNode audio,
-    @Nullable JsonNode webSearchOptions)
+    @JsonAnySetter Map<String, JsonNode> others)
     implements SamplingFields {
 
+  @SuppressWarnings("NullAway") // Jackson leaves the map out when there is nothing to put into it.
+  public ChatCompletionRequest {
+    others = others == null ? Map.of() : Collections.unmodifiableMap(others);
+  }
+
   /**
-   * One message.
+   * One message. What else a client keeps in its messages (ids, dates, options of its own) is not
+   * the model's to read.
    *
    * @param content a string, an array of text parts, or null
+   * @param reasoning what vLLM's clients call {@code reasoningContent}; read if it is a string
    */
-  @JsonIgnoreProperties({"refusal", "annotations", "audio", "function_call"})
+  @JsonIgnoreProperties(ignoreUnknown = true)
   public record Message(
       @Nullable String role,
       @Nullable JsonNode content,
       @Nullable String name,
       @Nullable JsonNode toolCalls,
       @Nullable String toolCallId,
-      @Nullable String reasoningContent) {}
+      @Nullable String reasoningContent,
+      @Nullable JsonNode reasoning) {}
 }

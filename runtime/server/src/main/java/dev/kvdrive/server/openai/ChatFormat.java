@@ -2,7 +2,6 @@ package dev.kvdrive.server.openai;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.kvdrive.schedule.FinishReason;
-import dev.kvdrive.schedule.GeneratedToken;
 import dev.kvdrive.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.List;
@@ -65,7 +64,7 @@ public final class ChatFormat implements AnswerFormat {
   }
 
   @Override
-  public Object text(int choice, String text, List<GeneratedToken> tokens) {
+  public Object text(int choice, String text, List<PlacedToken> tokens) {
     return chunk(new ChunkChoice(choice, new Delta(null, text), logprobs(tokens), null));
   }
 
@@ -77,6 +76,12 @@ public final class ChatFormat implements AnswerFormat {
   @Override
   public Object usage(Usage usage) {
     return new Chunk(id, "chat.completion.chunk", created, model, List.of(), usage);
+  }
+
+  @Override
+  public Object withUsage(Object event, Usage usage) {
+    Chunk chunk = (Chunk) event;
+    return new Chunk(id, chunk.object(), created, model, chunk.choices(), usage);
   }
 
   @Override
@@ -97,7 +102,7 @@ public final class ChatFormat implements AnswerFormat {
     return new Chunk(id, "chat.completion.chunk", created, model, List.of(choice), null);
   }
 
-  private Logprobs.@Nullable Chat logprobs(List<GeneratedToken> tokens) {
+  private Logprobs.@Nullable Chat logprobs(List<PlacedToken> tokens) {
     return logprobs ? Logprobs.chat(tokenizer, tokens) : null;
   }
 }

@@ -4,6 +4,7 @@ import dev.kvdrive.schedule.GenerationRequest;
 import dev.kvdrive.text.ChatMessage;
 import dev.kvdrive.text.ChatTemplate;
 import dev.kvdrive.text.ChatTemplateException;
+import dev.kvdrive.text.PromptText;
 import dev.kvdrive.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -22,6 +23,10 @@ import tools.jackson.databind.JsonNode;
  */
 public final class CompletionReader {
   private static final int COMPLETION_DEFAULT_TOKENS = 16;
+
+  /** How clients of llama.cpp ask for as many tokens as the context has room for. */
+  private static final long TO_THE_END = -1;
+
   private static final Set<String> ROLES =
       Set.of("system", "developer", "user", "assistant", "tool");
 
@@ -54,15 +59,10 @@ public final class CompletionReader {
    */
   public PreparedCompletion read(String id, ChatCompletionRequest request) {
     checkModel(request.model());
-    FieldCheck.unsupported(
-        "tools", request.tools(), "this server does not call tools; put them into the prompt.");
-    FieldCheck.unsupported("functions", request.functions(), "use plain messages.");
-    FieldCheck.unsupported("audio", request.audio(), "text only.");
-    FieldCheck.unsupported("web_search_options", request.webSearchOptions(), "there is no search.");
-    checkToolChoice("tool_choice", request.toolChoice());
-    checkToolChoice("function_call", request.functionCall());
-    checkResponseFormat(request.responseFormat());
-    checkModalities(request.modalities());
+    ClientFields.checkChat(request.others());
+    ClientFields.checkTools("tools", request.tools(), "tool_choice", request.toolChoice());
+    ClientFields.checkTools(
+        "functions", request.functions(), "function_call", request.functionCall());
     GenerationOptions wanted = options.read(request);
     boolean logprobs = Boolean.TRUE.equals(request.logprobs());
     int top = FieldCheck.integer("top_logprobs", request.topLogprobs(), 0, limits.topLogprobs(), 0);
@@ -73,18 +73,23 @@ public final class CompletionReader {
     String maxName = request.maxCompletionTokens() != null ? "max_completion_tokens" : "max_tokens";
     Long max =
         request.maxCompletionTokens() != null ? request.maxCompletionTokens() : request.maxTokens();
-    List<Integer> prompt = prompt(request.messages(), extra(request.chatTemplateKwargs()), true);
+    Conversation conversation =
+        conversation(
+            request.messages(),
+            extra(request.chatTemplateKwargs(), request.enableThinking()),
+            request.addGenerationPrompt(),
+            request.continueFinalMessage());
     return prepare(
         id,
         "messages",
-        List.of(prompt),
+        List.of(tokens(conversation)),
         List.of(""),
         maxName,
         max,
         Integer.MAX_VALUE,
         wanted,
         logprobs ? top : -1,
-        false);
+        conversation.ending() == Ending.CONTINUED);
   }
 
   /**
@@ -94,6 +99,7 @@ public final class CompletionReader {
    */
   public PreparedCompletion read(String id, CompletionRequest request) {
     checkModel(request.model());
+    ClientFields.checkText(request.others());
     if (request.suffix() != null && !request.suffix().isEmpty()) {
       throw FieldCheck.refused("suffix", "the model continues text, it does not insert.");
     }
@@ -110,7 +116,11 @@ public final class CompletionReader {
     }
     List<List<Integer>> prompts = new ArrayList<>();
     List<String> texts = new ArrayList<>();
-    prompts(request.prompt(), echo, prompts, texts);
+    RawPrompt how =
+        new RawPrompt(
+            !Boolean.FALSE.equals(request.addSpecialTokens()),
+            !Boolean.FALSE.equals(request.parseSpecial()));
+    prompts(request.prompt(), how, echo, prompts, texts);
     if (prompts.size() * wanted.n() > limits.choices()) {
       throw ApiException.invalid(
           "prompt",
@@ -132,22 +142,62 @@ public final class CompletionReader {
         true);
   }
 
+  /** How the prompt of a conversation ends. */
+  private enum Ending {
+    /** With the opening of an answer. */
+    OPENED,
+    /** Behind the last message. */
+    CLOSED,
+    /** Inside the last message, which the answer goes on with. */
+    CONTINUED
+  }
+
   /**
-   * The token ids of a conversation, as a chat request would send them to the engine.
+   * A checked conversation.
    *
-   * @throws ApiException if there is no template, or messages or template are at fault
+   * @param extra further variables for the template
    */
-  public List<Integer> prompt(
+  private record Conversation(
+      List<ChatMessage> messages, Map<String, @Nullable Object> extra, Ending ending) {}
+
+  /**
+   * The token ids that {@code POST /tokenize} asks for.
+   *
+   * @throws ApiException if it asks for nothing, for both, or for what cannot be tokenised
+   */
+  public List<Integer> read(TokenizeRequest request) {
+    checkModel(request.model());
+    ClientFields.checkTokenize(request.others());
+    String prompt = request.prompt();
+    if ((prompt == null) == (request.messages() == null)) {
+      throw ApiException.invalid("prompt", "Give either 'prompt' or 'messages'.");
+    }
+    if (prompt != null) {
+      return tokens(
+          prompt,
+          new RawPrompt(
+              !Boolean.FALSE.equals(request.addSpecialTokens()),
+              !Boolean.FALSE.equals(request.parseSpecial())));
+    }
+    return tokens(
+        conversation(
+            request.messages(),
+            extra(request.chatTemplateKwargs(), request.enableThinking()),
+            request.addGenerationPrompt(),
+            request.continueFinalMessage()));
+  }
+
+  private Conversation conversation(
       @Nullable List<ChatCompletionRequest.@Nullable Message> messages,
       Map<String, @Nullable Object> extra,
-      boolean addGenerationPrompt) {
-    ChatTemplate chat =
-        template.orElseThrow(
-            () ->
-                ApiException.invalid(
-                    "messages",
-                    "no_chat_template",
-                    "The model has no chat template; use /v1/completions with a raw prompt."));
+      @Nullable Boolean addGenerationPrompt,
+      @Nullable Boolean continueFinalMessage) {
+    if (Boolean.TRUE.equals(addGenerationPrompt) && Boolean.TRUE.equals(continueFinalMessage)) {
+      throw ApiException.invalid(
+          "continue_final_message",
+          "invalid_value",
+          "'continue_final_message' and 'add_generation_prompt' cannot both be true: an answer either goes on with the last message or is a new one.");
+    }
     if (messages == null || messages.isEmpty()) {
       throw ApiException.invalid(
           "messages", "missing_required_parameter", "'messages' must have at least one message.");
@@ -157,10 +207,42 @@ public final class CompletionReader {
     for (int i = 0; i < messages.size(); i++) {
       conversation.add(message("messages[" + i + "]", messages.get(i)));
     }
+    ChatCompletionRequest.Message last = messages.getLast();
+    boolean unfinished =
+        last != null
+            && "assistant".equals(last.role())
+            && isAbsent(last.toolCalls())
+            && !Boolean.TRUE.equals(addGenerationPrompt);
+    boolean continued = continueFinalMessage == null ? unfinished : continueFinalMessage;
+    return new Conversation(
+        conversation,
+        extra,
+        continued
+            ? Ending.CONTINUED
+            : Boolean.FALSE.equals(addGenerationPrompt) ? Ending.CLOSED : Ending.OPENED);
+  }
+
+  private static boolean isAbsent(@Nullable JsonNode list) {
+    return list == null || list.isNull() || list.isEmpty();
+  }
+
+  private List<Integer> tokens(Conversation conversation) {
+    ChatTemplate chat =
+        template.orElseThrow(
+            () ->
+                ApiException.invalid(
+                    "messages",
+                    "no_chat_template",
+                    "The model has no chat template; use /v1/completions with a raw prompt."));
     try {
-      return Arrays.stream(tokenizer.encode(chat.prompt(conversation, extra, addGenerationPrompt)))
-          .boxed()
-          .toList();
+      PromptText prompt =
+          conversation.ending() == Ending.CONTINUED
+              ? chat.continuing(conversation.messages(), conversation.extra())
+              : chat.prompt(
+                  conversation.messages(),
+                  conversation.extra(),
+                  conversation.ending() == Ending.OPENED);
+      return Arrays.stream(tokenizer.encode(prompt)).boxed().toList();
     } catch (ChatTemplateException e) {
       if (e.reason() == ChatTemplateException.Cause.REFUSED) {
         throw ApiException.invalid(
@@ -173,12 +255,18 @@ public final class CompletionReader {
   }
 
   /**
-   * The token ids of a raw prompt.
+   * How a raw prompt is read.
    *
-   * @param special whether the tokens are added that the model wants around a prompt
+   * @param framed whether the tokens are added that the model wants around a prompt
+   * @param parseSpecial whether the text of a control token is that token
    */
-  public List<Integer> prompt(String text, boolean special) {
-    int[] ids = special ? tokenizer.encodePrompt(text) : tokenizer.encode(text, false);
+  private record RawPrompt(boolean framed, boolean parseSpecial) {}
+
+  private List<Integer> tokens(String text, RawPrompt how) {
+    int[] ids =
+        how.framed()
+            ? tokenizer.encodePrompt(text, how.parseSpecial())
+            : tokenizer.encode(text, how.parseSpecial());
     return Arrays.stream(ids).boxed().toList();
   }
 
@@ -199,17 +287,18 @@ public final class CompletionReader {
   }
 
   /** Variables for the template. */
-  public static Map<String, @Nullable Object> extra(@Nullable JsonNode kwargs) {
+  private static Map<String, @Nullable Object> extra(
+      @Nullable JsonNode kwargs, @Nullable Boolean enableThinking) {
+    Map<String, @Nullable Object> extra = new LinkedHashMap<>();
+    if (enableThinking != null) {
+      extra.put("enable_thinking", enableThinking);
+    }
     if (kwargs == null || kwargs.isNull()) {
-      return Map.of();
+      return extra;
     }
     if (!kwargs.isObject()) {
-      throw ApiException.invalid(
-          "chat_template_kwargs",
-          "invalid_type",
-          "Invalid type for 'chat_template_kwargs': expected an object.");
+      throw FieldCheck.type("chat_template_kwargs", "an object");
     }
-    Map<String, @Nullable Object> extra = new LinkedHashMap<>();
     kwargs.propertyStream().forEach(entry -> extra.put(entry.getKey(), plain(entry.getValue())));
     return extra;
   }
@@ -235,6 +324,7 @@ public final class CompletionReader {
       List<Integer> prompt = prompts.get(p);
       String name = prompts.size() == 1 ? promptName : promptName + "[" + p + "]";
       int maxTokens = maxTokens(name, prompt.size(), maxName, max, defaultMax);
+      checkMinTokens(wanted, maxName, maxTokens);
       entries += (long) wanted.n() * maxTokens * (1 + Math.max(0, topLogprobs));
       for (int i = 0; i < wanted.n(); i++) {
         generations.add(
@@ -274,6 +364,9 @@ public final class CompletionReader {
     if (max == null) {
       return Math.min(room, defaultMax);
     }
+    if (max == TO_THE_END) {
+      return room;
+    }
     int wanted = FieldCheck.integer(maxName, max, 1, Integer.MAX_VALUE, 1);
     if (wanted > room) {
       throw ApiException.contextLength(
@@ -285,8 +378,28 @@ public final class CompletionReader {
     return wanted;
   }
 
+  /** Refuses a least length that something could keep from being reached. */
+  private static void checkMinTokens(GenerationOptions wanted, String maxName, int maxTokens) {
+    if (wanted.minTokens() > maxTokens) {
+      throw ApiException.invalid(
+          "min_tokens",
+          "invalid_value",
+          "Invalid 'min_tokens': must not be more than '%s', which is %d here; got %d."
+              .formatted(maxName, maxTokens, wanted.minTokens()));
+    }
+    if (wanted.minTokens() > 0 && wanted.mayEndEarly()) {
+      throw FieldCheck.refused(
+          "min_tokens",
+          "an answer ends where the model or a stop ends it; leave it out, or set 'ignore_eos' and no stops.");
+    }
+  }
+
   private void prompts(
-      @Nullable JsonNode prompt, boolean echo, List<List<Integer>> prompts, List<String> texts) {
+      @Nullable JsonNode prompt,
+      RawPrompt how,
+      boolean echo,
+      List<List<Integer>> prompts,
+      List<String> texts) {
     if (prompt == null || prompt.isNull()) {
       throw ApiException.invalid(
           "prompt", "missing_required_parameter", "Missing required parameter: 'prompt'.");
@@ -296,19 +409,24 @@ public final class CompletionReader {
             && !prompt.isEmpty()
             && (prompt.get(0).isString() || prompt.get(0).isArray());
     if (!many) {
-      onePrompt("prompt", prompt, echo, prompts, texts);
+      onePrompt("prompt", prompt, how, echo, prompts, texts);
       return;
     }
     FieldCheck.atMost("prompt", prompt.size(), limits.choices());
     for (int i = 0; i < prompt.size(); i++) {
-      onePrompt("prompt[" + i + "]", prompt.get(i), echo, prompts, texts);
+      onePrompt("prompt[" + i + "]", prompt.get(i), how, echo, prompts, texts);
     }
   }
 
   private void onePrompt(
-      String name, JsonNode prompt, boolean echo, List<List<Integer>> prompts, List<String> texts) {
+      String name,
+      JsonNode prompt,
+      RawPrompt how,
+      boolean echo,
+      List<List<Integer>> prompts,
+      List<String> texts) {
     if (prompt.isString()) {
-      prompts.add(prompt(prompt.stringValue(), true));
+      prompts.add(tokens(prompt.stringValue(), how));
       texts.add(echo ? prompt.stringValue() : "");
     } else if (prompt.isArray()) {
       List<Integer> ids =
@@ -317,17 +435,13 @@ public final class CompletionReader {
       texts.add(
           echo ? tokenizer.decode(ids.stream().mapToInt(Integer::intValue).toArray(), true) : "");
     } else {
-      throw ApiException.invalid(
-          name,
-          "invalid_type",
-          "Invalid type for '%s': expected a string or an array of token ids.".formatted(name));
+      throw FieldCheck.type(name, "a string or an array of token ids");
     }
   }
 
   private static ChatMessage message(String path, ChatCompletionRequest.@Nullable Message message) {
     if (message == null) {
-      throw ApiException.invalid(
-          path, "invalid_type", "Invalid type for '%s': expected an object.".formatted(path));
+      throw FieldCheck.type(path, "an object");
     }
     String role = message.role();
     if (role == null || !ROLES.contains(role)) {
@@ -346,12 +460,18 @@ public final class CompletionReader {
     if (message.toolCallId() != null) {
       made = made.with("tool_call_id", message.toolCallId());
     }
+    JsonNode reasoning = message.reasoning();
     if (message.reasoningContent() != null) {
       made = made.with("reasoning_content", message.reasoningContent());
+    } else if (reasoning != null && reasoning.isString()) {
+      made = made.with("reasoning_content", reasoning.stringValue());
     }
     JsonNode calls = message.toolCalls();
-    if (calls != null && calls.isArray() && !calls.isEmpty()) {
-      made = made.with("tool_calls", plain(calls));
+    if (calls != null && !calls.isNull()) {
+      if (!calls.isArray()) {
+        throw FieldCheck.type(path + ".tool_calls", "an array");
+      }
+      made = calls.isEmpty() ? made : made.with("tool_calls", plain(calls));
     }
     return made;
   }
@@ -368,10 +488,7 @@ public final class CompletionReader {
       return content.stringValue();
     }
     if (!content.isArray()) {
-      throw ApiException.invalid(
-          path,
-          "invalid_type",
-          "Invalid type for '%s': expected a string or an array of parts.".formatted(path));
+      throw FieldCheck.type(path, "a string or an array of parts");
     }
     StringBuilder text = new StringBuilder();
     for (int i = 0; i < content.size(); i++) {
@@ -386,41 +503,11 @@ public final class CompletionReader {
                 .formatted(partPath, shortened(type)));
       }
       if (!part.path("text").isString()) {
-        throw ApiException.invalid(
-            partPath + ".text",
-            "invalid_type",
-            "Invalid type for '%s.text': expected a string.".formatted(partPath));
+        throw FieldCheck.type(partPath + ".text", "a string");
       }
       text.append(i == 0 ? "" : "\n").append(part.path("text").stringValue());
     }
     return text.toString();
-  }
-
-  private static void checkToolChoice(String name, @Nullable JsonNode choice) {
-    if (choice == null || choice.isNull()) {
-      return;
-    }
-    String word = choice.asString("");
-    if (!word.equals("none") && !word.equals("auto")) {
-      throw FieldCheck.refused(name, "this server does not call tools.");
-    }
-  }
-
-  private static void checkResponseFormat(@Nullable JsonNode format) {
-    if (format != null && !format.isNull() && !format.path("type").asString("").equals("text")) {
-      throw FieldCheck.refused("response_format", "only {\"type\": \"text\"} is.");
-    }
-  }
-
-  private static void checkModalities(@Nullable JsonNode modalities) {
-    if (modalities == null || modalities.isNull()) {
-      return;
-    }
-    if (!modalities.isArray()
-        || modalities.size() != 1
-        || !modalities.get(0).asString("").equals("text")) {
-      throw FieldCheck.refused("modalities", "only [\"text\"] is.");
-    }
   }
 
   private static String shortened(String value) {

@@ -1,6 +1,8 @@
 package dev.kvdrive.server.openai;
 
-import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import com.fasterxml.jackson.annotation.JsonAnySetter;
+import java.util.Collections;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
@@ -8,11 +10,15 @@ import tools.jackson.databind.JsonNode;
  * Body of {@code POST /v1/completions}.
  *
  * @param prompt a string, an array of strings, an array of token ids or an array of those
+ * @param addSpecialTokens whether a prompt gets the tokens that the model wants around it (vLLM)
+ * @param parseSpecial whether the text of a control token is that token (llama.cpp)
+ * @param others what {@link ClientFields} judges
  */
-@JsonIgnoreProperties({"user", "metadata", "store", "service_tier"})
 public record CompletionRequest(
     @Nullable String model,
     @Nullable JsonNode prompt,
+    @Nullable Boolean addSpecialTokens,
+    @Nullable Boolean parseSpecial,
     @Nullable Long maxTokens,
     @Nullable Double temperature,
     @Nullable Double topP,
@@ -25,6 +31,7 @@ public record CompletionRequest(
     @Nullable JsonNode stop,
     @Nullable JsonNode stopTokenIds,
     @Nullable Boolean ignoreEos,
+    @Nullable Long minTokens,
     @Nullable Long n,
     @Nullable Boolean stream,
     @Nullable StreamOptions streamOptions,
@@ -32,5 +39,11 @@ public record CompletionRequest(
     @Nullable Boolean echo,
     @Nullable Long bestOf,
     @Nullable String suffix,
-    @Nullable JsonNode logitBias)
-    implements SamplingFields {}
+    @JsonAnySetter Map<String, JsonNode> others)
+    implements SamplingFields {
+
+  @SuppressWarnings("NullAway") // Jackson leaves the map out when there is nothing to put into it.
+  public CompletionRequest {
+    others = others == null ? Map.of() : Collections.unmodifiableMap(others);
+  }
+}

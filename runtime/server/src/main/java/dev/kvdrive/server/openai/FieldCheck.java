@@ -36,13 +36,13 @@ final class FieldCheck {
     return Math.toIntExact(value);
   }
 
-  /** Refuses a field that is set to something that would change the answer. */
-  static void unsupported(String name, @Nullable JsonNode value, String why) {
-    if (value != null && !value.isNull() && !value.isEmpty()) {
-      throw refused(name, why);
-    }
+  /** A field of the wrong JSON type. */
+  static ApiException type(String name, String expected) {
+    return ApiException.invalid(
+        name, "invalid_type", "Invalid type for '%s': expected %s.".formatted(name, expected));
   }
 
+  /** A field that is set to something that would change the answer. */
   static ApiException refused(String name, String why) {
     return ApiException.invalid(
         name, "unsupported_parameter", "'%s' is not supported: %s".formatted(name, why));
@@ -50,9 +50,8 @@ final class FieldCheck {
 
   /** A token id of the vocabulary. */
   static int token(String name, JsonNode node, int vocabulary) {
-    if (!node.isIntegralNumber()) {
-      throw ApiException.invalid(
-          name, "invalid_type", "Invalid type for '%s': expected a token id.".formatted(name));
+    if (!node.isNumber() || !node.canConvertToExactIntegral()) {
+      throw type(name, "a token id");
     }
     if (!node.canConvertToInt() || node.intValue() < 0 || node.intValue() >= vocabulary) {
       throw ApiException.invalid(
@@ -66,10 +65,7 @@ final class FieldCheck {
 
   static List<Integer> tokens(String name, JsonNode array, int limit, int vocabulary) {
     if (!array.isArray()) {
-      throw ApiException.invalid(
-          name,
-          "invalid_type",
-          "Invalid type for '%s': expected an array of token ids.".formatted(name));
+      throw type(name, "an array of token ids");
     }
     atMost(name, array.size(), limit);
     List<Integer> ids = new ArrayList<>(array.size());

@@ -12,8 +12,10 @@ import java.util.Set;
  * @param stopTokens token ids that end a generation, beside the model's own
  * @param ignoreEos whether the model's own end of generation is ignored
  * @param n choices per prompt
+ * @param minTokens tokens to generate at least
  * @param stream whether the answer is a stream of events
  * @param includeUsage whether a stream ends with the usage
+ * @param continuousUsage whether every event of a stream has the usage so far
  */
 public record GenerationOptions(
     Sampling sampling,
@@ -21,8 +23,15 @@ public record GenerationOptions(
     Set<Integer> stopTokens,
     boolean ignoreEos,
     int n,
+    int minTokens,
     boolean stream,
-    boolean includeUsage) {
+    boolean includeUsage,
+    boolean continuousUsage) {
+
+  /** Whether an answer may end before it has as many tokens as it may have. */
+  public boolean mayEndEarly() {
+    return !ignoreEos || !stopStrings.isEmpty() || !stopTokens.isEmpty();
+  }
 
   /** Sampling of choice {@code choice}. */
   public Sampling sampling(int choice) {

@@ -1,23 +1,34 @@
 package dev.kvdrive.server.openai;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import tools.jackson.core.JacksonException;
+import tools.jackson.core.JsonParser;
+import tools.jackson.core.JsonToken;
 import tools.jackson.core.StreamReadConstraints;
 import tools.jackson.core.StreamReadFeature;
+import tools.jackson.core.TokenStreamLocation;
 import tools.jackson.core.exc.StreamConstraintsException;
-import tools.jackson.core.exc.StreamReadException;
+import tools.jackson.core.exc.UnexpectedEndOfInputException;
 import tools.jackson.core.json.JsonFactory;
 import tools.jackson.databind.DatabindException;
+import tools.jackson.databind.DeserializationContext;
 import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.MapperFeature;
 import tools.jackson.databind.PropertyNamingStrategies;
 import tools.jackson.databind.cfg.CoercionAction;
 import tools.jackson.databind.cfg.CoercionInputShape;
+import tools.jackson.databind.deser.std.StdScalarDeserializer;
 import tools.jackson.databind.exc.MismatchedInputException;
 import tools.jackson.databind.exc.UnrecognizedPropertyException;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.module.SimpleModule;
 import tools.jackson.databind.type.LogicalType;
 
 /**
@@ -29,12 +40,16 @@ public final class Json {
   private static final int MAX_NUMBER_LENGTH = 100;
   private static final int MAX_NAME_LENGTH = 1000;
 
+  private static final Pattern TWICE = Pattern.compile("Duplicate Object property \"([^\"]*)\"");
+
   private final JsonMapper mapper;
+  private final int maxStringLength;
 
   /**
    * @param maxStringLength chars of one string; no more than the body may have
    */
   public Json(int maxStringLength) {
+    this.maxStringLength = maxStringLength;
     JsonFactory factory =
         JsonFactory.builder()
             .streamReadConstraints(
@@ -51,7 +66,7 @@ public final class Json {
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
             .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
             .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-            .disable(DeserializationFeature.ACCEPT_FLOAT_AS_INT)
+            .addModule(new SimpleModule().addDeserializer(Long.class, new IntegerReader()))
             .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
             .withCoercionConfig(
                 LogicalType.Textual,
@@ -83,12 +98,17 @@ public final class Json {
     try {
       value = mapper.readValue(body, type);
     } catch (UnrecognizedPropertyException e) {
+      throw ApiException.unknownField(path(e));
+    } catch (OutOfRange e) {
       String path = path(e);
-      throw ApiException.invalid(
-          path, "unknown_parameter", "Unknown parameter: '%s'.".formatted(path));
+      throw ApiException.invalid(path, "invalid_value", "Invalid '%s': %s".formatted(path, e.why));
     } catch (StreamConstraintsException e) {
       throw ApiException.invalid(
-          null, "invalid_json", "The JSON body exceeds a limit: " + e.getOriginalMessage());
+          null,
+          "invalid_json",
+          "The JSON body exceeds a limit%s: at most %d levels of nesting, numbers of %d characters, names of %d and strings of %d."
+              .formatted(
+                  place(e), MAX_NESTING, MAX_NUMBER_LENGTH, MAX_NAME_LENGTH, maxStringLength));
     } catch (MismatchedInputException e) {
       String path = path(e);
       throw ApiException.invalid(
@@ -101,25 +121,92 @@ public final class Json {
       throw ApiException.invalid(
           path.isEmpty() ? null : path,
           "invalid_value",
-          "Invalid value for '%s': %s".formatted(path, e.getOriginalMessage()));
-    } catch (StreamReadException e) {
+          "Invalid value for '%s'.".formatted(path.isEmpty() ? "body" : path));
+    } catch (JacksonException e) {
       throw ApiException.invalid(
           null,
           "invalid_json",
-          "The body is not valid JSON (line %d, column %d): %s"
-              .formatted(
-                  e.getLocation().getLineNr(),
-                  e.getLocation().getColumnNr(),
-                  e.getOriginalMessage()));
-    } catch (JacksonException e) {
-      throw ApiException.invalid(
-          null, "invalid_json", "The body is not valid JSON: " + e.getOriginalMessage());
+          "The body is not valid JSON%s: %s.".formatted(place(e), wrong(e, body)));
     }
     if (value == null) {
       throw ApiException.invalid(
           null, "invalid_type", "Invalid type for 'body': expected an object, got null.");
     }
     return value;
+  }
+
+  /** An integer that has no place in 64 bits, or is none. */
+  private static final class OutOfRange extends DatabindException {
+    final String why;
+
+    OutOfRange(JsonParser parser, String why) {
+      super(parser, why);
+      this.why = why;
+    }
+  }
+
+  /** Reads integers, also those that a client writes as {@code 16.0}. */
+  private static final class IntegerReader extends StdScalarDeserializer<Long> {
+    IntegerReader() {
+      super(Long.class);
+    }
+
+    @Override
+    public Long deserialize(JsonParser parser, DeserializationContext context) {
+      JsonToken token = parser.currentToken();
+      if (token != JsonToken.VALUE_NUMBER_INT && token != JsonToken.VALUE_NUMBER_FLOAT) {
+        throw MismatchedInputException.from(parser, Long.class, "not a number");
+      }
+      // Not through a BigInteger: an exponent may ask for billions of digits.
+      double rough = parser.getDoubleValue();
+      if (token == JsonToken.VALUE_NUMBER_FLOAT && rough != Math.rint(rough)) {
+        throw MismatchedInputException.from(parser, Long.class, "not an integer");
+      }
+      if (!(Math.abs(rough) < 1e19)) {
+        throw outOfRange(parser);
+      }
+      try {
+        return parser.getDecimalValue().longValueExact();
+      } catch (ArithmeticException e) {
+        throw outOfRange(parser);
+      }
+    }
+
+    private static OutOfRange outOfRange(JsonParser parser) {
+      return new OutOfRange(
+          parser,
+          "must be between %d and %d, got %s."
+              .formatted(Long.MIN_VALUE, Long.MAX_VALUE, parser.getString()));
+    }
+  }
+
+  private static String place(JacksonException error) {
+    TokenStreamLocation at = error.getLocation();
+    return at == null || at.getLineNr() < 1
+        ? ""
+        : " (line %d, column %d)".formatted(at.getLineNr(), at.getColumnNr());
+  }
+
+  /** What is wrong with a body that cannot be read. */
+  private static String wrong(JacksonException error, byte[] body) {
+    if (!isUtf8(body)) {
+      return "it is not encoded in UTF-8";
+    }
+    if (error instanceof UnexpectedEndOfInputException) {
+      return "it ends too early";
+    }
+    String words = String.valueOf(error.getOriginalMessage());
+    Matcher twice = TWICE.matcher(words);
+    return twice.find() ? "the field '" + twice.group(1) + "' is there twice" : "unexpected text";
+  }
+
+  private static boolean isUtf8(byte[] body) {
+    try {
+      StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(body));
+      return true;
+    } catch (CharacterCodingException e) {
+      return false;
+    }
   }
 
   private static String path(JacksonException error) {

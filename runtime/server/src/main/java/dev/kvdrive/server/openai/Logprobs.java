@@ -27,7 +27,12 @@ final class Logprobs {
   /** One of the most likely tokens. */
   record Alternative(String token, double logprob, List<Integer> bytes) {}
 
-  /** {@code logprobs} of a text completion. */
+  /**
+   * {@code logprobs} of a text completion.
+   *
+   * @param topLogprobs the likeliest tokens and the chosen one
+   * @param textOffset code points, as Python counts, of the choice's text before each token
+   */
   record Text(
       List<String> tokens,
       List<Double> tokenLogprobs,
@@ -36,9 +41,10 @@ final class Logprobs {
 
   private Logprobs() {}
 
-  static Chat chat(Tokenizer tokenizer, List<GeneratedToken> tokens) {
+  static Chat chat(Tokenizer tokenizer, List<PlacedToken> tokens) {
     List<Token> content = new ArrayList<>(tokens.size());
-    for (GeneratedToken token : tokens) {
+    for (PlacedToken placed : tokens) {
+      GeneratedToken token = placed.token();
       List<Alternative> top = new ArrayList<>(token.top().size());
       for (GeneratedToken.TokenLogprob one : token.top()) {
         byte[] bytes = tokenizer.bytes(one.id());
@@ -50,18 +56,14 @@ final class Logprobs {
     return new Chat(content);
   }
 
-  /**
-   * Text completion.
-   *
-   * @param offset chars of the choice's text before the first token
-   */
-  static Text text(Tokenizer tokenizer, List<GeneratedToken> tokens, int offset) {
+  /** Text completion. */
+  static Text text(Tokenizer tokenizer, List<PlacedToken> tokens) {
     List<String> texts = new ArrayList<>(tokens.size());
     List<Double> logprobs = new ArrayList<>(tokens.size());
     List<Map<String, Double>> top = new ArrayList<>(tokens.size());
     List<Integer> offsets = new ArrayList<>(tokens.size());
-    int at = offset;
-    for (GeneratedToken token : tokens) {
+    for (PlacedToken placed : tokens) {
+      GeneratedToken token = placed.token();
       String text = string(tokenizer.bytes(token.id()));
       texts.add(text);
       logprobs.add(finite(token.logprob()));
@@ -70,9 +72,10 @@ final class Logprobs {
         // Two tokens may read alike; the more likely one comes first and stays.
         alternatives.putIfAbsent(string(tokenizer.bytes(one.id())), finite(one.logprob()));
       }
+      // The chosen token is always among them, whether it is one of the likeliest or not.
+      alternatives.put(text, finite(token.logprob()));
       top.add(alternatives);
-      offsets.add(at);
-      at += text.length();
+      offsets.add(placed.offset());
     }
     return new Text(texts, logprobs, top, offsets);
   }

@@ -24,8 +24,6 @@ final class OptionsReader {
   }
 
   GenerationOptions read(SamplingFields fields) {
-    FieldCheck.unsupported(
-        "logit_bias", fields.logitBias(), "logits cannot be biased; leave it out.");
     double topP = FieldCheck.number("top_p", fields.topP(), 0, 1, 1);
     Sampling sampling =
         new Sampling(
@@ -52,14 +50,20 @@ final class OptionsReader {
       throw ApiException.invalid(
           "stream_options", "invalid_value", "'stream_options' is only allowed with 'stream'.");
     }
+    boolean includeUsage =
+        streamOptions != null && Boolean.TRUE.equals(streamOptions.includeUsage());
+    boolean continuousUsage =
+        streamOptions != null && Boolean.TRUE.equals(streamOptions.continuousUsageStats());
     return new GenerationOptions(
         sampling,
         stops(fields.stop()),
         stopTokens(fields.stopTokenIds()),
         Boolean.TRUE.equals(fields.ignoreEos()),
         FieldCheck.integer("n", fields.n(), 1, limits.choices(), 1),
+        FieldCheck.integer("min_tokens", fields.minTokens(), 0, Integer.MAX_VALUE, 0),
         stream,
-        streamOptions != null && Boolean.TRUE.equals(streamOptions.includeUsage()));
+        includeUsage,
+        includeUsage && continuousUsage);
   }
 
   private static long seed(@Nullable Long seed) {
@@ -80,10 +84,7 @@ final class OptionsReader {
       return List.of(stop("stop", stop));
     }
     if (!stop.isArray()) {
-      throw ApiException.invalid(
-          "stop",
-          "invalid_type",
-          "Invalid type for 'stop': expected a string or an array of strings.");
+      throw FieldCheck.type("stop", "a string or an array of strings");
     }
     FieldCheck.atMost("stop", stop.size(), limits.stopStrings());
     List<String> stops = new ArrayList<>();
@@ -95,8 +96,7 @@ final class OptionsReader {
 
   private String stop(String name, JsonNode node) {
     if (!node.isString()) {
-      throw ApiException.invalid(
-          name, "invalid_type", "Invalid type for '%s': expected a string.".formatted(name));
+      throw FieldCheck.type(name, "a string");
     }
     String text = node.stringValue();
     if (text.isEmpty() || text.length() > limits.stopChars()) {

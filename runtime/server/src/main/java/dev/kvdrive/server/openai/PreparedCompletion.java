@@ -22,6 +22,11 @@ public record PreparedCompletion(
     promptTexts = List.copyOf(promptTexts);
   }
 
+  /** Whether the answers go on from their prompts' texts. */
+  boolean continuation() {
+    return generations.getFirst().continuation();
+  }
+
   /** Text in front of choice {@code choice}. */
   public String promptText(int choice) {
     return promptTexts.get(choice / options.n());

@@ -28,18 +28,24 @@ public interface SamplingFields {
 
   @Nullable Boolean ignoreEos();
 
+  /** Tokens to generate at least. */
+  @Nullable Long minTokens();
+
   @Nullable Long n();
 
   @Nullable Boolean stream();
 
   @Nullable StreamOptions streamOptions();
 
-  @Nullable JsonNode logitBias();
-
   /**
    * {@code stream_options}.
    *
    * @param includeUsage whether a last chunk carries the usage
+   * @param continuousUsageStats whether, with {@code includeUsage}, every chunk carries the usage
+   *     so far (vLLM)
    */
-  record StreamOptions(@Nullable Boolean includeUsage, @Nullable Boolean includeObfuscation) {}
+  record StreamOptions(
+      @Nullable Boolean includeUsage,
+      @Nullable Boolean continuousUsageStats,
+      @Nullable Boolean includeObfuscation) {}
 }

@@ -2,7 +2,6 @@ package dev.kvdrive.server.openai;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.kvdrive.schedule.FinishReason;
-import dev.kvdrive.schedule.GeneratedToken;
 import dev.kvdrive.text.Tokenizer;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,9 +14,6 @@ public final class TextFormat implements AnswerFormat {
   private final String model;
   private final Tokenizer tokenizer;
   private final PreparedCompletion request;
-
-  /** Chars of each choice's text sent so far. */
-  private final int[] sent;
 
   private record Answer(
       String id,
@@ -43,7 +39,6 @@ public final class TextFormat implements AnswerFormat {
     this.model = model;
     this.tokenizer = tokenizer;
     this.request = request;
-    this.sent = new int[request.generations().size()];
   }
 
   @Override
@@ -53,10 +48,8 @@ public final class TextFormat implements AnswerFormat {
   }
 
   @Override
-  public Object text(int choice, String text, List<GeneratedToken> tokens) {
-    Logprobs.Text logprobs = logprobs(tokens, sent[choice]);
-    sent[choice] += text.length();
-    return answer(List.of(new TextChoice(choice, text, logprobs, null)), null);
+  public Object text(int choice, String text, List<PlacedToken> tokens) {
+    return answer(List.of(new TextChoice(choice, text, logprobs(tokens), null)), null);
   }
 
   @Override
@@ -70,6 +63,11 @@ public final class TextFormat implements AnswerFormat {
   }
 
   @Override
+  public Object withUsage(Object event, Usage usage) {
+    return answer(((Answer) event).choices(), usage);
+  }
+
+  @Override
   public Object whole(List<Choice> choices, Usage usage) {
     List<TextChoice> all = new ArrayList<>(choices.size());
     for (Choice choice : choices) {
@@ -77,7 +75,7 @@ public final class TextFormat implements AnswerFormat {
           new TextChoice(
               all.size(),
               choice.text(),
-              logprobs(choice.tokens(), 0),
+              logprobs(choice.tokens()),
               AnswerFormat.word(choice.reason())));
     }
     return answer(all, usage);
@@ -87,7 +85,7 @@ public final class TextFormat implements AnswerFormat {
     return new Answer(id, "text_completion", created, model, choices, usage);
   }
 
-  private Logprobs.@Nullable Text logprobs(List<GeneratedToken> tokens, int offset) {
-    return request.logprobs() ? Logprobs.text(tokenizer, tokens, offset) : null;
+  private Logprobs.@Nullable Text logprobs(List<PlacedToken> tokens) {
+    return request.logprobs() ? Logprobs.text(tokenizer, tokens) : null;
   }
 }

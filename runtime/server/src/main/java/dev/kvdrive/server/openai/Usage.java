@@ -2,12 +2,16 @@ package dev.kvdrive.server.openai;
 
 import dev.kvdrive.schedule.GenerationUsage;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a request took, summed over its choices: OpenAI's counts, and beside them where the KV cache
  * was read from.
+ *
+ * @param kvdrive once the request is done
  */
-public record Usage(int promptTokens, int completionTokens, int totalTokens, Tiers kvdrive) {
+public record Usage(
+    int promptTokens, int completionTokens, int totalTokens, @Nullable Tiers kvdrive) {
 
   /**
    * How the KV cache was used while decoding.
@@ -35,6 +39,11 @@ public record Usage(int promptTokens, int completionTokens, int totalTokens, Tie
 
   /** One figure for each tier below the window. */
   public record ByTier(long dram, long nvme) {}
+
+  /** The counts of a request that goes on. */
+  static Usage soFar(int promptTokens, int completionTokens) {
+    return new Usage(promptTokens, completionTokens, promptTokens + completionTokens, null);
+  }
 
   /**
    * Sums up.
