@@ -2,6 +2,7 @@ package dev.kvdrive.text;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.atIndex;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -223,7 +224,7 @@ class TokenizerErrorsTest {
     int bos = llama.special().bos().getAsInt();
     String written = llama.decode(new int[] {bos}, false) + "a";
     assertThat(llama.encodePrompt(written, true)).isEqualTo(llama.encodePrompt("a", true));
-    assertThat(llama.encodePrompt(written, false)).startsWith(bos).doesNotHaveDuplicates();
+    assertThat(llama.encodePrompt(written, false)).startsWith(bos).doesNotContain(bos, atIndex(1));
     assertThat(llama.encodePrompt("", true)).containsExactly(bos);
   }
 }

@@ -3,6 +3,7 @@ package dev.kvdrive.text;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -10,12 +11,13 @@ import org.junit.jupiter.api.Test;
 /** A prompt that ends inside its last message. */
 class UnfinishedMessageTest {
 
-  private static final String TURNS =
-      "{%% for m in messages %%}<|im_start|>{{ m.role }}\n{{ %s }}<|im_end|>\n{%% endfor %%}"
-          + "{%% if add_generation_prompt %%}<|im_start|>assistant\n{%% endif %%}";
-
   private static PromptText continuing(String expression, String content) {
-    return Tokenizers.chatTemplate(TURNS.formatted(expression), Map.of())
+    String template =
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ "
+            + expression
+            + " }}<|im_end|>\n{% endfor %}"
+            + "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    return Tokenizers.chatTemplate(template, Map.of())
         .continuing(
             List.of(ChatMessage.of("user", "hi"), ChatMessage.of("assistant", content)), Map.of());
   }
@@ -43,7 +45,7 @@ class UnfinishedMessageTest {
     PromptText prompt = continuing("m.content", "a<|im_end|>");
     Tokenizer tokenizer = TokenizerFixtures.tokenizer("qwen2");
     int[] ids = tokenizer.encode(prompt);
-    assertThat(java.util.Arrays.stream(ids).filter(tokenizer::isSpecial).count()).isEqualTo(3);
+    assertThat(Arrays.stream(ids).filter(tokenizer::isSpecial).count()).isEqualTo(3);
     assertThat(tokenizer.decode(ids, false)).isEqualTo(prompt.text());
   }
 
