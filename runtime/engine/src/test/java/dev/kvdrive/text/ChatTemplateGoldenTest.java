@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.text.template.Template;
+import dev.kvdrive.text.template.TemplateException;
 import dev.kvdrive.text.template.TemplateLimits;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -16,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import org.assertj.core.api.SoftAssertions;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable;
 import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -37,7 +39,22 @@ class ChatTemplateGoldenTest {
 
   @Test
   void wellKnownTemplatesRenderAsInTransformers() throws IOException {
-    JsonNode fixture = TokenizerFixtures.json(FOLDER.resolve("goldens.json"));
+    Map<String, ChatTemplate> templates =
+        rendersAsInTransformers(FOLDER, FOLDER.resolve("goldens.json"));
+    assertThat(templates).hasSizeGreaterThan(12);
+  }
+
+  @Test
+  @EnabledIfEnvironmentVariable(named = "KVDRIVE_TEMPLATE_GOLDENS", matches = ".+")
+  void templatesThatLieElsewhereRenderAsInTransformers() throws IOException {
+    rendersAsInTransformers(
+        Path.of(System.getenv("KVDRIVE_TEMPLATES")),
+        Path.of(System.getenv("KVDRIVE_TEMPLATE_GOLDENS")));
+  }
+
+  private static Map<String, ChatTemplate> rendersAsInTransformers(Path folder, Path goldens)
+      throws IOException {
+    JsonNode fixture = JSON.readTree(Files.readString(goldens));
     Map<String, String> tokens = new HashMap<>();
     fixture
         .path("tokens")
@@ -48,7 +65,7 @@ class ChatTemplateGoldenTest {
     for (JsonNode golden : fixture.path("cases")) {
       String name = golden.path("template").asString();
       if (!templates.containsKey(name)) {
-        String source = Files.readString(FOLDER.resolve(name));
+        String source = Files.readString(folder.resolve(name));
         templates.put(
             name, new JinjaChatTemplate(source, tokens, TemplateLimits.DEFAULT, clock(fixture)));
       }
@@ -75,7 +92,7 @@ class ChatTemplateGoldenTest {
       }
     }
     softly.assertAll();
-    assertThat(templates).hasSizeGreaterThan(12);
+    return templates;
   }
 
   @Test
@@ -84,6 +101,16 @@ class ChatTemplateGoldenTest {
     SoftAssertions softly = new SoftAssertions();
     for (JsonNode golden : fixture.path("cases")) {
       String source = golden.path("source").asString();
+      if (golden.has("error")) {
+        softly
+            .assertThatThrownBy(
+                () ->
+                    Template.compile(source, TemplateLimits.DEFAULT, clock(fixture))
+                        .render(Map.of(), map(fixture.path("data"))))
+            .as(source + " must fail with: " + golden.path("error").asString())
+            .isInstanceOf(TemplateException.class);
+        continue;
+      }
       try {
         softly
             .assertThat(

@@ -1,6 +1,7 @@
 package dev.kvdrive.text.template;
 
 import java.math.BigDecimal;
+import java.math.BigInteger;
 import java.math.RoundingMode;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
@@ -12,6 +13,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.Predicate;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /** The filters behind a bar, as jinja2 defines them and transformers replaces {@code tojson}. */
@@ -23,6 +25,25 @@ final class Filters {
 
   private static final Map<String, Filter> ALL = new HashMap<>();
 
+  /** Prefixes of sizes from a thousand on. */
+  private static final String SIZES = "kMGTPEZY";
+
+  private static final Pattern FLOAT =
+      Pattern.compile("[+-]?(\\d+\\.?\\d*|\\.\\d+)([eE][+-]?\\d+)?");
+  private static final Map<String, Double> NAMED =
+      Map.of(
+          "inf", Double.POSITIVE_INFINITY,
+          "infinity", Double.POSITIVE_INFINITY,
+          "-inf", Double.NEGATIVE_INFINITY,
+          "nan", Double.NaN);
+
+  /** A group of {@code groupby}, whose parts can be read by name, too. */
+  static final class Group extends Tuple {
+    Group(Object grouper, List<Object> members) {
+      super(List.of(grouper, members));
+    }
+  }
+
   static {
     // Texts
     named((r, v, a) -> r.made(trim(r, v, a)), "trim");
@@ -31,21 +52,26 @@ final class Filters {
     named((r, v, a) -> r.made(Methods.capitalize(r.string(v))), "capitalize");
     named((r, v, a) -> r.made(Methods.map(r.string(v), Filters::title)), "title");
     named((r, v, a) -> r.string(v), "string", "safe");
-    named((r, v, a) -> r.made(escape(r.string(v))), "escape", "e");
-    named((r, v, a) -> Format.filter(r, r.string(v), a), "format");
+    named((r, v, a) -> r.made(escape(r.string(v))), "escape", "e", "forceescape");
+    named((r, v, a) -> PercentFormat.filter(r, r.string(v), a), "format");
     named((r, v, a) -> indent(r, r.string(v), a), "indent");
     named(
         (r, v, a) ->
             Methods.replace(
                 r, r.string(v), a.text(0, "old"), a.text(1, "new"), count(a.find(2, "count"))),
         "replace");
-    named((r, v, a) -> Methods.pad(r, r.string(v), a.integer(0, "width", 80), " ", 1, 1), "center");
+    named((r, v, a) -> Methods.center(r, r.string(v), a.integer(0, "width", 80), " "), "center");
     named((r, v, a) -> truncate(r, r.string(v), a), "truncate");
     named((r, v, a) -> wordCount(r.string(v)), "wordcount");
     named((r, v, a) -> r.made(Methods.map(r.string(v), Filters::urlEncode)), "urlencode");
+    named((r, v, a) -> r.made(Layout.wrap(r, r.string(v), a)), "wordwrap");
+    named((r, v, a) -> r.made(Methods.map(r.string(v), Layout::withoutTags)), "striptags");
+    named((r, v, a) -> r.made(Layout.pretty(v, r.maxChars())), "pprint");
+    named((r, v, a) -> attributes(r, v, a), "xmlattr");
     named(Filters::json, "tojson");
     // Numbers
-    named((r, v, a) -> abs(v), "abs");
+    named((r, v, a) -> Numbers.abs(v), "abs");
+    named((r, v, a) -> fileSize(v, a), "filesizeformat");
     named((r, v, a) -> integer(v, a), "int");
     named((r, v, a) -> decimal(v, a), "float");
     named((r, v, a) -> round(v, a), "round");
@@ -62,6 +88,7 @@ final class Filters {
     named((r, v, a) -> extreme(r, v, a, false), "min");
     named((r, v, a) -> sum(r, v, a), "sum");
     named((r, v, a) -> batch(r, v, a), "batch");
+    named((r, v, a) -> slice(r, v, a), "slice");
     named((r, v, a) -> groupBy(r, v, a), "groupby");
     named((r, v, a) -> dictSort(r, v, a), "dictsort");
     named(
@@ -98,12 +125,6 @@ final class Filters {
 
   static boolean exists(String name) {
     return ALL.containsKey(name);
-  }
-
-  static void check(String name, int line) {
-    if (!exists(name)) {
-      throw new TemplateException("unknown filter '" + name + "' (line " + line + ")");
-    }
   }
 
   static Object apply(Rendering rendering, String name, Object value, Args args) {
@@ -147,6 +168,25 @@ final class Filters {
                 .replace(">", "&gt;")
                 .replace("'", "&#39;")
                 .replace("\"", "&#34;"));
+  }
+
+  private static Text attributes(Rendering rendering, Object value, Args args) {
+    if (!(value instanceof Map<?, ?> map)) {
+      throw new TemplateException("xmlattr needs a mapping, not " + Values.type(value));
+    }
+    Text.Builder out = new Text.Builder(rendering.maxChars());
+    map.forEach(
+        (name, attribute) -> {
+          if (attribute == None.NONE || attribute instanceof Undefined) {
+            return;
+          }
+          if (out.length() > 0 || args.flag(0, "autospace", true)) {
+            out.template(" ");
+          }
+          out.append(escape(rendering.string(name))).template("=\"");
+          out.append(escape(rendering.string(attribute))).template("\"");
+        });
+    return rendering.made(out.build());
   }
 
   private static Text indent(Rendering rendering, Text text, Args args) {
@@ -220,10 +260,6 @@ final class Filters {
 
   private static Object json(Rendering rendering, Object value, Args args) {
     Object indent = args.find(1, "indent");
-    // jinja2's own filter has the indentation first; transformers' has ensure_ascii there.
-    if (indent == null && args.find(0, "ensure_ascii") instanceof Long first) {
-      indent = first;
-    }
     String by =
         switch (indent) {
           case Long width -> " ".repeat(Math.clamp(width, 0, 1000));
@@ -238,57 +274,90 @@ final class Filters {
     }
     Text written =
         Values.json(
-            value, by, comma, colon, args.flag(3, "sort_keys", false), rendering.maxChars());
+            value,
+            args.flag(0, "ensure_ascii", false),
+            by,
+            comma,
+            colon,
+            args.flag(3, "sort_keys", false),
+            rendering.maxChars());
     return rendering.made(written);
   }
 
   // Numbers
 
-  private static Object abs(Object value) {
-    return Numbers.require(value) instanceof Long number
-        ? (Object) Math.absExact(number)
-        : (Object) Math.abs((Double) Numbers.require(value));
-  }
-
   private static Object integer(Object value, Args args) {
     Object absent = args.get(0, "default", 0L);
-    try {
-      return switch (value) {
-        case Long number -> number;
-        case Double number when Double.isFinite(number) -> (long) (double) number;
-        case Boolean flag -> flag ? 1L : 0L;
-        case Text text -> {
-          String digits = text.toString().strip().replace("_", "");
-          int base = Math.clamp(args.integer(1, "base", 10), 2, 36);
-          try {
-            yield Long.parseLong(digits, base);
-          } catch (NumberFormatException e) {
-            yield (long) Double.parseDouble(digits);
-          }
+    return switch (value) {
+      case Long number -> number;
+      case BigInteger number -> number;
+      case Double number when Double.isFinite(number) -> Numbers.truncated(number);
+      case Boolean flag -> flag ? 1L : 0L;
+      case Text text -> {
+        int base = Math.clamp(args.integer(1, "base", 10), 0, 36);
+        Object read = Numbers.parse(text.toString(), base);
+        if (read == null && decimal(text) instanceof Double number && Double.isFinite(number)) {
+          read = Numbers.truncated(number);
         }
-        default -> absent;
-      };
-    } catch (NumberFormatException e) {
-      return absent;
+        yield read == null ? absent : read;
+      }
+      default -> absent;
+    };
+  }
+
+  private static Object fileSize(Object value, Args args) {
+    if (!(decimal(value) instanceof Double bytes)) {
+      return fail("filesizeformat needs a number, not " + Values.type(value));
     }
+    boolean binary = args.flag(0, "binary", false);
+    double base = binary ? 1024 : 1000;
+    if (bytes == 1) {
+      return Text.template("1 Byte");
+    }
+    if (bytes < base) {
+      return Text.template((long) (double) bytes + " Bytes");
+    }
+    double unit = base;
+    int prefix = 0;
+    while (prefix < SIZES.length() - 1 && bytes >= unit * base) {
+      unit *= base;
+      prefix++;
+    }
+    String letter = String.valueOf(SIZES.charAt(prefix));
+    return Text.template(
+        NumberFormat.decimal(bytes / unit, 'f', 1, false)
+            + " "
+            + (binary ? letter.toUpperCase(Locale.ROOT) + "i" : letter)
+            + "B");
   }
 
   private static Object decimal(Object value, Args args) {
-    Object absent = args.get(0, "default", 0.0);
-    try {
-      return switch (value) {
-        case Number number -> number.doubleValue();
-        case Boolean flag -> flag ? 1.0 : 0.0;
-        case Text text -> Double.parseDouble(text.toString().strip());
-        default -> absent;
-      };
-    } catch (NumberFormatException e) {
-      return absent;
-    }
+    Object read = decimal(value);
+    return read == null ? args.get(0, "default", 0.0) : read;
+  }
+
+  /** The value as a float; null where it is none. */
+  private static @Nullable Object decimal(Object value) {
+    return switch (value) {
+      case Double number -> number;
+      case Long number -> number.doubleValue();
+      case BigInteger number -> Numbers.decimal(number);
+      case Boolean flag -> flag ? 1.0 : 0.0;
+      case Text text -> {
+        String digits = text.toString().strip().replace("_", "");
+        // Java knows a letter for the type behind a number and hexadecimal floats, Python does not.
+        if (!FLOAT.matcher(digits).matches()) {
+          yield NAMED.get(digits.toLowerCase(Locale.ROOT));
+        }
+        yield Double.valueOf(digits);
+      }
+      default -> null;
+    };
   }
 
   private static Object round(Object value, Args args) {
-    double number = ((Number) Numbers.require(value)).doubleValue();
+    Object given = Numbers.require(value);
+    double number = Numbers.decimal(given);
     int precision = Math.clamp(args.integer(0, "precision", 0), -300, 300);
     RoundingMode mode =
         switch (args.text(1, "method", Text.template("common")).toString()) {
@@ -299,6 +368,12 @@ final class Filters {
         };
     if (!Double.isFinite(number)) {
       return number;
+    }
+    if (Numbers.isInteger(given) && mode == RoundingMode.HALF_EVEN) {
+      return Numbers.integer(
+          new BigDecimal(Numbers.big(given))
+              .setScale(Math.min(0, precision), mode)
+              .toBigInteger());
     }
     return new BigDecimal(number).setScale(precision, mode).doubleValue();
   }
@@ -433,6 +508,30 @@ final class Filters {
     return batches;
   }
 
+  private static Object slice(Rendering rendering, Object value, Args args) {
+    int slices = (int) Math.clamp(args.integer(0, "slices", 0), -1, 1 << 24);
+    if (slices < 1 || slices > 1 << 20) {
+      throw new TemplateException("slice needs a number of slices from 1 to 2^20");
+    }
+    Object fill = args.find(1, "fill_with");
+    List<Object> elements = copy(rendering, Values.elements(value));
+    rendering.list(slices);
+    int each = elements.size() / slices;
+    int longer = elements.size() % slices;
+    List<Object> all = new ArrayList<>();
+    int from = 0;
+    for (int i = 0; i < slices; i++) {
+      int to = from + each + (i < longer ? 1 : 0);
+      List<Object> slice = new ArrayList<>(elements.subList(from, to));
+      if (fill != null && fill != None.NONE && i >= longer) {
+        slice.add(fill);
+      }
+      all.add(slice);
+      from = to;
+    }
+    return all;
+  }
+
   private static Object groupBy(Rendering rendering, Object value, Args args) {
     Object attribute = args.get(0, "attribute");
     List<Object> sorted = copy(rendering, Values.elements(value));
@@ -449,7 +548,7 @@ final class Filters {
       if (current == null || !Values.equal(current, key)) {
         current = key;
         members = new ArrayList<>();
-        groups.add(Tuple.of(lookUp(rendering, element, attribute, null), members));
+        groups.add(new Group(lookUp(rendering, element, attribute, null), members));
       }
       members.add(element);
     }
@@ -472,8 +571,13 @@ final class Filters {
     return items;
   }
 
+  /** The elements of what may be nothing: these filters take none, false and 0 as empty. */
+  private static List<?> anyElements(Object value) {
+    return Values.truth(value) ? Values.elements(value) : List.of();
+  }
+
   private static Object map(Rendering rendering, Object value, Args args) {
-    List<Object> values = copy(rendering, Values.elements(value));
+    List<Object> values = copy(rendering, anyElements(value));
     Object attribute = args.named().get("attribute");
     if (attribute != null) {
       Object absent = args.named().get("default");
@@ -500,7 +604,7 @@ final class Filters {
     }
     Object attribute = byAttribute ? args.get(0, "attribute") : None.NONE;
     List<Object> kept = new ArrayList<>();
-    for (Object element : copy(rendering, Values.elements(value))) {
+    for (Object element : copy(rendering, anyElements(value))) {
       Object subject = byAttribute ? lookUp(rendering, element, attribute, null) : element;
       if (test.test(subject) == keep) {
         kept.add(element);

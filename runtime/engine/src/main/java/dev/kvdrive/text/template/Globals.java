@@ -25,11 +25,34 @@ final class Globals {
         "dict",
         (rendering, args) -> {
           Map<Object, Object> dict = new LinkedHashMap<>();
-          if (args.find(0, "") instanceof Map<?, ?> first) {
-            dict.putAll(first);
+          Object first = args.find(0, "");
+          if (first instanceof Map<?, ?> map) {
+            dict.putAll(map);
+          } else if (first != null) {
+            for (Object pair : Values.elements(first)) {
+              List<?> entry = Values.elements(pair);
+              if (entry.size() != 2) {
+                throw new TemplateException("dict() needs pairs of a key and a value");
+              }
+              dict.put(entry.get(0), entry.get(1));
+            }
           }
           args.named().forEach((name, value) -> dict.put(Text.template(name), value));
           return dict;
+        });
+    function(scope, "cycler", (rendering, args) -> new Cycler(args.positional()));
+    function(
+        scope,
+        "joiner",
+        (rendering, args) -> {
+          Object separator = args.get(0, "sep", Text.template(", "));
+          boolean[] used = new boolean[1];
+          return (Callable)
+              (again, none) -> {
+                boolean first = !used[0];
+                used[0] = true;
+                return first ? Text.EMPTY : separator;
+              };
         });
     function(
         scope,

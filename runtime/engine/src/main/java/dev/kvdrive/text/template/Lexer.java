@@ -208,9 +208,11 @@ final class Lexer {
 
   private void number() {
     int start = at;
-    if (source.startsWith("0x", at) || source.startsWith("0X", at)) {
+    int base = Numbers.base(source.substring(at, Math.min(source.length(), at + 2)));
+    if (base != 10) {
       at += 2;
-      while (at < source.length() && Character.digit(source.charAt(at), 16) >= 0) {
+      while (at < source.length()
+          && (Character.digit(source.charAt(at), base) >= 0 || source.charAt(at) == '_')) {
         at++;
       }
       add(Kind.INTEGER, source.substring(start, at), start);

@@ -93,8 +93,11 @@ final class Methods {
       case "title" -> (r, a) -> r.made(map(text, Methods::title));
       case "capitalize" -> (r, a) -> r.made(capitalize(text));
       case "swapcase" -> (r, a) -> r.made(map(text, Methods::swapCase));
-      case "startswith" -> (r, a) -> affix(text, a, true);
-      case "endswith" -> (r, a) -> affix(text, a, false);
+      case "casefold" ->
+          (r, a) -> r.made(map(text, s -> s.toUpperCase(Locale.ROOT).toLowerCase(Locale.ROOT)));
+      case "expandtabs" -> (r, a) -> expandTabs(r, text, a.integer(0, "tabsize", 8));
+      case "startswith" -> (r, a) -> affix(part(text, a), a, true);
+      case "endswith" -> (r, a) -> affix(part(text, a), a, false);
       case "split" -> (r, a) -> split(r, text, a, false);
       case "rsplit" -> (r, a) -> split(r, text, a, true);
       case "splitlines" -> (r, a) -> lines(r, text, a.flag(0, "keepends", false));
@@ -116,30 +119,26 @@ final class Methods {
           };
       case "partition" -> (r, a) -> partition(r, text, a.text(0, "sep"), false);
       case "rpartition" -> (r, a) -> partition(r, text, a.text(0, "sep"), true);
-      case "find" -> (r, a) -> position(text, text.toString().indexOf(a.text(0, "sub").toString()));
-      case "rfind" ->
-          (r, a) -> position(text, text.toString().lastIndexOf(a.text(0, "sub").toString()));
-      case "index" ->
-          (r, a) -> {
-            long found = position(text, text.toString().indexOf(a.text(0, "sub").toString()));
-            if (found < 0) {
-              throw new TemplateException("the substring is not in the string");
-            }
-            return found;
-          };
-      case "count" -> (r, a) -> count(text, a.text(0, "sub"));
+      case "find" -> (r, a) -> find(text, a, false);
+      case "rfind" -> (r, a) -> find(text, a, true);
+      case "index" -> (r, a) -> index(text, a, false);
+      case "rindex" -> (r, a) -> index(text, a, true);
+      case "count" -> (r, a) -> count(part(text, a), a.text(0, "sub"));
       case "join" -> (r, a) -> join(r, text, Values.elements(a.get(0, "iterable")));
-      case "format" -> (r, a) -> Format.braces(r, text, a);
+      case "format" -> (r, a) -> BraceFormat.format(r, text, a);
+      case "format_map" -> (r, a) -> BraceFormat.formatMap(r, text, a.get(0, "mapping"));
       case "isdigit", "isdecimal", "isnumeric" -> (r, a) -> all(text, Character::isDigit);
       case "isalpha" -> (r, a) -> all(text, Character::isLetter);
       case "isalnum" -> (r, a) -> all(text, Character::isLetterOrDigit);
       case "isspace" -> (r, a) -> all(text, Lexer::isSpace);
+      case "isascii" -> (r, a) -> text.toString().chars().allMatch(c -> c < 0x80);
+      case "istitle" -> (r, a) -> isCased(text) && text.toString().equals(title(text.toString()));
       case "isupper" -> (r, a) -> isCased(text, true);
       case "islower" -> (r, a) -> isCased(text, false);
       case "zfill" -> (r, a) -> pad(r, text, a.integer(0, "width", 0), "0", 1, 0);
       case "ljust" -> (r, a) -> pad(r, text, a.integer(0, "width", 0), fill(a), 0, 1);
       case "rjust" -> (r, a) -> pad(r, text, a.integer(0, "width", 0), fill(a), 1, 0);
-      case "center" -> (r, a) -> pad(r, text, a.integer(0, "width", 0), fill(a), 1, 1);
+      case "center" -> (r, a) -> center(r, text, a.integer(0, "width", 0), fill(a));
       default -> null;
     };
   }
@@ -353,8 +352,64 @@ final class Methods {
     return Tuple.of(text.sub(0, at), text.sub(at, after), text.sub(after, text.length()));
   }
 
-  private static long position(Text text, int at) {
-    return at < 0 ? -1 : text.toString().codePointCount(0, at);
+  /** The part of a text that the second and the third argument bound, in code points. */
+  private static Text part(Text text, Args args) {
+    if (args.positional().size() < 2) {
+      return text;
+    }
+    String chars = text.toString();
+    int from = chars.offsetByCodePoints(0, (int) bound(text, args, 1, 0));
+    int to = chars.offsetByCodePoints(0, (int) bound(text, args, 2, Long.MAX_VALUE));
+    return text.sub(Math.min(from, to), to);
+  }
+
+  private static long bound(Text text, Args args, int position, long absent) {
+    Object given = args.get(position, "bound", None.NONE);
+    long bound = given == None.NONE ? absent : args.integer(position, "bound", absent);
+    long length = Values.length(text);
+    return Math.clamp(bound < 0 ? bound + length : bound, 0, length);
+  }
+
+  /** Code points in front of a substring; -1 where there is none. */
+  private static long find(Text text, Args args, boolean last) {
+    String chars = part(text, args).toString();
+    String what = args.text(0, "sub").toString();
+    int at = last ? chars.lastIndexOf(what) : chars.indexOf(what);
+    if (at < 0) {
+      return -1;
+    }
+    return chars.codePointCount(0, at)
+        + (args.positional().size() < 2 ? 0 : bound(text, args, 1, 0));
+  }
+
+  private static long index(Text text, Args args, boolean last) {
+    long found = find(text, args, last);
+    if (found < 0) {
+      throw new TemplateException("the substring is not in the string");
+    }
+    return found;
+  }
+
+  private static Text expandTabs(Rendering rendering, Text text, long size) {
+    String chars = text.toString();
+    Text.Builder out = new Text.Builder(rendering.maxChars());
+    long column = 0;
+    int done = 0;
+    for (int at = 0; at < chars.length(); at++) {
+      char c = chars.charAt(at);
+      if (c == '\t') {
+        out.append(text, done, at);
+        done = at + 1;
+        long spaces = size <= 0 ? 0 : size - column % size;
+        rendering.made(spaces);
+        out.template(" ".repeat((int) spaces));
+        column += spaces;
+      } else {
+        column = c == '\n' || c == '\r' ? 0 : Character.isLowSurrogate(c) ? column : column + 1;
+      }
+    }
+    out.append(text, done, chars.length());
+    return rendering.made(out.build());
   }
 
   private static long count(Text text, Text part) {
@@ -386,6 +441,12 @@ final class Methods {
     return !text.isEmpty() && text.toString().codePoints().allMatch(test);
   }
 
+  private static boolean isCased(Text text) {
+    return text.toString()
+        .codePoints()
+        .anyMatch(c -> Character.isUpperCase(c) || Character.isLowerCase(c));
+  }
+
   /** Whether all cased characters of a text, of which there is one, are of that case. */
   static boolean isCased(Object value, boolean upper) {
     String chars = value.toString();
@@ -400,11 +461,25 @@ final class Methods {
    */
   static Text pad(Rendering rendering, Text text, long width, String fill, int left, int right) {
     long missing = width - Values.length(text);
-    if (missing <= 0 || fill.length() != 1) {
+    return pad(rendering, text, missing, missing * left / (left + right), fill);
+  }
+
+  /** Python's center, which puts what is left over on the left where the width is odd. */
+  static Text center(Rendering rendering, Text text, long width, String fill) {
+    long missing = width - Values.length(text);
+    return pad(rendering, text, missing, missing / 2 + (missing & width & 1), fill);
+  }
+
+  private static Text pad(
+      Rendering rendering, Text text, long missing, long onLeft, String fill) {
+    if (fill.codePointCount(0, fill.length()) != 1) {
+      throw new TemplateException("a text is filled up with one character, not '" + fill + "'");
+    }
+    if (missing <= 0) {
       return text;
     }
     rendering.made(missing + text.length());
-    int before = (int) (missing * left / (left + right));
+    int before = (int) onLeft;
     Text.Builder out = new Text.Builder(rendering.maxChars());
     out.template(fill.repeat(before));
     out.append(text);

@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 /** Recursive descent over the tokens of a template, in the precedences of jinja2. */
 final class Parser {
 
-  private static final Set<String> UNSUPPORTED =
-      Set.of("include", "import", "from", "extends", "block", "do", "autoescape", "trans");
+  /** Tags of jinja2 that need other templates, of which there are none. */
+  private static final Set<String> OTHER_TEMPLATES = Set.of("include", "import", "from", "extends");
 
   /** The name under which the text of a filtered block stands in its expression. */
   static final String BLOCK_TEXT = "{block}";
@@ -97,6 +97,29 @@ final class Parser {
         all.add(new Statement.FilterBlock(filtered, body("endfilter"), name.line()));
       }
       case "with" -> all.add(with(name.line()));
+      case "block" -> {
+        expect(Kind.NAME);
+        while (peek().isName("scoped") || peek().isName("required")) {
+          at++;
+        }
+        expect(Kind.BLOCK_END);
+        List<Statement> body = statements(Set.of("endblock"));
+        at += 2;
+        if (peek().kind() == Kind.NAME) {
+          at++;
+        }
+        expect(Kind.BLOCK_END);
+        all.add(new Statement.Block(body));
+      }
+      case "autoescape" -> {
+        boolean off = peek().isName("false") || peek().isName("False");
+        expression();
+        expect(Kind.BLOCK_END);
+        if (!off) {
+          all.add(new Statement.Unsupported("autoescape", name.line()));
+        }
+        all.add(new Statement.Block(body("endautoescape")));
+      }
       case "generation" -> {
         // Marks the assistant's words for training; it changes nothing in the text.
         expect(Kind.BLOCK_END);
@@ -109,11 +132,16 @@ final class Parser {
         expect(Kind.BLOCK_END);
         all.add(name.value().equals("break") ? new Statement.Break() : new Statement.Continue());
       }
-      default ->
-          throw error(
-              (UNSUPPORTED.contains(name.value()) ? "the tag is not supported: " : "unknown tag: ")
-                  + name.value(),
-              name);
+      default -> {
+        if (!OTHER_TEMPLATES.contains(name.value())) {
+          throw error("unknown tag: " + name.value(), name);
+        }
+        while (peek().kind() != Kind.BLOCK_END && peek().kind() != Kind.END) {
+          at++;
+        }
+        expect(Kind.BLOCK_END);
+        all.add(new Statement.Unsupported(name.value(), name.line()));
+      }
     }
   }
 
@@ -491,23 +519,12 @@ final class Parser {
     };
   }
 
-  private static Long integer(Token token) {
-    try {
-      return Long.decode(decimal(token.value()));
-    } catch (NumberFormatException e) {
-      throw error("the number " + token.value() + " is not an integer of 64 bits", token);
+  private static Object integer(Token token) {
+    Object value = Numbers.parse(token.value(), 0);
+    if (value == null) {
+      throw error("the number " + token.value() + " is not an integer, or too large", token);
     }
-  }
-
-  /** Without leading zeros, which would mean octal. */
-  private static String decimal(String digits) {
-    int start = 0;
-    while (start + 1 < digits.length()
-        && digits.charAt(start) == '0'
-        && Character.isDigit(digits.charAt(start + 1))) {
-      start++;
-    }
-    return digits.substring(start);
+    return value;
   }
 
   private Expr parenthesised() {
@@ -644,7 +661,6 @@ final class Parser {
         at += first ? 0 : 1;
         first = false;
         String name = expect(Kind.NAME).value();
-        Filters.check(name, tokens.get(at - 1).line());
         Arguments arguments = Arguments.NONE;
         if (peek().isOperator("(")) {
           at++;
@@ -675,7 +691,6 @@ final class Parser {
     if (name.kind() != Kind.NAME) {
       throw error("a test must have a name, not " + name, name);
     }
-    Tests.check(name.value(), name.line());
     Arguments arguments = Arguments.NONE;
     Token token = peek();
     boolean bare =

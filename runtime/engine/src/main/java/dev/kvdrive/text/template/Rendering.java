@@ -158,6 +158,13 @@ final class Rendering {
         }
         return inside(inner, with.body());
       }
+      case Statement.Block block -> {
+        return inside(new Scope(scope), block.body());
+      }
+      case Statement.Unsupported tag -> {
+        line = tag.line();
+        throw new TemplateException("the tag '" + tag.name() + "' is not supported here");
+      }
       case Statement.Break b -> {
         return Flow.BREAK;
       }
@@ -498,6 +505,12 @@ final class Rendering {
       Object value = namespace.members.get(name);
       return value == null ? new Undefined(name) : value;
     }
+    if (target instanceof Cycler cycler) {
+      return cycler.attribute(name);
+    }
+    if (target instanceof Filters.Group group && (name.equals("grouper") || name.equals("list"))) {
+      return group.get(name.equals("list") ? 1 : 0);
+    }
     Callable method = Methods.find(target, name);
     if (method != null) {
       return method;
@@ -577,7 +590,7 @@ final class Rendering {
       picked.forEach(character -> builder.append((Text) character));
       return made(builder.build());
     }
-    return picked;
+    return target instanceof Tuple ? new Tuple(picked) : picked;
   }
 
   private long bound(@Nullable Expr expression, long absent) {

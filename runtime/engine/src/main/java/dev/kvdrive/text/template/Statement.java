@@ -41,6 +41,12 @@ sealed interface Statement {
   record With(List<Target> targets, List<Expr> values, List<Statement> body, int line)
       implements Statement {}
 
+  /** {@code {% block name %}}: without inheritance, what stands in it. */
+  record Block(List<Statement> body) implements Statement {}
+
+  /** A tag that fails when it is reached. */
+  record Unsupported(String name, int line) implements Statement {}
+
   record Break() implements Statement {}
 
   record Continue() implements Statement {}

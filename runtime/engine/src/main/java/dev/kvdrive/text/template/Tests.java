@@ -1,5 +1,6 @@
 package dev.kvdrive.text.template;
 
+import java.math.BigInteger;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -21,15 +22,15 @@ final class Tests {
     ALL.put("true", (v, a) -> v.equals(true));
     ALL.put("false", (v, a) -> v.equals(false));
     ALL.put("string", (v, a) -> v instanceof Text);
-    ALL.put("integer", (v, a) -> v instanceof Long);
+    ALL.put("integer", (v, a) -> Numbers.isInteger(v));
     ALL.put("float", (v, a) -> v instanceof Double);
     ALL.put("number", (v, a) -> v instanceof Number || v instanceof Boolean);
     ALL.put("mapping", (v, a) -> v instanceof Map<?, ?>);
     ALL.put("callable", (v, a) -> v instanceof Callable);
     ALL.put("sequence", (v, a) -> isCollection(v));
     ALL.put("iterable", (v, a) -> isCollection(v) || v instanceof Undefined);
-    ALL.put("odd", (v, a) -> Math.floorMod(integer(v), 2L) == 1);
-    ALL.put("even", (v, a) -> Math.floorMod(integer(v), 2L) == 0);
+    ALL.put("odd", (v, a) -> integer(v).testBit(0));
+    ALL.put("even", (v, a) -> !integer(v).testBit(0));
     ALL.put(
         "divisibleby",
         (v, a) -> {
@@ -37,7 +38,7 @@ final class Tests {
           if (by == 0) {
             throw new TemplateException("division by zero");
           }
-          return integer(v) % by == 0;
+          return integer(v).mod(BigInteger.valueOf(Math.abs(by))).signum() == 0;
         });
     ALL.put("lower", (v, a) -> Methods.isCased(v, false));
     ALL.put("upper", (v, a) -> Methods.isCased(v, true));
@@ -46,12 +47,12 @@ final class Tests {
     ALL.put("escaped", (v, a) -> false);
     ALL.put("filter", (v, a) -> v instanceof Text name && Filters.exists(name.toString()));
     ALL.put("test", (v, a) -> v instanceof Text name && Tests.exists(name.toString()));
-    named((v, a) -> Values.equal(v, a.get(0, "other")), "eq", "equalto");
-    named((v, a) -> !Values.equal(v, a.get(0, "other")), "ne");
-    named((v, a) -> Values.compare(v, a.get(0, "other")) < 0, "lt", "lessthan");
-    named((v, a) -> Values.compare(v, a.get(0, "other")) <= 0, "le");
-    named((v, a) -> Values.compare(v, a.get(0, "other")) > 0, "gt", "greaterthan");
-    named((v, a) -> Values.compare(v, a.get(0, "other")) >= 0, "ge");
+    named((v, a) -> Values.equal(v, a.get(0, "other")), "eq", "equalto", "==");
+    named((v, a) -> !Values.equal(v, a.get(0, "other")), "ne", "!=");
+    named((v, a) -> Values.compare(v, a.get(0, "other")) < 0, "lt", "lessthan", "<");
+    named((v, a) -> Values.compare(v, a.get(0, "other")) <= 0, "le", "<=");
+    named((v, a) -> Values.compare(v, a.get(0, "other")) > 0, "gt", "greaterthan", ">");
+    named((v, a) -> Values.compare(v, a.get(0, "other")) >= 0, "ge", ">=");
   }
 
   private Tests() {}
@@ -66,12 +67,6 @@ final class Tests {
     return ALL.containsKey(name);
   }
 
-  static void check(String name, int line) {
-    if (!exists(name)) {
-      throw new TemplateException("unknown test '" + name + "' (line " + line + ")");
-    }
-  }
-
   static boolean apply(String name, Object value, Args args) {
     Test test = ALL.get(name);
     if (test == null) {
@@ -84,9 +79,9 @@ final class Tests {
     return value instanceof List<?> || value instanceof Map<?, ?> || value instanceof Text;
   }
 
-  private static long integer(Object value) {
-    if (value instanceof Long number) {
-      return number;
+  private static BigInteger integer(Object value) {
+    if (value instanceof Boolean || Numbers.isInteger(value)) {
+      return Numbers.big(Numbers.require(value));
     }
     throw new TemplateException(Values.type(value) + " is not an integer");
   }

@@ -4,7 +4,7 @@ import java.util.AbstractList;
 import java.util.List;
 
 /** A list that is written with round brackets. */
-final class Tuple extends AbstractList<Object> {
+class Tuple extends AbstractList<Object> {
 
   private final List<?> items;
 

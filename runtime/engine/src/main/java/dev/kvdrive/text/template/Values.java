@@ -32,8 +32,7 @@ final class Values {
       case Boolean flag -> flag;
       case Long number -> number;
       case Double number -> number;
-      case BigInteger number ->
-          number.bitLength() < 64 ? (Object) number.longValue() : (Object) number.doubleValue();
+      case BigInteger number -> Numbers.integer(number);
       case BigDecimal number -> number.doubleValue();
       case Float number -> number.doubleValue();
       case Number number -> number.longValue();
@@ -61,6 +60,7 @@ final class Values {
       case Undefined u -> "undefined ('" + u.name() + "')";
       case Text t -> "a string";
       case Long n -> "an integer";
+      case BigInteger n -> "an integer";
       case Double n -> "a float";
       case Boolean b -> "a boolean";
       case None n -> "none";
@@ -79,6 +79,7 @@ final class Values {
       case None n -> false;
       case Text text -> !text.isEmpty();
       case Long number -> number != 0;
+      case BigInteger number -> true;
       case Double number -> number != 0;
       case List<?> list -> !list.isEmpty();
       case Map<?, ?> map -> !map.isEmpty();
@@ -93,10 +94,12 @@ final class Values {
       return m.longValue() == n.longValue();
     }
     if (a instanceof Number m && b instanceof Number n) {
-      return m.doubleValue() == n.doubleValue();
+      return Numbers.isInteger(m) && Numbers.isInteger(n)
+          ? m.equals(n)
+          : m.doubleValue() == n.doubleValue();
     }
     if (a instanceof List<?> m && b instanceof List<?> n) {
-      if (m.size() != n.size()) {
+      if (m.size() != n.size() || m instanceof Tuple != n instanceof Tuple) {
         return false;
       }
       for (int i = 0; i < m.size(); i++) {
@@ -138,6 +141,9 @@ final class Values {
     Object b = right instanceof Boolean flag ? (Object) (flag ? 1L : 0L) : right;
     if (a instanceof Long m && b instanceof Long n) {
       return Long.compare(m, n);
+    }
+    if (Numbers.isInteger(a) && Numbers.isInteger(b)) {
+      return Numbers.big(a).compareTo(Numbers.big(b));
     }
     if (a instanceof Number m && b instanceof Number n) {
       return Double.compare(m.doubleValue(), n.doubleValue());
@@ -217,6 +223,7 @@ final class Values {
       case Boolean flag -> Text.template(flag ? "True" : "False");
       case None n -> Text.template("None");
       case Long number -> Text.template(Long.toString(number));
+      case BigInteger number -> Text.template(number.toString());
       case Double number -> Text.template(number(number));
       default -> {
         Writer writer = new Writer(limit);
@@ -233,10 +240,39 @@ final class Values {
     return writer.text();
   }
 
-  /** Python's json.dumps() with {@code ensure_ascii=False}. */
+  /** A text in which everything beyond ASCII is escaped, as Python's ascii() does. */
+  static Text ascii(Text text) {
+    StringBuilder out = new StringBuilder(text.length());
+    text.toString()
+        .codePoints()
+        .forEach(
+            c -> {
+              if (c < 0x80) {
+                out.append((char) c);
+              } else if (c < 0x100) {
+                out.append(String.format("\\x%02x", c));
+              } else {
+                out.append(String.format(c < 0x10000 ? "\\u%04x" : "\\U%08x", c));
+              }
+            });
+    return Text.derived(out.toString(), text.hasData());
+  }
+
+  /**
+   * Python's json.dumps().
+   *
+   * @param ascii whether everything beyond ASCII is escaped
+   */
   static Text json(
-      Object value, @Nullable String indent, String comma, String colon, boolean sort, int limit) {
+      Object value,
+      boolean ascii,
+      @Nullable String indent,
+      String comma,
+      String colon,
+      boolean sort,
+      int limit) {
     Writer writer = new Writer(limit);
+    writer.ascii = ascii;
     writer.indent = indent;
     writer.comma = comma;
     writer.colon = colon;
@@ -283,6 +319,7 @@ final class Values {
     private String comma = ", ";
     private String colon = ": ";
     private boolean sort;
+    private boolean ascii;
 
     Writer(int limit) {
       this.limit = limit;
@@ -338,6 +375,7 @@ final class Values {
         case Boolean b -> put(b ? "True" : "False");
         case None n -> put("None");
         case Long n -> put(Long.toString(n));
+        case BigInteger n -> put(n.toString());
         case Double n -> put(number(n));
         default -> put("<" + type(value) + ">");
       }
@@ -378,6 +416,7 @@ final class Values {
         case Boolean flag -> put(flag ? "true" : "false");
         case None n -> put("null");
         case Long number -> put(Long.toString(number));
+        case BigInteger number -> put(number.toString());
         case Double number ->
             put(
                 Double.isNaN(number)
@@ -441,6 +480,7 @@ final class Values {
         case Boolean flag -> Text.template(flag ? "true" : "false");
         case None n -> Text.template("null");
         case Long n -> Text.template(Long.toString(n));
+        case BigInteger n -> Text.template(n.toString());
         case Double n -> Text.template(number(n));
         default -> throw new TemplateException(type(key) + " cannot be a key in JSON");
       };
@@ -467,7 +507,7 @@ final class Values {
           case '\b' -> piece.append("\\b");
           case '\f' -> piece.append("\\f");
           default -> {
-            if (c < 0x20) {
+            if (c < 0x20 || (ascii && c >= 0x7f)) {
               piece.append(String.format("\\u%04x", (int) c));
             } else {
               piece.append(c);
