@@ -371,9 +371,7 @@ final class Filters {
     }
     if (Numbers.isInteger(given) && mode == RoundingMode.HALF_EVEN) {
       return Numbers.integer(
-          new BigDecimal(Numbers.big(given))
-              .setScale(Math.min(0, precision), mode)
-              .toBigInteger());
+          new BigDecimal(Numbers.big(given)).setScale(Math.min(0, precision), mode).toBigInteger());
     }
     return new BigDecimal(number).setScale(precision, mode).doubleValue();
   }
@@ -509,7 +507,7 @@ final class Filters {
   }
 
   private static Object slice(Rendering rendering, Object value, Args args) {
-    int slices = (int) Math.clamp(args.integer(0, "slices", 0), -1, 1 << 24);
+    int slices = Math.clamp(args.integer(0, "slices", 0), -1, 1 << 24);
     if (slices < 1 || slices > 1 << 20) {
       throw new TemplateException("slice needs a number of slices from 1 to 2^20");
     }

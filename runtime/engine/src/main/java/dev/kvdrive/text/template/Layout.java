@@ -77,9 +77,7 @@ final class Layout {
     return lines;
   }
 
-  /**
-   * Where a line can be cut: around white space, behind hyphens inside words, and at its end.
-   */
+  /** Where a line can be cut: around white space, behind hyphens inside words, and at its end. */
   private static List<Integer> ends(String line, boolean hyphens) {
     List<Integer> ends = new ArrayList<>();
     for (int at = 1; at <= line.length(); at++) {
@@ -116,7 +114,9 @@ final class Layout {
       words.append(space && !words.isEmpty() ? " " : "").append(c);
       space = false;
     }
-    return ENTITY.matcher(words).replaceAll(found -> Matcher.quoteReplacement(entity(found.group())));
+    return ENTITY
+        .matcher(words)
+        .replaceAll(found -> Matcher.quoteReplacement(entity(found.group())));
   }
 
   private static String without(String text, String open, String close) {

@@ -470,8 +470,7 @@ final class Methods {
     return pad(rendering, text, missing, missing / 2 + (missing & width & 1), fill);
   }
 
-  private static Text pad(
-      Rendering rendering, Text text, long missing, long onLeft, String fill) {
+  private static Text pad(Rendering rendering, Text text, long missing, long onLeft, String fill) {
     if (fill.codePointCount(0, fill.length()) != 1) {
       throw new TemplateException("a text is filled up with one character, not '" + fill + "'");
     }

@@ -81,7 +81,7 @@ final class PercentFormat {
     spec.width = number(spec);
     if (at < chars.length() && chars.charAt(at) == '.') {
       at++;
-      spec.precision = (int) Math.clamp(number(new Spec()), 0, Integer.MAX_VALUE);
+      spec.precision = Math.clamp(number(new Spec()), 0, Integer.MAX_VALUE);
     }
     while (at < chars.length() && "hlL".indexOf(chars.charAt(at)) >= 0) {
       at++;
@@ -195,8 +195,7 @@ final class PercentFormat {
     if (value instanceof Text text && Values.length(text) == 1) {
       return text;
     }
-    if (value instanceof Long code
-        && Character.isValidCodePoint(Math.clamp(code, -1, 1 << 22))) {
+    if (value instanceof Long code && Character.isValidCodePoint(Math.clamp(code, -1, 1 << 22))) {
       return Text.template(Character.toString(code.intValue()));
     }
     throw new TemplateException("'%c' needs a character or its number");
