@@ -297,7 +297,7 @@ class AssessorTest {
     unknown.setSpec(
         WrittenManifests.withModel(
             unknown.getSpec(),
-            new ModelSpec("builtin:gpt-7", WrittenManifests.geometry(2), null, null)));
+            new ModelSpec("builtin:gpt-7", WrittenManifests.geometry(2), null, null, null)));
 
     assertThat(infeasible(unknown, null))
         .satisfies(

@@ -48,4 +48,10 @@ public record ModelSpec(
         @JsonPropertyDescription(
             "Claim of this namespace in which downloaded models are kept. Without one each pod"
                 + " downloads into space of its own.")
-        String cacheClaimName) {}
+        String cacheClaimName,
+    @Nullable
+        @Size(min = 1, max = 65536)
+        @JsonPropertyDescription(
+            "Chat template in Jinja, in place of the one that comes with the model. For models"
+                + " without one, and where the model's own is not wanted.")
+        String chatTemplate) {}

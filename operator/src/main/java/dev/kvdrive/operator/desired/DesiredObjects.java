@@ -19,6 +19,7 @@ import io.fabric8.kubernetes.api.model.apps.StatefulSetBuilder;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetBuilder;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -31,13 +32,13 @@ public final class DesiredObjects {
   public static final int RUNTIME_PORT = 8080;
 
   private final Request request;
-  private final String configuration;
+  private final Map<String, String> configuration;
   private final String configName;
   private final RuntimePod pod;
 
   public DesiredObjects(Feasible feasible) {
     this.request = feasible.request();
-    this.configuration = RuntimeConfiguration.yaml(request);
+    this.configuration = RuntimeConfiguration.files(request);
     String hash = RuntimeConfiguration.hash(configuration);
     this.configName = request.name() + "-config-" + hash;
     this.pod = new RuntimePod(feasible, configName, hash);
@@ -75,7 +76,7 @@ public final class DesiredObjects {
     return new ConfigMapBuilder()
         .withMetadata(metadata(configName))
         .withImmutable(true)
-        .addToData(RuntimeConfiguration.FILE, configuration)
+        .addToData(configuration)
         .build();
   }
 

@@ -12,9 +12,14 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 
-/** The runtime's whole configuration: one file, the same properties that the command line has. */
+/**
+ * The runtime's whole configuration, by the names of its files: the properties that the command
+ * line has too, and the chat template if the specification has one. The template has a file of its
+ * own because it is text for nobody but its reader, not a value in which variables are replaced.
+ */
 final class RuntimeConfiguration {
   static final String FILE = "runtime.yaml";
+  static final String CHAT_TEMPLATE = "chat-template.jinja";
   static final String DIRECTORY = "/etc/kvdrive";
   static final String API_KEYS_DIRECTORY = "/etc/kvdrive-keys";
   static final String API_KEYS_FILE = "api-keys";
@@ -24,11 +29,24 @@ final class RuntimeConfiguration {
 
   private RuntimeConfiguration() {}
 
-  /** The file's text. */
-  static String yaml(Request request) {
+  /** The text of each file. */
+  static Map<String, String> files(Request request) {
+    Map<String, String> files = new LinkedHashMap<>();
+    files.put(FILE, yaml(request));
+    String template = request.model().chatTemplate();
+    if (template != null) {
+      files.put(CHAT_TEMPLATE, template);
+    }
+    return files;
+  }
+
+  private static String yaml(Request request) {
     Map<String, Object> model = new LinkedHashMap<>();
     model.put("uri", modelUri(request));
     model.put("cache-dir", MODEL_CACHE);
+    if (request.model().chatTemplate() != null) {
+      model.put("chat-template", DIRECTORY + "/" + CHAT_TEMPLATE);
+    }
 
     Map<String, Object> tiers = new LinkedHashMap<>();
     tiers.put("gpu-bytes", request.tiers().gpu());
@@ -59,11 +77,18 @@ final class RuntimeConfiguration {
   }
 
   /** A short hash of a configuration. */
-  static String hash(String yaml) {
+  static String hash(Map<String, String> files) {
     try {
-      byte[] digest =
-          MessageDigest.getInstance("SHA-256").digest(yaml.getBytes(StandardCharsets.UTF_8));
-      return HexFormat.of().formatHex(digest, 0, 8);
+      MessageDigest sha = MessageDigest.getInstance("SHA-256");
+      // No byte of a text in UTF-8 is 0xff.
+      files.forEach(
+          (name, text) -> {
+            if (!name.equals(FILE)) {
+              sha.update((byte) 0xff);
+            }
+            sha.update(text.getBytes(StandardCharsets.UTF_8));
+          });
+      return HexFormat.of().formatHex(sha.digest(), 0, 8);
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException("every Java platform has SHA-256", e);
     }

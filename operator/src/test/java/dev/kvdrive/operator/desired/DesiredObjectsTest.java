@@ -115,6 +115,28 @@ class DesiredObjectsTest {
   }
 
   @Test
+  void aChatTemplateReachesTheRuntimeAsAFileThatItsConfigurationNames() {
+    InferenceDeployment deployment = WrittenManifests.deployment("endpoint", "legal", "");
+    ModelSpec model = deployment.getSpec().model();
+    deployment.setSpec(
+        WrittenManifests.withModel(
+            deployment.getSpec(),
+            new ModelSpec(model.uri(), model.geometry(), null, null, "${HOME} {{ messages }}")));
+    DesiredObjects objects =
+        new DesiredObjects((Feasible) ASSESSOR.assess(deployment, null, List.of()));
+
+    Map<String, String> files = objects.configMap().getData();
+    assertThat(files).containsEntry("chat-template.jinja", "${HOME} {{ messages }}");
+    assertThat(
+            Serialization.unmarshal(files.get("runtime.yaml"), JsonNode.class)
+                .at("/kvdrive/model/chat-template")
+                .asText())
+        .isEqualTo("/etc/kvdrive/chat-template.jinja");
+    assertThat(volume(objects, "config").getConfigMap().getItems()).isEmpty();
+    assertThat(objects.configName()).isNotEqualTo(objects("").configName());
+  }
+
+  @Test
   void aModelInAClaimIsMountedReadOnly() {
     InferenceDeployment deployment = WrittenManifests.deployment("endpoint", "legal", "");
     deployment.setSpec(

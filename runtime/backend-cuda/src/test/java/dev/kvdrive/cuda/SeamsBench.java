@@ -86,7 +86,7 @@ final class SeamsBench {
         throw new IllegalArgumentException(file + " is not a GGUF file");
       }
       Tokenizer tokenizer = Tokenizers.fromGguf(gguf.metadata());
-      ChatTemplate template = Tokenizers.chatTemplate(gguf.metadata()).orElseThrow();
+      ChatTemplate template = Tokenizers.chatTemplate(gguf.metadata(), null).orElseThrow();
       int[] prompt =
           tokenizer.encode(
               template.prompt(List.of(ChatMessage.of("user", message)), Map.of(), true));

@@ -2,6 +2,7 @@ package dev.kvdrive.text;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,6 +33,11 @@ public interface ChatTemplate {
       List<ChatMessage> messages,
       Map<String, ? extends @Nullable Object> extra,
       boolean addGenerationPrompt);
+
+  /** Why the template cannot be used for any messages, if that is so. */
+  default Optional<String> problem() {
+    return Optional.empty();
+  }
 
   /**
    * The prompt that ends with the last character of the last message, so that the model goes on

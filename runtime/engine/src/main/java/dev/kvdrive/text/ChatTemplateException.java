@@ -1,5 +1,7 @@
 package dev.kvdrive.text;
 
+import java.util.Objects;
+
 /** A chat template that cannot be compiled, or that refuses or fails on the messages given. */
 public class ChatTemplateException extends RuntimeException {
 
@@ -16,6 +18,12 @@ public class ChatTemplateException extends RuntimeException {
   public ChatTemplateException(Cause reason, String message) {
     super(message);
     this.reason = reason;
+  }
+
+  /** What went wrong, in words. */
+  @Override
+  public String getMessage() {
+    return Objects.toString(super.getMessage(), "");
   }
 
   public Cause reason() {

@@ -40,8 +40,7 @@ final class JinjaChatTemplate implements ChatTemplate {
     try {
       this.template = Template.compile(source, limits, clock);
     } catch (TemplateException e) {
-      throw new ChatTemplateException(
-          ChatTemplateException.Cause.TEMPLATE, "the model's chat template: " + e.getMessage());
+      throw new ChatTemplateException(ChatTemplateException.Cause.TEMPLATE, e.getMessage());
     }
   }
 
@@ -67,8 +66,7 @@ final class JinjaChatTemplate implements ChatTemplate {
     } catch (TemplateException e) {
       throw e.isRaised()
           ? new ChatTemplateException(ChatTemplateException.Cause.REFUSED, e.getMessage())
-          : new ChatTemplateException(
-              ChatTemplateException.Cause.TEMPLATE, "the model's chat template: " + e.getMessage());
+          : new ChatTemplateException(ChatTemplateException.Cause.TEMPLATE, e.getMessage());
     }
   }
 

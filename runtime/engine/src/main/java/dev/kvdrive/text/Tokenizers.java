@@ -2,6 +2,7 @@ package dev.kvdrive.text;
 
 import dev.kvdrive.text.template.TemplateLimits;
 import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
@@ -18,6 +19,8 @@ public final class Tokenizers {
 
   private static final List<String> TOKEN_NAMES =
       List.of("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token");
+
+  private static final long MAX_TEMPLATE_BYTES = 4 << 20;
 
   private Tokenizers() {}
 
@@ -46,13 +49,22 @@ public final class Tokenizers {
    * The chat template of a Hugging Face folder: {@code chat_template.jinja}, or {@code
    * chat_template} in {@code tokenizer_config.json} (of several the one named {@code default}).
    *
-   * @return empty when the model has none
-   * @throws ChatTemplateException when the template is broken or not supported
+   * @param instead source of a template that takes the place of the folder's; null for none
+   * @return empty when there is none; one with a {@link ChatTemplate#problem} when it is broken,
+   *     because a model can be used without its template
    */
-  public static Optional<ChatTemplate> chatTemplate(Path dir) {
+  public static Optional<ChatTemplate> chatTemplate(Path dir, @Nullable String instead) {
     JsonNode config = TokenizerJson.json(dir.resolve("tokenizer_config.json"));
+    try {
+      String source = instead == null ? source(dir, config) : instead;
+      return Optional.ofNullable(source).map(text -> compile(text, specialTokens(config)));
+    } catch (ChatTemplateException e) {
+      return Optional.of(new UnusableChatTemplate(e.getMessage()));
+    }
+  }
+
+  private static Map<String, String> specialTokens(@Nullable JsonNode config) {
     Map<String, String> tokens = new HashMap<>();
-    String source = null;
     if (config != null) {
       for (String name : TOKEN_NAMES) {
         JsonNode token = config.path(name);
@@ -61,34 +73,50 @@ public final class Tokenizers {
           tokens.put(name, text.asString());
         }
       }
-      JsonNode template = config.path("chat_template");
-      if (template.isString()) {
-        source = template.asString();
-      }
-      for (JsonNode named : template) {
-        if (named.path("name").asString("").equals("default")) {
-          source = named.path("template").asString("");
-        }
-      }
     }
+    return tokens;
+  }
+
+  private static @Nullable String source(Path dir, @Nullable JsonNode config) {
     Path file = dir.resolve("chat_template.jinja");
     if (Files.exists(file)) {
-      source = read(file);
+      return templateSource(file);
     }
-    return Optional.ofNullable(source).map(text -> compile(text, tokens));
+    if (config == null) {
+      return null;
+    }
+    JsonNode template = config.path("chat_template");
+    String source = template.isString() ? template.asString() : null;
+    for (JsonNode named : template) {
+      if (named.path("name").asString("").equals("default")) {
+        source = named.path("template").asString("");
+      }
+    }
+    return source;
   }
 
   /**
    * The chat template in the metadata of a GGUF file ({@code tokenizer.chat_template}).
    *
-   * @return empty when the model has none
-   * @throws ChatTemplateException when the template is broken or not supported
+   * @param instead source of a template that takes the place of the file's; null for none
+   * @return as for a folder
    */
   public static Optional<ChatTemplate> chatTemplate(
-      Map<String, ? extends @Nullable Object> metadata) {
-    if (!(metadata.get("tokenizer.chat_template") instanceof String source)) {
+      Map<String, ? extends @Nullable Object> metadata, @Nullable String instead) {
+    Object own = metadata.get("tokenizer.chat_template");
+    String source = instead == null && own instanceof String text ? text : instead;
+    if (source == null) {
       return Optional.empty();
     }
+    try {
+      return Optional.of(compile(source, specialTokens(metadata)));
+    } catch (ChatTemplateException e) {
+      return Optional.of(new UnusableChatTemplate(e.getMessage()));
+    }
+  }
+
+  private static Map<String, String> specialTokens(
+      Map<String, ? extends @Nullable Object> metadata) {
     Map<String, String> tokens = new HashMap<>();
     if (metadata.get("tokenizer.ggml.tokens") instanceof String[] pieces) {
       Map<String, String> keys =
@@ -106,14 +134,14 @@ public final class Tokenizers {
             }
           });
     }
-    return Optional.of(compile(source, tokens));
+    return tokens;
   }
 
   /**
    * A chat template from its source.
    *
    * @param specialTokens {@code bos_token}, {@code eos_token}, ... as the template may write them
-   * @throws ChatTemplateException when the template is broken or not supported
+   * @throws ChatTemplateException when the template is broken
    */
   public static ChatTemplate chatTemplate(String source, Map<String, String> specialTokens) {
     return compile(source, specialTokens);
@@ -124,14 +152,29 @@ public final class Tokenizers {
         source, specialTokens, TemplateLimits.DEFAULT, Clock.system(ZoneId.systemDefault()));
   }
 
-  private static String read(Path file) {
+  /**
+   * The source of a chat template that lies in a file.
+   *
+   * @throws ChatTemplateException when the file cannot be read
+   */
+  public static String templateSource(Path file) {
     try {
-      if (!Files.isRegularFile(file) || Files.size(file) > 4 << 20) {
-        throw new TokenizerException(file + " is not a regular file of at most 4 MiB");
+      if (!Files.isRegularFile(file)) {
+        throw unreadable(file, Files.exists(file) ? "it is no file" : "there is no such file");
+      }
+      if (Files.size(file) > MAX_TEMPLATE_BYTES) {
+        throw unreadable(file, "it has more than %d bytes".formatted(MAX_TEMPLATE_BYTES));
       }
       return Files.readString(file);
+    } catch (CharacterCodingException e) {
+      throw unreadable(file, "it is not encoded in UTF-8");
     } catch (IOException e) {
-      throw new TokenizerException("cannot read " + file + ": " + e.getMessage(), e);
+      throw unreadable(file, e.getClass().getSimpleName());
     }
+  }
+
+  private static ChatTemplateException unreadable(Path file, String why) {
+    return new ChatTemplateException(
+        ChatTemplateException.Cause.TEMPLATE, "%s cannot be read: %s".formatted(file.getFileName(), why));
   }
 }

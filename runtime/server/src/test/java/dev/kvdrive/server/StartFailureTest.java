@@ -11,6 +11,9 @@ import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.Planner;
+import dev.kvdrive.server.openai.ApiException;
+import dev.kvdrive.server.openai.ChatCompletionRequest;
+import dev.kvdrive.server.openai.CompletionRequest;
 import dev.kvdrive.server.serving.EngineStart;
 import dev.kvdrive.server.serving.MachineCheck;
 import dev.kvdrive.server.serving.ModelStart;
@@ -22,6 +25,7 @@ import dev.kvdrive.server.serving.TerminationLog;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import dev.kvdrive.server.settings.TierBytesConverter;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
@@ -94,6 +98,68 @@ class StartFailureTest {
     Map<String, String> values = sound();
     values.put("kvdrive.model.uri", model);
     return reason(values, MachineCheck.here());
+  }
+
+  /** Starts with a chat template, and says what becomes of a chat and of a raw prompt. */
+  private String chatWith(String template) throws Exception {
+    Map<String, String> values = sound();
+    Path file = Files.writeString(folder.resolve("own.jinja"), template);
+    values.put("kvdrive.model.chat-template", file.toString());
+    ModelStart start =
+        new EngineStart(
+            settings(values),
+            new ReferenceDevices(),
+            MachineCheck.here(),
+            Map.of("HF_HUB_OFFLINE", "1"),
+            Clock.systemUTC());
+    try {
+      ServedModel model = start.start(step -> {});
+      assertThat(model.reader().read("r", read(model, "{\"prompt\":\"a\"}", CompletionRequest.class)))
+          .isNotNull();
+      String body = "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
+      List<Integer> prompt =
+          model
+              .reader()
+              .read("r", read(model, body, ChatCompletionRequest.class))
+              .generations()
+              .getFirst()
+              .prompt();
+      return model
+          .tokenizer()
+          .decode(prompt.stream().mapToInt(Integer::intValue).toArray(), false);
+    } finally {
+      start.close();
+    }
+  }
+
+  private static <T> T read(ServedModel model, String body, Class<T> type) {
+    return model.json().read(body.getBytes(StandardCharsets.UTF_8), type);
+  }
+
+  @Test
+  void aChatTemplateTakesThePlaceOfTheModelsOwn() throws Exception {
+    assertThat(chatWith("<|im_start|>{{ messages[0].content | upper }}")).isEqualTo("<|im_start|>HI");
+  }
+
+  @Test
+  void aChatTemplateThatCannotBeParsedRefusesChatsAndNothingElse() {
+    assertThatThrownBy(() -> chatWith("{% if %}"))
+        .isInstanceOfSatisfying(
+            ApiException.class,
+            refused -> {
+              assertThat(refused.status()).isEqualTo(400);
+              assertThat(refused.body().error().code()).isEqualTo("unusable_chat_template");
+            })
+        .hasMessageContaining("line 1")
+        .hasMessageContaining("/v1/completions");
+  }
+
+  @Test
+  void aChatTemplateThatIsNotThereIsTold() {
+    Map<String, String> values = sound();
+    values.put("kvdrive.model.chat-template", folder.resolve("none.jinja").toString());
+    assertThat(reason(values, MachineCheck.here()))
+        .contains("kvdrive.model.chat-template", folder.toString(), "none.jinja", "no such file");
   }
 
   @Test

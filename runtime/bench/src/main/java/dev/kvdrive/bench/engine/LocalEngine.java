@@ -84,8 +84,8 @@ public record LocalEngine(
   /** The chat template that comes with a model, if any. */
   public static Optional<ChatTemplate> template(TokenizerSource source) {
     return switch (source) {
-      case TokenizerSource.Folder folder -> Tokenizers.chatTemplate(folder.folder());
-      case TokenizerSource.Gguf gguf -> Tokenizers.chatTemplate(gguf.metadata());
+      case TokenizerSource.Folder folder -> Tokenizers.chatTemplate(folder.folder(), null);
+      case TokenizerSource.Gguf gguf -> Tokenizers.chatTemplate(gguf.metadata(), null);
     };
   }
 

@@ -24,6 +24,12 @@ public final class RuntimeOptions {
   private @Nullable String model;
 
   @Option(
+      names = "--chat-template",
+      paramLabel = "FILE",
+      description = "Chat template in Jinja, in place of the model's own.")
+  private @Nullable Path chatTemplate;
+
+  @Option(
       names = "--context",
       paramLabel = "TOKENS",
       description = "Tokens of prompt and answer (default: 32768).")
@@ -106,6 +112,7 @@ public final class RuntimeOptions {
   public Map<String, String> settings() {
     Map<String, String> settings = new LinkedHashMap<>();
     put(settings, "kvdrive.model.uri", model);
+    put(settings, "kvdrive.model.chat-template", chatTemplate);
     put(settings, "kvdrive.context-length", context);
     put(settings, "kvdrive.concurrency", concurrency);
     put(settings, "kvdrive.budget", budget);

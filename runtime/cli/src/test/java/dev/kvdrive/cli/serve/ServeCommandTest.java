@@ -30,6 +30,7 @@ class ServeCommandTest {
     assertThat(
             settings(
                 "--model", "hf://acme/model@main",
+                "--chat-template", "chat.jinja",
                 "--context", "65536",
                 "--concurrency", "2",
                 "--budget", "exact",
@@ -45,6 +46,7 @@ class ServeCommandTest {
                 "--api-keys", "keys.txt"))
         .containsOnly(
             Map.entry("kvdrive.model.uri", "hf://acme/model@main"),
+            Map.entry("kvdrive.model.chat-template", "chat.jinja"),
             Map.entry("kvdrive.context-length", "65536"),
             Map.entry("kvdrive.concurrency", "2"),
             Map.entry("kvdrive.budget", "1.0"),

@@ -412,8 +412,8 @@ final class Methods {
     return rendering.made(out.build());
   }
 
-  private static long count(Text text, Text part) {
-    String what = part.toString();
+  private static long count(Text text, Text wanted) {
+    String what = wanted.toString();
     if (what.isEmpty()) {
       return Values.length(text) + 1;
     }

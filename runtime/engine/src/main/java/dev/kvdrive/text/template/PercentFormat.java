@@ -198,7 +198,7 @@ final class PercentFormat {
     if (value instanceof Long code && Character.isValidCodePoint(Math.clamp(code, -1, 1 << 22))) {
       return Text.template(Character.toString(code.intValue()));
     }
-    throw new TemplateException("'%c' needs a character or its number");
+    throw new TemplateException("the format of a character needs one, or its number");
   }
 
   private void text(Text.Builder out, Spec spec, Text text) {

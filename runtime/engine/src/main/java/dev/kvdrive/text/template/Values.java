@@ -94,9 +94,8 @@ final class Values {
       return m.longValue() == n.longValue();
     }
     if (a instanceof Number m && b instanceof Number n) {
-      return Numbers.isInteger(m) && Numbers.isInteger(n)
-          ? m.equals(n)
-          : m.doubleValue() == n.doubleValue();
+      boolean integers = Numbers.isInteger(m) && Numbers.isInteger(n);
+      return integers ? m.equals(n) : m.doubleValue() == n.doubleValue();
     }
     if (a instanceof List<?> m && b instanceof List<?> n) {
       if (m.size() != n.size() || m instanceof Tuple != n instanceof Tuple) {

@@ -234,6 +234,15 @@ public final class CompletionReader {
                     "messages",
                     "no_chat_template",
                     "The model has no chat template; use /v1/completions with a raw prompt."));
+    chat.problem()
+        .ifPresent(
+            why -> {
+              throw ApiException.invalid(
+                  "messages",
+                  "unusable_chat_template",
+                  "The model's chat template cannot be used (%s); use /v1/completions with a raw prompt."
+                      .formatted(why));
+            });
     try {
       PromptText prompt =
           conversation.ending() == Ending.CONTINUED

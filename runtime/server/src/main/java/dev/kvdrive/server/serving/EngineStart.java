@@ -16,6 +16,7 @@ import dev.kvdrive.schedule.EngineSettings;
 import dev.kvdrive.schedule.KvDriveEngine;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import dev.kvdrive.text.ChatTemplate;
+import dev.kvdrive.text.ChatTemplateException;
 import dev.kvdrive.text.Tokenizer;
 import dev.kvdrive.text.Tokenizers;
 import java.nio.file.Path;
@@ -25,12 +26,17 @@ import java.util.Deque;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The start of a real engine: download, open, plan, check, load, warm up. The plan is made anew
  * from the model file itself, so that what runs is what fits, whatever was promised before.
  */
 public final class EngineStart implements ModelStart {
+  private static final Logger log = LoggerFactory.getLogger(EngineStart.class);
+
   private final RuntimeSettings settings;
   private final DeviceFactory devices;
   private final MachineCheck machine;
@@ -65,6 +71,9 @@ public final class EngineStart implements ModelStart {
 
   @Override
   public ServedModel start(Consumer<String> progress) {
+    // First, so that a setting that is wrong is told before anything is downloaded.
+    Path templateFile = settings.model().chatTemplate();
+    String instead = templateFile == null ? null : templateSource(templateFile);
     String uri = settings.model().uri();
     progress.accept("finding model " + uri);
     Path file =
@@ -74,7 +83,15 @@ public final class EngineStart implements ModelStart {
     Model model = ModelLoader.open(file, settings.contextLength(), ModelLoader.Verification.SAMPLE);
     opened(closing(model::close));
     Tokenizer tokenizer = tokenizer(model.tokenizer());
-    Optional<ChatTemplate> template = template(model.tokenizer());
+    Optional<ChatTemplate> template = template(model.tokenizer(), instead);
+    template
+        .flatMap(ChatTemplate::problem)
+        .ifPresent(
+            why ->
+                log.warn(
+                    "Chats are refused, raw prompts are answered: the {} cannot be used: {}. Supply one that can with kvdrive.model.chat-template",
+                    templateFile == null ? "model's chat template" : "chat template " + templateFile,
+                    why));
     Plan plan = Planner.plan(settings.planRequest(model.geometry(), devices.kind()));
     plan.requireSizes();
     progress.accept(plan.verdict());
@@ -100,10 +117,19 @@ public final class EngineStart implements ModelStart {
     };
   }
 
-  private static Optional<ChatTemplate> template(TokenizerSource source) {
+  private static String templateSource(Path file) {
+    try {
+      return Tokenizers.templateSource(file);
+    } catch (ChatTemplateException e) {
+      throw new StartFailure(
+          "kvdrive.model.chat-template: in %s, %s".formatted(file.toAbsolutePath().getParent(), e.getMessage()));
+    }
+  }
+
+  private static Optional<ChatTemplate> template(TokenizerSource source, @Nullable String instead) {
     return switch (source) {
-      case TokenizerSource.Folder folder -> Tokenizers.chatTemplate(folder.folder());
-      case TokenizerSource.Gguf gguf -> Tokenizers.chatTemplate(gguf.metadata());
+      case TokenizerSource.Folder folder -> Tokenizers.chatTemplate(folder.folder(), instead);
+      case TokenizerSource.Gguf gguf -> Tokenizers.chatTemplate(gguf.metadata(), instead);
     };
   }
 

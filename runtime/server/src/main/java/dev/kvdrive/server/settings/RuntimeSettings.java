@@ -54,10 +54,13 @@ public record RuntimeSettings(
    *
    * @param uri {@code builtin:NAME}, {@code hf://OWNER/NAME@REVISION}, or a path
    * @param cacheDir folder for downloads
+   * @param chatTemplate file with the chat template, in Jinja; if not set, the one that comes with
+   *     the model
    */
   public record ModelFiles(
       @DefaultValue("builtin:kvdrive-tiny-32k") String uri,
-      @DefaultValue("/tmp/kvdrive-models") Path cacheDir) {}
+      @DefaultValue("/tmp/kvdrive-models") Path cacheDir,
+      @Nullable Path chatTemplate) {}
 
   /**
    * Bytes of each tier.

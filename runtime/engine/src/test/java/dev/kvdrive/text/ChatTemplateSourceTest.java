@@ -1,0 +1,81 @@
+package dev.kvdrive.text;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Where a model's chat template comes from, and what becomes of one that is broken. */
+class ChatTemplateSourceTest {
+
+  @TempDir Path folder;
+
+  private String rendered(@Nullable String instead) {
+    return Tokenizers.chatTemplate(folder, instead)
+        .orElseThrow()
+        .render(List.of(ChatMessage.of("user", "hi")), Map.of(), true);
+  }
+
+  @Test
+  void aSuppliedTemplateTakesThePlaceOfTheFoldersAndWritesItsTokens() throws IOException {
+    Files.writeString(
+        folder.resolve("tokenizer_config.json"),
+        "{\"bos_token\": \"<s>\", \"chat_template\": \"{{ bos_token }}own\"}");
+    assertThat(rendered(null)).isEqualTo("<s>own");
+    assertThat(rendered("{{ bos_token }}{{ messages[0].content }}")).isEqualTo("<s>hi");
+    Files.writeString(folder.resolve("chat_template.jinja"), "file");
+    assertThat(rendered(null)).isEqualTo("file");
+  }
+
+  @Test
+  void aSuppliedTemplateServesAFileThatHasNone() {
+    Map<String, Object> metadata =
+        Map.of(
+            "tokenizer.ggml.tokens", new String[] {"a", "<s>"}, "tokenizer.ggml.bos_token_id", 1);
+    assertThat(Tokenizers.chatTemplate(metadata, null)).isEmpty();
+    assertThat(
+            Tokenizers.chatTemplate(metadata, "{{ bos_token }}")
+                .orElseThrow()
+                .render(List.of(), Map.of(), true))
+        .isEqualTo("<s>");
+  }
+
+  @Test
+  void aBrokenTemplateIsThereWithItsProblem() {
+    for (ChatTemplate broken :
+        List.of(
+            Tokenizers.chatTemplate(folder, "{% if %}").orElseThrow(),
+            Tokenizers.chatTemplate(Map.of("tokenizer.chat_template", "{% if %}"), null)
+                .orElseThrow())) {
+      assertThat(broken.problem()).hasValueSatisfying(why -> assertThat(why).contains("line 1"));
+      assertThatThrownBy(() -> broken.prompt(List.of(), Map.of(), true))
+          .isInstanceOf(ChatTemplateException.class);
+    }
+  }
+
+  @Test
+  void aTemplateThatCannotBeReadIsThereWithItsProblem() throws IOException {
+    Files.createDirectory(folder.resolve("chat_template.jinja"));
+    assertThat(Tokenizers.chatTemplate(folder, null).orElseThrow().problem())
+        .hasValue("chat_template.jinja cannot be read: it is no file");
+  }
+
+  @Test
+  void aTemplateWithUnknownFiltersWorksUntilOneIsReached() {
+    ChatTemplate template =
+        Tokenizers.chatTemplate(
+            "{% if tools %}{{ tools | from_json }}{% endif %}{{ messages[0].content }}", Map.of());
+    List<ChatMessage> messages = List.of(ChatMessage.of("user", "hi"));
+    assertThat(template.render(messages, Map.of(), true)).isEqualTo("hi");
+    assertThatThrownBy(() -> template.render(messages, Map.of("tools", List.of(1)), true))
+        .isInstanceOf(ChatTemplateException.class)
+        .hasMessageContaining("from_json");
+  }
+}
