@@ -175,6 +175,7 @@ public final class Tokenizers {
 
   private static ChatTemplateException unreadable(Path file, String why) {
     return new ChatTemplateException(
-        ChatTemplateException.Cause.TEMPLATE, "%s cannot be read: %s".formatted(file.getFileName(), why));
+        ChatTemplateException.Cause.TEMPLATE,
+        "%s cannot be read: %s".formatted(file.getFileName(), why));
   }
 }

@@ -252,7 +252,8 @@ class RequestErrorsTest extends ScriptedServer {
 
   @Test
   void answersHeadAsGetWithoutTheBody() {
-    for (String path : List.of("/health", "/health/live", "/health/ready", "/v1/models", "/metrics")) {
+    for (String path :
+        List.of("/health", "/health/live", "/health/ready", "/v1/models", "/metrics")) {
       client().head().uri(path).exchange().expectStatus().isOk().expectBody().isEmpty();
     }
   }

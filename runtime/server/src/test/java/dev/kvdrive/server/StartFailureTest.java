@@ -114,7 +114,8 @@ class StartFailureTest {
             Clock.systemUTC());
     try {
       ServedModel model = start.start(step -> {});
-      assertThat(model.reader().read("r", read(model, "{\"prompt\":\"a\"}", CompletionRequest.class)))
+      assertThat(
+              model.reader().read("r", read(model, "{\"prompt\":\"a\"}", CompletionRequest.class)))
           .isNotNull();
       String body = "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}";
       List<Integer> prompt =
@@ -124,9 +125,7 @@ class StartFailureTest {
               .generations()
               .getFirst()
               .prompt();
-      return model
-          .tokenizer()
-          .decode(prompt.stream().mapToInt(Integer::intValue).toArray(), false);
+      return model.tokenizer().decode(prompt.stream().mapToInt(Integer::intValue).toArray(), false);
     } finally {
       start.close();
     }
@@ -138,7 +137,8 @@ class StartFailureTest {
 
   @Test
   void aChatTemplateTakesThePlaceOfTheModelsOwn() throws Exception {
-    assertThat(chatWith("<|im_start|>{{ messages[0].content | upper }}")).isEqualTo("<|im_start|>HI");
+    assertThat(chatWith("<|im_start|>{{ messages[0].content | upper }}"))
+        .isEqualTo("<|im_start|>HI");
   }
 
   @Test

@@ -92,7 +92,8 @@ class StreamTest extends ScriptedServer {
       assertThat(lineWith(reader, "\"finish_reason\":\"length\""))
           .contains("\"completion_tokens\":3,")
           .doesNotContain("kvdrive");
-      assertThat(lineWith(reader, "\"choices\":[]")).contains("\"completion_tokens\":3,", "kvdrive");
+      assertThat(lineWith(reader, "\"choices\":[]"))
+          .contains("\"completion_tokens\":3,", "kvdrive");
       lineWith(reader, "data: [DONE]");
     }
   }

@@ -163,7 +163,12 @@ final class ManifestPlans {
     ModelSpec model = spec.model();
     return new InferenceDeploymentSpec(
         spec.className(),
-        new ModelSpec(model.uri(), geometry, model.tokenSecret(), model.cacheClaimName(), model.chatTemplate()),
+        new ModelSpec(
+            model.uri(),
+            geometry,
+            model.tokenSecret(),
+            model.cacheClaimName(),
+            model.chatTemplate()),
         spec.servedModelName(),
         spec.contextLength(),
         spec.concurrency(),

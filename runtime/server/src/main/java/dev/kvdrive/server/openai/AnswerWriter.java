@@ -48,8 +48,7 @@ public final class AnswerWriter {
     List<Object> events = new ArrayList<>();
     open(choice, progress, events);
     progress.generated++;
-    List<PlacedToken> certain =
-        request.logprobs() ? progress.alignment.accept(token) : List.of();
+    List<PlacedToken> certain = request.logprobs() ? progress.alignment.accept(token) : List.of();
     if (!token.text().isEmpty() || !certain.isEmpty()) {
       events.add(format.text(choice, token.text(), certain));
     }

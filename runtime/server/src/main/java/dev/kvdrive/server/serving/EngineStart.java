@@ -90,7 +90,9 @@ public final class EngineStart implements ModelStart {
             why ->
                 log.warn(
                     "Chats are refused, raw prompts are answered: the {} cannot be used: {}. Supply one that can with kvdrive.model.chat-template",
-                    templateFile == null ? "model's chat template" : "chat template " + templateFile,
+                    templateFile == null
+                        ? "model's chat template"
+                        : "chat template " + templateFile,
                     why));
     Plan plan = Planner.plan(settings.planRequest(model.geometry(), devices.kind()));
     plan.requireSizes();
@@ -122,7 +124,8 @@ public final class EngineStart implements ModelStart {
       return Tokenizers.templateSource(file);
     } catch (ChatTemplateException e) {
       throw new StartFailure(
-          "kvdrive.model.chat-template: in %s, %s".formatted(file.toAbsolutePath().getParent(), e.getMessage()));
+          "kvdrive.model.chat-template: in %s, %s"
+              .formatted(file.toAbsolutePath().getParent(), e.getMessage()));
     }
   }
 

@@ -122,8 +122,15 @@ class TokenAlignmentTest {
     byte[] smile = "🙂".getBytes(StandardCharsets.UTF_8);
     Seen seen =
         generate(
-            new Bytes(false), true, List.of(), 'a', smile[0] & 255, smile[1] & 255, smile[2] & 255,
-            smile[3] & 255, 'b');
+            new Bytes(false),
+            true,
+            List.of(),
+            'a',
+            smile[0] & 255,
+            smile[1] & 255,
+            smile[2] & 255,
+            smile[3] & 255,
+            'b');
     assertThat(seen.text()).isEqualTo("a🙂b");
     assertThat(seen.offsets()).containsExactly(0, 1, 1, 1, 1, 2);
   }
