@@ -279,7 +279,7 @@ class DesiredObjectsTest {
     deployment.setSpec(
         WrittenManifests.withModel(
             deployment.getSpec(),
-            new ModelSpec("hf://acme/tiny", WrittenManifests.geometry(2), null, null)));
+            new ModelSpec("hf://acme/tiny", WrittenManifests.geometry(2), null, null, null)));
     return new DesiredObjects(
         (Feasible)
             ASSESSOR.assess(deployment, WrittenManifests.clazz("default", clazz), List.of()));
