@@ -11,7 +11,7 @@ struct EmbedArgs {
   int tableRows;
   int cols;
   int tableElementBytes;
-  int pad;
+  float factor;
 };
 
 // Grid: rows.
@@ -31,11 +31,17 @@ extern "C" __global__ void embed(EmbedArgs a) {
     }
   } else if (a.tableElementBytes == 2) {
     const bf16* from = (const bf16*)a.table + (int64_t)token * a.cols;
-    copyBytes((char*)out, (const char*)from, 2 * a.cols, threadIdx.x, blockDim.x);
+    if (a.factor == 1.f) {
+      copyBytes((char*)out, (const char*)from, 2 * a.cols, threadIdx.x, blockDim.x);
+    } else {
+      for (int i = threadIdx.x; i < a.cols; i += blockDim.x) {
+        out[i] = narrow<bf16>(widen(from[i]) * a.factor);
+      }
+    }
   } else {
     const float* from = (const float*)a.table + (int64_t)token * a.cols;
     for (int i = threadIdx.x; i < a.cols; i += blockDim.x) {
-      out[i] = narrow<bf16>(from[i]);
+      out[i] = narrow<bf16>(from[i] * a.factor);
     }
   }
 }
@@ -99,6 +105,22 @@ extern "C" __global__ void addBias(BiasArgs a) {
   }
 }
 
+struct AddArgs {
+  Rows x;
+  Rows out;
+  int width;
+  int pad;
+};
+
+// Grid: (blocks over width, rows).
+extern "C" __global__ void add(AddArgs a) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < a.width) {
+    bf16* out = a.out.data + blockIdx.y * a.out.stride + i;
+    *out = narrow<bf16>(widen(*out) + widen(a.x.data[blockIdx.y * a.x.stride + i]));
+  }
+}
+
 #define MAX_PAIRS 256
 
 struct AnglesArgs {
@@ -106,19 +128,25 @@ struct AnglesArgs {
   float* out;
   int pairs;
   float magnitude;
+  float growth;
+  int period;
   float inverseFrequencies[MAX_PAIRS];
 };
 
 // Grid: rows. Double precision, rounded once.
 extern "C" __global__ void angles(const __grid_constant__ AnglesArgs a) {
   double position = a.positions[blockIdx.x];
+  double magnitude = a.magnitude;
+  if (a.growth != 0.f) {
+    magnitude *= 1. + a.growth * log1p((double)(a.positions[blockIdx.x] / a.period));
+  }
   float* out = a.out + 2ll * blockIdx.x * a.pairs;
   for (int i = threadIdx.x; i < a.pairs; i += blockDim.x) {
     double angle = position * a.inverseFrequencies[i];
     double sine, cosine;
     sincos(angle, &sine, &cosine);
-    out[2 * i] = (float)(cosine * a.magnitude);
-    out[2 * i + 1] = (float)(sine * a.magnitude);
+    out[2 * i] = (float)(cosine * magnitude);
+    out[2 * i + 1] = (float)(sine * magnitude);
   }
 }
 

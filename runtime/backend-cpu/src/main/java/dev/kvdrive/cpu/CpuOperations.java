@@ -65,7 +65,8 @@ final class CpuOperations implements Operations {
   // --- projections and pointwise work ---
 
   @Override
-  public void embed(Queue queue, Weight table, DeviceBuffer tokens, int rows, Activations out) {
+  public void embed(
+      Queue queue, Weight table, DeviceBuffer tokens, float factor, int rows, Activations out) {
     CpuWeight weight = (CpuWeight) table;
     submit(
         queue,
@@ -81,6 +82,9 @@ final class CpuOperations implements Operations {
                   Memory.clear(at, 4L * weight.cols());
                 } else if (token < weight.rows()) {
                   weight.row(token, at);
+                  if (factor != 1) {
+                    Pointwise.scale(at, factor, weight.cols());
+                  }
                 } else {
                   throw new DeviceException(
                       "token %d is not in %s of %d rows"
@@ -160,6 +164,12 @@ final class CpuOperations implements Operations {
         () ->
             pointwise.addBias(
                 ((CpuWeight) bias).floats(), bias.cols(), address(x), stride(x), rows));
+  }
+
+  @Override
+  public void add(Queue queue, Activations x, int rows, int width, Activations out) {
+    submit(
+        queue, () -> pointwise.add(address(x), stride(x), rows, width, address(out), stride(out)));
   }
 
   @Override

@@ -101,6 +101,35 @@ final class Pointwise {
         });
   }
 
+  void add(long x, long xStride, int rows, int width, long out, long stride) {
+    forEachRow(
+        rows,
+        width,
+        (row, thread) -> {
+          long from = x + row * xStride;
+          long to = out + row * stride;
+          int whole = width - width % Lanes.N;
+          for (int i = 0; i < whole; i += Lanes.N) {
+            Lanes.store(Lanes.load(to + 4L * i).add(Lanes.load(from + 4L * i)), to + 4L * i);
+          }
+          for (int i = whole; i < width; i++) {
+            Memory.putFloat(
+                to + 4L * i, Memory.getFloat(to + 4L * i) + Memory.getFloat(from + 4L * i));
+          }
+        });
+  }
+
+  /** Multiplies the {@code width} floats at {@code x}. */
+  static void scale(long x, float factor, int width) {
+    int whole = width - width % Lanes.N;
+    for (int i = 0; i < whole; i += Lanes.N) {
+      Lanes.store(Lanes.load(x + 4L * i).mul(factor), x + 4L * i);
+    }
+    for (int i = whole; i < width; i++) {
+      Memory.putFloat(x + 4L * i, Memory.getFloat(x + 4L * i) * factor);
+    }
+  }
+
   void angles(RopeSpec spec, long positions, int rows, long out) {
     float[] frequencies = spec.inverseFrequencies();
     // A sine and a cosine take as long as some hundred multiplications.
@@ -109,12 +138,13 @@ final class Pointwise {
         100L * frequencies.length,
         (row, thread) -> {
           int position = Memory.getInt(positions + 4L * row);
+          double magnitude = spec.magnitudeAt(position);
           long at = out + 8L * row * frequencies.length;
           for (int i = 0; i < frequencies.length; i++) {
             double angle = (double) position * frequencies[i];
             // StrictMath: the intrinsics of Math may differ from its interpreted form.
-            Memory.putFloat(at + 8L * i, (float) (StrictMath.cos(angle) * spec.magnitude()));
-            Memory.putFloat(at + 8L * i + 4, (float) (StrictMath.sin(angle) * spec.magnitude()));
+            Memory.putFloat(at + 8L * i, (float) (StrictMath.cos(angle) * magnitude));
+            Memory.putFloat(at + 8L * i + 4, (float) (StrictMath.sin(angle) * magnitude));
           }
         });
   }

@@ -1,5 +1,6 @@
 package dev.kvdrive.cpu;
 
+import dev.kvdrive.device.Dequantizer;
 import dev.kvdrive.device.TensorType;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
@@ -22,6 +23,9 @@ final class Unpack {
 
   private static final ThreadLocal<float[]> CHUNKS =
       ThreadLocal.withInitial(() -> new float[CHUNK]);
+
+  private static final float[] IQ4 = Dequantizer.nibbleValues(TensorType.IQ4_NL);
+  private static final float[] E2M1 = Dequantizer.nibbleValues(TensorType.MXFP4);
 
   private Unpack() {}
 
@@ -46,6 +50,11 @@ final class Unpack {
       case Q4_K -> q4k(from, elements / 256, to, at, step);
       case Q5_K -> q5k(from, elements / 256, to, at, step);
       case Q6_K -> q6k(from, elements / 256, to, at, step);
+      case Q2_K -> q2k(from, elements / 256, to, at, step);
+      case Q3_K -> q3k(from, elements / 256, to, at, step);
+      case IQ4_NL -> iq4nl(from, elements / 32, to, at, step);
+      case IQ4_XS -> iq4xs(from, elements / 256, to, at, step);
+      case MXFP4 -> mxfp4(from, elements / 32, to, at, step);
     }
     if (whole != elements) {
       tail(type, from + type.bytes(whole), elements - whole, to, at + whole / L * step);
@@ -243,5 +252,96 @@ final class Unpack {
         }
       }
     }
+  }
+
+  private static void q2k(long from, int blocks, float[] to, int at, int step) {
+    for (int b = 0; b < blocks; b++, from += 84) {
+      float d = Memory.getHalf(from + 80);
+      float dmin = Memory.getHalf(from + 82);
+      for (int g = 0; g < 8; g++) {
+        long pairs = from + 16 + 32L * (g >> 2);
+        for (int i = 0; i < 32; i += L, at += step) {
+          int scales = Memory.getByte(from + 2L * g + (i >> 4));
+          float min = -(dmin * ((scales >> 4) & 15));
+          StoredLanes.floats(twoBits(pairs + i, g & 3))
+              .fma(
+                  FloatVector.broadcast(Lanes.F, d * (scales & 15)),
+                  FloatVector.broadcast(Lanes.F, min))
+              .intoArray(to, at);
+        }
+      }
+    }
+  }
+
+  private static void q3k(long from, int blocks, float[] to, int at, int step) {
+    for (int b = 0; b < blocks; b++, from += 110) {
+      float d = Memory.getHalf(from + 108);
+      for (int g = 0; g < 8; g++) {
+        long pairs = from + 32 + 32L * (g >> 2);
+        for (int i = 0; i < 32; i += L, at += step) {
+          int s = 2 * g + (i >> 4);
+          int scale =
+              ((Memory.getByte(from + 96 + (s & 7)) >> (s >> 3 << 2)) & 15)
+                  | ((Memory.getByte(from + 104 + (s & 3)) >> (s >> 2 << 1)) & 3) << 4;
+          IntVector high =
+              StoredLanes.unsignedBytes(from + i)
+                  .lanewise(VectorOperators.LSHR, g)
+                  .lanewise(VectorOperators.AND, 1)
+                  .lanewise(VectorOperators.LSHL, 2);
+          StoredLanes.floats(twoBits(pairs + i, g & 3).lanewise(VectorOperators.OR, high))
+              .sub(4f)
+              .mul(d * (scale - 32))
+              .intoArray(to, at);
+        }
+      }
+    }
+  }
+
+  /** Bits 2k of consecutive bytes. */
+  private static IntVector twoBits(long from, int k) {
+    return StoredLanes.unsignedBytes(from)
+        .lanewise(VectorOperators.LSHR, 2 * k)
+        .lanewise(VectorOperators.AND, 3);
+  }
+
+  private static void iq4nl(long from, int blocks, float[] to, int at, int step) {
+    int[] index = new int[L];
+    for (int b = 0; b < blocks; b++, from += 18) {
+      float d = Memory.getHalf(from);
+      for (int i = 0; i < 32; i += L, at += step) {
+        lookUp(IQ4, from + 2, i, index).mul(d).intoArray(to, at);
+      }
+    }
+  }
+
+  private static void iq4xs(long from, int blocks, float[] to, int at, int step) {
+    int[] index = new int[L];
+    for (int b = 0; b < blocks; b++, from += 136) {
+      float d = Memory.getHalf(from);
+      int high = Memory.getShort(from + 2);
+      for (int g = 0; g < 8; g++) {
+        int low = (Memory.getByte(from + 4 + (g >> 1)) >> (4 * (g & 1))) & 15;
+        float scale = d * ((low | ((high >> (2 * g)) & 3) << 4) - 32);
+        for (int i = 0; i < 32; i += L, at += step) {
+          lookUp(IQ4, from + 8 + 16L * g, i, index).mul(scale).intoArray(to, at);
+        }
+      }
+    }
+  }
+
+  private static void mxfp4(long from, int blocks, float[] to, int at, int step) {
+    int[] index = new int[L];
+    for (int b = 0; b < blocks; b++, from += 17) {
+      float d = Dequantizer.mxfp4Scale(Memory.getByte(from));
+      for (int i = 0; i < 32; i += L, at += step) {
+        lookUp(E2M1, from + 1, i, index).mul(d).intoArray(to, at);
+      }
+    }
+  }
+
+  /** What the nibbles of elements i to i + L - 1 of 32 stand for; {@code index} is scratch. */
+  private static FloatVector lookUp(float[] values, long from, int i, int[] index) {
+    nibbleInts(from, i).intoArray(index, 0);
+    return FloatVector.fromArray(Lanes.F, values, 0, index, 0);
   }
 }

@@ -36,7 +36,12 @@ final class RandomWeights {
             half(data, at, random);
             half(data, at + 2, random);
           }
-          case Q6_K -> half(data, at + 208, random);
+          case Q6_K, Q3_K -> half(data, at + type.blockBytes() - 2, random);
+          case Q2_K -> {
+            half(data, at + 80, random);
+            half(data, at + 82, random);
+          }
+          case MXFP4 -> data.set(Memory.BYTE, at, (byte) random.nextInt(110, 130));
           default -> half(data, at, random);
         }
       }

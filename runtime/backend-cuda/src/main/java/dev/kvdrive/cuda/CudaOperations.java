@@ -81,7 +81,8 @@ final class CudaOperations implements Operations {
   // --- projections and pointwise work ---
 
   @Override
-  public void embed(Queue queue, Weight table, DeviceBuffer tokens, int rows, Activations out) {
+  public void embed(
+      Queue queue, Weight table, DeviceBuffer tokens, float factor, int rows, Activations out) {
     CudaQueue own = (CudaQueue) queue;
     CudaWeight weight = (CudaWeight) table;
     Arguments a =
@@ -89,7 +90,7 @@ final class CudaOperations implements Operations {
             .put(weight.memory().address())
             .put(CudaQueue.address(tokens))
             .put(own.trouble());
-    rows(a, out).put(weight.rows()).put(weight.cols()).put(weight.elementBytes()).put(0);
+    rows(a, out).put(weight.rows()).put(weight.cols()).put(weight.elementBytes()).put(factor);
     own.launch(gpu.kernel("embed"), rows, 1, 1, THREADS, 0, a.end(40 + ROWS));
   }
 
@@ -201,6 +202,14 @@ final class CudaOperations implements Operations {
   }
 
   @Override
+  public void add(Queue queue, Activations x, int rows, int width, Activations out) {
+    CudaQueue own = (CudaQueue) queue;
+    Arguments a = rows(rows(own.arguments(), x), out).put(width).put(0);
+    int blocks = Math.ceilDiv(width, THREADS);
+    own.launch(gpu.kernel("add"), blocks, rows, 1, THREADS, 0, a.end(2 * ROWS + 8));
+  }
+
+  @Override
   public void angles(
       Queue queue, RopeSpec spec, DeviceBuffer positions, int rows, DeviceBuffer out) {
     float[] frequencies = spec.inverseFrequencies();
@@ -212,11 +221,13 @@ final class CudaOperations implements Operations {
             .put(CudaQueue.address(out))
             .put(frequencies.length)
             .put(spec.magnitude());
+    RopeSpec.Growth growth = spec.growth();
+    a.put(growth == null ? 0f : growth.beta()).put(growth == null ? 1 : growth.period());
     for (int i = 0; i < MAX_PAIRS; i++) {
       a.put(i < frequencies.length ? frequencies[i] : 0f);
     }
     int threads = Math.ceilDiv(frequencies.length, WARP) * WARP;
-    own.launch(gpu.kernel("angles"), rows, 1, 1, threads, 0, a.end(24 + 4 * MAX_PAIRS));
+    own.launch(gpu.kernel("angles"), rows, 1, 1, threads, 0, a.end(32 + 4 * MAX_PAIRS));
   }
 
   @Override

@@ -276,7 +276,7 @@ final class LayerStages implements AutoCloseable {
 
   private void step(boolean pipeline) {
     ops.angles(queue, model.spec().rope(), batch.positions(), rows, angles);
-    ops.embed(queue, embedding, batch.tokens(), rows, activations.residual());
+    ops.embed(queue, embedding, batch.tokens(), 1, rows, activations.residual());
     mark("embedding and angles");
     for (int i = 0; i < layers.size(); i++) {
       layer(layers.get(i), kv.layers().get(i), pipeline);

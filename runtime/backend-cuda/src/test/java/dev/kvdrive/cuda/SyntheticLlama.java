@@ -65,10 +65,13 @@ final class SyntheticLlama implements Model {
               null,
               null,
               null,
+              null,
+              null,
               norm,
               matrix(block, "gate", FEED_FORWARD, HIDDEN),
               matrix(block, "up", FEED_FORWARD, HIDDEN),
-              matrix(block, "down", HIDDEN, FEED_FORWARD)));
+              matrix(block, "down", HIDDEN, FEED_FORWARD),
+              null));
     }
     float[] frequencies = new float[HEAD_DIM / 2];
     for (int i = 0; i < frequencies.length; i++) {

@@ -24,10 +24,12 @@ public final class CheckedOperations implements Operations {
   }
 
   @Override
-  public void embed(Queue queue, Weight table, DeviceBuffer tokens, int rows, Activations out) {
+  public void embed(
+      Queue queue, Weight table, DeviceBuffer tokens, float factor, int rows, Activations out) {
     words("tokens", tokens, rows);
     view("out", out, rows, table.cols());
-    operations.embed(queue, table, tokens, rows, out);
+    require(Float.isFinite(factor), "a table cannot be multiplied by %s", factor);
+    operations.embed(queue, table, tokens, factor, rows, out);
   }
 
   @Override
@@ -79,6 +81,13 @@ public final class CheckedOperations implements Operations {
     vector(bias, bias.cols());
     view("x", x, rows, bias.cols());
     operations.addBias(queue, bias, x, rows);
+  }
+
+  @Override
+  public void add(Queue queue, Activations x, int rows, int width, Activations out) {
+    view("x", x, rows, width);
+    view("out", out, rows, width);
+    operations.add(queue, x, rows, width, out);
   }
 
   @Override

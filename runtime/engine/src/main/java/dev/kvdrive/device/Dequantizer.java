@@ -18,7 +18,34 @@ public final class Dequantizer {
   private static final ValueLayout.OfFloat FLOAT =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+  /** What the nibbles of IQ4_NL and IQ4_XS stand for, before the scale. */
+  private static final float[] IQ4 = {
+    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113
+  };
+
+  /** What the nibbles of MXFP4 stand for, times two. */
+  private static final float[] E2M1 = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
   private Dequantizer() {}
+
+  /**
+   * The values that the nibbles of a type stand for, before the scale: a copy.
+   *
+   * @throws IllegalArgumentException if they stand for themselves
+   */
+  public static float[] nibbleValues(TensorType type) {
+    return switch (type) {
+      case IQ4_NL, IQ4_XS -> IQ4.clone();
+      case MXFP4 -> E2M1.clone();
+      default -> throw new IllegalArgumentException(type + " has no table of values");
+    };
+  }
+
+  /** The scale of an MXFP4 block, half of what its exponent says since the table is doubled. */
+  public static float mxfp4Scale(int exponent) {
+    int e = exponent & 0xff;
+    return Float.intBitsToFloat(e < 2 ? 0x0020_0000 << e : (e - 1) << 23);
+  }
 
   /**
    * One row of a matrix.
@@ -76,6 +103,11 @@ public final class Dequantizer {
         case Q4_K -> q4k(data, offset, out, to);
         case Q5_K -> q5k(data, offset, out, to);
         case Q6_K -> q6k(data, offset, out, to);
+        case Q2_K -> q2k(data, offset, out, to);
+        case Q3_K -> q3k(data, offset, out, to);
+        case IQ4_NL -> table(IQ4, half(data, offset), data, offset + 2, out, to);
+        case IQ4_XS -> iq4xs(data, offset, out, to);
+        case MXFP4 -> table(E2M1, mxfp4Scale(data.get(BYTE, offset)), data, offset + 1, out, to);
       }
     }
   }
@@ -161,6 +193,63 @@ public final class Dequantizer {
           out[to + 128 * h + 32 * k + l] = d * scale * (low + 16 * high - 32);
         }
       }
+    }
+  }
+
+  /**
+   * 16 bytes of 4-bit scales (low) and minima (high) for groups of 16, 64 bytes of pairs of bits,
+   * half d, half dmin. In each half of 128 elements: element 32k+l is bits 2k of byte l.
+   */
+  private static void q2k(MemorySegment m, long at, float[] out, int to) {
+    float d = half(m, at + 80);
+    float dmin = half(m, at + 82);
+    for (int e = 0; e < 256; e++) {
+      int scales = m.get(BYTE, at + e / 16);
+      int q = bits(m.get(BYTE, at + 16 + 32L * (e / 128) + e % 32), 2 * (e % 128 / 32), 2);
+      out[to + e] = d * bits(scales, 0, 4) * q - dmin * bits(scales, 4, 4);
+    }
+  }
+
+  /**
+   * 32 bytes of third bits, 64 bytes of pairs of bits as in {@link #q2k}, 12 bytes of 6-bit scales
+   * for groups of 16, half d. The third bit of element 128h+32k+l is bit 4h+k of byte l; where it
+   * is 0 the value is 4 less.
+   */
+  private static void q3k(MemorySegment m, long at, float[] out, int to) {
+    float d = half(m, at + 108);
+    for (int e = 0; e < 256; e++) {
+      int low = bits(m.get(BYTE, at + 32 + 32L * (e / 128) + e % 32), 2 * (e % 128 / 32), 2);
+      int high = bits(m.get(BYTE, at + e % 32), e / 32, 1);
+      out[to + e] = d * (q3kScale(m, at + 96, e / 16) - 32) * (low + 4 * high - 4);
+    }
+  }
+
+  /** 6-bit scale of group g: nibble g of 8 bytes (low ones first), then 2 bits of the 4 behind. */
+  private static int q3kScale(MemorySegment m, long at, int g) {
+    return bits(m.get(BYTE, at + g % 8), 4 * (g / 8), 4)
+        + 16 * bits(m.get(BYTE, at + 8 + g % 4), 2 * (g / 4), 2);
+  }
+
+  /** 16 bytes of nibbles, elements 0 to 15 low, 16 to 31 high, that stand for other values. */
+  private static void table(
+      float[] values, float d, MemorySegment m, long at, float[] out, int to) {
+    for (int i = 0; i < 16; i++) {
+      int b = m.get(BYTE, at + i);
+      out[to + i] = d * values[bits(b, 0, 4)];
+      out[to + 16 + i] = d * values[bits(b, 4, 4)];
+    }
+  }
+
+  /**
+   * Half d, 16 bits of the high bits of 8 scales, 4 bytes of their low nibbles, then for each group
+   * of 32 what {@link #table} reads.
+   */
+  private static void iq4xs(MemorySegment m, long at, float[] out, int to) {
+    float d = half(m, at);
+    int high = m.get(SHORT, at + 2);
+    for (int g = 0; g < 8; g++) {
+      int scale = bits(m.get(BYTE, at + 4 + g / 2), 4 * (g % 2), 4) + 16 * bits(high, 2 * g, 2);
+      table(IQ4, d * (scale - 32), m, at + 8 + 16L * g, out, to + 32 * g);
     }
   }
 

@@ -14,8 +14,12 @@ package dev.kvdrive.device;
 public interface Operations {
   // --- projections and pointwise work: rows of activations ---
 
-  /** {@code out[r] = table[tokens[r]]} for {@code rows} rows; a token below 0 gives zeros. */
-  void embed(Queue queue, Weight table, DeviceBuffer tokens, int rows, Activations out);
+  /**
+   * {@code out[r] = factor * table[tokens[r]]} for {@code rows} rows, rounded once; a token below 0
+   * gives zeros.
+   */
+  void embed(
+      Queue queue, Weight table, DeviceBuffer tokens, float factor, int rows, Activations out);
 
   /**
    * RMS norm of {@code rows} rows of {@code width} elements: {@code out = in / sqrt(mean(in^2) +
@@ -31,8 +35,8 @@ public interface Operations {
       Activations out);
 
   /**
-   * RMS norm of each head of each row on its own (Qwen3's q and k norms), in place: {@code heads}
-   * heads of {@code gain.cols()} elements.
+   * RMS norm of each head of each row on its own (Qwen3's q and k norms; as one head, OLMo 2's), in
+   * place: {@code heads} heads of {@code gain.cols()} elements.
    */
   void headNorm(Queue queue, Activations x, Weight gain, float epsilon, int rows, int heads);
 
@@ -51,8 +55,15 @@ public interface Operations {
   void addBias(Queue queue, Weight bias, Activations x, int rows);
 
   /**
+   * {@code out[r][i] += x[r][i]} for {@code width} elements of each row: the residual connection of
+   * what was normed after its projection. The views do not overlap.
+   */
+  void add(Queue queue, Activations x, int rows, int width, Activations out);
+
+  /**
    * Angles for {@link #rotate}: {@code out[r] = {cos_0, sin_0, cos_1, sin_1, ...}} in F32 of the
-   * spec's pairs at {@code positions[r]}, magnitude applied. Computed in double, rounded once.
+   * spec's pairs at {@code positions[r]}, {@link RopeSpec#magnitudeAt} applied. Computed in double,
+   * rounded once.
    */
   void angles(Queue queue, RopeSpec spec, DeviceBuffer positions, int rows, DeviceBuffer out);
 

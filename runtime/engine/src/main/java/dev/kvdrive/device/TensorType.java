@@ -15,7 +15,12 @@ public enum TensorType {
   Q5_1(32, 24),
   Q4_K(256, 144),
   Q5_K(256, 176),
-  Q6_K(256, 210);
+  Q6_K(256, 210),
+  Q2_K(256, 84),
+  Q3_K(256, 110),
+  IQ4_NL(32, 18),
+  IQ4_XS(256, 136),
+  MXFP4(32, 17);
 
   private final int blockElements;
   private final int blockBytes;

@@ -1,19 +1,49 @@
 package dev.kvdrive.model;
 
+import dev.kvdrive.device.RopeSpec;
 import dev.kvdrive.model.file.ModelFormatException;
 import dev.kvdrive.model.file.TensorEntry;
 import dev.kvdrive.model.gguf.GgufHeader;
 import dev.kvdrive.model.gguf.GgufMetadata;
+import dev.kvdrive.plan.ContextLimit;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /** Understands the metadata of GGUF files: which transformer it is. */
 final class GgufArchitecture {
-  private static final List<String> SUPPORTED = List.of("llama", "qwen2", "qwen3", "phi3");
+  private static final List<String> SUPPORTED =
+      List.of("llama", "mistral3", "qwen2", "qwen3", "phi3", "granite", "olmo2", "smollm3");
+
+  /** Architectures whose files hold queries and keys with neighbours as the pairs of rotation. */
+  private static final Set<String> INTERLEAVED = Set.of("llama", "mistral3", "granite", "smollm3");
+
+  /** SmolLM3 files do not say it: every fourth layer is not rotated. */
+  private static final int SMOLLM3_INTERVAL = 4;
+
+  /**
+   * Keys that change what a model computes, and the values with which they do not. What an
+   * architecture reads itself it takes out of them.
+   */
+  private static final Map<String, Double> CHANGES =
+      Map.ofEntries(
+          Map.entry("embedding_scale", 1.0),
+          Map.entry("residual_scale", 1.0),
+          Map.entry("logit_scale", 1.0),
+          Map.entry("attention.scale", 0.0),
+          Map.entry("attention.temperature_scale", 0.0),
+          Map.entry("attention.clamp_kqv", 0.0),
+          Map.entry("attention.max_alibi_bias", 0.0),
+          Map.entry("attn_logit_softcapping", 0.0),
+          Map.entry("final_logit_softcapping", 0.0),
+          Map.entry("rope.scaling.yarn_ext_factor", 1.0),
+          Map.entry("rope.scaling.yarn_attn_factor", 1.0));
 
   private final GgufMetadata meta;
   private final GgufHeader header;
@@ -42,11 +72,13 @@ final class GgufArchitecture {
           meta.file(),
           "the architecture is not supported",
           architecture,
-          "use a model of one of: llama (Llama 2/3, Mistral), qwen2, qwen3, phi3");
+          "use a model of one of: " + String.join(", ", SUPPORTED));
     }
     if (meta.integer(key("expert_count")).orElse(0) > 0) {
       throw bad("mixtures of experts are not supported", "expert_count > 0");
     }
+    boolean granite = architecture.equals("granite");
+    requireNeutral();
     int layers = size("block_count");
     int hidden = size("embedding_length");
     int heads = perLayer("attention.head_count", null);
@@ -70,10 +102,20 @@ final class GgufArchitecture {
     int trained = size("context_length");
     RotaryScaling scaling = scaling(trained, rotaryDim, readFloats);
     int context = trained;
+    ContextLimit limit =
+        scaling instanceof RotaryScaling.None ? ContextLimit.TRAINED : ContextLimit.SCALED;
     long window = meta.integer(key("attention.sliding_window")).orElse(0);
+    if (window > 0 && architecture.equals("olmo2")) {
+      // OLMo 3, whose layers with a window are also rotated otherwise than those without.
+      throw bad(
+          "layers with and without a sliding window are not supported",
+          key("attention.sliding_window") + " = " + window);
+    }
     if (window > 0 && window < context) {
       context = (int) window;
+      limit = ContextLimit.WINDOW;
     }
+    boolean olmo = architecture.equals("olmo2");
     return new Hyperparameters(
         meta.file(),
         architecture,
@@ -86,21 +128,96 @@ final class GgufArchitecture {
         perLayer("feed_forward_length", null),
         Math.toIntExact(embedding.shape().getFirst()),
         context,
+        limit,
         number("attention.layer_norm_rms_epsilon")
             .orElseThrow(() -> missing("attention.layer_norm_rms_epsilon")),
         number("rope.freq_base").orElse(10_000.0),
         rotaryDim,
         scaling,
-        architecture.equals("llama"),
-        architecture.equals("phi3"),
-        architecture.equals("qwen2"),
-        architecture.equals("qwen3"));
+        growth(trained),
+        INTERLEAVED.contains(architecture),
+        architecture.equals("smollm3") ? everyFourth(layers) : Set.of(),
+        number("attention.scale").filter(v -> v != 0).orElse(1 / Math.sqrt(headDim)),
+        granite
+            ? new TransformerSpec.Multipliers(
+                (float) orNeutral("embedding_scale"),
+                (float) orNeutral("residual_scale"),
+                (float) (1 / orNeutral("logit_scale")))
+            : TransformerSpec.Multipliers.NONE,
+        new Hyperparameters.Blocks(
+            architecture.equals("phi3"),
+            architecture.equals("qwen2"),
+            false,
+            olmo,
+            olmo
+                ? Hyperparameters.HeadNorm.ALL
+                : architecture.equals("qwen3")
+                    ? Hyperparameters.HeadNorm.EACH
+                    : Hyperparameters.HeadNorm.NONE));
+  }
+
+  private static Set<Integer> everyFourth(int layers) {
+    Set<Integer> out = new HashSet<>();
+    for (int i = SMOLLM3_INTERVAL - 1; i < layers; i += SMOLLM3_INTERVAL) {
+      out.add(i);
+    }
+    return out;
+  }
+
+  /** A factor that 0, as absence, leaves out. */
+  private double orNeutral(String suffix) {
+    return number(suffix).filter(v -> v != 0).orElse(1.0);
+  }
+
+  /** How the queries of Ministral 3 grow with their position. */
+  private RopeSpec.@Nullable Growth growth(int trained) {
+    double beta = number("attention.temperature_scale").orElse(0.0);
+    if (!architecture.equals("mistral3") || beta == 0) {
+      return null;
+    }
+    long period = meta.integer(key("rope.scaling.original_context_length")).orElse(trained);
+    return new RopeSpec.Growth(
+        (float) beta, bounded("rope.scaling.original_context_length", period));
+  }
+
+  /** What the architecture does not read must not change what it computes. */
+  private void requireNeutral() {
+    Set<String> read =
+        switch (architecture) {
+          case "granite" ->
+              Set.of("embedding_scale", "residual_scale", "logit_scale", "attention.scale");
+          // An explicit scale of attention is read for these as llama.cpp does.
+          case "llama", "smollm3" -> Set.of("attention.scale");
+          case "mistral3" -> Set.of("attention.scale", "attention.temperature_scale");
+          default -> Set.of();
+        };
+    CHANGES.forEach(
+        (suffix, neutral) -> {
+          double value = number(suffix).orElse(neutral);
+          boolean absent = value == 0 || value == neutral;
+          if (!read.contains(suffix) && !absent) {
+            throw bad(
+                "a metadata key changes what the model computes and is not supported for "
+                    + architecture,
+                key(suffix) + " = " + value);
+          }
+        });
+    if (architecture.equals("granite") && !meta.bool(key("rope.scaling.finetuned")).orElse(true)) {
+      throw bad(
+          "Granite without rotation is not supported", key("rope.scaling.finetuned") + " = false");
+    }
   }
 
   private RotaryScaling scaling(
       int trained, int rotaryDim, @Nullable Function<TensorEntry, double[]> readFloats) {
     TensorEntry divisors = header.tensors().get("rope_freqs.weight");
     if (divisors != null) {
+      String other = meta.string(key("rope.scaling.type")).orElse("none");
+      if (!other.equals("none")) {
+        throw bad(
+            "rope factors in a tensor and another rope scaling at once are not supported",
+            "rope_freqs.weight, " + key("rope.scaling.type") + " = " + other);
+      }
       return new RotaryScaling.Divisors(factors(divisors, rotaryDim, readFloats));
     }
     double original = meta.integer(key("rope.scaling.original_context_length")).orElse(trained);
@@ -127,6 +244,8 @@ final class GgufArchitecture {
               number("rope.scaling.yarn_beta_slow").orElse(1.0),
               true,
               RotaryScaling.yarnMagnitude(factor, 1)
+                  / RotaryScaling.yarnMagnitude(
+                      factor, number("rope.scaling.yarn_log_multiplier").orElse(0.0))
                   * number("rope.scaling.attn_factor").orElse(1.0));
       default -> throw bad("the rope scaling is not supported", kind);
     };

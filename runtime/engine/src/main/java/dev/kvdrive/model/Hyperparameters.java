@@ -2,17 +2,22 @@ package dev.kvdrive.model;
 
 import dev.kvdrive.device.RopeSpec;
 import dev.kvdrive.model.file.ModelFormatException;
+import dev.kvdrive.plan.ContextLimit;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.RopeScaling;
 import java.nio.file.Path;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The facts of a transformer as read from either kind of file, checked. {@code fused} says that
- * query, key and value are one matrix, and gate and up another (Phi-3); {@code biased} that query,
- * key and value must have biases (Qwen2).
+ * The facts of a transformer as read from either kind of file, checked.
  *
  * @param file where they were read, for messages
  * @param maxContext tokens the model can serve; a sliding window shorter than the trained context
  *     caps it, since up to the window full attention is what the model computes
+ * @param limit what {@code maxContext} is
+ * @param growth how the magnitude of rotated queries grows, or null
+ * @param unrotatedLayers layers without rotation
  */
 record Hyperparameters(
     Path file,
@@ -26,14 +31,38 @@ record Hyperparameters(
     int feedForward,
     int vocabulary,
     int maxContext,
+    ContextLimit limit,
     double rmsEpsilon,
     double ropeTheta,
     int rotaryDim,
     RotaryScaling scaling,
+    RopeSpec.@Nullable Growth growth,
     boolean interleaved,
-    boolean fused,
-    boolean biased,
-    boolean queryKeyNorm) {
+    Set<Integer> unrotatedLayers,
+    double attentionScale,
+    TransformerSpec.Multipliers multipliers,
+    Blocks blocks) {
+  /**
+   * What the blocks of a family have.
+   *
+   * @param fused query, key and value are one matrix, and gate and up another (Phi-3)
+   * @param biased query, key and value must have biases (Qwen2)
+   * @param outputBiased the attention's output projection must have one
+   * @param postNorm what attention and MLP add is normed, not what they read (OLMo 2)
+   * @param headNorm norm of queries and keys
+   */
+  record Blocks(
+      boolean fused, boolean biased, boolean outputBiased, boolean postNorm, HeadNorm headNorm) {}
+
+  /** Norm of queries and keys before rotation. */
+  enum HeadNorm {
+    NONE,
+    /** Each head on its own (Qwen3). */
+    EACH,
+    /** All heads as one (OLMo 2). */
+    ALL
+  }
+
   Hyperparameters {
     within(file, "layers", layers, 1, ModelGeometry.MAX_LAYERS);
     within(file, "the hidden size", hidden, 1, ModelGeometry.MAX_HIDDEN);
@@ -57,6 +86,16 @@ record Hyperparameters(
     if (!(ropeTheta > 1 && ropeTheta < 1e12)) {
       throw bad(file, "the rope base must be above 1", ropeTheta);
     }
+    positive(file, "the attention scale", attentionScale);
+    positive(file, "the embedding multiplier", multipliers.embedding());
+    positive(file, "the residual multiplier", multipliers.residual());
+    positive(file, "the multiplier of logits", multipliers.logits());
+    if (growth != null) {
+      positive(file, "the growth of queries", growth.beta(), growth.period());
+      if (rotaryDim != headDim) {
+        throw bad(file, "queries that grow must be rotated whole", rotaryDim + " of " + headDim);
+      }
+    }
     switch (scaling) {
       case RotaryScaling.None() -> {}
       case RotaryScaling.Linear(double factor) -> positive(file, factor);
@@ -79,7 +118,9 @@ record Hyperparameters(
 
   /** The specification for serving {@code contextLength} tokens. */
   TransformerSpec spec(int contextLength) {
-    RopeSpec rope = scaling.resolve(ropeTheta, rotaryDim, interleaved, contextLength);
+    RopeSpec plain = scaling.resolve(ropeTheta, rotaryDim, interleaved, contextLength);
+    RopeSpec rope =
+        new RopeSpec(plain.inverseFrequencies(), plain.magnitude(), interleaved, growth);
     return new TransformerSpec(
         architecture,
         name,
@@ -92,8 +133,72 @@ record Hyperparameters(
         vocabulary,
         maxContext,
         (float) rmsEpsilon,
-        (float) (1 / Math.sqrt(headDim)),
-        rope);
+        (float) attentionScale,
+        rope,
+        unrotatedLayers,
+        multipliers);
+  }
+
+  /**
+   * The same with its context extended.
+   *
+   * @throws ModelFormatException if it cannot be, or the file has a scaling of its own
+   */
+  Hyperparameters extended(@Nullable RopeScaling wanted) {
+    if (wanted == null) {
+      return this;
+    }
+    if (!(scaling instanceof RotaryScaling.None)) {
+      throw new ModelFormatException(
+          file,
+          "the model has a rope scaling of its own, which another (%s) contradicts"
+              .formatted(wanted),
+          scaling.words(),
+          "leave rope scaling out");
+    }
+    int reached;
+    try {
+      reached = wanted.context(name, maxContext, limit);
+    } catch (IllegalArgumentException e) {
+      throw new ModelFormatException(
+          file, String.valueOf(e.getMessage()), limit, "see the model's card", e);
+    }
+    double original = wanted.original(maxContext);
+    RotaryScaling stretched =
+        switch (wanted.type()) {
+          case LINEAR -> new RotaryScaling.Linear(wanted.factor());
+          case YARN ->
+              new RotaryScaling.Yarn(
+                  wanted.factor(),
+                  original,
+                  32,
+                  1,
+                  true,
+                  RotaryScaling.yarnMagnitude(wanted.factor(), 1));
+        };
+    return new Hyperparameters(
+        file,
+        architecture,
+        name,
+        layers,
+        hidden,
+        heads,
+        kvHeads,
+        headDim,
+        feedForward,
+        vocabulary,
+        reached,
+        ContextLimit.SCALED,
+        rmsEpsilon,
+        ropeTheta,
+        rotaryDim,
+        stretched,
+        growth,
+        interleaved,
+        unrotatedLayers,
+        attentionScale,
+        multipliers,
+        blocks);
   }
 
   /** The sizes that a plan depends on. */
@@ -110,7 +215,8 @@ record Hyperparameters(
         maxContext,
         weights.bytes(),
         weights.matrixElements(),
-        weights.vectorElements());
+        weights.vectorElements(),
+        limit);
   }
 
   private static void within(Path file, String what, long value, long min, long max) {
@@ -123,6 +229,14 @@ record Hyperparameters(
     for (double v : values) {
       if (!(v > 0 && v < 1e12)) {
         throw bad(file, "the rope scaling has a factor that is not positive", v);
+      }
+    }
+  }
+
+  private static void positive(Path file, String what, double... values) {
+    for (double v : values) {
+      if (!(v > 0 && v < 1e12)) {
+        throw bad(file, what + " must be above 0", v);
       }
     }
   }

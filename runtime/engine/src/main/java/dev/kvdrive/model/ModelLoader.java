@@ -8,6 +8,7 @@ import dev.kvdrive.model.gguf.GgufHeader;
 import dev.kvdrive.model.gguf.GgufReader;
 import dev.kvdrive.model.safetensors.SafetensorsReader;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.RopeScaling;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -21,9 +22,10 @@ import org.jspecify.annotations.Nullable;
  * Opens models from GGUF files and Hugging Face folders. Weights are mapped, not copied; opening
  * reads headers and, unless told otherwise, a sample of the weights to find damaged ones.
  *
- * <p>Families: Llama 2 and 3, Mistral, Qwen2 and 2.5, Qwen3, Phi-3 and Phi-4-mini. A sliding window
- * shorter than the trained context caps {@link TransformerSpec#maxContext}, because up to its
- * length full attention is what the model computes.
+ * <p>Families: Llama 2 and 3, Mistral, Mistral 3 and Ministral 3 (their text part), Qwen2 and 2.5,
+ * Qwen3, Phi-3 and Phi-4-mini, Granite, OLMo 2, SmolLM3. A sliding window shorter than the trained
+ * context caps {@link TransformerSpec#maxContext}, because up to its length full attention is what
+ * the model computes.
  */
 public final class ModelLoader {
   private ModelLoader() {}
@@ -41,11 +43,17 @@ public final class ModelLoader {
   /**
    * Opens a model for its whole trained context, checking a sample of the weights.
    *
-   * @param source GGUF file, or folder with config.json and safetensors files
+   * @param source GGUF file, any of them if the model is split, or folder with config.json and
+   *     safetensors files
    * @throws ModelFormatException if it cannot be used
    */
   public static Model open(Path source) {
     return open(source, 0, Verification.SAMPLE);
+  }
+
+  /** Opens a model with the context that its file gives it. */
+  public static Model open(Path source, int contextLength, Verification verification) {
+    return open(source, contextLength, null, verification);
   }
 
   /**
@@ -53,18 +61,23 @@ public final class ModelLoader {
    *
    * @param source GGUF file, or folder with config.json and safetensors files
    * @param contextLength tokens that will be served at most, which decides between the short and
-   *     the long rope of Phi models; 0 for the trained context
+   *     the long rope of Phi models; 0 for all that the model can serve
+   * @param ropeScaling extends the context; null leaves it as it is
    * @param verification how much of the weights to check for values that are not numbers
    * @throws ModelFormatException if it cannot be used
    */
   @SuppressWarnings("MustBeClosed") // the model owns the arena and closes it
-  public static Model open(Path source, int contextLength, Verification verification) {
+  public static Model open(
+      Path source,
+      int contextLength,
+      @Nullable RopeScaling ropeScaling,
+      Verification verification) {
     Arena arena = Arena.ofShared();
     try {
       OpenModel model =
           isFolder(source)
-              ? openFolder(source, contextLength, arena)
-              : openGguf(source, contextLength, arena);
+              ? openFolder(source, contextLength, ropeScaling, arena)
+              : openGguf(source, contextLength, ropeScaling, arena);
       WeightCheck.run(source, model, verification);
       return model;
     } catch (Throwable t) {
@@ -94,10 +107,32 @@ public final class ModelLoader {
     if (name != null && name.toString().endsWith(".json")) {
       return configGeometry(source, nameOf(source.resolveSibling("")));
     }
-    return geometry(GgufReader.read(source));
+    GgufHeader named = GgufReader.read(source);
+    return geometry(
+        GgufHeader.joined(parts(source, named).stream().map(GgufReader::read).toList()));
   }
 
-  /** The sizes of the model that a GGUF header describes. */
+  /** The files of the model that a GGUF file is, or is a part of. */
+  private static List<Path> parts(Path file, GgufHeader header) {
+    if (header.parts() == 1) {
+      return List.of(file);
+    }
+    List<Path> parts = new ArrayList<>();
+    for (String name : header.partNames(String.valueOf(file.getFileName()))) {
+      Path part = file.resolveSibling(name);
+      if (!Files.exists(part)) {
+        throw new ModelFormatException(
+            part,
+            "a part of the model is missing: it is split over %d files".formatted(header.parts()),
+            "no such file",
+            "put all parts into one folder, or download the missing one");
+      }
+      parts.add(part);
+    }
+    return parts;
+  }
+
+  /** The sizes of the model that a GGUF header, of a split model the joined one, describes. */
   public static ModelGeometry geometry(GgufHeader header) {
     Hyperparameters p = GgufArchitecture.read(header, null);
     return p.geometry(
@@ -122,11 +157,21 @@ public final class ModelLoader {
     return geometry(config, name, MappedFile.readSmall(config, HuggingFaceConfig.MAX_BYTES));
   }
 
-  private static OpenModel openGguf(Path file, int contextLength, Arena arena) {
-    MemorySegment bytes = MappedFile.map(file, arena);
-    GgufHeader header = GgufReader.read(file, bytes, bytes.byteSize());
+  private static OpenModel openGguf(
+      Path file, int contextLength, @Nullable RopeScaling ropeScaling, Arena arena) {
+    List<Path> parts = parts(file, GgufReader.read(file));
+    List<MemorySegment> mapped = new ArrayList<>();
+    List<GgufHeader> headers = new ArrayList<>();
+    for (Path part : parts) {
+      MemorySegment bytes = MappedFile.map(part, arena);
+      mapped.add(bytes);
+      headers.add(GgufReader.read(part, bytes, bytes.byteSize()));
+    }
+    GgufHeader header = GgufHeader.joined(headers);
     WeightTable table = new WeightTable(file, arena);
-    table.add(file, bytes, header.tensors());
+    for (int i = 0; i < parts.size(); i++) {
+      table.add(parts.get(i), mapped.get(i), headers.get(i).tensors());
+    }
     Hyperparameters p =
         GgufArchitecture.read(
             header,
@@ -135,7 +180,7 @@ public final class ModelLoader {
     TensorNames.GGUF_ROPE.forEach(table::ignore);
     boolean tied = !table.has("output.weight");
     return assemble(
-        p,
+        p.extended(ropeScaling),
         table,
         TensorNames.GGUF,
         tied,
@@ -144,7 +189,8 @@ public final class ModelLoader {
         arena);
   }
 
-  private static OpenModel openFolder(Path folder, int contextLength, Arena arena) {
+  private static OpenModel openFolder(
+      Path folder, int contextLength, @Nullable RopeScaling ropeScaling, Arena arena) {
     Path config = folder.resolve("config.json");
     if (!Files.exists(config) && !Files.isSymbolicLink(config)) {
       throw new ModelFormatException(
@@ -161,16 +207,25 @@ public final class ModelLoader {
       MemorySegment bytes = MappedFile.map(file, arena);
       table.add(file, bytes, SafetensorsReader.read(file, bytes));
     }
+    TensorNames names = TensorNames.HUGGING_FACE;
+    if (facts.nested()) {
+      TensorNames.HUGGING_FACE_VISION.forEach(table::ignoreAll);
+      names =
+          TensorNames.HUGGING_FACE_NESTED.stream()
+              .filter(n -> table.has(n.embedding()))
+              .findFirst()
+              .orElse(names);
+    }
     if (facts.tied()) {
-      table.ignore(TensorNames.HUGGING_FACE.output());
+      table.ignore(names.output());
     }
     for (int i = 0; i < facts.parameters().layers(); i++) {
       table.ignore("model.layers." + i + ".self_attn.rotary_emb.inv_freq");
     }
     return assemble(
-        facts.parameters(),
+        facts.parameters().extended(ropeScaling),
         table,
-        TensorNames.HUGGING_FACE,
+        names,
         facts.tied(),
         contextLength,
         new TokenizerSource.Folder(folder),
@@ -216,7 +271,8 @@ public final class ModelLoader {
     TensorData value;
     TensorData gate;
     TensorData up;
-    if (p.fused()) {
+    Hyperparameters.Blocks blocks = p.blocks();
+    if (blocks.fused()) {
       TensorData qkv = table.matrix(n.fusedAttention(), queries + 2 * keys, hidden);
       query = qkv.rows(0, queries);
       key = qkv.rows(queries, queries + keys);
@@ -231,27 +287,41 @@ public final class ModelLoader {
       gate = table.matrix(n.gate(), p.feedForward(), hidden);
       up = table.matrix(n.up(), p.feedForward(), hidden);
     }
+    boolean post = blocks.postNorm();
     return new LayerTensors(
-        table.vector(n.attentionNorm(), hidden),
+        post ? null : table.vector(n.attentionNorm(), hidden),
         query,
         key,
         value,
-        table.matrix(n.attentionOutput(), hidden, queries),
-        bias(p, table, n.query(), queries),
-        bias(p, table, n.key(), keys),
-        bias(p, table, n.value(), keys),
-        p.queryKeyNorm() ? table.vector(n.queryNorm(), p.headDim()) : null,
-        p.queryKeyNorm() ? table.vector(n.keyNorm(), p.headDim()) : null,
-        table.vector(n.mlpNorm(), hidden),
+        table.matrix(n.attentionOutput() + ".weight", hidden, queries),
+        bias(blocks.biased(), table, n.query(), queries),
+        bias(blocks.biased(), table, n.key(), keys),
+        bias(blocks.biased(), table, n.value(), keys),
+        // A bias ahead of a norm would be another computation: it stays unread and is refused.
+        post ? null : bias(blocks.outputBiased(), table, n.attentionOutput(), hidden),
+        headNorm(blocks, table, n.queryNorm(), p.headDim(), queries),
+        headNorm(blocks, table, n.keyNorm(), p.headDim(), keys),
+        post ? table.vector(n.attentionPostNorm(), hidden) : null,
+        post ? null : table.vector(n.mlpNorm(), hidden),
         gate,
         up,
-        table.matrix(n.down(), hidden, p.feedForward()));
+        table.matrix(n.down(), hidden, p.feedForward()),
+        post ? table.vector(n.mlpPostNorm(), hidden) : null);
   }
 
   private static @Nullable TensorData bias(
-      Hyperparameters p, WeightTable table, String projection, int length) {
+      boolean required, WeightTable table, String projection, int length) {
     String name = projection + ".bias";
-    return p.biased() ? table.vector(name, length) : table.vectorIfAny(name, length);
+    return required ? table.vector(name, length) : table.vectorIfAny(name, length);
+  }
+
+  private static @Nullable TensorData headNorm(
+      Hyperparameters.Blocks blocks, WeightTable table, String name, int headDim, int width) {
+    return switch (blocks.headNorm()) {
+      case NONE -> null;
+      case EACH -> table.vector(name, headDim);
+      case ALL -> table.vector(name, width);
+    };
   }
 
   private static boolean isFolder(Path source) {

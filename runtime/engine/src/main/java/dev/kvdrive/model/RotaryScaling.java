@@ -76,6 +76,18 @@ sealed interface RotaryScaling {
   @SuppressWarnings("ArrayRecordComponent") // made once, never written
   record Divisors(double[] divisors) implements RotaryScaling {}
 
+  /** For messages. */
+  default String words() {
+    return switch (this) {
+      case None() -> "none";
+      case Linear(double factor) -> "linear, factor " + factor;
+      case Llama3 s -> "llama3, factor " + s.factor;
+      case Divisors d -> "a factor for each frequency";
+      case Yarn s -> "yarn, factor %s, original context %.0f".formatted(s.factor, s.original);
+      case LongRope s -> "longrope, original context %.0f".formatted(s.original);
+    };
+  }
+
   /** YaRN's usual factor on cosine and sine. */
   static double yarnMagnitude(double factor, double mscale) {
     return factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1;

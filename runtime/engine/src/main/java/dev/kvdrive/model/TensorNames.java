@@ -1,5 +1,6 @@
 package dev.kvdrive.model;
 
+import java.util.List;
 import java.util.Set;
 import java.util.function.IntFunction;
 
@@ -22,44 +23,68 @@ record TensorNames(String embedding, String outputNorm, String output, IntFuncti
                 l + "attn_k",
                 l + "attn_v",
                 l + "attn_qkv.weight",
-                l + "attn_output.weight",
+                l + "attn_output",
                 l + "attn_q_norm.weight",
                 l + "attn_k_norm.weight",
+                l + "post_attention_norm.weight",
                 l + "ffn_norm.weight",
                 l + "ffn_gate.weight",
                 l + "ffn_up.weight",
                 l + "ffn_up.weight",
-                l + "ffn_down.weight");
+                l + "ffn_down.weight",
+                l + "post_ffw_norm.weight");
           });
 
-  static final TensorNames HUGGING_FACE =
-      new TensorNames(
-          "model.embed_tokens.weight",
-          "model.norm.weight",
-          "lm_head.weight",
-          i -> {
-            String l = "model.layers." + i + ".";
-            return new Layer(
-                l + "input_layernorm.weight",
-                l + "self_attn.q_proj",
-                l + "self_attn.k_proj",
-                l + "self_attn.v_proj",
-                l + "self_attn.qkv_proj.weight",
-                l + "self_attn.o_proj.weight",
-                l + "self_attn.q_norm.weight",
-                l + "self_attn.k_norm.weight",
-                l + "post_attention_layernorm.weight",
-                l + "mlp.gate_proj.weight",
-                l + "mlp.up_proj.weight",
-                l + "mlp.gate_up_proj.weight",
-                l + "mlp.down_proj.weight");
-          });
+  static final TensorNames HUGGING_FACE = huggingFace("model.", "lm_head.weight");
+
+  /** The text part of models that also see: as transformers 4 wrote it, and as 5 does. */
+  static final List<TensorNames> HUGGING_FACE_NESTED =
+      List.of(
+          huggingFace("language_model.model.", "language_model.lm_head.weight"),
+          huggingFace("model.language_model.", "lm_head.weight"));
+
+  /** What of a model that also sees is no part of its text model. */
+  static final Set<String> HUGGING_FACE_VISION =
+      Set.of(
+          "vision_tower.",
+          "multi_modal_projector.",
+          "model.vision_tower.",
+          "model.multi_modal_projector.");
+
+  private static TensorNames huggingFace(String prefix, String output) {
+    return new TensorNames(
+        prefix + "embed_tokens.weight",
+        prefix + "norm.weight",
+        output,
+        i -> {
+          String l = prefix + "layers." + i + ".";
+          return new Layer(
+              l + "input_layernorm.weight",
+              l + "self_attn.q_proj",
+              l + "self_attn.k_proj",
+              l + "self_attn.v_proj",
+              l + "self_attn.qkv_proj.weight",
+              l + "self_attn.o_proj",
+              l + "self_attn.q_norm.weight",
+              l + "self_attn.k_norm.weight",
+              l + "post_attention_layernorm.weight",
+              l + "post_attention_layernorm.weight",
+              l + "mlp.gate_proj.weight",
+              l + "mlp.up_proj.weight",
+              l + "mlp.gate_up_proj.weight",
+              l + "mlp.down_proj.weight",
+              l + "post_feedforward_layernorm.weight");
+        });
+  }
 
   Layer layer(int index) {
     return layers.apply(index);
   }
 
-  /** Names of one layer; query, key and value without {@code .weight} or {@code .bias}. */
+  /**
+   * Names of one layer; the projections of attention without {@code .weight} or {@code .bias}. A
+   * layer has either the norms before or those after.
+   */
   record Layer(
       String attentionNorm,
       String query,
@@ -69,9 +94,11 @@ record TensorNames(String embedding, String outputNorm, String output, IntFuncti
       String attentionOutput,
       String queryNorm,
       String keyNorm,
+      String attentionPostNorm,
       String mlpNorm,
       String gate,
       String up,
       String fusedMlp,
-      String down) {}
+      String down,
+      String mlpPostNorm) {}
 }

@@ -11,7 +11,7 @@ import java.util.stream.Stream;
 
 /**
  * Looks for weights that are not numbers. In quantized types only the scales of a block can be
- * infinite or not a number, so only they are read: 2 or 4 bytes of every 18 to 210.
+ * infinite or not a number, so only they are read: 1 to 4 bytes of every 17 to 210.
  */
 final class WeightCheck {
   /** A tensor up to this size is checked whole even in a sample. */
@@ -23,6 +23,9 @@ final class WeightCheck {
       ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
   private static final ValueLayout.OfInt INT =
       ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
+  /** Above it the exponent of an MXFP4 block makes its largest value infinite. */
+  private static final int MXFP4_EXPONENT = 252;
 
   private WeightCheck() {}
 
@@ -69,12 +72,22 @@ final class WeightCheck {
           bad = (data.get(SHORT, at) & 0x7f80) == 0x7f80 ? at : -1;
         }
       }
-      case F16, Q8_0, Q4_0, Q5_0 -> bad = badHalf(data, fromBlock * step, end, step);
+      case F16, Q8_0, Q4_0, Q5_0, IQ4_NL, IQ4_XS ->
+          bad = badHalf(data, fromBlock * step, end, step);
       case Q4_1, Q5_1, Q4_K, Q5_K -> {
         bad = badHalf(data, fromBlock * step, end, step);
         bad = bad < 0 ? badHalf(data, fromBlock * step + 2, end, step) : bad;
       }
-      case Q6_K -> bad = badHalf(data, fromBlock * step + step - 2, end, step);
+      case Q6_K, Q3_K -> bad = badHalf(data, fromBlock * step + step - 2, end, step);
+      case Q2_K -> {
+        bad = badHalf(data, fromBlock * step + step - 4, end, step);
+        bad = bad < 0 ? badHalf(data, fromBlock * step + step - 2, end, step) : bad;
+      }
+      case MXFP4 -> {
+        for (long at = fromBlock * step; at < end && bad < 0; at += step) {
+          bad = Byte.toUnsignedInt(data.get(ValueLayout.JAVA_BYTE, at)) > MXFP4_EXPONENT ? at : -1;
+        }
+      }
     }
     if (bad >= 0) {
       long block = bad / step;

@@ -76,6 +76,11 @@ final class WeightTable {
         source, "a tensor is missing", name, "the model is incomplete: get it again");
   }
 
+  /** Marks all tensors whose names begin so as known but not needed. */
+  void ignoreAll(String prefix) {
+    byName.keySet().stream().filter(name -> name.startsWith(prefix)).forEach(ignored::add);
+  }
+
   /** The tensor {@code name}, which must be there, of {@code rows x cols}. */
   TensorData matrix(String name, int rows, int cols) {
     Located at = byName.get(name);

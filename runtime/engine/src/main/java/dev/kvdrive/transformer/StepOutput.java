@@ -19,6 +19,7 @@ public final class StepOutput implements AutoCloseable {
   private final int rows;
   private final int stride;
   private final int vocabulary;
+  private final float multiplier;
   private final DeviceBuffer likeliest;
   private final HostBuffer host;
   private final long logitsAt;
@@ -32,6 +33,7 @@ public final class StepOutput implements AutoCloseable {
     operations = device.operations();
     activations = transformer.activations();
     stride = transformer.spec().vocabulary();
+    multiplier = transformer.spec().multipliers().logits();
     this.rows = rows;
     this.vocabulary = vocabulary;
     logitsAt = 4L * rows;
@@ -79,6 +81,11 @@ public final class StepOutput implements AutoCloseable {
         target,
         0,
         vocabulary);
+    if (multiplier != 1) {
+      for (int i = 0; i < vocabulary; i++) {
+        target[i] *= multiplier;
+      }
+    }
   }
 
   /** Rows it has room for. */

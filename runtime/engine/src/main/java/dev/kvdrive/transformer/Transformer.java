@@ -6,6 +6,7 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.RopeSpec;
 import dev.kvdrive.device.Weight;
 import dev.kvdrive.model.LayerTensors;
 import dev.kvdrive.model.Model;
@@ -13,6 +14,7 @@ import dev.kvdrive.model.TransformerSpec;
 import dev.kvdrive.plan.EngineSizes;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,6 +27,10 @@ import org.jspecify.annotations.Nullable;
  *
  * Every stage works on the first {@code rows} rows of the {@link ActivationBuffers} and only
  * submits to the queue. One prefill block or one decode step may be in progress at a time.
+ *
+ * <p>Where a model multiplies what attention and MLP add to the residual stream, the stream is kept
+ * divided by that multiplier, so that they add it as it is. A norm of the stream does not notice,
+ * given an epsilon divided by its square; only the embedding is multiplied to begin with.
  */
 public final class Transformer implements AutoCloseable {
   private final TransformerSpec spec;
@@ -36,11 +42,29 @@ public final class Transformer implements AutoCloseable {
   private final Weight outputNorm;
   private final Weight output;
   private final ActivationBuffers activations;
+  private final float embeddingFactor;
+
+  /** Epsilon of the norms of the residual stream. */
+  private final float residualEpsilon;
+
+  /** Rotation of keys; of queries too unless it grows. */
+  private final RopeSpec keyRope;
+
+  /** Positions of the rows, where rotations are computed in each layer. */
+  private @Nullable DeviceBuffer positions;
 
   private Transformer(Device device, Model model, EngineSizes sizes, Runnable checkpoint) {
     spec = model.spec();
     shape = new AttentionShape(spec.heads(), spec.kvHeads(), spec.headDim(), spec.attentionScale());
     operations = device.operations();
+    TransformerSpec.Multipliers multipliers = spec.multipliers();
+    embeddingFactor = multipliers.embedding() / multipliers.residual();
+    residualEpsilon = spec.rmsEpsilon() / (multipliers.residual() * multipliers.residual());
+    RopeSpec rope = spec.rope();
+    keyRope =
+        rope.growth() == null
+            ? rope
+            : new RopeSpec(rope.inverseFrequencies(), rope.magnitude(), rope.interleaved());
     try {
       embedding = LayerWeights.load(device, loaded, model.embedding());
       for (LayerTensors layer : model.layers()) {
@@ -99,57 +123,60 @@ public final class Transformer implements AutoCloseable {
 
   /** Embeds {@code int[rows]} tokens into the residual stream. */
   public void embed(Queue queue, DeviceBuffer tokens, int rows) {
-    operations.embed(queue, embedding, tokens, rows, activations.residual());
+    operations.embed(queue, embedding, tokens, embeddingFactor, rows, activations.residual());
   }
 
-  /** Computes the rotation angles of {@code int[rows]} positions, which all layers share. */
+  /**
+   * Computes the rotation angles of {@code int[rows]} positions, which all layers share. The
+   * positions are to stay as they are for the layers that follow.
+   */
   public void angles(Queue queue, DeviceBuffer positions, int rows) {
-    operations.angles(queue, spec.rope(), positions, rows, activations.angles());
+    this.positions = positions;
+    if (spec.rope().growth() == null) {
+      operations.angles(queue, keyRope, positions, rows, activations.angles());
+    }
   }
 
   /** Norm, projections, biases, head norms and rotation: query, key and value of the layer. */
   public void project(Queue queue, int layer, int rows) {
     LayerWeights w = layers.get(layer);
     ActivationBuffers a = activations;
-    operations.rmsNorm(
-        queue, a.residual(), w.attentionNorm(), spec.rmsEpsilon(), rows, spec.hidden(), a.normed());
-    operations.matmul(queue, w.queryKeyValue(), a.normed(), rows, a.queryKeyValue());
+    Activations in = normed(queue, w.attentionNorm(), a.residual(), a.normed(), rows);
+    operations.matmul(queue, w.queryKeyValue(), in, rows, a.queryKeyValue());
     addBias(queue, w.queryBias(), a.query(), rows);
     addBias(queue, w.keyBias(), a.key(), rows);
     addBias(queue, w.valueBias(), a.value(), rows);
     headNorm(queue, w.queryNorm(), a.query(), rows, spec.heads());
     headNorm(queue, w.keyNorm(), a.key(), rows, spec.kvHeads());
-    rotate(queue, a.query(), rows, spec.heads());
-    rotate(queue, a.key(), rows, spec.kvHeads());
+    if (!spec.unrotatedLayers().contains(layer)) {
+      rotate(queue, spec.rope(), a.query(), rows, spec.heads());
+      rotate(queue, keyRope, a.key(), rows, spec.kvHeads());
+    }
   }
 
   /** Output projection of the attention output of rows from {@code first}, into the residual. */
   public void addAttention(Queue queue, int layer, int first, int rows) {
-    operations.matmulAdd(
-        queue,
-        layers.get(layer).output(),
-        activations.attended().row(first),
-        rows,
-        activations.residual().row(first));
+    LayerWeights w = layers.get(layer);
+    addProjection(queue, w.output(), activations.attended(), w.attentionPostNorm(), first, rows);
+    addBias(queue, w.outputBias(), activations.residual().row(first), rows);
   }
 
   /** Norm and gated MLP of rows from {@code first}, into the residual. */
   public void addMlp(Queue queue, int layer, int first, int rows) {
     LayerWeights w = layers.get(layer);
     Activations residual = activations.residual().row(first);
-    Activations normed = activations.normed().row(first);
     Activations gate = activations.gate().row(first);
     Activations up = activations.up().row(first);
-    operations.rmsNorm(
-        queue, residual, w.mlpNorm(), spec.rmsEpsilon(), rows, spec.hidden(), normed);
-    operations.matmul(queue, w.gateUp(), normed, rows, gate);
+    Activations in = normed(queue, w.mlpNorm(), residual, activations.normed().row(first), rows);
+    operations.matmul(queue, w.gateUp(), in, rows, gate);
     operations.siluMultiply(queue, gate, up, rows, spec.feedForward(), gate);
-    operations.matmulAdd(queue, w.down(), gate, rows, residual);
+    addProjection(queue, w.down(), activations.gate(), w.mlpPostNorm(), first, rows);
   }
 
   /**
    * Final norm and output projection of residual rows from {@code first}, into the logits rows from
-   * 0.
+   * 0: before the model's multiplier of logits, which {@link StepOutput} applies to what it hands
+   * out.
    */
   public void logits(Queue queue, int first, int rows) {
     ActivationBuffers a = activations;
@@ -157,11 +184,35 @@ public final class Transformer implements AutoCloseable {
         queue,
         a.residual().row(first),
         outputNorm,
-        spec.rmsEpsilon(),
+        residualEpsilon,
         rows,
         spec.hidden(),
         a.normed());
     operations.logits(queue, output, a.normed(), rows, a.logits());
+  }
+
+  /** The norm of the residual stream in {@code out}, or the stream itself if there is no norm. */
+  private Activations normed(
+      Queue queue, @Nullable Weight gain, Activations residual, Activations out, int rows) {
+    if (gain == null) {
+      return residual;
+    }
+    operations.rmsNorm(queue, residual, gain, residualEpsilon, rows, spec.hidden(), out);
+    return out;
+  }
+
+  /** Projects rows from {@code first} and adds them, normed if so, to the residual stream. */
+  private void addProjection(
+      Queue queue, Weight weight, Activations in, @Nullable Weight gain, int first, int rows) {
+    Activations residual = activations.residual().row(first);
+    if (gain == null) {
+      operations.matmulAdd(queue, weight, in.row(first), rows, residual);
+      return;
+    }
+    Activations out = activations.normed().row(first);
+    operations.matmul(queue, weight, in.row(first), rows, out);
+    operations.rmsNorm(queue, out, gain, spec.rmsEpsilon(), rows, spec.hidden(), out);
+    operations.add(queue, out, rows, spec.hidden(), residual);
   }
 
   private void addBias(Queue queue, @Nullable Weight bias, Activations x, int rows) {
@@ -172,12 +223,18 @@ public final class Transformer implements AutoCloseable {
 
   private void headNorm(Queue queue, @Nullable Weight gain, Activations x, int rows, int heads) {
     if (gain != null) {
-      operations.headNorm(queue, x, gain, spec.rmsEpsilon(), rows, heads);
+      int width = heads * spec.headDim();
+      operations.headNorm(queue, x, gain, spec.rmsEpsilon(), rows, width / gain.cols());
     }
   }
 
-  private void rotate(Queue queue, Activations x, int rows, int heads) {
-    operations.rotate(queue, spec.rope(), activations.angles(), x, rows, heads, spec.headDim());
+  private void rotate(Queue queue, RopeSpec rope, Activations x, int rows, int heads) {
+    if (spec.rope().growth() != null) {
+      // Queries and keys turn alike but differ in magnitude: one buffer holds the one, then the
+      // other, which costs two sines an element of a head and no memory.
+      operations.angles(queue, rope, Objects.requireNonNull(positions), rows, activations.angles());
+    }
+    operations.rotate(queue, rope, activations.angles(), x, rows, heads, spec.headDim());
   }
 
   @Override

@@ -28,12 +28,17 @@ record Blocks(TensorType type, int rows, int cols, byte[] data) {
         case F32 -> bytes.putFloat(at, weight(random));
         case F16 -> bytes.putShort(at, Float.floatToFloat16(weight(random)));
         case BF16 -> bytes.putShort(at, Bfloat16.round(weight(random)));
-        case Q8_0, Q4_0, Q5_0 -> bytes.putShort(at, scale(random));
+        case Q8_0, Q4_0, Q5_0, IQ4_NL, IQ4_XS -> bytes.putShort(at, scale(random));
         case Q4_1, Q5_1, Q4_K, Q5_K -> {
           bytes.putShort(at, scale(random));
           bytes.putShort(at + 2, scale(random));
         }
-        case Q6_K -> bytes.putShort(at + type.blockBytes() - 2, scale(random));
+        case Q6_K, Q3_K -> bytes.putShort(at + type.blockBytes() - 2, scale(random));
+        case Q2_K -> {
+          bytes.putShort(at + type.blockBytes() - 4, scale(random));
+          bytes.putShort(at + type.blockBytes() - 2, scale(random));
+        }
+        case MXFP4 -> bytes.put(at, (byte) random.nextInt(118, 122));
       }
     }
     return new Blocks(type, rows, cols, data);

@@ -1,6 +1,7 @@
 package dev.kvdrive.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import java.util.Arrays;
 import java.util.SplittableRandom;
@@ -31,14 +32,30 @@ public abstract class PointwiseConformance extends DeviceConformance {
   void embedsRowsOfTablesOfAnyType(TensorType type) {
     Blocks table = Blocks.random(random, type, 37, 512);
     int[] tokens = {36, 0, -1, 5, 36, Integer.MIN_VALUE, 17};
-    Rig.Rows actual = embed(subject, table, tokens);
-    Rig.Rows expected = embed(oracle, table, tokens);
+    Rig.Rows actual = embed(subject, table, 1, tokens);
+    Rig.Rows expected = embed(oracle, table, 1, tokens);
     float[] values = oracle.read(expected);
     assertSums(
         "embedding",
         subject.read(actual),
         values,
         largestOfBlock(values, type.blockElements()),
+        0x1p-21,
+        rounding());
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"F32", "BF16", "Q4_0"})
+  void multipliesWhatItEmbeds(TensorType type) {
+    Blocks table = Blocks.random(random, type, 9, 96);
+    int[] tokens = {8, -1, 0};
+    float[] expected = oracle.read(embed(oracle, table, 54.5f, tokens));
+    float[] actual = subject.read(embed(subject, table, 54.5f, tokens));
+    assertSums(
+        "embedding times 54.5",
+        actual,
+        expected,
+        largestOfBlock(expected, type.blockElements()),
         0x1p-21,
         rounding());
   }
@@ -56,12 +73,13 @@ public abstract class PointwiseConformance extends DeviceConformance {
     return largest;
   }
 
-  private static Rig.Rows embed(Rig rig, Blocks table, int... tokens) {
+  private static Rig.Rows embed(Rig rig, Blocks table, float factor, int... tokens) {
     Rig.Rows out = rig.empty("out", tokens.length, table.cols());
     rig.ops.embed(
         rig.queue,
         rig.weight("table", table),
         rig.ints("tokens", tokens),
+        factor,
         tokens.length,
         out.view());
     return out;
@@ -132,6 +150,37 @@ public abstract class PointwiseConformance extends DeviceConformance {
     Rig.Rows x = rig.rows("x", 3, bias.length, in);
     rig.ops.addBias(rig.queue, rig.vector("bias", bias), x.view(), 3);
     return rig.read(x);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 7, 64, 130})
+  void addsRows(int width) {
+    float[] x = gaussians(3 * width);
+    float[] to = gaussians(3 * width);
+    assertRounded("sum", add(subject, x, to, width), add(oracle, x, to, width), rounding());
+  }
+
+  private static float[] add(Rig rig, float[] x, float[] to, int width) {
+    Rig.Rows out = rig.rows("out", 3, width, to);
+    rig.ops.add(rig.queue, rig.rows("x", 3, width, x).view(), 3, width, out.view());
+    return rig.read(out);
+  }
+
+  @Test
+  void aMagnitudeThatGrowsStepsAtEachPeriod() {
+    RopeSpec spec =
+        new RopeSpec(new float[] {0f, 0.5f}, 1.25f, false, new RopeSpec.Growth(0.1f, 16_384));
+    int[] positions = {0, 16_383, 16_384, 32_767, 32_768, 262_143};
+    float[][] expected = rotate(oracle, spec, positions, gaussians(6 * 3 * 4), 4);
+    float[][] actual = rotate(subject, spec, positions, gaussians(6 * 3 * 4), 4);
+    float[] magnitude = new float[expected[0].length];
+    Arrays.fill(magnitude, 2);
+    assertSums("angles", actual[0], expected[0], magnitude, 0x1p-23, 0x1p-22);
+    double[] steps = {1, 1, 1 + 0.1 * Math.log(2), 1 + 0.1 * Math.log(2), 1 + 0.1 * Math.log(3)};
+    for (int i = 0; i < steps.length; i++) {
+      // The first pair does not turn: its cosine is the magnitude.
+      assertThat(expected[0][4 * i]).isCloseTo((float) (1.25 * steps[i]), within(1e-6f));
+    }
   }
 
   @ParameterizedTest

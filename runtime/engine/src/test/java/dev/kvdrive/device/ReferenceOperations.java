@@ -28,7 +28,8 @@ final class ReferenceOperations implements Operations {
   // --- projections and pointwise work ---
 
   @Override
-  public void embed(Queue queue, Weight table, DeviceBuffer tokens, int rows, Activations out) {
+  public void embed(
+      Queue queue, Weight table, DeviceBuffer tokens, float factor, int rows, Activations out) {
     ReferenceWeight weight = (ReferenceWeight) table;
     submit(
         queue,
@@ -41,7 +42,8 @@ final class ReferenceOperations implements Operations {
                       .formatted(token, weight.name(), weight.rows()));
             }
             for (int i = 0; i < weight.cols(); i++) {
-              set(out, row, i, token < 0 ? 0 : weight.values()[token * weight.cols() + i]);
+              float value = token < 0 ? 0 : weight.values()[token * weight.cols() + i];
+              set(out, row, i, (double) factor * value);
             }
           }
         });
@@ -159,6 +161,19 @@ final class ReferenceOperations implements Operations {
   }
 
   @Override
+  public void add(Queue queue, Activations x, int rows, int width, Activations out) {
+    submit(
+        queue,
+        () -> {
+          for (int row = 0; row < rows; row++) {
+            for (int i = 0; i < width; i++) {
+              set(out, row, i, get(out, row, i) + get(x, row, i));
+            }
+          }
+        });
+  }
+
+  @Override
   public void angles(
       Queue queue, RopeSpec spec, DeviceBuffer positions, int rows, DeviceBuffer out) {
     submit(
@@ -166,11 +181,12 @@ final class ReferenceOperations implements Operations {
         () -> {
           int pairs = spec.inverseFrequencies().length;
           for (int row = 0; row < rows; row++) {
+            double magnitude = spec.magnitudeAt(intAt(positions, row));
             for (int i = 0; i < pairs; i++) {
               double angle = (double) intAt(positions, row) * spec.inverseFrequencies()[i];
               long at = 2L * (row * pairs + i);
-              setFloat(out, at, (float) (Math.cos(angle) * spec.magnitude()));
-              setFloat(out, at + 1, (float) (Math.sin(angle) * spec.magnitude()));
+              setFloat(out, at, (float) (Math.cos(angle) * magnitude));
+              setFloat(out, at + 1, (float) (Math.sin(angle) * magnitude));
             }
           }
         });

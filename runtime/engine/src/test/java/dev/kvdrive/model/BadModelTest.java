@@ -111,10 +111,41 @@ class BadModelTest {
         "\"attention_bias\": false       | \"quantization_config\": {\"quant_method\": \"fp8\"} | quantized by fp8",
         "\"attention_bias\": false       | \"quantization\": {\"group_size\": 64, \"bits\": 4} | quantized by MLX",
         "\"model_type\": \"qwen3\"       | \"model_type\": \"gemma\", \"quantization_config\": {\"group_size\": 64, \"bits\": 4} | quantized by MLX",
+        "\"attention_bias\": false       | \"attention_bias\": true        | q_proj.bias",
+        "\"attention_bias\": false       | \"embedding_multiplier\": 2     | embedding_multiplier changes what",
+        "\"attention_bias\": false       | \"attention_multiplier\": 0.1   | attention_multiplier = 0.1",
+        "\"attention_bias\": false       | \"final_logit_softcapping\": 30 | final_logit_softcapping = 30",
+        "\"attention_bias\": false       | \"no_rope_layers\": [1, 0]      | no_rope_layers changes what",
+        "\"attention_bias\": false       | \"layer_types\": [\"chunked_attention\"] | layer_types has",
       })
   void aConfigurationThatDoesNotFit(String sound, String damaged, String message)
       throws IOException {
     Path model = copyOf("qwen3");
+    Path config = model.resolve("config.json");
+    String text = Files.readString(config);
+    assertThat(text).contains(sound);
+    Files.writeString(config, text.replace(sound, damaged));
+    assertRefused(model, message);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '\u0000',
+      value = {
+        "granite    | \"residual_multiplier\": 0.3        | \"residual_multiplier\": 0         | residual multiplier",
+        "granite    | \"logits_scaling\": 4.0             | \"logits_scaling\": 0              | multiplier of logits",
+        "granite    | \"attention_multiplier\": 0.1       | \"attention_multiplier\": -1       | attention scale",
+        "olmo2      | \"attention_bias\": false           | \"attention_bias\": true           | attention_bias = true",
+        "olmo2      | \"model_type\": \"olmo2\"           | \"model_type\": \"olmo3\"          | model type is not supported",
+        "smollm3    | \"no_rope_layers\": [               | \"no_rope_layers\": 3, \"x\": [    | 0 or 1 for each of 5",
+        "ministral3 | \"llama_4_scaling_beta\": 0.5       | \"beta\": 0.5                      | llama_4_scaling_beta",
+        "mistral3-mistral | \"text_config\": {            | \"text_config\": {}, \"other\": {   | under text_config",
+        "llama-biased | \"mlp_bias\": false              | \"mlp_bias\": true                | mlp_bias = true",
+      })
+  void aFieldOfAFamilyThatDoesNotFit(String golden, String sound, String damaged, String message)
+      throws IOException {
+    Path model = copyOf(golden);
     Path config = model.resolve("config.json");
     String text = Files.readString(config);
     assertThat(text).contains(sound);
@@ -129,6 +160,10 @@ class BadModelTest {
     "llama-k.gguf, blk.0.attn_q.weight, 2, 0xfe00",
     "llama-k.gguf, token_embd.weight, 208, 0x7c01",
     "phi3-f16.gguf, blk.0.attn_qkv.weight, 200, 0x7c00",
+    "llama-small.gguf, blk.0.ffn_down.weight, 108, 0x7c00",
+    "llama-small.gguf, blk.0.attn_output.weight, 82, 0xfc00",
+    "llama-small.gguf, blk.0.attn_q.weight, 17, 0x00fd",
+    "llama-small.gguf, token_embd.weight, 0, 0x7c01",
   })
   void aWeightThatIsNoNumber(String name, String tensor, int offset, String bits)
       throws IOException {

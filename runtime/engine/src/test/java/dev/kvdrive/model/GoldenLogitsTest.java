@@ -8,6 +8,7 @@ import dev.kvdrive.device.TensorType;
 import dev.kvdrive.plan.ModelGeometry;
 import java.util.List;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -44,9 +45,17 @@ class GoldenLogitsTest {
       slower[1] *= 0.9f;
       for (RopeSpec other :
           List.of(
-              new RopeSpec(slower, rope.magnitude(), rope.interleaved()),
-              new RopeSpec(rope.inverseFrequencies(), rope.magnitude() * 1.05f, rope.interleaved()),
-              new RopeSpec(rope.inverseFrequencies(), rope.magnitude(), !rope.interleaved()))) {
+              new RopeSpec(slower, rope.magnitude(), rope.interleaved(), rope.growth()),
+              new RopeSpec(
+                  rope.inverseFrequencies(),
+                  rope.magnitude() * 1.05f,
+                  rope.interleaved(),
+                  rope.growth()),
+              new RopeSpec(
+                  rope.inverseFrequencies(),
+                  rope.magnitude(),
+                  !rope.interleaved(),
+                  rope.growth()))) {
         double[][] logits =
             new ReferenceTransformer(new WithRope(model, other)).logits(golden.tokens());
         assertThat(
@@ -86,8 +95,9 @@ class GoldenLogitsTest {
                 .flatMap(
                     g -> {
                       try (Model m = g.open()) {
-                        return m.layers().stream()
-                            .flatMap(LayerTensors::all)
+                        return Stream.concat(
+                            Stream.of(m.embedding(), m.output()),
+                            m.layers().stream().flatMap(LayerTensors::all))
                             .map(TensorData::type)
                             .toList()
                             .stream();
@@ -133,7 +143,9 @@ class GoldenLogitsTest {
           s.maxContext(),
           s.rmsEpsilon(),
           s.attentionScale(),
-          rope);
+          rope,
+          s.unrotatedLayers(),
+          s.multipliers());
     }
 
     @Override

@@ -23,16 +23,21 @@ public final class ReferenceTransformer {
     double[][] x = new double[tokens.length][];
     for (int t = 0; t < tokens.length; t++) {
       x[t] = row(model.embedding(), tokens[t]);
+      scale(x[t], model.spec().multipliers().embedding());
     }
-    for (LayerTensors layer : model.layers()) {
-      attention(x, layer);
-      mlp(x, layer);
+    for (int i = 0; i < model.layers().size(); i++) {
+      attention(x, model.layers().get(i), !model.spec().unrotatedLayers().contains(i));
+      mlp(x, model.layers().get(i));
     }
     double[][] normed = rmsNorm(x, model.outputNorm());
-    return multiply(normed, model.output(), null);
+    double[][] logits = multiply(normed, model.output(), null);
+    for (double[] row : logits) {
+      scale(row, model.spec().multipliers().logits());
+    }
+    return logits;
   }
 
-  private void attention(double[][] x, LayerTensors w) {
+  private void attention(double[][] x, LayerTensors w, boolean rotated) {
     TransformerSpec s = model.spec();
     double[][] in = rmsNorm(x, w.attentionNorm());
     double[][] q = multiply(in, w.query(), w.queryBias());
@@ -41,8 +46,10 @@ public final class ReferenceTransformer {
     for (int t = 0; t < x.length; t++) {
       normHeads(q[t], w.queryNorm());
       normHeads(k[t], w.keyNorm());
-      rotate(q[t], t);
-      rotate(k[t], t);
+      if (rotated) {
+        rotate(q[t], t, model.spec().rope().magnitudeAt(t));
+        rotate(k[t], t, model.spec().rope().magnitude());
+      }
     }
     int d = s.headDim();
     int group = s.heads() / s.kvHeads();
@@ -65,7 +72,7 @@ public final class ReferenceTransformer {
         }
       }
     }
-    add(x, multiply(mixed, w.output(), null));
+    add(x, rmsNorm(multiply(mixed, w.output(), w.outputBias()), w.attentionPostNorm()));
   }
 
   private void mlp(double[][] x, LayerTensors w) {
@@ -77,10 +84,13 @@ public final class ReferenceTransformer {
         gate[t][i] = gate[t][i] / (1 + Math.exp(-gate[t][i])) * up[t][i];
       }
     }
-    add(x, multiply(gate, w.down(), null));
+    add(x, rmsNorm(multiply(gate, w.down(), null), w.mlpPostNorm()));
   }
 
-  private double[][] rmsNorm(double[][] x, TensorData weight) {
+  private double[][] rmsNorm(double[][] x, @Nullable TensorData weight) {
+    if (weight == null) {
+      return x;
+    }
     double[] w = Dequantizer.doubles(weight);
     double[][] out = new double[x.length][];
     for (int t = 0; t < x.length; t++) {
@@ -110,15 +120,15 @@ public final class ReferenceTransformer {
     }
   }
 
-  private void rotate(double[] heads, int position) {
+  private void rotate(double[] heads, int position, double magnitude) {
     RopeSpec rope = model.spec().rope();
     float[] f = rope.inverseFrequencies();
     for (int head = 0; head < heads.length; head += model.spec().headDim()) {
       for (int i = 0; i < f.length; i++) {
         int a = head + (rope.interleaved() ? 2 * i : i);
         int b = head + (rope.interleaved() ? 2 * i + 1 : i + f.length);
-        double cos = Math.cos(position * (double) f[i]) * rope.magnitude();
-        double sin = Math.sin(position * (double) f[i]) * rope.magnitude();
+        double cos = Math.cos(position * (double) f[i]) * magnitude;
+        double sin = Math.sin(position * (double) f[i]) * magnitude;
         double first = heads[a];
         heads[a] = first * cos - heads[b] * sin;
         heads[b] = heads[b] * cos + first * sin;
@@ -162,10 +172,16 @@ public final class ReferenceTransformer {
     }
   }
 
-  private static void add(double[][] x, double[][] y) {
+  private static void scale(double[] x, double factor) {
+    for (int i = 0; i < x.length; i++) {
+      x[i] *= factor;
+    }
+  }
+
+  private void add(double[][] x, double[][] y) {
     for (int t = 0; t < x.length; t++) {
       for (int i = 0; i < y[t].length; i++) {
-        x[t][i] += y[t][i];
+        x[t][i] += model.spec().multipliers().residual() * y[t][i];
       }
     }
   }

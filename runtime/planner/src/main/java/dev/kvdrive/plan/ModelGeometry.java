@@ -1,5 +1,7 @@
 package dev.kvdrive.plan;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * The sizes of a transformer that a plan depends on, whatever file they were read from.
  *
@@ -11,10 +13,11 @@ package dev.kvdrive.plan;
  * @param headDim elements of a head
  * @param feedForward width of the MLP's inner layer
  * @param vocabulary rows of the embedding
- * @param maxContext tokens the model was trained for
+ * @param maxContext tokens the model can serve
  * @param weightBytes bytes of all weights as they are stored
  * @param matrixElements elements of all matrices; a tied output counts once
  * @param vectorElements elements of all vectors: norms and biases
+ * @param limit what {@code maxContext} is
  */
 public record ModelGeometry(
     String name,
@@ -28,7 +31,8 @@ public record ModelGeometry(
     int maxContext,
     long weightBytes,
     long matrixElements,
-    long vectorElements) {
+    long vectorElements,
+    ContextLimit limit) {
   // Far beyond any model, and small enough that no sum of a plan overflows.
   public static final int MAX_LAYERS = 4096;
   public static final int MAX_HIDDEN = 1 << 17;
@@ -57,6 +61,36 @@ public record ModelGeometry(
           "model %s has %d query heads, which %d KV heads do not divide"
               .formatted(name, heads, kvHeads));
     }
+  }
+
+  /** Of a model whose context is what it was trained for. */
+  public ModelGeometry(
+      String name,
+      int layers,
+      int hidden,
+      int heads,
+      int kvHeads,
+      int headDim,
+      int feedForward,
+      int vocabulary,
+      int maxContext,
+      long weightBytes,
+      long matrixElements,
+      long vectorElements) {
+    this(
+        name,
+        layers,
+        hidden,
+        heads,
+        kvHeads,
+        headDim,
+        feedForward,
+        vocabulary,
+        maxContext,
+        weightBytes,
+        matrixElements,
+        vectorElements,
+        ContextLimit.TRAINED);
   }
 
   /**
@@ -88,7 +122,7 @@ public record ModelGeometry(
         weightBytes,
         2L * vocabulary * hidden
             + layers * (2L * hidden * (heads + kvHeads) * headDim + 3L * hidden * feedForward),
-        hidden + layers * (2L * hidden + (heads + 2L * kvHeads) * headDim + 2L * headDim));
+        hidden + layers * (3L * hidden + (heads + 2L * kvHeads) * headDim + 2L * headDim));
   }
 
   private static void within(String model, String what, long value, long least, long most) {
@@ -97,6 +131,46 @@ public record ModelGeometry(
           "model %s has %,d %s; a plan is possible for %,d to %,d"
               .formatted(model, value, what, least, most));
     }
+  }
+
+  /**
+   * The same model with its context extended.
+   *
+   * @param scaling null leaves it as it is
+   * @throws IllegalArgumentException if the context cannot be extended, or is not by this
+   */
+  public ModelGeometry extended(@Nullable RopeScaling scaling) {
+    if (scaling == null) {
+      return this;
+    }
+    return new ModelGeometry(
+        name,
+        layers,
+        hidden,
+        heads,
+        kvHeads,
+        headDim,
+        feedForward,
+        vocabulary,
+        scaling.context(name, maxContext, limit),
+        weightBytes,
+        matrixElements,
+        vectorElements,
+        ContextLimit.SCALED);
+  }
+
+  /**
+   * Why it cannot serve {@code context} tokens, which are more than its own, and whether rope
+   * scaling would help: a sentence.
+   */
+  String tooShortFor(int context) {
+    if (limit.extendable()) {
+      return ("The model was trained for %,d tokens of context, %,d were asked for. Rope scaling"
+              + " can extend it, if the model's card allows that: yarn with a factor of %d.")
+          .formatted(maxContext, context, Math.ceilDiv(context, maxContext));
+    }
+    return "The model serves %,d tokens of context, %s; %,d were asked for."
+        .formatted(maxContext, limit.words(), context);
   }
 
   /** Bytes of all weights as a device holds them. */

@@ -350,9 +350,7 @@ public final class Planner {
     List<String> shortfalls() {
       List<String> out = new ArrayList<>();
       if (context > model.maxContext()) {
-        out.add(
-            "The model was trained for %,d tokens of context, %,d were asked for."
-                .formatted(model.maxContext(), context));
+        out.add(model.tooShortFor(context));
       }
       TierBudgets tiers = request.tiers();
       long gpu = gpuBytes(minWindow);

@@ -96,7 +96,10 @@ class PlannerTest {
   void aContextBeyondTheModelIsRefused() {
     Plan plan = Planner.plan(request(TINY, 65_536, 1, 1, gib(4, 4, 0)));
     assertThat(plan.shortfalls())
-        .contains("The model was trained for 32,768 tokens of context, 65,536 were asked for.");
+        .anyMatch(
+            s ->
+                s.startsWith(
+                    "The model was trained for 32,768 tokens of context, 65,536 were asked for."));
     assertThat(plan.alternatives().getFirst().request().contextLength()).isEqualTo(32_768);
   }
 

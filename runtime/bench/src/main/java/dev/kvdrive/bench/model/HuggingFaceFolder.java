@@ -16,6 +16,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -126,12 +127,13 @@ public final class HuggingFaceFolder {
     for (int i = 0; i < spec.layers(); i++) {
       LayerTensors layer = model.layers().get(i);
       String at = "model.layers." + i + ".";
-      all.add(vector(at + "input_layernorm.weight", layer.attentionNorm()));
+      all.add(vector(at + "input_layernorm.weight", Objects.requireNonNull(layer.attentionNorm())));
       all.add(rotated(at + "self_attn.q_proj.weight", layer.query(), spec.headDim(), paired));
       all.add(rotated(at + "self_attn.k_proj.weight", layer.key(), spec.headDim(), paired));
       all.add(matrix(at + "self_attn.v_proj.weight", layer.value()));
       all.add(matrix(at + "self_attn.o_proj.weight", layer.output()));
-      all.add(vector(at + "post_attention_layernorm.weight", layer.mlpNorm()));
+      all.add(
+          vector(at + "post_attention_layernorm.weight", Objects.requireNonNull(layer.mlpNorm())));
       all.add(matrix(at + "mlp.gate_proj.weight", layer.gate()));
       all.add(matrix(at + "mlp.up_proj.weight", layer.up()));
       all.add(matrix(at + "mlp.down_proj.weight", layer.down()));

@@ -114,13 +114,6 @@ public final class GgufReader {
       }
     }
     GgufMetadata metadata = new GgufMetadata(file, values);
-    long splits = metadata.integer("split.count").orElse(1);
-    if (splits > 1) {
-      throw bad(
-          "the model is split over several files",
-          "split.count = " + splits,
-          "join the parts first, for instance with llama-gguf-split --merge");
-    }
     long alignment = metadata.integer("general.alignment").orElse(32);
     if (alignment < 1 || alignment > MAX_ALIGNMENT || Long.bitCount(alignment) != 1) {
       throw bad("general.alignment must be a power of two up to 65536", alignment, AGAIN);

@@ -17,26 +17,27 @@ final class GgufTypes {
           Map.entry(6, TensorType.Q5_0),
           Map.entry(7, TensorType.Q5_1),
           Map.entry(8, TensorType.Q8_0),
+          Map.entry(10, TensorType.Q2_K),
+          Map.entry(11, TensorType.Q3_K),
           Map.entry(12, TensorType.Q4_K),
           Map.entry(13, TensorType.Q5_K),
           Map.entry(14, TensorType.Q6_K),
-          Map.entry(30, TensorType.BF16));
+          Map.entry(20, TensorType.IQ4_NL),
+          Map.entry(23, TensorType.IQ4_XS),
+          Map.entry(30, TensorType.BF16),
+          Map.entry(39, TensorType.MXFP4));
 
   /** Names of the codes that are known but not supported, for messages. */
   private static final Map<Integer, String> KNOWN =
       Map.ofEntries(
           Map.entry(9, "Q8_1"),
-          Map.entry(10, "Q2_K"),
-          Map.entry(11, "Q3_K"),
           Map.entry(15, "Q8_K"),
           Map.entry(16, "IQ2_XXS"),
           Map.entry(17, "IQ2_XS"),
           Map.entry(18, "IQ3_XXS"),
           Map.entry(19, "IQ1_S"),
-          Map.entry(20, "IQ4_NL"),
           Map.entry(21, "IQ3_S"),
           Map.entry(22, "IQ2_S"),
-          Map.entry(23, "IQ4_XS"),
           Map.entry(24, "I8"),
           Map.entry(25, "I16"),
           Map.entry(26, "I32"),
@@ -44,8 +45,7 @@ final class GgufTypes {
           Map.entry(28, "F64"),
           Map.entry(29, "IQ1_M"),
           Map.entry(34, "TQ1_0"),
-          Map.entry(35, "TQ2_0"),
-          Map.entry(39, "MXFP4"));
+          Map.entry(35, "TQ2_0"));
 
   private GgufTypes() {}
 

@@ -3,6 +3,8 @@ package dev.kvdrive.model.source;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.file.MappedFile;
 import dev.kvdrive.model.file.ModelFormatException;
+import dev.kvdrive.model.gguf.GgufHeader;
+import dev.kvdrive.model.gguf.GgufPart;
 import dev.kvdrive.model.gguf.GgufReader;
 import dev.kvdrive.model.safetensors.SafetensorsReader;
 import dev.kvdrive.plan.ModelGeometry;
@@ -103,7 +105,11 @@ final class HubCache {
     HubListing listing = client.listing(ref);
     String file = ref.file() != null ? ref.file() : onlyGguf(ref, listing).orElse(null);
     if (file != null) {
-      return ggufGeometry(client, ref, listing, required(ref, listing, file));
+      return ModelLoader.geometry(
+          GgufHeader.joined(
+              parts(ref, listing, file).stream()
+                  .map(part -> ggufHeader(client, ref, listing, part))
+                  .toList()));
     }
     HubFile config = required(ref, listing, "config.json");
     return ModelLoader.geometry(
@@ -112,7 +118,13 @@ final class HubCache {
         small(client, ref, listing.commit(), config, MAX_CONFIG_BYTES));
   }
 
-  private ModelGeometry ggufGeometry(
+  /** The files of the model that a GGUF file is, or by its name is a part of. */
+  private static List<HubFile> parts(HubReference ref, HubListing listing, String file) {
+    required(ref, listing, file);
+    return GgufPart.all(file).stream().map(part -> required(ref, listing, part)).toList();
+  }
+
+  private GgufHeader ggufHeader(
       HubClient client, HubReference ref, HubListing listing, HubFile file) {
     for (long n = Math.min(FIRST_HEADER_BYTES, file.bytes()); ; n = Math.min(4 * n, file.bytes())) {
       int length = (int) Math.min(n, GgufReader.MAX_HEADER_BYTES);
@@ -124,8 +136,7 @@ final class HubCache {
               "bytes=0-" + (length - 1),
               a -> exactly(a.body().readNBytes(length), length));
       try {
-        return ModelLoader.geometry(
-            GgufReader.read(Path.of(file.name()), MemorySegment.ofArray(start), file.bytes()));
+        return GgufReader.read(Path.of(file.name()), MemorySegment.ofArray(start), file.bytes());
       } catch (ModelFormatException e) {
         if (length == file.bytes() || length == GgufReader.MAX_HEADER_BYTES) {
           throw e;
@@ -145,7 +156,7 @@ final class HubCache {
     Path result = folder;
     String file = ref.file() != null ? ref.file() : onlyGguf(ref, listing).orElse(null);
     if (file != null) {
-      wanted.add(required(ref, listing, file));
+      wanted.addAll(parts(ref, listing, file));
       result = folder.resolve(file);
     } else {
       listing.files().stream().filter(f -> COMPANIONS.contains(f.name())).forEach(wanted::add);
@@ -251,7 +262,8 @@ final class HubCache {
       return Optional.empty();
     }
     List<String> files =
-        listing.files().stream().map(HubFile::name).filter(n -> n.endsWith(".gguf")).toList();
+        GgufPart.models(
+            listing.files().stream().map(HubFile::name).filter(n -> n.endsWith(".gguf")).toList());
     if (files.size() > 1) {
       throw new ModelSourceException(
           ref.toString(),

@@ -1,6 +1,7 @@
 package dev.kvdrive.model.source;
 
 import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.model.gguf.GgufPart;
 import dev.kvdrive.plan.ModelGeometry;
 import java.io.IOException;
 import java.net.URI;
@@ -19,11 +20,12 @@ import java.util.Map;
  *   <li>{@code builtin:kvdrive-tiny-32k}: the bundled model.
  *   <li>{@code hf://org/repo[@revision]}: the safetensors folder of a model on the hub, or its GGUF
  *       file if it has exactly one and no safetensors; {@code hf://org/repo[@revision]/file.gguf}:
- *       that file. Downloaded once, in pieces, several at a time; a broken download goes on where
- *       it stopped; nothing gets its name before its checksum is right. A commit that is here needs
- *       no network; a branch that is here is used when the hub is unreachable.
+ *       that file. A model that is split over several GGUF files is named by any of them and
+ *       brought whole. Downloaded once, in pieces, several at a time; a broken download goes on
+ *       where it stopped; nothing gets its name before its checksum is right. A commit that is here
+ *       needs no network; a branch that is here is used when the hub is unreachable.
  *   <li>anything else: a path, or a {@code file:} address. A folder without config.json stands for
- *       the one GGUF file in it.
+ *       the one GGUF model in it.
  * </ul>
  *
  * Thread-safe; two downloads of the same repository follow each other, also across processes.
@@ -135,12 +137,14 @@ public final class ModelSource {
       throw new ModelSourceException(
           uri, "the folder cannot be read", "check its permissions", false, e);
     }
-    if (files.size() != 1) {
+    List<String> models =
+        GgufPart.models(files.stream().map(f -> String.valueOf(f.getFileName())).toList());
+    if (models.size() != 1) {
       throw new ModelSourceException(
           uri,
-          "the folder has no config.json and %d GGUF files".formatted(files.size()),
+          "the folder has no config.json and %d GGUF models".formatted(models.size()),
           "name a GGUF file, or a folder with config.json and safetensors files");
     }
-    return files.getFirst();
+    return folder.resolve(models.getFirst());
   }
 }

@@ -89,6 +89,36 @@ class HubDownloadTest {
     assertThat(leftovers()).isEmpty();
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"", "/quants/llama-split-00003-of-00003.gguf"})
+  void bringsAllPartsOfASplitModelByTheNameOfAny(String file) throws IOException {
+    hub.clear();
+    try (Stream<Path> parts = Files.list(Golden.file("split"))) {
+      for (Path part : (Iterable<Path>) parts::iterator) {
+        hub.put("quants/" + part.getFileName(), Files.readAllBytes(part));
+      }
+    }
+    hub.put("README.md", new byte[10]);
+    assertThat(source().geometry(FOLDER + file))
+        .isEqualTo(ModelLoader.geometry(Golden.file("llama-mixed.gguf")));
+    try (Model model = ModelLoader.open(source().resolve(FOLDER + file))) {
+      assertThat(model.layers()).hasSize(2);
+    }
+  }
+
+  @Test
+  void namesThePartThatARepositoryLacks() throws IOException {
+    hub.clear();
+    String name = "llama-split-%05d-of-00003.gguf";
+    for (int i : new int[] {1, 3}) {
+      String part = name.formatted(i);
+      hub.put(part, Files.readAllBytes(Golden.file("split").resolve(part)));
+    }
+    assertThatThrownBy(() -> source().resolve(FOLDER))
+        .isInstanceOf(ModelSourceException.class)
+        .hasMessageContaining("no file " + name.formatted(2));
+  }
+
   @Test
   void reportsProgressUpToTheWholeModel() {
     List<Long> done = new CopyOnWriteArrayList<>();

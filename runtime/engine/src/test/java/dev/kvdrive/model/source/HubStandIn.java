@@ -140,6 +140,12 @@ final class HubStandIn implements AutoCloseable {
     return store.getAddress().getPort();
   }
 
+  /** Leaves the repository without files. */
+  void clear() {
+    files.clear();
+    advertised.clear();
+  }
+
   void put(String name, byte[] content) {
     files.put(name, content);
     advertised.put(name, content);
