@@ -160,7 +160,7 @@ public final class Assessor {
     Plan plan =
         Planner.plan(
             new PlanRequest(
-                known.get().geometry(),
+                known.get().geometry().extended(Request.ropeScaling(request.model())),
                 request.contextLength(),
                 request.concurrency(),
                 request.budget(),

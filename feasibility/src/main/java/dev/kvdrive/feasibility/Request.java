@@ -8,6 +8,7 @@ import dev.kvdrive.api.v1alpha1.Reclaim;
 import dev.kvdrive.api.v1alpha1.Rollout;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.TierBudgets;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
@@ -102,6 +103,24 @@ public record Request(
     String rest = model.uri().substring(CLAIM_SCHEME.length());
     int slash = rest.indexOf('/');
     return Optional.of(slash < 0 ? rest : rest.substring(0, slash));
+  }
+
+  /**
+   * How the context of a model is to be extended, or null.
+   *
+   * @throws IllegalArgumentException if a value is out of bounds
+   */
+  public static @Nullable RopeScaling ropeScaling(ModelSpec model) {
+    dev.kvdrive.api.v1alpha1.@Nullable RopeScaling given = model.ropeScaling();
+    if (given == null) {
+      return null;
+    }
+    try {
+      return new RopeScaling(
+          RopeScaling.Type.valueOf(given.type().name()), given.factor(), given.originalContext());
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException("spec.model.ropeScaling: " + e.getMessage(), e);
+    }
   }
 
   /** Whether a StatefulSet keeps the NVMe volumes across restarts. */

@@ -8,6 +8,7 @@ import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
+import dev.kvdrive.api.v1alpha1.RopeScaling;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessment.Infeasible;
 import dev.kvdrive.plan.DeviceKind;
@@ -67,6 +68,46 @@ class AssessorTest {
     assertThat(request.pod().cpu()).hasToString("4");
     assertThat(request.pod().nodeSelector()).isEqualTo(Map.of("pool", "inference"));
     assertThat(request.storageClassName()).isEqualTo("local-nvme");
+  }
+
+  @Test
+  void ropeScalingExtendsTheContextThatIsPlanned() {
+    String sizes =
+        """
+        contextLength: 131072
+        tiers: {gpu: {memory: 1Gi}, dram: {size: 1Gi}, nvme: {size: 4Gi}}
+        """;
+    InferenceDeployment deployment = WrittenManifests.deployment("endpoint", NAMESPACE, sizes, "");
+    assertThat(infeasible(deployment, null).message()).contains("trained for 32,768 tokens");
+
+    deployment.setSpec(
+        WrittenManifests.withModel(
+            deployment.getSpec(),
+            new ModelSpec(
+                deployment.getSpec().model().uri(),
+                null,
+                null,
+                null,
+                null,
+                new RopeScaling(RopeScaling.Type.YARN, 4.0, null))));
+    assertThat(feasible(deployment, null).plan().request().model().maxContext()).isEqualTo(131_072);
+
+    deployment.setSpec(
+        WrittenManifests.withModel(
+            deployment.getSpec(),
+            new ModelSpec(
+                deployment.getSpec().model().uri(),
+                null,
+                null,
+                null,
+                null,
+                new RopeScaling(RopeScaling.Type.YARN, 1.0, null))));
+    assertThat(infeasible(deployment, null))
+        .satisfies(
+            verdict -> {
+              assertThat(verdict.reason()).isEqualTo("InvalidSpec");
+              assertThat(verdict.message()).contains("spec.model.ropeScaling", "above 1");
+            });
   }
 
   @Test
@@ -297,7 +338,7 @@ class AssessorTest {
     unknown.setSpec(
         WrittenManifests.withModel(
             unknown.getSpec(),
-            new ModelSpec("builtin:gpt-7", WrittenManifests.geometry(2), null, null, null)));
+            new ModelSpec("builtin:gpt-7", WrittenManifests.geometry(2), null, null, null, null)));
 
     assertThat(infeasible(unknown, null))
         .satisfies(

@@ -91,6 +91,6 @@ class GeometryCatalogueTest {
   }
 
   private static ModelSpec model(String uri, @Nullable Geometry geometry) {
-    return new ModelSpec(uri, geometry, null, null, null);
+    return new ModelSpec(uri, geometry, null, null, null, null);
   }
 }

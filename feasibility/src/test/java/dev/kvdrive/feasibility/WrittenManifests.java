@@ -72,7 +72,7 @@ public final class WrittenManifests {
 
   /** The specification with another model. */
   public static InferenceDeploymentSpec withModel(InferenceDeploymentSpec spec, String uri) {
-    return withModel(spec, new ModelSpec(uri, null, null, null, null));
+    return withModel(spec, new ModelSpec(uri, null, null, null, null, null));
   }
 
   /** The specification with another model. */

@@ -54,4 +54,9 @@ public record ModelSpec(
         @JsonPropertyDescription(
             "Chat template in Jinja, in place of the one that comes with the model. For models"
                 + " without one, and where the model's own is not wanted.")
-        String chatTemplate) {}
+        String chatTemplate,
+    @Nullable
+        @JsonPropertyDescription(
+            "Serves a longer context than the model was trained for. For models whose card names"
+                + " it, and not for those that bring a scaling of their own.")
+        RopeScaling ropeScaling) {}

@@ -1,6 +1,7 @@
 package dev.kvdrive.operator.desired;
 
 import dev.kvdrive.feasibility.Request;
+import dev.kvdrive.plan.RopeScaling;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.nio.charset.StandardCharsets;
@@ -46,6 +47,16 @@ final class RuntimeConfiguration {
     model.put("cache-dir", MODEL_CACHE);
     if (request.model().chatTemplate() != null) {
       model.put("chat-template", DIRECTORY + "/" + CHAT_TEMPLATE);
+    }
+    RopeScaling rope = Request.ropeScaling(request.model());
+    if (rope != null) {
+      Map<String, Object> scaling = new LinkedHashMap<>();
+      scaling.put("type", rope.type().word());
+      scaling.put("factor", rope.factor());
+      if (rope.originalContext() != null) {
+        scaling.put("original-context", rope.originalContext());
+      }
+      model.put("rope-scaling", scaling);
     }
 
     Map<String, Object> tiers = new LinkedHashMap<>();

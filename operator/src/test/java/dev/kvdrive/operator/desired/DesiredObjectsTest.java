@@ -7,6 +7,7 @@ import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
+import dev.kvdrive.api.v1alpha1.RopeScaling;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessor;
 import dev.kvdrive.feasibility.GeometryCatalogue;
@@ -75,6 +76,30 @@ class DesiredObjectsTest {
   }
 
   @Test
+  void ropeScalingIsThatOfTheRuntime() {
+    InferenceDeployment deployment = WrittenManifests.deployment("endpoint", "tenant", "");
+    deployment.setSpec(
+        WrittenManifests.withModel(
+            deployment.getSpec(),
+            new ModelSpec(
+                "builtin:kvdrive-tiny-32k",
+                null,
+                null,
+                null,
+                null,
+                new RopeScaling(RopeScaling.Type.YARN, 4.0, 16384))));
+    Feasible feasible = (Feasible) ASSESSOR.assess(deployment, null, List.of());
+    JsonNode scaling =
+        Serialization.unmarshal(
+                new DesiredObjects(feasible).configMap().getData().get("runtime.yaml"),
+                JsonNode.class)
+            .at("/kvdrive/model/rope-scaling");
+    assertThat(scaling.get("type").asText()).isEqualTo("yarn");
+    assertThat(scaling.get("factor").asDouble()).isEqualTo(4);
+    assertThat(scaling.get("original-context").asInt()).isEqualTo(16384);
+  }
+
+  @Test
   void thePodIsRestrictedAndHasNoCredentials() {
     PodSpec pod = pod(objects(""));
     Container container = pod.getContainers().getFirst();
@@ -121,7 +146,7 @@ class DesiredObjectsTest {
     deployment.setSpec(
         WrittenManifests.withModel(
             deployment.getSpec(),
-            new ModelSpec(model.uri(), model.geometry(), null, null, "${HOME} {{ messages }}")));
+            new ModelSpec(model.uri(), model.geometry(), null, null, "${HOME} {{ messages }}", null)));
     DesiredObjects objects =
         new DesiredObjects((Feasible) ASSESSOR.assess(deployment, null, List.of()));
 
@@ -279,7 +304,7 @@ class DesiredObjectsTest {
     deployment.setSpec(
         WrittenManifests.withModel(
             deployment.getSpec(),
-            new ModelSpec("hf://acme/tiny", WrittenManifests.geometry(2), null, null, null)));
+            new ModelSpec("hf://acme/tiny", WrittenManifests.geometry(2), null, null, null, null)));
     return new DesiredObjects(
         (Feasible)
             ASSESSOR.assess(deployment, WrittenManifests.clazz("default", clazz), List.of()));

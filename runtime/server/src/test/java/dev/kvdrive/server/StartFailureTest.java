@@ -163,6 +163,34 @@ class StartFailureTest {
   }
 
   @Test
+  void ropeScalingReachesModelAndPlan() throws IOException {
+    Map<String, String> values = sound();
+    values.put("kvdrive.context-length", "65536");
+    assertThat(reason(values, MachineCheck.here())).contains("trained for 32,768 tokens");
+    values.put("kvdrive.model.rope-scaling.type", "yarn");
+    values.put("kvdrive.model.rope-scaling.factor", "1.5");
+    assertThat(reason(values, MachineCheck.here()))
+        .contains("49,152 tokens", "its own rope scaling");
+    values.put("kvdrive.model.rope-scaling.factor", "4");
+    values.put("kvdrive.model.rope-scaling.original-context", "16384");
+    assertThat(reason(values, MachineCheck.here()))
+        .contains("GPU memory")
+        .doesNotContain("trained for", "rope scaling");
+    values.put("kvdrive.model.rope-scaling.original-context", "65536");
+    assertThat(reason(values, MachineCheck.here()))
+        .contains("starts from 65,536 tokens", "trained for 32,768");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"dynamic, 4, use yarn or linear", "yarn, 1, above 1", "yarn, 0, above 1"})
+  void ropeScalingThatCannotBeIsNamed(String type, String factor, String message) {
+    Map<String, String> values = sound();
+    values.put("kvdrive.model.rope-scaling.type", type);
+    values.put("kvdrive.model.rope-scaling.factor", factor);
+    assertThatThrownBy(() -> settings(values)).rootCause().hasMessageContaining(message);
+  }
+
+  @Test
   void saysWhatIsWrongWithAModel() throws IOException {
     Path bundled = new ModelSource(folder, HubSettings.from(Map.of())).resolve(ModelSource.BUILTIN);
     byte[] whole = Files.readAllBytes(bundled);
@@ -176,7 +204,8 @@ class StartFailureTest {
     Files.writeString(bert.resolve("config.json"), "{\"model_type\":\"bert\"}");
     assertThat(reason(cut.toString())).contains(cut.toString(), "get it again");
     assertThat(reason(text.toString())).contains(text.toString());
-    assertThat(reason(empty.toString())).contains("no config.json and 0 GGUF files", "name a GGUF");
+    assertThat(reason(empty.toString()))
+        .contains("no config.json and 0 GGUF models", "name a GGUF");
     assertThat(reason(loop.toString())).contains("leads nowhere or in a circle");
     assertThat(reason(bert.toString())).contains("bert", "use a model of one of");
     assertThat(reason(folder + "/none")).contains("no such file or folder", "hf://org/repo");

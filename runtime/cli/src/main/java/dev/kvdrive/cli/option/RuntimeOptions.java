@@ -2,6 +2,7 @@ package dev.kvdrive.cli.option;
 
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.RopeScaling;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -81,6 +82,8 @@ public final class RuntimeOptions {
               + " end).")
   private @Nullable Path nvmeDir;
 
+  @Mixin private RopeOptions rope = new RopeOptions();
+
   @Mixin private DeviceOption device = new DeviceOption();
 
   @Option(
@@ -108,11 +111,21 @@ public final class RuntimeOptions {
     return nvme != null && nvme > 0 && nvmeDir == null;
   }
 
-  /** The settings of the runtime that were given, by their names in its configuration. */
-  public Map<String, String> settings() {
+  /**
+   * The settings of the runtime that were given, by their names in its configuration.
+   *
+   * @throws picocli.CommandLine.ParameterException of the command if some contradict each other
+   */
+  public Map<String, String> settings(CommandSpec spec) {
+    RopeScaling scaling = rope.scaling(spec);
     Map<String, String> settings = new LinkedHashMap<>();
     put(settings, "kvdrive.model.uri", model);
     put(settings, "kvdrive.model.chat-template", chatTemplate);
+    if (scaling != null) {
+      put(settings, "kvdrive.model.rope-scaling.type", scaling.type().word());
+      put(settings, "kvdrive.model.rope-scaling.factor", scaling.factor());
+      put(settings, "kvdrive.model.rope-scaling.original-context", scaling.originalContext());
+    }
     put(settings, "kvdrive.context-length", context);
     put(settings, "kvdrive.concurrency", concurrency);
     put(settings, "kvdrive.budget", budget);

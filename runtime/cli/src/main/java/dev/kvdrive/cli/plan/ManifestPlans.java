@@ -12,6 +12,7 @@ import dev.kvdrive.feasibility.Assessor;
 import dev.kvdrive.feasibility.GeometryCatalogue;
 import dev.kvdrive.feasibility.Manifests;
 import dev.kvdrive.feasibility.OperatorDefaults;
+import dev.kvdrive.feasibility.Request;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.Plan;
 import io.fabric8.kubernetes.api.model.Quantity;
@@ -122,7 +123,10 @@ final class ManifestPlans {
     boolean known =
         catalogue.find(spec.model(), clazz == null ? null : clazz.getSpec()).isPresent();
     if (!known && uri.startsWith("hf://")) {
-      Geometry geometry = geometry(hub.apply(uri));
+      ModelGeometry found = hub.apply(uri);
+      // What the hub knows and the manifest's geometry will not say: whether it can be extended.
+      found.extended(Request.ropeScaling(spec.model()));
+      Geometry geometry = geometry(found);
       deployment.setSpec(withGeometry(spec, geometry));
       note =
           "The operator does not know this model and downloads nothing to plan; add to spec.model:"
@@ -168,7 +172,8 @@ final class ManifestPlans {
             geometry,
             model.tokenSecret(),
             model.cacheClaimName(),
-            model.chatTemplate()),
+            model.chatTemplate(),
+            model.ropeScaling()),
         spec.servedModelName(),
         spec.contextLength(),
         spec.concurrency(),

@@ -1,6 +1,7 @@
 package dev.kvdrive.cli.plan;
 
 import dev.kvdrive.cli.option.ByteSizeConverter;
+import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.DeviceKind;
@@ -20,6 +21,7 @@ import java.util.List;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -76,6 +78,8 @@ public final class PlanCommand implements Callable<Integer> {
       paramLabel = "TOKENS",
       description = "Tokens of prompt and answer together.")
   private @Nullable Integer context;
+
+  @Mixin private RopeOptions rope = new RopeOptions();
 
   @Option(names = "--concurrency", paramLabel = "N", description = "Requests at once (default: 1).")
   private @Nullable Integer concurrency;
@@ -139,6 +143,7 @@ public final class PlanCommand implements Callable<Integer> {
     }
     refuse("--model", model);
     refuse("--context", context);
+    refuse("--rope-scaling", rope.given() ? rope : null);
     refuse("--concurrency", concurrency);
     refuse("--budget", budget);
     refuse("--kv-type", kvType);
@@ -180,7 +185,7 @@ public final class PlanCommand implements Callable<Integer> {
     }
     int seats = concurrency == null ? 1 : concurrency;
     return new PlanRequest(
-        models.geometry(model),
+        models.geometry(model).extended(rope.scaling(spec)),
         context,
         seats,
         budget == null ? PlanRequest.DEFAULT_BUDGET : budget,

@@ -55,11 +55,12 @@ public final class ServeCommand implements Callable<Integer> {
   @Override
   public Integer call() throws InterruptedException {
     runtime.requireDevice(spec);
+    Map<String, String> settings = settings();
     ScratchFolder nvme =
         runtime.needsNvmeFolder()
             ? ScratchFolder.below(LocalRuntime.cacheFolder().resolve("nvme"), "serve-")
             : null;
-    try (LocalRuntime local = LocalRuntime.start(settings(), nvme, LocalRuntime.Log.LINES, null)) {
+    try (LocalRuntime local = LocalRuntime.start(settings, nvme, LocalRuntime.Log.LINES, null)) {
       announce(local);
       local.awaitEnd();
     }
@@ -68,7 +69,7 @@ public final class ServeCommand implements Callable<Integer> {
 
   /** The runtime's settings that the options amount to. */
   Map<String, String> settings() {
-    Map<String, String> settings = new LinkedHashMap<>(runtime.settings());
+    Map<String, String> settings = new LinkedHashMap<>(runtime.settings(spec));
     settings.put("server.address", host);
     settings.put("server.port", Integer.toString(port));
     settings.put("kvdrive.served-model-name", name != null ? name : ModelName.of(runtime.model()));

@@ -95,6 +95,41 @@ class PlanCommandTest {
   }
 
   @Test
+  void ropeScalingExtendsTheContextOfAPlan() {
+    String beyond = "--model builtin:kvdrive-tiny-32k --context 131072 ";
+    String tiers = "--gpu 1Gi --dram 1Gi --nvme 4Gi";
+    Ended without = run(beyond + tiers);
+    assertThat(without.code()).isEqualTo(PlanCommand.INFEASIBLE);
+    assertThat(without.out()).contains("trained for 32,768 tokens").contains("Rope scaling");
+    Ended with = run(beyond + "--rope-scaling yarn --rope-factor 4 " + tiers);
+    assertThat(with.code()).isZero();
+    assertThat(with.out()).contains("at 131,072 tokens x 1 fits:");
+    Ended less = run(beyond + "--rope-scaling linear --rope-factor 2 " + tiers);
+    assertThat(less.code()).isEqualTo(PlanCommand.INFEASIBLE);
+    assertThat(less.out()).contains("65,536 tokens").contains("its own rope scaling");
+  }
+
+  @Test
+  void ropeScalingOfAManifestIsThatOfTheOptions() throws IOException {
+    String manifest =
+        manifest("builtin:kvdrive-tiny-32k", "")
+            .replace("32k\"}", "32k\", ropeScaling: {type: yarn, factor: 4}}")
+            .replace("contextLength: 16384", "contextLength: 131072")
+            .replace("96Mi", "1Gi")
+            .replace("64Mi", "1Gi")
+            .replace("512Mi", "4Gi");
+    assertThat(planOf(manifest).out()).contains("at 131,072 tokens x 1 fits:");
+    assertThat(planOf(manifest.replace("factor: 4", "factor: 3")).out()).contains("98,304 tokens");
+    assertThat(planOf(manifest.replace("factor: 4", "factor: 1")).out())
+        .contains("spec.model.ropeScaling: the factor");
+    assertThat(planOf(manifest.replace("yarn", "dynamic")).err())
+        .anyMatch(
+            line -> line.contains("spec.model.ropeScaling.type must be one of [linear, yarn]"));
+    assertThat(run("-f none.yaml --rope-scaling yarn").err())
+        .anyMatch(line -> line.contains("--rope-scaling and -f exclude each other"));
+  }
+
+  @Test
   void jsonAddsUp() {
     Ended ended = run(TINY + "--gpu 96Mi --dram 64Mi --nvme 512Mi --device CPU --json");
     JsonNode plan = JsonMapper.shared().readTree(ended.out());

@@ -1,10 +1,13 @@
 package dev.kvdrive.cli.serve;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.net.URI;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
 
 class ServeCommandTest {
@@ -31,6 +34,9 @@ class ServeCommandTest {
             settings(
                 "--model", "hf://acme/model@main",
                 "--chat-template", "chat.jinja",
+                "--rope-scaling", "yarn",
+                "--rope-factor", "4",
+                "--rope-original-context", "32768",
                 "--context", "65536",
                 "--concurrency", "2",
                 "--budget", "exact",
@@ -47,6 +53,9 @@ class ServeCommandTest {
         .containsOnly(
             Map.entry("kvdrive.model.uri", "hf://acme/model@main"),
             Map.entry("kvdrive.model.chat-template", "chat.jinja"),
+            Map.entry("kvdrive.model.rope-scaling.type", "yarn"),
+            Map.entry("kvdrive.model.rope-scaling.factor", "4.0"),
+            Map.entry("kvdrive.model.rope-scaling.original-context", "32768"),
             Map.entry("kvdrive.context-length", "65536"),
             Map.entry("kvdrive.concurrency", "2"),
             Map.entry("kvdrive.budget", "1.0"),
@@ -60,6 +69,20 @@ class ServeCommandTest {
             Map.entry("server.address", "0.0.0.0"),
             Map.entry("server.port", "9000"),
             Map.entry("kvdrive.api-keys-file", "keys.txt"));
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "--rope-scaling yarn, needs both",
+    "--rope-factor 4, needs both",
+    "--rope-scaling dynamic --rope-factor 4, not supported; use yarn or linear",
+    "--rope-scaling yarn --rope-factor 1, above 1",
+    "--rope-scaling yarn --rope-factor 4 --rope-original-context 0, at least 1",
+  })
+  void ropeScalingIsCompleteOrRefused(String options, String message) {
+    assertThatThrownBy(() -> settings(options.split(" ")))
+        .isInstanceOf(CommandLine.ParameterException.class)
+        .hasMessageContaining(message);
   }
 
   @Test

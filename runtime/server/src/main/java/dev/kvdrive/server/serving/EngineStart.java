@@ -80,7 +80,12 @@ public final class EngineStart implements ModelStart {
         new ModelSource(settings.model().cacheDir(), HubSettings.from(environment))
             .resolve(uri, new DownloadSteps(progress));
     progress.accept("opening " + file);
-    Model model = ModelLoader.open(file, settings.contextLength(), ModelLoader.Verification.SAMPLE);
+    Model model =
+        ModelLoader.open(
+            file,
+            settings.contextLength(),
+            settings.model().scaling(),
+            ModelLoader.Verification.SAMPLE);
     opened(closing(model::close));
     Tokenizer tokenizer = tokenizer(model.tokenizer());
     Optional<ChatTemplate> template = template(model.tokenizer(), instead);

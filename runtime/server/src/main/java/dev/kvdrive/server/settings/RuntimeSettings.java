@@ -4,6 +4,7 @@ import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.TierBudgets;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -56,11 +57,46 @@ public record RuntimeSettings(
    * @param cacheDir folder for downloads
    * @param chatTemplate file with the chat template, in Jinja; if not set, the one that comes with
    *     the model
+   * @param ropeScaling extends the context; null for what the model brings
    */
   public record ModelFiles(
       @DefaultValue("builtin:kvdrive-tiny-32k") String uri,
       @DefaultValue("/tmp/kvdrive-models") Path cacheDir,
-      @Nullable Path chatTemplate) {}
+      @Nullable Path chatTemplate,
+      @Nullable Rope ropeScaling) {
+    /** The rope scaling to open the model with, or null. */
+    public @Nullable RopeScaling scaling() {
+      return ropeScaling == null ? null : ropeScaling.scaling();
+    }
+  }
+
+  /**
+   * How a model is to serve a longer context than it was trained for.
+   *
+   * @param type {@code yarn} or {@code linear}
+   * @param factor how many times the original context
+   * @param originalContext tokens; what the model was trained for if not set
+   */
+  public record Rope(
+      @DefaultValue("") String type,
+      @DefaultValue("0") double factor,
+      @Nullable Integer originalContext) {
+    public Rope {
+      try {
+        of(type, factor, originalContext);
+      } catch (IllegalArgumentException e) {
+        throw new IllegalArgumentException("kvdrive.model.rope-scaling: " + e.getMessage(), e);
+      }
+    }
+
+    RopeScaling scaling() {
+      return of(type, factor, originalContext);
+    }
+
+    private static RopeScaling of(String type, double factor, @Nullable Integer original) {
+      return new RopeScaling(RopeScaling.Type.of(type), factor, original);
+    }
+  }
 
   /**
    * Bytes of each tier.
