@@ -146,7 +146,8 @@ class DesiredObjectsTest {
     deployment.setSpec(
         WrittenManifests.withModel(
             deployment.getSpec(),
-            new ModelSpec(model.uri(), model.geometry(), null, null, "${HOME} {{ messages }}", null)));
+            new ModelSpec(
+                model.uri(), model.geometry(), null, null, "${HOME} {{ messages }}", null)));
     DesiredObjects objects =
         new DesiredObjects((Feasible) ASSESSOR.assess(deployment, null, List.of()));
 

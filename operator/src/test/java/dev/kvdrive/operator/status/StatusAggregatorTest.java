@@ -188,7 +188,8 @@ class StatusAggregatorTest {
     deployment.setSpec(
         WrittenManifests.withModel(
             deployment.getSpec(),
-            new ModelSpec("pvc://models/tiny", WrittenManifests.geometry(2), null, null, null, null)));
+            new ModelSpec(
+                "pvc://models/tiny", WrittenManifests.geometry(2), null, null, null, null)));
     Pod pod =
         new PodBuilder()
             .withNewMetadata()
