@@ -1,8 +1,7 @@
 package dev.kvdrive.feasibility;
 
+import dev.kvdrive.plan.ByteSize;
 import io.fabric8.kubernetes.api.model.Quantity;
-import java.math.BigDecimal;
-import java.math.RoundingMode;
 
 /** Kubernetes quantities as bytes and back. */
 public final class Quantities {
@@ -14,22 +13,10 @@ public final class Quantities {
    * Bytes of a quantity, rounded down.
    *
    * @param field named in the error
-   * @throws IllegalArgumentException if it is not a quantity, is negative, or is above 8 EiB
+   * @throws IllegalArgumentException if it is not a quantity, is negative, or does not fit 63 bits
    */
   public static long bytes(String field, Quantity quantity) {
-    BigDecimal amount;
-    try {
-      amount = Quantity.getAmountInBytes(quantity);
-    } catch (IllegalArgumentException | ArithmeticException e) {
-      throw new IllegalArgumentException(
-          "%s: '%s' is not a quantity; write for instance 512Mi or 24Gi".formatted(field, quantity),
-          e);
-    }
-    if (amount.signum() < 0 || amount.compareTo(BigDecimal.valueOf(Long.MAX_VALUE)) > 0) {
-      throw new IllegalArgumentException(
-          "%s: %s is outside of 0 to 8Ei".formatted(field, quantity));
-    }
-    return amount.setScale(0, RoundingMode.DOWN).longValueExact();
+    return ByteSize.quantity(field, quantity.toString());
   }
 
   /**

@@ -119,8 +119,8 @@ public final class Workspace {
   }
 
   /** Aligned buffers of the NVMe tier: one for each extent in flight, hardly any without NVMe. */
-  static int ioBuffers(long nvmeExtents) {
-    return nvmeExtents == 0 ? 1 : IO_BUFFERS;
+  static int ioBuffers(boolean nvme) {
+    return nvme ? IO_BUFFERS : 1;
   }
 
   /**
