@@ -231,7 +231,7 @@ public final class Planner {
           + (long) Workspace.ioBuffers(nvme) * layout.extentBytes()
           + Workspace.hostStepBytes(model, layout, seats, maxChunks)
           + Workspace.blockBytes(prefillBlock)
-          + Workspace.hostRoundingBytes(request.device());
+          + Workspace.hostRoundingBytes();
     }
 
     long stagingBytes(int window) {
