@@ -24,7 +24,14 @@ class QuantitiesTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"24Gi, 25769803776", "1.5Gi, 1610612736", "1e3, 1000", "1k, 1000", "500m, 0", "128974848000m, 128974848"})
+  @CsvSource({
+    "24Gi, 25769803776",
+    "1.5Gi, 1610612736",
+    "1e3, 1000",
+    "1k, 1000",
+    "500m, 0",
+    "128974848000m, 128974848"
+  })
   void readsWhatPeopleWrite(String text, long bytes) {
     assertThat(Quantities.bytes("field", new Quantity(text))).isEqualTo(bytes);
   }

@@ -8,6 +8,7 @@ import dev.kvdrive.device.DeviceMemoryException;
 import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.Event;
 import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.HostPages;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.TensorData;

@@ -37,8 +37,7 @@ public record NvmeFolder(Path path, String filesystem) {
       return new NvmeFolder(real, Files.getFileStore(real).type());
     } catch (AccessDeniedException e) {
       throw new IOException(
-          "user %s may not write there".formatted(System.getProperty("user.name")),
-          e);
+          "user %s may not write there".formatted(System.getProperty("user.name")), e);
     } catch (FileSystemException e) {
       throw new IOException(
           e.getReason() == null ? "it cannot be made or written (" + e + ")" : e.getReason(), e);
