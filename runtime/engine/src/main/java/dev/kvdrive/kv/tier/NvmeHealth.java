@@ -7,7 +7,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Whether the drive of the NVMe tier works. It does not any more once reads, or writes, have failed
- * {@value #FAILURES} times in a row; it does again when a block that is written comes back. Until
+ * {@value #FAILURES} times in a row, or half as many were not answered in time; it does again when a block that is written comes back. Until
  * then that is tried again and again, at intervals that grow.
  *
  * <p>Not thread-safe but for {@link #failure}: belongs under the lock of {@link NvmeIo}.
@@ -53,7 +53,16 @@ final class NvmeHealth {
    * @return whether the drive does not work from now on, and did until now
    */
   boolean failed(Access access, String reason) {
-    int inARow = failed.merge(access, 1, Integer::sum);
+    return failed(access, reason, 1);
+  }
+
+  /** Like {@link #failed}: an access was not answered in time, which is worse than an error. */
+  boolean unanswered(Access access) {
+    return failed(access, "it did not answer in time", 2);
+  }
+
+  private boolean failed(Access access, String reason, int weight) {
+    int inARow = failed.merge(access, weight, Integer::sum);
     if (failure != null || inARow < FAILURES) {
       return false;
     }

@@ -38,7 +38,6 @@ import org.jspecify.annotations.Nullable;
 final class NvmeIo implements AutoCloseable {
   private static final Logger LOG = System.getLogger(NvmeIo.class.getName());
   private static final int ATTEMPTS = 2;
-  private static final String NO_ANSWER = "it did not answer in time";
   private static final long CLOSE_MILLIS = 3_000;
   private static final long LOG_INTERVAL_NANOS = TimeUnit.SECONDS.toNanos(10);
 
@@ -283,7 +282,7 @@ final class NvmeIo implements AutoCloseable {
                   "%s was not delivered from NVMe in time; the disk is overloaded or failing: try again later, or give DRAM more room"
                       .formatted(name(extent)),
                   null));
-          failed(Access.READ, NO_ANSWER);
+          note(health.unanswered(Access.READ));
           if (state == State.WAITING) {
             returnFrame(cancelledRound, read);
           }
@@ -302,7 +301,7 @@ final class NvmeIo implements AutoCloseable {
     lock.lock();
     try {
       for (int i = 0; i < writesInFlight; i++) {
-        failed(Access.WRITE, NO_ANSWER);
+        note(health.unanswered(Access.WRITE));
       }
     } finally {
       lock.unlock();
@@ -431,9 +430,9 @@ final class NvmeIo implements AutoCloseable {
     }
   }
 
-  /** Notes a failed access under the lock. */
-  private void failed(Access access, String reason) {
-    if (health.failed(access, reason)) {
+  /** Says under the lock that the drive does not work any more, if that is so. */
+  private void note(boolean brokeDown) {
+    if (brokeDown) {
       LOG.log(
           Level.ERROR,
           "{0}; requests that need it fail until a block that is written comes back",
@@ -511,7 +510,7 @@ final class NvmeIo implements AutoCloseable {
     if (failure == null) {
       health.succeeded(access);
     } else {
-      failed(access, ExtentFiles.reason(failure));
+      note(health.failed(access, ExtentFiles.reason(failure)));
     }
   }
 

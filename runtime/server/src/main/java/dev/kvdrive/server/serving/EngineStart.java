@@ -104,7 +104,8 @@ public final class EngineStart implements ModelStart {
     progress.accept(plan.verdict());
     plan.warnings().forEach(progress);
     machine.require(plan, settings.tiers().nvmeDir());
-    Device device = devices.open(
+    Device device =
+        devices.open(
             settings.tiers().gpu().bytes(), settings.tiers().dram().bytes(), settings.threads());
     opened(closing(device::close));
     progress.accept("loading and warming up on " + device.description());

@@ -77,7 +77,7 @@ public record MachineCheck(long memoryBytes, long heapBytes) {
       long room = folder.roomBytes();
       if (room < extentBytes) {
         missing.add(
-            "NVMe volume: the extents need %s, %s has room for %s; give it a larger volume (%s would do) or lower tiers.nvme"
+            "NVMe volume: the extents need %s, %s has room for %s; give it a larger volume (%s would do), or give DRAM more"
                 .formatted(
                     ByteSize.human(extentBytes),
                     directory,
