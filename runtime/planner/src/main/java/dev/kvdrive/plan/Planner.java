@@ -284,7 +284,7 @@ public final class Planner {
           (int)
               Math.min(
                   Math.min(dramFrames(window), totalExtents + minimumFrames), Integer.MAX_VALUE),
-          needsNvme ? Math.min(mostExtents(), totalExtents + Workspace.IO_BUFFERS) : 0);
+          needsNvme ? Math.min(mostExtents(), totalExtents) : 0);
     }
 
     List<Demand> demands(int window, long frames, long extents) {
