@@ -100,7 +100,7 @@ final class ExtentFiles implements AutoCloseable {
       slots = (int) Math.min(mostSlots, room(leastSlots, folder));
       slotsPerFile = (int) Math.max(1, Math.min(slots, fileBytes / extentBytes));
       writeOwner("extents of %s%n".formatted(token));
-      direct = openFiles(options.direct(), opener);
+      direct = openFiles(options.direct(), opener, folder.filesystem());
       probe = slots == 0 ? null : open(opener, path("probe"), ALIGNMENT, direct);
     } catch (IOException | RuntimeException e) {
       removeFiles();
@@ -311,7 +311,8 @@ final class ExtentFiles implements AutoCloseable {
     return have / extentBytes;
   }
 
-  private boolean openFiles(Direct wish, ExtentFile.Opener opener) throws IOException {
+  private boolean openFiles(Direct wish, ExtentFile.Opener opener, String filesystem)
+      throws IOException {
     boolean granted = wish != Direct.OFF;
     int count = Math.ceilDiv(slots, slotsPerFile);
     for (int i = 0; i < count; i++) {
@@ -323,15 +324,15 @@ final class ExtentFiles implements AutoCloseable {
         }
         if (wish == Direct.REQUIRED) {
           throw new IOException(
-              "O_DIRECT is required and the filesystem refuses it: "
-                  + refusal
-                  + "; use a volume on ext4 or xfs, or do not require it");
+              "O_DIRECT is required and the filesystem, %s, refuses it: %s; use a volume on ext4 or xfs, or do not require it"
+                  .formatted(filesystem, refusal));
         }
         LOG.log(
             Level.WARNING,
-            "the filesystem of {0} refuses O_DIRECT ({1}): NVMe reads and writes go through the"
+            "the filesystem of {0}, {1}, refuses O_DIRECT ({2}): NVMe reads and writes go through the"
                 + " page cache, which counts in the memory of the container",
             directory,
+            filesystem,
             refusal);
         granted = false;
       }

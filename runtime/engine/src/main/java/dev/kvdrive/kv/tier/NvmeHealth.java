@@ -7,8 +7,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Whether the drive of the NVMe tier works. It does not any more once reads, or writes, have failed
- * {@value #FAILURES} times in a row, or half as many were not answered in time; it does again when a block that is written comes back. Until
- * then that is tried again and again, at intervals that grow.
+ * {@value #FAILURES} times in a row, or half as many were not answered in time; it does again when
+ * a block that is written comes back. Until then that is tried again and again, at intervals that
+ * grow.
  *
  * <p>Not thread-safe but for {@link #failure}: belongs under the lock of {@link NvmeIo}.
  */
