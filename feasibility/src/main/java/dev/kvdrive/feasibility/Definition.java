@@ -14,7 +14,7 @@ import java.util.regex.Pattern;
  * The schema of one custom resource, as the API server has it: what it says about a manifest under
  * strict validation, without an API server. Rules across fields (CEL) are not evaluated.
  */
-final class Definition {
+public final class Definition {
   private static final int SHOWN_CHARS = 60;
 
   private final JsonNode schema;
@@ -24,9 +24,11 @@ final class Definition {
   }
 
   /**
+   * The definition of this build.
+   *
    * @param plural for instance {@code inferencedeployments}
    */
-  static Definition of(String plural) {
+  public static Definition of(String plural) {
     String resource = plural + "." + InferenceDeployment.GROUP + ".yaml";
     try (InputStream in = InferenceDeployment.class.getResourceAsStream(resource)) {
       if (in == null) {
@@ -39,126 +41,144 @@ final class Definition {
     }
   }
 
-  /** Everything that is wrong with {@code object}, one sentence each. */
+  /** Everything that is wrong with a manifest, one sentence each. */
   List<String> faults(JsonNode object) {
-    List<String> faults = new ArrayList<>();
+    return faults(object, true);
+  }
+
+  /**
+   * What is wrong with an object that an API server stored, one sentence each. It may have been
+   * checked against another version of the definition: fields that this one does not know are none
+   * of its concern.
+   */
+  public List<String> faultsOfStored(JsonNode object) {
+    return faults(object, false);
+  }
+
+  private List<String> faults(JsonNode object, boolean strict) {
+    Check check = new Check(strict);
     object
         .properties()
         .forEach(
             field -> {
-              // These three are Kubernetes' own.
-              if (!List.of("apiVersion", "kind", "metadata").contains(field.getKey())) {
-                field(faults, "", field.getKey(), field.getValue(), schema);
+              // These three are Kubernetes' own, and what is stored has a status of the operator's.
+              if (!List.of("apiVersion", "kind", "metadata").contains(field.getKey())
+                  && (strict || !field.getKey().equals("status"))) {
+                check.field("", field.getKey(), field.getValue(), schema);
               }
             });
-    required(faults, "", object, schema);
-    return faults;
+    check.required("", object, schema);
+    return check.faults;
   }
 
-  private static void field(
-      List<String> faults, String parent, String name, JsonNode value, JsonNode schema) {
-    String path = parent.isEmpty() ? name : parent + "." + name;
-    JsonNode known = schema.path("properties").path(name);
-    if (known.isMissingNode()) {
-      known = schema.path("additionalProperties");
-    }
-    if (known.isObject()) {
-      value(faults, path, value, known);
-    } else {
-      List<String> names = new ArrayList<>();
-      schema.path("properties").fieldNames().forEachRemaining(names::add);
-      faults.add("%s: there is no such field; known are %s".formatted(path, names));
-    }
-  }
+  /** One walk over an object. */
+  private static final class Check {
+    private final List<String> faults = new ArrayList<>();
+    private final boolean strict;
 
-  private static void required(List<String> faults, String path, JsonNode object, JsonNode schema) {
-    for (JsonNode name : schema.path("required")) {
-      if (!object.hasNonNull(name.asText())) {
+    Check(boolean strict) {
+      this.strict = strict;
+    }
+
+    void field(String parent, String name, JsonNode value, JsonNode schema) {
+      String path = parent.isEmpty() ? name : parent + "." + name;
+      JsonNode known = schema.path("properties").path(name);
+      if (known.isMissingNode()) {
+        known = schema.path("additionalProperties");
+      }
+      if (known.isObject()) {
+        value(path, value, known);
+      } else if (strict) {
+        List<String> names = new ArrayList<>();
+        schema.path("properties").fieldNames().forEachRemaining(names::add);
+        faults.add("%s: there is no such field; known are %s".formatted(path, names));
+      }
+    }
+
+    void required(String path, JsonNode object, JsonNode schema) {
+      for (JsonNode name : schema.path("required")) {
+        if (!object.hasNonNull(name.asText())) {
+          faults.add(
+              "%s is missing"
+                  .formatted(path.isEmpty() ? name.asText() : path + "." + name.asText()));
+        }
+      }
+    }
+
+    void value(String path, JsonNode value, JsonNode schema) {
+      if (value.isNull()) {
+        return; // as if it were not there
+      }
+      if (schema.path("x-kubernetes-int-or-string").asBoolean()) {
+        if (!value.isTextual() && !value.isIntegralNumber()) {
+          faults.add(type(path, "an integer or a string", value));
+          return;
+        }
+      } else {
+        String wanted = schema.path("type").asText();
+        if (!isOfType(value, wanted)) {
+          faults.add(type(path, article(wanted), value));
+          return;
+        }
+      }
+      if (value.isObject()) {
+        bounds(path, "entries", value.size(), schema, "minProperties", "maxProperties");
+        value.properties().forEach(f -> field(path, f.getKey(), f.getValue(), schema));
+        required(path, value, schema);
+      } else if (value.isArray()) {
+        int i = 0;
+        for (JsonNode item : value) {
+          value("%s[%d]".formatted(path, i++), item, schema.path("items"));
+        }
+        bounds(path, "entries", value.size(), schema, "minItems", "maxItems");
+      } else {
+        scalar(path, value, schema);
+      }
+    }
+
+    void scalar(String path, JsonNode value, JsonNode schema) {
+      if (value.isNumber()) {
+        if (schema.has("minimum") && value.asDouble() < schema.path("minimum").asDouble()) {
+          faults.add(
+              "%s must be at least %s, got %s"
+                  .formatted(path, schema.path("minimum").asText(), value.asText()));
+        }
+        if (schema.has("maximum") && value.asDouble() > schema.path("maximum").asDouble()) {
+          faults.add(
+              "%s must be at most %s, got %s"
+                  .formatted(path, schema.path("maximum").asText(), value.asText()));
+        }
+      }
+      String text = value.asText();
+      if (value.isTextual()) {
+        bounds(path, "characters", text.length(), schema, "minLength", "maxLength");
+      }
+      if (schema.has("pattern")
+          && !Pattern.compile(schema.path("pattern").asText()).matcher(text).find()) {
         faults.add(
-            "%s is missing".formatted(path.isEmpty() ? name.asText() : path + "." + name.asText()));
+            "%s: %s does not have the form %s"
+                .formatted(path, shown(text), schema.path("pattern").asText()));
+      }
+      if (schema.has("enum")) {
+        List<String> allowed = new ArrayList<>();
+        schema.path("enum").forEach(one -> allowed.add(one.asText()));
+        if (!allowed.contains(text)) {
+          faults.add("%s must be one of %s, got %s".formatted(path, allowed, shown(text)));
+        }
       }
     }
-  }
 
-  private static void value(List<String> faults, String path, JsonNode value, JsonNode schema) {
-    if (value.isNull()) {
-      return; // as if it were not there
-    }
-    if (schema.path("x-kubernetes-int-or-string").asBoolean()) {
-      if (!value.isTextual() && !value.isIntegralNumber()) {
-        faults.add(type(path, "an integer or a string", value));
-        return;
-      }
-    } else {
-      String wanted = schema.path("type").asText();
-      if (!isOfType(value, wanted)) {
-        faults.add(type(path, article(wanted), value));
-        return;
-      }
-    }
-    if (value.isObject()) {
-      value.properties().forEach(f -> field(faults, path, f.getKey(), f.getValue(), schema));
-      required(faults, path, value, schema);
-    } else if (value.isArray()) {
-      int i = 0;
-      for (JsonNode item : value) {
-        value(faults, "%s[%d]".formatted(path, i++), item, schema.path("items"));
-      }
-      bounds(faults, path, "entries", value.size(), schema, "minItems", "maxItems");
-    } else {
-      scalar(faults, path, value, schema);
-    }
-  }
-
-  private static void scalar(List<String> faults, String path, JsonNode value, JsonNode schema) {
-    if (value.isNumber()) {
-      if (schema.has("minimum") && value.asDouble() < schema.path("minimum").asDouble()) {
+    void bounds(String path, String unit, int size, JsonNode schema, String least, String most) {
+      if (schema.has(least) && size < schema.path(least).asInt()) {
         faults.add(
-            "%s must be at least %s, got %s"
-                .formatted(path, schema.path("minimum").asText(), value.asText()));
+            "%s must have at least %d %s, got %d"
+                .formatted(path, schema.path(least).asInt(), unit, size));
       }
-      if (schema.has("maximum") && value.asDouble() > schema.path("maximum").asDouble()) {
+      if (schema.has(most) && size > schema.path(most).asInt()) {
         faults.add(
-            "%s must be at most %s, got %s"
-                .formatted(path, schema.path("maximum").asText(), value.asText()));
+            "%s must have at most %d %s, got %d"
+                .formatted(path, schema.path(most).asInt(), unit, size));
       }
-    }
-    String text = value.asText();
-    if (value.isTextual()) {
-      bounds(faults, path, "characters", text.length(), schema, "minLength", "maxLength");
-    }
-    if (schema.has("pattern")
-        && !Pattern.compile(schema.path("pattern").asText()).matcher(text).find()) {
-      faults.add(
-          "%s: %s does not have the form %s"
-              .formatted(path, shown(text), schema.path("pattern").asText()));
-    }
-    if (schema.has("enum")) {
-      List<String> allowed = new ArrayList<>();
-      schema.path("enum").forEach(one -> allowed.add(one.asText()));
-      if (!allowed.contains(text)) {
-        faults.add("%s must be one of %s, got %s".formatted(path, allowed, shown(text)));
-      }
-    }
-  }
-
-  private static void bounds(
-      List<String> faults,
-      String path,
-      String unit,
-      int size,
-      JsonNode schema,
-      String least,
-      String most) {
-    if (schema.has(least) && size < schema.path(least).asInt()) {
-      faults.add(
-          "%s must have at least %d %s, got %d"
-              .formatted(path, schema.path(least).asInt(), unit, size));
-    }
-    if (schema.has(most) && size > schema.path(most).asInt()) {
-      faults.add(
-          "%s must have at most %d %s, got %d"
-              .formatted(path, schema.path(most).asInt(), unit, size));
     }
   }
 

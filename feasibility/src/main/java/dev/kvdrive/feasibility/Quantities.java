@@ -1,10 +1,17 @@
 package dev.kvdrive.feasibility;
 
-import dev.kvdrive.plan.ByteSize;
 import io.fabric8.kubernetes.api.model.Quantity;
+import java.math.BigDecimal;
+import java.math.RoundingMode;
+import java.util.regex.Pattern;
 
 /** Kubernetes quantities as bytes and back. */
 public final class Quantities {
+  /** What the definitions allow; what is longer or has a larger exponent is not even parsed. */
+  private static final int LONGEST = 32;
+
+  private static final Pattern ABSURD_EXPONENT = Pattern.compile("[eE][+-]?[0-9]{3,}$");
+  private static final BigDecimal MOST_PROCESSORS = BigDecimal.valueOf(1_000_000);
   private static final String[] BINARY = {"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"};
 
   private Quantities() {}
@@ -13,10 +20,62 @@ public final class Quantities {
    * Bytes of a quantity, rounded down.
    *
    * @param field named in the error
-   * @throws IllegalArgumentException if it is not a quantity, is negative, or does not fit 63 bits
+   * @throws IllegalArgumentException if it is not a quantity, is negative, or is above 8 EiB
    */
   public static long bytes(String field, Quantity quantity) {
-    return ByteSize.quantity(field, quantity.toString());
+    BigDecimal amount = amount(field, quantity, "512Mi or 24Gi");
+    if (amount.signum() < 0 || amount.compareTo(BigDecimal.valueOf(Long.MAX_VALUE)) > 0) {
+      throw new IllegalArgumentException(
+          "%s: %s is outside of 0 to 8Ei".formatted(field, quantity));
+    }
+    return amount.setScale(0, RoundingMode.DOWN).longValueExact();
+  }
+
+  /**
+   * Whole processors of a quantity, rounded up, at least one.
+   *
+   * @param field named in the error
+   * @throws IllegalArgumentException if it is not a quantity, is not above zero, or is above a
+   *     million
+   */
+  public static int processors(String field, Quantity quantity) {
+    BigDecimal amount = amount(field, quantity, "500m or 4");
+    if (amount.signum() <= 0 || amount.compareTo(MOST_PROCESSORS) > 0) {
+      throw new IllegalArgumentException(
+          "%s: %s is not above 0 and at most %s".formatted(field, quantity, MOST_PROCESSORS));
+    }
+    return amount.setScale(0, RoundingMode.CEILING).intValueExact();
+  }
+
+  /**
+   * The number itself, which may be a fraction.
+   *
+   * @param field named in the error
+   * @throws IllegalArgumentException if it is not a quantity
+   */
+  static BigDecimal amount(String field, Quantity quantity) {
+    return amount(field, quantity, "500m, 4 or 24Gi");
+  }
+
+  /** Bounded work whatever is written. */
+  private static BigDecimal amount(String field, Quantity quantity, String example) {
+    String text = quantity.toString();
+    if (text.length() > LONGEST || ABSURD_EXPONENT.matcher(text).find()) {
+      throw new IllegalArgumentException(
+          "%s: '%s' is longer than %d characters or has an exponent of more than two digits; write for instance %s"
+              .formatted(
+                  field,
+                  text.length() > LONGEST ? text.substring(0, LONGEST) + "..." : text,
+                  LONGEST,
+                  example));
+    }
+    try {
+      return Quantity.getAmountInBytes(quantity);
+    } catch (IllegalArgumentException | ArithmeticException e) {
+      throw new IllegalArgumentException(
+          "%s: '%s' is not a quantity; write for instance %s".formatted(field, quantity, example),
+          e);
+    }
   }
 
   /**

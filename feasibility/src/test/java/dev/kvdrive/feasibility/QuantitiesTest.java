@@ -2,8 +2,10 @@ package dev.kvdrive.feasibility;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 
 import io.fabric8.kubernetes.api.model.Quantity;
+import java.time.Duration;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.LongRange;
@@ -24,20 +26,53 @@ class QuantitiesTest {
   }
 
   @ParameterizedTest
-  @CsvSource({
-    "24Gi, 25769803776",
-    "1.5Gi, 1610612736",
-    "1e3, 1000",
-    "1k, 1000",
-    "500m, 0",
-    "128974848000m, 128974848"
-  })
+  @CsvSource({"24Gi, 25769803776", "1.5Gi, 1610612736", "1e3, 1000", "1k, 1000", "500m, 0"})
   void readsWhatPeopleWrite(String text, long bytes) {
     assertThat(Quantities.bytes("field", new Quantity(text))).isEqualTo(bytes);
   }
 
+  /** Some of them would keep a processor busy for minutes, others end in ArithmeticException. */
   @ParameterizedTest
-  @ValueSource(strings = {"lots", "-1Gi", "9000000Ei", "1Gb", "1GB", "1e-300000000"})
+  @ValueSource(
+      strings = {
+        "1e-999999",
+        "1e-300000000",
+        "1e-999999999",
+        "1e999999999",
+        "1E99999999999999",
+        "1e+400",
+        "1e-400",
+        "00000000000000000000000000000000000000000000000001Mi"
+      })
+  void anAbsurdQuantityIsRefusedWithoutBeingCalculated(String text) {
+    assertTimeoutPreemptively(
+        Duration.ofSeconds(20),
+        () -> {
+          assertThatThrownBy(() -> Quantities.bytes("spec.tiers.gpu.memory", new Quantity(text)))
+              .isInstanceOf(IllegalArgumentException.class)
+              .hasMessageContaining("spec.tiers.gpu.memory");
+          assertThatThrownBy(() -> Quantities.processors("spec.runtime.cpu", new Quantity(text)))
+              .isInstanceOf(IllegalArgumentException.class)
+              .hasMessageContaining("spec.runtime.cpu");
+        });
+  }
+
+  @ParameterizedTest
+  @CsvSource({"100m, 1", "1, 1", "1500m, 2", "4, 4", "1e2, 100"})
+  void readsProcessors(String text, int processors) {
+    assertThat(Quantities.processors("field", new Quantity(text))).isEqualTo(processors);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"0", "-1", "1Gi", "many"})
+  void refusesWhatIsNoNumberOfProcessors(String text) {
+    assertThatThrownBy(() -> Quantities.processors("spec.runtime.cpu", new Quantity(text)))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("spec.runtime.cpu");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"lots", "-1Gi", "9000000Ei", "1Gb"})
   void namesTheFieldOfWhatItCannotRead(String text) {
     assertThatThrownBy(() -> Quantities.bytes("spec.tiers.dram.size", new Quantity(text)))
         .isInstanceOf(IllegalArgumentException.class)

@@ -118,8 +118,10 @@ public record InferenceClassSpec(
   @JsonIgnoreProperties(ignoreUnknown = true)
   @JsonInclude(JsonInclude.Include.NON_NULL)
   public record Limits(
-      @Nullable @Min(256) @JsonPropertyDescription("Longest context.") Integer contextLength,
-      @Nullable @Min(1) @JsonPropertyDescription("Highest concurrency.") Integer concurrency,
+      @Nullable @Min(256) @Max(16777216) @JsonPropertyDescription("Longest context.")
+          Integer contextLength,
+      @Nullable @Min(1) @Max(1024) @JsonPropertyDescription("Highest concurrency.")
+          Integer concurrency,
       @Nullable @Min(1) @Max(1000) @JsonPropertyDescription("Most replicas.") Integer replicas,
       @Nullable @JsonPropertyDescription("GPU tier of all replicas.") Quantity gpu,
       @Nullable @JsonPropertyDescription("DRAM tier of all replicas.") Quantity dram,
@@ -136,15 +138,16 @@ public record InferenceClassSpec(
           Integer drainSeconds) {}
 
   /**
-   * A namespace that may use the class. Its quota counts all its deployments of this class, the
-   * oldest first.
+   * A namespace that may use the class. Its quota counts what its deployments of this class run,
+   * and what older ones ask for.
    */
   @JsonIgnoreProperties(ignoreUnknown = true)
   @JsonInclude(JsonInclude.Include.NON_NULL)
   public record Tenant(
       @Required @Size(min = 1, max = 63) @JsonPropertyDescription("The namespace.")
           String namespace,
-      @Nullable @Min(0) @JsonPropertyDescription("Most deployments.") Integer deployments,
+      @Nullable @Min(0) @Max(10000) @JsonPropertyDescription("Most deployments.")
+          Integer deployments,
       @Nullable @JsonPropertyDescription("GPU tier of all deployments.") Quantity gpu,
       @Nullable @JsonPropertyDescription("DRAM tier of all deployments.") Quantity dram,
       @Nullable @JsonPropertyDescription("NVMe tier of all deployments.") Quantity nvme) {}

@@ -43,6 +43,7 @@ public record InferenceDeploymentSpec(
     @Nullable
         @Default("6.25%")
         @Pattern("^(100(\\.0{1,4})?|[0-9]{1,2}(\\.[0-9]{1,4})?)%$")
+        @Size(max = 9)
         @JsonPropertyDescription(
             "Share of the context attended per step, for instance 6.25% or 1.56%. 100% is exact:"
                 + " nothing is left out.")

@@ -68,6 +68,56 @@ class CustomResourceDefinitionsTest {
     assertThat(bare).isEmpty();
   }
 
+  /** What is stored can be read: no number, text, list or map is larger than its reader expects. */
+  @ParameterizedTest
+  @ValueSource(strings = {"inferencedeployments", "inferenceclasses"})
+  void everythingThatCanBeStoredHasABound(String plural) throws IOException {
+    JsonNode schema =
+        YAML.readTree(COMMITTED.resolve(plural + ".kvdrive.dev.yaml").toFile())
+            .at("/spec/versions/0/schema/openAPIV3Schema");
+    List<String> unbounded = new ArrayList<>();
+    schema
+        .path("properties")
+        .properties()
+        .forEach(
+            field -> {
+              if (!field.getKey().equals("metadata")) {
+                unbounded(field.getKey(), field.getValue(), unbounded);
+              }
+            });
+    assertThat(unbounded).isEmpty();
+  }
+
+  private static void unbounded(String path, JsonNode node, List<String> found) {
+    List<String> needed =
+        node.path("x-kubernetes-int-or-string").asBoolean()
+            ? List.of("minimum", "maximum", "maxLength", "pattern")
+            : switch (node.path("type").asText()) {
+              case "integer" -> List.of("minimum", "maximum", "format");
+              case "number" -> List.of("minimum", "maximum");
+              case "string" -> node.has("enum") ? List.<String>of() : List.of("maxLength");
+              case "array" -> List.of("maxItems");
+              // What no property names is pruned.
+              case "object" ->
+                  node.has("additionalProperties")
+                          || node.has("x-kubernetes-preserve-unknown-fields")
+                      ? List.of("maxProperties")
+                      : List.<String>of();
+              case "boolean" -> List.<String>of();
+              default -> List.of("a known type");
+            };
+    needed.stream().filter(bound -> !node.has(bound)).forEach(b -> found.add(path + ": " + b));
+    node.path("properties")
+        .properties()
+        .forEach(field -> unbounded(path + "." + field.getKey(), field.getValue(), found));
+    if (node.path("items").isObject()) {
+      unbounded(path + "[]", node.path("items"), found);
+    }
+    if (node.path("additionalProperties").isObject()) {
+      unbounded(path + "{}", node.path("additionalProperties"), found);
+    }
+  }
+
   private static void collect(Map.Entry<String, JsonNode> field, String parent, List<String> bare) {
     String path = parent + "." + field.getKey();
     if (field.getValue().path("description").asText().isBlank()) {

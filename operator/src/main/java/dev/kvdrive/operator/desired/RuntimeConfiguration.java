@@ -1,8 +1,8 @@
 package dev.kvdrive.operator.desired;
 
+import dev.kvdrive.feasibility.Quantities;
 import dev.kvdrive.feasibility.Request;
 import dev.kvdrive.plan.RopeScaling;
-import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -114,7 +114,6 @@ final class RuntimeConfiguration {
   }
 
   private static int threads(Request request) {
-    Quantity cpu = Objects.requireNonNull(request.pod().cpu());
-    return Math.max(1, (int) Math.ceil(cpu.getNumericalAmount().doubleValue()));
+    return Quantities.processors("cpu", Objects.requireNonNull(request.pod().cpu()));
   }
 }
