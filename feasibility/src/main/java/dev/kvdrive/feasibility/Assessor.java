@@ -5,7 +5,6 @@ import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessment.Infeasible;
-import dev.kvdrive.feasibility.ClassPolicy.Usage;
 import dev.kvdrive.feasibility.GeometryCatalogue.Known;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
@@ -13,8 +12,10 @@ import dev.kvdrive.plan.Planner;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /** Judges a specification: complete it, check it against its class, plan it. */
@@ -68,6 +69,24 @@ public final class Assessor {
       @Nullable InferenceClass clazz,
       List<InferenceDeployment> siblings,
       Collection<InferenceClass> classes) {
+    return assess(deployment, clazz, siblings, classes, Map.of());
+  }
+
+  /**
+   * The verdict on {@code deployment}.
+   *
+   * @param clazz the class called {@link #className}, null if there is none
+   * @param siblings all deployments of the namespace, this one included or not
+   * @param classes all classes; a refusal names those that the namespace may use
+   * @param running what runs of this class in the namespace, by name of its deployment, which may
+   *     be gone; this one included. A deployment that is not named runs nothing
+   */
+  public Assessment assess(
+      InferenceDeployment deployment,
+      @Nullable InferenceClass clazz,
+      List<InferenceDeployment> siblings,
+      Collection<InferenceClass> classes,
+      Map<String, Usage> running) {
     String className = className(deployment);
     InferenceClassSpec classSpec = clazz == null ? null : clazz.getSpec();
     Optional<Infeasible> noClass = withoutClass(deployment, classSpec, classes);
@@ -99,7 +118,11 @@ public final class Assessor {
         }
         List<String> beyond =
             ClassPolicy.beyondQuota(
-                request, className, classSpec, older(deployment, siblings, className));
+                request,
+                className,
+                classSpec,
+                running.get(request.name()),
+                others(deployment, className, classSpec, siblings, running).values());
         if (!beyond.isEmpty()) {
           return refused("QuotaExceeded", String.join(" ", beyond));
         }
@@ -173,15 +196,32 @@ public final class Assessor {
         : new Infeasible("DoesNotFit", plan.verdict(), plan, known.get().source());
   }
 
-  /** A malformed sibling counts nothing: it runs nothing. */
-  private static List<Usage> older(
-      InferenceDeployment deployment, List<InferenceDeployment> siblings, String className) {
-    return siblings.stream()
+  /**
+   * What counts of each other deployment of the class: what it runs, and, if it is older, what it
+   * asks for, so that a newcomer never takes its place. One that asks for more than the whole
+   * quota, or whose budgets are malformed, keeps nobody waiting.
+   */
+  private static Map<String, Usage> others(
+      InferenceDeployment deployment,
+      String className,
+      InferenceClassSpec clazz,
+      List<InferenceDeployment> siblings,
+      Map<String, Usage> running) {
+    Map<String, Usage> others = new TreeMap<>(running);
+    siblings.stream()
         .filter(s -> className(s).equals(className))
-        .filter(s -> !s.getMetadata().getName().equals(deployment.getMetadata().getName()))
         .filter(s -> BY_AGE.compare(s, deployment) < 0)
-        .flatMap(s -> usage(s).stream())
-        .toList();
+        .forEach(
+            older ->
+                usage(older)
+                    .filter(
+                        asked ->
+                            ClassPolicy.couldEverRun(
+                                older.getMetadata().getNamespace(), clazz, asked))
+                    .ifPresent(
+                        asked -> others.merge(older.getMetadata().getName(), asked, Usage::max)));
+    others.remove(deployment.getMetadata().getName());
+    return others;
   }
 
   private static Optional<Usage> usage(InferenceDeployment sibling) {

@@ -5,7 +5,6 @@ import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Limits;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Tenant;
 import dev.kvdrive.plan.ByteSize;
-import dev.kvdrive.plan.TierBudgets;
 import io.fabric8.kubernetes.api.model.Quantity;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -16,28 +15,6 @@ import org.jspecify.annotations.Nullable;
 
 /** What a class allows. Every check returns sentences; an empty list means allowed. */
 final class ClassPolicy {
-  /** Tier budgets of a deployment, all replicas together. */
-  record Usage(long gpu, long dram, long nvme) {
-    static Usage of(TierBudgets tiers, int replicas) {
-      return new Usage(
-          saturated(tiers.gpu(), replicas),
-          saturated(tiers.dram(), replicas),
-          saturated(tiers.nvme(), replicas));
-    }
-
-    Usage plus(Usage other) {
-      return new Usage(sum(gpu, other.gpu), sum(dram, other.dram), sum(nvme, other.nvme));
-    }
-
-    private static long saturated(long bytes, int replicas) {
-      return bytes > Long.MAX_VALUE / Math.max(1, replicas) ? Long.MAX_VALUE : bytes * replicas;
-    }
-
-    private static long sum(long a, long b) {
-      return a > Long.MAX_VALUE - b ? Long.MAX_VALUE : a + b;
-    }
-  }
-
   private ClassPolicy() {}
 
   /** What {@code request} asks for that the class does not allow any deployment. */
@@ -77,36 +54,70 @@ final class ClassPolicy {
   }
 
   /**
-   * What {@code request} asks for beyond its namespace's quota.
+   * What {@code request} asks for beyond its namespace's quota. It may always have what it has
+   * already, and of each tier what the others leave.
    *
-   * @param older usage of each deployment of this class and namespace that came first
+   * @param own what the deployment itself runs; null if it runs nothing
+   * @param others what counts of each other deployment of this class and namespace
    */
   static List<String> beyondQuota(
-      Request request, String className, InferenceClassSpec clazz, List<Usage> older) {
-    List<Tenant> tenants = clazz.tenants();
-    if (tenants == null) {
+      Request request,
+      String className,
+      InferenceClassSpec clazz,
+      @Nullable Usage own,
+      Collection<Usage> others) {
+    Tenant tenant = tenant(request.namespace(), clazz);
+    if (tenant == null) {
       return List.of();
     }
-    Optional<Tenant> tenant =
-        tenants.stream().filter(t -> t.namespace().equals(request.namespace())).findFirst();
-    if (tenant.isEmpty()) {
-      throw new IllegalStateException("whether a class is open is judged before its quota");
-    }
     List<String> found = new ArrayList<>();
-    Integer most = tenant.get().deployments();
-    if (most != null && older.size() + 1 > most) {
+    Integer most = tenant.deployments();
+    if (most != null && own == null && others.size() + 1 > most) {
       found.add(
           "Namespace %s may have %d deployments of InferenceClass %s and has %d already."
-              .formatted(request.namespace(), most, className, older.size()));
+              .formatted(request.namespace(), most, className, others.size()));
     }
-    Usage total = older.stream().reduce(Usage.of(request.tiers(), request.replicas()), Usage::plus);
+    Usage has = own == null ? Usage.NONE : own;
+    Usage asked = Usage.of(request.tiers(), request.replicas());
+    Usage total = others.stream().reduce(asked, Usage::plus);
     String who =
-        "InferenceClass %s allows namespace %s, whose %d older deployments count first,"
-            .formatted(className, request.namespace(), older.size());
-    bytesAtMost(found, "gpu", total.gpu(), tenant.get().gpu(), who);
-    bytesAtMost(found, "dram", total.dram(), tenant.get().dram(), who);
-    bytesAtMost(found, "nvme", total.nvme(), tenant.get().nvme(), who);
+        "InferenceClass %s allows namespace %s, in which %d other deployments count,"
+            .formatted(className, request.namespace(), others.size());
+    if (asked.gpu() > has.gpu()) {
+      bytesAtMost(found, "gpu", total.gpu(), tenant.gpu(), who);
+    }
+    if (asked.dram() > has.dram()) {
+      bytesAtMost(found, "dram", total.dram(), tenant.dram(), who);
+    }
+    if (asked.nvme() > has.nvme()) {
+      bytesAtMost(found, "nvme", total.nvme(), tenant.nvme(), who);
+    }
     return found;
+  }
+
+  /** Whether {@code asked} alone, in an empty namespace, would keep to the quota. */
+  static boolean couldEverRun(String namespace, InferenceClassSpec clazz, Usage asked) {
+    Tenant tenant = tenant(namespace, clazz);
+    List<String> found = new ArrayList<>();
+    if (tenant != null) {
+      bytesAtMost(found, "gpu", asked.gpu(), tenant.gpu(), "");
+      bytesAtMost(found, "dram", asked.dram(), tenant.dram(), "");
+      bytesAtMost(found, "nvme", asked.nvme(), tenant.nvme(), "");
+    }
+    return found.isEmpty();
+  }
+
+  /** The namespace as a tenant of the class; null where the class has no tenants. */
+  private static @Nullable Tenant tenant(String namespace, InferenceClassSpec clazz) {
+    List<Tenant> tenants = clazz.tenants();
+    if (tenants == null) {
+      return null;
+    }
+    return tenants.stream()
+        .filter(t -> t.namespace().equals(namespace))
+        .findFirst()
+        .orElseThrow(
+            () -> new IllegalStateException("whether a class is open is judged before its quota"));
   }
 
   private static Optional<String> model(
@@ -153,7 +164,8 @@ final class ClassPolicy {
       List<String> found, @Nullable Quantity asked, @Nullable Quantity most, String className) {
     if (asked != null
         && most != null
-        && asked.getNumericalAmount().compareTo(most.getNumericalAmount()) > 0) {
+        && Quantities.amount("runtime.cpu", asked).compareTo(Quantities.amount("limits.cpu", most))
+            > 0) {
       found.add(
           "runtime.cpu is %s; InferenceClass %s allows at most %s a pod."
               .formatted(asked, className, most));

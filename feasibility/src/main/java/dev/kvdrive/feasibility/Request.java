@@ -23,6 +23,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param name name of the deployment and of most of its objects
  * @param namespace its namespace
+ * @param className InferenceClass it counts against, whether there is one of that name or not
  * @param model what is served
  * @param servedModelName its name in the API
  * @param contextLength tokens of prompt and answer together
@@ -42,6 +43,7 @@ import org.jspecify.annotations.Nullable;
 public record Request(
     String name,
     String namespace,
+    String className,
     ModelSpec model,
     String servedModelName,
     int contextLength,

@@ -69,6 +69,7 @@ public final class RequestResolver {
     return new Request(
         name,
         deployment.getMetadata().getNamespace(),
+        Assessor.className(deployment),
         spec.model(),
         requireNonNullElse(spec.servedModelName(), name),
         spec.contextLength(),
@@ -98,10 +99,14 @@ public final class RequestResolver {
 
   /** Processors nobody has set a number for are bounded by the class's limit, if it has one. */
   private static @Nullable Quantity cpu(RuntimeSpec runtime, ClassRuntime clazz, Limits limits) {
-    if (runtime.cpu() != null) {
-      return runtime.cpu();
+    Quantity cpu = runtime.cpu();
+    if (cpu == null) {
+      cpu = clazz.cpu() != null ? clazz.cpu() : limits.cpu();
     }
-    return clazz.cpu() != null ? clazz.cpu() : limits.cpu();
+    if (cpu != null) {
+      Quantities.processors("runtime.cpu", cpu);
+    }
+    return cpu;
   }
 
   static TierBudgets tiers(Tiers tiers) {

@@ -18,6 +18,13 @@ public final class Labels {
   /** Hash of the configuration a pod runs with; a change of it replaces the pods. */
   public static final String CONFIG_HASH = "kvdrive.dev/config-hash";
 
+  /** Annotations that say what a pod counts against its namespace's quota, and of which class. */
+  public static final String CLASS = "kvdrive.dev/class";
+
+  public static final String GPU_BYTES = "kvdrive.dev/gpu-bytes";
+  public static final String DRAM_BYTES = "kvdrive.dev/dram-bytes";
+  public static final String NVME_BYTES = "kvdrive.dev/nvme-bytes";
+
   private Labels() {}
 
   /** What selects the pods of a deployment; never changes. */

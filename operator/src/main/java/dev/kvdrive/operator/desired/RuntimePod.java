@@ -83,6 +83,10 @@ final class RuntimePod {
   PodTemplateSpec template() {
     Map<String, String> annotations = new TreeMap<>(request.pod().annotations());
     annotations.put(Labels.CONFIG_HASH, configHash);
+    annotations.put(Labels.CLASS, request.className());
+    annotations.put(Labels.GPU_BYTES, Long.toString(request.tiers().gpu()));
+    annotations.put(Labels.DRAM_BYTES, Long.toString(request.tiers().dram()));
+    annotations.put(Labels.NVME_BYTES, Long.toString(request.tiers().nvme()));
     return new PodTemplateSpecBuilder()
         .withNewMetadata()
         .withLabels(Labels.ofPods(request))
