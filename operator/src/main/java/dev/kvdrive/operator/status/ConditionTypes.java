@@ -10,5 +10,8 @@ public final class ConditionTypes {
   public static final String RECONCILING = "Reconciling";
   public static final String STALLED = "Stalled";
 
+  /** Somebody else has added to the objects; there only while it is True. */
+  public static final String ALTERED = "Altered";
+
   private ConditionTypes() {}
 }

@@ -1,5 +1,6 @@
 package dev.kvdrive.operator.status;
 
+import static dev.kvdrive.operator.status.ConditionTypes.ALTERED;
 import static dev.kvdrive.operator.status.ConditionTypes.FEASIBLE;
 import static dev.kvdrive.operator.status.ConditionTypes.MODEL_AVAILABLE;
 import static dev.kvdrive.operator.status.ConditionTypes.READY;
@@ -37,6 +38,9 @@ import org.jspecify.annotations.Nullable;
 public final class StatusAggregator {
   private static final int UNPROCESSABLE = 422;
 
+  /** Foreign fields that a message names. */
+  private static final int MOST_FOREIGN = 10;
+
   private final Clock clock;
 
   public StatusAggregator(Clock clock) {
@@ -46,12 +50,41 @@ public final class StatusAggregator {
   /** The status of {@code deployment}, given the verdict and what the cluster shows. */
   public InferenceDeploymentStatus aggregate(
       InferenceDeployment deployment, Assessment assessment, Observation observed) {
+    return aggregate(deployment, assessment, observed, List.of());
+  }
+
+  /**
+   * The status of {@code deployment}, given the verdict and what the cluster shows.
+   *
+   * @param foreign what others have added to its objects, a field each
+   */
+  public InferenceDeploymentStatus aggregate(
+      InferenceDeployment deployment,
+      Assessment assessment,
+      Observation observed,
+      List<String> foreign) {
     List<Finding> findings =
         switch (assessment) {
           case Feasible feasible -> feasible(feasible, observed);
           case Infeasible infeasible -> infeasible(infeasible, observed);
         };
-    return status(deployment, assessment, observed, summarised(findings));
+    List<Finding> all = new ArrayList<>(summarised(findings));
+    if (!foreign.isEmpty()) {
+      all.add(altered(foreign));
+    }
+    return status(deployment, assessment, observed, all);
+  }
+
+  private static Finding altered(List<String> foreign) {
+    String more =
+        foreign.size() <= MOST_FOREIGN
+            ? ""
+            : " and %d more".formatted(foreign.size() - MOST_FOREIGN);
+    return Finding.holds(
+        ALTERED,
+        "ForeignFields",
+        "Not from this specification, and not in its plan: %s%s. The operator leaves it as it is; take it out where nobody wants it."
+            .formatted(String.join("; ", foreign.stream().limit(MOST_FOREIGN).toList()), more));
   }
 
   /**

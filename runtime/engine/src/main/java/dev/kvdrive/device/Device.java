@@ -1,6 +1,5 @@
 package dev.kvdrive.device;
 
-import dev.kvdrive.plan.DeviceKind;
 import java.util.List;
 
 /**
@@ -13,9 +12,6 @@ import java.util.List;
  * platform thread).
  */
 public interface Device extends AutoCloseable {
-  /** Host memory is allocated in multiples of this many bytes. */
-  int HOST_PAGE = DeviceKind.HOST_PAGE;
-
   /** For logs and plans: kind, model, threads or multiprocessors, driver. */
   String description();
 
@@ -42,10 +38,7 @@ public interface Device extends AutoCloseable {
   /** Bytes of device memory allocated now, weights included. */
   long usedBytes();
 
-  /** Cap of host memory in bytes; {@link #hostBytes} never exceeds it. */
-  long hostCapacityBytes();
-
-  /** Bytes of host memory allocated now through {@link #allocateHost}: whole pages. */
+  /** Bytes of pinned host memory allocated now through {@link #allocateHost}. */
   long hostBytes();
 
   /**
@@ -58,9 +51,7 @@ public interface Device extends AutoCloseable {
 
   /**
    * Host memory that operations of this device can read and write directly (pinned and mapped on
-   * CUDA), 4096-byte aligned, zeroed. Counts in whole pages of {@value #HOST_PAGE} bytes.
-   *
-   * @throws DeviceMemoryException if it would exceed the cap; names label, wanted, used and cap
+   * CUDA), 4096-byte aligned, zeroed.
    */
   HostBuffer allocateHost(String label, long bytes);
 

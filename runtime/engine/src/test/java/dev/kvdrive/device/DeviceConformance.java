@@ -16,8 +16,8 @@ import org.junit.jupiter.api.BeforeEach;
  *     &#64;Nested
  *     class Memory extends MemoryConformance {
  *       &#64;Override
- *       protected Device open(long capacityBytes, long hostBytes) {
- *         return SomeDevice.open(capacityBytes, hostBytes);
+ *       protected Device open(long capacityBytes) {
+ *         return SomeDevice.open(capacityBytes);
  *       }
  *     }
  *     ... Queues, Pointwise, Matmul, Append, Select, Diff, Fetch, Attention, Prefill, Step
@@ -40,29 +40,20 @@ public abstract class DeviceConformance {
   /** The device under test. */
   Rig subject;
 
-  /** Opens the device under test with any amount of host memory. */
-  final Device open(long capacityBytes) {
-    return open(capacityBytes, Long.MAX_VALUE);
-  }
-
   /** The scalar oracle. */
   Rig oracle;
 
   private final List<Rig> others = new ArrayList<>();
 
-  /**
-   * Opens the device under test.
-   *
-   * @param hostBytes cap of its host memory
-   */
-  protected abstract Device open(long capacityBytes, long hostBytes);
+  /** Opens the device under test. */
+  protected abstract Device open(long capacityBytes);
 
   /**
    * Opens a device that must compute the same bits although it has other means, for instance
    * another number of threads.
    */
-  protected Device openAlike(long capacityBytes, long hostBytes) {
-    return open(capacityBytes, hostBytes);
+  protected Device openAlike(long capacityBytes) {
+    return open(capacityBytes);
   }
 
   @BeforeEach
@@ -87,7 +78,7 @@ public abstract class DeviceConformance {
 
   /** A second device that must compute the same bits. */
   Rig alike() {
-    Rig rig = new Rig(openAlike(CAPACITY, Long.MAX_VALUE));
+    Rig rig = new Rig(openAlike(CAPACITY));
     others.add(rig);
     return rig;
   }

@@ -13,7 +13,6 @@ import java.util.Set;
  */
 public final class ReferenceDevice implements Device {
   private final long capacity;
-  private final long hostCapacity;
   private final Set<ReferenceBuffer> live = new HashSet<>();
   private final ElementType activations;
   private final Operations operations;
@@ -36,17 +35,7 @@ public final class ReferenceDevice implements Device {
    * where there is none.
    */
   public ReferenceDevice(long capacityBytes, ElementType activations) {
-    this(capacityBytes, Long.MAX_VALUE, activations);
-  }
-
-  /**
-   * With a cap on host memory, too.
-   *
-   * @param hostBytes hard cap of host memory
-   */
-  public ReferenceDevice(long capacityBytes, long hostBytes, ElementType activations) {
     this.capacity = capacityBytes;
-    this.hostCapacity = hostBytes;
     this.activations = activations;
     operations = new CheckedOperations(new ReferenceOperations(activations), activations);
   }
@@ -82,11 +71,6 @@ public final class ReferenceDevice implements Device {
   }
 
   @Override
-  public long hostCapacityBytes() {
-    return hostCapacity;
-  }
-
-  @Override
   public synchronized long hostBytes() {
     return host;
   }
@@ -103,7 +87,7 @@ public final class ReferenceDevice implements Device {
     if (bytes < 1) {
       throw new IllegalArgumentException("host buffer " + label + " of " + bytes + " bytes");
     }
-    host += HostPages.reserve(label, bytes, host, hostCapacity);
+    host += bytes;
     return new ReferenceHostBuffer(new ReferenceBuffer(label, bytes, 4096, true));
   }
 
@@ -235,7 +219,7 @@ public final class ReferenceDevice implements Device {
         open = false;
         live.remove(this);
         if (onHost) {
-          host -= HostPages.reserve(label, bytes, 0, Long.MAX_VALUE);
+          host -= bytes;
         } else {
           used -= bytes;
         }

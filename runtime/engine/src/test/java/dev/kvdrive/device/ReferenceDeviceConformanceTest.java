@@ -7,95 +7,95 @@ import org.junit.jupiter.api.Nested;
  * nothing depends on batch, passes, queues or graphs.
  */
 class ReferenceDeviceConformanceTest {
-  private static Device device(long capacityBytes, long hostBytes) {
-    return new ReferenceDevice(capacityBytes, hostBytes, ElementType.F32);
+  private static Device device(long capacityBytes) {
+    return new ReferenceDevice(capacityBytes);
   }
 
   @Nested
   class Memory extends MemoryConformance {
     @Override
-    protected Device open(long capacityBytes, long hostBytes) {
-      return device(capacityBytes, hostBytes);
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
     }
   }
 
   @Nested
   class Queues extends QueueConformance {
     @Override
-    protected Device open(long capacityBytes, long hostBytes) {
-      return device(capacityBytes, hostBytes);
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
     }
   }
 
   @Nested
   class Pointwise extends PointwiseConformance {
     @Override
-    protected Device open(long capacityBytes, long hostBytes) {
-      return device(capacityBytes, hostBytes);
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
     }
   }
 
   @Nested
   class Matmul extends MatmulConformance {
     @Override
-    protected Device open(long capacityBytes, long hostBytes) {
-      return device(capacityBytes, hostBytes);
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
     }
   }
 
   @Nested
   class Append extends AppendConformance {
     @Override
-    protected Device open(long capacityBytes, long hostBytes) {
-      return device(capacityBytes, hostBytes);
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
     }
   }
 
   @Nested
   class Select extends SelectConformance {
     @Override
-    protected Device open(long capacityBytes, long hostBytes) {
-      return device(capacityBytes, hostBytes);
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
     }
   }
 
   @Nested
   class Diff extends DiffConformance {
     @Override
-    protected Device open(long capacityBytes, long hostBytes) {
-      return device(capacityBytes, hostBytes);
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
     }
   }
 
   @Nested
   class Fetch extends FetchConformance {
     @Override
-    protected Device open(long capacityBytes, long hostBytes) {
-      return device(capacityBytes, hostBytes);
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
     }
   }
 
   @Nested
   class Attention extends AttentionConformance {
     @Override
-    protected Device open(long capacityBytes, long hostBytes) {
-      return device(capacityBytes, hostBytes);
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
     }
   }
 
   @Nested
   class Prefill extends PrefillConformance {
     @Override
-    protected Device open(long capacityBytes, long hostBytes) {
-      return device(capacityBytes, hostBytes);
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
     }
   }
 
   @Nested
   class Step extends StepConformance {
     @Override
-    protected Device open(long capacityBytes, long hostBytes) {
-      return device(capacityBytes, hostBytes);
+    protected Device open(long capacityBytes) {
+      return device(capacityBytes);
     }
   }
 }

@@ -1,7 +1,5 @@
 package dev.kvdrive.kv.tier;
 
-import org.jspecify.annotations.Nullable;
-
 /**
  * State of DRAM and NVMe tier at one moment.
  *
@@ -20,8 +18,6 @@ import org.jspecify.annotations.Nullable;
  * @param ioErrors reads and writes that failed, each attempt counted, since start
  * @param direct whether the NVMe files are open with O_DIRECT
  * @param degraded whether the last write failed, so that demotion is suspended or retried
- * @param nvmeFailure why the drive of the NVMe tier does not work, without the names of files; null
- *     while it does, or if there is no NVMe tier
  */
 public record TierStatus(
     long dramCapacityBytes,
@@ -37,5 +33,4 @@ public record TierStatus(
     long writes,
     long ioErrors,
     boolean direct,
-    boolean degraded,
-    @Nullable String nvmeFailure) {}
+    boolean degraded) {}

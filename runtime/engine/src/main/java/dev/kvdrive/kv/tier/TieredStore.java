@@ -140,17 +140,17 @@ public final class TieredStore implements AutoCloseable {
       List<KvLayer> layers,
       NvmeOptions nvme,
       Placement placement,
-      @Nullable ExtentFiles files) {
+      ExtentFile.Opener opener) {
     layout = sizes.layout();
     grid = layout.grid();
     seats = sizes.concurrency();
     maxChunks = sizes.maxChunks();
     this.layers = List.copyOf(layers);
     this.placement = placement;
-    this.files = files;
+    checkShapes(sizes, this.layers);
     space = new ExtentSpace(layout.layers(), seats, layout.kvHeads(), layout.extents(maxChunks));
     demotionNanos = nvme.demotionTimeout().toNanos();
-    int slotCount = files == null ? 0 : files.slots();
+    int slotCount = Math.toIntExact(sizes.nvmeExtents());
     int threads = slotCount == 0 ? 0 : nvme.threads();
     maxWrites = WRITES_PER_THREAD * threads;
     int frameCount = sizes.dramFrames();
@@ -180,6 +180,14 @@ public final class TieredStore implements AutoCloseable {
 
     List<AutoCloseable> opened = new ArrayList<>();
     try {
+      files =
+          slotCount == 0
+              ? null
+              : ExtentFiles.create(
+                  slotCount, layout.extentBytes(), ExtentFiles.FILE_BYTES, nvme, opener);
+      if (files != null) {
+        opened.add(files);
+      }
       frames =
           new FramePool(
               kept(
@@ -245,25 +253,7 @@ public final class TieredStore implements AutoCloseable {
       NvmeOptions nvme,
       Placement placement,
       ExtentFile.Opener opener) {
-    checkShapes(sizes, layers);
-    ExtentFiles files =
-        sizes.nvmeExtents() == 0
-            ? null
-            : ExtentFiles.create(
-                Math.toIntExact(sizes.leastNvmeExtents()),
-                Math.toIntExact(sizes.nvmeExtents()),
-                sizes.layout().extentBytes(),
-                ExtentFiles.FILE_BYTES,
-                nvme,
-                opener);
-    try {
-      return new TieredStore(sizes, device, layers, nvme, placement, files);
-    } catch (RuntimeException e) {
-      if (files != null) {
-        files.close();
-      }
-      throw e;
-    }
+    return new TieredStore(sizes, device, layers, nvme, placement, opener);
   }
 
   /**
@@ -556,8 +546,7 @@ public final class TieredStore implements AutoCloseable {
         io.writes(),
         io.errors(),
         seen.direct(),
-        seen.degraded(),
-        io.failure());
+        seen.degraded());
   }
 
   /**
@@ -733,7 +722,6 @@ public final class TieredStore implements AutoCloseable {
       if (inFlight()) {
         long left = deadline - System.nanoTime();
         if (left <= 0) {
-          io.unanswered(writesInFlight.size());
           throw new TierException(
               seat,
               "no room in DRAM: %d writes to the NVMe tier did not end in %d ms; the disk is overloaded or failing: try again later, or give DRAM more room"
@@ -1119,8 +1107,7 @@ public final class TieredStore implements AutoCloseable {
         0,
         0,
         files != null && files.direct(),
-        degraded,
-        null);
+        degraded);
   }
 
   private static int[] filled(int size) {

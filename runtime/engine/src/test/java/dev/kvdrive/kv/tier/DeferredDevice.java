@@ -60,11 +60,6 @@ final class DeferredDevice implements Device {
   }
 
   @Override
-  public long hostCapacityBytes() {
-    return Long.MAX_VALUE;
-  }
-
-  @Override
   public synchronized long hostBytes() {
     return host;
   }
