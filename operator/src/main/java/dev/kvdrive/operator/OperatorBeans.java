@@ -6,11 +6,15 @@ import dev.kvdrive.feasibility.GeometryCatalogue;
 import dev.kvdrive.feasibility.OperatorDefaults;
 import dev.kvdrive.operator.desired.DesiredObjects;
 import dev.kvdrive.operator.reconcile.InferenceDeploymentReconciler;
+import dev.kvdrive.operator.status.ForeignFields;
 import dev.kvdrive.operator.status.StatusAggregator;
+import dev.kvdrive.operator.stored.StoredObjects;
 import dev.kvdrive.operator.usage.TierMeter;
+import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.javaoperatorsdk.operator.Operator;
+import io.javaoperatorsdk.operator.RegisteredController;
 import io.javaoperatorsdk.operator.api.config.LeaderElectionConfigurationBuilder;
 import io.javaoperatorsdk.operator.api.monitoring.Metrics;
 import io.javaoperatorsdk.operator.api.reconciler.Constants;
@@ -28,18 +32,32 @@ import org.springframework.context.annotation.Configuration;
 @Configuration(proxyBeanMethods = false)
 class OperatorBeans {
   /** Also the name of the field manager, so that {@code kubectl} shows who owns what. */
-  static final String NAME = "kvdrive-operator";
+  static final String NAME = ForeignFields.OPERATOR;
+
+  /**
+   * Longest wait for caches before work begins, twice: for deployments, then for what they own.
+   * Nothing is judged in a namespace whose caches are not complete, however long that takes.
+   */
+  private static final Duration PATIENCE_AT_START = Duration.ofSeconds(5);
 
   private static final Duration FIRST_RETRY = Duration.ofSeconds(1);
   private static final Duration LONGEST_RETRY = Duration.ofMinutes(2);
 
   @Bean
   KubernetesClient kubernetesClient() {
-    return new KubernetesClientBuilder().build();
+    return client(Config.autoConfigure(null));
+  }
+
+  /** A client that reads custom resources tolerantly. */
+  static KubernetesClient client(Config config) {
+    return new KubernetesClientBuilder()
+        .withConfig(config)
+        .withKubernetesSerialization(StoredObjects.serialization())
+        .build();
   }
 
   @Bean
-  InferenceDeploymentReconciler reconciler(OperatorProperties properties) {
+  InferenceDeploymentReconciler reconciler(OperatorProperties properties, MeterRegistry registry) {
     OperatorProperties.RuntimePods runtime = properties.runtime();
     OperatorDefaults defaults =
         new OperatorDefaults(
@@ -54,7 +72,8 @@ class OperatorBeans {
         new Assessor(GeometryCatalogue.wellKnown(), defaults),
         new StatusAggregator(Clock.systemUTC()),
         new TierMeter(DesiredObjects.RUNTIME_PORT),
-        properties.classes());
+        properties.classes(),
+        registry);
   }
 
   @Bean
@@ -73,10 +92,12 @@ class OperatorBeans {
       KubernetesClient client,
       InferenceDeploymentReconciler reconciler,
       Metrics metrics,
+      MeterRegistry registry,
       Lead lead) {
     Operator operator = operator(properties, client, metrics, lead);
-    register(operator, reconciler, properties);
-    return new OperatorLifecycle(operator, lead);
+    Watches watches = new Watches(register(operator, reconciler, properties), client, properties);
+    watches.bindTo(registry);
+    return new OperatorLifecycle(operator, lead, watches);
   }
 
   static Operator operator(
@@ -87,6 +108,9 @@ class OperatorBeans {
               .withKubernetesClient(client)
               .withCloseClientOnStop(false)
               .withMetrics(metrics)
+              // What cannot be read yet is tried again by its watch; meanwhile the rest is served.
+              .withStopOnInformerErrorDuringStartup(false)
+              .withCacheSyncTimeout(PATIENCE_AT_START)
               // Every object is applied by the server, which remembers who owns which field.
               .withDefaultNonSSAResource(Set.of())
               .withPreviousAnnotationForDependentResources(false);
@@ -101,9 +125,9 @@ class OperatorBeans {
         });
   }
 
-  static void register(
+  static RegisteredController<?> register(
       Operator operator, InferenceDeploymentReconciler reconciler, OperatorProperties properties) {
-    operator.register(
+    return operator.register(
         reconciler,
         overrider ->
             overrider

@@ -44,12 +44,7 @@ public final class ApiServer {
     this.auditLog = newAuditLog();
     KubeAPIServer server =
         new KubeAPIServer(
-            new KubeAPIServerConfigBuilder()
-                .withTestDir(cache().toString())
-                .withApiServerVersion(VERSION)
-                .withOfflineMode(true)
-                .withUpdateKubeConfig(false)
-                .withStartupTimeout(60_000)
+            programs()
                 .withApiServerFlag("--audit-policy-file=" + AUDIT_POLICY.toAbsolutePath())
                 .withApiServerFlag("--audit-log-path=" + auditLog)
                 .build());
@@ -70,8 +65,30 @@ public final class ApiServer {
     }
   }
 
+  private static KubeAPIServerConfigBuilder programs() {
+    return new KubeAPIServerConfigBuilder()
+        .withTestDir(cache().toString())
+        .withApiServerVersion(VERSION)
+        .withOfflineMode(true)
+        .withUpdateKubeConfig(false)
+        .withStartupTimeout(60_000);
+  }
+
+  /** One more server, without any definition, for the caller to stop; skips as {@link #get}. */
+  static KubeAPIServer startEmpty() {
+    assumePrograms();
+    KubeAPIServer server = new KubeAPIServer(programs().build());
+    server.start();
+    return server;
+  }
+
   /** The server; aborts the test where there is none. */
   public static ApiServer get() {
+    assumePrograms();
+    return Holder.INSTANCE;
+  }
+
+  private static void assumePrograms() {
     Path program = cache().resolve("k8s/" + VERSION + "-linux-amd64/kube-apiserver");
     if (System.getenv(REQUIRED) == null) {
       Assumptions.assumeTrue(
@@ -79,7 +96,6 @@ public final class ApiServer {
           () ->
               "no API server: " + program + " has not been built (./kvdrive cluster up builds it)");
     }
-    return Holder.INSTANCE;
   }
 
   /** Administrator's client. */
@@ -87,14 +103,16 @@ public final class ApiServer {
     return client;
   }
 
-  /** A new client with its own connections, for instance for an operator that closes it. */
+  /** A new client as the operator's own, with the administrator's rights. */
   public KubernetesClient newClient() {
-    return new KubernetesClientBuilder().withConfig(Config.fromKubeconfig(kubeconfig)).build();
+    return OperatorBeans.client(config());
   }
 
-  /** The administrator's configuration. */
+  /** The administrator's configuration; what cannot be watched is tried again soon. */
   public Config config() {
-    return Config.fromKubeconfig(kubeconfig);
+    Config config = Config.fromKubeconfig(kubeconfig);
+    config.setWatchReconnectInterval(100);
+    return config;
   }
 
   /** The administrator's kubeconfig. */
@@ -102,12 +120,12 @@ public final class ApiServer {
     return kubeconfig;
   }
 
-  /** A client that acts as a service account, with its rights only. */
+  /** A client as the operator's own that acts as a service account, with its rights only. */
   public KubernetesClient newClientAs(String namespace, String serviceAccount) {
     Config config = config();
     config.setImpersonateUsername(
         "system:serviceaccount:%s:%s".formatted(namespace, serviceAccount));
-    return new KubernetesClientBuilder().withConfig(config).build();
+    return OperatorBeans.client(config);
   }
 
   /** What service accounts did: one JSON event a line. */
@@ -158,10 +176,15 @@ public final class ApiServer {
 
   /** Waits until a definition of other projects is served. */
   public void awaitEstablished(CustomResourceDefinition definition) {
+    awaitEstablished(client, definition);
+  }
+
+  /** As {@link #awaitEstablished(CustomResourceDefinition)}, on any server. */
+  static void awaitEstablished(KubernetesClient client, CustomResourceDefinition definition) {
     client.resource(definition).waitUntilCondition(ApiServer::established, 30, TimeUnit.SECONDS);
   }
 
-  private static boolean established(CustomResourceDefinition definition) {
+  static boolean established(CustomResourceDefinition definition) {
     return definition.getStatus() != null
         && definition.getStatus().getConditions() != null
         && definition.getStatus().getConditions().stream()

@@ -15,6 +15,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Objects;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -94,7 +98,25 @@ class OperatorApplicationTest {
           .contains("operator_sdk_reconciliations")
           .contains("application=\"kvdrive-operator\"");
       assertThat(get(port, "/env").statusCode()).isEqualTo(404);
+      assertThat(ownMetrics(get(port, "/metrics").body())).isEqualTo(documentedMetrics());
     }
+  }
+
+  private static Set<String> ownMetrics(String scrape) {
+    return Pattern.compile("^# TYPE (kvdrive_\\S+) ", Pattern.MULTILINE)
+        .matcher(scrape)
+        .results()
+        .map(found -> found.group(1))
+        .collect(Collectors.toCollection(TreeSet::new));
+  }
+
+  /** Those of the page's part about the operator. */
+  private static Set<String> documentedMetrics() throws IOException {
+    return Pattern.compile("^\\| `(kvdrive_[^`]+)`", Pattern.MULTILINE)
+        .matcher(Files.readString(Path.of("../docs/metrics.md")).split("\n## The operator\n", 2)[1])
+        .results()
+        .map(found -> found.group(1))
+        .collect(Collectors.toCollection(TreeSet::new));
   }
 
   private HttpResponse<String> get(int port, String path) throws IOException, InterruptedException {

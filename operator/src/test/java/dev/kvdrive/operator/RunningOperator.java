@@ -2,13 +2,15 @@ package dev.kvdrive.operator;
 
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import io.fabric8.kubernetes.client.KubernetesClient;
-import io.javaoperatorsdk.operator.Operator;
 import io.javaoperatorsdk.operator.api.monitoring.Metrics;
+import io.micrometer.core.instrument.MeterRegistry;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.util.List;
+import org.springframework.boot.health.contributor.Status;
 
 /** The operator as its beans wire it, in this process, until it is closed. */
 public final class RunningOperator implements AutoCloseable {
-  private final Operator operator;
+  private final MeterRegistry registry = new SimpleMeterRegistry();
   private final OperatorLifecycle lifecycle;
   private final KubernetesClient client;
 
@@ -20,23 +22,49 @@ public final class RunningOperator implements AutoCloseable {
   public RunningOperator(KubernetesClient client, OperatorProperties properties) {
     this.client = client;
     Lead lead = new Lead(() -> {});
-    this.operator = OperatorBeans.operator(properties, client, Metrics.NOOP, lead);
-    OperatorBeans.register(operator, new OperatorBeans().reconciler(properties), properties);
-    this.lifecycle = new OperatorLifecycle(operator, lead);
+    OperatorBeans beans = new OperatorBeans();
+    this.lifecycle =
+        beans.operatorLifecycle(
+            properties,
+            client,
+            beans.reconciler(properties, registry),
+            Metrics.NOOP,
+            registry,
+            lead);
     lifecycle.start();
   }
 
-  /** What the chart would configure. */
+  /** What the chart would configure for all namespaces. */
   public static OperatorProperties properties(String namespace, boolean leaderElection) {
+    return properties(namespace, List.of(), leaderElection);
+  }
+
+  /** What the chart would configure for some namespaces, without a lease. */
+  public static OperatorProperties watching(String namespace, List<String> watched) {
+    return properties(namespace, watched, false);
+  }
+
+  private static OperatorProperties properties(
+      String namespace, List<String> watched, boolean leaderElection) {
     return new OperatorProperties(
         namespace,
-        List.of(),
+        watched,
         true,
         false,
         leaderElection,
         List.of(),
         new OperatorProperties.RuntimePods(
             "kvdrive/runtime:test", PullPolicy.IF_NOT_PRESENT, List.of(), 65532L, null));
+  }
+
+  /** What it measures of itself. */
+  public MeterRegistry registry() {
+    return registry;
+  }
+
+  /** Whether Kubernetes would let it live. */
+  boolean isHealthy() {
+    return lifecycle.health().getStatus().equals(Status.UP);
   }
 
   @Override

@@ -3,7 +3,9 @@ package dev.kvdrive.operator.reconcile;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.operator.desired.DesiredObjects;
 import dev.kvdrive.operator.desired.Labels;
+import dev.kvdrive.operator.status.ForeignFields;
 import io.fabric8.kubernetes.api.model.ConfigMap;
+import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServiceAccount;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
@@ -14,6 +16,8 @@ import io.javaoperatorsdk.operator.api.config.informer.Informer;
 import io.javaoperatorsdk.operator.api.reconciler.Context;
 import io.javaoperatorsdk.operator.processing.dependent.kubernetes.CRUDKubernetesDependentResource;
 import io.javaoperatorsdk.operator.processing.dependent.kubernetes.KubernetesDependent;
+import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * The objects of a deployment as the framework's dependents. Each is owned by the deployment, so
@@ -37,9 +41,52 @@ final class Dependents {
         .getMandatory(KEY, DesiredObjects.class);
   }
 
+  /**
+   * An object of a deployment. Which objects are its own is said by their owner references; the
+   * label only keeps the caches small. One whose label somebody took off has left the cache, but is
+   * there: it is applied again, which puts the label back, instead of being created.
+   */
+  abstract static class Owned<R extends HasMetadata>
+      extends CRUDKubernetesDependentResource<R, InferenceDeployment> {
+    @Override
+    public R create(R desired, InferenceDeployment of, Context<InferenceDeployment> context) {
+      R there = context.getClient().resource(desired).get();
+      return there != null && isOwned(there, of)
+          ? update(there, desired, of, context)
+          : super.create(desired, of, context);
+    }
+  }
+
+  /** What others have put into the objects of a deployment; service accounts are for everybody. */
+  static List<String> foreignFields(Context<InferenceDeployment> context) {
+    return Stream.of(
+            Deployment.class,
+            StatefulSet.class,
+            Service.class,
+            ConfigMap.class,
+            NetworkPolicy.class,
+            PodDisruptionBudget.class)
+        .flatMap(kind -> context.getSecondaryResourcesAsStream(kind))
+        .flatMap(
+            object ->
+                ForeignFields.of(object).stream()
+                    .map(
+                        field ->
+                            "%s %s: %s"
+                                .formatted(
+                                    object.getKind(), object.getMetadata().getName(), field)))
+        .sorted()
+        .toList();
+  }
+
+  /** Whether {@code object} is one of the deployment's. */
+  static boolean isOwned(HasMetadata object, InferenceDeployment by) {
+    return object.getMetadata().getOwnerReferences().stream()
+        .anyMatch(owner -> owner.getUid().equals(by.getMetadata().getUid()));
+  }
+
   @KubernetesDependent(informer = @Informer(labelSelector = Labels.SELECT_MANAGED))
-  static final class Config
-      extends CRUDKubernetesDependentResource<ConfigMap, InferenceDeployment> {
+  static final class Config extends Owned<ConfigMap> {
     @Override
     protected ConfigMap desired(InferenceDeployment of, Context<InferenceDeployment> context) {
       return Dependents.desired(context).configMap();
@@ -47,8 +94,7 @@ final class Dependents {
   }
 
   @KubernetesDependent(informer = @Informer(labelSelector = Labels.SELECT_MANAGED))
-  static final class Account
-      extends CRUDKubernetesDependentResource<ServiceAccount, InferenceDeployment> {
+  static final class Account extends Owned<ServiceAccount> {
     @Override
     protected ServiceAccount desired(InferenceDeployment of, Context<InferenceDeployment> context) {
       return Dependents.desired(context).serviceAccount();
@@ -56,8 +102,7 @@ final class Dependents {
   }
 
   @KubernetesDependent(informer = @Informer(labelSelector = Labels.SELECT_MANAGED))
-  static final class Network
-      extends CRUDKubernetesDependentResource<NetworkPolicy, InferenceDeployment> {
+  static final class Network extends Owned<NetworkPolicy> {
     @Override
     protected NetworkPolicy desired(InferenceDeployment of, Context<InferenceDeployment> context) {
       return Dependents.desired(context).networkPolicy();
@@ -65,8 +110,7 @@ final class Dependents {
   }
 
   @KubernetesDependent(informer = @Informer(labelSelector = Labels.SELECT_MANAGED))
-  static final class Endpoint
-      extends CRUDKubernetesDependentResource<Service, InferenceDeployment> {
+  static final class Endpoint extends Owned<Service> {
     @Override
     protected Service desired(InferenceDeployment of, Context<InferenceDeployment> context) {
       return Dependents.desired(context).service();
@@ -74,8 +118,7 @@ final class Dependents {
   }
 
   @KubernetesDependent(informer = @Informer(labelSelector = Labels.SELECT_MANAGED))
-  static final class EphemeralWorkload
-      extends CRUDKubernetesDependentResource<Deployment, InferenceDeployment> {
+  static final class EphemeralWorkload extends Owned<Deployment> {
     @Override
     protected Deployment desired(InferenceDeployment of, Context<InferenceDeployment> context) {
       return Dependents.desired(context).deployment();
@@ -83,8 +126,7 @@ final class Dependents {
   }
 
   @KubernetesDependent(informer = @Informer(labelSelector = Labels.SELECT_MANAGED))
-  static final class RetainedWorkload
-      extends CRUDKubernetesDependentResource<StatefulSet, InferenceDeployment> {
+  static final class RetainedWorkload extends Owned<StatefulSet> {
     @Override
     protected StatefulSet desired(InferenceDeployment of, Context<InferenceDeployment> context) {
       return Dependents.desired(context)
@@ -93,8 +135,7 @@ final class Dependents {
   }
 
   @KubernetesDependent(informer = @Informer(labelSelector = Labels.SELECT_MANAGED))
-  static final class Disruption
-      extends CRUDKubernetesDependentResource<PodDisruptionBudget, InferenceDeployment> {
+  static final class Disruption extends Owned<PodDisruptionBudget> {
     @Override
     protected PodDisruptionBudget desired(
         InferenceDeployment of, Context<InferenceDeployment> context) {

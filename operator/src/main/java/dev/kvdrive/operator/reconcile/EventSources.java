@@ -4,6 +4,7 @@ import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.Assessor;
 import dev.kvdrive.operator.desired.Labels;
+import dev.kvdrive.operator.stored.UnreadableDeployment;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -69,11 +70,14 @@ final class EventSources {
                 clazz ->
                     context
                         .getPrimaryCache()
-                        .list(d -> Assessor.className(d).equals(clazz.getMetadata().getName()))
+                        .list(d -> uses(d, clazz.getMetadata().getName()))
                         .map(ResourceID::fromResource)
                         .collect(Collectors.toSet()))
             .<InferenceDeployment>withPrimaryToSecondaryMapper(
-                deployment -> Set.of(new ResourceID(Assessor.className(deployment))))
+                deployment ->
+                    deployment instanceof UnreadableDeployment
+                        ? Set.of()
+                        : Set.of(new ResourceID(Assessor.className(deployment))))
             .build(),
         context);
   }
@@ -86,5 +90,10 @@ final class EventSources {
             instanceof InformerEventSource<InferenceClass, InferenceDeployment> classes
         ? classes.list(clazz -> true).toList()
         : List.of();
+  }
+
+  private static boolean uses(InferenceDeployment deployment, String clazz) {
+    return !(deployment instanceof UnreadableDeployment)
+        && Assessor.className(deployment).equals(clazz);
   }
 }

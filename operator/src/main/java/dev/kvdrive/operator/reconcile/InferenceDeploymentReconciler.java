@@ -12,6 +12,8 @@ import dev.kvdrive.operator.desired.Labels;
 import dev.kvdrive.operator.status.Announcement;
 import dev.kvdrive.operator.status.Observation;
 import dev.kvdrive.operator.status.StatusAggregator;
+import dev.kvdrive.operator.stored.UnreadableClass;
+import dev.kvdrive.operator.stored.UnreadableDeployment;
 import dev.kvdrive.operator.usage.TierMeter;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClientException;
@@ -25,9 +27,11 @@ import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
 import io.javaoperatorsdk.operator.api.reconciler.Workflow;
 import io.javaoperatorsdk.operator.api.reconciler.dependent.Dependent;
 import io.javaoperatorsdk.operator.processing.event.source.EventSource;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.net.HttpURLConnection;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -63,6 +67,8 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
 
   private static final Logger log = LoggerFactory.getLogger(InferenceDeploymentReconciler.class);
 
+  private static final String CLASSES_UNREADABLE = "ClassesUnreadable";
+
   /** Who speaks in events. */
   private static final String REPORTER = Labels.OPERATOR;
 
@@ -72,6 +78,9 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   /** How often what is refused is judged again: a quota may have become free. */
   private static final Duration REFUSED = Duration.ofMinutes(1);
 
+  /** How soon to look again while a namespace has not been read completely. */
+  private static final Duration NOT_READ_YET = Duration.ofSeconds(1);
+
   /** How often the use of the tiers is read. */
   private static final Duration SETTLED = Duration.ofMinutes(1);
 
@@ -79,28 +88,42 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   private final StatusAggregator statuses;
   private final ClusterView view;
   private final boolean classesVisible;
+  private final MeterRegistry registry;
+  private final Grants grants = new Grants();
 
   /**
    * @param classesVisible whether the operator may read the cluster-scoped classes
+   * @param registry where the conditions of deployments are shown
    */
   public InferenceDeploymentReconciler(
-      Assessor assessor, StatusAggregator statuses, TierMeter meter, boolean classesVisible) {
+      Assessor assessor,
+      StatusAggregator statuses,
+      TierMeter meter,
+      boolean classesVisible,
+      MeterRegistry registry) {
     this.assessor = assessor;
     this.statuses = statuses;
     this.view = new ClusterView(meter);
     this.classesVisible = classesVisible;
+    this.registry = registry;
   }
 
   @Override
   public List<EventSource<?, InferenceDeployment>> prepareEventSources(
       EventSourceContext<InferenceDeployment> context) {
-    return EventSources.of(context, classesVisible);
+    List<EventSource<?, InferenceDeployment>> sources = EventSources.of(context, classesVisible);
+    sources.add(new ConditionGauges(registry));
+    return sources;
   }
 
   @Override
   public UpdateControl<InferenceDeployment> reconcile(
       InferenceDeployment deployment, Context<InferenceDeployment> context) {
-    Assessment assessment = guarded(assess(deployment, context), deployment, context);
+    Caches caches = new Caches(context);
+    if (!caches.haveNamespace(deployment.getMetadata().getNamespace())) {
+      return UpdateControl.<InferenceDeployment>noUpdate().rescheduleAfter(NOT_READ_YET);
+    }
+    Assessment assessment = guarded(assess(deployment, caches, context), deployment, context);
     if (assessment instanceof Feasible feasible) {
       Dependents.share(new DesiredObjects(feasible), context);
       context
@@ -112,7 +135,8 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
     if (assessment instanceof Feasible) {
       PastConfigurations.collect(observed, context);
     }
-    InferenceDeploymentStatus status = statuses.aggregate(deployment, assessment, observed);
+    InferenceDeploymentStatus status =
+        statuses.aggregate(deployment, assessment, observed, Dependents.foreignFields(context));
     return reschedule(update(deployment, status, context), assessment, status);
   }
 
@@ -128,32 +152,64 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
     return ErrorStatusUpdateControl.patchStatus(withStatus(deployment, status));
   }
 
-  private Assessment assess(InferenceDeployment deployment, Context<InferenceDeployment> context) {
+  private Assessment assess(
+      InferenceDeployment deployment, Caches caches, Context<InferenceDeployment> context) {
+    if (deployment instanceof UnreadableDeployment unreadable) {
+      return refused(
+          "InvalidSpec",
+          "What is stored is not a specification: %s. Correct it, or delete this resource."
+              .formatted(unreadable.fault()));
+    }
+    if (classesVisible && !caches.haveClasses()) {
+      return refused(
+          CLASSES_UNREADABLE,
+          "The operator cannot read the InferenceClasses, so it does not know what is allowed here."
+              + " It tries again; its log says why. What runs keeps running.");
+    }
     InferenceClass clazz =
         classesVisible ? context.getSecondaryResource(InferenceClass.class).orElse(null) : null;
+    if (clazz instanceof UnreadableClass unreadable) {
+      return refused(
+          "ClassInvalid",
+          "What is stored as InferenceClass %s is not one: %s. Whoever runs this cluster must correct it."
+              .formatted(clazz.getMetadata().getName(), unreadable.fault()));
+    }
     List<InferenceDeployment> siblings =
         context
             .getPrimaryCache()
-            .list(deployment.getMetadata().getNamespace(), sibling -> true)
+            .list(
+                deployment.getMetadata().getNamespace(),
+                sibling -> !(sibling instanceof UnreadableDeployment))
             .toList();
-    return assessor.assess(
-        deployment, clazz, siblings, classesVisible ? EventSources.allClasses(context) : List.of());
+    Collection<InferenceClass> classes =
+        classesVisible ? EventSources.allClasses(context) : List.of();
+    return grants.judge(
+        deployment,
+        siblings,
+        caches.running(deployment),
+        running -> assessor.assess(deployment, clazz, siblings, classes, running));
+  }
+
+  private static Infeasible refused(String reason, String message) {
+    return new Infeasible(reason, message, null, null);
   }
 
   /**
    * Refuses a deployment whose objects would take over objects of somebody else, or have to become
    * what they cannot.
    */
-  private static Assessment guarded(
+  private Assessment guarded(
       Assessment assessment, InferenceDeployment deployment, Context<InferenceDeployment> context) {
     if (assessment instanceof Feasible feasible) {
       DesiredObjects desired = new DesiredObjects(feasible);
       Optional<String> taken = NameGuard.taken(deployment, desired, context);
       if (taken.isPresent()) {
+        grants.release(deployment);
         return new Infeasible("NameTaken", taken.get(), feasible.plan(), feasible.geometrySource());
       }
       Optional<String> fixed = ImmutableFields.conflict(desired, context);
       if (fixed.isPresent()) {
+        grants.release(deployment);
         return new Infeasible(
             "ImmutableField", fixed.get(), feasible.plan(), feasible.geometrySource());
       }
@@ -214,8 +270,9 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
       UpdateControl<InferenceDeployment> control,
       Assessment assessment,
       InferenceDeploymentStatus status) {
-    if (assessment instanceof Infeasible) {
-      return control.rescheduleAfter(REFUSED);
+    if (assessment instanceof Infeasible infeasible) {
+      return control.rescheduleAfter(
+          infeasible.reason().equals(CLASSES_UNREADABLE) ? UNSETTLED : REFUSED);
     }
     return control.rescheduleAfter(StatusAggregator.isReady(status) ? SETTLED : UNSETTLED);
   }

@@ -69,8 +69,6 @@ final class NameGuard {
             .inNamespace(deployment.getMetadata().getNamespace())
             .withName(name)
             .get();
-    return found != null
-        && found.getMetadata().getOwnerReferences().stream()
-            .noneMatch(owner -> owner.getUid().equals(deployment.getMetadata().getUid()));
+    return found != null && !Dependents.isOwned(found, deployment);
   }
 }

@@ -29,6 +29,7 @@ import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServiceAccount;
 import io.fabric8.kubernetes.api.model.ServiceBuilder;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
+import io.fabric8.kubernetes.api.model.apps.DeploymentBuilder;
 import io.fabric8.kubernetes.api.model.apps.DeploymentStatus;
 import io.fabric8.kubernetes.api.model.apps.StatefulSet;
 import io.fabric8.kubernetes.api.model.apps.StatefulSetBuilder;
@@ -39,6 +40,7 @@ import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
+import io.micrometer.core.instrument.MeterRegistry;
 import java.time.Duration;
 import java.util.Comparator;
 import java.util.List;
@@ -235,6 +237,152 @@ class ReconcilerTest {
                             .getTargetPort()
                             .getStrVal())
                     .isEqualTo("http"));
+  }
+
+  @Test
+  void whatOthersAddIsLeftAndNamed() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    assertThat(status().conditions()).extracting(Condition::getType).doesNotContain("Altered");
+
+    client
+        .resource(deployment())
+        .edit(
+            found ->
+                new DeploymentBuilder(found)
+                    .editSpec()
+                    .editTemplate()
+                    .editSpec()
+                    .addNewContainer()
+                    .withName("sidecar")
+                    .withImage("example.com/sidecar")
+                    .endContainer()
+                    .editFirstContainer()
+                    .addNewEnv()
+                    .withName("DEBUG")
+                    .withValue("1")
+                    .endEnv()
+                    .endContainer()
+                    .endSpec()
+                    .endTemplate()
+                    .endSpec()
+                    .build());
+
+    assertThat(awaitCondition("Altered", "True").getMessage())
+        .contains("Deployment endpoint: spec.template.spec.containers[sidecar]")
+        .contains("env[DEBUG]");
+    assertThat(deployment().getSpec().getTemplate().getSpec().getContainers()).hasSize(2);
+
+    client
+        .resource(deployment())
+        .edit(
+            found -> {
+              var pod = found.getSpec().getTemplate().getSpec();
+              pod.getContainers().removeIf(c -> c.getName().equals("sidecar"));
+              pod.getContainers().getFirst().getEnv().removeIf(e -> e.getName().equals("DEBUG"));
+              return found;
+            });
+
+    await()
+        .atMost(SOON)
+        .untilAsserted(
+            () ->
+                assertThat(status().conditions())
+                    .extracting(Condition::getType)
+                    .doesNotContain("Altered"));
+  }
+
+  /** Of two deployments each grows into the room that it sees; only one can have it. */
+  @Test
+  void growingTheOlderDoesNotRunMoreThanTheQuota() {
+    String clazz = "quota-of-" + namespace;
+    client
+        .resource(
+            WrittenManifests.clazz(
+                clazz, "tenants: [{namespace: %s, dram: 200Mi}]".formatted(namespace)))
+        .create();
+    String sizes =
+        """
+        contextLength: 8192
+        tiers: {gpu: {memory: 64Mi}, dram: {size: 48Mi}, nvme: {size: 64Mi}}
+        className: %s
+        """
+            .formatted(clazz);
+    client.resource(WrittenManifests.deployment(NAME, namespace, sizes, "")).create();
+    awaitCondition("Feasible", "True");
+    client.resource(WrittenManifests.deployment("younger", namespace, sizes, "")).create();
+    await().atMost(SOON).until(() -> dram("younger") == 48L << 20);
+    patch("younger", "{\"spec\":{\"tiers\":{\"dram\":{\"size\":\"140Mi\"}}}}");
+    await().atMost(SOON).until(() -> dram("younger") == 140L << 20);
+
+    patch("{\"spec\":{\"tiers\":{\"dram\":{\"size\":\"200Mi\"}}}}");
+
+    awaitReason("QuotaExceeded");
+    assertThat(condition("Feasible").getMessage()).contains("200Mi").contains("340 MiB");
+    assertThat(dram(NAME)).isEqualTo(48L << 20);
+    assertThat(dram("younger")).isEqualTo(140L << 20);
+
+    patch("{\"spec\":{\"tiers\":{\"dram\":{\"size\":\"60Mi\"}}}}");
+    awaitCondition("Feasible", "True");
+    await().atMost(SOON).until(() -> dram(NAME) == 60L << 20);
+  }
+
+  /** What the pods of an earlier specification have counts for as long as they are there. */
+  @Test
+  void whatAShrunkDeploymentFreesCanBeHadWhenItsPodsAreGone() {
+    String clazz = "shrunk-of-" + namespace;
+    client
+        .resource(
+            WrittenManifests.clazz(
+                clazz, "tenants: [{namespace: %s, dram: 200Mi}]".formatted(namespace)))
+        .create();
+    String sizes =
+        """
+        contextLength: 8192
+        tiers: {gpu: {memory: 64Mi}, dram: {size: 150Mi}, nvme: {size: 64Mi}}
+        className: %s
+        """
+            .formatted(clazz);
+    client.resource(WrittenManifests.deployment(NAME, namespace, sizes, "")).create();
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    Pod old = podOfTheTemplate("endpoint-old");
+    patch("{\"spec\":{\"tiers\":{\"dram\":{\"size\":\"48Mi\"}}}}");
+    await().atMost(SOON).until(() -> dram(NAME) == 48L << 20);
+
+    client
+        .resource(
+            WrittenManifests.deployment("younger", namespace, sizes.replace("150Mi", "100Mi"), ""))
+        .create();
+
+    await().atMost(SOON).until(() -> Objects.equals(reason("younger"), "QuotaExceeded"));
+    client.resource(old).withGracePeriod(0).delete();
+    patch("younger", "{\"spec\":{\"runtime\":{\"labels\":{\"try\":\"again\"}}}}");
+    await().atMost(SOON).until(() -> dram("younger") == 100L << 20);
+  }
+
+  @Test
+  void itsConditionsAreGaugesForAsLongAsItIsThere() {
+    create("");
+    awaitCondition("Feasible", "True");
+    MeterRegistry registry = Objects.requireNonNull(operator).registry();
+    await().atMost(SOON).until(() -> gauge(registry, "Feasible") == 1);
+    assertThat(gauge(registry, "Ready")).isZero();
+    assertThat(gauge(registry, "Stalled")).isZero();
+
+    patch("{\"spec\":{\"contextLength\":1000000}}");
+    await().atMost(SOON).until(() -> gauge(registry, "Stalled") == 1);
+    assertThat(gauge(registry, "Feasible")).isZero();
+
+    client.resource(get()).delete();
+    await()
+        .atMost(SOON)
+        .until(
+            () ->
+                registry
+                    .find("kvdrive.deployment.condition")
+                    .tag("namespace", namespace)
+                    .gauges()
+                    .isEmpty());
   }
 
   @Test
@@ -800,6 +948,59 @@ class ReconcilerTest {
         .inNamespace(namespace)
         .withName(NAME)
         .patch(PatchContext.of(PatchType.JSON_MERGE), merge);
+  }
+
+  private void patch(String name, String merge) {
+    client
+        .resources(InferenceDeployment.class)
+        .inNamespace(namespace)
+        .withName(name)
+        .patch(PatchContext.of(PatchType.JSON_MERGE), merge);
+  }
+
+  private double gauge(MeterRegistry registry, String condition) {
+    return registry
+        .get("kvdrive.deployment.condition")
+        .tags("namespace", namespace, "name", NAME, "condition", condition)
+        .gauge()
+        .value();
+  }
+
+  private @Nullable String reason(String name) {
+    InferenceDeployment deployment =
+        client.resources(InferenceDeployment.class).inNamespace(namespace).withName(name).get();
+    return deployment.getStatus() == null
+        ? null
+        : Objects.requireNonNull(deployment.getStatus().conditions()).getFirst().getReason();
+  }
+
+  /** DRAM of each pod of a deployment's workload; 0 without one. */
+  private long dram(String name) {
+    Deployment workload = client.apps().deployments().inNamespace(namespace).withName(name).get();
+    return workload == null
+        ? 0
+        : Long.parseLong(
+            workload
+                .getSpec()
+                .getTemplate()
+                .getMetadata()
+                .getAnnotations()
+                .get("kvdrive.dev/dram-bytes"));
+  }
+
+  /** A pod as the controllers would make it, with all the template has. */
+  private Pod podOfTheTemplate(String name) {
+    PodTemplateSpec template = deployment().getSpec().getTemplate();
+    return client
+        .resource(
+            new PodBuilder()
+                .withMetadata(labelled(name))
+                .editMetadata()
+                .withAnnotations(template.getMetadata().getAnnotations())
+                .endMetadata()
+                .withSpec(template.getSpec())
+                .build())
+        .create();
   }
 
   private InferenceDeployment get() {

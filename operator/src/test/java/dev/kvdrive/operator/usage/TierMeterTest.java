@@ -2,6 +2,7 @@ package dev.kvdrive.operator.usage;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
+import static org.awaitility.Awaitility.await;
 
 import com.sun.net.httpserver.HttpServer;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -9,9 +10,14 @@ import io.fabric8.kubernetes.api.model.PodBuilder;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -125,6 +131,73 @@ class TierMeterTest {
     body = METRICS + "kvdrive_nvme_healthy 1.0\n";
 
     assertThat(meter().read(List.of(pod("True"))).failingNvme()).isEmpty();
+  }
+
+  @Test
+  void aPodThatSaysTooMuchCountsNothing() {
+    body = METRICS + "kvdrive_window_hits_total 1.0\n".repeat(60_000);
+
+    assertThat(meter().read(List.of(pod("True")))).isEqualTo(TierUsage.UNKNOWN);
+  }
+
+  /** It sends a head and the beginning of a body, and then nothing: the reader hangs up. */
+  @Test
+  void aPodThatAnswersSlowlyLeavesNoConnectionBehind() throws Exception {
+    try (ServerSocket slow = new ServerSocket(0, 50, InetAddress.getLoopbackAddress())) {
+      int readings = 3;
+      CountDownLatch hungUp = new CountDownLatch(readings);
+      Thread acceptor =
+          Thread.ofVirtual()
+              .start(
+                  () -> {
+                    for (int i = 0; i < readings; i++) {
+                      try {
+                        Socket connection = slow.accept();
+                        Thread.ofVirtual().start(() -> answerSlowly(connection, hungUp));
+                      } catch (IOException e) {
+                        return;
+                      }
+                    }
+                  });
+      TierMeter meter = new TierMeter(slow.getLocalPort(), Duration.ofMillis(500));
+
+      for (int i = 0; i < readings; i++) {
+        assertThat(meter.read(List.of(pod("True")))).isEqualTo(TierUsage.UNKNOWN);
+      }
+
+      assertThat(hungUp.await(30, TimeUnit.SECONDS)).isTrue();
+      acceptor.join();
+      await()
+          .atMost(Duration.ofSeconds(30))
+          .until(
+              () ->
+                  Thread.getAllStackTraces().values().stream()
+                      .noneMatch(stack -> isReadingABody(List.of(stack))));
+    }
+  }
+
+  private static void answerSlowly(Socket connection, CountDownLatch hungUp) {
+    try (connection) {
+      connection.getInputStream().read(new byte[4096]);
+      connection
+          .getOutputStream()
+          .write(
+              ("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000000\r\n\r\n"
+                      + METRICS)
+                  .getBytes(StandardCharsets.UTF_8));
+      connection.getOutputStream().flush();
+      while (connection.getInputStream().read() >= 0) {
+        // Nothing more comes but the end.
+      }
+      hungUp.countDown();
+    } catch (IOException e) {
+      hungUp.countDown(); // reset is an end, too
+    }
+  }
+
+  private static boolean isReadingABody(List<StackTraceElement> stack) {
+    return stack.stream().anyMatch(frame -> frame.getMethodName().equals("readNBytes"))
+        && stack.stream().anyMatch(frame -> frame.getClassName().contains("net.http"));
   }
 
   private TierMeter meter() {

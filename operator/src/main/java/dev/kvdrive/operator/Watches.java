@@ -1,0 +1,204 @@
+package dev.kvdrive.operator;
+
+import dev.kvdrive.api.v1alpha1.InferenceClass;
+import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.ListOptions;
+import io.fabric8.kubernetes.api.model.ListOptionsBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.javaoperatorsdk.operator.RegisteredController;
+import io.javaoperatorsdk.operator.api.reconciler.Constants;
+import io.javaoperatorsdk.operator.health.InformerHealthIndicator;
+import io.javaoperatorsdk.operator.health.InformerWrappingEventSourceHealthIndicator;
+import io.javaoperatorsdk.operator.processing.event.source.EventSource;
+import io.micrometer.core.instrument.Gauge;
+import io.micrometer.core.instrument.MeterRegistry;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.TreeSet;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * What the operator can read: for the metrics, the log and its health. A watch that cannot begin,
+ * or cannot go on, because a namespace, a role or a definition is not there, is tried again by
+ * itself and comes to life without a restart. Only one that has stopped for good needs a new
+ * process.
+ */
+final class Watches {
+  /** Tag of the watch of all namespaces. */
+  private static final String ALL = "*";
+
+  private static final ListOptions ONE = new ListOptionsBuilder().withLimit(1L).build();
+
+  private static final Logger log = LoggerFactory.getLogger(Watches.class);
+
+  private final RegisteredController<?> controller;
+  private final KubernetesClient client;
+  private final List<String> namespaces;
+  private final boolean classes;
+  private final Map<String, String> unreadable = new LinkedHashMap<>();
+  private volatile boolean started;
+
+  Watches(
+      RegisteredController<?> controller, KubernetesClient client, OperatorProperties properties) {
+    this.controller = controller;
+    this.client = client;
+    this.namespaces =
+        properties.watchNamespaces().isEmpty()
+            ? List.of(Constants.WATCH_ALL_NAMESPACES)
+            : List.copyOf(new TreeSet<>(properties.watchNamespaces()));
+    this.classes = properties.classes();
+  }
+
+  /** The watches exist from now on. */
+  void started() {
+    started = true;
+  }
+
+  void stopped() {
+    started = false;
+  }
+
+  /** Whether everything that is watched in {@code namespace} is being read. */
+  boolean reads(String namespace) {
+    return started
+        && sources().stream()
+            .filter(source -> source.resourceType() != InferenceClass.class)
+            .allMatch(source -> isRead(source, namespace));
+  }
+
+  /** Whether the classes are being read. */
+  boolean readsClasses() {
+    return started
+        && sources().stream()
+            .filter(source -> source.resourceType() == InferenceClass.class)
+            .allMatch(source -> isRead(source, Constants.WATCH_ALL_NAMESPACES));
+  }
+
+  /** Names of the watches that have stopped for good. */
+  List<String> dead() {
+    return started
+        ? sources().stream()
+            .filter(
+                source -> watches(source).values().stream().anyMatch(watch -> !watch.isRunning()))
+            .map(EventSource::name)
+            .sorted()
+            .toList()
+        : List.of();
+  }
+
+  void bindTo(MeterRegistry registry) {
+    for (String namespace : namespaces) {
+      Gauge.builder("kvdrive.operator.namespace.readable", this, w -> w.reads(namespace) ? 1 : 0)
+          .description("1 while everything the operator serves in the namespace can be read")
+          .tag("namespace", name(namespace))
+          .register(registry);
+    }
+    if (classes) {
+      Gauge.builder("kvdrive.operator.classes.readable", this, w -> w.readsClasses() ? 1 : 0)
+          .description("1 while the InferenceClasses can be read")
+          .register(registry);
+    }
+  }
+
+  /** Says in the log what has become readable or unreadable since the last report. */
+  void report() {
+    try {
+      if (started) {
+        compare();
+      }
+    } catch (RuntimeException e) {
+      log.warn("What can be read could not be found out", e); // the next report tries again
+    }
+  }
+
+  private synchronized void compare() {
+    for (String namespace : namespaces) {
+      report(
+          namespace.equals(Constants.WATCH_ALL_NAMESPACES)
+              ? "All namespaces together"
+              : "Namespace " + namespace,
+          reads(namespace) ? null : cause(namespace));
+    }
+    if (classes) {
+      report("The InferenceClasses", readsClasses() ? null : cause(InferenceClass.class, null));
+    }
+  }
+
+  private void report(String what, @Nullable String cause) {
+    if (cause == null) {
+      if (unreadable.remove(what) != null) {
+        log.info("{} can be read again", what);
+      }
+    } else if (!Objects.equals(unreadable.put(what, cause), cause)) {
+      log.warn("{} cannot be read and is tried again; the rest is served. {}", what, cause);
+    }
+  }
+
+  private String cause(String namespace) {
+    for (EventSource<?, ?> source : sources()) {
+      if (source.resourceType() != InferenceClass.class
+          && !isRead(source, namespace)
+          && HasMetadata.class.isAssignableFrom(source.resourceType())) {
+        return cause(source.resourceType().asSubclass(HasMetadata.class), namespace);
+      }
+    }
+    return "Its watches are being renewed";
+  }
+
+  private String cause(Class<? extends HasMetadata> type, @Nullable String namespace) {
+    try {
+      if (namespace == null || namespace.equals(Constants.WATCH_ALL_NAMESPACES)) {
+        client.resources(type).inAnyNamespace().list(ONE);
+      } else {
+        client.resources(type).inNamespace(namespace).list(ONE);
+      }
+      return type.getSimpleName() + ": the watch is being renewed";
+    } catch (KubernetesClientException e) {
+      String words =
+          e.getStatus() != null && e.getStatus().getMessage() != null
+              ? e.getStatus().getMessage()
+              : String.valueOf(e.getMessage());
+      return type.getSimpleName() + ": " + words;
+    }
+  }
+
+  private List<EventSource<?, ?>> sources() {
+    List<EventSource<?, ?>> sources = new ArrayList<>();
+    controller
+        .getControllerHealthInfo()
+        .eventSourceHealthIndicators()
+        .values()
+        .forEach(
+            source -> {
+              if (source instanceof EventSource<?, ?> known) {
+                sources.add(known);
+              }
+            });
+    return sources;
+  }
+
+  private static boolean isRead(EventSource<?, ?> source, String namespace) {
+    Map<String, InformerHealthIndicator> watches = watches(source);
+    if (watches.isEmpty()) {
+      return !(source instanceof InformerWrappingEventSourceHealthIndicator);
+    }
+    InformerHealthIndicator watch = watches.get(namespace);
+    return watch != null && watch.isRunning() && watch.hasSynced() && watch.isWatching();
+  }
+
+  private static Map<String, InformerHealthIndicator> watches(EventSource<?, ?> source) {
+    return source instanceof InformerWrappingEventSourceHealthIndicator<?> wrapping
+        ? wrapping.informerHealthIndicators()
+        : Map.of();
+  }
+
+  private static String name(String namespace) {
+    return namespace.equals(Constants.WATCH_ALL_NAMESPACES) ? ALL : namespace;
+  }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.operator.stored;
+
+import org.jspecify.annotations.NullMarked;
