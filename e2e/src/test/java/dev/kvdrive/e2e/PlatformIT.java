@@ -32,6 +32,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -483,8 +484,39 @@ class PlatformIT {
     CLIENT.secrets().inNamespace(OTHERS_NAMESPACE).withName("clients").delete();
   }
 
+  /** On a volume of exactly that size, with the defaults of its filesystem. */
   @Test
   @Order(15)
+  void whatThePlanSaysToAddIsEnough() {
+    org.junit.jupiter.api.Assumptions.assumeFalse(
+        SETTINGS.volumes().isEmpty(), "only where the harness makes the volumes");
+    applyStrictly(
+        manifest("lacking", 32_768, "64Mi", "64Mi", "32Mi", SETTINGS.storageClass()),
+        OTHERS_NAMESPACE);
+    DRAFTS.forCondition("lacking", "Feasible", "False", SAYING);
+    InferenceDeployment lacking = Objects.requireNonNull(DRAFTS.get("lacking"));
+    String toAdd =
+        Objects.requireNonNull(Objects.requireNonNull(lacking.getStatus()).plan())
+            .alternatives()
+            .getLast();
+    Matcher size = Pattern.compile("with (\\d+Mi) of NVMe$").matcher(toAdd);
+    assertThat(size.find()).as(toAdd).isTrue();
+    System.out.println("      to be added: " + toAdd);
+    Set<String> without = Inventory.take(CLIENT);
+    volumes("1", size.group(1));
+    Set<String> offered = new TreeSet<>(Inventory.take(CLIENT));
+    offered.removeAll(without);
+    offered.addAll(before);
+    before = offered; // the harness keeps its volumes
+
+    applyStrictly(
+        manifest("enough", 32_768, "64Mi", "64Mi", size.group(1), SETTINGS.storageClass()),
+        OTHERS_NAMESPACE);
+    DRAFTS.forCondition("enough", "Ready", "True", SERVING);
+  }
+
+  @Test
+  @Order(16)
   void deletingTheDeploymentLeavesNothingInItsNamespace() {
     CLIENT
         .resources(InferenceDeployment.class)
@@ -503,7 +535,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(16)
+  @Order(17)
   void uninstallingLeavesNothingButTheDefinitions() {
     helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait");
     // Who provides volumes takes its time to remove them.

@@ -1,5 +1,6 @@
 package dev.kvdrive.feasibility;
 
+import dev.kvdrive.plan.ByteSize;
 import io.fabric8.kubernetes.api.model.Quantity;
 import java.math.BigDecimal;
 import java.math.RoundingMode;
@@ -20,15 +21,11 @@ public final class Quantities {
    * Bytes of a quantity, rounded down.
    *
    * @param field named in the error
-   * @throws IllegalArgumentException if it is not a quantity, is negative, or is above 8 EiB
+   * @throws IllegalArgumentException if it is not a quantity, is negative, or does not fit 63 bits
    */
   public static long bytes(String field, Quantity quantity) {
-    BigDecimal amount = amount(field, quantity, "512Mi or 24Gi");
-    if (amount.signum() < 0 || amount.compareTo(BigDecimal.valueOf(Long.MAX_VALUE)) > 0) {
-      throw new IllegalArgumentException(
-          "%s: %s is outside of 0 to 8Ei".formatted(field, quantity));
-    }
-    return amount.setScale(0, RoundingMode.DOWN).longValueExact();
+    requireSane(field, quantity, "512Mi or 24Gi");
+    return ByteSize.quantity(field, quantity.toString());
   }
 
   /**
@@ -57,8 +54,19 @@ public final class Quantities {
     return amount(field, quantity, "500m, 4 or 24Gi");
   }
 
-  /** Bounded work whatever is written. */
   private static BigDecimal amount(String field, Quantity quantity, String example) {
+    requireSane(field, quantity, example);
+    try {
+      return Quantity.getAmountInBytes(quantity);
+    } catch (IllegalArgumentException | ArithmeticException e) {
+      throw new IllegalArgumentException(
+          "%s: '%s' is not a quantity; write for instance %s".formatted(field, quantity, example),
+          e);
+    }
+  }
+
+  /** Bounds the work of calculating, whatever is written. */
+  private static void requireSane(String field, Quantity quantity, String example) {
     String text = quantity.toString();
     if (text.length() > LONGEST || ABSURD_EXPONENT.matcher(text).find()) {
       throw new IllegalArgumentException(
@@ -68,13 +76,6 @@ public final class Quantities {
                   text.length() > LONGEST ? text.substring(0, LONGEST) + "..." : text,
                   LONGEST,
                   example));
-    }
-    try {
-      return Quantity.getAmountInBytes(quantity);
-    } catch (IllegalArgumentException | ArithmeticException e) {
-      throw new IllegalArgumentException(
-          "%s: '%s' is not a quantity; write for instance %s".formatted(field, quantity, example),
-          e);
     }
   }
 

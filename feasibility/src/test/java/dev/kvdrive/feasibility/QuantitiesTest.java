@@ -26,7 +26,14 @@ class QuantitiesTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"24Gi, 25769803776", "1.5Gi, 1610612736", "1e3, 1000", "1k, 1000", "500m, 0"})
+  @CsvSource({
+    "24Gi, 25769803776",
+    "1.5Gi, 1610612736",
+    "1e3, 1000",
+    "1k, 1000",
+    "500m, 0",
+    "128974848000m, 128974848"
+  })
   void readsWhatPeopleWrite(String text, long bytes) {
     assertThat(Quantities.bytes("field", new Quantity(text))).isEqualTo(bytes);
   }
@@ -72,7 +79,7 @@ class QuantitiesTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"lots", "-1Gi", "9000000Ei", "1Gb"})
+  @ValueSource(strings = {"lots", "-1Gi", "9000000Ei", "1Gb", "1GB", "1e-300000000"})
   void namesTheFieldOfWhatItCannotRead(String text) {
     assertThatThrownBy(() -> Quantities.bytes("spec.tiers.dram.size", new Quantity(text)))
         .isInstanceOf(IllegalArgumentException.class)

@@ -8,6 +8,7 @@ import dev.kvdrive.device.DeviceMemoryException;
 import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.Event;
 import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.HostPages;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.TensorData;
@@ -34,9 +35,9 @@ public final class CpuDevice implements Device {
 
   private static final int MIN_VECTOR_BITS = 128;
   private static final long DEVICE_ALIGNMENT = 256;
-  private static final long HOST_ALIGNMENT = 4096;
 
   private final long capacity;
+  private final long hostCapacity;
   private final ComputePool pool;
   private final Arena arena = Arena.ofShared();
   private final Operations operations;
@@ -46,8 +47,9 @@ public final class CpuDevice implements Device {
   private long host;
   private boolean closed;
 
-  private CpuDevice(long capacity, int threads) {
+  private CpuDevice(long capacity, long hostCapacity, int threads) {
     this.capacity = capacity;
+    this.hostCapacity = hostCapacity;
     pool = new ComputePool(threads);
     ThreadScratch[] scratch = new ThreadScratch[threads];
     for (int i = 0; i < threads; i++) {
@@ -56,17 +58,23 @@ public final class CpuDevice implements Device {
     operations = new CheckedOperations(new CpuOperations(pool, scratch), ElementType.F32);
   }
 
+  /** Opens a device with any amount of host memory: {@link #open(long, long, int)}. */
+  public static CpuDevice open(long capacityBytes, int threads) {
+    return open(capacityBytes, Long.MAX_VALUE, threads);
+  }
+
   /**
    * Opens a device.
    *
    * @param capacityBytes hard cap of its memory, the GPU tier
+   * @param hostBytes hard cap of the host memory that is allocated through it, the DRAM tier
    * @param threads threads that compute; 0 for the processors the JVM sees, which follow the
    *     container's CPU quota
    * @throws DeviceException if the JVM was started without the vector module, or has no vectors
    * @throws IllegalArgumentException if {@code capacityBytes} is not positive or {@code threads}
    *     negative or absurd
    */
-  public static CpuDevice open(long capacityBytes, int threads) {
+  public static CpuDevice open(long capacityBytes, long hostBytes, int threads) {
     if (capacityBytes < 1) {
       throw new IllegalArgumentException(
           "the CPU device needs memory, its budget is %d bytes".formatted(capacityBytes));
@@ -81,7 +89,9 @@ public final class CpuDevice implements Device {
       throw new DeviceException(why);
     }
     return new CpuDevice(
-        capacityBytes, threads == 0 ? Runtime.getRuntime().availableProcessors() : threads);
+        capacityBytes,
+        hostBytes,
+        threads == 0 ? Runtime.getRuntime().availableProcessors() : threads);
   }
 
   /** Why this JVM cannot run a CPU device, with the way out, or null if it can. */
@@ -129,6 +139,11 @@ public final class CpuDevice implements Device {
   }
 
   @Override
+  public long hostCapacityBytes() {
+    return hostCapacity;
+  }
+
+  @Override
   public synchronized long hostBytes() {
     return host;
   }
@@ -148,10 +163,10 @@ public final class CpuDevice implements Device {
   public synchronized HostBuffer allocateHost(String label, long bytes) {
     requireOpen();
     requirePositive(label, bytes);
+    long pages = HostPages.reserve(label, bytes, host, hostCapacity);
     try {
-      CpuBuffer buffer =
-          keep(new CpuBuffer(label, bytes, HOST_ALIGNMENT, b -> release(b, 0, bytes)));
-      host += bytes;
+      CpuBuffer buffer = keep(new CpuBuffer(label, bytes, HOST_PAGE, b -> release(b, 0, pages)));
+      host += pages;
       return new CpuBuffer.Host(buffer);
     } catch (OutOfMemoryError e) {
       throw outOfMemory(label, bytes, e);

@@ -18,7 +18,7 @@ public final class CpuDevices implements DeviceFactory {
   }
 
   @Override
-  public Device open(long memoryBytes, int threads) {
-    return CpuDevice.open(memoryBytes, threads);
+  public Device open(long memoryBytes, long hostBytes, int threads) {
+    return CpuDevice.open(memoryBytes, hostBytes, threads);
   }
 }

@@ -16,154 +16,154 @@ import org.junit.jupiter.api.Nested;
 
 /** The CPU device does what every device must, on two threads as on three. */
 class CpuDeviceConformanceTest {
-  private static Device device(long capacityBytes) {
-    return CpuDevice.open(capacityBytes, 2);
+  private static Device device(long capacityBytes, long hostBytes) {
+    return CpuDevice.open(capacityBytes, hostBytes, 2);
   }
 
-  private static Device alike(long capacityBytes) {
-    return CpuDevice.open(capacityBytes, 3);
+  private static Device alike(long capacityBytes, long hostBytes) {
+    return CpuDevice.open(capacityBytes, hostBytes, 3);
   }
 
   @Nested
   class Memory extends MemoryConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
 
     @Override
-    protected Device openAlike(long capacityBytes) {
-      return alike(capacityBytes);
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Queues extends QueueConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
 
     @Override
-    protected Device openAlike(long capacityBytes) {
-      return alike(capacityBytes);
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Pointwise extends PointwiseConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
 
     @Override
-    protected Device openAlike(long capacityBytes) {
-      return alike(capacityBytes);
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Matmul extends MatmulConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
 
     @Override
-    protected Device openAlike(long capacityBytes) {
-      return alike(capacityBytes);
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Append extends AppendConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
 
     @Override
-    protected Device openAlike(long capacityBytes) {
-      return alike(capacityBytes);
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Select extends SelectConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
 
     @Override
-    protected Device openAlike(long capacityBytes) {
-      return alike(capacityBytes);
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Diff extends DiffConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
 
     @Override
-    protected Device openAlike(long capacityBytes) {
-      return alike(capacityBytes);
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Fetch extends FetchConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
 
     @Override
-    protected Device openAlike(long capacityBytes) {
-      return alike(capacityBytes);
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Attention extends AttentionConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
 
     @Override
-    protected Device openAlike(long capacityBytes) {
-      return alike(capacityBytes);
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Prefill extends PrefillConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
 
     @Override
-    protected Device openAlike(long capacityBytes) {
-      return alike(capacityBytes);
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Step extends StepConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
 
     @Override
-    protected Device openAlike(long capacityBytes) {
-      return alike(capacityBytes);
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
     }
   }
 }

@@ -14,48 +14,48 @@ class CpuDeviceEngineTest {
   @Nested
   class ForwardPass extends ForwardPassConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return CpuDevice.open(capacityBytes, threads);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CpuDevice.open(capacityBytes, hostBytes, threads);
     }
   }
 
   @Nested
   class SameTokens extends SameTokensConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return CpuDevice.open(capacityBytes, threads);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CpuDevice.open(capacityBytes, hostBytes, threads);
     }
   }
 
   @Nested
   class Faults extends FaultConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return CpuDevice.open(capacityBytes, threads);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CpuDevice.open(capacityBytes, hostBytes, threads);
     }
   }
 
   @Nested
   class Plan extends PlanConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return CpuDevice.open(capacityBytes, threads);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CpuDevice.open(capacityBytes, hostBytes, threads);
     }
   }
 
   @Nested
   class Scheduling extends SchedulingConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return CpuDevice.open(capacityBytes, threads);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CpuDevice.open(capacityBytes, hostBytes, threads);
     }
   }
 
   @Nested
   class Life extends EngineLifeConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return CpuDevice.open(capacityBytes, threads);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CpuDevice.open(capacityBytes, hostBytes, threads);
     }
   }
 }

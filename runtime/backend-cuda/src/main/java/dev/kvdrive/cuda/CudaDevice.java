@@ -8,6 +8,7 @@ import dev.kvdrive.device.DeviceMemoryException;
 import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.Event;
 import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.HostPages;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.TensorData;
@@ -48,6 +49,7 @@ public final class CudaDevice implements Device {
   private final Gpu gpu;
   private final Driver driver;
   private final long capacity;
+  private final long hostCapacity;
   private final Operations operations;
   private final Driver.Stream transfers;
   private final Set<CudaBuffer> buffers = new HashSet<>();
@@ -57,12 +59,18 @@ public final class CudaDevice implements Device {
   private long host;
   private boolean closed;
 
-  private CudaDevice(Gpu gpu, long capacity) {
+  private CudaDevice(Gpu gpu, long capacity, long hostCapacity) {
     this.gpu = gpu;
     this.capacity = capacity;
+    this.hostCapacity = hostCapacity;
     driver = gpu.driver();
     operations = new CheckedOperations(new CudaOperations(gpu), ElementType.BF16);
     transfers = driver.createStream();
+  }
+
+  /** Opens a GPU with any amount of host memory: {@link #open(int, long, long)}. */
+  public static CudaDevice open(int ordinal, long capacityBytes) {
+    return open(ordinal, capacityBytes, Long.MAX_VALUE);
   }
 
   /**
@@ -70,10 +78,11 @@ public final class CudaDevice implements Device {
    *
    * @param ordinal index among the GPUs that the driver shows
    * @param capacityBytes hard cap of its memory for this device
+   * @param hostBytes hard cap of the host memory that is allocated through it, the DRAM tier
    * @throws DeviceException if there is no such GPU, or this build or machine cannot use it
    * @throws DeviceMemoryException if the GPU has less than the cap free
    */
-  public static CudaDevice open(int ordinal, long capacityBytes) {
+  public static CudaDevice open(int ordinal, long capacityBytes, long hostBytes) {
     if (capacityBytes < 1) {
       throw new IllegalArgumentException("a cap of %d bytes".formatted(capacityBytes));
     }
@@ -89,7 +98,7 @@ public final class CudaDevice implements Device {
           "a GPU tier of %d bytes and a workspace of %d were asked for, but %s has %d bytes free"
               .formatted(capacityBytes, WORKSPACE_BYTES, gpu.description(), free));
     }
-    return new CudaDevice(gpu, capacityBytes);
+    return new CudaDevice(gpu, capacityBytes, hostBytes);
   }
 
   /**
@@ -146,6 +155,11 @@ public final class CudaDevice implements Device {
   @Override
   public synchronized long usedBytes() {
     return used;
+  }
+
+  @Override
+  public long hostCapacityBytes() {
+    return hostCapacity;
   }
 
   @Override
@@ -218,29 +232,37 @@ public final class CudaDevice implements Device {
       throw new IllegalArgumentException("host memory '%s' of %d bytes".formatted(label, bytes));
     }
     driver.enter();
+    long pinned;
+    synchronized (this) {
+      pinned = HostPages.reserve(label, bytes, host, hostCapacity);
+      host += pinned;
+    }
     // Outside of the lock: zeroing and pinning a large tier takes a while.
     Arena arena = Arena.ofShared();
+    boolean kept = false;
     try {
-      long pinned = Math.ceilDiv(bytes, CudaHostBuffer.PAGE_BYTES) * CudaHostBuffer.PAGE_BYTES;
-      MemorySegment pages = arena.allocate(pinned, CudaHostBuffer.PAGE_BYTES);
+      MemorySegment pages = arena.allocate(pinned, HOST_PAGE);
       synchronized (this) {
         requireOpen();
         long address = driver.register(pages.address(), pinned);
         CudaHostBuffer buffer =
             new CudaHostBuffer(this, label, arena, pages, pages.asSlice(0, bytes), address);
         hostBuffers.add(buffer);
-        host += pinned;
+        kept = true;
         return buffer;
       }
     } catch (CudaException e) {
-      arena.close();
       throw new DeviceException(
           "host memory '%s' of %d bytes cannot be pinned: %s"
               .formatted(label, bytes, e.getMessage()),
           e);
-    } catch (RuntimeException | OutOfMemoryError e) {
-      arena.close();
-      throw e;
+    } finally {
+      if (!kept) {
+        arena.close();
+        synchronized (this) {
+          host -= pinned;
+        }
+      }
     }
   }
 

@@ -20,7 +20,7 @@ public final class CudaDevices implements DeviceFactory {
   }
 
   @Override
-  public Device open(long memoryBytes, int threads) {
-    return CudaDevice.open(FIRST, memoryBytes);
+  public Device open(long memoryBytes, long hostBytes, int threads) {
+    return CudaDevice.open(FIRST, memoryBytes, hostBytes);
   }
 }

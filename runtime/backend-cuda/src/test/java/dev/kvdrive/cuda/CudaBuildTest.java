@@ -64,7 +64,7 @@ class CudaBuildTest {
 
   @Test
   void hostBuffersTakeThePagesThatPlansCount() {
-    assertThat(CudaHostBuffer.PAGE_BYTES).isEqualTo(DeviceKind.CUDA.hostGranule());
+    assertThat(CudaHostBuffer.PAGE_BYTES).isEqualTo(DeviceKind.HOST_PAGE);
   }
 
   @Test

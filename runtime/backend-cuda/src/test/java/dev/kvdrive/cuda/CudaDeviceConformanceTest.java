@@ -21,88 +21,88 @@ class CudaDeviceConformanceTest {
   @Nested
   class Memory extends MemoryConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Queues extends QueueConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Pointwise extends PointwiseConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Matmul extends MatmulConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Append extends AppendConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Select extends SelectConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Diff extends DiffConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Fetch extends FetchConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Attention extends AttentionConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Prefill extends PrefillConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Step extends StepConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 }

@@ -16,48 +16,48 @@ class CudaDeviceEngineTest {
   @Nested
   class ForwardPass extends ForwardPassConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class SameTokens extends SameTokensConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Faults extends FaultConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Plan extends PlanConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Scheduling extends SchedulingConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Life extends EngineLifeConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return CudaDevice.open(0, capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
     }
   }
 }

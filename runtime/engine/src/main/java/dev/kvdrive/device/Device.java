@@ -1,5 +1,6 @@
 package dev.kvdrive.device;
 
+import dev.kvdrive.plan.DeviceKind;
 import java.util.List;
 
 /**
@@ -12,6 +13,9 @@ import java.util.List;
  * platform thread).
  */
 public interface Device extends AutoCloseable {
+  /** Host memory is allocated in multiples of this many bytes. */
+  int HOST_PAGE = DeviceKind.HOST_PAGE;
+
   /** For logs and plans: kind, model, threads or multiprocessors, driver. */
   String description();
 
@@ -38,7 +42,10 @@ public interface Device extends AutoCloseable {
   /** Bytes of device memory allocated now, weights included. */
   long usedBytes();
 
-  /** Bytes of pinned host memory allocated now through {@link #allocateHost}. */
+  /** Cap of host memory in bytes; {@link #hostBytes} never exceeds it. */
+  long hostCapacityBytes();
+
+  /** Bytes of host memory allocated now through {@link #allocateHost}: whole pages. */
   long hostBytes();
 
   /**
@@ -51,7 +58,9 @@ public interface Device extends AutoCloseable {
 
   /**
    * Host memory that operations of this device can read and write directly (pinned and mapped on
-   * CUDA), 4096-byte aligned, zeroed.
+   * CUDA), 4096-byte aligned, zeroed. Counts in whole pages of {@value #HOST_PAGE} bytes.
+   *
+   * @throws DeviceMemoryException if it would exceed the cap; names label, wanted, used and cap
    */
   HostBuffer allocateHost(String label, long bytes);
 

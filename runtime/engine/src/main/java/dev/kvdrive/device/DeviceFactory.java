@@ -23,10 +23,11 @@ public interface DeviceFactory {
    * Opens a device.
    *
    * @param memoryBytes cap of its memory, the GPU tier
+   * @param hostBytes cap of the host memory that is allocated through it, the DRAM tier
    * @param threads threads of a CPU device, 0 for the processors there are; of no meaning to others
    * @throws DeviceException if it cannot be opened
    */
-  Device open(long memoryBytes, int threads);
+  Device open(long memoryBytes, long hostBytes, int threads);
 
   /**
    * The factory of a kind that can be used here. Nothing else takes its place: whoever asks for a

@@ -14,7 +14,7 @@ final class CapacityLedger {
 
   CapacityLedger(EngineSizes sizes) {
     this.sizes = sizes;
-    capacity = sizes.dramFrames() + sizes.nvmeExtents();
+    capacity = sizes.dramFrames() + sizes.leastNvmeExtents();
   }
 
   /** Extents that a sequence of {@code tokens} tokens needs over all layers and KV heads. */
@@ -25,7 +25,7 @@ final class CapacityLedger {
         * layout.extents(layout.grid().closedChunks(tokens));
   }
 
-  /** Extents of DRAM and NVMe together. */
+  /** Extents of DRAM and NVMe together, whatever the volume has room for beyond what it must. */
   long capacity() {
     return capacity;
   }

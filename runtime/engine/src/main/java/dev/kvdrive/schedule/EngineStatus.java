@@ -21,6 +21,9 @@ import org.jspecify.annotations.Nullable;
  * @param promotions extents moved from NVMe to DRAM since start
  * @param ioErrors failed reads and writes of the NVMe tier since start
  * @param nvmeDirect whether NVMe is accessed with O_DIRECT
+ * @param nvmeFailure why the drive of the NVMe tier does not work, in words for a client; null
+ *     while it does, or if there is no NVMe tier. Requests that need no NVMe are served all the
+ *     same, and once the drive works again so are the others
  * @param draining whether no new requests are taken
  * @param failure why the engine stopped working, or null while it works; a failed engine never
  *     recovers: its process is to be restarted
@@ -41,6 +44,7 @@ public record EngineStatus(
     long promotions,
     long ioErrors,
     boolean nvmeDirect,
+    @Nullable String nvmeFailure,
     boolean draining,
     @Nullable String failure) {
   /**

@@ -318,7 +318,7 @@ public final class KvDriveEngine implements InferenceEngine {
       list.add(
           new EngineStatus.Tier(
               "dram",
-              pinned,
+              device.hostCapacityBytes(),
               pinned - tiers.dramCapacityBytes() + tiers.dramUsedBytes(),
               tiers.dramKvBytes()));
       list.add(
@@ -345,6 +345,7 @@ public final class KvDriveEngine implements InferenceEngine {
         tiers == null ? 0 : tiers.promotions(),
         tiers == null ? 0 : tiers.ioErrors(),
         tiers != null && tiers.direct(),
+        tiers == null ? null : tiers.nvmeFailure(),
         requests.draining(),
         requests.failure());
   }

@@ -16,8 +16,8 @@ import org.junit.jupiter.api.BeforeEach;
  *     &#64;Nested
  *     class Memory extends MemoryConformance {
  *       &#64;Override
- *       protected Device open(long capacityBytes) {
- *         return SomeDevice.open(capacityBytes);
+ *       protected Device open(long capacityBytes, long hostBytes) {
+ *         return SomeDevice.open(capacityBytes, hostBytes);
  *       }
  *     }
  *     ... Queues, Pointwise, Matmul, Append, Select, Diff, Fetch, Attention, Prefill, Step
@@ -40,20 +40,29 @@ public abstract class DeviceConformance {
   /** The device under test. */
   Rig subject;
 
+  /** Opens the device under test with any amount of host memory. */
+  final Device open(long capacityBytes) {
+    return open(capacityBytes, Long.MAX_VALUE);
+  }
+
   /** The scalar oracle. */
   Rig oracle;
 
   private final List<Rig> others = new ArrayList<>();
 
-  /** Opens the device under test. */
-  protected abstract Device open(long capacityBytes);
+  /**
+   * Opens the device under test.
+   *
+   * @param hostBytes cap of its host memory
+   */
+  protected abstract Device open(long capacityBytes, long hostBytes);
 
   /**
    * Opens a device that must compute the same bits although it has other means, for instance
    * another number of threads.
    */
-  protected Device openAlike(long capacityBytes) {
-    return open(capacityBytes);
+  protected Device openAlike(long capacityBytes, long hostBytes) {
+    return open(capacityBytes, hostBytes);
   }
 
   @BeforeEach
@@ -78,7 +87,7 @@ public abstract class DeviceConformance {
 
   /** A second device that must compute the same bits. */
   Rig alike() {
-    Rig rig = new Rig(openAlike(CAPACITY));
+    Rig rig = new Rig(openAlike(CAPACITY, Long.MAX_VALUE));
     others.add(rig);
     return rig;
   }

@@ -104,6 +104,24 @@ public abstract class MemoryConformance extends DeviceConformance {
   }
 
   @Test
+  void hostMemoryHasAHardCapThatCountsWholePages() {
+    Device capped = open(CAPACITY, 5 * 4096);
+    assertThat(capped.hostCapacityBytes()).isEqualTo(5 * 4096);
+    HostBuffer byteOfAPage = capped.allocateHost("one byte", 1);
+    HostBuffer pages = capped.allocateHost("three pages and a byte", 3 * 4096 + 1);
+    assertThat(capped.hostBytes()).isEqualTo(5 * 4096);
+    assertThatThrownBy(() -> capped.allocateHost("one frame too many", 1))
+        .isInstanceOf(DeviceMemoryException.class)
+        .hasMessageContaining("one frame too many needs 4,096 bytes of host memory")
+        .hasMessageContaining("20,480 of the budget of 20,480");
+    byteOfAPage.close();
+    capped.allocateHost("a frame", 4096).close();
+    pages.close();
+    assertThat(capped.hostBytes()).isZero();
+    capped.close();
+  }
+
+  @Test
   void useOfClosedMemoryIsDetected() {
     HostBuffer host = subject.allocateHost("staging", 64);
     DeviceBuffer closed = subject.device.allocate("closed memory", 64);

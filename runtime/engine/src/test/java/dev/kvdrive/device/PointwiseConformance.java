@@ -51,13 +51,14 @@ public abstract class PointwiseConformance extends DeviceConformance {
     int[] tokens = {8, -1, 0};
     float[] expected = oracle.read(embed(oracle, table, 54.5f, tokens));
     float[] actual = subject.read(embed(subject, table, 54.5f, tokens));
+    // Rounded as the table is held, and once more as an activation.
     assertSums(
         "embedding times 54.5",
         actual,
         expected,
         largestOfBlock(expected, type.blockElements()),
         0x1p-21,
-        rounding());
+        2.01 * rounding());
   }
 
   /** For each element the largest of its block: scale and minimum are of that order. */

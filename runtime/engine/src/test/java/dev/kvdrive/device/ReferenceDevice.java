@@ -13,6 +13,7 @@ import java.util.Set;
  */
 public final class ReferenceDevice implements Device {
   private final long capacity;
+  private final long hostCapacity;
   private final Set<ReferenceBuffer> live = new HashSet<>();
   private final ElementType activations;
   private final Operations operations;
@@ -35,7 +36,17 @@ public final class ReferenceDevice implements Device {
    * where there is none.
    */
   public ReferenceDevice(long capacityBytes, ElementType activations) {
+    this(capacityBytes, Long.MAX_VALUE, activations);
+  }
+
+  /**
+   * With a cap on host memory, too.
+   *
+   * @param hostBytes hard cap of host memory
+   */
+  public ReferenceDevice(long capacityBytes, long hostBytes, ElementType activations) {
     this.capacity = capacityBytes;
+    this.hostCapacity = hostBytes;
     this.activations = activations;
     operations = new CheckedOperations(new ReferenceOperations(activations), activations);
   }
@@ -71,6 +82,11 @@ public final class ReferenceDevice implements Device {
   }
 
   @Override
+  public long hostCapacityBytes() {
+    return hostCapacity;
+  }
+
+  @Override
   public synchronized long hostBytes() {
     return host;
   }
@@ -87,7 +103,7 @@ public final class ReferenceDevice implements Device {
     if (bytes < 1) {
       throw new IllegalArgumentException("host buffer " + label + " of " + bytes + " bytes");
     }
-    host += bytes;
+    host += HostPages.reserve(label, bytes, host, hostCapacity);
     return new ReferenceHostBuffer(new ReferenceBuffer(label, bytes, 4096, true));
   }
 
@@ -219,7 +235,7 @@ public final class ReferenceDevice implements Device {
         open = false;
         live.remove(this);
         if (onHost) {
-          host -= bytes;
+          host -= HostPages.reserve(label, bytes, 0, Long.MAX_VALUE);
         } else {
           used -= bytes;
         }

@@ -7,95 +7,95 @@ import org.junit.jupiter.api.Nested;
  * nothing depends on batch, passes, queues or graphs.
  */
 class ReferenceDeviceConformanceTest {
-  private static Device device(long capacityBytes) {
-    return new ReferenceDevice(capacityBytes);
+  private static Device device(long capacityBytes, long hostBytes) {
+    return new ReferenceDevice(capacityBytes, hostBytes, ElementType.F32);
   }
 
   @Nested
   class Memory extends MemoryConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Queues extends QueueConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Pointwise extends PointwiseConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Matmul extends MatmulConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Append extends AppendConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Select extends SelectConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Diff extends DiffConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Fetch extends FetchConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Attention extends AttentionConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Prefill extends PrefillConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Step extends StepConformance {
     @Override
-    protected Device open(long capacityBytes) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
     }
   }
 }

@@ -38,9 +38,14 @@ public abstract class EngineTest {
   /**
    * Opens the device.
    *
+   * @param hostBytes cap of its host memory
    * @param threads threads it shall compute with, where that can be chosen
    */
-  protected abstract Device open(long capacityBytes, int threads);
+  protected abstract Device open(long capacityBytes, long hostBytes, int threads);
+
+  final Device open(long capacityBytes, int threads) {
+    return open(capacityBytes, Long.MAX_VALUE, threads);
+  }
 
   @BeforeEach
   void openModel() {

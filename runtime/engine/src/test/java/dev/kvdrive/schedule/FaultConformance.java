@@ -2,6 +2,7 @@ package dev.kvdrive.schedule;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
 
 import dev.kvdrive.device.Device;
 import dev.kvdrive.kv.tier.ExtentFile;
@@ -121,7 +122,9 @@ public abstract class FaultConformance extends EngineTest {
       engine.submit(requests().getFirst(), needs);
       engine.submit(requests().getLast(), other);
       GenerationException error = needs.await().failure();
-      assertThat(error).hasMessageContaining("in time").hasMessageContaining(directory.toString());
+      assertThat(error)
+          .hasMessageContaining("in time")
+          .hasMessageNotContaining(directory.toString());
       assertSame("until then", needs.tokens(), expected.getFirst().subList(0, 5));
       other.await().finish();
       assertSame("the other", other.tokens(), expected.getLast());
@@ -231,6 +234,71 @@ public abstract class FaultConformance extends EngineTest {
           file.close();
         }
       };
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"READ_EIO", "SHORT_READ", "WRITE_EIO", "WRITE_ENOSPC", "LOST_WRITE"})
+  void aDiskThatFailsIsSeenAndIsUsedAgainOnceItWorks(Fault fault) {
+    List<List<GeneratedToken>> expected = withoutFaults();
+    FaultyFiles files = faulty(SHAPE);
+    try (KvDriveEngine engine = start(settings(SHAPE).withExtentFiles(files))) {
+      assertThat(engine.status().nvmeFailure()).isNull();
+      files.with(fault, 1);
+      generate(engine, requests().getFirst()).failure();
+      generate(engine, requests().getFirst()).failure();
+      assertThat(engine.status().nvmeFailure())
+          .as("what is said of the disk")
+          .containsPattern(cause(fault))
+          .contains(fault == Fault.WRITE_ENOSPC ? "the NVMe volume is full" : "check the drive")
+          .doesNotContain(directory.toString());
+      assertThat(engine.status().failure()).as("the engine lives").isNull();
+      assertSame(
+          "a sequence that needs no disk",
+          generate(engine, requests().getLast()).tokens(),
+          expected.getLast());
+      files.heal();
+      await().until(() -> engine.status().nvmeFailure() == null);
+      assertSame(
+          "after " + fault, generate(engine, requests().getFirst()).tokens(), expected.getFirst());
+    }
+  }
+
+  @Test
+  void aDiskThatHangsIsSeen() {
+    EngineShape shape = SHAPE.withTimeouts(Duration.ofMillis(200), Duration.ofMillis(500));
+    FaultyFiles files = faulty(shape);
+    try (KvDriveEngine engine = start(settings(shape).withExtentFiles(files))) {
+      Recorder recorder = new Recorder();
+      recorder.onToken(
+          token -> {
+            if (recorder.tokens().size() == 5) {
+              files.hold();
+            }
+          });
+      engine.submit(requests().getFirst(), recorder);
+      recorder.await().failure();
+      for (int i = 0; i < 4 && engine.status().nvmeFailure() == null; i++) {
+        generate(engine, requests().getFirst()).failure();
+      }
+      assertThat(engine.status().nvmeFailure()).contains("did not answer in time");
+      files.release();
+      await().until(() -> engine.status().nvmeFailure() == null);
+      generate(engine, requests().getFirst()).finish();
+    } finally {
+      files.release();
+    }
+  }
+
+  @Test
+  void aSingleErrorIsNoReasonToGiveADiskUp() {
+    FaultyFiles files = faulty(SHAPE);
+    try (KvDriveEngine engine = start(settings(SHAPE).withExtentFiles(files))) {
+      for (Fault fault : Fault.values()) {
+        files.once(fault);
+        generate(engine, requests().getFirst());
+        assertThat(engine.status().nvmeFailure()).as("after one " + fault).isNull();
+      }
     }
   }
 

@@ -10,55 +10,55 @@ import org.junit.jupiter.api.Nested;
  * devices hold where no GPU is.
  */
 class NarrowDeviceEngineTest {
-  private static Device device(long capacityBytes) {
-    return new ReferenceDevice(capacityBytes, ElementType.BF16);
+  private static Device device(long capacityBytes, long hostBytes) {
+    return new ReferenceDevice(capacityBytes, hostBytes, ElementType.BF16);
   }
 
   @Nested
   class ForwardPass extends ForwardPassConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class SameTokens extends SameTokensConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Faults extends FaultConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Plan extends PlanConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Scheduling extends SchedulingConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Life extends EngineLifeConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
     }
   }
 }

@@ -13,6 +13,7 @@ import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.TensorData;
 import dev.kvdrive.device.Weight;
+import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.model.Golden;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
@@ -71,21 +72,21 @@ public abstract class PlanConformance extends EngineTest {
                   kind(),
                   4));
       EngineSizes sizes = plan.requireSizes();
-      Device own = open(gpu * MIB, 2);
+      // What is planned of DRAM is enough, to the byte.
+      Device own = open(gpu * MIB, plan.demand(Demand.Tier.DRAM), 2);
       EngineSettings settings =
           EngineSettings.of(sizes, own, directory, 4).withWarmUpTokens(Math.min(100, context - 8));
       try (KvDriveEngine engine = KvDriveEngine.start(planned, tokenizer, own, settings)) {
-        long extents = 0;
-        for (Path file : nvmeFiles()) {
-          extents += Files.size(file);
-        }
         // A window takes what is left to a few bytes: the plan must be right to the byte.
         assertThat(own.usedBytes())
             .as("GPU memory")
             .isEqualTo(plan.demand(Demand.Tier.GPU))
             .isLessThanOrEqualTo(gpu * MIB);
         assertNear("DRAM", own.hostBytes(), plan.demand(Demand.Tier.DRAM), dram * MIB);
-        assertNear("NVMe", extents, plan.demand(Demand.Tier.NVME), nvme * MIB);
+        assertThat(bytesOnNvme())
+            .as("NVMe")
+            .isBetween(plan.demand(Demand.Tier.NVME), nvme * MIB)
+            .matches(bytes -> (bytes == 0) == (sizes.nvmeExtents() == 0));
         for (EngineStatus.Tier tier : engine.status().tiers()) {
           assertThat(tier.usedBytes()).as(tier.name()).isLessThanOrEqualTo(tier.capacityBytes());
         }
@@ -96,6 +97,39 @@ public abstract class PlanConformance extends EngineTest {
       assertThat(own.usedBytes()).isZero();
       assertThat(own.hostBytes()).isZero();
       own.close();
+    }
+  }
+
+  private long bytesOnNvme() throws IOException {
+    long bytes = 0;
+    for (Path file : nvmeFiles()) {
+      bytes += Files.size(file);
+    }
+    return bytes;
+  }
+
+  @Test
+  void whatFitsDramIsNeverWrittenToNvmeHoweverMuchOfItIsGiven() throws IOException {
+    PlanRequest request =
+        new PlanRequest(
+            model.geometry(),
+            256,
+            2,
+            1,
+            KvType.F32,
+            new TierBudgets(40 * MIB, 64 * MIB, 64 * MIB),
+            kind(),
+            4);
+    EngineSettings settings =
+        EngineSettings.of(Planner.plan(request).requireSizes(), device, directory, 4)
+            .withNvme(NvmeOptions.in(directory.resolve("untouched")));
+    try (KvDriveEngine engine = start(settings)) {
+      generate(engine, request("a", 200, 8)).finish();
+      assertThat(directory.resolve("untouched")).doesNotExist();
+      assertThat(Thread.getAllStackTraces().keySet())
+          .noneMatch(thread -> thread.getName().startsWith("kvdrive-nvme"));
+      assertThat(engine.status().tiers().getLast())
+          .isEqualTo(new EngineStatus.Tier("nvme", 0, 0, 0));
     }
   }
 
@@ -215,6 +249,11 @@ public abstract class PlanConformance extends EngineTest {
     @Override
     public long usedBytes() {
       return device.usedBytes();
+    }
+
+    @Override
+    public long hostCapacityBytes() {
+      return device.hostCapacityBytes();
     }
 
     @Override

@@ -1,60 +1,61 @@
 package dev.kvdrive.schedule;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.ReferenceDevice;
 import org.junit.jupiter.api.Nested;
 
 /** The engine on the scalar reference device. */
 class ReferenceDeviceEngineTest {
-  private static Device device(long capacityBytes) {
-    return new ReferenceDevice(capacityBytes);
+  private static Device device(long capacityBytes, long hostBytes) {
+    return new ReferenceDevice(capacityBytes, hostBytes, ElementType.F32);
   }
 
   @Nested
   class ForwardPass extends ForwardPassConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class SameTokens extends SameTokensConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Faults extends FaultConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Plan extends PlanConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Scheduling extends SchedulingConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
     }
   }
 
   @Nested
   class Life extends EngineLifeConformance {
     @Override
-    protected Device open(long capacityBytes, int threads) {
-      return device(capacityBytes);
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
     }
   }
 }

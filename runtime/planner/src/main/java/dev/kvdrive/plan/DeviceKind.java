@@ -8,22 +8,23 @@ public enum DeviceKind {
    * The CPU backend: its GPU tier is an arena in host memory; activations are F32, weights are held
    * as they are stored.
    */
-  CPU(4, true, 1, "as they are stored"),
+  CPU(4, true, "as they are stored"),
   /**
    * A CUDA GPU; activations are bf16, matrices are held in bf16 and vectors in F32 whatever they
-   * are stored in, and host buffers are whole pages.
+   * are stored in.
    */
-  CUDA(2, false, 4096, "matrices in bf16, vectors in F32");
+  CUDA(2, false, "matrices in bf16, vectors in F32");
+
+  /** Host buffers take multiples of this many bytes, whatever the device. */
+  public static final int HOST_PAGE = 4096;
 
   private final int activationBytes;
   private final boolean arenaInHostMemory;
-  private final int hostGranule;
   private final String weights;
 
-  DeviceKind(int activationBytes, boolean arenaInHostMemory, int hostGranule, String weights) {
+  DeviceKind(int activationBytes, boolean arenaInHostMemory, String weights) {
     this.activationBytes = activationBytes;
     this.arenaInHostMemory = arenaInHostMemory;
-    this.hostGranule = hostGranule;
     this.weights = weights;
   }
 
@@ -35,11 +36,6 @@ public enum DeviceKind {
   /** How weights are held, in words. */
   public String weights() {
     return weights;
-  }
-
-  /** Host buffers take multiples of this many bytes. */
-  public int hostGranule() {
-    return hostGranule;
   }
 
   /** Bytes of one activation element. */

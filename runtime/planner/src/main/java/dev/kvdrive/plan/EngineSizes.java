@@ -19,7 +19,8 @@ package dev.kvdrive.plan;
  *     own; 0 if there is but one seat
  * @param residualBlocks blocks of the residual streams of all prompts in prefill together
  * @param dramFrames extents that fit the DRAM tier
- * @param nvmeExtents extents that fit the NVMe tier
+ * @param nvmeExtents extents that the NVMe tier takes if its volume has room for them; 0 for no
+ *     NVMe tier
  */
 public record EngineSizes(
     ModelGeometry geometry,
@@ -57,6 +58,20 @@ public record EngineSizes(
     return budget >= 1.0
         ? closedChunks
         : Math.min(closedChunks, (int) Math.ceil(budget * closedChunks));
+  }
+
+  /**
+   * Extents without which the NVMe tier cannot work: all that do not fit DRAM, and what is in
+   * flight.
+   */
+  public long leastNvmeExtents() {
+    long all = (long) concurrency * layout.layers() * layout.kvHeads() * layout.extents(maxChunks);
+    return Math.min(nvmeExtents, leastNvmeExtents(all, dramFrames));
+  }
+
+  /** {@link #leastNvmeExtents()} of so many extents and frames. */
+  static long leastNvmeExtents(long allExtents, long frames) {
+    return frames >= allExtents ? 0 : allExtents - frames + Workspace.IO_BUFFERS;
   }
 
   /** Requests of one mailbox round. */

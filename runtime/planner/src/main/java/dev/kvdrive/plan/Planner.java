@@ -36,10 +36,8 @@ public final class Planner {
   private static final long DIRECT = 64 * ByteSize.MIB;
   private static final long JVM_OVERHEAD = 320 * ByteSize.MIB;
 
-  /** Share of the volume that a filesystem's own structures may take. */
-  private static final double VOLUME_RESERVE = 0.02;
-
-  private static final long MIN_VOLUME_RESERVE = 16 * ByteSize.MIB;
+  /** More than any machine has; what is added to budgets beyond it is of no account. */
+  private static final long MOST_MEMORY = 1L << 62;
 
   private Planner() {}
 
@@ -52,22 +50,16 @@ public final class Planner {
           request,
           null,
           null,
-          a.demands(a.minWindow, a.minimumFrames, a.totalExtents - a.minimumFrames),
+          a.demands(a.minWindow, a.minimumFrames, Math.max(0, a.neededExtents(a.minimumFrames))),
           shortfalls,
-          alternatives(request, a),
+          alternatives(request),
           List.of());
     }
     int window = a.largestWindow();
     EngineSizes sizes = a.sizes(window);
-    List<Demand> demands = a.demands(window, sizes.dramFrames(), sizes.nvmeExtents());
+    List<Demand> demands = a.demands(window, sizes.dramFrames(), sizes.leastNvmeExtents());
     return new Plan(
         request, sizes, a.pod(), demands, List.of(), List.of(), warnings(request, a, sizes));
-  }
-
-  /** The volume bytes that extents may use on a volume of {@code volumeBytes}. */
-  public static long usableVolumeBytes(long volumeBytes) {
-    long reserve = Math.max(MIN_VOLUME_RESERVE, (long) Math.ceil(volumeBytes * VOLUME_RESERVE));
-    return Math.max(0, volumeBytes - reserve);
   }
 
   /** The layout a model gets on every device. */
@@ -91,9 +83,9 @@ public final class Planner {
                               - sizes.windowSlots())),
                   COMFORTABLE_WINDOW));
     }
-    if (request.tiers().nvme() > 0 && sizes.dramFrames() >= a.totalExtents) {
+    if (request.tiers().nvme() > 0 && !a.needsNvme) {
       warnings.add(
-          "DRAM alone holds all chunks (%s); the NVMe volume of %s will not be used."
+          "DRAM alone holds all chunks (%s); nothing is written to the NVMe volume of %s, which can be left out."
               .formatted(
                   ByteSize.human(a.totalExtents * (long) a.layout.extentBytes()),
                   ByteSize.human(request.tiers().nvme())));
@@ -101,7 +93,7 @@ public final class Planner {
     return warnings;
   }
 
-  private static List<Alternative> alternatives(PlanRequest request, Arithmetic a) {
+  private static List<Alternative> alternatives(PlanRequest request) {
     List<Alternative> out = new ArrayList<>();
     int most = Math.min(request.contextLength(), request.model().maxContext());
     int context = largest(PlanRequest.MIN_CONTEXT, most, n -> fits(request.withContextLength(n)));
@@ -114,15 +106,20 @@ public final class Planner {
                   .formatted(round, request.concurrency()),
               request.withContextLength(round)));
     }
-    if (request.contextLength() <= request.model().maxContext()) {
-      int sequences = largest(1, request.concurrency() - 1, n -> fits(request.withConcurrency(n)));
+    if (most < PlanRequest.MIN_CONTEXT) {
+      return out;
+    }
+    // A context that no budget makes possible is left out of the question which would be needed.
+    PlanRequest within = request.withContextLength(most);
+    if (!fits(within)) {
+      int sequences = largest(1, request.concurrency() - 1, n -> fits(within.withConcurrency(n)));
       if (sequences > 0) {
         out.add(
             new Alternative(
-                "a concurrency of %d at %,d tokens".formatted(sequences, request.contextLength()),
-                request.withConcurrency(sequences)));
+                "a concurrency of %d at %,d tokens".formatted(sequences, most),
+                within.withConcurrency(sequences)));
       }
-      out.add(a.whatToAdd());
+      out.add(new Arithmetic(within).whatToAdd(most < request.contextLength()));
     }
     return out;
   }
@@ -165,6 +162,9 @@ public final class Planner {
     final int minimumFrames;
     final long totalExtents;
 
+    /** Whether anything has to be on NVMe: what fits DRAM is never written there. */
+    final boolean needsNvme;
+
     Arithmetic(PlanRequest request) {
       this.request = request;
       model = request.model();
@@ -181,6 +181,8 @@ public final class Planner {
       residualBlocks = Workspace.residualBlocks(context, seats, prefillBlock);
       minimumFrames = Workspace.minimumFrames(layout, seats, prefillBlock);
       totalExtents = heads() * layout.extents(maxChunks);
+      needsNvme =
+          frames(request.tiers().dram(), minWindow, false) < Math.max(totalExtents, minimumFrames);
     }
 
     /** How many, in words. */
@@ -216,26 +218,52 @@ public final class Planner {
           w ->
               gpuBytes(w) <= request.tiers().gpu()
                   && dramFrames(w) >= minimumFrames
-                  && dramFrames(w) + nvmeExtents() >= totalExtents);
+                  && neededExtents(dramFrames(w)) <= expectedExtents());
     }
 
-    long stagingBytes(int window) {
+    /** Host memory beside the frames, with or without the I/O buffers of an NVMe tier. */
+    long stagingBytes(int window, boolean nvme) {
       int capacity =
           Math.toIntExact((long) seats * layout.kvHeads() * Math.max(1, passChunks(window)));
       return Workspace.residualBytes(
               model, residualBlocks, prefillBlock, request.device().activationBytes())
           + Workspace.mailboxBytes(layout, capacity)
-          + (long) Workspace.ioBuffers(nvmeExtents()) * layout.extentBytes()
+          + (long) Workspace.ioBuffers(nvme) * layout.extentBytes()
           + Workspace.hostStepBytes(model, layout, seats, maxChunks)
-          + Workspace.hostRoundingBytes(request.device());
+          + Workspace.blockBytes(prefillBlock)
+          + Workspace.hostRoundingBytes();
+    }
+
+    long stagingBytes(int window) {
+      return stagingBytes(window, usesNvme());
+    }
+
+    /** Whether there will be an NVMe tier. */
+    boolean usesNvme() {
+      return needsNvme && mostExtents() > 0;
+    }
+
+    long frames(long dram, int window, boolean nvme) {
+      return Math.max(0, dram - stagingBytes(window, nvme)) / layout.extentBytes();
     }
 
     long dramFrames(int window) {
-      return Math.max(0, request.tiers().dram() - stagingBytes(window)) / layout.extentBytes();
+      return frames(request.tiers().dram(), window, usesNvme());
     }
 
-    long nvmeExtents() {
-      return usableVolumeBytes(request.tiers().nvme()) / layout.extentBytes();
+    /** Extents that NVMe must hold beside so many frames: the rest, and what is in flight. */
+    long neededExtents(long frames) {
+      return EngineSizes.leastNvmeExtents(totalExtents, frames);
+    }
+
+    /** Extents that a volume of the budgeted size has room for, whatever its filesystem. */
+    long expectedExtents() {
+      return VolumeSpace.usable(request.tiers().nvme()) / layout.extentBytes();
+    }
+
+    /** Extents within the budget, if a filesystem took nothing. */
+    long mostExtents() {
+      return request.tiers().nvme() / layout.extentBytes();
     }
 
     EngineSizes sizes(int window) {
@@ -256,7 +284,7 @@ public final class Planner {
           (int)
               Math.min(
                   Math.min(dramFrames(window), totalExtents + minimumFrames), Integer.MAX_VALUE),
-          Math.min(nvmeExtents(), totalExtents));
+          needsNvme ? Math.min(mostExtents(), totalExtents) : 0);
     }
 
     List<Demand> demands(int window, long frames, long extents) {
@@ -340,10 +368,9 @@ public final class Planner {
           new Demand(
               Tier.NVME,
               "extents",
-              Math.max(0, extents) * layout.extentBytes(),
-              "%,d extents of %s; all chunks are %,d extents"
-                  .formatted(
-                      Math.max(0, extents), ByteSize.human(layout.extentBytes()), totalExtents)));
+              extents * layout.extentBytes(),
+              "%,d extents of %s that do not fit DRAM; all chunks are %,d extents"
+                  .formatted(extents, ByteSize.human(layout.extentBytes()), totalExtents)));
       return out;
     }
 
@@ -362,7 +389,7 @@ public final class Planner {
                     ByteSize.human(tiers.gpu()),
                     ByteSize.human(gpu - tiers.gpu())));
       }
-      long dram = dramMinimum();
+      long dram = dramMinimum(usesNvme());
       if (dram > tiers.dram()) {
         out.add(
             "DRAM: at least %s needed (%s of staging and %,d frames), %s budgeted, %s short."
@@ -373,8 +400,9 @@ public final class Planner {
                     ByteSize.human(tiers.dram()),
                     ByteSize.human(dram - tiers.dram())));
       }
-      long room = dramFrames(minWindow) + nvmeExtents();
-      if (room < totalExtents) {
+      long frames = dramFrames(minWindow);
+      if (neededExtents(frames) > expectedExtents()) {
+        long missing = neededExtents(frames) - expectedExtents();
         out.add(
             "KV cache: %s x %,d tokens x %s per token are %s, DRAM and NVMe together have room for %s, %s short."
                 .formatted(
@@ -382,43 +410,45 @@ public final class Planner {
                     context,
                     ByteSize.human(layout.bytesPerToken()),
                     ByteSize.human(totalExtents * layout.extentBytes()),
-                    ByteSize.human(room * layout.extentBytes()),
-                    ByteSize.human((totalExtents - room) * layout.extentBytes())));
+                    ByteSize.human(Math.max(0, totalExtents - missing) * layout.extentBytes()),
+                    ByteSize.human(missing * layout.extentBytes())));
+        if (tiers.nvme() > 0) {
+          out.add(
+              "A filesystem on a volume of %s may leave no more than %s for files."
+                  .formatted(
+                      ByteSize.human(tiers.nvme()),
+                      ByteSize.human(VolumeSpace.usable(tiers.nvme()))));
+        }
       }
       return out;
     }
 
-    long dramMinimum() {
-      return stagingBytes(minWindow) + (long) minimumFrames * layout.extentBytes();
+    long dramMinimum(boolean nvme) {
+      return stagingBytes(minWindow, nvme) + (long) minimumFrames * layout.extentBytes();
     }
 
-    /** The budgets that make the request fit as it is. */
-    Alternative whatToAdd() {
+    /**
+     * The budgets that make the request fit as it is.
+     *
+     * @param shorter whether its context is shorter than what was asked for
+     */
+    Alternative whatToAdd(boolean shorter) {
       TierBudgets tiers = request.tiers();
       long gpu = Math.max(tiers.gpu(), wholeMebibytes(gpuBytes(minWindow)));
-      long dram = Math.max(tiers.dram(), wholeMebibytes(dramMinimum()));
-      long frames = (dram - stagingBytes(minWindow)) / layout.extentBytes();
-      long missing = Math.max(0, totalExtents - frames) * layout.extentBytes();
       long nvme = tiers.nvme();
-      if (usableVolumeBytes(nvme) < missing) {
-        // What is added first of all needs buffers, at the expense of frames.
-        long buffers =
-            (long) (Workspace.IO_BUFFERS - Workspace.ioBuffers(nvmeExtents()))
-                * layout.extentBytes();
-        dram = Math.max(dram, wholeMebibytes(dramMinimum() + buffers));
-        frames = (dram - stagingBytes(minWindow) - buffers) / layout.extentBytes();
-        missing = Math.max(0, totalExtents - frames) * layout.extentBytes();
-        long withReserve =
-            Math.max(
-                (long) Math.ceil(missing / (1 - VOLUME_RESERVE)), missing + MIN_VOLUME_RESERVE);
-        nvme = wholeMebibytes(withReserve + layout.extentBytes());
+      long dram = Math.max(tiers.dram(), wholeMebibytes(dramMinimum(false)));
+      if (frames(dram, minWindow, false) < Math.max(totalExtents, minimumFrames)) {
+        dram = Math.max(tiers.dram(), wholeMebibytes(dramMinimum(true)));
+        long missing = neededExtents(frames(dram, minWindow, true));
+        nvme = Math.max(nvme, VolumeSpace.volumeFor(missing * layout.extentBytes()));
       }
       List<String> parts = new ArrayList<>();
       addPart(parts, "GPU memory", tiers.gpu(), gpu);
       addPart(parts, "DRAM", tiers.dram(), dram);
       addPart(parts, "NVMe", tiers.nvme(), nvme);
       return new Alternative(
-          "the same request with " + String.join(", ", parts),
+          (shorter ? "%,d tokens with ".formatted(context) : "the same request with ")
+              + String.join(", ", parts),
           request.withTiers(new TierBudgets(gpu, dram, nvme)));
     }
 
@@ -438,11 +468,11 @@ public final class Planner {
               + HEAP_PER_VOCABULARY_ENTRY * model.vocabulary()
               + HEAP_PER_CONTEXT_TOKEN * context * (seats + (long) request.queueLimit());
       heap = Math.ceilDiv(heap, 16 * ByteSize.MIB) * 16 * ByteSize.MIB;
-      long memory = heap + DIRECT + JVM_OVERHEAD + request.tiers().dram();
+      long memory = ByteSize.sum(heap + DIRECT + JVM_OVERHEAD, request.tiers().dram());
       if (request.device().arenaInHostMemory()) {
-        memory += request.tiers().gpu();
+        memory = ByteSize.sum(memory, request.tiers().gpu());
       }
-      memory = Math.ceilDiv(memory, ByteSize.MIB) * ByteSize.MIB;
+      memory = Math.ceilDiv(Math.min(memory, MOST_MEMORY), ByteSize.MIB) * ByteSize.MIB;
       return new PodSizes(heap, DIRECT, JVM_OVERHEAD, memory, request.tiers().nvme());
     }
   }

@@ -113,14 +113,14 @@ public final class Workspace {
     return 4L * (32 + 6L * capacity) + (long) capacity * layout.chunkBytes();
   }
 
-  /** Host bytes that are lost because every buffer takes whole granules of the device. */
-  static long hostRoundingBytes(DeviceKind device) {
-    return (long) HOST_BUFFERS * (device.hostGranule() - 1);
+  /** Host bytes that are lost because every buffer takes whole pages. */
+  static long hostRoundingBytes() {
+    return (long) HOST_BUFFERS * (DeviceKind.HOST_PAGE - 1);
   }
 
   /** Aligned buffers of the NVMe tier: one for each extent in flight, hardly any without NVMe. */
-  static int ioBuffers(long nvmeExtents) {
-    return nvmeExtents == 0 ? 1 : IO_BUFFERS;
+  static int ioBuffers(boolean nvme) {
+    return nvme ? IO_BUFFERS : 1;
   }
 
   /**

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.plan.Demand.Tier;
+import java.util.ArrayList;
+import java.util.List;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.Combinators;
@@ -101,6 +103,42 @@ class PlannerTest {
                 s.startsWith(
                     "The model was trained for 32,768 tokens of context, 65,536 were asked for."));
     assertThat(plan.alternatives().getFirst().request().contextLength()).isEqualTo(32_768);
+    assertThat(plan.alternatives()).hasSize(1); // nothing is missing but that
+  }
+
+  @Test
+  void ofAContextBeyondTheModelItIsSaidWhatTheModelsOwnNeeds() {
+    Plan plan = Planner.plan(request(TINY, 65_536, 2, 1, gib(0.01, 0.05, 0.01)));
+    assertThat(plan.shortfalls()).anyMatch(s -> s.contains("trained for 32,768 tokens"));
+    Alternative add = plan.alternatives().getLast();
+    assertThat(add.text()).matches("32,768 tokens with \\d+Mi of GPU memory, .*");
+    assertThat(add.request().contextLength()).isEqualTo(32_768);
+    assertThat(add.request().concurrency()).isEqualTo(2);
+    assertThat(Planner.plan(add.request()).feasible()).isTrue();
+  }
+
+  @Test
+  void whatIsToBeAddedOfNvmeIsAVolumeAndNotTheBytesOnIt() {
+    TierBudgets tiers = gib(40, 16, 20);
+    Plan plan = Planner.plan(request(LLAMA_8B, 131_072, 8, 0.0156, tiers));
+    assertThat(plan.verdict())
+        .contains("A filesystem on a volume of 20.0 GiB may leave no more than 18.3 GiB");
+    PlanRequest added = plan.alternatives().getLast().request();
+    EngineSizes sizes = Planner.plan(added).requireSizes();
+    long least = sizes.leastNvmeExtents() * sizes.layout().extentBytes();
+    assertThat(added.tiers().nvme()).isEqualTo(VolumeSpace.volumeFor(least));
+  }
+
+  @Test
+  void budgetsBeyondAllMeasureDoNotOverflow() {
+    long most = Long.MAX_VALUE;
+    for (DeviceKind device : DeviceKind.values()) {
+      Plan plan =
+          Planner.plan(
+              new PlanRequest(
+                  TINY, 1024, 1, 1, KvType.BF16, new TierBudgets(most, most, most), device, 8));
+      assertThat(plan.requirePod().memoryBytes()).isPositive();
+    }
   }
 
   @Test
@@ -127,7 +165,8 @@ class PlannerTest {
   @Test
   void aVolumeThatIsNotNeededIsMentioned() {
     Plan plan = Planner.plan(request(TINY, 8192, 1, 0.0625, gib(1, 1, 10)));
-    assertThat(plan.warnings()).anyMatch(w -> w.contains("will not be used"));
+    assertThat(plan.warnings()).anyMatch(w -> w.contains("nothing is written"));
+    assertThat(plan.requireSizes().nvmeExtents()).isZero();
   }
 
   @Test
@@ -203,6 +242,48 @@ class PlannerTest {
             * sizes.layout().kvHeads()
             * sizes.layout().extents(sizes.maxChunks());
     assertThat(sizes.dramFrames() + sizes.nvmeExtents()).isGreaterThanOrEqualTo(needed);
+    assertThat(sizes.nvmeExtents()).isGreaterThanOrEqualTo(sizes.leastNvmeExtents());
+  }
+
+  @Property(tries = 100)
+  void aPlanThatFitsStartsOnEveryFilesystem(@ForAll("requests") PlanRequest request) {
+    Plan plan = Planner.plan(request);
+    List<Plan> fitting = new ArrayList<>();
+    if (plan.feasible()) {
+      fitting.add(plan);
+    }
+    plan.alternatives().forEach(a -> fitting.add(Planner.plan(a.request())));
+    for (Plan fits : fitting) {
+      EngineSizes sizes = fits.requireSizes();
+      long least = sizes.leastNvmeExtents() * sizes.layout().extentBytes();
+      long volume = fits.requirePod().volumeBytes();
+      assertThat(VolumeSpace.usable(volume)).isGreaterThanOrEqualTo(least);
+      for (MeasuredVolume measured : MeasuredVolume.values()) {
+        measured
+            .between(volume)
+            .ifPresent(
+                left ->
+                    assertThat(left)
+                        .as("bytes of %d on a filesystem like %s", volume, measured)
+                        .isGreaterThanOrEqualTo(least));
+      }
+    }
+  }
+
+  @Property(tries = 200)
+  void whatFitsDramIsPlannedAsIfThereWereNoNvme(@ForAll("requests") PlanRequest request) {
+    TierBudgets tiers = request.tiers();
+    Plan without = Planner.plan(request.withTiers(new TierBudgets(tiers.gpu(), tiers.dram(), 0)));
+    Plan plan = Planner.plan(request);
+    if (without.feasible()) {
+      assertThat(plan.requireSizes()).isEqualTo(without.requireSizes());
+      assertThat(plan.requireSizes().nvmeExtents()).isZero();
+      assertThat(plan.demand(Tier.NVME)).isZero();
+      assertThat(plan.warnings())
+          .anyMatch(w -> tiers.nvme() == 0 || w.contains("nothing is written to the NVMe volume"));
+    } else if (plan.feasible()) {
+      assertThat(plan.requireSizes().leastNvmeExtents()).isPositive();
+    }
   }
 
   /** Sizes from the smallest to the largest there can be, each order of magnitude as likely. */

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
+import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.ReferenceDevice;
 import dev.kvdrive.model.source.ModelSource;
@@ -98,9 +99,9 @@ class CloseWhileStartingTest {
     }
 
     @Override
-    public Device open(long memoryBytes, int threads) {
+    public Device open(long memoryBytes, long hostBytes, int threads) {
       closer.reached("device open");
-      ReferenceDevice opened = new ReferenceDevice(memoryBytes);
+      ReferenceDevice opened = new ReferenceDevice(memoryBytes, hostBytes, ElementType.F32);
       device.set(opened);
       Operations operations = noticed(Operations.class, opened.operations());
       return (Device)

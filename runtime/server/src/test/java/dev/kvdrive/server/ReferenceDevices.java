@@ -2,6 +2,7 @@ package dev.kvdrive.server;
 
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
+import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.ReferenceDevice;
 import dev.kvdrive.plan.DeviceKind;
 import org.jspecify.annotations.Nullable;
@@ -19,7 +20,7 @@ final class ReferenceDevices implements DeviceFactory {
   }
 
   @Override
-  public Device open(long memoryBytes, int threads) {
-    return new ReferenceDevice(memoryBytes);
+  public Device open(long memoryBytes, long hostBytes, int threads) {
+    return new ReferenceDevice(memoryBytes, hostBytes, ElementType.F32);
   }
 }

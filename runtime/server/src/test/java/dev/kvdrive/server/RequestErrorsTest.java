@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.kvdrive.schedule.FinishReason;
 import dev.kvdrive.server.openai.Json;
 import dev.kvdrive.server.openai.TokenizeRequest;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
@@ -330,6 +331,44 @@ class RequestErrorsTest extends ScriptedServer {
         .isEqualTo("engine_failed");
     client().get().uri("/health/live").exchange().expectStatus().isEqualTo(503);
     client().get().uri("/health/ready").exchange().expectStatus().isEqualTo(503);
+  }
+
+  @Test
+  void aFailingDriveMakesTheRuntimeUnreadyButItServesWhatArrives() throws Exception {
+    runtime.engine.nvmeFails("the NVMe tier cannot be read from: Input/output error");
+    client()
+        .get()
+        .uri("/health/ready")
+        .exchange()
+        .expectStatus()
+        .isEqualTo(503)
+        .expectBody()
+        .jsonPath("$.status")
+        .isEqualTo("degraded")
+        .jsonPath("$.detail")
+        .isEqualTo("the NVMe tier cannot be read from: Input/output error");
+    client().get().uri("/health/live").exchange().expectStatus().isOk();
+    assertThat(metrics()).contains("kvdrive_nvme_healthy 0");
+    Thread player =
+        Thread.startVirtualThread(
+            () -> {
+              try {
+                runtime.engine.next().finish(FinishReason.STOP, "short");
+              } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+              }
+            });
+    send("/v1/chat/completions", chat("hello", ""), 200);
+    player.join();
+    runtime.engine.nvmeFails(null);
+    client().get().uri("/health/ready").exchange().expectStatus().isOk();
+    assertThat(metrics()).contains("kvdrive_nvme_healthy 1");
+  }
+
+  private String metrics() {
+    byte[] body =
+        client().get().uri("/metrics").exchange().expectBody().returnResult().getResponseBody();
+    return new String(Objects.requireNonNull(body), StandardCharsets.UTF_8);
   }
 
   @Test

@@ -43,6 +43,7 @@ final class ScriptedEngine implements InferenceEngine {
   private final BlockingQueue<Played> submitted = new LinkedBlockingQueue<>();
   private final List<Played> all = new CopyOnWriteArrayList<>();
   private volatile @Nullable String failure;
+  private volatile @Nullable String nvmeFailure;
   private volatile boolean draining;
 
   ScriptedEngine(ModelGeometry geometry, int contextLength, int concurrency) {
@@ -137,11 +138,17 @@ final class ScriptedEngine implements InferenceEngine {
     all.clear();
     submitted.clear();
     failure = null;
+    nvmeFailure = null;
     draining = false;
   }
 
   void breakDown(String reason) {
     failure = reason;
+  }
+
+  /** The drive fails, or works again. */
+  void nvmeFails(@Nullable String reason) {
+    nvmeFailure = reason;
   }
 
   @Override
@@ -187,6 +194,7 @@ final class ScriptedEngine implements InferenceEngine {
         18,
         19,
         true,
+        nvmeFailure,
         draining,
         failure);
   }

@@ -2,6 +2,7 @@ package dev.kvdrive.server;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceFactory;
@@ -11,6 +12,7 @@ import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.Planner;
+import dev.kvdrive.plan.VolumeSpace;
 import dev.kvdrive.server.openai.ApiException;
 import dev.kvdrive.server.openai.ChatCompletionRequest;
 import dev.kvdrive.server.openai.CompletionRequest;
@@ -68,7 +70,7 @@ class StartFailureTest {
     values.put("kvdrive.model.cache-dir", folder.resolve("cache").toString());
     values.put("kvdrive.context-length", "2048");
     values.put("kvdrive.tiers.gpu-bytes", "48Mi");
-    values.put("kvdrive.tiers.dram-bytes", "24Mi");
+    values.put("kvdrive.tiers.dram-bytes", "8Mi");
     values.put("kvdrive.tiers.nvme-bytes", "64Mi");
     values.put("kvdrive.tiers.nvme-dir", folder.resolve("nvme").toString());
     return values;
@@ -92,6 +94,14 @@ class StartFailureTest {
       start.close();
     }
     throw new AssertionError("it started");
+  }
+
+  private Plan plan(Map<String, String> values) {
+    return Planner.plan(
+        settings(values)
+            .planRequest(
+                new ModelSource(folder, HubSettings.from(Map.of())).geometry(ModelSource.BUILTIN),
+                DeviceKind.CPU));
   }
 
   private String reason(String model) {
@@ -231,11 +241,52 @@ class StartFailureTest {
     Path file = Files.writeString(folder.resolve("file"), "");
     Map<String, String> values = sound();
     values.put("kvdrive.tiers.nvme-dir", file.resolve("nvme").toString());
-    values.put("kvdrive.tiers.dram-bytes", "8Mi");
     assertThat(reason(values, new MachineCheck(ByteSize.MIB, ByteSize.MIB)))
         .contains("memory: the plan needs", "1.00 MiB", "raise the memory limit")
         .contains("heap: the plan needs", "start it with -Xmx")
-        .contains("NVMe volume: " + file, "mount a volume");
+        .contains("NVMe volume: " + file, "Not a directory", "mount a volume");
+  }
+
+  @Test
+  void memoryIsNoNvmeVolume() throws IOException {
+    Path memory = Path.of("/dev/shm");
+    assumeTrue(Files.isWritable(memory) && Files.getFileStore(memory).type().equals("tmpfs"));
+    Path inMemory = Files.createTempDirectory(memory, "kvdrive-test");
+    try {
+      Map<String, String> values = sound();
+      values.put("kvdrive.tiers.nvme-dir", inMemory.toString());
+      assertThat(reason(values, MachineCheck.here()))
+          .contains(inMemory.toString(), "its filesystem is tmpfs, which is memory", "on a drive");
+      // Where nothing needs NVMe, nobody looks at the folder.
+      values.put("kvdrive.tiers.dram-bytes", "64Mi");
+      Plan plan = plan(values);
+      assertThat(plan.requireSizes().nvmeExtents()).isZero();
+      new MachineCheck(Long.MAX_VALUE, Long.MAX_VALUE).require(plan, inMemory);
+    } finally {
+      Files.delete(inMemory);
+    }
+  }
+
+  @Test
+  void aVolumeThatIsTooSmallSaysWhatItHasAndWhatWouldDo() {
+    Map<String, String> values = sound();
+    values.put("kvdrive.concurrency", "1024");
+    values.put("kvdrive.tiers.gpu-bytes", "4Ti");
+    values.put("kvdrive.tiers.dram-bytes", "4Gi");
+    values.put("kvdrive.tiers.nvme-bytes", "4000Ti");
+    values.put("kvdrive.context-length", "32768");
+    Plan plan = plan(values);
+    long needed =
+        plan.requireSizes().leastNvmeExtents() * plan.requireSizes().layout().extentBytes();
+    assumeTrue(folder.toFile().getUsableSpace() < needed);
+    assertThatThrownBy(
+            () ->
+                new MachineCheck(Long.MAX_VALUE, Long.MAX_VALUE)
+                    .require(plan, settings(values).tiers().nvmeDir()))
+        .hasMessageContaining("the extents need " + ByteSize.human(needed))
+        .hasMessageContaining("has room for ")
+        .hasMessageContaining(
+            "(%s would do)".formatted(ByteSize.mebibytes(VolumeSpace.volumeFor(needed))));
   }
 
   @Test
@@ -251,11 +302,7 @@ class StartFailureTest {
   @Test
   void aMachineThatHasWhatThePlanPromisesIsFine() {
     RuntimeSettings settings = settings(sound());
-    Plan plan =
-        Planner.plan(
-            settings.planRequest(
-                new ModelSource(folder, HubSettings.from(Map.of())).geometry(ModelSource.BUILTIN),
-                DeviceKind.CPU));
+    Plan plan = plan(sound());
     new MachineCheck(plan.requirePod().memoryBytes(), plan.requirePod().heapBytes())
         .require(plan, settings.tiers().nvmeDir());
     assertThat(settings.tiers().nvmeDir()).isEmptyDirectory();
@@ -272,7 +319,7 @@ class StartFailureTest {
           kvdrive.concurrency       | 0      | between 1 and 1024, got 0
           kvdrive.budget            | 1.5    | above 0 and at most 1, got 1.5
           kvdrive.tiers.gpu-bytes   | lots   | 'lots' is not a size; write for instance 512Mi
-          kvdrive.tiers.dram-bytes  | -1     | '-1' is not a size
+          kvdrive.tiers.dram-bytes  | -1     | '-1' is outside of 0 to 8Ei
           kvdrive.kv-type           | F64    | kvdrive.kv-type
           kvdrive.device            | tpu    | kvdrive.device
           kvdrive.threads           | -2     | got -2

@@ -74,7 +74,8 @@ public record ComfortableTiers(double windows, double dramShare) {
     return plan.feasible()
         && plan.requireSizes().windowSlots() >= window
         && plan.requireSizes().dramFrames() >= frames
-        && plan.requireSizes().nvmeExtents() >= extents;
+        && (plan.requireSizes().nvmeExtents() >= extents
+            || plan.requireSizes().dramFrames() >= extents);
   }
 
   /** The fewest whole mebibytes for which a monotone predicate holds. */

@@ -57,7 +57,7 @@ public record LocalEngine(
     KvDriveEngine engine = null;
     try {
       Tokenizer tokenizer = tokenizer(model.tokenizer());
-      device = devices.open(request.tiers().gpu(), threads);
+      device = devices.open(request.tiers().gpu(), request.tiers().dram(), threads);
       Optional<ChatTemplate> template = template(model.tokenizer());
       engine =
           KvDriveEngine.begin(

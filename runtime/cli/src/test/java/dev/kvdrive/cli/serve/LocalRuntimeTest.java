@@ -26,9 +26,9 @@ class LocalRuntimeTest {
   private Map<String, String> settings() {
     Map<String, String> settings = new LinkedHashMap<>();
     settings.put("kvdrive.model.cache-dir", folder.toString());
-    settings.put("kvdrive.context-length", "512");
+    settings.put("kvdrive.context-length", "4096");
     settings.put("kvdrive.tiers.gpu-bytes", "48Mi");
-    settings.put("kvdrive.tiers.dram-bytes", "24Mi");
+    settings.put("kvdrive.tiers.dram-bytes", "10Mi");
     settings.put("kvdrive.tiers.nvme-bytes", "64Mi");
     settings.put("server.address", "127.0.0.1");
     settings.put("server.port", "0");

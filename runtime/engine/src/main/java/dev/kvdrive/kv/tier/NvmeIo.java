@@ -2,6 +2,7 @@ package dev.kvdrive.kv.tier;
 
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.Mailbox;
+import dev.kvdrive.kv.tier.NvmeHealth.Access;
 import dev.kvdrive.kv.tier.ReadRound.State;
 import dev.kvdrive.kv.tier.StepFaults.Reason;
 import dev.kvdrive.plan.KvLayout;
@@ -25,6 +26,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * The I/O threads of the NVMe tier. They serve mailbox rounds first and write demotions with what
  * is left, at most half of them at once, so that a step never waits for a queue of writes.
+ *
+ * <p>While the drive does not work ({@link #failure}), one of them tries now and then whether it
+ * does again.
  *
  * <p>Everything shared lies under one lock, which is never held during I/O or copying. A round that
  * is cancelled delivers nothing more: {@link #cancel} returns once no thread copies into the
@@ -56,6 +60,7 @@ final class NvmeIo implements AutoCloseable {
   private int writing;
   private boolean stopped;
   private boolean abandoned;
+  private final NvmeHealth health = new NvmeHealth();
   private long lastLogNanos = System.nanoTime() - LOG_INTERVAL_NANOS;
 
   private final LongAdder reads = new LongAdder();
@@ -98,6 +103,11 @@ final class NvmeIo implements AutoCloseable {
 
   long errors() {
     return errors.sum();
+  }
+
+  /** Why the drive does not work, for anybody to read; null while it does. */
+  @Nullable String failure() {
+    return health.failure();
   }
 
   /** What one thread reads with. */
@@ -269,9 +279,10 @@ final class NvmeIo implements AutoCloseable {
           reasons.putIfAbsent(
               space.seat(extent),
               new Reason(
-                  "%s was not delivered from %s in time; the disk is overloaded or failing: try again later, or give DRAM more room"
-                      .formatted(name(extent), files().where(cancelledRound.slot[read])),
+                  "%s was not delivered from NVMe in time; the disk is overloaded or failing: try again later, or give DRAM more room"
+                      .formatted(name(extent)),
                   null));
+          note(health.unanswered(Access.READ));
           if (state == State.WAITING) {
             returnFrame(cancelledRound, read);
           }
@@ -279,6 +290,18 @@ final class NvmeIo implements AutoCloseable {
       }
       while (delivering(cancelledRound)) {
         awaitProgress(TimeUnit.MILLISECONDS.toNanos(100));
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Notes that writes did not end in time; they may still. */
+  void unanswered(int writesInFlight) {
+    lock.lock();
+    try {
+      for (int i = 0; i < writesInFlight; i++) {
+        note(health.unanswered(Access.WRITE));
       }
     } finally {
       lock.unlock();
@@ -340,6 +363,7 @@ final class NvmeIo implements AutoCloseable {
       ReadRound current = null;
       WriteJob job = null;
       int read = -1;
+      boolean probing = false;
       lock.lock();
       try {
         while (true) {
@@ -356,16 +380,64 @@ final class NvmeIo implements AutoCloseable {
             writing++;
             break;
           }
-          work.awaitUninterruptibly();
+          long untilProbe = health.untilProbe();
+          if (untilProbe <= 0) {
+            health.probing();
+            probing = true;
+            break;
+          }
+          awaitWork(untilProbe);
         }
       } finally {
         lock.unlock();
       }
-      if (job != null) {
+      if (probing) {
+        probe();
+      } else if (job != null) {
         write(worker, job);
       } else if (current != null) {
         read(worker, current, read);
       }
+    }
+  }
+
+  @SuppressWarnings("WaitNotInLoop") // the caller loops over what it waits for
+  private void awaitWork(long atMostNanos) {
+    if (atMostNanos == Long.MAX_VALUE) {
+      work.awaitUninterruptibly();
+      return;
+    }
+    try {
+      long left = work.awaitNanos(atMostNanos);
+      assert left <= atMostNanos;
+    } catch (InterruptedException e) {
+      // Nobody interrupts these threads; if somebody does, it is no reason to stop.
+      LOG.log(Level.DEBUG, "an I/O thread was interrupted", e);
+    }
+  }
+
+  /** Tries whether the drive works again. */
+  private void probe() {
+    String refusal = files().probe();
+    lock.lock();
+    try {
+      health.probed(refusal);
+      if (refusal == null) {
+        LOG.log(Level.INFO, "the NVMe tier works again: a block that was written came back");
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Says under the lock that the drive does not work any more, if that is so. */
+  private void note(boolean brokeDown) {
+    if (brokeDown) {
+      LOG.log(
+          Level.ERROR,
+          "{0}; requests that need it fail until a block that is written comes back",
+          health.failure());
+      work.signalAll(); // somebody has to wait for the probe
     }
   }
 
@@ -396,6 +468,7 @@ final class NvmeIo implements AutoCloseable {
     }
     lock.lock();
     try {
+      note(Access.READ, failure);
       if (current.cancelled) {
         returnFrame(current, read);
         progress.signalAll();
@@ -419,10 +492,10 @@ final class NvmeIo implements AutoCloseable {
       current.state[read] = failure == null ? State.DELIVERED : State.FAILED;
       if (failure != null) {
         String message =
-            "%s could not be read from %s: %s; its sequence cannot go on. Send the request again; if this repeats, check the disk"
-                .formatted(name(extent), files().where(slot), ExtentFiles.reason(failure));
+            "%s could not be read from NVMe: %s; its sequence cannot go on. Send the request again; if this repeats, check the disk"
+                .formatted(name(extent), ExtentFiles.reason(failure));
         reasons.putIfAbsent(space.seat(extent), new Reason(message, failure));
-        log(message, failure);
+        log("%s (%s)".formatted(message, files().where(slot)), failure);
       }
       if (--current.remaining == 0) {
         finishRound(current);
@@ -430,6 +503,14 @@ final class NvmeIo implements AutoCloseable {
       progress.signalAll();
     } finally {
       lock.unlock();
+    }
+  }
+
+  private void note(Access access, @Nullable Throwable failure) {
+    if (failure == null) {
+      health.succeeded(access);
+    } else {
+      note(health.failed(access, ExtentFiles.reason(failure)));
     }
   }
 
@@ -492,6 +573,7 @@ final class NvmeIo implements AutoCloseable {
     job.failure = failure;
     lock.lock();
     try {
+      note(Access.WRITE, failure);
       if (failure != null) {
         log(
             "%s could not be written to %s: %s; it stays in DRAM"

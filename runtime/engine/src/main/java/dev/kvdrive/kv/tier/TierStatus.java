@@ -1,5 +1,7 @@
 package dev.kvdrive.kv.tier;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * State of DRAM and NVMe tier at one moment.
  *
@@ -18,6 +20,8 @@ package dev.kvdrive.kv.tier;
  * @param ioErrors reads and writes that failed, each attempt counted, since start
  * @param direct whether the NVMe files are open with O_DIRECT
  * @param degraded whether the last write failed, so that demotion is suspended or retried
+ * @param nvmeFailure why the drive of the NVMe tier does not work, without the names of files; null
+ *     while it does, or if there is no NVMe tier
  */
 public record TierStatus(
     long dramCapacityBytes,
@@ -33,4 +37,5 @@ public record TierStatus(
     long writes,
     long ioErrors,
     boolean direct,
-    boolean degraded) {}
+    boolean degraded,
+    @Nullable String nvmeFailure) {}

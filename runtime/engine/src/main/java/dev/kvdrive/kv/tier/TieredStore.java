@@ -140,17 +140,17 @@ public final class TieredStore implements AutoCloseable {
       List<KvLayer> layers,
       NvmeOptions nvme,
       Placement placement,
-      ExtentFile.Opener opener) {
+      @Nullable ExtentFiles files) {
     layout = sizes.layout();
     grid = layout.grid();
     seats = sizes.concurrency();
     maxChunks = sizes.maxChunks();
     this.layers = List.copyOf(layers);
     this.placement = placement;
-    checkShapes(sizes, this.layers);
+    this.files = files;
     space = new ExtentSpace(layout.layers(), seats, layout.kvHeads(), layout.extents(maxChunks));
     demotionNanos = nvme.demotionTimeout().toNanos();
-    int slotCount = Math.toIntExact(sizes.nvmeExtents());
+    int slotCount = files == null ? 0 : files.slots();
     int threads = slotCount == 0 ? 0 : nvme.threads();
     maxWrites = WRITES_PER_THREAD * threads;
     int frameCount = sizes.dramFrames();
@@ -180,14 +180,6 @@ public final class TieredStore implements AutoCloseable {
 
     List<AutoCloseable> opened = new ArrayList<>();
     try {
-      files =
-          slotCount == 0
-              ? null
-              : ExtentFiles.create(
-                  slotCount, layout.extentBytes(), ExtentFiles.FILE_BYTES, nvme, opener);
-      if (files != null) {
-        opened.add(files);
-      }
       frames =
           new FramePool(
               kept(
@@ -253,7 +245,25 @@ public final class TieredStore implements AutoCloseable {
       NvmeOptions nvme,
       Placement placement,
       ExtentFile.Opener opener) {
-    return new TieredStore(sizes, device, layers, nvme, placement, opener);
+    checkShapes(sizes, layers);
+    ExtentFiles files =
+        sizes.nvmeExtents() == 0
+            ? null
+            : ExtentFiles.create(
+                Math.toIntExact(sizes.leastNvmeExtents()),
+                Math.toIntExact(sizes.nvmeExtents()),
+                sizes.layout().extentBytes(),
+                ExtentFiles.FILE_BYTES,
+                nvme,
+                opener);
+    try {
+      return new TieredStore(sizes, device, layers, nvme, placement, files);
+    } catch (RuntimeException e) {
+      if (files != null) {
+        files.close();
+      }
+      throw e;
+    }
   }
 
   /**
@@ -546,7 +556,8 @@ public final class TieredStore implements AutoCloseable {
         io.writes(),
         io.errors(),
         seen.direct(),
-        seen.degraded());
+        seen.degraded(),
+        io.failure());
   }
 
   /**
@@ -722,6 +733,7 @@ public final class TieredStore implements AutoCloseable {
       if (inFlight()) {
         long left = deadline - System.nanoTime();
         if (left <= 0) {
+          io.unanswered(writesInFlight.size());
           throw new TierException(
               seat,
               "no room in DRAM: %d writes to the NVMe tier did not end in %d ms; the disk is overloaded or failing: try again later, or give DRAM more room"
@@ -1107,7 +1119,8 @@ public final class TieredStore implements AutoCloseable {
         0,
         0,
         files != null && files.direct(),
-        degraded);
+        degraded,
+        null);
   }
 
   private static int[] filled(int size) {

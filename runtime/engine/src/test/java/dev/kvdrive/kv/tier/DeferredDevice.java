@@ -60,6 +60,11 @@ final class DeferredDevice implements Device {
   }
 
   @Override
+  public long hostCapacityBytes() {
+    return Long.MAX_VALUE;
+  }
+
+  @Override
   public synchronized long hostBytes() {
     return host;
   }

@@ -2,6 +2,7 @@ package dev.kvdrive.kv.tier;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import dev.kvdrive.kv.tier.NvmeOptions.Direct;
 import java.io.IOException;
@@ -10,10 +11,17 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ExtentFilesTest {
   private static final int EXTENT = 8192;
@@ -26,6 +34,7 @@ class ExtentFilesTest {
 
   private ExtentFiles create(int slots, Direct direct, ExtentFile.Opener opener) {
     return ExtentFiles.create(
+        slots,
         slots,
         EXTENT,
         4L * EXTENT,
@@ -51,7 +60,7 @@ class ExtentFilesTest {
         files.read(slot, buffer.asByteBuffer());
         assertThat(buffer.get(ValueLayout.JAVA_BYTE, EXTENT - 1)).isEqualTo((byte) (slot + 1));
       }
-      assertThat(files.where(5)).endsWith("kvdrive-extents-0001.kv at offset 8192");
+      assertThat(files.where(5)).endsWith("-0001.kv at offset 8192");
     }
   }
 
@@ -59,9 +68,9 @@ class ExtentFilesTest {
   void filesHaveTheirFullSizeFromTheStartAndAreForTheirOwnerOnly() throws IOException {
     try (ExtentFiles files = create(6)) {
       assertThat(files.where(0)).isNotBlank();
-      Path first = directory().resolve("kvdrive-extents-0000.kv");
+      Path first = file("0000");
       assertThat(first).hasSize(4L * EXTENT);
-      assertThat(directory().resolve("kvdrive-extents-0001.kv")).hasSize(2L * EXTENT);
+      assertThat(file("0001")).hasSize(2L * EXTENT);
       assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(first)))
           .isEqualTo("rw-------");
       assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(directory())))
@@ -71,31 +80,126 @@ class ExtentFilesTest {
     assertThat(directory()).isDirectoryNotContaining("glob:**.kv");
   }
 
-  @Test
-  void leftOversOfACrashAreRemovedAndNothingElseIs() throws IOException {
-    Files.createDirectory(directory());
-    Path leftOver = Files.writeString(directory().resolve("kvdrive-extents-0007.kv"), "old");
-    Path foreign = Files.writeString(directory().resolve("kvdrive-extents-0007.kv.txt"), "mine");
-    Path notes = Files.writeString(directory().resolve("notes"), "mine");
-    try (ExtentFiles files = create(2)) {
-      assertThat(files.where(0)).isNotBlank();
-      assertThat(leftOver).doesNotExist();
+  /** The file of the tier with this number, whose name has a token before it. */
+  private Path file(String number) throws IOException {
+    try (Stream<Path> files = Files.list(directory())) {
+      return files
+          .filter(f -> f.toString().matches(".*kvdrive-extents-[0-9a-f]{16}-" + number + "\\.kv"))
+          .toList()
+          .getFirst();
     }
-    assertThat(foreign).hasContent("mine");
-    assertThat(notes).hasContent("mine");
+  }
+
+  private List<Path> all() throws IOException {
+    try (Stream<Path> files = Files.list(directory())) {
+      return files.toList();
+    }
+  }
+
+  /** What a process leaves that is killed: its files, and in the lock file whose they are. */
+  private void crash(int slots) throws IOException {
+    Path aside = Files.createDirectory(parent.resolve("aside"));
+    try (ExtentFiles files = create(slots)) {
+      assertThat(files.slots()).isEqualTo(slots);
+      for (Path file : all()) {
+        Files.copy(file, aside.resolve(file.getFileName()));
+      }
+    }
+    try (Stream<Path> files = Files.list(aside)) {
+      for (Path file : files.toList()) {
+        Files.move(
+            file, directory().resolve(file.getFileName()), StandardCopyOption.REPLACE_EXISTING);
+      }
+    }
   }
 
   @Test
-  void twoEnginesCannotShareADirectory() {
+  void leftOversOfACrashAreRemovedAndCountAsRoom() throws IOException {
+    crash(6);
+    List<Path> left = all().stream().filter(f -> f.toString().endsWith(".kv")).toList();
+    assertThat(left).hasSize(3); // two files and the block that is probed
+    assertThat(ExtentFiles.leftOverBytes(directory())).isEqualTo(6L * EXTENT + 4096);
+    try (ExtentFiles files = create(2)) {
+      assertThat(files.slots()).isEqualTo(2);
+      assertThat(left).noneMatch(Files::exists);
+    }
+    assertThat(all()).containsExactly(directory().resolve("kvdrive.lock"));
+    assertThat(ExtentFiles.leftOverBytes(directory())).isZero();
+  }
+
+  @Test
+  void filesOfOthersStayWhateverTheirNames() throws IOException {
+    Files.createDirectory(directory());
+    List<Path> others = new ArrayList<>();
+    for (String name :
+        List.of(
+            "kvdrive-extents-0000.kv",
+            "kvdrive-extents-0123456789abcdef-0000.kv",
+            "kvdrive-extents-0123456789abcdef-probe.kv",
+            "notes")) {
+      others.add(Files.writeString(directory().resolve(name), "mine"));
+    }
+    Path taken;
+    try (ExtentFiles files = create(2)) {
+      assertThat(files.slots()).isEqualTo(2);
+      // While it runs, somebody puts his own file in the place of one.
+      taken =
+          all().stream()
+              .filter(f -> !others.contains(f) && f.toString().endsWith("-0000.kv"))
+              .toList()
+              .getFirst();
+      Files.delete(taken);
+      Files.writeString(taken, "mine");
+      others.add(taken);
+    }
+    assertThat(others).allSatisfy(file -> assertThat(file).hasContent("mine"));
+    create(2).close();
+    assertThat(others).allSatisfy(file -> assertThat(file).hasContent("mine"));
+    assertThat(all()).hasSize(others.size() + 1);
+  }
+
+  @Test
+  void aLockFileThatIsNoneIsLeftAlone() throws IOException {
+    Files.createDirectory(directory());
+    Path lock = Files.writeString(directory().resolve("kvdrive.lock"), "my notes\n");
+    assertThatThrownBy(() -> create(2))
+        .isInstanceOf(TierException.class)
+        .hasMessageContaining("kvdrive.lock there is not the lock file of an engine; remove it");
+    assertThat(lock).hasContent("my notes");
+  }
+
+  @Test
+  void takesWhatThereIsRoomForIfThatIsEnough() throws IOException {
+    long room = NvmeFolder.open(directory()).roomBytes();
+    int most = (int) Math.min(Integer.MAX_VALUE, room / EXTENT + 100);
+    int seen = 0;
+    for (long planned : new long[] {2, most}) {
+      ExtentFile.Opener none =
+          (path, bytes, direct) -> ExtentFile.Opener.FILES.create(path, 4096, direct);
+      try (ExtentFiles files =
+          ExtentFiles.create(
+              2,
+              (int) planned,
+              EXTENT,
+              Long.MAX_VALUE,
+              new NvmeOptions(directory(), Direct.OFF, 1, Duration.ofSeconds(1)),
+              none)) {
+        seen = files.slots();
+        assertThat((long) seen).isBetween(2L, planned);
+      }
+    }
+    assertThat((long) seen).isBetween(room / EXTENT / 2, (long) most - 1);
+  }
+
+  @Test
+  void twoEnginesCannotShareADirectory() throws IOException {
     try (ExtentFiles files = create(2)) {
       assertThat(files.where(0)).isNotBlank();
       assertThatThrownBy(() -> create(2))
           .isInstanceOf(TierException.class)
           .hasMessageContaining("locked by another engine")
           .hasMessageContaining("give each its own directory");
-      assertThat(directory().resolve("kvdrive-extents-0000.kv"))
-          .as("the loser removes nothing")
-          .exists();
+      assertThat(file("0000")).as("the loser removes nothing").exists();
     }
     create(2).close(); // free again
   }
@@ -106,8 +210,11 @@ class ExtentFilesTest {
     int slots = (int) Math.min(Integer.MAX_VALUE, free / EXTENT + 1_000_000);
     assertThatThrownBy(() -> create(slots))
         .isInstanceOf(TierException.class)
-        .hasMessageContaining("no space left on device")
-        .hasMessageContaining("larger volume");
+        .message()
+        .contains("no space left on device")
+        .contains("the extents need %,d bytes".formatted((long) slots * EXTENT))
+        .contains("are free for them")
+        .contains("larger volume");
     assertThatThrownBy(() -> create(2, Direct.OFF, new FaultyFiles(1, EXTENT).refuseSpace()))
         .isInstanceOf(TierException.class)
         .hasMessageContaining("no space left on device");
@@ -120,6 +227,49 @@ class ExtentFilesTest {
   void aFileInThePlaceOfTheDirectoryIsNamed() throws IOException {
     Files.writeString(directory(), "");
     assertThatThrownBy(() -> create(2)).hasMessageContaining("it is not a directory");
+  }
+
+  @Test
+  void aFolderThatCannotBeMadeSaysWhy() throws IOException {
+    Files.writeString(parent.resolve("file"), "");
+    assertThatThrownBy(() -> NvmeFolder.open(parent.resolve("file/tier")))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("Not a directory");
+  }
+
+  @Test
+  void aFolderThatMayNotBeWrittenSaysWhoMayNot() throws IOException {
+    Path closed = Files.createDirectory(parent.resolve("closed"));
+    Files.setPosixFilePermissions(closed, PosixFilePermissions.fromString("r-xr-xr-x"));
+    assumeFalse(Files.isWritable(closed), "root may write everywhere");
+    assertThatThrownBy(() -> NvmeFolder.open(closed))
+        .hasMessageContaining(
+            "user %s may not write there".formatted(System.getProperty("user.name")));
+    assertThatThrownBy(() -> NvmeFolder.open(closed.resolve("tier")))
+        .hasMessageContaining("may not write there");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "tmpfs | is tmpfs, which is memory",
+        "btrfs | chattr +C",
+        "zfs | to a new place",
+        "overlay | no volume of its own; mount a volume there",
+        "nfs4 | goes to another machine",
+      })
+  void aFilesystemThatIsNoDriveIsNamedWithWhatToDo(String filesystem, String advice) {
+    NvmeFolder folder = new NvmeFolder(parent, filesystem);
+    assertThat(folder.warning()).contains(filesystem).contains(advice);
+    assertThat(folder.refusal() != null).isEqualTo(filesystem.equals("tmpfs"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"ext4", "xfs", "ext2/ext3"})
+  void nothingIsSaidOfOrdinaryFilesystems(String filesystem) {
+    assertThat(new NvmeFolder(parent, filesystem).warning()).isNull();
+    assertThat(new NvmeFolder(parent, filesystem).refusal()).isNull();
   }
 
   @Test

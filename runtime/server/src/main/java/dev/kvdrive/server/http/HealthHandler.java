@@ -13,7 +13,8 @@ import reactor.core.publisher.Mono;
  *
  * <p>The first two answer 200 as soon as HTTP does, during the download of a large model too, so
  * that no probe restarts a pod that makes progress; a pod whose engine has failed is not alive.
- * Ready, which {@code GET /health} is too, is 200 only while the model answers.
+ * Ready, which {@code GET /health} is too, is 200 only while the model answers whatever it is
+ * asked: not while the NVMe tier fails, as requests that need it would fail with it.
  */
 final class HealthHandler {
   private final Serving serving;
@@ -26,22 +27,13 @@ final class HealthHandler {
   }
 
   Mono<ServerResponse> live(ServerRequest request) {
-    State state = current();
+    State state = serving.health();
     return answer(!(state instanceof State.Failed), state);
   }
 
   Mono<ServerResponse> ready(ServerRequest request) {
-    State state = current();
+    State state = serving.health();
     return answer(state instanceof State.Ready, state);
-  }
-
-  private State current() {
-    State state = serving.state();
-    if (state instanceof State.Ready ready) {
-      String failure = ready.model().engine().status().failure();
-      return failure == null ? state : new State.Failed(failure);
-    }
-    return state;
   }
 
   private Mono<ServerResponse> answer(boolean good, State state) {

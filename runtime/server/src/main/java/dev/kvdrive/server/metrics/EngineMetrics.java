@@ -47,6 +47,11 @@ final class EngineMetrics {
         none,
         s -> s.nvmeDirect() ? 1 : 0);
     gauge(
+        "kvdrive.nvme.healthy",
+        "0 while the drive of the NVMe tier fails.",
+        none,
+        s -> s.nvmeFailure() == null ? 1 : 0);
+    gauge(
         "kvdrive.draining", "1 while no new requests are taken.", none, s -> s.draining() ? 1 : 0);
     Tags vllm = Tags.of("model_name", model.name());
     gauge("vllm:num_requests_running", "As kvdrive_requests_running.", vllm, EngineStatus::running);

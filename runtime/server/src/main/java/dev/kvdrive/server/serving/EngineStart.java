@@ -102,8 +102,11 @@ public final class EngineStart implements ModelStart {
     Plan plan = Planner.plan(settings.planRequest(model.geometry(), devices.kind()));
     plan.requireSizes();
     progress.accept(plan.verdict());
+    plan.warnings().forEach(progress);
     machine.require(plan, settings.tiers().nvmeDir());
-    Device device = devices.open(settings.tiers().gpu().bytes(), settings.threads());
+    Device device =
+        devices.open(
+            settings.tiers().gpu().bytes(), settings.tiers().dram().bytes(), settings.threads());
     opened(closing(device::close));
     progress.accept("loading and warming up on " + device.description());
     KvDriveEngine engine = begin(model, tokenizer, device, plan.requireSizes());

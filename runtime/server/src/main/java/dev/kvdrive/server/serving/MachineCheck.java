@@ -1,14 +1,14 @@
 package dev.kvdrive.server.serving;
 
 import com.sun.management.OperatingSystemMXBean;
+import dev.kvdrive.kv.tier.NvmeFolder;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PodSizes;
+import dev.kvdrive.plan.VolumeSpace;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
-import java.nio.file.DirectoryStream;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -56,7 +56,7 @@ public record MachineCheck(long memoryBytes, long heapBytes) {
                   ByteSize.human(heapBytes),
                   Math.ceilDiv(pod.heapBytes(), ByteSize.MIB)));
     }
-    long extents = sizes.nvmeExtents() * sizes.layout().extentBytes();
+    long extents = sizes.leastNvmeExtents() * sizes.layout().extentBytes();
     if (extents > 0) {
       volume(nvmeDir, extents, missing);
     }
@@ -68,32 +68,26 @@ public record MachineCheck(long memoryBytes, long heapBytes) {
 
   private static void volume(Path directory, long extentBytes, List<String> missing) {
     try {
-      Files.createDirectories(directory);
-      Path probe = Files.createTempFile(directory, "probe", null);
-      Files.delete(probe);
-      // Extent files of an earlier run are removed at start.
-      long room = directory.toFile().getUsableSpace() + fileBytes(directory);
+      NvmeFolder folder = NvmeFolder.open(directory);
+      String refusal = folder.refusal();
+      if (refusal != null) {
+        missing.add("NVMe volume: %s cannot be used: %s".formatted(directory, refusal));
+        return;
+      }
+      long room = folder.roomBytes();
       if (room < extentBytes) {
         missing.add(
-            "NVMe volume: the extents need %s, %s has room for %s; give it a larger volume or lower tiers.nvme"
-                .formatted(ByteSize.human(extentBytes), directory, ByteSize.human(room)));
+            "NVMe volume: the extents need %s, %s has room for %s; give it a larger volume (%s would do), or give DRAM more"
+                .formatted(
+                    ByteSize.human(extentBytes),
+                    directory,
+                    ByteSize.human(room),
+                    ByteSize.mebibytes(VolumeSpace.volumeFor(extentBytes))));
       }
     } catch (IOException e) {
       missing.add(
-          "NVMe volume: %s cannot be written (%s); mount a volume there that user %s may write"
-              .formatted(directory, e, System.getProperty("user.name")));
+          "NVMe volume: %s cannot be used: %s; mount a volume there that user %s may write"
+              .formatted(directory, e.getMessage(), System.getProperty("user.name")));
     }
-  }
-
-  private static long fileBytes(Path directory) throws IOException {
-    long bytes = 0;
-    try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
-      for (Path file : files) {
-        if (Files.isRegularFile(file)) {
-          bytes += Files.size(file);
-        }
-      }
-    }
-    return bytes;
   }
 }

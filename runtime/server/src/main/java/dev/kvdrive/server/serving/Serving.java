@@ -1,5 +1,6 @@
 package dev.kvdrive.server.serving;
 
+import dev.kvdrive.schedule.EngineStatus;
 import dev.kvdrive.server.openai.ApiException;
 import java.time.Duration;
 import java.util.Optional;
@@ -38,6 +39,14 @@ public final class Serving {
       }
     }
 
+    /** The model answers what needs nothing that is broken; requests had better go elsewhere. */
+    record Degraded(String detail) implements State {
+      @Override
+      public String word() {
+        return "degraded";
+      }
+    }
+
     /** No new requests; the running ones finish. */
     record Draining() implements State {
       @Override
@@ -64,6 +73,19 @@ public final class Serving {
 
   public synchronized State state() {
     return state;
+  }
+
+  /** {@link #state()}, but a ready model whose engine is not well is degraded, or has failed. */
+  public State health() {
+    State seen = state();
+    if (!(seen instanceof State.Ready ready)) {
+      return seen;
+    }
+    EngineStatus engine = ready.model().engine().status();
+    if (engine.failure() != null) {
+      return new State.Failed(engine.failure());
+    }
+    return engine.nvmeFailure() == null ? seen : new State.Degraded(engine.nvmeFailure());
   }
 
   /** The step that the start has reached. */
@@ -123,6 +145,7 @@ public final class Serving {
               "shutting_down",
               "This server is shutting down; another replica or a retry will answer.",
               RETRY_WHILE_DRAINING);
+      case State.Degraded degraded -> throw new IllegalStateException(degraded.detail());
       case State.Failed failed ->
           throw ApiException.unavailable(
               "start_failed",
