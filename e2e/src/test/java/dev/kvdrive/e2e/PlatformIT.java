@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
+import dev.kvdrive.api.v1alpha1.PlanStatus;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.GenericKubernetesResource;
 import io.fabric8.kubernetes.api.model.NamespaceBuilder;
@@ -495,10 +496,8 @@ class PlatformIT {
         OTHERS_NAMESPACE);
     DRAFTS.forCondition("lacking", "Feasible", "False", SAYING);
     InferenceDeployment lacking = Objects.requireNonNull(DRAFTS.get("lacking"));
-    String toAdd =
-        Objects.requireNonNull(Objects.requireNonNull(lacking.getStatus()).plan())
-            .alternatives()
-            .getLast();
+    PlanStatus plan = Objects.requireNonNull(Objects.requireNonNull(lacking.getStatus()).plan());
+    String toAdd = Objects.requireNonNull(plan.alternatives()).getLast();
     Matcher size = Pattern.compile("with (\\d+Mi) of NVMe$").matcher(toAdd);
     assertThat(size.find()).as(toAdd).isTrue();
     System.out.println("      to be added: " + toAdd);
