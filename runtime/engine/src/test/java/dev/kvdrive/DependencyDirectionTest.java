@@ -76,6 +76,7 @@ class DependencyDirectionTest {
         .resideInAnyPackage(
             "dev.kvdrive..",
             "java..",
+            "javax.net.ssl..",
             "sun.nio.ch..",
             "com.sun.nio.file..",
             "jdk.incubator.vector..",
