@@ -55,7 +55,8 @@ public final class KvDriveEngine implements InferenceEngine {
     this.tokenizer = tokenizer;
     this.settings = settings;
     sizes = settings.sizes();
-    requests = new RequestQueue(settings.queueLimit(), sizes.concurrency());
+    requests =
+        new RequestQueue(settings.queueLimit(), sizes.concurrency(), settings.prefillShare());
     room = new CapacityLedger(sizes);
     thread = Thread.ofPlatform().name("kvdrive-engine").unstarted(this::run);
   }
@@ -279,6 +280,7 @@ public final class KvDriveEngine implements InferenceEngine {
       throw outcome.error;
     }
     totals.clear();
+    requests.speeds().forgetAnswers();
   }
 
   private static final class WarmUp implements GenerationListener {

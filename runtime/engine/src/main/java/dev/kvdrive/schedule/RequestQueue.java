@@ -21,23 +21,30 @@ final class RequestQueue {
   /** What a longer wait for idleness counts as, so that sums of nanoseconds do not overflow. */
   private static final Duration MAX_WAIT = Duration.ofDays(365);
 
-  /** Weight of the newest generation in the mean duration of generations. */
-  private static final double NEWEST = 0.2;
-
   private final int limit;
   private final int seats;
   private final Deque<Sequence> waiting = new ArrayDeque<>();
   private long arrivals;
-  private int active;
+  private final List<Sequence> active = new ArrayList<>();
+  private final Speeds speeds = new Speeds();
+  private final double prefillShare;
   private boolean signalled;
   private boolean draining;
   private boolean stopping;
-  private double meanNanos;
   private @Nullable String failure;
 
-  RequestQueue(int limit, int seats) {
+  /**
+   * @param prefillShare of the time while others decode
+   */
+  RequestQueue(int limit, int seats, double prefillShare) {
     this.limit = limit;
     this.seats = seats;
+    this.prefillShare = prefillShare;
+  }
+
+  /** How fast the engine is, told by the engine thread. */
+  Speeds speeds() {
+    return speeds;
   }
 
   /**
@@ -51,9 +58,9 @@ final class RequestQueue {
     if (draining || stopping) {
       throw new EngineDrainingException("the engine is shutting down and takes no new requests");
     }
-    int taken = active + waiting.size();
+    int taken = active.size() + waiting.size();
     if (taken + group.size() > seats + limit) {
-      Duration retry = retryAfter();
+      Duration retry = retryAfter(taken + group.size() - seats - limit);
       throw new EngineBusyException(
           taken >= seats
               ? "all %d seats are taken and %d of %d places in the queue; try again in about %d s"
@@ -67,11 +74,18 @@ final class RequestQueue {
     signal();
   }
 
-  private Duration retryAfter() {
-    double nanos = meanNanos * (waiting.size() + 1.0) / seats;
+  private Duration retryAfter(int places) {
+    WaitEstimate estimateOf =
+        new WaitEstimate(
+            seats, speeds.secondsPerPromptToken(), speeds.secondsPerStep(), prefillShare);
+    double seconds =
+        estimateOf.secondsUntil(
+            places,
+            active.stream().map(sequence -> sequence.left(speeds)).toList(),
+            waiting.stream().map(sequence -> sequence.left(speeds)).toList());
     // Whole seconds, as in the Retry-After header, so that the text says the same.
     Duration estimate =
-        Duration.ofSeconds((long) Math.ceil(Math.min(nanos, (double) MAX_RETRY.toNanos()) / 1e9));
+        Duration.ofSeconds((long) Math.ceil(Math.min(seconds, (double) MAX_RETRY.toSeconds())));
     return estimate.compareTo(MIN_RETRY) < 0 ? MIN_RETRY : estimate;
   }
 
@@ -109,7 +123,7 @@ final class RequestQueue {
     if (!waiting.remove(sequence)) {
       throw new IllegalStateException("request " + sequence.id() + " does not wait");
     }
-    active++;
+    active.add(sequence);
   }
 
   /** Takes out the waiting sequences that were cancelled. */
@@ -136,10 +150,9 @@ final class RequestQueue {
     return all;
   }
 
-  /** An admitted sequence has ended after {@code nanos}. */
-  synchronized void ended(long nanos) {
-    active--;
-    meanNanos = meanNanos == 0 ? nanos : (1 - NEWEST) * meanNanos + NEWEST * nanos;
+  /** An admitted sequence has ended. */
+  synchronized void ended(Sequence sequence) {
+    active.remove(sequence);
     notifyAll();
   }
 
@@ -175,7 +188,7 @@ final class RequestQueue {
 
   /** Every admitted sequence has ended because the engine has. */
   synchronized void allEnded() {
-    active = 0;
+    active.clear();
     notifyAll();
   }
 
@@ -183,7 +196,7 @@ final class RequestQueue {
   synchronized boolean awaitIdle(Duration timeout) throws InterruptedException {
     Duration bounded = timeout.compareTo(MAX_WAIT) < 0 ? timeout : MAX_WAIT;
     long deadline = System.nanoTime() + bounded.toNanos();
-    while (active + waiting.size() > 0) {
+    while (active.size() + waiting.size() > 0) {
       long millis = (deadline - System.nanoTime() + 999_999) / 1_000_000;
       if (millis <= 0) {
         return false;
@@ -213,7 +226,7 @@ final class RequestQueue {
   }
 
   synchronized int active() {
-    return active;
+    return active.size();
   }
 
   synchronized int waiting() {

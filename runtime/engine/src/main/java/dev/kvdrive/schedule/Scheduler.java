@@ -167,7 +167,9 @@ final class Scheduler implements AutoCloseable {
     if (!decoding.isEmpty()) {
       long start = System.nanoTime();
       decodeStep();
-      owedNanos -= System.nanoTime() - start;
+      long nanos = System.nanoTime() - start;
+      requests.speeds().step(nanos);
+      owedNanos -= nanos;
     }
     return true;
   }
@@ -269,6 +271,7 @@ final class Scheduler implements AutoCloseable {
     PrefillTurns.Turn turn = turns.next();
     PromptPrefill prompt = turn.prompt();
     double work = prompt.nextQuantum();
+    long before = prompt.done();
     boolean finished;
     try {
       finished = prefill.advance(prompt);
@@ -277,6 +280,8 @@ final class Scheduler implements AutoCloseable {
       return;
     }
     turns.ran(turn, work);
+    double share = (double) (prompt.done() - before) / prompt.total();
+    requests.speeds().prefilled(share * prompt.tokens(), System.nanoTime() - start);
     turn.sequences().forEach(sequence -> sequence.prefilled(prompt.done(), prompt.total()));
     removeEnded();
     if (finished && !turn.sequences().isEmpty()) {
@@ -287,8 +292,8 @@ final class Scheduler implements AutoCloseable {
       turn.sequences().forEach(sequence -> advance(sequence, 0));
       removeEnded();
     }
-    double share = settings.prefillShare();
-    owedNanos = othersWait ? (System.nanoTime() - start) * (1 - share) / share : 0;
+    double wanted = settings.prefillShare();
+    owedNanos = othersWait ? (System.nanoTime() - start) * (1 - wanted) / wanted : 0;
   }
 
   /**
@@ -392,7 +397,10 @@ final class Scheduler implements AutoCloseable {
     store.closeSeat(sequence.seat());
     freeSeats.addFirst(sequence.seat());
     ledger.release(sequence.mostTokens());
-    requests.ended(sequence.usage().activeNanos());
+    requests.ended(sequence);
+    if (!sequence.cancelled()) {
+      requests.speeds().answered(sequence.usage().completionTokens());
+    }
     sequence.announce();
   }
 

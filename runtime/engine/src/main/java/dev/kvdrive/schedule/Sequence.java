@@ -29,6 +29,11 @@ final class Sequence implements Generation {
   private long arrival;
   private volatile boolean cancelled;
 
+  /** Prompt tokens that are not prefilled yet, and tokens generated; for who waits. */
+  private volatile double promptTokensLeft;
+
+  private volatile int generated;
+
   /** Tells the listener of the end; null while it goes on, and after it was told. */
   private @Nullable Runnable announcement;
 
@@ -56,6 +61,7 @@ final class Sequence implements Generation {
             : TokenStream.answering(tokenizer, request.stopStrings());
     random = new RandomDraws(request.sampling().seed());
     usage = new SequenceUsage(sizes.layout(), prompt.length);
+    promptTokensLeft = prompt.length;
     budget = request.budget() == null ? sizes.budget() : request.budget();
     if (penalised(request.sampling())) {
       seen = new TokenCounts();
@@ -191,6 +197,8 @@ final class Sequence implements Generation {
 
   private void accept(int token, float logprob, List<TokenLogprob> top) {
     usage.token();
+    promptTokensLeft = 0;
+    generated = usage.completionTokens();
     lastToken = token;
     if (seen != null) {
       seen.generated(token);
@@ -211,7 +219,14 @@ final class Sequence implements Generation {
     }
   }
 
+  /** What is left of it, as far as one can know; any thread. */
+  WaitEstimate.Work left(Speeds speeds) {
+    return new WaitEstimate.Work(
+        promptTokensLeft, speeds.expectedAnswer(request.maxTokens() - generated));
+  }
+
   void prefilled(long done, long total) {
+    promptTokensLeft = prompt.length * (double) (total - done) / total;
     tell(() -> listener.onPrefill(done, total));
   }
 

@@ -46,11 +46,6 @@ final class SequenceUsage {
     return completionTokens;
   }
 
-  /** Time since admission; 0 before. */
-  long activeNanos() {
-    return admitted == 0 ? 0 : System.nanoTime() - admitted;
-  }
-
   GenerationUsage toUsage() {
     long now = System.nanoTime();
     long selected = hits + dramMisses + nvmeMisses;

@@ -41,7 +41,8 @@ public abstract class SchedulingConformance extends EngineTest {
   private void open(EngineSettings settings) {
     closeSchedulers();
     sizes = settings.sizes();
-    requests = new RequestQueue(settings.queueLimit(), sizes.concurrency());
+    requests =
+        new RequestQueue(settings.queueLimit(), sizes.concurrency(), settings.prefillShare());
     scheduler = new Scheduler(device, model, tokenizer, settings, requests, new Totals(), () -> {});
     opened.add(scheduler);
   }
@@ -123,8 +124,9 @@ public abstract class SchedulingConformance extends EngineTest {
   @Test
   void theHintIsInWholeSecondsSoThatTextAndHeaderSayTheSame() {
     open(EngineShape.tight(1).withSeats(1).withQueueLimit(0));
-    requests.admit(submit(request("a", 20, 4), new Recorder()));
-    requests.ended(2_400_000_000L);
+    // 20 prompt tokens of 150 ms and 4 answer tokens of 300 ms are 4.2 s.
+    requests.speeds().prefilled(100, 15_000_000_000L);
+    requests.speeds().step(300_000_000);
     submit(request("b", 20, 4), new Recorder());
     assertThatThrownBy(() -> submit(request("c", 20, 4), new Recorder()))
         .isInstanceOfSatisfying(
@@ -132,6 +134,33 @@ public abstract class SchedulingConformance extends EngineTest {
             busy -> assertThat(busy.retryAfter()).isEqualTo(Duration.ofSeconds(5)))
         .hasMessageContaining("try again in about 5 s");
     finish();
+  }
+
+  @Test
+  void theHintFollowsWhatRunsAndNotWhatHasEnded() {
+    open(EngineShape.tight(1).withSeats(1).withQueueLimit(0));
+    requests.speeds().prefilled(1000, 2_000_000_000L);
+    requests.speeds().step(1_000_000_000L);
+    Recorder recorder = new Recorder();
+    submit(request("long", 20, 100), recorder);
+    assertThat(hint(request("refused", 20, 4))).isBetween(100L, 101L);
+    while (recorder.tokens().size() < 10) {
+      scheduler.turn();
+    }
+    assertThat(hint(request("refused", 20, 4))).isLessThan(100);
+    finish();
+    submit(request("short", 20, 2), new Recorder());
+    assertThat(hint(request("refused", 20, 4))).isLessThan(3);
+    finish();
+  }
+
+  private long hint(GenerationRequest refused) {
+    try {
+      submit(refused, new Recorder());
+    } catch (EngineBusyException busy) {
+      return busy.retryAfter().toSeconds();
+    }
+    throw new AssertionError("it was not refused");
   }
 
   @Test
