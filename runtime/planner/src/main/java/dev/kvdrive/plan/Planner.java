@@ -33,7 +33,6 @@ public final class Planner {
   private static final long HEAP_BASE = 256 * ByteSize.MIB;
   private static final long HEAP_PER_VOCABULARY_ENTRY = 512;
   private static final long HEAP_PER_CONTEXT_TOKEN = 24;
-  private static final long DIRECT = 64 * ByteSize.MIB;
   private static final long JVM_OVERHEAD = 320 * ByteSize.MIB;
 
   /** More than any machine has; what is added to budgets beyond it is of no account. */
@@ -463,17 +462,20 @@ public final class Planner {
     }
 
     PodSizes pod() {
+      RequestMemory requests = RequestMemory.of(context, seats, request.queueLimit());
       long heap =
           HEAP_BASE
+              + requests.heapBytes()
               + HEAP_PER_VOCABULARY_ENTRY * model.vocabulary()
               + HEAP_PER_CONTEXT_TOKEN * context * (seats + (long) request.queueLimit());
       heap = Math.ceilDiv(heap, 16 * ByteSize.MIB) * 16 * ByteSize.MIB;
-      long memory = ByteSize.sum(heap + DIRECT + JVM_OVERHEAD, request.tiers().dram());
+      long direct = Math.ceilDiv(requests.directBytes(), ByteSize.MIB) * ByteSize.MIB;
+      long memory = ByteSize.sum(heap + direct + JVM_OVERHEAD, request.tiers().dram());
       if (request.device().arenaInHostMemory()) {
         memory = ByteSize.sum(memory, request.tiers().gpu());
       }
       memory = Math.ceilDiv(Math.min(memory, MOST_MEMORY), ByteSize.MIB) * ByteSize.MIB;
-      return new PodSizes(heap, DIRECT, JVM_OVERHEAD, memory, request.tiers().nvme());
+      return new PodSizes(heap, direct, JVM_OVERHEAD, memory, request.tiers().nvme(), requests);
     }
   }
 }

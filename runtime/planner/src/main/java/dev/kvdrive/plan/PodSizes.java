@@ -9,6 +9,12 @@ package dev.kvdrive.plan;
  * @param memoryBytes memory request and limit: heap, direct buffers, JVM overhead, DRAM budget and,
  *     on a CPU device, the GPU budget
  * @param volumeBytes size of the NVMe volume; 0 for none
+ * @param requests what of heap and direct buffers HTTP requests may take
  */
 public record PodSizes(
-    long heapBytes, long directBytes, long overheadBytes, long memoryBytes, long volumeBytes) {}
+    long heapBytes,
+    long directBytes,
+    long overheadBytes,
+    long memoryBytes,
+    long volumeBytes,
+    RequestMemory requests) {}

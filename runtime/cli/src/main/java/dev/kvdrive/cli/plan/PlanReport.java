@@ -86,6 +86,16 @@ final class PlanReport {
                   ByteSize.human(pod.directBytes()),
                   ByteSize.human(pod.overheadBytes()),
                   r.device().arenaInHostMemory() ? " + GPU memory budget (an arena)" : ""));
+      row(
+          out,
+          "pod",
+          "requests",
+          ByteSize.mebibytes(pod.requests().heapBytes()),
+          "of the heap: %s of bodies, %s to parse and tokenise them, %,d connections"
+              .formatted(
+                  ByteSize.human(pod.requests().bodyBytes()),
+                  ByteSize.human(pod.requests().workBytes()),
+                  pod.requests().connections()));
       row(out, "pod", "volume", ByteSize.mebibytes(pod.volumeBytes()), "local NVMe volume");
     }
     for (String warning : plan.warnings()) {
@@ -179,6 +189,13 @@ final class PlanReport {
       Map<String, Object> podTree = new LinkedHashMap<>();
       podTree.put("heapBytes", pod.heapBytes());
       podTree.put("directBytes", pod.directBytes());
+      podTree.put(
+          "requests",
+          Map.of(
+              "connections", pod.requests().connections(),
+              "largestBodyBytes", pod.requests().largestBodyBytes(),
+              "bodyBytes", pod.requests().bodyBytes(),
+              "workBytes", pod.requests().workBytes()));
       podTree.put("overheadBytes", pod.overheadBytes());
       podTree.put("memoryBytes", pod.memoryBytes());
       podTree.put("volumeBytes", pod.volumeBytes());

@@ -142,6 +142,9 @@ class PlanCommandTest {
                 + pod.at("/directBytes").asLong()
                 + pod.at("/overheadBytes").asLong()
                 + ((96L + 64L) << 20));
+    assertThat(pod.at("/requests/bodyBytes").asLong() + pod.at("/requests/workBytes").asLong())
+        .isPositive()
+        .isLessThan(pod.at("/heapBytes").asLong());
     long gpu = 0;
     for (JsonNode demand : plan.at("/demands")) {
       gpu += demand.at("/tier").stringValue().equals("gpu") ? demand.at("/bytes").asLong() : 0;
