@@ -1,7 +1,9 @@
 package dev.kvdrive.server;
 
+import dev.kvdrive.plan.RequestMemory;
 import dev.kvdrive.server.access.ApiKeyFilter;
 import dev.kvdrive.server.access.ApiKeys;
+import dev.kvdrive.server.access.CorsFilter;
 import dev.kvdrive.server.metrics.MetricsHandler;
 import dev.kvdrive.server.metrics.ServingMetrics;
 import dev.kvdrive.server.serving.ModelStart;
@@ -9,6 +11,9 @@ import dev.kvdrive.server.serving.RuntimeLifecycle;
 import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.serving.TerminationLog;
 import dev.kvdrive.server.settings.RuntimeSettings;
+import dev.kvdrive.server.transport.AccessLog;
+import dev.kvdrive.server.transport.ConnectionLimits;
+import dev.kvdrive.server.transport.Connections;
 import io.micrometer.core.instrument.binder.jvm.ClassLoaderMetrics;
 import io.micrometer.core.instrument.binder.jvm.JvmGcMetrics;
 import io.micrometer.core.instrument.binder.jvm.JvmMemoryMetrics;
@@ -24,11 +29,14 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
+import org.springframework.boot.reactor.netty.NettyServerCustomizer;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.support.AbstractApplicationContext;
 import org.springframework.context.support.DefaultLifecycleProcessor;
+import org.springframework.http.client.ReactorResourceFactory;
 import org.springframework.web.server.WebFilter;
+import reactor.netty.resources.LoopResources;
 
 /** Puts the runtime together. */
 @Configuration(proxyBeanMethods = false)
@@ -84,6 +92,40 @@ public class RuntimeBeans {
   @Bean
   MetricsHandler metricsHandler(Serving serving, PrometheusMeterRegistry registry) {
     return new MetricsHandler(serving, registry);
+  }
+
+  @Bean
+  Connections connections(RuntimeSettings settings, ServingMetrics metrics) {
+    RuntimeSettings.Http http = settings.http();
+    Connections connections =
+        new Connections(
+            new ConnectionLimits(
+                settings.requestMemory().connections(), http.headTimeout(), http.idleTimeout()),
+            http.accessLog() ? AccessLog.beside(metrics::refused) : metrics::refused);
+    metrics.watch("connections.open", "Open connections.", connections::open);
+    metrics.watch("connections.limit", "Connections that may be open.", connections::limit);
+    return connections;
+  }
+
+  @Bean
+  NettyServerCustomizer governedConnections(Connections connections) {
+    return server ->
+        connections.govern(server, RequestMemory.READ_BYTES, RequestMemory.WRITE_BYTES);
+  }
+
+  /** A few threads, so that what they hold of direct memory does not grow with the machine. */
+  @Bean
+  ReactorResourceFactory networkThreads() {
+    ReactorResourceFactory resources = new ReactorResourceFactory();
+    resources.setUseGlobalResources(false);
+    resources.setLoopResourcesSupplier(
+        () -> LoopResources.create("http", RequestMemory.NETWORK_THREADS, true));
+    return resources;
+  }
+
+  @Bean
+  WebFilter corsFilter(RuntimeSettings settings) {
+    return new CorsFilter(settings.http().corsOrigins());
   }
 
   @Bean(destroyMethod = "shutdownNow")

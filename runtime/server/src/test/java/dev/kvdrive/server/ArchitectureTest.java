@@ -29,6 +29,8 @@ class ArchitectureTest {
           .definedBy("dev.kvdrive.server.metrics")
           .layer("serving")
           .definedBy("dev.kvdrive.server.serving")
+          .layer("transport")
+          .definedBy("dev.kvdrive.server.transport")
           .layer("generation")
           .definedBy("dev.kvdrive.server.generation")
           .layer("settings")
@@ -47,10 +49,12 @@ class ArchitectureTest {
           .mayOnlyBeAccessedByLayers("wiring", "http", "metrics")
           .whereLayer("generation")
           .mayOnlyBeAccessedByLayers("http", "metrics")
+          .whereLayer("transport")
+          .mayOnlyBeAccessedByLayers("wiring")
           .whereLayer("settings")
           .mayOnlyBeAccessedByLayers("wiring", "http", "serving")
           .whereLayer("openai")
-          .mayOnlyBeAccessedByLayers("http", "access", "serving");
+          .mayOnlyBeAccessedByLayers("http", "access", "serving", "transport");
 
   /** Requests know the engine by its interface: what to generate, and what became of it. */
   @ArchTest

@@ -324,6 +324,38 @@ class RequestErrorsTest extends ScriptedServer {
   }
 
   @Test
+  void showsNoPathOfTheServer() throws Exception {
+    Thread player =
+        Thread.ofPlatform()
+            .start(
+                () -> {
+                  try {
+                    runtime
+                        .engine
+                        .next()
+                        .fail("java.io.IOException: /var/lib/kvdrive/nvme/extents-0 is gone");
+                  } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                  }
+                });
+    send("/v1/chat/completions", chat("hello", ""), 500)
+        .jsonPath("$.error.message")
+        .isEqualTo("[path] is gone");
+    player.join();
+    runtime.engine.breakDown("java.io.IOException: /dev/nvme0 is gone");
+    send("/v1/chat/completions", chat("hello", ""), 503)
+        .jsonPath("$.error.message")
+        .isEqualTo("The engine stopped: [path] is gone");
+    client()
+        .get()
+        .uri("/health/ready")
+        .exchange()
+        .expectBody()
+        .jsonPath("$.detail")
+        .isEqualTo("[path] is gone");
+  }
+
+  @Test
   void aFailedEngineIsNeitherAliveNorReady() {
     runtime.engine.breakDown("the device is gone");
     send("/v1/chat/completions", chat("hello", ""), 503)

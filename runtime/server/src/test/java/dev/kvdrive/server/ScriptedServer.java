@@ -21,6 +21,7 @@ import org.springframework.test.web.reactive.server.WebTestClient;
     webEnvironment = SpringBootTest.WebEnvironment.RANDOM_PORT,
     properties = {
       "kvdrive.body-timeout=2s",
+      "kvdrive.http.head-timeout=2s",
       "kvdrive.stream-buffer=64",
       "kvdrive.drain-timeout=1s"
     })

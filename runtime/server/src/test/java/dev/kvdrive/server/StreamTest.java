@@ -10,6 +10,7 @@ import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Stream;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
@@ -17,6 +18,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 import org.springframework.boot.test.system.CapturedOutput;
 import org.springframework.boot.test.system.OutputCaptureExtension;
 import org.springframework.http.MediaType;
+import org.springframework.test.web.reactive.server.WebTestClient;
 
 /** Streams whose client or engine does something unkind. */
 class StreamTest extends ScriptedServer {
@@ -154,64 +156,94 @@ class StreamTest extends ScriptedServer {
   }
 
   /** A request whose body never comes. */
-  private Socket unfinished() throws IOException {
+  private Socket unfinished(int announced) throws IOException {
     Socket socket = new Socket("localhost", port);
     socket
         .getOutputStream()
         .write(
-            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n{"
+                .formatted(announced)
                 .getBytes(StandardCharsets.UTF_8));
     return socket;
   }
 
   @Test
   void aBodyThatNeverComesIsNotWaitedForLong() throws Exception {
-    try (Socket socket = unfinished()) {
+    try (Socket socket = unfinished(100)) {
       BufferedReader reader = reader(socket);
       assertThat(reader.readLine()).contains("408");
       assertThat(lineWith(reader, "request_timeout")).contains("did not arrive within 2 s");
     }
   }
 
+  private WebTestClient.ResponseSpec tokenize() {
+    return client()
+        .post()
+        .uri("/tokenize")
+        .contentType(MediaType.APPLICATION_JSON)
+        .bodyValue("{\"prompt\":\"a\"}")
+        .exchange();
+  }
+
+  private String metrics() {
+    return Objects.requireNonNull(
+        client()
+            .get()
+            .uri("/metrics")
+            .exchange()
+            .expectBody(String.class)
+            .returnResult()
+            .getResponseBody());
+  }
+
   @Test
   @ExtendWith(OutputCaptureExtension.class)
-  void bodiesThatAreBeingReadAreBoundedToo(CapturedOutput log) throws Exception {
+  void bodiesAreRefusedBeforeTheyAreReadWhenTheirBytesHaveNoRoom(CapturedOutput log)
+      throws Exception {
     List<Socket> sockets = new ArrayList<>();
     try {
-      // Two seats, two places in the queue, and eight to spare.
-      for (int i = 0; i < 12; i++) {
-        sockets.add(unfinished());
+      // 24 bodies of the largest size are all there is room for.
+      for (int i = 0; i < 24; i++) {
+        sockets.add(unfinished(1 << 20));
       }
-      Awaitility.await()
-          .untilAsserted(
-              () ->
-                  client()
-                      .post()
-                      .uri("/tokenize")
-                      .contentType(MediaType.APPLICATION_JSON)
-                      .bodyValue("{\"prompt\":\"a\"}")
-                      .exchange()
-                      .expectStatus()
-                      .isEqualTo(429)
-                      .expectHeader()
-                      .valueEquals("Retry-After", "1"));
+      Awaitility.await().until(() -> metrics().contains("kvdrive_requests_reading 24.0"));
+      assertThat(metrics()).contains("kvdrive_bodies_bytes 2.5165824E7");
+      try (Socket socket = unfinished(1 << 20)) {
+        BufferedReader reader = reader(socket);
+        assertThat(reader.readLine()).contains("429");
+        lineWith(reader, "Retry-After: 1");
+        lineWith(reader, "\"code\":\"bodies_full\"");
+      }
+      // Small ones have a part of the room for themselves.
+      tokenize().expectStatus().isOk();
     } finally {
       for (Socket socket : sockets) {
         socket.close();
       }
     }
-    Awaitility.await()
-        .untilAsserted(
-            () ->
-                client()
-                    .post()
-                    .uri("/tokenize")
-                    .contentType(MediaType.APPLICATION_JSON)
-                    .bodyValue("{\"prompt\":\"a\"}")
-                    .exchange()
-                    .expectStatus()
-                    .isOk());
+    Awaitility.await().until(() -> metrics().contains("kvdrive_bodies_bytes 0.0"));
+    tokenize().expectStatus().isOk();
     // A client that leaves is nothing to look into.
     assertThat(log).doesNotContain("failed unexpectedly");
+  }
+
+  @Test
+  void bodiesThatStallTakeNeitherSeatsNorPlacesInTheQueue() throws Exception {
+    List<Socket> sockets = new ArrayList<>();
+    try {
+      for (int i = 0; i < 44; i++) {
+        sockets.add(unfinished(100));
+      }
+      Awaitility.await().until(() -> metrics().contains("kvdrive_requests_reading 44.0"));
+      tokenize().expectStatus().isOk();
+      try (Socket socket = post("/v1/chat/completions", chat("hello", ""))) {
+        runtime.engine.next().finish(FinishReason.STOP, "served");
+        assertThat(reader(socket).readLine()).contains("200 OK");
+      }
+    } finally {
+      for (Socket socket : sockets) {
+        socket.close();
+      }
+    }
   }
 }

@@ -6,6 +6,7 @@ import dev.kvdrive.server.serving.Serving;
 import java.io.PrintWriter;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -52,6 +53,17 @@ public final class ServeCommand implements Callable<Integer> {
       description = "Keys that may call the API, one per line (default: everybody may).")
   private @Nullable Path apiKeys;
 
+  @Option(
+      names = "--cors-origin",
+      paramLabel = "ORIGIN",
+      description =
+          "Origin whose pages may call the API from a browser, such as http://localhost:3000, or * for"
+              + " all; may be repeated (default: none).")
+  private List<String> corsOrigins = List.of();
+
+  @Option(names = "--access-log", description = "Write a line for each request.")
+  private boolean accessLog;
+
   @Override
   public Integer call() throws InterruptedException {
     runtime.requireDevice(spec);
@@ -75,6 +87,12 @@ public final class ServeCommand implements Callable<Integer> {
     settings.put("kvdrive.served-model-name", name != null ? name : ModelName.of(runtime.model()));
     if (apiKeys != null) {
       settings.put("kvdrive.api-keys-file", apiKeys.toString());
+    }
+    if (!corsOrigins.isEmpty()) {
+      settings.put("kvdrive.http.cors-origins", String.join(",", corsOrigins));
+    }
+    if (accessLog) {
+      settings.put("kvdrive.http.access-log", "true");
     }
     return settings;
   }

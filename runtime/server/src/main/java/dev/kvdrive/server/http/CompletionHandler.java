@@ -16,17 +16,14 @@ import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import java.time.Instant;
 import java.util.List;
-import org.springframework.http.MediaType;
 import org.springframework.web.reactive.function.server.ServerRequest;
 import org.springframework.web.reactive.function.server.ServerResponse;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
-import reactor.core.scheduler.Scheduler;
 import reactor.core.scheduler.Schedulers;
 
 /**
- * {@code POST /v1/chat/completions} and {@code POST /v1/completions}: gate, body, tokens, engine,
- * answer.
+ * {@code POST /v1/chat/completions} and {@code POST /v1/completions}: body, tokens, engine, answer.
  */
 final class CompletionHandler {
   /** Events handed over to the writing thread at once. */
@@ -34,24 +31,21 @@ final class CompletionHandler {
 
   private final Serving serving;
   private final RuntimeSettings settings;
-  private final RequestGate gate;
-  private final Scheduler text;
+  private final RequestBodies bodies;
   private final ServingMetrics metrics;
+  private final ErrorAnswers errors;
 
-  /**
-   * @param text where bodies are parsed and prompts tokenised
-   */
   CompletionHandler(
       Serving serving,
       RuntimeSettings settings,
-      RequestGate gate,
-      Scheduler text,
-      ServingMetrics metrics) {
+      RequestBodies bodies,
+      ServingMetrics metrics,
+      ErrorAnswers errors) {
     this.serving = serving;
     this.settings = settings;
-    this.gate = gate;
-    this.text = text;
+    this.bodies = bodies;
     this.metrics = metrics;
+    this.errors = errors;
   }
 
   /** How one endpoint reads its body and shapes its answer. */
@@ -110,17 +104,18 @@ final class CompletionHandler {
       ServerRequest request, Class<T> type, Endpoint<T> endpoint) {
     RequestScope scope = RequestScope.of(request.exchange());
     ServedModel model = serving.model();
-    gate.enter(scope, model.engine().sizes().concurrency() + model.engine().status().queueLimit());
-    return RequestBody.read(request, model.limits(), settings.bodyTimeout())
-        .publishOn(text)
+    return bodies
+        .read(
+            request,
+            model.limits(),
+            bytes -> endpoint.read(model, scope.id(), model.json().read(bytes, type)))
         .map(
-            bytes -> {
-              PreparedCompletion prepared =
-                  endpoint.read(model, scope.id(), model.json().read(bytes, type));
-              AnswerFormat format =
-                  endpoint.format(model, scope.id(), Instant.now().getEpochSecond(), prepared);
-              return submit(scope, model, prepared, format);
-            })
+            prepared ->
+                submit(
+                    scope,
+                    model,
+                    prepared,
+                    endpoint.format(model, scope.id(), Instant.now().getEpochSecond(), prepared)))
         .flatMap(
             running -> running.request().options().stream() ? stream(running) : whole(running));
   }
@@ -148,7 +143,7 @@ final class CompletionHandler {
         scope.id());
   }
 
-  private static Mono<ServerResponse> stream(Running running) {
+  private Mono<ServerResponse> stream(Running running) {
     AnswerWriter writer = running.writer();
     Flux<Object> events =
         running
@@ -157,7 +152,7 @@ final class CompletionHandler {
             .publishOn(Schedulers.parallel(), PREFETCH)
             .concatMapIterable(event -> streamed(writer, event))
             .concatWith(Flux.defer(() -> Flux.fromIterable(writer.close())))
-            .onErrorResume(failure -> Mono.just(ErrorAnswers.of(failure, running.id()).body()));
+            .onErrorResume(failure -> Mono.just(errors.of(failure, running.id()).body()));
     return EventStream.answer(running.model().json(), events, running.generations());
   }
 
@@ -182,11 +177,6 @@ final class CompletionHandler {
                     writer.collect(finished.choice(), finished.finish());
               }
             })
-        .then(
-            Mono.defer(
-                () ->
-                    ServerResponse.ok()
-                        .contentType(MediaType.APPLICATION_JSON)
-                        .bodyValue(running.model().json().write(writer.whole()))));
+        .then(Mono.defer(() -> JsonAnswer.of(running.model().json().write(writer.whole()))));
   }
 }

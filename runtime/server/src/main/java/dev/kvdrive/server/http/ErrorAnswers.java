@@ -4,6 +4,7 @@ import dev.kvdrive.schedule.EngineBusyException;
 import dev.kvdrive.schedule.EngineDrainingException;
 import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.server.generation.SlowReaderException;
+import dev.kvdrive.server.metrics.ServingMetrics;
 import dev.kvdrive.server.openai.ApiException;
 import dev.kvdrive.server.openai.Json;
 import java.time.Duration;
@@ -28,6 +29,13 @@ final class ErrorAnswers implements WebExceptionHandler {
   private static final Duration RETRY_AFTER = Duration.ofSeconds(1);
 
   private final Json json = new Json(1 << 20);
+  private final ServingMetrics metrics;
+  private final ClientText clientText;
+
+  ErrorAnswers(ServingMetrics metrics, ClientText clientText) {
+    this.metrics = metrics;
+    this.clientText = clientText;
+  }
 
   @Override
   public Mono<Void> handle(ServerWebExchange exchange, Throwable failure) {
@@ -37,6 +45,9 @@ final class ErrorAnswers implements WebExceptionHandler {
     }
     String id = response.getHeaders().getFirst("x-request-id");
     ApiException error = of(failure, exchange, id);
+    if (!error.isClientLeft()) {
+      metrics.refused(error.status(), error.reason());
+    }
     response.setStatusCode(HttpStatusCode.valueOf(error.status()));
     HttpHeaders headers = response.getHeaders();
     headers.setContentType(MediaType.APPLICATION_JSON);
@@ -48,16 +59,15 @@ final class ErrorAnswers implements WebExceptionHandler {
     if (error.status() == 401) {
       headers.set(HttpHeaders.WWW_AUTHENTICATE, "Bearer");
     }
-    if (error.status() == 413 || error.status() == 408) {
-      // What is left of the body is not read.
+    if (error.leavesBody()) {
+      // What is left of the body is dropped.
       headers.set(HttpHeaders.CONNECTION, "close");
     }
     return response.writeWith(
         Mono.fromSupplier(() -> response.bufferFactory().wrap(json.write(error.body()))));
   }
 
-  private static ApiException of(
-      Throwable failure, ServerWebExchange exchange, @Nullable String id) {
+  private ApiException of(Throwable failure, ServerWebExchange exchange, @Nullable String id) {
     if (failure instanceof ResponseStatusException status
         && status.getStatusCode().value() == 404) {
       return ApiException.unknownUrl(
@@ -66,17 +76,21 @@ final class ErrorAnswers implements WebExceptionHandler {
     return of(failure, id);
   }
 
-  /** The failure as an answer; what nobody expects is logged, and hidden from the caller. */
-  static ApiException of(Throwable failure, @Nullable String id) {
+  /**
+   * The failure as an answer, with nothing in it that is the server's own; what nobody expects is
+   * logged, and hidden from the caller.
+   */
+  ApiException of(Throwable failure, @Nullable String id) {
     return switch (failure) {
-      case ApiException error -> error;
-      case EngineBusyException busy -> ApiException.busy(message(busy), busy.retryAfter());
+      case ApiException error -> error.status() < 500 ? error : error.saying(clientText::of);
+      case EngineBusyException busy ->
+          ApiException.busy(clientText.of(message(busy)), busy.retryAfter());
       case EngineDrainingException draining ->
-          ApiException.unavailable("shutting_down", message(draining), RETRY_AFTER);
+          ApiException.unavailable("shutting_down", clientText.of(message(draining)), RETRY_AFTER);
       case SlowReaderException slow -> ApiException.slowReader(message(slow));
       case GenerationException error -> {
         log.warn("Request {} failed: {}", id, error.getMessage());
-        yield ApiException.internal(message(error));
+        yield ApiException.internal(clientText.of(message(error)));
       }
       case RejectedExecutionException full ->
           ApiException.busy("Too many requests are being tokenised.", RETRY_AFTER);

@@ -18,12 +18,14 @@ import reactor.core.publisher.Mono;
  */
 final class HealthHandler {
   private final Serving serving;
+  private final ClientText clientText;
   private final Json json = new Json(1 << 10);
 
   private record Health(String status, String detail) {}
 
-  HealthHandler(Serving serving) {
+  HealthHandler(Serving serving, ClientText clientText) {
     this.serving = serving;
+    this.clientText = clientText;
   }
 
   Mono<ServerResponse> live(ServerRequest request) {
@@ -39,6 +41,6 @@ final class HealthHandler {
   private Mono<ServerResponse> answer(boolean good, State state) {
     return ServerResponse.status(good ? 200 : 503)
         .contentType(MediaType.APPLICATION_JSON)
-        .bodyValue(json.write(new Health(state.word(), state.detail())));
+        .bodyValue(json.write(new Health(state.word(), clientText.of(state.detail()))));
   }
 }

@@ -15,7 +15,6 @@ import org.springframework.web.reactive.function.server.HandlerFunction;
 import org.springframework.web.reactive.function.server.RouterFunction;
 import org.springframework.web.reactive.function.server.RouterFunctions;
 import org.springframework.web.reactive.function.server.ServerResponse;
-import org.springframework.web.server.WebExceptionHandler;
 import org.springframework.web.server.WebFilter;
 import reactor.core.publisher.Mono;
 import reactor.core.scheduler.Scheduler;
@@ -24,7 +23,7 @@ import reactor.core.scheduler.Schedulers;
 /** Every path of the server. */
 @Configuration(proxyBeanMethods = false)
 public class Routes {
-  /** Prompts that may wait for a thread that tokenises; more are kept out by the gate. */
+  /** Prompts that may wait for a thread that tokenises; bodies are bounded by their bytes. */
   private static final int TEXT_QUEUE = 10_000;
 
   private static final int TEXT_THREADS =
@@ -41,8 +40,8 @@ public class Routes {
   }
 
   @Bean
-  WebExceptionHandler errorAnswers() {
-    return new ErrorAnswers();
+  ErrorAnswers errorAnswers(RuntimeSettings settings, ServingMetrics metrics) {
+    return new ErrorAnswers(metrics, ClientText.of(settings));
   }
 
   @Bean
@@ -51,13 +50,18 @@ public class Routes {
       RuntimeSettings settings,
       Scheduler textScheduler,
       ServingMetrics metrics,
-      MetricsHandler metricsHandler) {
-    RequestGate gate = new RequestGate();
+      MetricsHandler metricsHandler,
+      ErrorAnswers errors) {
+    BodyBudget budget = new BodyBudget(settings.requestMemory());
+    metrics.watch("bodies.bytes", "Bytes taken by request bodies.", budget::takenBytes);
+    metrics.watch("bodies.limit.bytes", "Bytes that bodies may take.", budget::limitBytes);
+    metrics.watch("requests.reading", "Requests being read or tokenised.", budget::bodies);
+    RequestBodies bodies = new RequestBodies(budget, textScheduler, settings);
     CompletionHandler completions =
-        new CompletionHandler(serving, settings, gate, textScheduler, metrics);
-    TokenHandler tokens = new TokenHandler(serving, settings, gate, textScheduler);
+        new CompletionHandler(serving, settings, bodies, metrics, errors);
+    TokenHandler tokens = new TokenHandler(serving, bodies);
     ModelHandler models = new ModelHandler(serving);
-    HealthHandler health = new HealthHandler(serving);
+    HealthHandler health = new HealthHandler(serving, ClientText.of(settings));
     RouterFunctions.Builder routes = route();
     post(routes, "/v1/chat/completions", completions::chat);
     post(routes, "/v1/completions", completions::text);

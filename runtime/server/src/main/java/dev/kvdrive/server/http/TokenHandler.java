@@ -5,27 +5,20 @@ import dev.kvdrive.server.openai.DetokenizeRequest;
 import dev.kvdrive.server.openai.TokenizeRequest;
 import dev.kvdrive.server.serving.ServedModel;
 import dev.kvdrive.server.serving.Serving;
-import dev.kvdrive.server.settings.RuntimeSettings;
 import java.util.List;
 import java.util.function.BiFunction;
-import org.springframework.http.MediaType;
 import org.springframework.web.reactive.function.server.ServerRequest;
 import org.springframework.web.reactive.function.server.ServerResponse;
 import reactor.core.publisher.Mono;
-import reactor.core.scheduler.Scheduler;
 
 /** {@code POST /tokenize} and {@code POST /detokenize}, in vLLM's shapes. */
 final class TokenHandler {
   private final Serving serving;
-  private final RuntimeSettings settings;
-  private final RequestGate gate;
-  private final Scheduler text;
+  private final RequestBodies bodies;
 
-  TokenHandler(Serving serving, RuntimeSettings settings, RequestGate gate, Scheduler text) {
+  TokenHandler(Serving serving, RequestBodies bodies) {
     this.serving = serving;
-    this.settings = settings;
-    this.gate = gate;
-    this.text = text;
+    this.bodies = bodies;
   }
 
   Mono<ServerResponse> tokenize(ServerRequest request) {
@@ -39,14 +32,17 @@ final class TokenHandler {
   private <T> Mono<ServerResponse> answer(
       ServerRequest request, Class<T> type, BiFunction<ServedModel, T, Object> work) {
     ServedModel model = serving.model();
-    gate.enter(
-        RequestScope.of(request.exchange()),
-        model.engine().sizes().concurrency() + model.engine().status().queueLimit());
-    return RequestBody.read(request, model.limits(), settings.bodyTimeout())
-        .publishOn(text)
-        .map(bytes -> model.json().write(work.apply(model, model.json().read(bytes, type))))
+    return bodies
+        .read(
+            request,
+            model.limits(),
+            bytes -> model.json().write(work.apply(model, model.json().read(bytes, type))))
         .flatMap(
-            bytes -> ServerResponse.ok().contentType(MediaType.APPLICATION_JSON).bodyValue(bytes));
+            answer -> {
+              // It may be larger than the body, and its client may read it slowly.
+              RequestScope.of(request.exchange()).hold(bodies.account(answer.length)::close);
+              return JsonAnswer.of(answer);
+            });
   }
 
   private static Object tokenize(ServedModel model, TokenizeRequest body) {

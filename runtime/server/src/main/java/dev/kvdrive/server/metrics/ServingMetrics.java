@@ -6,6 +6,7 @@ import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.schedule.GenerationRequest;
 import dev.kvdrive.server.generation.GenerationObserver;
 import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
 import java.time.Duration;
@@ -13,6 +14,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Supplier;
 
 /** Times and counts of generations, as users of the API see them. Thread-safe. */
 public final class ServingMetrics {
@@ -44,6 +46,8 @@ public final class ServingMetrics {
     for (String outcome : List.of("stop", "length", "cancelled", "error")) {
       outcome(outcome);
     }
+    refusals(429, "bodies_full");
+    refusals(429, "engine_overloaded");
   }
 
   /**
@@ -82,6 +86,28 @@ public final class ServingMetrics {
         outcome("error").increment();
       }
     };
+  }
+
+  /**
+   * A request was answered with an error.
+   *
+   * @param reason one of a fixed set of words
+   */
+  public void refused(int status, String reason) {
+    refusals(status, reason).increment();
+  }
+
+  private Counter refusals(int status, String reason) {
+    return Counter.builder("kvdrive.requests.refused")
+        .description("Requests answered with an error, by status and reason.")
+        .tag("status", Integer.toString(status))
+        .tag("reason", reason)
+        .register(registry);
+  }
+
+  /** What is watched of bodies and connections. */
+  public void watch(String name, String description, Supplier<Number> value) {
+    Gauge.builder("kvdrive." + name, value).description(description).register(registry);
   }
 
   private Counter outcome(String outcome) {

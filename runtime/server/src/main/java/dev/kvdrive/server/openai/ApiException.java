@@ -1,6 +1,7 @@
 package dev.kvdrive.server.openai;
 
 import java.time.Duration;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -8,6 +9,9 @@ import org.jspecify.annotations.Nullable;
  * for the caller: cause, value seen, way out.
  */
 public final class ApiException extends RuntimeException {
+  private static final String CLIENT_LEFT = "client_left";
+  private static final String BODIES_FULL = "bodies_full";
+
   private final int status;
   private final String type;
   private final @Nullable String param;
@@ -59,14 +63,14 @@ public final class ApiException extends RuntimeException {
 
   /** 404 for a model that is not served here. */
   public static ApiException unknownModel(String asked, String served) {
-    String shown = asked.length() <= 200 ? asked : asked.substring(0, 200) + "...";
     return new ApiException(
         404,
         "invalid_request_error",
         "model",
         "model_not_found",
         null,
-        "The model '%s' does not exist here; this server serves '%s'.".formatted(shown, served));
+        "The model '%s' does not exist here; this server serves '%s'."
+            .formatted(shortened(asked), served));
   }
 
   /** 404 for a path. */
@@ -102,9 +106,21 @@ public final class ApiException extends RuntimeException {
         "The request body did not arrive within %d s.".formatted(limit.toSeconds()));
   }
 
+  /** 408: the body arrives too slowly. */
+  public static ApiException bodyTooSlow(int bytes, Duration after, long bytesPerSecond) {
+    return new ApiException(
+        408,
+        "invalid_request_error",
+        null,
+        "request_too_slow",
+        null,
+        "The request body is too slow: %d bytes in %d s; at least %d bytes a second are expected."
+            .formatted(bytes, after.toSeconds(), bytesPerSecond));
+  }
+
   /** 400 that nobody reads: the client left while it sent its request. */
   public static ApiException clientLeft() {
-    return invalid(null, "client_left", "The connection closed before the request was complete.");
+    return invalid(null, CLIENT_LEFT, "The connection closed before the request was complete.");
   }
 
   /**
@@ -134,6 +150,27 @@ public final class ApiException extends RuntimeException {
         "Content-Type must be application/json, got '%s'.".formatted(seen));
   }
 
+  /** An error of HTTP itself. */
+  public static ApiException transport(int status, String code, String message) {
+    return new ApiException(status, "invalid_request_error", null, code, null, message);
+  }
+
+  /** 403: a page of another origin. */
+  public static ApiException origin(String origin) {
+    return new ApiException(
+        403,
+        "invalid_request_error",
+        null,
+        "origin_not_allowed",
+        null,
+        "Pages of the origin '%s' may not call this server.".formatted(shortened(origin)));
+  }
+
+  /** 429: no room for the body. */
+  public static ApiException bodies(String message, Duration retryAfter) {
+    return new ApiException(429, "rate_limit_error", null, BODIES_FULL, retryAfter, message);
+  }
+
   /** 429. */
   public static ApiException busy(String message, Duration retryAfter) {
     return new ApiException(
@@ -153,6 +190,30 @@ public final class ApiException extends RuntimeException {
   /** 503: not ready yet, or shutting down. */
   public static ApiException unavailable(String code, String message, Duration retryAfter) {
     return new ApiException(503, "server_error", null, code, retryAfter, message);
+  }
+
+  private static String shortened(String text) {
+    return text.length() <= 200 ? text : text.substring(0, 200) + "...";
+  }
+
+  /** The same error with its message put in other words. */
+  public ApiException saying(UnaryOperator<String> words) {
+    return new ApiException(status, type, param, code, retryAfter, words.apply(message()));
+  }
+
+  /** One word for metrics: the code, or the family of the error if it has none. */
+  public String reason() {
+    return code != null ? code : type;
+  }
+
+  /** Whether nobody is there to read it. */
+  public boolean isClientLeft() {
+    return CLIENT_LEFT.equals(code);
+  }
+
+  /** Whether a body may be on its way that nobody reads. */
+  public boolean leavesBody() {
+    return status == 408 || status == 413 || BODIES_FULL.equals(code);
   }
 
   public int status() {

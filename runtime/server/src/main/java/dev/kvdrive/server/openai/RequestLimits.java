@@ -1,5 +1,7 @@
 package dev.kvdrive.server.openai;
 
+import dev.kvdrive.plan.RequestMemory;
+
 /**
  * What one request may ask for at most.
  *
@@ -21,25 +23,17 @@ public record RequestLimits(
     int stopChars,
     int topLogprobs,
     long logprobEntries) {
-  private static final int SMALLEST_BODY_BYTES = 1 << 20;
-  private static final int BODY_BYTES_PER_TOKEN = 32;
-  private static final int LARGEST_BODY_BYTES = 256 << 20;
-
   /**
-   * Limits that follow from what the server can run: a body holds every prompt that fits the
-   * context, even when most of its characters are escaped, and not much more.
+   * Limits that follow from what the server can run.
    *
    * @param contextLength tokens of one sequence
    * @param concurrency seats
    * @param queueLimit places in the queue
    */
   public static RequestLimits of(int contextLength, int concurrency, int queueLimit) {
-    long body =
-        Math.clamp(
-            (long) contextLength * BODY_BYTES_PER_TOKEN, SMALLEST_BODY_BYTES, LARGEST_BODY_BYTES);
     return new RequestLimits(
         contextLength,
-        (int) body,
+        RequestMemory.of(contextLength, concurrency, queueLimit).largestBodyBytes(),
         4096,
         Math.min(16, concurrency + queueLimit),
         16,

@@ -4,10 +4,13 @@ import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.RequestMemory;
 import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.TierBudgets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.context.properties.ConfigurationProperties;
 import org.springframework.boot.context.properties.bind.DefaultValue;
@@ -28,8 +31,9 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param threads threads of the CPU device; 0 for the processors there are
  * @param queueLimit requests that may wait for a seat; if not set, 8 for each seat
  * @param drainTimeout how long running requests may go on after SIGTERM
- * @param bodyTimeout how long a client may take to send a request
+ * @param bodyTimeout how long a client may take to send a body
  * @param streamBuffer events of one stream that a slow client may leave unread
+ * @param http how connections are kept, and who is told of requests
  * @param terminationLog file that takes the reason when the runtime cannot start
  */
 @ConfigurationProperties(prefix = "kvdrive", ignoreUnknownFields = false)
@@ -48,6 +52,7 @@ public record RuntimeSettings(
     @DefaultValue("30s") Duration drainTimeout,
     @DefaultValue("60s") Duration bodyTimeout,
     @DefaultValue("1024") int streamBuffer,
+    @DefaultValue Http http,
     @DefaultValue("/dev/termination-log") Path terminationLog) {
 
   /**
@@ -112,6 +117,44 @@ public record RuntimeSettings(
       @Name("nvme-bytes") @DefaultValue("0") TierBytes nvme,
       @DefaultValue("/var/lib/kvdrive/nvme") Path nvmeDir) {}
 
+  /**
+   * Connections and requests as HTTP sees them.
+   *
+   * @param headTimeout how long a client may take to send the head of a request
+   * @param idleTimeout how long a connection may be without a request
+   * @param bodyRate bytes a second that a body has at least, after its first seconds
+   * @param accessLog whether there is a line of log for each request
+   * @param corsOrigins origins whose pages may call the API; {@code *} for all, none if empty
+   */
+  public record Http(
+      @DefaultValue("15s") Duration headTimeout,
+      @DefaultValue("10m") Duration idleTimeout,
+      @DefaultValue("1Ki") TierBytes bodyRate,
+      @DefaultValue("false") boolean accessLog,
+      @DefaultValue List<String> corsOrigins) {
+    public Http {
+      if (!headTimeout.isPositive()) {
+        throw new IllegalArgumentException(
+            "kvdrive.http.head-timeout must be positive, got " + headTimeout);
+      }
+      if (!idleTimeout.isPositive()) {
+        throw new IllegalArgumentException(
+            "kvdrive.http.idle-timeout must be positive, got " + idleTimeout);
+      }
+      for (String origin : corsOrigins) {
+        if (!origin.equals("*") && !ORIGIN.matcher(origin).matches()) {
+          throw new IllegalArgumentException(
+              "kvdrive.http.cors-origins must be origins such as https://app.example.com, or *; got '%s'"
+                  .formatted(origin));
+        }
+      }
+      corsOrigins = List.copyOf(corsOrigins);
+    }
+
+    private static final Pattern ORIGIN =
+        Pattern.compile("[a-z][a-z0-9+.-]*://[^/?#*\\s]+", Pattern.CASE_INSENSITIVE);
+  }
+
   public RuntimeSettings {
     if (contextLength < PlanRequest.MIN_CONTEXT) {
       throw new IllegalArgumentException(
@@ -155,6 +198,11 @@ public record RuntimeSettings(
   /** Requests that may wait, in the end. */
   public int queue() {
     return queueLimit != null ? queueLimit : PlanRequest.DEFAULT_QUEUE_PER_SEAT * concurrency;
+  }
+
+  /** What HTTP requests may take; the same for the server and for its plan. */
+  public RequestMemory requestMemory() {
+    return RequestMemory.of(contextLength, concurrency, queue());
   }
 
   /**

@@ -1,0 +1,436 @@
+package dev.kvdrive.server.transport;
+
+import dev.kvdrive.server.openai.ApiException;
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.ByteBufHolder;
+import io.netty.buffer.Unpooled;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelDuplexHandler;
+import io.netty.channel.ChannelFuture;
+import io.netty.channel.ChannelHandler;
+import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelInboundHandlerAdapter;
+import io.netty.channel.ChannelPromise;
+import io.netty.channel.socket.DuplexChannel;
+import io.netty.handler.codec.DecoderResult;
+import io.netty.handler.codec.http.FullHttpResponse;
+import io.netty.handler.codec.http.HttpHeaderNames;
+import io.netty.handler.codec.http.HttpHeaders;
+import io.netty.handler.codec.http.HttpMethod;
+import io.netty.handler.codec.http.HttpObject;
+import io.netty.handler.codec.http.HttpRequest;
+import io.netty.handler.codec.http.HttpResponse;
+import io.netty.handler.codec.http.HttpStatusClass;
+import io.netty.handler.codec.http.LastHttpContent;
+import io.netty.util.ReferenceCountUtil;
+import java.nio.channels.ClosedChannelException;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Objects;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One connection, seen in front of the HTTP codec (bytes) and behind it (requests and answers).
+ * Everything happens on its event loop but {@link #evict}.
+ *
+ * <ul>
+ *   <li>Requests reach the server one at a time; what a client sends ahead waits here, and while
+ *       something waits nothing more is read.
+ *   <li>The head of a request has a deadline, so has the time without one.
+ *   <li>What cannot be decoded, and what the framework answers with a bare status, gets a body.
+ *   <li>A connection that closes while its client still sends is closed for writing only and then
+ *       read to the end, for a while: otherwise the client would see a reset instead of the answer.
+ * </ul>
+ */
+final class Connection {
+  /** How long a client that gets no further answer may go on sending. */
+  private static final Duration LINGER = Duration.ofSeconds(5);
+
+  private enum Phase {
+    /** No byte of the next request is here. */
+    QUIET,
+    /** Some of its head is. */
+    HEAD,
+    /** It is being answered, or what is left of its body is skipped. */
+    REQUEST,
+    /** The last answer is out; what still comes is dropped. */
+    LINGERING
+  }
+
+  private final Connections connections;
+  private final ConnectionLimits limits;
+  private final Exchange.Listener listener;
+  private final Channel channel;
+  private final Deque<Object> ahead = new ArrayDeque<>();
+  private Phase phase = Phase.QUIET;
+  private boolean counted;
+  private volatile boolean evicted;
+  private boolean readWanted;
+  private @Nullable Future<?> deadline;
+
+  // of the request that is being answered
+  private String method = "";
+  private String path = "";
+  private String requestId = "";
+  private boolean head;
+  private long startNanos;
+  private boolean received;
+  private boolean lastWritten;
+  private boolean answered;
+  private int status;
+  private long bytes;
+
+  private final ChannelHandler firstHandler =
+      new ChannelInboundHandlerAdapter() {
+        @Override
+        public void channelActive(ChannelHandlerContext ctx) {
+          counted = connections.opened(Connection.this);
+          if (counted) {
+            expire(limits.headTimeout());
+            ctx.fireChannelActive();
+          } else {
+            refuse(TransportError.full(limits.connections()));
+          }
+        }
+
+        @Override
+        public void channelRead(ChannelHandlerContext ctx, Object msg) {
+          if (phase == Phase.LINGERING) {
+            ReferenceCountUtil.release(msg);
+            return;
+          }
+          if (phase == Phase.QUIET) {
+            phase = Phase.HEAD;
+            expire(limits.headTimeout());
+          }
+          ctx.fireChannelRead(msg);
+        }
+
+        @Override
+        public void channelInactive(ChannelHandlerContext ctx) {
+          closed();
+          ctx.fireChannelInactive();
+        }
+      };
+
+  Connection(
+      Connections connections,
+      ConnectionLimits limits,
+      Exchange.Listener listener,
+      Channel channel) {
+    this.connections = connections;
+    this.limits = limits;
+    this.listener = listener;
+    this.channel = channel;
+  }
+
+  /** Closes it to make room for another; any thread. */
+  void evict() {
+    evicted = true;
+    ChannelFuture _ = channel.close();
+  }
+
+  /** In front of the codec. */
+  ChannelHandler bytes() {
+    return firstHandler;
+  }
+
+  /** Behind the codec. */
+  ChannelHandler requests() {
+    return new ChannelDuplexHandler() {
+      @Override
+      public void channelRead(ChannelHandlerContext ctx, Object msg) {
+        if (phase == Phase.LINGERING) {
+          ReferenceCountUtil.release(msg);
+        } else if (!ahead.isEmpty() || (msg instanceof HttpRequest && phase == Phase.REQUEST)) {
+          ahead.add(msg);
+          pause();
+        } else {
+          receive(ctx, msg);
+        }
+      }
+
+      @Override
+      public void read(ChannelHandlerContext ctx) {
+        if (ahead.isEmpty()) {
+          ctx.read();
+        } else {
+          readWanted = true;
+        }
+      }
+
+      @Override
+      public void write(ChannelHandlerContext ctx, Object msg, ChannelPromise promise) {
+        send(ctx, msg, promise);
+      }
+
+      @Override
+      public void close(ChannelHandlerContext ctx, ChannelPromise promise) {
+        if (phase == Phase.REQUEST && lastWritten && !received && channel.isActive() && !evicted) {
+          linger();
+          ChannelFuture _ = channel.closeFuture().addListener(closed -> promise.trySuccess());
+        } else {
+          ChannelFuture _ = ctx.close(promise);
+        }
+      }
+    };
+  }
+
+  /** Reads no more until {@link #release} has let in what is here. */
+  private void pause() {
+    if (channel.config().isAutoRead()) {
+      channel.config().setAutoRead(false);
+      readWanted = true;
+    }
+  }
+
+  private void receive(ChannelHandlerContext ctx, Object msg) {
+    DecoderResult decoded =
+        msg instanceof HttpObject object ? object.decoderResult() : DecoderResult.SUCCESS;
+    if (msg instanceof HttpRequest request) {
+      begin(request);
+    }
+    if (decoded.isFailure()) {
+      ReferenceCountUtil.release(msg);
+      if (status == 0) {
+        refuse(TransportError.undecodable(decoded.cause()));
+      } else {
+        // The answer has begun, and nothing more can be understood.
+        ChannelFuture _ = channel.close();
+      }
+      return;
+    }
+    if (msg instanceof LastHttpContent) {
+      received = true;
+    }
+    ctx.fireChannelRead(msg);
+    becomeQuiet();
+  }
+
+  private void begin(HttpRequest request) {
+    expire(null);
+    if (!connections.busy(this)) {
+      // Evicted at this very moment; the connection closes.
+      evicted = true;
+    }
+    phase = Phase.REQUEST;
+    boolean known = request.decoderResult().isSuccess();
+    method = known ? request.method().name() : "";
+    path = known ? withoutQuery(request.uri()) : "";
+    head = known && request.method().equals(HttpMethod.HEAD);
+    requestId = "";
+    startNanos = System.nanoTime();
+    received = false;
+    lastWritten = false;
+    answered = false;
+    status = 0;
+    bytes = 0;
+  }
+
+  private static String withoutQuery(String uri) {
+    int query = uri.indexOf('?');
+    return query < 0 ? uri : uri.substring(0, query);
+  }
+
+  private void send(ChannelHandlerContext ctx, Object msg, ChannelPromise promise) {
+    if (phase == Phase.LINGERING) {
+      ReferenceCountUtil.release(msg);
+      promise.tryFailure(new ClosedChannelException());
+      return;
+    }
+    Object sent = msg;
+    if (msg instanceof HttpResponse response) {
+      if (response.status().codeClass() == HttpStatusClass.INFORMATIONAL) {
+        ChannelFuture _ = ctx.write(msg, promise);
+        return;
+      }
+      status = response.status().code();
+      String id = response.headers().get("x-request-id");
+      requestId = id == null ? "" : id;
+      if (status >= 400 && !head && msg instanceof FullHttpResponse full && isBare(full)) {
+        ApiException error = TransportError.bare(full.status());
+        listener.refused(error.status(), error.reason());
+        FullHttpResponse said = TransportError.answer(error);
+        said.headers().remove(HttpHeaderNames.CONNECTION).add(withoutFraming(full));
+        full.release();
+        sent = said;
+      }
+    }
+    bytes += size(sent);
+    if (sent instanceof LastHttpContent) {
+      lastWritten = true;
+      ChannelPromise last = promise.unvoid();
+      ChannelFuture _ = last.addListener(done -> answered(ctx, done.isSuccess()));
+      ChannelFuture _ = ctx.write(sent, last);
+    } else {
+      ChannelFuture _ = ctx.write(sent, promise);
+    }
+  }
+
+  private static boolean isBare(FullHttpResponse response) {
+    return !response.content().isReadable()
+        && !response.headers().contains(HttpHeaderNames.CONTENT_TYPE);
+  }
+
+  private static HttpHeaders withoutFraming(FullHttpResponse full) {
+    return full.headers()
+        .copy()
+        .remove(HttpHeaderNames.CONTENT_LENGTH)
+        .remove(HttpHeaderNames.TRANSFER_ENCODING);
+  }
+
+  private static long size(Object msg) {
+    return switch (msg) {
+      case ByteBuf buffer -> buffer.readableBytes();
+      case ByteBufHolder holder -> holder.content().readableBytes();
+      default -> 0;
+    };
+  }
+
+  private void answered(ChannelHandlerContext ctx, boolean complete) {
+    if (phase != Phase.REQUEST || answered) {
+      return;
+    }
+    answered = true;
+    tell(complete);
+    if (!received) {
+      expire(limits.headTimeout());
+    }
+    // After what the server itself does when its answer is out.
+    ctx.executor()
+        .execute(
+            () -> {
+              becomeQuiet();
+              release(ctx);
+            });
+  }
+
+  private void becomeQuiet() {
+    if (phase == Phase.REQUEST && answered && received) {
+      phase = Phase.QUIET;
+      expire(limits.idleTimeout());
+      connections.idle(this);
+    }
+  }
+
+  /** Lets the next request in that was sent ahead. */
+  private void release(ChannelHandlerContext ctx) {
+    boolean any = !ahead.isEmpty();
+    while (!ahead.isEmpty()
+        && !(ahead.peekFirst() instanceof HttpRequest && phase == Phase.REQUEST)
+        && phase != Phase.LINGERING) {
+      receive(ctx, ahead.removeFirst());
+    }
+    if (any) {
+      ctx.fireChannelReadComplete();
+    }
+    if (ahead.isEmpty() && readWanted) {
+      readWanted = false;
+      ctx.read();
+    }
+  }
+
+  /** Answers with an error of HTTP itself, past the server, and closes. */
+  private void refuse(ApiException error) {
+    if (phase != Phase.REQUEST) {
+      method = "";
+      path = "";
+      requestId = "";
+      startNanos = System.nanoTime();
+    }
+    listener.refused(error.status(), error.reason());
+    FullHttpResponse answer = TransportError.answer(error);
+    status = error.status();
+    bytes = answer.content().readableBytes();
+    tell(true);
+    phase = Phase.LINGERING;
+    // In front of the codec, which may be in the middle of a request that it does not understand.
+    ChannelFuture _ =
+        Objects.requireNonNull(channel.pipeline().context(firstHandler))
+            .writeAndFlush(encoded(answer))
+            .addListener(written -> afterRefusal());
+  }
+
+  private void afterRefusal() {
+    if (counted) {
+      linger();
+    } else {
+      // It has no place to stay.
+      ChannelFuture _ = channel.close();
+    }
+  }
+
+  private static ByteBuf encoded(FullHttpResponse answer) {
+    StringBuilder text = new StringBuilder();
+    text.append("HTTP/1.1 ").append(answer.status()).append("\r\n");
+    answer
+        .headers()
+        .forEach(h -> text.append(h.getKey()).append(": ").append(h.getValue()).append("\r\n"));
+    text.append("\r\n");
+    return Unpooled.wrappedBuffer(
+        Unpooled.copiedBuffer(text, StandardCharsets.ISO_8859_1), answer.content());
+  }
+
+  /** Says that this was the last answer, and reads what the client still sends. */
+  private void linger() {
+    phase = Phase.LINGERING;
+    dropAhead();
+    expire(LINGER);
+    channel.config().setAutoRead(true);
+    if (channel.isActive() && channel instanceof DuplexChannel duplex) {
+      ChannelFuture _ = duplex.shutdownOutput();
+    }
+  }
+
+  /** Starts the deadline of the phase, or ends it with null. */
+  private void expire(@Nullable Duration after) {
+    Future<?> before = deadline;
+    if (before != null) {
+      before.cancel(false);
+    }
+    deadline =
+        after == null
+            ? null
+            : channel.eventLoop().schedule(this::late, after.toNanos(), TimeUnit.NANOSECONDS);
+  }
+
+  private void late() {
+    if (phase == Phase.HEAD) {
+      refuse(TransportError.headTimeout(limits.headTimeout()));
+    } else {
+      phase = Phase.LINGERING;
+      ChannelFuture _ = channel.close();
+    }
+  }
+
+  private void tell(boolean complete) {
+    listener.ended(
+        new Exchange(
+            requestId,
+            method,
+            path,
+            status,
+            bytes,
+            Duration.ofNanos(System.nanoTime() - startNanos),
+            complete));
+  }
+
+  private void closed() {
+    expire(null);
+    dropAhead();
+    if (phase == Phase.REQUEST && !answered) {
+      tell(false);
+    }
+    phase = Phase.LINGERING;
+    connections.closed(this);
+  }
+
+  private void dropAhead() {
+    ahead.forEach(ReferenceCountUtil::release);
+    ahead.clear();
+  }
+}

@@ -1,0 +1,111 @@
+package dev.kvdrive.server.transport;
+
+import io.netty.channel.AdaptiveRecvByteBufAllocator;
+import io.netty.channel.Channel;
+import io.netty.channel.ChannelOption;
+import io.netty.channel.WriteBufferWaterMark;
+import java.util.HashSet;
+import java.util.Iterator;
+import java.util.LinkedHashSet;
+import java.util.Optional;
+import java.util.Set;
+import reactor.netty.NettyPipeline;
+import reactor.netty.http.server.HttpServer;
+
+/**
+ * The open connections, which are bounded. When all are open, a new one takes the place of the one
+ * that has been without a request for the longest time; only if all have one it is turned away.
+ * Thread-safe.
+ */
+public final class Connections {
+  private static final int SMALLEST_READ_BYTES = 1024;
+  private static final int FIRST_READ_BYTES = 4 * 1024;
+
+  private final ConnectionLimits limits;
+  private final Exchange.Listener listener;
+
+  // guarded by this
+  private final Set<Connection> open = new HashSet<>();
+  private final Set<Connection> waiting = new LinkedHashSet<>();
+
+  public Connections(ConnectionLimits limits, Exchange.Listener listener) {
+    this.limits = limits;
+    this.listener = listener;
+  }
+
+  /**
+   * The server with its connections under these rules.
+   *
+   * @param readBytes read from a connection at once
+   * @param writeBytes that wait to be written to a connection before its answer waits too
+   */
+  public HttpServer govern(HttpServer server, int readBytes, int writeBytes) {
+    return server
+        .childOption(
+            ChannelOption.RECVBUF_ALLOCATOR,
+            new AdaptiveRecvByteBufAllocator(SMALLEST_READ_BYTES, FIRST_READ_BYTES, readBytes)
+                .maxMessagesPerRead(1))
+        .childOption(
+            ChannelOption.WRITE_BUFFER_WATER_MARK,
+            new WriteBufferWaterMark(writeBytes / 2, writeBytes))
+        .doOnChannelInit((observer, channel, remote) -> install(channel));
+  }
+
+  private void install(Channel channel) {
+    Connection connection = new Connection(this, limits, listener, channel);
+    channel.pipeline().addBefore(NettyPipeline.HttpCodec, "kvdrive.bytes", connection.bytes());
+    channel.pipeline().addAfter(NettyPipeline.HttpCodec, "kvdrive.requests", connection.requests());
+  }
+
+  /** Open connections. */
+  public synchronized int open() {
+    return open.size();
+  }
+
+  /** Connections that may be open. */
+  public int limit() {
+    return limits.connections();
+  }
+
+  /** Counts a new connection; false if there is no place for it, and it is not counted. */
+  boolean opened(Connection connection) {
+    Optional<Connection> evicted = Optional.empty();
+    synchronized (this) {
+      if (open.size() >= limits.connections()) {
+        Iterator<Connection> longest = waiting.iterator();
+        if (!longest.hasNext()) {
+          return false;
+        }
+        evicted = Optional.of(longest.next());
+        longest.remove();
+        open.remove(evicted.get());
+      }
+      open.add(connection);
+      waiting.add(connection);
+    }
+    evicted.ifPresent(Connection::evict);
+    return true;
+  }
+
+  /**
+   * A connection got a request.
+   *
+   * @return false if it has just been evicted
+   */
+  synchronized boolean busy(Connection connection) {
+    return waiting.remove(connection);
+  }
+
+  /** A connection has no request any more. */
+  synchronized void idle(Connection connection) {
+    if (open.contains(connection)) {
+      waiting.add(connection);
+    }
+  }
+
+  /** A connection has closed, counted or not. */
+  synchronized void closed(Connection connection) {
+    waiting.remove(connection);
+    open.remove(connection);
+  }
+}

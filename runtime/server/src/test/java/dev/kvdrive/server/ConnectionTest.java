@@ -1,0 +1,222 @@
+package dev.kvdrive.server;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.kvdrive.schedule.FinishReason;
+import dev.kvdrive.server.transport.Connections;
+import java.io.IOException;
+import java.net.Socket;
+import java.net.SocketTimeoutException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import org.awaitility.Awaitility;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.springframework.beans.factory.annotation.Autowired;
+
+/** What happens below the handlers: framing, turns, deadlines, and errors of HTTP itself. */
+class ConnectionTest extends ScriptedServer {
+  private static final String LIVE = "GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+  @Autowired Connections connections;
+
+  private static String post(String path, String headers, String body) {
+    return "POST %s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n%s"
+        .formatted(path, headers, body.length(), body);
+  }
+
+  private static String json(String path, String body) {
+    return post(path, "Content-Type: application/json\r\n", body);
+  }
+
+  private Socket send(String bytes) throws IOException {
+    Socket socket = new Socket("localhost", port);
+    socket.setSoTimeout(20_000);
+    socket.getOutputStream().write(bytes.getBytes(StandardCharsets.ISO_8859_1));
+    socket.getOutputStream().flush();
+    return socket;
+  }
+
+  /** One answer with a Content-Length. */
+  private static String answer(Socket socket) throws IOException {
+    StringBuilder text = new StringBuilder();
+    int next;
+    while (!text.toString().endsWith("\r\n\r\n") && (next = socket.getInputStream().read()) >= 0) {
+      text.append((char) next);
+    }
+    String head = text.toString();
+    int length =
+        head.lines()
+            .filter(line -> line.toLowerCase(java.util.Locale.ROOT).startsWith("content-length:"))
+            .mapToInt(line -> Integer.parseInt(line.substring(15).strip()))
+            .findFirst()
+            .orElse(0);
+    byte[] body = socket.getInputStream().readNBytes(length);
+    return head + new String(body, StandardCharsets.UTF_8);
+  }
+
+  private static boolean closed(Socket socket) throws IOException {
+    try {
+      return socket.getInputStream().read() < 0;
+    } catch (SocketTimeoutException e) {
+      return false;
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          no request line        | FOO~~                                                        | 400 | bad_request
+          a line that is too long | GET /LONG HTTP/1.1~~                                        | 414 | uri_too_long
+          headers too large      | GET / HTTP/1.1~X: LONG~~                                     | 431 | headers_too_large
+          a length that is none  | POST /tokenize HTTP/1.1~Host: a~Content-Length: x~~          | 400 | bad_request
+          a chunk that is none   | POST /tokenize HTTP/1.1~Host: a~Content-Type: application/json~Transfer-Encoding: chunked~~zz~ | 400 | bad_request
+          a path that is none    | GET /%zz HTTP/1.1~Host: a~~                                  | 400 | bad_request
+          a host that is none    | GET / HTTP/1.1~Host: a b:c~~                                 | 400 | bad_request
+          another protocol       | PRI * HTTP/2.0~~                                             | 400 | bad_request
+          an unknown path        | GET /nothing HTTP/1.1~Host: a~~                              | 404 | unknown_url
+          another method         | PUT /tokenize HTTP/1.1~Host: a~Content-Length: 0~~           | 405 | method_not_supported
+          a body too large       | POST /tokenize HTTP/1.1~Host: a~Content-Length: 9000000~~    | 413 | request_too_large
+          """)
+  void everyErrorHasTheShapeOfErrors(String what, String bytes, int status, String code)
+      throws IOException {
+    String request = bytes.replace("~", "\r\n").replace("LONG", "a".repeat(40_000));
+    try (Socket socket = send(request)) {
+      assertThat(answer(socket))
+          .startsWith("HTTP/")
+          .contains(" " + status + " ")
+          .containsIgnoringCase("content-type: application/json")
+          .contains("{\"error\":{\"message\":\"", "\"code\":\"" + code + "\"");
+    }
+    assertThat(
+            metric(
+                "kvdrive_requests_refused_total{reason=\"%s\",status=\"%d\"}"
+                    .formatted(code, status)))
+        .isPositive();
+  }
+
+  private double metric(String name) {
+    String text =
+        Objects.requireNonNull(
+            client()
+                .get()
+                .uri("/metrics")
+                .exchange()
+                .expectBody(String.class)
+                .returnResult()
+                .getResponseBody());
+    return text.lines()
+        .filter(line -> line.startsWith(name + " "))
+        .mapToDouble(line -> Double.parseDouble(line.substring(name.length() + 1)))
+        .findFirst()
+        .orElse(0);
+  }
+
+  @Test
+  void aGetThatIsSentRightBehindAPostIsAnsweredAfterIt() throws Exception {
+    String body = chat("hello", "");
+    try (Socket socket = send(json("/v1/chat/completions", body) + LIVE + LIVE)) {
+      runtime.engine.next().finish(FinishReason.STOP, "the answer");
+      assertThat(answer(socket)).contains("200 OK").contains("the answer");
+      assertThat(answer(socket)).contains("200 OK").contains("\"status\":\"ready\"");
+      assertThat(answer(socket)).contains("200 OK").contains("\"status\":\"ready\"");
+    }
+  }
+
+  @Test
+  void whatIsSentBehindARequestIsNotReadBeforeTheAnswer() throws Exception {
+    try (Socket socket = send(json("/v1/chat/completions", chat("hello", "")))) {
+      ScriptedEngine.Played generation = runtime.engine.next();
+      byte[] more =
+          json("/tokenize", "{\"prompt\":\"%s\"}".formatted("a ".repeat(200)))
+              .repeat(500)
+              .getBytes(StandardCharsets.US_ASCII);
+      Thread sender =
+          Thread.ofPlatform()
+              .start(
+                  () -> {
+                    try {
+                      socket.getOutputStream().write(more);
+                    } catch (IOException e) {
+                      throw new java.io.UncheckedIOException(e);
+                    }
+                  });
+      generation.finish(FinishReason.STOP, "first");
+      assertThat(answer(socket)).contains("first");
+      for (int i = 0; i < 500; i++) {
+        assertThat(answer(socket)).contains("\"count\":");
+      }
+      sender.join();
+    }
+  }
+
+  @Test
+  void aClientReadsItsRefusalAlthoughItGoesOnSending() throws Exception {
+    String head =
+        "POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 9000000\r\n\r\n";
+    try (Socket socket = send(head)) {
+      socket.getOutputStream().write(new byte[3_000_000]);
+      assertThat(answer(socket)).contains("413").containsIgnoringCase("connection: close");
+      assertThat(closed(socket)).isTrue();
+    }
+  }
+
+  @Test
+  void aConnectionIsUsedAgainAfterABodyThatNobodyRead() throws Exception {
+    try (Socket socket = send(json("/nothing", "x".repeat(500_000)) + LIVE)) {
+      assertThat(answer(socket)).contains("404");
+      assertThat(answer(socket)).contains("200");
+    }
+  }
+
+  @Test
+  void aHeadThatNeverEndsIsNotWaitedForLong() throws Exception {
+    try (Socket socket = send("GET /health/live HTTP/1.1\r\nHost:")) {
+      assertThat(answer(socket)).contains("408", "request_timeout", "did not arrive within 2 s");
+      assertThat(closed(socket)).isTrue();
+    }
+  }
+
+  @Test
+  void aConnectionWithoutARequestMakesRoomForANewOne() throws Exception {
+    List<Socket> stalled = new ArrayList<>();
+    try {
+      for (int i = 0; i < connections.limit() + 20; i++) {
+        stalled.add(send("GET /health/live HTTP/1.1\r\nHost:"));
+      }
+      try (Socket socket = send(LIVE)) {
+        assertThat(answer(socket)).contains("200");
+      }
+      assertThat(connections.open()).isLessThanOrEqualTo(connections.limit());
+    } finally {
+      for (Socket socket : stalled) {
+        socket.close();
+      }
+    }
+    Awaitility.await().until(() -> connections.open() < 20);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"nonsense", "application/;;=", "text/plain", "'a b/c'"})
+  void aContentTypeOtherThanJsonIsRefused(String type) throws IOException {
+    try (Socket socket = send(post("/tokenize", "Content-Type: " + type + "\r\n", "{}"))) {
+      assertThat(answer(socket)).contains("415", "unsupported_media_type");
+    }
+  }
+
+  @Test
+  void aPageCannotSendABodyWithoutSayingWhatItIs() throws IOException {
+    String body = "{\"prompt\":\"a\"}";
+    try (Socket socket = send(post("/tokenize", "Origin: https://evil.example\r\n", body))) {
+      assertThat(answer(socket)).contains("415", "unsupported_media_type");
+    }
+    try (Socket socket = send(post("/tokenize", "", body))) {
+      assertThat(answer(socket)).contains("200");
+    }
+  }
+}

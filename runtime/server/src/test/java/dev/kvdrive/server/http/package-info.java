@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.server.http;
+
+import org.jspecify.annotations.NullMarked;

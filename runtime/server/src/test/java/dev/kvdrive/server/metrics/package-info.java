@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.server.metrics;
+
+import org.jspecify.annotations.NullMarked;
