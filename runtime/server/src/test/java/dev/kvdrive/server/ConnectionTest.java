@@ -15,6 +15,7 @@ import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.springframework.beans.factory.annotation.Autowired;
 
 /** What happens below the handlers: framing, turns, deadlines, and errors of HTTP itself. */
@@ -182,12 +183,18 @@ class ConnectionTest extends ScriptedServer {
     }
   }
 
-  @Test
-  void aConnectionWithoutARequestMakesRoomForANewOne() throws Exception {
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "GET /health/live HTTP/1.1\r\nHost:",
+        "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            + "Content-Length: 100\r\n\r\n{"
+      })
+  void whatIsNotYetARequestMakesRoomForANewOne(String stalls) throws Exception {
     List<Socket> stalled = new ArrayList<>();
     try {
       for (int i = 0; i < connections.limit() + 20; i++) {
-        stalled.add(send("GET /health/live HTTP/1.1\r\nHost:"));
+        stalled.add(send(stalls));
       }
       try (Socket socket = send(LIVE)) {
         assertThat(answer(socket)).contains("200");

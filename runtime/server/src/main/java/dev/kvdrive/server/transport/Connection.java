@@ -128,10 +128,23 @@ final class Connection {
     this.channel = channel;
   }
 
-  /** Closes it to make room for another; any thread. */
+  /** Closes it to make room for another, with an answer if it has begun a request; any thread. */
   void evict() {
     evicted = true;
-    ChannelFuture _ = channel.close();
+    channel.eventLoop().execute(this::giveWay);
+  }
+
+  private void giveWay() {
+    if (phase == Phase.REQUEST && received) {
+      // All of its request arrived in this very moment: it is answered, beside the one more.
+      return;
+    }
+    if (phase == Phase.REQUEST && status == 0) {
+      counted = false;
+      refuse(TransportError.full(limits.connections()));
+    } else {
+      ChannelFuture _ = channel.close();
+    }
   }
 
   /** In front of the codec. */
@@ -206,6 +219,7 @@ final class Connection {
     }
     if (msg instanceof LastHttpContent) {
       received = true;
+      connections.received(this);
     }
     ctx.fireChannelRead(msg);
     becomeQuiet();
