@@ -14,9 +14,9 @@ import reactor.netty.http.server.HttpServer;
 
 /**
  * The open connections, which are bounded. When all are open, a new one takes the place of the one
- * that has been without a request for the longest time, or else of the one whose body has been on
- * its way for the longest: a body takes no time unless its sender lets it, and probes must always
- * get in. Only if all are being answered it is turned away. Thread-safe.
+ * that has been without a whole request for the longest time: a body takes no time unless its
+ * sender lets it, and probes must always get in. Only if all are being answered it is turned away.
+ * Thread-safe.
  */
 public final class Connections {
   private static final int SMALLEST_READ_BYTES = 1024;
@@ -28,7 +28,6 @@ public final class Connections {
   // guarded by this
   private final Set<Connection> open = new HashSet<>();
   private final Set<Connection> waiting = new LinkedHashSet<>();
-  private final Set<Connection> sending = new LinkedHashSet<>();
 
   public Connections(ConnectionLimits limits, Exchange.Listener listener) {
     this.limits = limits;
@@ -74,7 +73,7 @@ public final class Connections {
     Optional<Connection> evicted = Optional.empty();
     synchronized (this) {
       if (open.size() >= limits.connections()) {
-        Iterator<Connection> longest = (waiting.isEmpty() ? sending : waiting).iterator();
+        Iterator<Connection> longest = waiting.iterator();
         if (!longest.hasNext()) {
           return false;
         }
@@ -95,12 +94,12 @@ public final class Connections {
    * @return false if it has just been evicted
    */
   synchronized boolean busy(Connection connection) {
-    return waiting.remove(connection) && sending.add(connection);
+    return waiting.remove(connection) && waiting.add(connection);
   }
 
   /** All of a connection's request is here. */
   synchronized void received(Connection connection) {
-    sending.remove(connection);
+    waiting.remove(connection);
   }
 
   /** A connection has no request any more. */
@@ -113,7 +112,6 @@ public final class Connections {
   /** A connection has closed, counted or not. */
   synchronized void closed(Connection connection) {
     waiting.remove(connection);
-    sending.remove(connection);
     open.remove(connection);
   }
 }
