@@ -19,7 +19,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class GeometryCatalogueTest {
   private static final Path BUNDLED =
-      Path.of("../runtime/engine/src/main/resources/models/kvdrive-tiny-32k-q8_0.gguf");
+      Path.of("../runtime/model/src/main/resources/models/kvdrive-tiny-32k-q8_0.gguf");
   private static final GeometryCatalogue CATALOGUE = GeometryCatalogue.wellKnown();
 
   static Stream<CatalogueEntry> published() {

@@ -11,10 +11,10 @@ import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.PrefillScratch;
 import dev.kvdrive.device.Queue;
-import dev.kvdrive.device.RopeSpec;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
 import dev.kvdrive.device.Weight;
+import dev.kvdrive.model.tensor.RopeSpec;
 
 /** Turns the SPI's calls into work on addresses and submits it. */
 final class CpuOperations implements Operations {

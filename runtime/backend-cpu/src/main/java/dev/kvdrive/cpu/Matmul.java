@@ -1,6 +1,6 @@
 package dev.kvdrive.cpu;
 
-import dev.kvdrive.device.TensorType;
+import dev.kvdrive.model.tensor.TensorType;
 import java.util.Arrays;
 import java.util.concurrent.locks.ReentrantLock;
 import jdk.incubator.vector.FloatVector;

@@ -1,7 +1,7 @@
 package dev.kvdrive.cpu;
 
 import dev.kvdrive.cpu.ThreadScratch.Use;
-import dev.kvdrive.device.RopeSpec;
+import dev.kvdrive.model.tensor.RopeSpec;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 

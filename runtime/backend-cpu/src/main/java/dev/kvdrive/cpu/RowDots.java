@@ -1,6 +1,6 @@
 package dev.kvdrive.cpu;
 
-import dev.kvdrive.device.TensorType;
+import dev.kvdrive.model.tensor.TensorType;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.ByteVector;

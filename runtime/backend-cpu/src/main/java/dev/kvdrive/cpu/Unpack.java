@@ -1,7 +1,7 @@
 package dev.kvdrive.cpu;
 
-import dev.kvdrive.device.Dequantizer;
-import dev.kvdrive.device.TensorType;
+import dev.kvdrive.model.tensor.Dequantizer;
+import dev.kvdrive.model.tensor.TensorType;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -9,8 +9,8 @@ import jdk.incubator.vector.VectorOperators;
 
 /**
  * Stored weights as vectors of floats. Each value has the bits that {@code
- * dev.kvdrive.device.Dequantizer} gives it: scales have so few bits that their products with quants
- * are exact, and where a minimum is added the fused operation rounds once as that sum does.
+ * dev.kvdrive.model.tensor.Dequantizer} gives it: scales have so few bits that their products with
+ * quants are exact, and where a minimum is added the fused operation rounds once as that sum does.
  *
  * <p>The vectors of a row go to {@code to[at]}, {@code to[at + step]}, {@code to[at + 2 * step]}
  * and so on, so that several rows can be interleaved.

@@ -2,8 +2,8 @@ package dev.kvdrive.cpu;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.kvdrive.device.TensorData;
-import dev.kvdrive.device.TensorType;
+import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.model.tensor.TensorType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;

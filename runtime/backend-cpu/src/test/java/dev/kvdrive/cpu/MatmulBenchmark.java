@@ -1,7 +1,7 @@
 package dev.kvdrive.cpu;
 
-import dev.kvdrive.device.TensorData;
-import dev.kvdrive.device.TensorType;
+import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.model.tensor.TensorType;
 import java.lang.foreign.Arena;
 import java.util.ArrayList;
 import java.util.Collection;

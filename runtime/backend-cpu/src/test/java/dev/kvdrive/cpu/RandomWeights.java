@@ -1,8 +1,8 @@
 package dev.kvdrive.cpu;
 
 import dev.kvdrive.device.Bfloat16;
-import dev.kvdrive.device.TensorData;
-import dev.kvdrive.device.TensorType;
+import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.model.tensor.TensorType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.SplittableRandom;

@@ -2,9 +2,9 @@ package dev.kvdrive.cpu;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.kvdrive.device.Dequantizer;
-import dev.kvdrive.device.TensorData;
-import dev.kvdrive.device.TensorType;
+import dev.kvdrive.model.tensor.Dequantizer;
+import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.model.tensor.TensorType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;

@@ -1,9 +1,9 @@
 package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.Bfloat16;
-import dev.kvdrive.device.Dequantizer;
-import dev.kvdrive.device.TensorData;
-import dev.kvdrive.device.TensorType;
+import dev.kvdrive.model.tensor.Dequantizer;
+import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.model.tensor.TensorType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

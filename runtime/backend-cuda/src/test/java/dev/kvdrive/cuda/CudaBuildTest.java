@@ -5,11 +5,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.device.Bfloat16;
 import dev.kvdrive.device.DeviceException;
-import dev.kvdrive.device.TensorData;
-import dev.kvdrive.device.TensorType;
 import dev.kvdrive.model.Golden;
 import dev.kvdrive.model.LayerTensors;
 import dev.kvdrive.model.Model;
+import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.model.tensor.TensorType;
 import dev.kvdrive.plan.DeviceKind;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

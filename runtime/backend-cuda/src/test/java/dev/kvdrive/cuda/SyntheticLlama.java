@@ -1,13 +1,13 @@
 package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.Bfloat16;
-import dev.kvdrive.device.RopeSpec;
-import dev.kvdrive.device.TensorData;
-import dev.kvdrive.device.TensorType;
 import dev.kvdrive.model.LayerTensors;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.TokenizerSource;
 import dev.kvdrive.model.TransformerSpec;
+import dev.kvdrive.model.tensor.RopeSpec;
+import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.model.tensor.TensorType;
 import dev.kvdrive.plan.ModelGeometry;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

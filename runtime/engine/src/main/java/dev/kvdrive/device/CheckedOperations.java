@@ -1,6 +1,7 @@
 package dev.kvdrive.device;
 
 import com.google.errorprone.annotations.FormatMethod;
+import dev.kvdrive.model.tensor.RopeSpec;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.Workspace;

@@ -1,5 +1,6 @@
 package dev.kvdrive.device;
 
+import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.plan.DeviceKind;
 import java.util.List;
 

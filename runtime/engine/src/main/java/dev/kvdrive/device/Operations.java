@@ -1,5 +1,7 @@
 package dev.kvdrive.device;
 
+import dev.kvdrive.model.tensor.RopeSpec;
+
 /**
  * Everything a model step consists of. Each call submits work to a queue; none reads anything back
  * to the host, so that a whole decode step can be recorded as a {@link Graph}.

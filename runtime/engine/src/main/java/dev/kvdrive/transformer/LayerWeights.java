@@ -1,9 +1,9 @@
 package dev.kvdrive.transformer;
 
 import dev.kvdrive.device.Device;
-import dev.kvdrive.device.TensorData;
 import dev.kvdrive.device.Weight;
 import dev.kvdrive.model.LayerTensors;
+import dev.kvdrive.model.tensor.TensorData;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 

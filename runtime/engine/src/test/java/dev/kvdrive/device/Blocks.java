@@ -1,5 +1,8 @@
 package dev.kvdrive.device;
 
+import dev.kvdrive.model.tensor.Dequantizer;
+import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.model.tensor.TensorType;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

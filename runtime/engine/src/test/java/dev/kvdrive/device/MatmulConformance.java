@@ -1,5 +1,6 @@
 package dev.kvdrive.device;
 
+import dev.kvdrive.model.tensor.TensorType;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.InstanceOfAssertFactories.STRING;
 
+import dev.kvdrive.model.tensor.TensorType;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;

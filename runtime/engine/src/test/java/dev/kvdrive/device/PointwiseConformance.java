@@ -3,6 +3,8 @@ package dev.kvdrive.device;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.kvdrive.model.tensor.RopeSpec;
+import dev.kvdrive.model.tensor.TensorType;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;

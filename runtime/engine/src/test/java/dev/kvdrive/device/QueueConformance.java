@@ -3,6 +3,7 @@ package dev.kvdrive.device;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvdrive.model.tensor.RopeSpec;
 import java.lang.foreign.ValueLayout;
 import org.junit.jupiter.api.Test;
 

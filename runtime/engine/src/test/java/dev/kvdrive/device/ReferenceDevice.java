@@ -1,5 +1,7 @@
 package dev.kvdrive.device;
 
+import dev.kvdrive.model.tensor.Dequantizer;
+import dev.kvdrive.model.tensor.TensorData;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.HashSet;

@@ -2,6 +2,7 @@ package dev.kvdrive.device;
 
 import dev.kvdrive.device.ReferenceDevice.ReferenceBuffer;
 import dev.kvdrive.device.ReferenceDevice.ReferenceWeight;
+import dev.kvdrive.model.tensor.RopeSpec;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;

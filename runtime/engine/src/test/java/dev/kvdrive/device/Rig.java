@@ -2,6 +2,7 @@ package dev.kvdrive.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.plan.KvType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

@@ -1,12 +1,12 @@
 package dev.kvdrive.bench.model;
 
-import dev.kvdrive.device.Dequantizer;
-import dev.kvdrive.device.TensorData;
-import dev.kvdrive.device.TensorType;
 import dev.kvdrive.model.LayerTensors;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.TokenizerSource;
 import dev.kvdrive.model.TransformerSpec;
+import dev.kvdrive.model.tensor.Dequantizer;
+import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.model.tensor.TensorType;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;

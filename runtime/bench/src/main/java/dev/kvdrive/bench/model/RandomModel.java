@@ -1,6 +1,6 @@
 package dev.kvdrive.bench.model;
 
-import dev.kvdrive.device.TensorType;
+import dev.kvdrive.model.tensor.TensorType;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;

@@ -1,7 +1,7 @@
 package dev.kvdrive.bench.speed;
 
-import dev.kvdrive.device.TensorData;
 import dev.kvdrive.model.Model;
+import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvLayout;
 
