@@ -75,11 +75,27 @@ class ConnectionTest extends ScriptedServer {
           no request line        | FOO~~                                                        | 400 | bad_request
           a line that is too long | GET /LONG HTTP/1.1~~                                        | 414 | uri_too_long
           headers too large      | GET / HTTP/1.1~X: LONG~~                                     | 431 | headers_too_large
+          no host                | GET /health/live HTTP/1.1~~                                  | 400 | bad_request
+          two hosts              | GET /health/live HTTP/1.1~Host: a~Host: b~~                  | 400 | bad_request
+          two hosts, as of old   | GET /health/live HTTP/1.0~Host: a~Host: b~~                  | 400 | bad_request
+          a version of no HTTP   | GET /health/live HTTP/9.9~Host: a~~                          | 505 | http_version_not_supported
+          a version of the past  | GET /health/live HTTP/0.9~~                                  | 505 | http_version_not_supported
+          a coding beside chunks | POST /tokenize HTTP/1.1~Host: a~Transfer-Encoding: gzip, chunked~~0~~ | 501 | transfer_encoding_not_supported
+          a coding in a line of its own | POST /tokenize HTTP/1.1~Host: a~Transfer-Encoding: gzip~Transfer-Encoding: chunked~~0~~ | 501 | transfer_encoding_not_supported
+          a coding and no chunks | POST /tokenize HTTP/1.1~Host: a~Transfer-Encoding: gzip~~    | 400 | bad_request
+          chunks twice           | POST /tokenize HTTP/1.1~Host: a~Transfer-Encoding: chunked, chunked~~0~~ | 400 | bad_request
+          chunks before their time | POST /tokenize HTTP/1.0~Host: a~Transfer-Encoding: chunked~~0~~ | 400 | bad_request
+          a length and chunks    | POST /tokenize HTTP/1.1~Host: a~Content-Length: 5~Transfer-Encoding: chunked~~0~~ | 400 | bad_request
+          chunks and a length    | POST /tokenize HTTP/1.1~Host: a~Transfer-Encoding: chunked~Content-Length: 5~~0~~ | 400 | bad_request
+          two lengths            | POST /tokenize HTTP/1.1~Host: a~Content-Length: 2~Content-Length: 3~~{} | 400 | bad_request
+          a coded body           | POST /tokenize HTTP/1.1~Host: a~Content-Encoding: gzip~Content-Length: 2~~{} | 415 | unsupported_content_encoding
+          a body coded twice     | POST /detokenize HTTP/1.1~Host: a~Content-Encoding: identity~Content-Encoding: br~Content-Length: 2~~{} | 415 | unsupported_content_encoding
           a length that is none  | POST /tokenize HTTP/1.1~Host: a~Content-Length: x~~          | 400 | bad_request
           a chunk that is none   | POST /tokenize HTTP/1.1~Host: a~Content-Type: application/json~Transfer-Encoding: chunked~~zz~ | 400 | bad_request
           a path that is none    | GET /%zz HTTP/1.1~Host: a~~                                  | 400 | bad_request
           a host that is none    | GET / HTTP/1.1~Host: a b:c~~                                 | 400 | bad_request
-          another protocol       | PRI * HTTP/2.0~~                                             | 400 | bad_request
+          another protocol       | PRI * HTTP/2.0~~SM~~                                         | 505 | http_version_not_supported
+          a path above the root  | GET /v1/../../etc/passwd HTTP/1.1~Host: a~~                  | 404 | unknown_url
           an unknown path        | GET /nothing HTTP/1.1~Host: a~~                              | 404 | unknown_url
           another method         | PUT /tokenize HTTP/1.1~Host: a~Content-Length: 0~~           | 405 | method_not_supported
           a body too large       | POST /tokenize HTTP/1.1~Host: a~Content-Length: 9000000~~    | 413 | request_too_large
@@ -89,7 +105,7 @@ class ConnectionTest extends ScriptedServer {
     String request = bytes.replace("~", "\r\n").replace("LONG", "a".repeat(40_000));
     try (Socket socket = send(request)) {
       assertThat(answer(socket))
-          .startsWith("HTTP/")
+          .startsWith("HTTP/1.1 ")
           .contains(" " + status + " ")
           .containsIgnoringCase("content-type: application/json")
           .contains("{\"error\":{\"message\":\"", "\"code\":\"" + code + "\"");
@@ -99,6 +115,57 @@ class ConnectionTest extends ScriptedServer {
                 "kvdrive_requests_refused_total{reason=\"%s\",status=\"%d\"}"
                     .formatted(code, status)))
         .isPositive();
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "GET /health/live HTTP/1.0\r\n\r\n",
+        "GET /health/live HTTP/1.2\r\nHost: a\r\n\r\n",
+        "GET /health/live HTTP/1.1\r\nHost:\r\n\r\n",
+        "POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Encoding: identity\r\nContent-Length: 14\r\n\r\n{\"prompt\":\"a\"}",
+        "POST /tokenize HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\ne\r\n{\"prompt\":\"a\"}\r\n0\r\n\r\n"
+      })
+  void whatHttpAllowsIsAnswered(String request) throws IOException {
+    try (Socket socket = send(request)) {
+      assertThat(answer(socket)).startsWith("HTTP/1.1 200 ");
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @ValueSource(strings = {"", "Connection: close\r\n", "Connection: keep-alive\r\n"})
+  void aStreamToAClientOfHttp10IsPlainBytesUntilTheConnectionCloses(String headers)
+      throws Exception {
+    String body = chat("hello", "\"stream\":true");
+    String request =
+        "POST /v1/chat/completions HTTP/1.0\r\n%sContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+            .formatted(headers, body.length(), body);
+    try (Socket socket = send(request)) {
+      runtime.engine.next().finish(FinishReason.STOP, "the answer");
+      String all = new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+      int end = all.indexOf("\r\n\r\n");
+      assertThat(all.substring(0, end))
+          .startsWith("HTTP/1.1 200 ")
+          .containsIgnoringCase("\r\nconnection: close")
+          .doesNotContainIgnoringCase("transfer-encoding")
+          .doesNotContainIgnoringCase("content-length");
+      assertThat(all.substring(end + 4))
+          .startsWith(": ")
+          .contains("the answer")
+          .endsWith("data: [DONE]\n\n");
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"GET /health/live", "GET /metrics", "GET /nothing", "GET /%zz"})
+  void theConnectionOfAClientOfHttp10ClosesBehindItsAnswer(String what) throws Exception {
+    try (Socket socket = send(what + " HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")) {
+      assertThat(new String(socket.getInputStream().readAllBytes(), StandardCharsets.UTF_8))
+          .startsWith("HTTP/1.1 ")
+          .containsIgnoringCase("\r\nconnection: close\r\n")
+          .doesNotContainIgnoringCase("keep-alive")
+          .doesNotContainIgnoringCase("transfer-encoding");
+    }
   }
 
   private double metric(String name) {

@@ -4,9 +4,10 @@ import dev.kvdrive.server.openai.ApiException;
 import dev.kvdrive.server.openai.RequestLimits;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import java.io.IOException;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.function.Function;
-import org.jspecify.annotations.Nullable;
 import org.springframework.core.io.buffer.DataBuffer;
 import org.springframework.core.io.buffer.DataBufferUtils;
 import org.springframework.http.HttpHeaders;
@@ -52,6 +53,7 @@ final class RequestBodies {
   <T> Mono<T> read(ServerRequest request, RequestLimits limits, Function<byte[], T> work) {
     HttpHeaders headers = request.exchange().getRequest().getHeaders();
     checkType(headers);
+    checkCoding(headers);
     long announced = headers.getContentLength();
     if (announced > limits.bodyBytes()) {
       throw ApiException.bodyTooLarge(announced, limits);
@@ -135,14 +137,31 @@ final class RequestBodies {
       // A page may send this anywhere without asking first.
       throw ApiException.mediaType("none, from a page of " + headers.getOrigin());
     }
-    if (type != null && !isJson(type)) {
+    if (type == null) {
+      return;
+    }
+    Charset charset = type.getCharset();
+    boolean text =
+        charset == null
+            || charset.equals(StandardCharsets.UTF_8)
+            || charset.equals(StandardCharsets.US_ASCII);
+    if (!isJson(type) || !text) {
       throw ApiException.mediaType(type.toString());
     }
   }
 
-  private static boolean isJson(@Nullable MediaType type) {
-    return type != null
-        && type.getType().equals("application")
+  private static void checkCoding(HttpHeaders headers) {
+    for (String line : headers.getOrEmpty(HttpHeaders.CONTENT_ENCODING)) {
+      for (String coding : line.split(",", -1)) {
+        if (!coding.isBlank() && !coding.strip().equalsIgnoreCase("identity")) {
+          throw ApiException.contentCoding(coding.strip());
+        }
+      }
+    }
+  }
+
+  private static boolean isJson(MediaType type) {
+    return type.getType().equals("application")
         && (type.getSubtype().equals("json") || type.getSubtype().endsWith("+json"));
   }
 }

@@ -147,7 +147,19 @@ public final class ApiException extends RuntimeException {
         null,
         "unsupported_media_type",
         null,
-        "Content-Type must be application/json, got '%s'.".formatted(seen));
+        "Content-Type must be application/json, in UTF-8, got '%s'.".formatted(shortened(seen)));
+  }
+
+  /** 415: a body that is compressed. */
+  public static ApiException contentCoding(String seen) {
+    return new ApiException(
+        415,
+        "invalid_request_error",
+        null,
+        "unsupported_content_encoding",
+        null,
+        "Content-Encoding '%s' is not supported; send the body as it is, without the header or with 'identity'."
+            .formatted(shortened(seen)));
   }
 
   /** An error of HTTP itself. */

@@ -15,12 +15,14 @@ import io.netty.channel.socket.DuplexChannel;
 import io.netty.handler.codec.DecoderResult;
 import io.netty.handler.codec.http.FullHttpResponse;
 import io.netty.handler.codec.http.HttpHeaderNames;
+import io.netty.handler.codec.http.HttpHeaderValues;
 import io.netty.handler.codec.http.HttpHeaders;
 import io.netty.handler.codec.http.HttpMethod;
 import io.netty.handler.codec.http.HttpObject;
 import io.netty.handler.codec.http.HttpRequest;
 import io.netty.handler.codec.http.HttpResponse;
 import io.netty.handler.codec.http.HttpStatusClass;
+import io.netty.handler.codec.http.HttpVersion;
 import io.netty.handler.codec.http.LastHttpContent;
 import io.netty.util.ReferenceCountUtil;
 import java.nio.channels.ClosedChannelException;
@@ -29,6 +31,7 @@ import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -77,6 +80,7 @@ final class Connection {
   private String path = "";
   private String requestId = "";
   private boolean head;
+  private boolean http10;
   private long startNanos;
   private boolean received;
   private boolean lastWritten;
@@ -217,6 +221,14 @@ final class Connection {
       }
       return;
     }
+    if (msg instanceof HttpRequest request) {
+      Optional<ApiException> fault = RequestHead.fault(request);
+      if (fault.isPresent()) {
+        ReferenceCountUtil.release(msg);
+        refuse(fault.get());
+        return;
+      }
+    }
     if (msg instanceof LastHttpContent) {
       received = true;
       connections.received(this);
@@ -236,6 +248,7 @@ final class Connection {
     method = known ? request.method().name() : "";
     path = known ? withoutQuery(request.uri()) : "";
     head = known && request.method().equals(HttpMethod.HEAD);
+    http10 = known && RequestHead.isHttp10(request);
     requestId = "";
     startNanos = System.nanoTime();
     received = false;
@@ -265,6 +278,11 @@ final class Connection {
       status = response.status().code();
       String id = response.headers().get("x-request-id");
       requestId = id == null ? "" : id;
+      // The server's version, not the request's, which some answers repeat.
+      response.setProtocolVersion(HttpVersion.HTTP_1_1);
+      if (http10) {
+        response.headers().set(HttpHeaderNames.CONNECTION, HttpHeaderValues.CLOSE);
+      }
       if (status >= 400 && !head && msg instanceof FullHttpResponse full && isBare(full)) {
         ApiException error = TransportError.bare(full.status());
         listener.refused(error.status(), error.reason());

@@ -4,13 +4,17 @@ import io.netty.channel.AdaptiveRecvByteBufAllocator;
 import io.netty.channel.Channel;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.WriteBufferWaterMark;
+import io.netty.handler.codec.http.HttpVersion;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashSet;
 import java.util.Optional;
 import java.util.Set;
+import reactor.core.publisher.Mono;
 import reactor.netty.NettyPipeline;
 import reactor.netty.http.server.HttpServer;
+import reactor.netty.http.server.HttpServerRequest;
+import reactor.netty.http.server.HttpServerResponse;
 
 /**
  * The open connections, which are bounded. When all are open, a new one takes the place of the one
@@ -49,7 +53,22 @@ public final class Connections {
         .childOption(
             ChannelOption.WRITE_BUFFER_WATER_MARK,
             new WriteBufferWaterMark(writeBytes / 2, writeBytes))
+        .mapHandle(Connections::framed)
         .doOnChannelInit((observer, channel, remote) -> install(channel));
+  }
+
+  /**
+   * An answer without a length goes in chunks, which a client of HTTP/1.0 cannot read: it gets
+   * plain bytes until the connection closes. Said here, before the server decides what becomes of
+   * the connection, so that it knows that it must close.
+   */
+  private static Mono<Void> framed(Mono<Void> answer, reactor.netty.Connection exchange) {
+    if (exchange instanceof HttpServerRequest request
+        && exchange instanceof HttpServerResponse response
+        && request.version().equals(HttpVersion.HTTP_1_0)) {
+      response.chunkedTransfer(false).keepAlive(false);
+    }
+    return answer;
   }
 
   private void install(Channel channel) {

@@ -34,6 +34,44 @@ final class TransportError {
     };
   }
 
+  /** A version of HTTP other than 1.x. */
+  static ApiException version(String seen) {
+    return ApiException.transport(
+        505,
+        "http_version_not_supported",
+        "'%s' is not supported; use HTTP/1.1.".formatted(shortened(seen)));
+  }
+
+  /** Not one Host header but none, or several. */
+  static ApiException hosts(int seen) {
+    return ApiException.transport(
+        400,
+        "bad_request",
+        "An HTTP/1.1 request has exactly one Host header, this one has %d.".formatted(seen));
+  }
+
+  /** A transfer coding other than chunks. */
+  static ApiException coding(String seen) {
+    return ApiException.transport(
+        501,
+        "transfer_encoding_not_supported",
+        "Transfer-Encoding '%s' is not supported; send the body with a Content-Length or with 'chunked' alone."
+            .formatted(shortened(seen)));
+  }
+
+  /** A head that does not say in one way where the body ends. */
+  static ApiException framing(String why) {
+    return ApiException.transport(
+        400,
+        "bad_request",
+        "The length of the body is not clear: %s; send one Content-Length or one 'Transfer-Encoding: chunked'."
+            .formatted(why));
+  }
+
+  private static String shortened(String text) {
+    return text.length() <= 40 ? text : text.substring(0, 40) + "...";
+  }
+
   /** The head of a request did not arrive. */
   static ApiException headTimeout(Duration limit) {
     return ApiException.transport(
