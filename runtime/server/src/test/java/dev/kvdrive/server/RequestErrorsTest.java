@@ -5,14 +5,19 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.kvdrive.schedule.FinishReason;
 import dev.kvdrive.server.openai.Json;
 import dev.kvdrive.server.openai.TokenizeRequest;
+import java.nio.charset.Charset;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import org.springframework.http.MediaType;
 import org.springframework.test.web.reactive.server.WebTestClient;
 
@@ -100,6 +105,7 @@ class RequestErrorsTest extends ScriptedServer {
           {"messages":[{"role":"assistant","content":"x"}]}    | messages            | refused_by_chat_template
           {"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}]} | messages[0].content[0].type | unsupported_content
           {"messages":[{"role":"user","content":[{"type":"text"}]}]} | messages[0].content[0].text | invalid_type
+          {"messages":[{"role":"user","content":[1]}]}         | messages[0].content[0] | invalid_type
           """)
   void namesTheMessageAtFault(String body, String param, String code) {
     send("/v1/chat/completions", body, 400)
@@ -405,10 +411,16 @@ class RequestErrorsTest extends ScriptedServer {
 
   @Test
   void tokenizeNeedsOnePromptAndDetokenizeTokens() {
-    send("/tokenize", "{}", 400).jsonPath("$.error.param").isEqualTo("prompt");
+    send("/tokenize", "{}", 400)
+        .jsonPath("$.error.param")
+        .isEqualTo("prompt")
+        .jsonPath("$.error.code")
+        .isEqualTo("missing_required_parameter");
     send("/tokenize", "{\"prompt\":\"a\",\"messages\":[]}", 400)
         .jsonPath("$.error.param")
-        .isEqualTo("prompt");
+        .isEqualTo("prompt")
+        .jsonPath("$.error.code")
+        .isEqualTo("invalid_value");
     send("/detokenize", "{}", 400).jsonPath("$.error.param").isEqualTo("tokens");
     send("/detokenize", "{\"tokens\":[99999]}", 400)
         .jsonPath("$.error.param")
@@ -473,9 +485,24 @@ class RequestErrorsTest extends ScriptedServer {
           {"messages":                       | The body is not valid JSON (line 1, column 13): it ends too early.
           not json                           | The body is not valid JSON (line 1, column 1): unexpected text.
           {"n":1,"n":2}                      | The body is not valid JSON (line 1, column 11): the field 'n' is there twice.
-          {"n":99999999999999999999}         | Invalid 'n': must be between -9223372036854775808 and 9223372036854775807, got 99999999999999999999.
+          {"n":99999999999999999999}         | Invalid 'n': must be between 1 and 4, got 99999999999999999999.
+          {"n":1e999}                        | Invalid 'n': must be between 1 and 4, got 1e999.
+          {"n":-1e99999999999}               | Invalid 'n': must be between 1 and 4, got -1e99999999999.
+          {"n":0e999}                        | Invalid 'n': must be between 1 and 4, got 0e999.
+          {"n":1e-999999999}                 | Invalid type for 'n': expected an integer between 1 and 4, got 1e-999999999.
+          {"n":1e-99999999999}               | Invalid type for 'n': expected an integer between 1 and 4, got 1e-99999999999.
+          {"n":1.5}                          | Invalid type for 'n': expected an integer between 1 and 4, got 1.5.
+          {"n":11111111112222222222333333333344444444445555} | Invalid 'n': must be between 1 and 4, got 1111111111222222222233333333334444444444....
+          {"n":"2"}                          | Invalid type for 'n': expected an integer.
+          {"top_logprobs":21}                | Invalid 'top_logprobs': must be between 0 and 20, got 21.
+          {"min_tokens":1e999}               | Invalid 'min_tokens': must be between 0 and 256, got 1e999.
+          {"temperature":1e999}              | Invalid 'temperature': must be between 0 and 2, got 1e999.
+          {"temperature":-1e-5}              | Invalid 'temperature': must be between 0 and 2, got -1e-5.
+          {"temperature":"hot"}              | Invalid type for 'temperature': expected a number.
+          {"stop":[{}]}                      | Invalid type for 'stop[0]': expected a string, got an object.
+          {} {}                              | The body goes on behind its JSON value (line 1, column 4); send one JSON object in each request.
+          {"n":1}]                           | The body is not valid JSON (line 1, column 8): unexpected text.
           {"seed":1e999999999}               | Invalid 'seed': must be between -9223372036854775808 and 9223372036854775807, got 1e999999999.
-          {"max_tokens":16.5}                | Invalid type for 'max_tokens': expected an integer.
           {"messages":[{"role":7}]}          | Invalid type for 'messages[0].role': expected a string.
           {"stream_options":{"x":1}}         | Unknown parameter: 'stream_options.x'.
           {"stream_options":[]}              | Invalid type for 'stream_options': expected an object.
@@ -483,6 +510,133 @@ class RequestErrorsTest extends ScriptedServer {
           """)
   void saysInItsOwnWordsWhatIsWrongWithABody(String body, String message) {
     send("/v1/chat/completions", body, 400).jsonPath("$.error.message").isEqualTo(message);
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @ValueSource(strings = {"0", "-2", "1e999", "-1e999", "99999999999999999999"})
+  void saysHowManyTokensMayBeAskedFor(String asked) {
+    for (String field : List.of("max_tokens", "max_completion_tokens")) {
+      send("/v1/chat/completions", chat("hello", "\"%s\":%s".formatted(field, asked)), 400)
+          .jsonPath("$.error.code")
+          .isEqualTo("invalid_value")
+          .jsonPath("$.error.message")
+          .value(
+              String.class,
+              text ->
+                  assertThat(text)
+                      .matches(
+                          "Invalid '%s': must be between 1 and 2\\d\\d, for which the context has room, or -1 for all of that, got %s\\."
+                              .formatted(field, asked)));
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @ValueSource(strings = {"1e-999999999", "0.5"})
+  void tokensAreWhole(String asked) {
+    send("/v1/chat/completions", chat("hello", "\"max_tokens\":" + asked), 400)
+        .jsonPath("$.error.code")
+        .isEqualTo("invalid_type")
+        .jsonPath("$.error.message")
+        .value(String.class, text -> assertThat(text).contains("an integer between 1 and", asked));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      textBlock =
+          """
+          [1]                   | Invalid type for 'messages[0].content[0]': expected an object such as {"type": "text", "text": "..."}, got 1.
+          ["a"]                 | Invalid type for 'messages[0].content[0]': expected an object such as {"type": "text", "text": "..."}, got "a".
+          [{}]                  | Invalid type for 'messages[0].content[0].type': expected "text", got nothing.
+          [{"type":7}]          | Invalid type for 'messages[0].content[0].type': expected "text", got 7.
+          [{"type":"text"}]     | Invalid type for 'messages[0].content[0].text': expected a string, got nothing.
+          true                  | Invalid type for 'messages[0].content': expected a string or an array of parts, got true.
+          """)
+  void saysWhatStandsInPlaceOfText(String content, String message) {
+    String body = "{\"messages\":[{\"role\":\"user\",\"content\":%s}]}".formatted(content);
+    send("/v1/chat/completions", body, 400).jsonPath("$.error.message").isEqualTo(message);
+  }
+
+  private static byte[] bytes(String text) {
+    return text.getBytes(StandardCharsets.ISO_8859_1);
+  }
+
+  private static Stream<Arguments> bodiesThatAreNotUtf8() {
+    String json = "{\"prompt\":\"a\"}";
+    return Stream.of(
+        Arguments.of("an overlong NUL", bytes("{\"prompt\":\"\u00c0\u0080\"}"), 11),
+        Arguments.of("an overlong quote", bytes("{\"prompt\":\"a\u00c0\u00a2\"}"), 12),
+        Arguments.of("an overlong slash", bytes("{\"prompt\":\"\u00e0\u0080\u00af\"}"), 11),
+        Arguments.of("half a character", bytes("{\"prompt\":\"\u00ed\u00a0\u0080\"}"), 11),
+        Arguments.of(
+            "two halves (CESU-8)",
+            bytes("{\"prompt\":\"\u00ed\u00a0\u00bd\u00ed\u00b8\u0080\"}"),
+            11),
+        Arguments.of("beyond Unicode", bytes("{\"prompt\":\"\u00f4\u0090\u0080\u0080\"}"), 11),
+        Arguments.of("Latin-1", bytes("{\"prompt\":\"caf\u00e9\"}"), 14),
+        Arguments.of("a character cut off", bytes("{\"prompt\":\"a\"}\u00c3"), 14),
+        Arguments.of("UTF-16", json.getBytes(StandardCharsets.UTF_16BE), 0),
+        Arguments.of("UTF-16 the other way", json.getBytes(StandardCharsets.UTF_16LE), 1),
+        Arguments.of("UTF-16 with a mark", json.getBytes(StandardCharsets.UTF_16), 2),
+        Arguments.of("UTF-32", json.getBytes(Charset.forName("UTF-32BE")), 0),
+        Arguments.of("UTF-32 the other way", json.getBytes(Charset.forName("UTF-32LE")), 1),
+        Arguments.of("an escaped half", bytes("{\"prompt\":\"a\\ud83d\"}"), 12),
+        Arguments.of("an escaped second half", bytes("{\"prompt\":\"\\uDE00\"}"), 11),
+        Arguments.of("two first halves", bytes("{\"prompt\":\"\\ud83d\\ud83d\"}"), 11),
+        Arguments.of("a half behind a backslash", bytes("{\"prompt\":\"\\\\\\ud83d\"}"), 13),
+        Arguments.of("a half in a name", bytes("{\"\\udfff\":1}"), 2));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("bodiesThatAreNotUtf8")
+  void aBodyIsUtf8AndNothingElse(String what, byte[] body, int offset) {
+    for (String path :
+        List.of("/v1/chat/completions", "/v1/completions", "/tokenize", "/detokenize")) {
+      client()
+          .post()
+          .uri(path)
+          .contentType(MediaType.APPLICATION_JSON)
+          .bodyValue(body)
+          .exchange()
+          .expectStatus()
+          .isBadRequest()
+          .expectBody()
+          .jsonPath("$.error.code")
+          .isEqualTo("invalid_json")
+          .jsonPath("$.error.message")
+          .value(
+              String.class,
+              text -> assertThat(text).contains("its byte " + offset + " ").contains("UTF-8"));
+    }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @ValueSource(
+      strings = {
+        "\uD83D\uDE00",
+        "\\ud83d\\ude00",
+        "\\uD83D\\uDE00",
+        "\\\\ud83d",
+        "\\u00e9",
+        "caf\u00e9",
+        "\\u0000"
+      })
+  void textInUtf8IsReadHoweverItIsWritten(String text) {
+    assertThat(tokens("{\"prompt\":\"" + text + "\"}")).isNotEmpty();
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @ValueSource(strings = {"application/json;charset=utf-16", "application/json;charset=latin1"})
+  void aBodySaysNothingElseThanUtf8(String type) {
+    client()
+        .post()
+        .uri("/tokenize")
+        .header("Content-Type", type)
+        .bodyValue(bytes("{\"prompt\":\"a\"}"))
+        .exchange()
+        .expectStatus()
+        .isEqualTo(415);
   }
 
   @Test

@@ -15,14 +15,14 @@ public final class ApiException extends RuntimeException {
   private final int status;
   private final String type;
   private final @Nullable String param;
-  private final @Nullable String code;
+  private final String code;
   private final @Nullable Duration retryAfter;
 
   private ApiException(
       int status,
       String type,
       @Nullable String param,
-      @Nullable String code,
+      String code,
       @Nullable Duration retryAfter,
       String message) {
     // An answer to the caller, not a fault of ours: nobody reads its stack.
@@ -35,13 +35,7 @@ public final class ApiException extends RuntimeException {
   }
 
   /** 400 that names the field. */
-  public static ApiException invalid(String param, String message) {
-    return invalid(param, null, message);
-  }
-
-  /** 400 that names the field, with a code. */
-  public static ApiException invalid(
-      @Nullable String param, @Nullable String code, String message) {
+  public static ApiException invalid(@Nullable String param, String code, String message) {
     return new ApiException(400, "invalid_request_error", param, code, null, message);
   }
 
@@ -213,9 +207,9 @@ public final class ApiException extends RuntimeException {
     return new ApiException(status, type, param, code, retryAfter, words.apply(message()));
   }
 
-  /** One word for metrics: the code, or the family of the error if it has none. */
+  /** One word for metrics: the code. */
   public String reason() {
-    return code != null ? code : type;
+    return code;
   }
 
   /** Whether nobody is there to read it. */

@@ -229,7 +229,7 @@ final class ClientFields {
             return;
           }
           if (!rule.type().matches(value)) {
-            throw FieldCheck.type(name, rule.type().words);
+            throw FieldCheck.type(name, rule.type().words, value);
           }
           if (!rule.harmless().test(value)) {
             throw FieldCheck.refused(name, rule.wayOut());
@@ -248,7 +248,7 @@ final class ClientFields {
     boolean forbidden = false;
     if (chosen != null && !chosen.isNull()) {
       if (!chosen.isString() && !chosen.isObject()) {
-        throw FieldCheck.type(choice, "a string or an object");
+        throw FieldCheck.type(choice, "a string or an object", chosen);
       }
       String word = chosen.asString("");
       forbidden = word.equals("none");
@@ -260,11 +260,11 @@ final class ClientFields {
       return;
     }
     if (!tools.isArray()) {
-      throw FieldCheck.type(list, "an array");
+      throw FieldCheck.type(list, "an array", tools);
     }
     for (int i = 0; i < tools.size(); i++) {
       if (!tools.get(i).isObject()) {
-        throw FieldCheck.type(list + "[" + i + "]", "an object");
+        throw FieldCheck.type(list + "[" + i + "]", "an object", tools.get(i));
       }
     }
     if (!tools.isEmpty() && !forbidden) {

@@ -16,6 +16,7 @@ import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.NullNode;
 
 /**
  * Turns completion requests into generations: checks every field, renders the template, tokenises,
@@ -71,7 +72,7 @@ public final class CompletionReader {
           "top_logprobs", "invalid_value", "'top_logprobs' needs 'logprobs' to be true.");
     }
     String maxName = request.maxCompletionTokens() != null ? "max_completion_tokens" : "max_tokens";
-    Long max =
+    WholeNumber max =
         request.maxCompletionTokens() != null ? request.maxCompletionTokens() : request.maxTokens();
     Conversation conversation =
         conversation(
@@ -169,8 +170,13 @@ public final class CompletionReader {
     checkModel(request.model());
     ClientFields.checkTokenize(request.others());
     String prompt = request.prompt();
-    if ((prompt == null) == (request.messages() == null)) {
-      throw ApiException.invalid("prompt", "Give either 'prompt' or 'messages'.");
+    if (prompt == null && request.messages() == null) {
+      throw ApiException.invalid(
+          "prompt", "missing_required_parameter", "Give either 'prompt' or 'messages'.");
+    }
+    if (prompt != null && request.messages() != null) {
+      throw ApiException.invalid(
+          "prompt", "invalid_value", "Give either 'prompt' or 'messages', not both.");
     }
     if (prompt != null) {
       return tokens(
@@ -306,7 +312,7 @@ public final class CompletionReader {
       return extra;
     }
     if (!kwargs.isObject()) {
-      throw FieldCheck.type("chat_template_kwargs", "an object");
+      throw FieldCheck.type("chat_template_kwargs", "an object", kwargs);
     }
     kwargs.propertyStream().forEach(entry -> extra.put(entry.getKey(), plain(entry.getValue())));
     return extra;
@@ -318,7 +324,7 @@ public final class CompletionReader {
       List<List<Integer>> prompts,
       List<String> texts,
       String maxName,
-      @Nullable Long max,
+      @Nullable WholeNumber max,
       int defaultMax,
       GenerationOptions wanted,
       int topLogprobs,
@@ -359,7 +365,11 @@ public final class CompletionReader {
   }
 
   private int maxTokens(
-      String promptName, int promptTokens, String maxName, @Nullable Long max, int defaultMax) {
+      String promptName,
+      int promptTokens,
+      String maxName,
+      @Nullable WholeNumber max,
+      int defaultMax) {
     if (promptTokens == 0) {
       throw ApiException.invalid(promptName, "invalid_value", "The prompt has no tokens.");
     }
@@ -373,10 +383,18 @@ public final class CompletionReader {
     if (max == null) {
       return Math.min(room, defaultMax);
     }
-    if (max == TO_THE_END) {
+    if (max.value().orElse(0) == TO_THE_END) {
       return room;
     }
-    int wanted = FieldCheck.integer(maxName, max, 1, Integer.MAX_VALUE, 1);
+    int wanted =
+        (int)
+            FieldCheck.integer(
+                maxName,
+                max,
+                1,
+                Integer.MAX_VALUE,
+                "1 and %d, for which the context has room, or %d for all of that"
+                    .formatted(room, TO_THE_END));
     if (wanted > room) {
       throw ApiException.contextLength(
           maxName,
@@ -444,13 +462,13 @@ public final class CompletionReader {
       texts.add(
           echo ? tokenizer.decode(ids.stream().mapToInt(Integer::intValue).toArray(), true) : "");
     } else {
-      throw FieldCheck.type(name, "a string or an array of token ids");
+      throw FieldCheck.type(name, "a string or an array of token ids", prompt);
     }
   }
 
   private static ChatMessage message(String path, ChatCompletionRequest.@Nullable Message message) {
     if (message == null) {
-      throw FieldCheck.type(path, "an object");
+      throw FieldCheck.type(path, "an object", NullNode.getInstance());
     }
     String role = message.role();
     if (role == null || !ROLES.contains(role)) {
@@ -458,7 +476,7 @@ public final class CompletionReader {
           path + ".role",
           "invalid_value",
           "Invalid '%s.role': expected one of system, developer, user, assistant and tool, got %s."
-              .formatted(path, role == null ? "nothing" : "'" + shortened(role) + "'"));
+              .formatted(path, role == null ? "nothing" : "'" + FieldCheck.shown(role) + "'"));
     }
     // Templates know the older word.
     String known = role.equals("developer") ? "system" : role;
@@ -478,7 +496,7 @@ public final class CompletionReader {
     JsonNode calls = message.toolCalls();
     if (calls != null && !calls.isNull()) {
       if (!calls.isArray()) {
-        throw FieldCheck.type(path + ".tool_calls", "an array");
+        throw FieldCheck.type(path + ".tool_calls", "an array", calls);
       }
       made = calls.isEmpty() ? made : made.with("tool_calls", plain(calls));
     }
@@ -497,30 +515,33 @@ public final class CompletionReader {
       return content.stringValue();
     }
     if (!content.isArray()) {
-      throw FieldCheck.type(path, "a string or an array of parts");
+      throw FieldCheck.type(path, "a string or an array of parts", content);
     }
     StringBuilder text = new StringBuilder();
     for (int i = 0; i < content.size(); i++) {
       JsonNode part = content.get(i);
       String partPath = path + "[" + i + "]";
-      String type = part.path("type").asString("");
+      if (!part.isObject()) {
+        throw FieldCheck.type(
+            partPath, "an object such as {\"type\": \"text\", \"text\": \"...\"}", part);
+      }
+      if (!part.path("type").isString()) {
+        throw FieldCheck.type(partPath + ".type", "\"text\"", part.path("type"));
+      }
+      String type = part.path("type").stringValue();
       if (!type.equals("text")) {
         throw ApiException.invalid(
             partPath + ".type",
             "unsupported_content",
             "Invalid '%s.type': only 'text' parts are supported, got '%s'."
-                .formatted(partPath, shortened(type)));
+                .formatted(partPath, FieldCheck.shown(type)));
       }
       if (!part.path("text").isString()) {
-        throw FieldCheck.type(partPath + ".text", "a string");
+        throw FieldCheck.type(partPath + ".text", "a string", part.path("text"));
       }
       text.append(i == 0 ? "" : "\n").append(part.path("text").stringValue());
     }
     return text.toString();
-  }
-
-  private static String shortened(String value) {
-    return value.length() <= 40 ? value : value.substring(0, 40) + "...";
   }
 
   /** JSON as the plain values that templates read. */

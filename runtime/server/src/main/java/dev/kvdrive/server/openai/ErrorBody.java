@@ -11,9 +11,8 @@ public record ErrorBody(Detail error) {
    * @param message for a person
    * @param type family of the error
    * @param param the field at fault, as a path such as {@code messages[0].content}
-   * @param code for a program
+   * @param code for a program, one of a fixed set of words
    */
   @JsonInclude(JsonInclude.Include.ALWAYS)
-  public record Detail(
-      String message, String type, @Nullable String param, @Nullable String code) {}
+  public record Detail(String message, String type, @Nullable String param, String code) {}
 }

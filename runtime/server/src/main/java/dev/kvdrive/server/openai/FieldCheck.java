@@ -2,6 +2,7 @@ package dev.kvdrive.server.openai;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
@@ -9,37 +10,74 @@ import tools.jackson.databind.JsonNode;
 final class FieldCheck {
   private FieldCheck() {}
 
-  static double number(String name, @Nullable Double value, double low, double high, double none) {
-    if (value == null) {
+  private static final int MAX_SHOWN = 40;
+
+  static double number(
+      String name, @Nullable RealNumber number, double low, double high, double none) {
+    if (number == null) {
       return none;
     }
+    double value = number.value();
     if (!(value >= low && value <= high)) {
-      throw ApiException.invalid(
-          name,
-          "invalid_value",
-          "Invalid '%s': must be between %s and %s, got %s."
-              .formatted(name, plain(low), plain(high), plain(value)));
+      throw outside(name, plain(low) + " and " + plain(high), number.text());
     }
     return value;
   }
 
-  static int integer(String name, @Nullable Long value, long low, long high, int none) {
-    if (value == null) {
-      return none;
-    }
-    if (value < low || value > high) {
-      throw ApiException.invalid(
-          name,
-          "invalid_value",
-          "Invalid '%s': must be between %d and %d, got %d.".formatted(name, low, high, value));
-    }
-    return Math.toIntExact(value);
+  static int integer(String name, @Nullable WholeNumber number, int low, int high, int none) {
+    return number == null ? none : (int) integer(name, number, low, high);
   }
 
-  /** A field of the wrong JSON type. */
-  static ApiException type(String name, String expected) {
+  /** A whole number between {@code low} and {@code high}. */
+  static long integer(String name, WholeNumber number, long low, long high) {
+    return integer(name, number, low, high, "%d and %d".formatted(low, high));
+  }
+
+  /**
+   * A whole number between {@code low} and {@code high}.
+   *
+   * @param range how messages call that: two numbers with an "and" between them
+   */
+  static long integer(String name, WholeNumber number, long low, long high, String range) {
+    if (!number.isWhole()) {
+      throw ApiException.invalid(
+          name,
+          "invalid_type",
+          "Invalid type for '%s': expected an integer between %s, got %s."
+              .formatted(name, range, shown(number.text())));
+    }
+    OptionalLong value = number.value();
+    if (value.isEmpty() || value.getAsLong() < low || value.getAsLong() > high) {
+      throw outside(name, range, number.text());
+    }
+    return value.getAsLong();
+  }
+
+  private static ApiException outside(String name, String range, String seen) {
     return ApiException.invalid(
-        name, "invalid_type", "Invalid type for '%s': expected %s.".formatted(name, expected));
+        name,
+        "invalid_value",
+        "Invalid '%s': must be between %s, got %s.".formatted(name, range, shown(seen)));
+  }
+
+  /** What a client wrote, for a message. */
+  static String shown(String text) {
+    return text.length() <= MAX_SHOWN ? text : text.substring(0, MAX_SHOWN) + "...";
+  }
+
+  /** A field of the wrong JSON type, and what is there. */
+  static ApiException type(String name, String expected, JsonNode seen) {
+    String got =
+        switch (seen.getNodeType()) {
+          case OBJECT -> "an object";
+          case ARRAY -> "an array";
+          case MISSING -> "nothing";
+          default -> shown(seen.toString());
+        };
+    return ApiException.invalid(
+        name,
+        "invalid_type",
+        "Invalid type for '%s': expected %s, got %s.".formatted(name, expected, got));
   }
 
   /** A field that is set to something that would change the answer. */
@@ -51,21 +89,21 @@ final class FieldCheck {
   /** A token id of the vocabulary. */
   static int token(String name, JsonNode node, int vocabulary) {
     if (!node.isNumber() || !node.canConvertToExactIntegral()) {
-      throw type(name, "a token id");
+      throw type(name, "a token id", node);
     }
     if (!node.canConvertToInt() || node.intValue() < 0 || node.intValue() >= vocabulary) {
       throw ApiException.invalid(
           name,
           "invalid_value",
           "Invalid '%s': token ids are 0 to %d, got %s."
-              .formatted(name, vocabulary - 1, node.asString()));
+              .formatted(name, vocabulary - 1, shown(node.asString())));
     }
     return node.intValue();
   }
 
   static List<Integer> tokens(String name, JsonNode array, int limit, int vocabulary) {
     if (!array.isArray()) {
-      throw type(name, "an array of token ids");
+      throw type(name, "an array of token ids", array);
     }
     atMost(name, array.size(), limit);
     List<Integer> ids = new ArrayList<>(array.size());

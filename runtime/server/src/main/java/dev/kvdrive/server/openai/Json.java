@@ -1,13 +1,12 @@
 package dev.kvdrive.server.openai;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.JsonParser;
 import tools.jackson.core.JsonToken;
@@ -32,8 +31,8 @@ import tools.jackson.databind.module.SimpleModule;
 import tools.jackson.databind.type.LogicalType;
 
 /**
- * Reads request bodies strictly (nothing is coerced, nothing unknown is skipped) and tells the
- * caller which field is at fault; writes answers without null fields.
+ * Reads request bodies strictly (UTF-8 alone, nothing is coerced, nothing unknown is skipped) and
+ * tells the caller which field is at fault; writes answers without null fields.
  */
 public final class Json {
   private static final int MAX_NESTING = 64;
@@ -65,8 +64,13 @@ public final class Json {
         JsonMapper.builder(factory)
             .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
             .enable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES)
-            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-            .addModule(new SimpleModule().addDeserializer(Long.class, new IntegerReader()))
+            .disable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .addModule(
+                new SimpleModule()
+                    .addDeserializer(
+                        WholeNumber.class, new NumberReader<>(WholeNumber.class, WholeNumber::new))
+                    .addDeserializer(
+                        RealNumber.class, new NumberReader<>(RealNumber.class, RealNumber::new)))
             .disable(MapperFeature.ALLOW_COERCION_OF_SCALARS)
             .withCoercionConfig(
                 LogicalType.Textual,
@@ -94,14 +98,19 @@ public final class Json {
     if (body.length == 0) {
       throw ApiException.invalid(null, "invalid_json", "The body is empty; send a JSON object.");
     }
+    BodyText.check(body);
     T value;
-    try {
-      value = mapper.readValue(body, type);
+    try (JsonParser parser = mapper.createParser(body)) {
+      value = mapper.readValue(parser, type);
+      if (parser.nextToken() != null) {
+        throw ApiException.invalid(
+            null,
+            "invalid_json",
+            "The body goes on behind its JSON value%s; send one JSON object in each request."
+                .formatted(place(parser.currentTokenLocation())));
+      }
     } catch (UnrecognizedPropertyException e) {
       throw ApiException.unknownField(path(e));
-    } catch (OutOfRange e) {
-      String path = path(e);
-      throw ApiException.invalid(path, "invalid_value", "Invalid '%s': %s".formatted(path, e.why));
     } catch (StreamConstraintsException e) {
       throw ApiException.invalid(
           null,
@@ -124,9 +133,7 @@ public final class Json {
           "Invalid value for '%s'.".formatted(path.isEmpty() ? "body" : path));
     } catch (JacksonException e) {
       throw ApiException.invalid(
-          null,
-          "invalid_json",
-          "The body is not valid JSON%s: %s.".formatted(place(e), wrong(e, body)));
+          null, "invalid_json", "The body is not valid JSON%s: %s.".formatted(place(e), wrong(e)));
     }
     if (value == null) {
       throw ApiException.invalid(
@@ -135,78 +142,43 @@ public final class Json {
     return value;
   }
 
-  /** An integer that has no place in 64 bits, or is none. */
-  private static final class OutOfRange extends DatabindException {
-    final String why;
+  /** Keeps a number as it is written. */
+  private static final class NumberReader<T> extends StdScalarDeserializer<T> {
+    private final Function<String, T> made;
 
-    OutOfRange(JsonParser parser, String why) {
-      super(parser, why);
-      this.why = why;
-    }
-  }
-
-  /** Reads integers, also those that a client writes as {@code 16.0}. */
-  private static final class IntegerReader extends StdScalarDeserializer<Long> {
-    IntegerReader() {
-      super(Long.class);
+    NumberReader(Class<T> type, Function<String, T> made) {
+      super(type);
+      this.made = made;
     }
 
     @Override
-    public Long deserialize(JsonParser parser, DeserializationContext context) {
+    public T deserialize(JsonParser parser, DeserializationContext context) {
       JsonToken token = parser.currentToken();
       if (token != JsonToken.VALUE_NUMBER_INT && token != JsonToken.VALUE_NUMBER_FLOAT) {
-        throw MismatchedInputException.from(parser, Long.class, "not a number");
+        throw MismatchedInputException.from(parser, handledType(), "not a number");
       }
-      // Not through a BigInteger: an exponent may ask for billions of digits.
-      double rough = parser.getDoubleValue();
-      if (token == JsonToken.VALUE_NUMBER_FLOAT && rough != Math.rint(rough)) {
-        throw MismatchedInputException.from(parser, Long.class, "not an integer");
-      }
-      if (!(Math.abs(rough) < 1e19)) {
-        throw outOfRange(parser);
-      }
-      try {
-        return parser.getDecimalValue().longValueExact();
-      } catch (ArithmeticException e) {
-        throw outOfRange(parser);
-      }
-    }
-
-    private static OutOfRange outOfRange(JsonParser parser) {
-      return new OutOfRange(
-          parser,
-          "must be between %d and %d, got %s."
-              .formatted(Long.MIN_VALUE, Long.MAX_VALUE, parser.getString()));
+      return made.apply(parser.getString());
     }
   }
 
   private static String place(JacksonException error) {
-    TokenStreamLocation at = error.getLocation();
+    return place(error.getLocation());
+  }
+
+  private static String place(@Nullable TokenStreamLocation at) {
     return at == null || at.getLineNr() < 1
         ? ""
         : " (line %d, column %d)".formatted(at.getLineNr(), at.getColumnNr());
   }
 
   /** What is wrong with a body that cannot be read. */
-  private static String wrong(JacksonException error, byte[] body) {
-    if (!isUtf8(body)) {
-      return "it is not encoded in UTF-8";
-    }
+  private static String wrong(JacksonException error) {
     if (error instanceof UnexpectedEndOfInputException) {
       return "it ends too early";
     }
     String words = String.valueOf(error.getOriginalMessage());
     Matcher twice = TWICE.matcher(words);
     return twice.find() ? "the field '" + twice.group(1) + "' is there twice" : "unexpected text";
-  }
-
-  private static boolean isUtf8(byte[] body) {
-    try {
-      StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(body));
-      return true;
-    } catch (CharacterCodingException e) {
-      return false;
-    }
   }
 
   private static String path(JacksonException error) {
@@ -232,10 +204,10 @@ public final class Json {
     if (type == Boolean.class) {
       return "a boolean";
     }
-    if (type == Integer.class || type == Long.class) {
+    if (type == WholeNumber.class || type == Integer.class) {
       return "an integer";
     }
-    if (Number.class.isAssignableFrom(type)) {
+    if (type == RealNumber.class) {
       return "a number";
     }
     if (List.class.isAssignableFrom(type)) {

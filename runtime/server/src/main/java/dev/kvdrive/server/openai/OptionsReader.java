@@ -60,14 +60,16 @@ final class OptionsReader {
         stopTokens(fields.stopTokenIds()),
         Boolean.TRUE.equals(fields.ignoreEos()),
         FieldCheck.integer("n", fields.n(), 1, limits.choices(), 1),
-        FieldCheck.integer("min_tokens", fields.minTokens(), 0, Integer.MAX_VALUE, 0),
+        FieldCheck.integer("min_tokens", fields.minTokens(), 0, limits.contextLength(), 0),
         stream,
         includeUsage,
         includeUsage && continuousUsage);
   }
 
-  private static long seed(@Nullable Long seed) {
-    return seed == null ? ThreadLocalRandom.current().nextLong() : seed;
+  private static long seed(@Nullable WholeNumber seed) {
+    return seed == null
+        ? ThreadLocalRandom.current().nextLong()
+        : FieldCheck.integer("seed", seed, Long.MIN_VALUE, Long.MAX_VALUE);
   }
 
   private Set<Integer> stopTokens(@Nullable JsonNode ids) {
@@ -84,7 +86,7 @@ final class OptionsReader {
       return List.of(stop("stop", stop));
     }
     if (!stop.isArray()) {
-      throw FieldCheck.type("stop", "a string or an array of strings");
+      throw FieldCheck.type("stop", "a string or an array of strings", stop);
     }
     FieldCheck.atMost("stop", stop.size(), limits.stopStrings());
     List<String> stops = new ArrayList<>();
@@ -96,7 +98,7 @@ final class OptionsReader {
 
   private String stop(String name, JsonNode node) {
     if (!node.isString()) {
-      throw FieldCheck.type(name, "a string");
+      throw FieldCheck.type(name, "a string", node);
     }
     String text = node.stringValue();
     if (text.isEmpty() || text.length() > limits.stopChars()) {

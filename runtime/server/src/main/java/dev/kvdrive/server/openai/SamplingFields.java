@@ -5,21 +5,21 @@ import tools.jackson.databind.JsonNode;
 
 /** The fields that both completion requests share. */
 public interface SamplingFields {
-  @Nullable Double temperature();
+  @Nullable RealNumber temperature();
 
-  @Nullable Double topP();
+  @Nullable RealNumber topP();
 
-  @Nullable Long topK();
+  @Nullable WholeNumber topK();
 
-  @Nullable Double minP();
+  @Nullable RealNumber minP();
 
-  @Nullable Double frequencyPenalty();
+  @Nullable RealNumber frequencyPenalty();
 
-  @Nullable Double presencePenalty();
+  @Nullable RealNumber presencePenalty();
 
-  @Nullable Double repetitionPenalty();
+  @Nullable RealNumber repetitionPenalty();
 
-  @Nullable Long seed();
+  @Nullable WholeNumber seed();
 
   /** A string or an array of strings. */
   @Nullable JsonNode stop();
@@ -29,9 +29,9 @@ public interface SamplingFields {
   @Nullable Boolean ignoreEos();
 
   /** Tokens to generate at least. */
-  @Nullable Long minTokens();
+  @Nullable WholeNumber minTokens();
 
-  @Nullable Long n();
+  @Nullable WholeNumber n();
 
   @Nullable Boolean stream();
 
