@@ -40,10 +40,16 @@ abstract class ScriptedServer {
     ScriptedRuntime scriptedRuntime() {
       return new ScriptedRuntime();
     }
+
+    @Bean
+    WritingThreads writingThreads() {
+      return new WritingThreads();
+    }
   }
 
   @Autowired ScriptedRuntime runtime;
   @Autowired Serving serving;
+  @Autowired WritingThreads writingThreads;
   @LocalServerPort int port;
 
   @BeforeEach

@@ -57,6 +57,27 @@ class StreamTest extends ScriptedServer {
     }
   }
 
+  /**
+   * Reactor's concat loses a request for more that comes from another thread in the moment in which
+   * its first source is subscribed to, and then the rest of the stream is never written; Reactor
+   * Netty makes such a concat of every event, and its connection's thread asks for more.
+   */
+  @Test
+  void theConnectionsOwnThreadHandsEveryEventOver() throws Exception {
+    writingThreads.names.clear();
+    try (Socket socket = post("/v1/chat/completions", chat("hello", STREAM))) {
+      ScriptedEngine.Played generation = runtime.engine.next();
+      for (int i = 0; i < 20; i++) {
+        generation.token(5, "one");
+      }
+      generation.finish(FinishReason.LENGTH, "");
+      lineWith(reader(socket), "data: [DONE]");
+    }
+    assertThat(writingThreads.names)
+        .hasSizeGreaterThan(20)
+        .allMatch(name -> name.startsWith("http-nio-"));
+  }
+
   /** What clients measure as time to first token is the time to the first event. */
   @Test
   void nothingButCommentsComesBeforeTheFirstTokenOfAChoice() throws Exception {

@@ -5,11 +5,19 @@ import dev.kvdrive.server.openai.Json;
 import java.io.ByteArrayOutputStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.Executor;
 import org.springframework.http.CacheControl;
 import org.springframework.http.MediaType;
+import org.springframework.http.server.reactive.ServerHttpResponse;
+import org.springframework.http.server.reactive.ServerHttpResponseDecorator;
 import org.springframework.web.reactive.function.server.ServerResponse;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
+import reactor.core.scheduler.Scheduler;
+import reactor.core.scheduler.Schedulers;
+import reactor.netty.http.server.HttpServerResponse;
 
 /**
  * Server-sent events, each flushed by itself. A comment opens the stream at once; while a prompt
@@ -19,6 +27,10 @@ import reactor.core.publisher.Mono;
 final class EventStream {
   private static final Duration TICK = Duration.ofSeconds(1);
   private static final int QUIET_TICKS = 15;
+
+  /** Events handed over to the connection's thread at once. */
+  private static final int PREFETCH = 16;
+
   private static final byte[] DATA = "data: ".getBytes(StandardCharsets.UTF_8);
   private static final byte[] END = "\n\n".getBytes(StandardCharsets.UTF_8);
   private static final byte[] DONE = "data: [DONE]\n\n".getBytes(StandardCharsets.UTF_8);
@@ -41,7 +53,23 @@ final class EventStream {
         .body(
             (message, context) ->
                 message.writeAndFlushWith(
-                    withComments.map(line -> Mono.just(message.bufferFactory().wrap(line)))));
+                    withComments
+                        .publishOn(threadOf(message), PREFETCH)
+                        .map(line -> Mono.just(message.bufferFactory().wrap(line)))));
+  }
+
+  /**
+   * The connection's own thread, which alone may hand events over to it. Reactor Netty writes each
+   * event as a concat of its bytes and a mark to flush, and asks for more on that thread; a request
+   * that comes from another thread while a concat subscribes to its first source goes to that
+   * source only, and the mark, and all that follows, is never written.
+   */
+  private static Scheduler threadOf(ServerHttpResponse message) {
+    HttpServerResponse response = ServerHttpResponseDecorator.getNativeResponse(message);
+    List<Executor> thread = new ArrayList<>();
+    response.withConnection(connection -> thread.add(connection.channel().eventLoop()));
+    // Not the event loop itself, which a scheduler would take for its own to shut down.
+    return Schedulers.fromExecutor(command -> thread.getFirst().execute(command));
   }
 
   private static Flux<byte[]> comments(RequestGenerations generations) {
