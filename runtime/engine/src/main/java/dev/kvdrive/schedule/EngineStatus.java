@@ -7,8 +7,8 @@ import org.jspecify.annotations.Nullable;
  * State of an engine at one moment.
  *
  * @param device {@code Device.description()}
- * @param running generations with a seat
- * @param waiting generations in the queue
+ * @param running generations with a seat, or with a free one kept for them
+ * @param waiting generations in the queue, for which no seat is free; at most {@code queueLimit}
  * @param queueLimit places in the queue
  * @param tiers GPU, DRAM, NVMe, in this order
  * @param promptTokens prompt tokens prefilled since start

@@ -304,7 +304,7 @@ public final class KvDriveEngine implements InferenceEngine {
     synchronized (schedulerLock) {
       tiers = scheduler == null ? null : scheduler.tierStatus();
     }
-    int running = requests.active();
+    RequestQueue.Occupancy occupancy = requests.occupancy();
     long kvOfSeat =
         sizes.layout().denseBytesPerSequence()
             + (long) sizes.layout().layers()
@@ -314,7 +314,7 @@ public final class KvDriveEngine implements InferenceEngine {
     List<EngineStatus.Tier> list = new ArrayList<>();
     list.add(
         new EngineStatus.Tier(
-            "gpu", device.capacityBytes(), device.usedBytes(), running * kvOfSeat));
+            "gpu", device.capacityBytes(), device.usedBytes(), occupancy.active() * kvOfSeat));
     if (tiers != null) {
       long pinned = device.hostBytes();
       list.add(
@@ -333,8 +333,8 @@ public final class KvDriveEngine implements InferenceEngine {
     Totals.Snapshot sum = totals.snapshot();
     return new EngineStatus(
         device.description(),
-        running,
-        requests.waiting(),
+        occupancy.seated(),
+        occupancy.queued(),
         requests.limit(),
         list,
         sum.promptTokens(),

@@ -225,10 +225,29 @@ final class RequestQueue {
     return draining || stopping;
   }
 
+  /**
+   * How full the engine is, in the terms by which {@link #add} admits: a free seat is a place, so
+   * it counts as taken by one that waits.
+   *
+   * @param active sequences that the engine thread has admitted
+   * @param seated seats that are taken, or free and kept for one that waits
+   * @param queued places in the queue that are taken, at most {@code limit}
+   */
+  record Occupancy(int active, int seated, int queued) {}
+
+  synchronized Occupancy occupancy() {
+    int taken = active.size() + waiting.size();
+    int seated = Math.min(taken, seats);
+    return new Occupancy(active.size(), seated, taken - seated);
+  }
+
   synchronized int active() {
     return active.size();
   }
 
+  /**
+   * Sequences that the engine thread has not admitted, those with a free seat kept for them too.
+   */
   synchronized int waiting() {
     return waiting.size();
   }

@@ -683,6 +683,36 @@ public abstract class SchedulingConformance extends EngineTest {
   }
 
   @Test
+  void theQueueNeverShowsMoreThanItsLimitAlsoWhileAFreeSeatIsHeldBack() {
+    int limit = 3;
+    open(
+        prefillShare(
+            EngineShape.tight(1).withSeats(2).withBlock(16).withQueueLimit(limit),
+            PREFILL_EVERY_TURN));
+    submit(request("first", 240, 2), new Recorder());
+    scheduler.turn();
+    for (int i = 0; i <= limit; i++) {
+      submit(request("long " + i, 80, 2), new Recorder());
+    }
+    scheduler.turn();
+    assertThat(requests.waiting())
+        .as("the free seat waits for a short prompt")
+        .isEqualTo(limit + 1);
+    assertThat(requests.occupancy()).isEqualTo(new RequestQueue.Occupancy(1, 2, limit));
+    assertThatThrownBy(() -> submit(request("one more", 10, 2), new Recorder()))
+        .isInstanceOf(EngineBusyException.class)
+        .hasMessageContaining("%d of %d places in the queue".formatted(limit, limit));
+    while (requests.active() + requests.waiting() > 0) {
+      RequestQueue.Occupancy seen = requests.occupancy();
+      assertThat(seen.seated()).isBetween(seen.active(), 2);
+      assertThat(seen.queued()).isBetween(0, limit);
+      assertThat(seen.seated() + seen.queued()).isEqualTo(requests.active() + requests.waiting());
+      assertThat(scheduler.turn()).isTrue();
+    }
+    assertThat(requests.occupancy()).isEqualTo(new RequestQueue.Occupancy(0, 0, 0));
+  }
+
+  @Test
   void whoCameFirstOfAllIsTheNextToGetASeat() {
     open(
         prefillShare(
