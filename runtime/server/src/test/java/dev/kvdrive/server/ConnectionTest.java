@@ -13,10 +13,13 @@ import java.util.List;
 import java.util.Objects;
 import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.springframework.beans.factory.annotation.Autowired;
+import org.springframework.boot.test.system.CapturedOutput;
+import org.springframework.boot.test.system.OutputCaptureExtension;
 
 /** What happens below the handlers: framing, turns, deadlines, and errors of HTTP itself. */
 class ConnectionTest extends ScriptedServer {
@@ -150,7 +153,7 @@ class ConnectionTest extends ScriptedServer {
           .doesNotContainIgnoringCase("transfer-encoding")
           .doesNotContainIgnoringCase("content-length");
       assertThat(all.substring(end + 4))
-          .startsWith(": ")
+          .matches("(?s)(: |data: ).*")
           .contains("the answer")
           .endsWith("data: [DONE]\n\n");
     }
@@ -179,10 +182,9 @@ class ConnectionTest extends ScriptedServer {
                 .returnResult()
                 .getResponseBody());
     return text.lines()
-        .filter(line -> line.startsWith(name + " "))
-        .mapToDouble(line -> Double.parseDouble(line.substring(name.length() + 1)))
-        .findFirst()
-        .orElse(0);
+        .filter(line -> line.startsWith(name + " ") || line.startsWith(name + "{"))
+        .mapToDouble(line -> Double.parseDouble(line.substring(line.lastIndexOf(' ') + 1)))
+        .sum();
   }
 
   @Test
@@ -232,6 +234,61 @@ class ConnectionTest extends ScriptedServer {
       assertThat(answer(socket)).contains("413").containsIgnoringCase("connection: close");
       assertThat(closed(socket)).isTrue();
     }
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @ValueSource(
+      strings = {
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET /v1/../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /static/..%2f..%2fetc/passwd HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /WEB-INF/web.xml HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a b:c\r\n\r\n",
+        "GET http://[ HTTP/1.1\r\nHost: a\r\n\r\n",
+        "\u0016\u0003\u0001\u0002\u0000\u0001\u0000\r\n\r\n",
+        "POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Type: a;b;;\r\nContent-Length: 2\r\n\r\n{}"
+      })
+  @ExtendWith(OutputCaptureExtension.class)
+  void whateverAClientSendsIsNoLineInTheLogButIsCounted(String request, CapturedOutput log)
+      throws IOException {
+    double before = metric("kvdrive_requests_refused_total");
+    try (Socket socket = send(request)) {
+      assertThat(answer(socket)).startsWith("HTTP/1.1 ");
+    }
+    Awaitility.await().until(() -> metric("kvdrive_requests_refused_total") > before);
+    assertThat(log.getAll()).doesNotContain("WARN", "ERROR", "\tat ");
+  }
+
+  @Test
+  @ExtendWith(OutputCaptureExtension.class)
+  void aClientThatResetsItsConnectionIsNoLineInTheLog(CapturedOutput log) throws Exception {
+    List<String> heads =
+        List.of(
+            "",
+            "GET /health/live HTTP/1.1\r\nHost:",
+            "FOO\r\n\r\n",
+            LIVE,
+            "POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
+            "POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n{");
+    for (String head : heads) {
+      for (boolean answered : List.of(false, true)) {
+        try (Socket socket = send(head)) {
+          if (answered) {
+            answer(socket);
+          }
+          // Closing resets the connection.
+          socket.setSoLinger(true, 0);
+        }
+      }
+    }
+    try (Socket socket = send(json("/v1/chat/completions", chat("hello", "\"stream\":true")))) {
+      runtime.engine.next();
+      assertThat(answer(socket)).contains("200");
+      socket.setSoLinger(true, 0);
+    }
+    Awaitility.await().until(() -> connections.open() < 2);
+    assertThat(log.getAll()).doesNotContain("WARN", "ERROR", "\tat ");
   }
 
   @Test

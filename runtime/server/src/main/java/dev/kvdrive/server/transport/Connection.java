@@ -25,6 +25,7 @@ import io.netty.handler.codec.http.HttpStatusClass;
 import io.netty.handler.codec.http.HttpVersion;
 import io.netty.handler.codec.http.LastHttpContent;
 import io.netty.util.ReferenceCountUtil;
+import java.io.IOException;
 import java.nio.channels.ClosedChannelException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -35,6 +36,8 @@ import java.util.Optional;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * One connection, seen in front of the HTTP codec (bytes) and behind it (requests and answers).
@@ -50,6 +53,8 @@ import org.jspecify.annotations.Nullable;
  * </ul>
  */
 final class Connection {
+  private static final Logger log = LoggerFactory.getLogger(Connection.class);
+
   /** How long a client that gets no further answer may go on sending. */
   private static final Duration LINGER = Duration.ofSeconds(5);
 
@@ -112,6 +117,17 @@ final class Connection {
             expire(limits.headTimeout());
           }
           ctx.fireChannelRead(msg);
+        }
+
+        @Override
+        public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
+          if (cause instanceof IOException) {
+            // Of the network, not of ours. What it means, that the connection is gone, comes next.
+            log.debug("A connection broke: {}", cause.getMessage());
+            ChannelFuture _ = channel.close();
+          } else {
+            ctx.fireExceptionCaught(cause);
+          }
         }
 
         @Override
@@ -285,7 +301,7 @@ final class Connection {
       }
       if (status >= 400 && !head && msg instanceof FullHttpResponse full && isBare(full)) {
         ApiException error = TransportError.bare(full.status());
-        listener.refused(error.status(), error.reason());
+        refused(error);
         FullHttpResponse said = TransportError.answer(error);
         said.headers().remove(HttpHeaderNames.CONNECTION).add(withoutFraming(full));
         full.release();
@@ -374,7 +390,7 @@ final class Connection {
       requestId = "";
       startNanos = System.nanoTime();
     }
-    listener.refused(error.status(), error.reason());
+    refused(error);
     FullHttpResponse answer = TransportError.answer(error);
     status = error.status();
     bytes = answer.content().readableBytes();
@@ -385,6 +401,11 @@ final class Connection {
         Objects.requireNonNull(channel.pipeline().context(firstHandler))
             .writeAndFlush(encoded(answer))
             .addListener(written -> afterRefusal());
+  }
+
+  private void refused(ApiException error) {
+    log.debug("Refused a request with {}: {}", error.status(), error.getMessage());
+    listener.refused(error.status(), error.reason());
   }
 
   private void afterRefusal() {
