@@ -40,6 +40,14 @@ public interface ChatTemplate {
   }
 
   /**
+   * What the template names in its branches and that there is not. Messages that lead there get a
+   * {@link ChatTemplateException} with the same words.
+   */
+  default List<String> unknowns() {
+    return List.of();
+  }
+
+  /**
    * The prompt that ends with the last character of the last message, so that the model goes on
    * with it instead of answering it.
    *

@@ -40,8 +40,24 @@ final class JinjaChatTemplate implements ChatTemplate {
     try {
       this.template = Template.compile(source, limits, clock);
     } catch (TemplateException e) {
-      throw new ChatTemplateException(ChatTemplateException.Cause.TEMPLATE, e.getMessage());
+      throw failure(e);
     }
+  }
+
+  private static ChatTemplateException failure(TemplateException e) {
+    return new ChatTemplateException(
+        switch (e.kind()) {
+          case RAISED -> ChatTemplateException.Cause.REFUSED;
+          case SOURCE -> ChatTemplateException.Cause.UNUSABLE;
+          case DATA -> ChatTemplateException.Cause.FAILED;
+        },
+        e.getMessage(),
+        e.getCause());
+  }
+
+  @Override
+  public List<String> unknowns() {
+    return template.unknowns();
   }
 
   @Override
@@ -64,9 +80,7 @@ final class JinjaChatTemplate implements ChatTemplate {
       Text text = template.render(specialTokens, data);
       return new PromptText(text.toString(), text.runEnds());
     } catch (TemplateException e) {
-      throw e.isRaised()
-          ? new ChatTemplateException(ChatTemplateException.Cause.REFUSED, e.getMessage())
-          : new ChatTemplateException(ChatTemplateException.Cause.TEMPLATE, e.getMessage());
+      throw failure(e);
     }
   }
 

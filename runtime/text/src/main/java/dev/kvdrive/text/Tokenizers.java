@@ -175,7 +175,7 @@ public final class Tokenizers {
 
   private static ChatTemplateException unreadable(Path file, String why) {
     return new ChatTemplateException(
-        ChatTemplateException.Cause.TEMPLATE,
+        ChatTemplateException.Cause.UNUSABLE,
         "%s cannot be read: %s".formatted(file.getFileName(), why));
   }
 }

@@ -13,7 +13,7 @@ record UnusableChatTemplate(String why) implements ChatTemplate {
       List<ChatMessage> messages,
       Map<String, ? extends @Nullable Object> extra,
       boolean addGenerationPrompt) {
-    throw new ChatTemplateException(ChatTemplateException.Cause.TEMPLATE, why);
+    throw new ChatTemplateException(ChatTemplateException.Cause.UNUSABLE, why);
   }
 
   @Override

@@ -15,6 +15,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.NullNode;
 
@@ -30,6 +32,8 @@ public final class CompletionReader {
 
   private static final Set<String> ROLES =
       Set.of("system", "developer", "user", "assistant", "tool");
+
+  private static final Logger log = LoggerFactory.getLogger(CompletionReader.class);
 
   private final String servedName;
   private final Tokenizer tokenizer;
@@ -243,11 +247,7 @@ public final class CompletionReader {
     chat.problem()
         .ifPresent(
             why -> {
-              throw ApiException.invalid(
-                  "messages",
-                  "unusable_chat_template",
-                  "The model's chat template cannot be used (%s); use /v1/completions with a raw prompt."
-                      .formatted(why));
+              throw unusable(why);
             });
     try {
       PromptText prompt =
@@ -259,14 +259,32 @@ public final class CompletionReader {
                   conversation.ending() == Ending.OPENED);
       return Arrays.stream(tokenizer.encode(prompt)).boxed().toList();
     } catch (ChatTemplateException e) {
-      if (e.reason() == ChatTemplateException.Cause.REFUSED) {
-        throw ApiException.invalid(
-            "messages",
-            "refused_by_chat_template",
-            "The model's chat template refuses the messages: " + e.getMessage());
+      if (e.getCause() != null) {
+        log.warn("The chat template failed in an unforeseen way", e);
       }
-      throw ApiException.internal("The model's chat template failed: " + e.getMessage());
+      throw switch (e.reason()) {
+        case REFUSED ->
+            ApiException.invalid(
+                "messages",
+                "refused_by_chat_template",
+                "The model's chat template refuses the messages: " + e.getMessage());
+        case UNUSABLE -> unusable(e.getMessage());
+        case FAILED ->
+            ApiException.invalid(
+                "messages",
+                "failed_chat_template",
+                "The model's chat template fails on these messages: %s. Change them, or use /v1/completions with a raw prompt."
+                    .formatted(e.getMessage()));
+      };
     }
+  }
+
+  private static ApiException unusable(String why) {
+    return ApiException.invalid(
+        "messages",
+        "unusable_chat_template",
+        "The model's chat template cannot be used (%s); use /v1/completions with a raw prompt."
+            .formatted(why));
   }
 
   /**

@@ -25,11 +25,12 @@ sealed interface Expr {
   record Slice(Expr target, @Nullable Expr from, @Nullable Expr to, @Nullable Expr step)
       implements Expr {}
 
-  record Call(Expr target, Arguments arguments) implements Expr {}
+  record Call(Expr target, Arguments arguments, int line) implements Expr {}
 
-  record Filter(Expr target, String name, Arguments arguments) implements Expr {}
+  record Filter(Expr target, String name, Arguments arguments, int line) implements Expr {}
 
-  record Test(Expr target, String name, Arguments arguments, boolean negated) implements Expr {}
+  record Test(Expr target, String name, Arguments arguments, boolean negated, int line)
+      implements Expr {}
 
   record Not(Expr operand) implements Expr {}
 

@@ -130,7 +130,7 @@ final class Filters {
   static Object apply(Rendering rendering, String name, Object value, Args args) {
     Filter filter = ALL.get(name);
     if (filter == null) {
-      throw new TemplateException("unknown filter '" + name + "'");
+      throw TemplateException.unknown("filter", name);
     }
     return filter.apply(rendering, value, args);
   }
@@ -217,9 +217,9 @@ final class Filters {
   }
 
   private static Text truncate(Rendering rendering, Text text, Args args) {
-    long length = args.integer(0, "length", 255);
+    long length = Math.clamp(args.integer(0, "length", 255), 0, Integer.MAX_VALUE);
     Text end = args.text(2, "end", Text.template("..."));
-    long leeway = args.integer(3, "leeway", 5);
+    long leeway = Math.clamp(args.integer(3, "leeway", 5), 0, Integer.MAX_VALUE);
     if (Values.length(text) <= length + leeway) {
       return text;
     }

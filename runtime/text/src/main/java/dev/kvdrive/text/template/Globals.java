@@ -15,7 +15,17 @@ final class Globals {
   /** As in jinja2's sandbox. */
   private static final long MAX_RANGE = 100_000;
 
+  private static final Scope NAMES = new Scope(null);
+
+  static {
+    define(NAMES, Clock.systemUTC());
+  }
+
   private Globals() {}
+
+  static boolean exists(String name) {
+    return NAMES.find(name) != null;
+  }
 
   static void define(Scope scope, Clock clock) {
     function(scope, "range", Globals::range);
@@ -58,7 +68,9 @@ final class Globals {
         scope,
         "raise_exception",
         (rendering, args) -> {
-          throw new TemplateException(Values.string(args.get(0, "message"), 1000).toString(), true);
+          throw new TemplateException(
+              Values.string(args.get(0, "message"), 1000).toString(),
+              TemplateException.Kind.RAISED);
         });
     function(
         scope,

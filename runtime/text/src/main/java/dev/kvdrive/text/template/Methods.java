@@ -477,7 +477,8 @@ final class Methods {
     if (missing <= 0) {
       return text;
     }
-    rendering.made(missing + text.length());
+    rendering.made(missing);
+    rendering.made(text.length());
     int before = (int) onLeft;
     Text.Builder out = new Text.Builder(rendering.maxChars());
     out.template(fill.repeat(before));

@@ -4,8 +4,12 @@ import dev.kvdrive.text.template.Expr.Arguments;
 import dev.kvdrive.text.template.Statement.Target;
 import dev.kvdrive.text.template.Token.Kind;
 import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Predicate;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** Recursive descent over the tokens of a template, in the precedences of jinja2. */
@@ -17,24 +21,91 @@ final class Parser {
   /** The name under which the text of a filtered block stands in its expression. */
   static final String BLOCK_TEXT = "{block}";
 
+  /** What jinja2 binds by itself, in places that need no statement. */
+  private static final Set<String> BOUND = Set.of("loop", "caller");
+
+  /**
+   * What a template consists of.
+   *
+   * @param unknowns what it names in branches and that there is not: a rendering that reaches one
+   *     fails in these words
+   */
+  record Parsed(List<Statement> statements, List<String> unknowns) {}
+
+  /**
+   * Something that there may not be.
+   *
+   * @param function its name if it is called as one; it may still be bound further down
+   * @param certain whether every rendering reaches it
+   */
+  private record Doubt(String words, @Nullable String function, boolean certain) {}
+
   private final List<Token> tokens;
   private final int maxDepth;
+  private final List<Doubt> doubts = new ArrayList<>();
+  private final Set<String> bound = new HashSet<>(BOUND);
   private int at;
   private int depth;
   private int loops;
+
+  /** How many branches, of which a rendering may leave out each, what is parsed stands in. */
+  private int branches;
 
   private Parser(List<Token> tokens, int maxDepth) {
     this.tokens = tokens;
     this.maxDepth = maxDepth;
   }
 
-  static List<Statement> parse(String source, int maxDepth) {
+  static Parsed parse(String source, int maxDepth) {
     Parser parser = new Parser(Lexer.tokens(source), maxDepth);
     List<Statement> statements = parser.statements(Set.of());
     if (parser.peek().kind() != Kind.END) {
       throw parser.unexpected("the end of the template");
     }
-    return statements;
+    return new Parsed(statements, parser.unknowns());
+  }
+
+  /**
+   * What the template names and that there is not.
+   *
+   * @throws TemplateException of one that every rendering reaches, whatever its data
+   */
+  private List<String> unknowns() {
+    Set<String> unknowns = new LinkedHashSet<>();
+    for (Doubt doubt : doubts) {
+      String function = doubt.function();
+      if (function != null && (bound.contains(function) || Globals.exists(function))) {
+        continue;
+      }
+      if (doubt.certain()) {
+        throw new TemplateException(doubt.words(), TemplateException.Kind.SOURCE);
+      }
+      unknowns.add(doubt.words());
+    }
+    return List.copyOf(unknowns);
+  }
+
+  private void unknown(String what, String name, int line, boolean certain) {
+    doubts.add(
+        new Doubt(
+            TemplateException.located(TemplateException.unknownWords(what, name), line),
+            what.equals("function") ? name : null,
+            certain && branches == 0));
+  }
+
+  /** What was noted from there on stands in a branch. */
+  private void branch(int from) {
+    for (int i = from; i < doubts.size(); i++) {
+      Doubt doubt = doubts.get(i);
+      doubts.set(i, new Doubt(doubt.words(), doubt.function(), false));
+    }
+  }
+
+  private <T> T branch(Supplier<T> parsed) {
+    branches++;
+    T value = parsed.get();
+    branches--;
+    return value;
   }
 
   // Statements
@@ -116,6 +187,7 @@ final class Parser {
         expression();
         expect(Kind.BLOCK_END);
         if (!off) {
+          unknown("tag", "autoescape", name.line(), true);
           all.add(new Statement.Unsupported("autoescape", name.line()));
         }
         all.add(new Statement.Block(body("endautoescape")));
@@ -140,6 +212,7 @@ final class Parser {
           at++;
         }
         expect(Kind.BLOCK_END);
+        unknown("tag", name.value(), name.line(), true);
         all.add(new Statement.Unsupported(name.value(), name.line()));
       }
     }
@@ -154,30 +227,38 @@ final class Parser {
 
   private Statement conditional(int line) {
     List<@Nullable Expr> conditions = new ArrayList<>();
-    List<List<Statement>> branches = new ArrayList<>();
+    List<List<Statement>> bodies = new ArrayList<>();
     conditions.add(tuple());
     expect(Kind.BLOCK_END);
-    while (true) {
-      branches.add(statements(Set.of("elif", "else", "endif")));
-      at++;
-      String name = next().value();
-      if (name.equals("endif")) {
-        expect(Kind.BLOCK_END);
-        return new Statement.If(conditions, branches, line);
-      }
-      conditions.add(name.equals("elif") ? tuple() : null);
-      expect(Kind.BLOCK_END);
-      if (name.equals("else")) {
-        branches.add(body("endif"));
-        return new Statement.If(conditions, branches, line);
-      }
-    }
+    return branch(
+        () -> {
+          while (true) {
+            bodies.add(statements(Set.of("elif", "else", "endif")));
+            at++;
+            String name = next().value();
+            if (name.equals("endif")) {
+              expect(Kind.BLOCK_END);
+              return new Statement.If(conditions, bodies, line);
+            }
+            conditions.add(name.equals("elif") ? tuple() : null);
+            expect(Kind.BLOCK_END);
+            if (name.equals("else")) {
+              bodies.add(body("endif"));
+              return new Statement.If(conditions, bodies, line);
+            }
+          }
+        });
   }
 
   private Statement loop(int line) {
     Target target = target(false);
     expectName("in");
     Expr iterable = tupleWithoutCondition();
+    return branch(() -> loop(target, iterable, line));
+  }
+
+  /** The rest of a loop: what is done for each element, of which there may be none. */
+  private Statement loop(Target target, Expr iterable, int line) {
     Expr condition = null;
     if (peek().isName("if")) {
       at++;
@@ -233,6 +314,7 @@ final class Parser {
           at++;
           targets.add(new Target.Member(name, expect(Kind.NAME).value()));
         } else {
+          bound.add(name);
           targets.add(new Target.Variable(name));
         }
       }
@@ -250,6 +332,11 @@ final class Parser {
   }
 
   private Statement.MacroDefinition macro(String name, String end) {
+    bound.add(name);
+    return branch(() -> macroDefinition(name, end));
+  }
+
+  private Statement.MacroDefinition macroDefinition(String name, String end) {
     List<String> parameters = new ArrayList<>();
     List<@Nullable Expr> defaults = new ArrayList<>();
     if (peek().isOperator("(")) {
@@ -258,7 +345,9 @@ final class Parser {
         if (!parameters.isEmpty()) {
           expectOperator(",");
         }
-        parameters.add(expect(Kind.NAME).value());
+        String parameter = expect(Kind.NAME).value();
+        bound.add(parameter);
+        parameters.add(parameter);
         if (peek().isOperator("=")) {
           at++;
           defaults.add(expression());
@@ -287,7 +376,9 @@ final class Parser {
         if (!parameters.isEmpty()) {
           expectOperator(",");
         }
-        parameters.add(expect(Kind.NAME).value());
+        String parameter = expect(Kind.NAME).value();
+        bound.add(parameter);
+        parameters.add(parameter);
         defaults.add(null);
       }
       at++;
@@ -298,7 +389,7 @@ final class Parser {
     expect(Kind.BLOCK_END);
     int outer = loops;
     loops = 0;
-    List<Statement> body = body("endcall");
+    List<Statement> body = branch(() -> body("endcall"));
     loops = outer;
     return new Statement.CallBlock(
         new Statement.MacroDefinition("caller", parameters, defaults, body), call, line);
@@ -311,7 +402,9 @@ final class Parser {
       if (!targets.isEmpty()) {
         expectOperator(",");
       }
-      targets.add(new Target.Variable(expect(Kind.NAME).value()));
+      String name = expect(Kind.NAME).value();
+      bound.add(name);
+      targets.add(new Target.Variable(name));
       expectOperator("=");
       values.add(expression());
     }
@@ -361,14 +454,16 @@ final class Parser {
 
   private Expr expression() {
     enter();
+    int start = doubts.size();
     Expr value = or();
     while (peek().isName("if")) {
       at++;
+      branch(start);
       Expr condition = or();
       Expr otherwise = null;
       if (peek().isName("else")) {
         at++;
-        otherwise = expression();
+        otherwise = branch(this::expression);
       }
       value = new Expr.Conditional(condition, value, otherwise);
     }
@@ -380,7 +475,7 @@ final class Parser {
     Expr left = and();
     while (peek().isName("or")) {
       at++;
-      left = new Expr.Or(left, and());
+      left = new Expr.Or(left, branch(this::and));
     }
     return left;
   }
@@ -389,7 +484,7 @@ final class Parser {
     Expr left = not();
     while (peek().isName("and")) {
       at++;
-      left = new Expr.And(left, not());
+      left = new Expr.And(left, branch(this::not));
     }
     return left;
   }
@@ -425,7 +520,7 @@ final class Parser {
       } else {
         break;
       }
-      others.add(sum());
+      others.add(others.isEmpty() ? sum() : branch(this::sum));
     }
     return operators.isEmpty() ? first : new Expr.Compare(first, operators, others);
   }
@@ -587,12 +682,19 @@ final class Parser {
         at++;
         value = subscript(value);
       } else if (peek().isOperator("(")) {
-        at++;
-        value = new Expr.Call(value, arguments());
+        value = call(value);
       } else {
         return value;
       }
     }
+  }
+
+  private Expr call(Expr target) {
+    int line = next().line();
+    if (target instanceof Expr.Name name) {
+      unknown("function", name.name(), line, true);
+    }
+    return new Expr.Call(target, arguments(), line);
   }
 
   private Expr subscript(Expr target) {
@@ -660,22 +762,48 @@ final class Parser {
       if (first || peek().isOperator("|")) {
         at += first ? 0 : 1;
         first = false;
-        String name = expect(Kind.NAME).value();
+        Token name = expect(Kind.NAME);
+        if (!Filters.exists(name.value())) {
+          unknown("filter", name.value(), name.line(), true);
+        }
         Arguments arguments = Arguments.NONE;
         if (peek().isOperator("(")) {
           at++;
           arguments = arguments();
         }
-        value = new Expr.Filter(value, name, arguments);
+        namedIn(name, arguments);
+        value = new Expr.Filter(value, name.value(), arguments, name.line());
       } else if (peek().isName("is")) {
         at++;
         value = test(value);
       } else if (peek().isOperator("(")) {
-        at++;
-        value = new Expr.Call(value, arguments());
+        value = call(value);
       } else {
         return value;
       }
+    }
+  }
+
+  /**
+   * The filter or test that a filter is given by name. No element of it may be there to need it.
+   */
+  private void namedIn(Token filter, Arguments arguments) {
+    switch (filter.value()) {
+      case "map" -> namedIn("filter", Filters::exists, arguments, 0, filter.line());
+      case "select", "reject" -> namedIn("test", Tests::exists, arguments, 0, filter.line());
+      case "selectattr", "rejectattr" ->
+          namedIn("test", Tests::exists, arguments, 1, filter.line());
+      default -> {}
+    }
+  }
+
+  private void namedIn(
+      String what, Predicate<String> exists, Arguments arguments, int position, int line) {
+    if (position < arguments.positional().size()
+        && arguments.positional().get(position) instanceof Expr.Constant constant
+        && constant.value() instanceof Text name
+        && !exists.test(name.toString())) {
+      unknown(what, name.toString(), line, false);
     }
   }
 
@@ -690,6 +818,9 @@ final class Parser {
     Token name = next();
     if (name.kind() != Kind.NAME) {
       throw error("a test must have a name, not " + name, name);
+    }
+    if (!Tests.exists(name.value())) {
+      unknown("test", name.value(), name.line(), true);
     }
     Arguments arguments = Arguments.NONE;
     Token token = peek();
@@ -708,7 +839,7 @@ final class Parser {
       arguments = new Arguments(List.of(postfix(primary())), List.of(), List.of());
       depth--;
     }
-    return new Expr.Test(value, name.value(), arguments, negated);
+    return new Expr.Test(value, name.value(), arguments, negated, name.line());
   }
 
   // Tokens
@@ -763,6 +894,7 @@ final class Parser {
   }
 
   private static TemplateException error(String message, Token token) {
-    return new TemplateException(message + " (line " + token.line() + ")");
+    return new TemplateException(
+        TemplateException.located(message, token.line()), TemplateException.Kind.SOURCE);
   }
 }

@@ -42,7 +42,9 @@ final class Rendering {
       if (e.isRaised()) {
         throw e;
       }
-      throw new TemplateException(e.getMessage() + " (line " + line + ")");
+      throw e.at(line);
+    } catch (RuntimeException e) {
+      throw TemplateException.unforeseen(e, TemplateException.Kind.DATA).at(line);
     }
     return out.build();
   }
@@ -75,7 +77,6 @@ final class Rendering {
 
   /** Accounts for a text that is about to be made. */
   void made(long chars) {
-    produced += chars;
     if (chars > limits.outputChars()) {
       throw new TemplateException(
           "the template makes a text of "
@@ -83,6 +84,7 @@ final class Rendering {
               + " characters, more than the limit of "
               + limits.outputChars());
     }
+    produced += chars;
     if (produced > limits.producedChars()) {
       throw new TemplateException(
           "the template makes texts of more than the limit of "
@@ -142,7 +144,13 @@ final class Rendering {
         Args args = arguments(describe(block.call().target()), block.call().arguments());
         Map<String, Object> named = new LinkedHashMap<>(args.named());
         named.put("caller", caller);
-        out.append(string(call(target, new Args(args.callee(), args.positional(), named))));
+        line = block.line();
+        out.append(
+            string(
+                call(
+                    block.call().target(),
+                    target,
+                    new Args(args.callee(), args.positional(), named))));
       }
       case Statement.FilterBlock block -> {
         line = block.line();
@@ -163,7 +171,7 @@ final class Rendering {
       }
       case Statement.Unsupported tag -> {
         line = tag.line();
-        throw new TemplateException("the tag '" + tag.name() + "' is not supported here");
+        throw TemplateException.unknown("tag", tag.name());
       }
       case Statement.Break b -> {
         return Flow.BREAK;
@@ -367,18 +375,21 @@ final class Rendering {
           case Expr.Slice slice -> slice(slice);
           case Expr.Call call -> {
             Object target = eval(call.target());
-            yield call(target, arguments(describe(call.target()), call.arguments()));
+            Args args = arguments(describe(call.target()), call.arguments());
+            line = call.line();
+            yield call(call.target(), target, args);
           }
           case Expr.Filter filter -> {
             Object target = eval(filter.target());
-            yield Filters.apply(
-                this, filter.name(), target, arguments(filter.name(), filter.arguments()));
+            Args args = arguments(filter.name(), filter.arguments());
+            line = filter.line();
+            yield Filters.apply(this, filter.name(), target, args);
           }
           case Expr.Test test -> {
             Object target = eval(test.target());
-            boolean holds =
-                Tests.apply(test.name(), target, arguments(test.name(), test.arguments()));
-            yield holds != test.negated();
+            Args args = arguments(test.name(), test.arguments());
+            line = test.line();
+            yield Tests.apply(test.name(), target, args) != test.negated();
           }
           case Expr.Not not -> !Values.truth(eval(not.operand()));
           case Expr.Negate negate -> Numbers.negate(eval(negate.operand()));
@@ -472,13 +483,15 @@ final class Rendering {
     return new Args(callee, positional, named);
   }
 
-  Object call(Object target, Args args) {
+  private Object call(Expr named, Object target, Args args) {
     if (target instanceof Loop loop && loop.recurse() != null) {
       return loop.recurse().call(this, args);
     }
     if (!(target instanceof Callable callable)) {
       throw target instanceof Undefined undefined
-          ? undefined.used()
+          ? named instanceof Expr.Name name
+              ? TemplateException.unknown("function", name.name())
+              : undefined.used()
           : new TemplateException(
               "'" + args.callee() + "' is " + Values.type(target) + ", which cannot be called");
     }

@@ -70,7 +70,7 @@ final class Tests {
   static boolean apply(String name, Object value, Args args) {
     Test test = ALL.get(name);
     if (test == null) {
-      throw new TemplateException("unknown test '" + name + "'");
+      throw TemplateException.unknown("test", name);
     }
     return test.holds(value, args);
   }
