@@ -18,10 +18,11 @@ public final class Quantities {
   private Quantities() {}
 
   /**
-   * Bytes of a quantity, rounded down.
+   * Bytes of a quantity, as {@link ByteSize#quantity} reads them.
    *
    * @param field named in the error
-   * @throws IllegalArgumentException if it is not a quantity, is negative, or does not fit 63 bits
+   * @throws IllegalArgumentException if it is not a quantity, is a fraction of bytes, is negative,
+   *     or does not fit 63 bits
    */
   public static long bytes(String field, Quantity quantity) {
     requireSane(field, quantity, "512Mi or 24Gi");

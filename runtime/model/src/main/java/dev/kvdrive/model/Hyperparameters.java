@@ -188,7 +188,7 @@ record Hyperparameters(
         feedForward,
         vocabulary,
         reached,
-        ContextLimit.SCALED,
+        ContextLimit.EXTENDED,
         rmsEpsilon,
         ropeTheta,
         rotaryDim,

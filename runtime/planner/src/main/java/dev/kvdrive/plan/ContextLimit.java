@@ -6,6 +6,8 @@ public enum ContextLimit {
   TRAINED("what it was trained for"),
   /** What its own rope scaling, which the file brings, extends it to. */
   SCALED("what its own rope scaling reaches"),
+  /** What the rope scaling that was asked for extends it to. */
+  EXTENDED("what the rope scaling that was asked for reaches; a larger factor reaches further"),
   /** The sliding window of its attention: further back it would attend nothing. */
   WINDOW("the sliding window of its attention"),
   /** Where dual chunk attention, which is not supported, would begin. */

@@ -156,7 +156,7 @@ public record ModelGeometry(
         weightBytes,
         matrixElements,
         vectorElements,
-        ContextLimit.SCALED);
+        ContextLimit.EXTENDED);
   }
 
   /**
@@ -169,8 +169,8 @@ public record ModelGeometry(
               + " can extend it, if the model's card allows that: yarn with a factor of %d.")
           .formatted(maxContext, context, Math.ceilDiv(context, maxContext));
     }
-    return "The model serves %,d tokens of context, %s; %,d were asked for."
-        .formatted(maxContext, limit.words(), context);
+    return "The model serves %,d of the %,d tokens of context that were asked for: %s."
+        .formatted(maxContext, context, limit.words());
   }
 
   /** Bytes of all weights as a device holds them. */

@@ -381,36 +381,43 @@ public final class Planner {
       TierBudgets tiers = request.tiers();
       long gpu = gpuBytes(minWindow);
       if (gpu > tiers.gpu()) {
+        List<String> sum = ByteSize.adding(tiers.gpu(), gpu - tiers.gpu());
         out.add(
             "GPU memory: at least %s needed, %s budgeted, %s short."
-                .formatted(
-                    ByteSize.human(gpu),
-                    ByteSize.human(tiers.gpu()),
-                    ByteSize.human(gpu - tiers.gpu())));
+                .formatted(sum.get(2), sum.get(0), sum.get(1)));
       }
       long dram = dramMinimum(usesNvme());
       if (dram > tiers.dram()) {
+        List<String> sum = ByteSize.adding(tiers.dram(), dram - tiers.dram());
+        List<String> needed =
+            ByteSize.adding(stagingBytes(minWindow), minimumFrames * (long) layout.extentBytes());
         out.add(
-            "DRAM: at least %s needed (%s of staging and %,d frames), %s budgeted, %s short."
+            "DRAM: at least %s needed (%s of staging and %s in %,d frames), %s budgeted, %s short."
                 .formatted(
-                    ByteSize.human(dram),
-                    ByteSize.human(stagingBytes(minWindow)),
+                    sum.get(2),
+                    needed.get(0),
+                    needed.get(1),
                     minimumFrames,
-                    ByteSize.human(tiers.dram()),
-                    ByteSize.human(dram - tiers.dram())));
+                    sum.get(0),
+                    sum.get(1)));
       }
       long frames = dramFrames(minWindow);
       if (neededExtents(frames) > expectedExtents()) {
         long missing = neededExtents(frames) - expectedExtents();
+        List<String> sum =
+            ByteSize.adding(
+                (frames + expectedExtents()) * layout.extentBytes(),
+                missing * layout.extentBytes());
         out.add(
-            "KV cache: %s x %,d tokens x %s per token are %s, DRAM and NVMe together have room for %s, %s short."
+            "KV cache: %s x %,d tokens x %s per token are %s; in extents, with those in flight, %s are needed, DRAM and NVMe together have room for %s, %s short."
                 .formatted(
                     sequences(),
                     context,
                     ByteSize.human(layout.bytesPerToken()),
-                    ByteSize.human(totalExtents * layout.extentBytes()),
-                    ByteSize.human(Math.max(0, totalExtents - missing) * layout.extentBytes()),
-                    ByteSize.human(missing * layout.extentBytes())));
+                    ByteSize.human((long) seats * context * layout.bytesPerToken()),
+                    sum.get(2),
+                    sum.get(0),
+                    sum.get(1)));
         if (tiers.nvme() > 0) {
           out.add(
               "A filesystem on a volume of %s may leave no more than %s for files."

@@ -1,5 +1,7 @@
 package dev.kvdrive.plan;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
@@ -55,6 +57,44 @@ public record RopeScaling(Type type, double factor, @Nullable Integer originalCo
       throw new IllegalArgumentException(
           "the original context of rope scaling must be at least 1, not " + originalContext);
     }
+  }
+
+  /**
+   * What the values are called where they are written.
+   *
+   * @param type for instance {@code --rope-scaling}
+   * @param factor for instance {@code --rope-factor}
+   * @param originalContext for instance {@code --rope-original-context}
+   */
+  public record Names(String type, String factor, String originalContext) {}
+
+  /**
+   * A scaling of which each value may have been left out.
+   *
+   * @return null if all were
+   * @throws IllegalArgumentException if it is incomplete or wrong, with what was written and what
+   *     is missing
+   */
+  public static @Nullable RopeScaling of(
+      Names names, @Nullable String type, @Nullable Double factor, @Nullable Integer original) {
+    if (type != null && factor != null) {
+      return new RopeScaling(Type.of(type), factor, original);
+    }
+    if (type == null && factor == null && original == null) {
+      return null;
+    }
+    List<String> written = new ArrayList<>();
+    List<String> missing = new ArrayList<>();
+    (type == null ? missing : written)
+        .add(type == null ? names.type() + " yarn (or linear)" : names.type() + " " + type);
+    (factor == null ? missing : written)
+        .add(factor == null ? names.factor() + " 4" : names.factor() + " " + factor);
+    if (original != null) {
+      written.add(names.originalContext() + " " + original);
+    }
+    throw new IllegalArgumentException(
+        "%s alone does not extend a context; add for instance %s, as the model's card says"
+            .formatted(String.join(" ", written), String.join(" ", missing)));
   }
 
   /** Tokens of the context that is stretched, of a model trained for {@code trained} tokens. */

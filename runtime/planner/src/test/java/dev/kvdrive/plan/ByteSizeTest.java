@@ -3,6 +3,12 @@ package dev.kvdrive.plan;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.math.BigDecimal;
+import java.util.List;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import net.jqwik.api.constraints.LongRange;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -41,7 +47,8 @@ class ByteSizeTest {
     ".5Gi,536870912",
     "1.,1",
     "+1Ki,1024",
-    "500m,0",
+    "1.1Gi,1181116007",
+    "1500000m,1500",
     "3000000u,3",
     "7000000000n,7",
     "1E,1000000000000000000",
@@ -88,6 +95,50 @@ class ByteSizeTest {
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("tiers.gpu")
         .hasMessageContaining(text);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"1.5", "0.5", "1m", "1500m", "1u", "1n", "15e-1", "1.5B"})
+  void refusesFractionsOfBytesAndSaysWhatToWrite(String text) {
+    assertThatThrownBy(() -> ByteSize.parse("tiers.dram", text))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageStartingWith("tiers.dram: '%s' is a fraction of bytes".formatted(text))
+        .hasMessageContaining("for instance 512Mi or 1.5Gi");
+  }
+
+  @Test
+  void saysThatASmallMIsAThousandth() {
+    assertThatThrownBy(() -> ByteSize.quantity("tiers.dram", "1m"))
+        .hasMessageContaining("m is a thousandth")
+        .hasMessageContaining("a million is M");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "0; 50331649; 0 B; 48.1 MiB; 48.1 MiB",
+        "50331648; 52428; 49,152.0 KiB; 51.2 KiB; 49,203.2 KiB",
+        "25769803776; 1; 25,769,803,776 B; 1 B; 25,769,803,777 B",
+        "16106127360; 1610612736; 15.00 GiB; 1.50 GiB; 16.50 GiB",
+        "0; 0; 0 B; 0 B; 0 B",
+      })
+  void writesSumsThatAddUp(long a, long b, String first, String second, String sum) {
+    assertThat(ByteSize.adding(a, b)).containsExactly(first, second, sum);
+  }
+
+  @Property
+  void whatIsWrittenOfASumAddsUpAndIsNeverTooLittle(
+      @ForAll @LongRange(min = 0, max = 1L << 50) long a,
+      @ForAll @LongRange(min = 0, max = 1L << 50) long b) {
+    List<BigDecimal> written =
+        ByteSize.adding(a, b).stream()
+            .map(text -> new BigDecimal(text.replaceAll("[^0-9.]", "")))
+            .toList();
+    assertThat(written.get(0).add(written.get(1))).isEqualByComparingTo(written.get(2));
+    List<String> texts = ByteSize.adding(a, b);
+    assertThat(ByteSize.parse("a", texts.get(0).replace(",", ""))).isGreaterThanOrEqualTo(a);
+    assertThat(ByteSize.parse("b", texts.get(1).replace(",", ""))).isGreaterThanOrEqualTo(b);
   }
 
   @ParameterizedTest

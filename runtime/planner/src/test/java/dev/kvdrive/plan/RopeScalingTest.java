@@ -25,7 +25,7 @@ class RopeScalingTest {
     ModelGeometry qwen3 = model(40_960, ContextLimit.TRAINED);
     assertThat(qwen3.extended(yarn(4, 32_768)).maxContext()).isEqualTo(131_072);
     assertThat(qwen3.extended(yarn(2.5, null)).maxContext()).isEqualTo(102_400);
-    assertThat(qwen3.extended(yarn(4, null)).limit()).isEqualTo(ContextLimit.SCALED);
+    assertThat(qwen3.extended(yarn(4, null)).limit()).isEqualTo(ContextLimit.EXTENDED);
     assertThat(qwen3.extended(null)).isSameAs(qwen3);
   }
 
@@ -63,6 +63,7 @@ class RopeScalingTest {
   @CsvSource({
     "TRAINED, yarn with a factor of 4",
     "SCALED, its own rope scaling",
+    "EXTENDED, the rope scaling that was asked for",
     "WINDOW, the sliding window",
     "CHUNKED, dual chunk attention",
   })
