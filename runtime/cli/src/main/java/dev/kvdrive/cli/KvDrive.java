@@ -9,11 +9,18 @@ import java.io.PrintWriter;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
-/** Entry point of {@code ./kvdrive}. Errors are one line on standard error and exit status 1. */
+/** Entry point of {@code ./kvdrive}. Errors are one line on standard error. */
 @Command(
     name = "kvdrive",
     description = "Long-context inference with the KV cache over GPU memory, DRAM and NVMe.",
     mixinStandardHelpOptions = true,
+    exitCodeListHeading = "%nExit status of every command:%n",
+    exitCodeList = {
+      "0:done",
+      "1:failed, or the answer of the demo is wrong",
+      "2:wrong usage: an option, its value, or what it does not go with",
+      "3:a plan does not fit"
+    },
     subcommands = {
       DemoCommand.class,
       ServeCommand.class,

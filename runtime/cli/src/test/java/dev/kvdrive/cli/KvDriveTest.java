@@ -31,7 +31,14 @@ class KvDriveTest {
       value = {
         "--gpu 2Go|--gpu|'2Go' is not a size; write for instance 512Mi or 24Gi",
         "--budget 120%|--budget|'120%' is not a share of the context",
-        "--concurrency many|--concurrency|'many'",
+        "--concurrency many|--concurrency|'many' is not a whole number of 1 to 1,024",
+        "--concurrency 0|--concurrency|'0' is not a whole number of 1 to 1,024",
+        "--context 0|--context|'0' is not a whole number of 128 to",
+        "--threads -1|--threads|'-1' is not a whole number of at least 0",
+        "--port 70000|--port|'70000' is not a whole number of 0 to 65,535",
+        "--rope-scaling yarn --rope-factor 2 --rope-original-context 0|--rope-original-context|'0'",
+        "--dram 1.5|--dram|'1.5' is a fraction of bytes",
+        "--dram 1m|--dram|m is a thousandth",
         "--kv-type int3|--kv-type|'int3'",
         "--device tpu|--device|'tpu'",
         "--colour red|--colour|Unknown option",
@@ -58,6 +65,29 @@ class KvDriveTest {
         .hasSize(2)
         .first()
         .isEqualTo("kvdrive: --device: device cuda cannot be used: " + why);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "plan --context 0",
+        "plan --concurrency 0",
+        "plan --model builtin:kvdrive-tiny-32k --gpu 1Gi --dram 1Gi --context 4096 --rope-scaling yarn --rope-factor 1.5 --rope-original-context 128",
+        "eval --limit 0",
+        "eval --samples-at-once 0",
+        "eval make-tasks --length 0 --out x",
+        "bench --context 0",
+        "bench --runs 0",
+        "demo --tokens 0",
+        "demo --threads -1",
+      })
+  void aNumberBeyondItsBoundsIsWrongUsageOfEveryCommand(String command) {
+    assertThat(run(command.split(" "))).isEqualTo(2);
+    assertThat(err.toString().lines().toList())
+        .hasSize(2)
+        .first()
+        .asString()
+        .startsWith("kvdrive: ");
   }
 
   /** The backend is on the class path of the command line, as only this test can tell. */

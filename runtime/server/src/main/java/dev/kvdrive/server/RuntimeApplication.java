@@ -2,10 +2,15 @@ package dev.kvdrive.server;
 
 import dev.kvdrive.server.serving.StartFailure;
 import dev.kvdrive.server.serving.TerminationLog;
+import dev.kvdrive.server.settings.SettingNames;
 import java.nio.file.Path;
+import java.util.concurrent.atomic.AtomicReference;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
 import org.springframework.boot.context.properties.ConfigurationPropertiesScan;
+import org.springframework.context.ApplicationContextInitializer;
+import org.springframework.context.ConfigurableApplicationContext;
+import org.springframework.core.env.ConfigurableEnvironment;
 
 /** The runtime: an OpenAI-compatible server of one model. */
 @SpringBootApplication
@@ -20,11 +25,15 @@ public class RuntimeApplication {
   }
 
   static void run(SpringApplication application, String[] args) {
+    AtomicReference<ConfigurableEnvironment> environment = new AtomicReference<>();
+    ApplicationContextInitializer<ConfigurableApplicationContext> note =
+        fresh -> environment.set(fresh.getEnvironment());
+    application.addInitializers(note);
     try {
       requireVectorModule();
       application.run(args);
     } catch (RuntimeException failure) {
-      String reason = StartFailure.reason(failure);
+      String reason = new SettingNames(environment.get()).in(StartFailure.reason(failure));
       System.err.println("kvdrive: the runtime cannot start: " + reason);
       Throwable unexpected = StartFailure.unexpected(failure);
       if (unexpected != null) {

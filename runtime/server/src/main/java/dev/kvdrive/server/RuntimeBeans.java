@@ -11,6 +11,7 @@ import dev.kvdrive.server.serving.RuntimeLifecycle;
 import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.serving.TerminationLog;
 import dev.kvdrive.server.settings.RuntimeSettings;
+import dev.kvdrive.server.settings.SettingNames;
 import dev.kvdrive.server.transport.AccessLog;
 import dev.kvdrive.server.transport.ConnectionLimits;
 import dev.kvdrive.server.transport.Connections;
@@ -34,6 +35,7 @@ import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.support.AbstractApplicationContext;
 import org.springframework.context.support.DefaultLifecycleProcessor;
+import org.springframework.core.env.ConfigurableEnvironment;
 import org.springframework.http.client.ReactorResourceFactory;
 import org.springframework.web.server.WebFilter;
 import reactor.netty.resources.LoopResources;
@@ -52,10 +54,20 @@ public class RuntimeBeans {
   }
 
   @Bean
+  SettingNames settingNames(ConfigurableEnvironment environment) {
+    return new SettingNames(environment);
+  }
+
+  @Bean
   RuntimeLifecycle runtimeLifecycle(
-      RuntimeSettings settings, Serving serving, ModelStart modelStart) {
+      RuntimeSettings settings, Serving serving, ModelStart modelStart, SettingNames names) {
     return new RuntimeLifecycle(
-        settings, serving, modelStart, new TerminationLog(settings.terminationLog()), System::exit);
+        settings,
+        serving,
+        modelStart,
+        new TerminationLog(settings.terminationLog()),
+        names,
+        System::exit);
   }
 
   @Bean(AbstractApplicationContext.LIFECYCLE_PROCESSOR_BEAN_NAME)

@@ -14,6 +14,7 @@ import dev.kvdrive.server.serving.EngineStart;
 import dev.kvdrive.server.serving.MachineCheck;
 import dev.kvdrive.server.serving.StartFailure;
 import dev.kvdrive.server.settings.RuntimeSettings;
+import dev.kvdrive.server.settings.SettingNames;
 import dev.kvdrive.server.settings.TierBytesConverter;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
@@ -201,6 +202,7 @@ class CloseWhileStartingTest {
             devices,
             new MachineCheck(Long.MAX_VALUE, Long.MAX_VALUE),
             Map.of(),
+            new SettingNames(null),
             Clock.systemUTC());
     closer.start.set(start);
     Throwable end = null;

@@ -25,6 +25,7 @@ import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.serving.StartFailure;
 import dev.kvdrive.server.serving.TerminationLog;
 import dev.kvdrive.server.settings.RuntimeSettings;
+import dev.kvdrive.server.settings.SettingNames;
 import dev.kvdrive.server.settings.TierBytesConverter;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -84,6 +85,7 @@ class StartFailureTest {
             new ReferenceDevices(),
             machine,
             Map.of("HF_HUB_OFFLINE", "1"),
+            new SettingNames(null),
             Clock.systemUTC());
     try {
       start.start(step -> {});
@@ -121,6 +123,7 @@ class StartFailureTest {
             new ReferenceDevices(),
             MachineCheck.here(),
             Map.of("HF_HUB_OFFLINE", "1"),
+            new SettingNames(null),
             Clock.systemUTC());
     try {
       ServedModel model = start.start(step -> {});
@@ -164,6 +167,29 @@ class StartFailureTest {
         .hasMessageContaining("/v1/completions");
   }
 
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      quoteCharacter = '"',
+      value = {
+        "{{ 'a' | nothing }}; unusable_chat_template; (unknown filter 'nothing' (line 1))",
+        "{% for m in messages %}{{ nothing(m) }}{% endfor %}; unusable_chat_template; (unknown function 'nothing' (line 1))",
+        "{{ messages[0].content.nothing() }}; failed_chat_template; 'nothing' is undefined (line 1)",
+        "{{ messages | upper + 1 }}; failed_chat_template; line 1",
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}; failed_chat_template; limit",
+        "{{ raise_exception('no') }}; refused_by_chat_template; no",
+      })
+  void noChatTemplateLooksLikeABrokenServer(String template, String code, String words) {
+    assertThatThrownBy(() -> chatWith(template))
+        .isInstanceOfSatisfying(
+            ApiException.class,
+            refused -> {
+              assertThat(refused.status()).isEqualTo(400);
+              assertThat(refused.body().error().code()).isEqualTo(code);
+            })
+        .hasMessageContaining(words);
+  }
+
   @Test
   void aChatTemplateThatIsNotThereIsTold() {
     Map<String, String> values = sound();
@@ -180,7 +206,7 @@ class StartFailureTest {
     values.put("kvdrive.model.rope-scaling.type", "yarn");
     values.put("kvdrive.model.rope-scaling.factor", "1.5");
     assertThat(reason(values, MachineCheck.here()))
-        .contains("49,152 tokens", "its own rope scaling");
+        .contains("49,152 tokens", "the rope scaling that was asked for");
     values.put("kvdrive.model.rope-scaling.factor", "4");
     values.put("kvdrive.model.rope-scaling.original-context", "16384");
     assertThat(reason(values, MachineCheck.here()))
@@ -345,7 +371,12 @@ class StartFailureTest {
     Serving serving = new Serving();
     RuntimeLifecycle lifecycle =
         new RuntimeLifecycle(
-            settings(sound()), serving, new Failing(), new TerminationLog(log), code::complete);
+            settings(sound()),
+            serving,
+            new Failing(),
+            new TerminationLog(log),
+            new SettingNames(null),
+            code::complete);
     lifecycle.start();
     assertThat(code.get(20, TimeUnit.SECONDS)).isEqualTo(1);
     assertThat(Files.readString(log)).isEqualTo("the disk is gone; mount it again");

@@ -4,6 +4,7 @@ import dev.kvdrive.bench.model.RandomModel;
 import dev.kvdrive.bench.speed.MemoryBandwidth;
 import dev.kvdrive.bench.speed.SpeedTable;
 import dev.kvdrive.bench.speed.Spread;
+import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.serve.LocalRuntime;
@@ -54,6 +55,7 @@ public final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--context",
       paramLabel = "TOKENS",
+      converter = Bounded.Positive.class,
       split = ",",
       defaultValue = "512",
       description = "Tokens of the prompt (default: ${DEFAULT-VALUE}).")
@@ -80,6 +82,7 @@ public final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--threads",
       paramLabel = "N",
+      converter = Bounded.Count.class,
       defaultValue = "0",
       description = "Threads of the CPU device (default: as many as processors).")
   private int threads;
@@ -87,6 +90,7 @@ public final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--runs",
       paramLabel = "N",
+      converter = Bounded.Positive.class,
       defaultValue = "5",
       description = "Runs that count (default: ${DEFAULT-VALUE}).")
   private int runs;
@@ -94,6 +98,7 @@ public final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--warm-up",
       paramLabel = "N",
+      converter = Bounded.Count.class,
       defaultValue = "5",
       description = "Runs before them (default: ${DEFAULT-VALUE}).")
   private int warmUp;
@@ -112,9 +117,6 @@ public final class BenchCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     atLeast("--tokens", tokens, 2);
-    atLeast("--runs", runs, 1);
-    atLeast("--warm-up", warmUp, 0);
-    contexts.forEach(context -> atLeast("--context", context, 1));
     if (beside != null && !beside.equals("jlama")) {
       throw new ParameterException(
           spec.commandLine(),

@@ -118,6 +118,7 @@ final class Demo {
     LocalRuntime runtime =
         LocalRuntime.start(
             settings,
+            Map.of(),
             ScratchFolder.below(cache.resolve("nvme"), "demo-"),
             LocalRuntime.Log.ERRORS,
             own);

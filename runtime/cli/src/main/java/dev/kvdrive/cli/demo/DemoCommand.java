@@ -1,5 +1,6 @@
 package dev.kvdrive.cli.demo;
 
+import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.serve.LocalRuntime;
@@ -25,6 +26,7 @@ public final class DemoCommand implements Callable<Integer> {
 
   @Option(
       names = "--tokens",
+      converter = Bounded.Positive.class,
       defaultValue = "24576",
       description = "Tokens of the document (default: ${DEFAULT-VALUE}).")
   private int tokens;
@@ -46,6 +48,7 @@ public final class DemoCommand implements Callable<Integer> {
 
   @Option(
       names = "--threads",
+      converter = Bounded.Count.class,
       defaultValue = "0",
       paramLabel = "N",
       description = "Threads of the CPU device (default: as many as processors).")

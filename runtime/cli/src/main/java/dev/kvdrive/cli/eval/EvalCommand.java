@@ -3,6 +3,7 @@ package dev.kvdrive.cli.eval;
 import dev.kvdrive.bench.eval.EvalLog;
 import dev.kvdrive.bench.eval.EvalReport;
 import dev.kvdrive.bench.eval.EvalTask;
+import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.option.TierOptions;
@@ -76,12 +77,14 @@ public final class EvalCommand implements Callable<Integer> {
   @Option(
       names = "--limit",
       paramLabel = "N",
+      converter = Bounded.Positive.class,
       description = "Samples of each task and length at most.")
   private @Nullable Integer limit;
 
   @Option(
       names = "--samples-at-once",
       paramLabel = "N",
+      converter = Bounded.Positive.class,
       defaultValue = "1",
       description =
           "Samples at once, each with all budgets; the answers of one are decoded while the next is"
@@ -100,6 +103,7 @@ public final class EvalCommand implements Callable<Integer> {
   @Option(
       names = "--threads",
       paramLabel = "N",
+      converter = Bounded.Count.class,
       defaultValue = "0",
       description = "Threads of the CPU device (default: as many as processors).")
   private int threads;
@@ -119,10 +123,6 @@ public final class EvalCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    if (samples < 1) {
-      throw new ParameterException(
-          spec.commandLine(), "--samples-at-once must be at least 1, got " + samples);
-    }
     if (new TreeSet<>(budgets).size() < budgets.size()) {
       throw new ParameterException(spec.commandLine(), "--budget: every budget only once");
     }

@@ -4,6 +4,7 @@ import dev.kvdrive.bench.document.TaskFamily;
 import dev.kvdrive.bench.document.TaskMaker;
 import dev.kvdrive.bench.engine.LocalEngine;
 import dev.kvdrive.bench.eval.EvalTask;
+import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
@@ -16,7 +17,6 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** {@code ./kvdrive eval make-tasks}: task files of any length. */
@@ -30,6 +30,7 @@ public final class MakeTasksCommand implements Callable<Integer> {
   @Option(
       names = "--length",
       paramLabel = "TOKENS",
+      converter = Bounded.Positive.class,
       split = ",",
       required = true,
       description = "Bounds of prompt and answer together, for instance 4096,16384.")
@@ -38,6 +39,7 @@ public final class MakeTasksCommand implements Callable<Integer> {
   @Option(
       names = "--samples",
       paramLabel = "N",
+      converter = Bounded.Positive.class,
       defaultValue = "4",
       description =
           "Samples of each task and length, with facts at even depths (default:"
@@ -73,10 +75,6 @@ public final class MakeTasksCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
-    if (samples < 1) {
-      throw new ParameterException(
-          spec.commandLine(), "--samples must be at least 1, got " + samples);
-    }
     Path file =
         new ModelSource(LocalRuntime.cacheFolder(), HubSettings.from(System.getenv()))
             .resolve(model);

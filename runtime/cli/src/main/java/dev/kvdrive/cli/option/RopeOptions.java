@@ -1,7 +1,6 @@
 package dev.kvdrive.cli.option;
 
 import dev.kvdrive.plan.RopeScaling;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -9,6 +8,9 @@ import picocli.CommandLine.ParameterException;
 
 /** How a model is to serve a longer context than it was trained for. */
 public final class RopeOptions {
+  private static final RopeScaling.Names NAMES =
+      new RopeScaling.Names("--rope-scaling", "--rope-factor", "--rope-original-context");
+
   @Option(
       names = "--rope-scaling",
       paramLabel = "TYPE",
@@ -26,6 +28,7 @@ public final class RopeOptions {
   @Option(
       names = "--rope-original-context",
       paramLabel = "TOKENS",
+      converter = Bounded.Positive.class,
       description = "The context that is stretched (default: what the model was trained for).")
   private @Nullable Integer original;
 
@@ -35,17 +38,8 @@ public final class RopeOptions {
    * @throws ParameterException of the command if it is incomplete or wrong
    */
   public @Nullable RopeScaling scaling(CommandSpec spec) {
-    if (!given()) {
-      return null;
-    }
-    if (type == null || factor == null) {
-      throw new ParameterException(
-          spec.commandLine(),
-          "rope scaling needs both --rope-scaling and --rope-factor, for instance --rope-scaling"
-              + " yarn --rope-factor 4");
-    }
     try {
-      return new RopeScaling(RopeScaling.Type.of(type), Objects.requireNonNull(factor), original);
+      return RopeScaling.of(NAMES, type, factor, original);
     } catch (IllegalArgumentException e) {
       throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
     }

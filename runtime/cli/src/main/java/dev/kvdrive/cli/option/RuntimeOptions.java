@@ -33,10 +33,15 @@ public final class RuntimeOptions {
   @Option(
       names = "--context",
       paramLabel = "TOKENS",
+      converter = Bounded.Context.class,
       description = "Tokens of prompt and answer (default: 32768).")
   private @Nullable Integer context;
 
-  @Option(names = "--concurrency", paramLabel = "N", description = "Requests at once (default: 1).")
+  @Option(
+      names = "--concurrency",
+      paramLabel = "N",
+      converter = Bounded.Concurrency.class,
+      description = "Requests at once (default: 1).")
   private @Nullable Integer concurrency;
 
   @Option(
@@ -89,6 +94,7 @@ public final class RuntimeOptions {
   @Option(
       names = "--threads",
       paramLabel = "N",
+      converter = Bounded.Count.class,
       description = "Threads of the CPU device (default: as many as processors).")
   private @Nullable Integer threads;
 
@@ -110,6 +116,32 @@ public final class RuntimeOptions {
   public boolean needsNvmeFolder() {
     return nvme != null && nvme > 0 && nvmeDir == null;
   }
+
+  /** Each setting of the runtime that an option stands for, and the option. */
+  public static final Map<String, String> FLAGS =
+      Map.ofEntries(
+          Map.entry("kvdrive.model.uri", "--model"),
+          Map.entry("kvdrive.model.chat-template", "--chat-template"),
+          Map.entry("kvdrive.model.rope-scaling", "--rope-scaling"),
+          Map.entry("kvdrive.model.rope-scaling.type", "--rope-scaling"),
+          Map.entry("kvdrive.model.rope-scaling.factor", "--rope-factor"),
+          Map.entry("kvdrive.model.rope-scaling.original-context", "--rope-original-context"),
+          Map.entry("kvdrive.context-length", "--context"),
+          Map.entry("kvdrive.concurrency", "--concurrency"),
+          Map.entry("kvdrive.budget", "--budget"),
+          Map.entry("kvdrive.kv-type", "--kv-type"),
+          Map.entry("kvdrive.tiers.gpu-bytes", "--gpu"),
+          Map.entry("kvdrive.tiers.dram-bytes", "--dram"),
+          Map.entry("kvdrive.tiers.nvme-bytes", "--nvme"),
+          Map.entry("kvdrive.tiers.nvme-dir", "--nvme-dir"),
+          Map.entry("kvdrive.device", "--device"),
+          Map.entry("kvdrive.threads", "--threads"),
+          Map.entry("kvdrive.served-model-name", "--name"),
+          Map.entry("kvdrive.api-keys-file", "--api-keys"),
+          Map.entry("kvdrive.http.cors-origins", "--cors-origin"),
+          Map.entry("kvdrive.http.access-log", "--access-log"),
+          Map.entry("server.address", "--host"),
+          Map.entry("server.port", "--port"));
 
   /**
    * The settings of the runtime that were given, by their names in its configuration.

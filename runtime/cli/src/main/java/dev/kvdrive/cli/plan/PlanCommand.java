@@ -1,14 +1,17 @@
 package dev.kvdrive.cli.plan;
 
+import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.ByteSizeConverter;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
+import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.TierBudgets;
 import java.io.IOException;
 import java.nio.charset.MalformedInputException;
@@ -76,12 +79,17 @@ public final class PlanCommand implements Callable<Integer> {
   @Option(
       names = "--context",
       paramLabel = "TOKENS",
+      converter = Bounded.Context.class,
       description = "Tokens of prompt and answer together.")
   private @Nullable Integer context;
 
   @Mixin private RopeOptions rope = new RopeOptions();
 
-  @Option(names = "--concurrency", paramLabel = "N", description = "Requests at once (default: 1).")
+  @Option(
+      names = "--concurrency",
+      paramLabel = "N",
+      converter = Bounded.Concurrency.class,
+      description = "Requests at once (default: 1).")
   private @Nullable Integer concurrency;
 
   @Option(
@@ -184,15 +192,22 @@ public final class PlanCommand implements Callable<Integer> {
               .formatted(String.join(", ", missing)));
     }
     int seats = concurrency == null ? 1 : concurrency;
-    return new PlanRequest(
-        models.geometry(model).extended(rope.scaling(spec)),
-        context,
-        seats,
-        budget == null ? PlanRequest.DEFAULT_BUDGET : budget,
-        kvType == null ? KvType.BF16 : kvType,
-        new TierBudgets(gpu, dram, nvme == null ? 0 : nvme),
-        device == null ? DeviceKind.CPU : device,
-        Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT));
+    RopeScaling scaling = rope.scaling(spec);
+    ModelGeometry geometry = models.geometry(model);
+    try {
+      return new PlanRequest(
+          geometry.extended(scaling),
+          context,
+          seats,
+          budget == null ? PlanRequest.DEFAULT_BUDGET : budget,
+          kvType == null ? KvType.BF16 : kvType,
+          new TierBudgets(gpu, dram, nvme == null ? 0 : nvme),
+          device == null ? DeviceKind.CPU : device,
+          Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT));
+    } catch (IllegalArgumentException e) {
+      // The model is one; what does not go with it was asked for here.
+      throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
+    }
   }
 
   private void refuse(String option, @Nullable Object value) {

@@ -5,6 +5,8 @@ import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.server.RuntimeApplication;
 import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.serving.StartFailure;
+import dev.kvdrive.server.settings.FlagSource;
+import dev.kvdrive.server.settings.SettingNames;
 import java.net.URI;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -12,7 +14,6 @@ import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.SpringApplication;
-import org.springframework.boot.web.server.PortInUseException;
 import org.springframework.context.ApplicationContextInitializer;
 import org.springframework.context.ConfigurableApplicationContext;
 import org.springframework.context.support.GenericApplicationContext;
@@ -53,27 +54,35 @@ public final class LocalRuntime implements AutoCloseable {
    * {@link #serving}. If the model cannot be loaded, the runtime ends the process with status 1.
    *
    * @param settings by their names in the runtime's configuration; they win over the environment
+   * @param flags what a setting is called on the command line, where it has an option
    * @param nvme where its NVMe tier is unless the settings say otherwise; closed with the runtime
    * @param device what it computes on; null for the runtime's own
    * @throws IllegalArgumentException if a setting is wrong, or the port is taken
    */
   public static LocalRuntime start(
       Map<String, String> settings,
+      Map<String, String> flags,
       @Nullable ScratchFolder nvme,
       Log log,
       @Nullable DeviceFactory device) {
     LocalRuntime runtime = new LocalRuntime(nvme);
     Runtime.getRuntime().addShutdownHook(runtime.atExit);
     try {
-      runtime.run(settings, log, device);
+      runtime.run(settings, flags, log, device);
     } catch (RuntimeException e) {
+      ConfigurableApplicationContext begun = runtime.context;
+      SettingNames names = new SettingNames(begun == null ? null : begun.getEnvironment());
       runtime.close();
-      throw readable(e);
+      throw new IllegalArgumentException(names.in(StartFailure.reason(e)), e);
     }
     return runtime;
   }
 
-  private void run(Map<String, String> settings, Log log, @Nullable DeviceFactory device) {
+  private void run(
+      Map<String, String> settings,
+      Map<String, String> flags,
+      Log log,
+      @Nullable DeviceFactory device) {
     Map<String, String> all = new LinkedHashMap<>();
     all.put("kvdrive.model.cache-dir", cacheFolder().toString());
     all.put("logging.structured.format.console", "${KVDRIVE_LOG_FORMAT:}");
@@ -91,6 +100,7 @@ public final class LocalRuntime implements AutoCloseable {
     ApplicationContextInitializer<GenericApplicationContext> parts =
         fresh -> {
           context = fresh;
+          fresh.getEnvironment().getPropertySources().addFirst(new FlagSource(settings, flags));
           if (device != null) {
             fresh.registerBean(DeviceFactory.class, () -> device);
           }
@@ -100,18 +110,6 @@ public final class LocalRuntime implements AutoCloseable {
         all.entrySet().stream()
             .map(setting -> "--%s=%s".formatted(setting.getKey(), setting.getValue()))
             .toArray(String[]::new));
-  }
-
-  private static RuntimeException readable(RuntimeException failure) {
-    for (Throwable t = failure; t != null; t = t.getCause()) {
-      if (t instanceof PortInUseException taken) {
-        return new IllegalArgumentException(
-            "port %d is in use by another program; choose one with --port"
-                .formatted(taken.getPort()),
-            failure);
-      }
-    }
-    return new IllegalArgumentException(StartFailure.reason(failure), failure);
   }
 
   /** Where models and scratch folders are kept. */

@@ -1,5 +1,6 @@
 package dev.kvdrive.cli.serve;
 
+import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.ModelName;
 import dev.kvdrive.cli.option.RuntimeOptions;
 import dev.kvdrive.server.serving.Serving;
@@ -43,6 +44,7 @@ public final class ServeCommand implements Callable<Integer> {
 
   @Option(
       names = "--port",
+      converter = Bounded.Port.class,
       defaultValue = "8080",
       description = "Port to listen on; 0 for a free one (default: ${DEFAULT-VALUE}).")
   private int port;
@@ -72,7 +74,8 @@ public final class ServeCommand implements Callable<Integer> {
         runtime.needsNvmeFolder()
             ? ScratchFolder.below(LocalRuntime.cacheFolder().resolve("nvme"), "serve-")
             : null;
-    try (LocalRuntime local = LocalRuntime.start(settings, nvme, LocalRuntime.Log.LINES, null)) {
+    try (LocalRuntime local =
+        LocalRuntime.start(settings, RuntimeOptions.FLAGS, nvme, LocalRuntime.Log.LINES, null)) {
       announce(local);
       local.awaitEnd();
     }

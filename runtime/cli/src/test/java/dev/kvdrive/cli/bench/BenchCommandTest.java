@@ -57,8 +57,9 @@ class BenchCommandTest {
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
+      quoteCharacter = '"',
       value = {
-        "--runs 0|--runs must be at least 1, got 0",
+        "--runs 0|'0' is not a whole number of at least 1",
         "--tokens 1|--tokens must be at least 2, got 1",
         "--beside jlama --device cuda|--beside jlama computes on the CPU; leave --device cuda out",
         "--beside vllm|no engine 'vllm'; there is jlama",

@@ -3,6 +3,7 @@ package dev.kvdrive.cli.serve;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvdrive.cli.option.RuntimeOptions;
 import dev.kvdrive.server.serving.Serving;
 import java.io.IOException;
 import java.net.InetAddress;
@@ -46,7 +47,8 @@ class LocalRuntimeTest {
     ScratchFolder nvme = ScratchFolder.below(folder.resolve("nvme"), "test-");
     URI models;
     try (LocalRuntime runtime =
-        LocalRuntime.start(settings(), nvme, LocalRuntime.Log.ERRORS, new ReferenceDevices())) {
+        LocalRuntime.start(
+            settings(), Map.of(), nvme, LocalRuntime.Log.ERRORS, new ReferenceDevices())) {
       Awaitility.await()
           .atMost(Duration.ofMinutes(2))
           .until(() -> runtime.serving().state() instanceof Serving.State.Ready);
@@ -64,8 +66,13 @@ class LocalRuntimeTest {
     settings.put("kvdrive.context-length", "3");
     assertThatThrownBy(
             () ->
-                LocalRuntime.start(settings, null, LocalRuntime.Log.ERRORS, new ReferenceDevices()))
-        .hasMessageContaining("context-length must be at least 128 tokens, got 3")
+                LocalRuntime.start(
+                    settings,
+                    RuntimeOptions.FLAGS,
+                    null,
+                    LocalRuntime.Log.ERRORS,
+                    new ReferenceDevices()))
+        .hasMessageContaining("--context must be at least 128 tokens, got 3")
         .message()
         .hasLineCount(1);
   }
@@ -79,7 +86,11 @@ class LocalRuntimeTest {
       assertThatThrownBy(
               () ->
                   LocalRuntime.start(
-                      settings, nvme, LocalRuntime.Log.ERRORS, new ReferenceDevices()))
+                      settings,
+                      RuntimeOptions.FLAGS,
+                      nvme,
+                      LocalRuntime.Log.ERRORS,
+                      new ReferenceDevices()))
           .hasMessage(
               "port %d is in use by another program; choose one with --port", other.getLocalPort());
     }
@@ -92,7 +103,12 @@ class LocalRuntimeTest {
     settings.put("kvdrive.api-keys-file", folder.resolve("none").toString());
     assertThatThrownBy(
             () ->
-                LocalRuntime.start(settings, null, LocalRuntime.Log.ERRORS, new ReferenceDevices()))
+                LocalRuntime.start(
+                    settings,
+                    RuntimeOptions.FLAGS,
+                    null,
+                    LocalRuntime.Log.ERRORS,
+                    new ReferenceDevices()))
         .hasMessageContaining("API key file")
         .message()
         .hasLineCount(1);

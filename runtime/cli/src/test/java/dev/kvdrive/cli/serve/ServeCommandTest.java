@@ -3,6 +3,7 @@ package dev.kvdrive.cli.serve;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvdrive.cli.option.RuntimeOptions;
 import java.net.URI;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -96,10 +97,24 @@ class ServeCommandTest {
             Map.entry("kvdrive.http.access-log", "true"));
   }
 
+  @Test
+  void everySettingOfAnOptionIsNamedByIt() {
+    CommandLine line = new CommandLine(new ServeCommand());
+    assertThat(RuntimeOptions.FLAGS.values())
+        .containsAll(
+            line.getCommandSpec().options().stream()
+                .map(option -> option.longestName())
+                .filter(name -> !name.equals("--help") && !name.equals("--version"))
+                .toList())
+        .allMatch(name -> line.getCommandSpec().findOption(name) != null);
+    assertThat(RuntimeOptions.FLAGS).containsKeys(settings().keySet().toArray(String[]::new));
+  }
+
   @ParameterizedTest
   @CsvSource({
-    "--rope-scaling yarn, needs both",
-    "--rope-factor 4, needs both",
+    "--rope-scaling yarn, --rope-scaling yarn alone does not extend a context; add for instance --rope-factor 4",
+    "--rope-factor 2, --rope-factor 2.0 alone does not extend a context; add for instance --rope-scaling yarn",
+    "--rope-original-context 4096, add for instance --rope-scaling yarn (or linear) --rope-factor 4",
     "--rope-scaling dynamic --rope-factor 4, not supported; use yarn or linear",
     "--rope-scaling yarn --rope-factor 1, above 1",
     "--rope-scaling yarn --rope-factor 4 --rope-original-context 0, at least 1",

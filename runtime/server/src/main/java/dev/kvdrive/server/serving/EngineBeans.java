@@ -2,6 +2,7 @@ package dev.kvdrive.server.serving;
 
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.server.settings.RuntimeSettings;
+import dev.kvdrive.server.settings.SettingNames;
 import java.time.Clock;
 import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.context.annotation.Bean;
@@ -11,12 +12,14 @@ import org.springframework.context.annotation.Configuration;
 @Configuration(proxyBeanMethods = false)
 public class EngineBeans {
   @Bean
-  ModelStart engineStart(RuntimeSettings settings, ObjectProvider<DeviceFactory> devices) {
+  ModelStart engineStart(
+      RuntimeSettings settings, SettingNames names, ObjectProvider<DeviceFactory> devices) {
     return new EngineStart(
         settings,
         devices.getIfAvailable(() -> DeviceFactory.require(settings.device())),
         MachineCheck.here(),
         System.getenv(),
+        names,
         Clock.systemUTC());
   }
 }

@@ -15,6 +15,7 @@ import dev.kvdrive.plan.Planner;
 import dev.kvdrive.schedule.EngineSettings;
 import dev.kvdrive.schedule.KvDriveEngine;
 import dev.kvdrive.server.settings.RuntimeSettings;
+import dev.kvdrive.server.settings.SettingNames;
 import dev.kvdrive.text.ChatTemplate;
 import dev.kvdrive.text.ChatTemplateException;
 import dev.kvdrive.text.Tokenizer;
@@ -41,6 +42,7 @@ public final class EngineStart implements ModelStart {
   private final DeviceFactory devices;
   private final MachineCheck machine;
   private final Map<String, String> environment;
+  private final SettingNames names;
   private final Clock clock;
 
   /** What was opened, the last first; also the lock of this object's state. */
@@ -55,17 +57,20 @@ public final class EngineStart implements ModelStart {
 
   /**
    * @param environment for the hub, see {@link HubSettings#from}
+   * @param names what settings are called in the log
    */
   public EngineStart(
       RuntimeSettings settings,
       DeviceFactory devices,
       MachineCheck machine,
       Map<String, String> environment,
+      SettingNames names,
       Clock clock) {
     this.settings = settings;
     this.devices = devices;
     this.machine = machine;
     this.environment = Map.copyOf(environment);
+    this.names = names;
     this.clock = clock;
   }
 
@@ -89,16 +94,11 @@ public final class EngineStart implements ModelStart {
     opened(closing(model::close));
     Tokenizer tokenizer = tokenizer(model.tokenizer());
     Optional<ChatTemplate> template = template(model.tokenizer(), instead);
-    template
-        .flatMap(ChatTemplate::problem)
-        .ifPresent(
-            why ->
-                log.warn(
-                    "Chats are refused, raw prompts are answered: the {} cannot be used: {}. Supply one that can with kvdrive.model.chat-template",
-                    templateFile == null
-                        ? "model's chat template"
-                        : "chat template " + templateFile,
-                    why));
+    template.ifPresent(
+        chat ->
+            tell(
+                chat,
+                templateFile == null ? "model's chat template" : "chat template " + templateFile));
     Plan plan = Planner.plan(settings.planRequest(model.geometry(), devices.kind()));
     plan.requireSizes();
     progress.accept(plan.verdict());
@@ -118,6 +118,26 @@ public final class EngineStart implements ModelStart {
         tokenizer,
         template,
         engine);
+  }
+
+  /** Says now what requests would find out. */
+  private void tell(ChatTemplate template, String name) {
+    template
+        .problem()
+        .ifPresent(
+            why ->
+                log.warn(
+                    "Chats are refused, raw prompts are answered: the {} cannot be used: {}. Supply one that can with {}",
+                    name,
+                    why,
+                    names.in("kvdrive.model.chat-template")));
+    if (!template.unknowns().isEmpty()) {
+      log.warn(
+          "Chats that lead there are refused, others are answered: the {} cannot be used in some branches: {}. Supply one that can with {}",
+          name,
+          String.join(", ", template.unknowns()),
+          names.in("kvdrive.model.chat-template"));
+    }
   }
 
   private static Tokenizer tokenizer(TokenizerSource source) {

@@ -1,6 +1,7 @@
 package dev.kvdrive.server.serving;
 
 import dev.kvdrive.server.settings.RuntimeSettings;
+import dev.kvdrive.server.settings.SettingNames;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -19,6 +20,7 @@ public final class RuntimeLifecycle implements SmartLifecycle {
   private final Serving serving;
   private final ModelStart modelStart;
   private final TerminationLog terminationLog;
+  private final SettingNames names;
   private final ProcessEnd processEnd;
   private @Nullable Thread starter;
   private volatile boolean running;
@@ -34,11 +36,13 @@ public final class RuntimeLifecycle implements SmartLifecycle {
       Serving serving,
       ModelStart modelStart,
       TerminationLog terminationLog,
+      SettingNames names,
       ProcessEnd processEnd) {
     this.settings = settings;
     this.serving = serving;
     this.modelStart = modelStart;
     this.terminationLog = terminationLog;
+    this.names = names;
     this.processEnd = processEnd;
   }
 
@@ -69,7 +73,7 @@ public final class RuntimeLifecycle implements SmartLifecycle {
         log.info("The start was given up because the runtime is shutting down");
         return;
       }
-      String reason = StartFailure.reason(failure);
+      String reason = names.in(StartFailure.reason(failure));
       serving.failed(reason);
       log.error("The runtime cannot start: {}", reason, StartFailure.unexpected(failure));
       terminationLog.write(reason);

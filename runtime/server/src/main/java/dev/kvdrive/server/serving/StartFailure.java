@@ -12,6 +12,8 @@ import java.io.IOException;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.context.properties.bind.BindException;
 import org.springframework.boot.context.properties.bind.UnboundConfigurationPropertiesException;
+import org.springframework.boot.origin.Origin;
+import org.springframework.boot.origin.PropertySourceOrigin;
 import org.springframework.boot.web.server.PortInUseException;
 
 /** Why a runtime did not start, in words for the one who configured it. */
@@ -38,8 +40,17 @@ public final class StartFailure extends RuntimeException {
     }
     BindException bind = cause(failure, BindException.class);
     if (bind != null) {
-      String where = bind.getProperty() == null ? "" : " (" + bind.getProperty().getOrigin() + ")";
-      return oneLine("configuration %s%s: %s".formatted(bind.getName(), where, text(root(bind))));
+      String why = text(root(bind));
+      if (bind.getProperty() == null) {
+        return oneLine("configuration %s: %s".formatted(bind.getName(), why));
+      }
+      Origin origin = bind.getProperty().getOrigin();
+      // A source without places of its own would be named by its class alone.
+      boolean place =
+          !(origin instanceof PropertySourceOrigin source) || source.getOrigin() != null;
+      return oneLine(
+          "configuration %s%s: %s"
+              .formatted(bind.getName(), place ? " (" + origin + ")" : "", why));
     }
     PortInUseException taken = cause(failure, PortInUseException.class);
     if (taken != null) {

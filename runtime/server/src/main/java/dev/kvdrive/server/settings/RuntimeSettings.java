@@ -83,23 +83,23 @@ public record RuntimeSettings(
    * @param originalContext tokens; what the model was trained for if not set
    */
   public record Rope(
-      @DefaultValue("") String type,
-      @DefaultValue("0") double factor,
-      @Nullable Integer originalContext) {
+      @Nullable String type, @Nullable Double factor, @Nullable Integer originalContext) {
+    private static final RopeScaling.Names NAMES =
+        new RopeScaling.Names(
+            "kvdrive.model.rope-scaling.type",
+            "kvdrive.model.rope-scaling.factor",
+            "kvdrive.model.rope-scaling.original-context");
+
     public Rope {
       try {
-        of(type, factor, originalContext);
+        var _ = RopeScaling.of(NAMES, type, factor, originalContext);
       } catch (IllegalArgumentException e) {
         throw new IllegalArgumentException("kvdrive.model.rope-scaling: " + e.getMessage(), e);
       }
     }
 
-    RopeScaling scaling() {
-      return of(type, factor, originalContext);
-    }
-
-    private static RopeScaling of(String type, double factor, @Nullable Integer original) {
-      return new RopeScaling(RopeScaling.Type.of(type), factor, original);
+    @Nullable RopeScaling scaling() {
+      return RopeScaling.of(NAMES, type, factor, originalContext);
     }
   }
 
