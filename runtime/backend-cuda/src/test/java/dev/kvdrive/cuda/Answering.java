@@ -9,7 +9,7 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.kv.tier.NvmeOptions;
-import dev.kvdrive.kv.tier.SequenceIdentity;
+import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.tier.StepFaults;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
@@ -106,7 +106,7 @@ final class Answering {
       store.openSeat(queue, SEAT, new SequenceIdentity("", "bench"));
       long start = System.nanoTime();
       PromptPrefill running = prefill.begin(prompt, List.of(SEAT), false);
-      while (!prefill.advance(running)) {
+      while (prefill.advance(running) != Prefill.Progress.FINISHED) {
         // one block of one layer after the other
       }
       final long prefillNanos = System.nanoTime() - start;
@@ -123,7 +123,7 @@ final class Answering {
         step.clear();
         step.add(token, prompt.length + n - 1, SEAT, sizes.budget(), false);
         step.provide();
-        StepFaults faults = step.run();
+        StepFaults faults = step.run(Long.MAX_VALUE / 4);
         nanos[n - 1] = System.nanoTime() - from;
         submissions = queue instanceof CudaQueue own ? own.submissions() - before : 0;
         if (step.counter(0, Selection.FAULT_COUNTER) > 0) {

@@ -13,7 +13,7 @@ import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
 import dev.kvdrive.device.Weight;
 import dev.kvdrive.kv.tier.NvmeOptions;
-import dev.kvdrive.kv.tier.SequenceIdentity;
+import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.model.LayerTensors;

@@ -7,8 +7,8 @@ import java.time.Duration;
  *
  * @param pipeline whether misses are fetched on a queue of their own while the hits are attended
  * @param graphs whether steps are recorded and launched as graphs
- * @param fetchTimeout how long the chunks of one (layer, pass) may take to come from NVMe before
- *     the step is given up
+ * @param fetchTimeout how long a chunk may take to come from NVMe before the sequence that needs it
+ *     is given up
  */
 public record DecodeOptions(boolean pipeline, boolean graphs, Duration fetchTimeout) {
   /** Bound of {@code fetchTimeout} unless said otherwise. */

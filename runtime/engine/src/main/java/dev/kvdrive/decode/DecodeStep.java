@@ -27,6 +27,8 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -167,23 +169,27 @@ public final class DecodeStep implements AutoCloseable {
   /**
    * Makes room in DRAM for what the step appends.
    *
+   * @return seats for which there is no room yet; unless there are none, the step must be described
+   *     again without them
    * @throws dev.kvdrive.kv.tier.TierException if there is none for a row; the step must then be
    *     described again without it
    */
-  public void provide() {
-    store.provideForStep(queue, seats, positions, rows);
+  public Set<Integer> provide() {
+    return store.provideForStep(queue, seats, positions, rows);
   }
 
   /**
    * Runs the step and waits for it.
    *
-   * @return why chunks did not come, for rows whose {@link #counter} of faults is not zero
+   * @param patience nanoseconds for which the step waits for what one (layer, pass) misses on NVMe
+   * @return why chunks did not come, for rows whose {@link #counter} of faults is not zero; a row
+   *     that is only late has not been, and can be added to a later step as it was
    */
-  public StepFaults run() {
+  public StepFaults run(long patience) {
     int shaped = graphs ? Math.min(sizes.concurrency(), ceilingPowerOfTwo(rows)) : rows;
     int passes = sizes.passChunks() == 0 ? 0 : Math.ceilDiv(mostSelected, sizes.passChunks());
     parameters.pad(rows, shaped);
-    store.beginStep();
+    store.beginStep(patience, TimeUnit.MILLISECONDS.toNanos(fetchTimeoutMillis));
     if (graphs) {
       launch(new Shape(shaped, passes));
     } else {

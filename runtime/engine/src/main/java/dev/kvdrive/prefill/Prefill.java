@@ -212,17 +212,28 @@ public final class Prefill implements AutoCloseable {
     return scratch;
   }
 
+  /** What has become of a quantum. */
+  public enum Progress {
+    /** There is no room for its chunks yet: it is to be run again once the seat does not wait. */
+    WAITS,
+    /** It has run. */
+    RAN,
+    /**
+     * It was the last: row 0 of the output belongs to the prompt's last token, and {@link #end}
+     * comes next.
+     */
+    FINISHED
+  }
+
   /**
    * Runs one quantum and waits for it.
    *
-   * @return whether the prompt is finished: row 0 of the output then belongs to its last token, and
-   *     {@link #end} comes next
    * @throws dev.kvdrive.kv.tier.TierException if the chunks of a seat have no room; after {@link
    *     PromptPrefill#withdraw} of that seat the same quantum can be run again, and quanta of other
    *     prompts can
    * @throws IllegalStateException unless it is {@link #ready}
    */
-  public boolean advance(PromptPrefill prompt) {
+  public Progress advance(PromptPrefill prompt) {
     PrefillScratch scratch = scratch(prompt);
     try {
       return advance(prompt, scratch);
@@ -233,19 +244,30 @@ public final class Prefill implements AutoCloseable {
     }
   }
 
-  private boolean advance(PromptPrefill prompt, PrefillScratch scratch) {
+  private Progress advance(PromptPrefill prompt, PrefillScratch scratch) {
     int layer = prompt.layer();
     int start = prompt.start();
     int rows = Math.min(sizes.prefillBlock(), prompt.tokens() - start);
     boolean lastLayer = layer == kv.layers().size() - 1;
     boolean lastBlock = start + rows == prompt.tokens();
     KvLayer kvLayer = kv.layers().get(layer);
+    for (PromptPrefill.Target target : prompt.targets()) {
+      int to = closing(prompt, start + rows);
+      if (target.closed() < to
+          && !store.hasRoomForChunks(queue, layer, target.seat(), target.closed(), to)) {
+        return Progress.WAITS;
+      }
+    }
     loadBlock(prompt, rows);
     transformer.project(queue, layer, rows);
     ActivationBuffers a = transformer.activations();
     operations.store(queue, kvLayer, scratch, start, rows, a.key(), a.value());
     for (PromptPrefill.Target target : prompt.targets()) {
-      closeChunks(prompt, target, kvLayer, scratch, start + rows);
+      if (!closeChunks(prompt, target, kvLayer, scratch, start + rows)) {
+        // Another prompt, or a step, may be next.
+        queue.synchronize();
+        return Progress.WAITS;
+      }
     }
     if (!lastLayer) {
       attend(kvLayer, scratch, start, 0, rows);
@@ -270,7 +292,7 @@ public final class Prefill implements AutoCloseable {
       releaseScratch(prompt);
     }
     prompt.advanced(rows);
-    return lastBlock && lastLayer;
+    return lastBlock && lastLayer ? Progress.FINISHED : Progress.RAN;
   }
 
   /** Where the residual stream of the prompt's next block is. */
@@ -297,23 +319,35 @@ public final class Prefill implements AutoCloseable {
     }
   }
 
-  /** Closes the chunks that are complete with {@code stored} tokens and stay closed at the end. */
-  private void closeChunks(
+  /** Chunks that are complete with {@code stored} tokens and stay closed at the end. */
+  private int closing(PromptPrefill prompt, int stored) {
+    ChunkGrid grid = sizes.layout().grid();
+    int complete = Math.max(0, (stored - grid.sink()) / grid.chunk());
+    return Math.min(complete, grid.closedChunks(prompt.tokens()));
+  }
+
+  /**
+   * Closes the chunks that are complete with {@code stored} tokens and stay closed at the end;
+   * whether there was room for all.
+   */
+  private boolean closeChunks(
       PromptPrefill prompt,
       PromptPrefill.Target target,
       KvLayer kvLayer,
       PrefillScratch scratch,
       int stored) {
-    ChunkGrid grid = sizes.layout().grid();
-    int complete = Math.max(0, (stored - grid.sink()) / grid.chunk());
-    int to = Math.min(complete, grid.closedChunks(prompt.tokens()));
+    int to = closing(prompt, stored);
     while (target.closed() < to) {
       int seat = target.seat();
       int from = target.closed();
       int end = store.provideForChunks(queue, prompt.layer(), seat, from, to);
+      if (end == from) {
+        return false;
+      }
       operations.closeChunks(queue, kvLayer, scratch, seat, from, end, store.frames());
       target.close(end);
     }
+    return true;
   }
 
   /**

@@ -39,6 +39,9 @@ final class PrefillTurns {
     private final List<Sequence> sequences;
     private final long arrival;
 
+    /** Whether it waits for room in DRAM. */
+    private boolean waits;
+
     Turn(PromptPrefill prompt, List<Sequence> sequences) {
       this.prompt = prompt;
       this.sequences = sequences;
@@ -52,6 +55,15 @@ final class PrefillTurns {
     /** Those that are still there. */
     List<Sequence> sequences() {
       return sequences;
+    }
+
+    /** Whether its quantum cannot be run before there is room in DRAM. */
+    boolean waits() {
+      return waits;
+    }
+
+    void waits(boolean forRoom) {
+      waits = forRoom;
     }
 
     /** Of the first of its sequences. */
@@ -108,26 +120,31 @@ final class PrefillTurns {
   boolean mayPass(int promptTokens) {
     double work = prefill.work(promptTokens);
     for (Turn turn : turns) {
-      if (prefill.ready(turn.prompt) && work > PASSING_SHARE * turn.prompt.remaining()) {
+      if (canRun(turn) && work > PASSING_SHARE * turn.prompt.remaining()) {
         return false;
       }
     }
     return true;
   }
 
-  /** Whose quantum is next; there must be one. */
-  Turn next() {
+  /** Whether a quantum of it could be run now. */
+  private boolean canRun(Turn turn) {
+    return !turn.waits && prefill.ready(turn.prompt);
+  }
+
+  /** Whose quantum is next; null if none can be run before there is room in DRAM. */
+  @Nullable Turn next() {
     Turn first = first();
     Turn best = null;
     for (Turn turn : turns) {
-      if (best == null || isBefore(turn, best)) {
+      if (!holder(turn).waits && (best == null || isBefore(turn, best))) {
         best = turn;
       }
     }
     if (first == null || best == null) {
-      throw new IllegalStateException("no prompt is in prefill");
+      return null;
     }
-    Turn next = holder(credit >= stake(first) ? first : best);
+    Turn next = holder(!holder(first).waits && credit >= stake(first) ? first : best);
     charged = next == first && first != best;
     return next;
   }

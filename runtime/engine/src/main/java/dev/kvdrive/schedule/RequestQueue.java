@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.Iterator;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
@@ -166,6 +167,17 @@ final class RequestQueue {
   synchronized void awaitSignal() throws InterruptedException {
     while (!signalled) {
       wait();
+    }
+    signalled = false;
+  }
+
+  /** Like {@link #awaitSignal()}, for a while at most. */
+  synchronized void awaitSignal(long millis) throws InterruptedException {
+    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
+    long left = millis;
+    while (!signalled && left > 0) {
+      wait(left);
+      left = TimeUnit.NANOSECONDS.toMillis(deadline - System.nanoTime());
     }
     signalled = false;
   }

@@ -4,9 +4,9 @@ import dev.kvdrive.decode.DecodeStep;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
+import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.kv.tier.Placement;
-import dev.kvdrive.kv.tier.SequenceIdentity;
 import dev.kvdrive.kv.tier.StepFaults;
 import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.kv.tier.TierStatus;
@@ -23,6 +23,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.Set;
 import java.util.function.Consumer;
 
 /**
@@ -43,6 +44,9 @@ import java.util.function.Consumer;
 final class Scheduler implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(Scheduler.class.getName());
 
+  /** How long the thread waits at once when all wait. */
+  private static final long WAIT_MILLIS = 50;
+
   private final EngineSettings settings;
   private final EngineSizes sizes;
   private final RequestQueue requests;
@@ -57,6 +61,11 @@ final class Scheduler implements AutoCloseable {
   private final CapacityLedger ledger;
   private final Deque<Integer> freeSeats = new ArrayDeque<>();
   private final List<Sequence> decoding = new ArrayList<>();
+
+  /** Sequences that would decode if there were room in DRAM, or the chunks had come from NVMe. */
+  private final List<Sequence> parked = new ArrayList<>();
+
+  private final FetchPatience patience;
   private final PrefillTurns turns;
   private long identities;
 
@@ -105,6 +114,8 @@ final class Scheduler implements AutoCloseable {
       close();
       throw e;
     }
+    store.onProgress(requests::signal);
+    patience = new FetchPatience(settings.decode().fetchTimeout());
     ledger = new CapacityLedger(sizes);
     for (int seat = 0; seat < sizes.concurrency(); seat++) {
       freeSeats.add(seat);
@@ -144,7 +155,7 @@ final class Scheduler implements AutoCloseable {
 
   /** Whether anything runs or can be started at once. */
   boolean idle() {
-    return decoding.isEmpty() && turns.isEmpty();
+    return decoding.isEmpty() && parked.isEmpty() && turns.isEmpty();
   }
 
   /**
@@ -158,11 +169,15 @@ final class Scheduler implements AutoCloseable {
     if (idle()) {
       return false;
     }
+    resume();
     if (decoding.isEmpty()) {
       owedNanos = 0;
     }
-    if (!turns.isEmpty() && owedNanos <= 0) {
-      prefillQuantum();
+    boolean worked = false;
+    PrefillTurns.Turn turn = owedNanos <= 0 ? turns.next() : null;
+    if (turn != null) {
+      prefillQuantum(turn);
+      worked = true;
     }
     if (!decoding.isEmpty()) {
       long start = System.nanoTime();
@@ -170,8 +185,47 @@ final class Scheduler implements AutoCloseable {
       long nanos = System.nanoTime() - start;
       requests.speeds().step(nanos);
       owedNanos -= nanos;
+      worked = true;
+    }
+    if (!worked && !idle()) {
+      awaitProgress();
     }
     return true;
+  }
+
+  /** Waits for the disk, a request or a cancellation; a while at most, since patience ends. */
+  private void awaitProgress() {
+    try {
+      requests.awaitSignal(WAIT_MILLIS);
+    } catch (InterruptedException e) {
+      throw new IllegalStateException("the engine thread was interrupted", e);
+    }
+  }
+
+  /** Lets those go on that need not wait any more, and ends those that waited in vain. */
+  private void resume() {
+    for (Sequence sequence : List.copyOf(parked)) {
+      if (goesOn(sequence)) {
+        parked.remove(sequence);
+        decoding.add(sequence);
+      }
+    }
+    for (PrefillTurns.Turn turn : List.copyOf(turns.all())) {
+      if (turn.waits() && List.copyOf(turn.sequences()).stream().allMatch(this::goesOn)) {
+        turn.waits(false);
+      }
+    }
+    removeEnded();
+  }
+
+  /** Whether a sequence neither waits nor has ended. */
+  private boolean goesOn(Sequence sequence) {
+    try {
+      return !sequence.ended() && !store.waits(queue, sequence.seat());
+    } catch (TierException e) {
+      sequence.fail(new GenerationException(String.valueOf(e.getMessage()), e));
+      return false;
+    }
   }
 
   private void endCancelled() {
@@ -186,12 +240,19 @@ final class Scheduler implements AutoCloseable {
         }
       }
     }
-    for (Sequence sequence : decoding) {
+    for (Sequence sequence : seated()) {
       if (sequence.cancelled()) {
         sequence.finish(FinishReason.CANCELLED);
       }
     }
     removeEnded();
+  }
+
+  /** All that have their first token. */
+  private List<Sequence> seated() {
+    List<Sequence> all = new ArrayList<>(decoding);
+    all.addAll(parked);
+    return all;
   }
 
   /**
@@ -265,18 +326,21 @@ final class Scheduler implements AutoCloseable {
     store.openSeat(queue, seat, new SequenceIdentity("", sequence.id() + "#" + identities++));
   }
 
-  private void prefillQuantum() {
+  private void prefillQuantum(PrefillTurns.Turn turn) {
     boolean othersWait = !decoding.isEmpty();
     long start = System.nanoTime();
-    PrefillTurns.Turn turn = turns.next();
     PromptPrefill prompt = turn.prompt();
     double work = prompt.nextQuantum();
     long before = prompt.done();
-    boolean finished;
+    Prefill.Progress progress;
     try {
-      finished = prefill.advance(prompt);
+      progress = prefill.advance(prompt);
     } catch (TierException e) {
       failFor(e, turn.sequences());
+      return;
+    }
+    if (progress == Prefill.Progress.WAITS) {
+      turn.waits(true);
       return;
     }
     turns.ran(turn, work);
@@ -284,7 +348,7 @@ final class Scheduler implements AutoCloseable {
     requests.speeds().prefilled(share * prompt.tokens(), System.nanoTime() - start);
     turn.sequences().forEach(sequence -> sequence.prefilled(prompt.done(), prompt.total()));
     removeEnded();
-    if (finished && !turn.sequences().isEmpty()) {
+    if (progress == Prefill.Progress.FINISHED && !turn.sequences().isEmpty()) {
       totals.prompt(prompt.tokens());
       turns.remove(turn);
       prefill.end(prompt);
@@ -317,16 +381,26 @@ final class Scheduler implements AutoCloseable {
     if (decoding.isEmpty()) {
       return;
     }
-    StepFaults faults = step.run();
+    StepFaults faults = step.run(patience.of(decoding));
     totals.step();
-    for (int row = 0; row < decoding.size(); row++) {
-      Sequence sequence = decoding.get(row);
+    boolean fromNvme = false;
+    List<Sequence> rows = List.copyOf(decoding);
+    for (int row = 0; row < rows.size(); row++) {
+      Sequence sequence = rows.get(row);
+      boolean faulty = step.counter(row, Selection.FAULT_COUNTER) > 0;
+      if (faulty && faults.repeats(sequence.seat())) {
+        sequence.late();
+        decoding.remove(sequence);
+        parked.add(sequence);
+        continue;
+      }
       int hits = step.counter(row, Selection.HITS_COUNTER);
       int dram = step.counter(row, Selection.DRAM_COUNTER);
       int nvme = step.counter(row, Selection.NVME_COUNTER);
+      fromNvme |= nvme > 0;
       totals.row(hits, dram, nvme);
       sequence.usage().step(sequence.lastPosition() + 1, hits, dram, nvme);
-      if (step.counter(row, Selection.FAULT_COUNTER) > 0) {
+      if (faulty) {
         StepFaults.Reason reason = faults.of(sequence.seat());
         sequence.fail(
             reason.cause() == null
@@ -336,6 +410,7 @@ final class Scheduler implements AutoCloseable {
         advance(sequence, row);
       }
     }
+    patience.ran(!faults.late().isEmpty(), fromNvme);
     removeEnded();
   }
 
@@ -352,8 +427,16 @@ final class Scheduler implements AutoCloseable {
             sequence.wantsLogits());
       }
       try {
-        step.provide();
-        return;
+        Set<Integer> without = step.provide();
+        if (without.isEmpty()) {
+          return;
+        }
+        for (Sequence sequence : List.copyOf(decoding)) {
+          if (without.contains(sequence.seat())) {
+            decoding.remove(sequence);
+            parked.add(sequence);
+          }
+        }
       } catch (TierException e) {
         failFor(e, decoding);
       }
@@ -384,10 +467,11 @@ final class Scheduler implements AutoCloseable {
         }
       }
     }
-    for (int i = decoding.size() - 1; i >= 0; i--) {
-      if (decoding.get(i).ended()) {
-        leave(decoding.get(i));
-        decoding.remove(i);
+    for (Sequence sequence : seated()) {
+      if (sequence.ended()) {
+        leave(sequence);
+        decoding.remove(sequence);
+        parked.remove(sequence);
       }
     }
   }
@@ -412,7 +496,7 @@ final class Scheduler implements AutoCloseable {
   List<Sequence> endAll(Consumer<Sequence> end) {
     List<Sequence> all = new ArrayList<>(requests.takeAll());
     turns.all().forEach(turn -> all.addAll(turn.sequences()));
-    all.addAll(decoding);
+    all.addAll(seated());
     all.forEach(end);
     return all;
   }

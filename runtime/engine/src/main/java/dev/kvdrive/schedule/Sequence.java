@@ -38,6 +38,7 @@ final class Sequence implements Generation {
   private @Nullable Runnable announcement;
 
   private boolean ended;
+  private int late;
   private int seat = -1;
   private int lastToken = -1;
 
@@ -144,6 +145,16 @@ final class Sequence implements Generation {
     usage.admitted();
   }
 
+  /** Its row was late, so that the step is repeated for it. */
+  void late() {
+    late++;
+  }
+
+  /** How often in a row. */
+  int timesLate() {
+    return late;
+  }
+
   /** The token that the next step appends. */
   int lastToken() {
     return lastToken;
@@ -170,6 +181,7 @@ final class Sequence implements Generation {
    * @param chooser holds the row's logits if {@link #wantsLogits}
    */
   void advance(int likeliest, TokenChooser chooser) {
+    late = 0;
     float logprob = Float.NaN;
     List<TokenLogprob> top = List.of();
     int token = likeliest;

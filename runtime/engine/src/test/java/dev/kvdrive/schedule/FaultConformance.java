@@ -83,6 +83,7 @@ public abstract class FaultConformance extends EngineTest {
         assertThat(engine.status().failure()).as("the engine lives").isNull();
         // Once the disk is well again, so is the engine.
         files.heal();
+        await().until(() -> engine.status().nvmeFailure() == null);
         assertSame(
             "after " + fault,
             generate(engine, requests().getFirst()).tokens(),
@@ -129,6 +130,7 @@ public abstract class FaultConformance extends EngineTest {
       other.await().finish();
       assertSame("the other", other.tokens(), expected.getLast());
       files.release();
+      await().until(() -> engine.status().nvmeFailure() == null);
       assertSame(
           "afterwards", generate(engine, requests().getFirst()).tokens(), expected.getFirst());
     } finally {

@@ -6,7 +6,7 @@ import dev.kvdrive.decode.DecodeStep;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
-import dev.kvdrive.kv.tier.SequenceIdentity;
+import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.model.Model;
@@ -18,6 +18,7 @@ import dev.kvdrive.transformer.Transformer;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
+import java.util.Set;
 
 /**
  * The stages of the engine without its scheduler: prompts are prefilled and tokens appended as the
@@ -68,7 +69,12 @@ final class ForwardPass implements AutoCloseable {
     quanta = 0;
     boolean finished = false;
     while (!finished) {
-      finished = prefill.advance(running);
+      Prefill.Progress progress = prefill.advance(running);
+      if (progress == Prefill.Progress.WAITS) {
+        awaitTurn(seat);
+        continue;
+      }
+      finished = progress == Prefill.Progress.FINISHED;
       quanta++;
     }
     prefill.end(running);
@@ -77,14 +83,22 @@ final class ForwardPass implements AutoCloseable {
     return logits(0);
   }
 
+  private void awaitTurn(int seat) {
+    while (store.waits(queue, seat)) {
+      Thread.onSpinWait();
+    }
+  }
+
   /** Appends a token to each of some sequences; returns the logits of each. */
   float[][] step(int[] seats, int[] tokens) {
     step.clear();
     for (int row = 0; row < seats.length; row++) {
       step.add(tokens[row], positions[seats[row]]++, seats[row], budget, true);
     }
-    step.provide();
-    assertThat(step.run().reasons()).isEmpty();
+    for (Set<Integer> without = step.provide(); !without.isEmpty(); without = step.provide()) {
+      without.forEach(this::awaitTurn);
+    }
+    assertThat(step.run(Long.MAX_VALUE / 4).reasons()).isEmpty();
     float[][] logits = new float[seats.length][];
     for (int row = 0; row < seats.length; row++) {
       logits[row] = logits(row);

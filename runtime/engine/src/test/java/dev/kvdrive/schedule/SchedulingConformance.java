@@ -2,6 +2,7 @@ package dev.kvdrive.schedule;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
 
 import dev.kvdrive.kv.tier.FaultyFiles;
 import dev.kvdrive.plan.EngineSizes;
@@ -334,7 +335,7 @@ public abstract class SchedulingConformance extends EngineTest {
       List<Recorder> recorders = List.of(new Recorder(), new Recorder(), new Recorder());
       List<Sequence> group =
           submit(recorders.stream().map(r -> new Submission(request, r)).toList());
-      for (int i = 0; i < 3; i++) {
+      while (recorders.get(leaver).prefills() < 3) {
         scheduler.turn();
       }
       group.get(leaver).cancel();
@@ -419,10 +420,9 @@ public abstract class SchedulingConformance extends EngineTest {
   void whatIsCancelledInPrefillLeavesAtTheNextTurnWithEverythingItHad() {
     Recorder recorder = new Recorder();
     Sequence sequence = submit(request("cancelled", 240, 8), recorder);
-    for (int i = 0; i < 6; i++) {
+    while (recorder.prefills() < 6) {
       scheduler.turn();
     }
-    assertThat(recorder.prefills()).isEqualTo(6);
     assertThat(kvBytes()).isPositive();
     sequence.cancel();
     recorder.onEnd(() -> assertThat(kvBytes()).isZero());
@@ -484,7 +484,7 @@ public abstract class SchedulingConformance extends EngineTest {
 
   @Test
   void runningUsersGetATokenBetweenAnyTwoPrefillQuanta() {
-    open(prefillShare(EngineShape.tight(1), PREFILL_EVERY_TURN));
+    open(prefillShare(EngineShape.tight(1).withFrames(10_000), PREFILL_EVERY_TURN));
     Recorder first = new Recorder();
     Recorder second = new Recorder();
     submit(request("first", 80, 60), first);
@@ -553,7 +553,7 @@ public abstract class SchedulingConformance extends EngineTest {
   private void openForTurns() {
     open(
         prefillShare(
-            EngineShape.tight(1).withSeats(4).withBlock(16).withQueueLimit(100),
+            EngineShape.tight(1).withFrames(10_000).withSeats(4).withBlock(16).withQueueLimit(100),
             PREFILL_EVERY_TURN));
     quanta.clear();
   }
@@ -801,6 +801,7 @@ public abstract class SchedulingConformance extends EngineTest {
     }
     assertThat(longOne.failure()).hasMessageContaining("no room in DRAM");
     files.heal();
+    await().until(() -> scheduler.tierStatus().nvmeFailure() == null);
     finish();
     assertSame("the short one", beside.checked().tokens(), alone.tokens());
     // All that it had of the memory for prefill serves the next.

@@ -1,23 +1,23 @@
 package dev.kvdrive.kv.tier;
 
 /**
- * The extents that leave DRAM next: of all that were offered, those with the lowest priority, the
+ * The frames that leave DRAM next: of all that were offered, those with the lowest priority, the
  * lowest first, the older first among equals. Bounded, so that ranking the frames of a large DRAM
  * tier costs one pass and no garbage.
  */
 final class ColdList {
   private final int capacity;
-  private final int[] extents;
+  private final int[] frames;
   private final int[] priorities;
-  private final long[] created;
+  private final long[] since;
   private int size;
   private int head;
 
   ColdList(int capacity) {
     this.capacity = capacity;
-    extents = new int[capacity];
+    frames = new int[capacity];
     priorities = new int[capacity];
-    created = new long[capacity];
+    since = new long[capacity];
   }
 
   /** Forgets everything; offers follow. */
@@ -26,13 +26,13 @@ final class ColdList {
     head = 0;
   }
 
-  /** Offers an extent; the warmest that is too many is dropped. */
-  void offer(int extent, int priority, long createdAt) {
+  /** Offers a frame; the warmest that is too many is dropped. */
+  void offer(int frame, int priority, long sinceWhen) {
     if (size < capacity) {
-      set(size, extent, priority, createdAt);
+      set(size, frame, priority, sinceWhen);
       up(size++);
-    } else if (before(priority, createdAt, 0)) {
-      set(0, extent, priority, createdAt);
+    } else if (before(priority, sinceWhen, 0)) {
+      set(0, frame, priority, sinceWhen);
       down(0, size);
     }
   }
@@ -50,36 +50,39 @@ final class ColdList {
     return size - head;
   }
 
-  /** The extent {@code ahead} places behind the coldest left. */
-  int extent(int ahead) {
-    return extents[head + ahead];
+  /** The frame {@code ahead} places behind the coldest left. */
+  int frame(int ahead) {
+    return frames[head + ahead];
   }
 
   int priority(int ahead) {
     return priorities[head + ahead];
   }
 
-  /** Age number it was offered with: tells whether the extent is still the same. */
-  long created(int ahead) {
-    return created[head + ahead];
+  /** Age number it was offered with: tells whether it still holds the same extent. */
+  long since(int ahead) {
+    return since[head + ahead];
   }
 
-  /** Takes the coldest away. */
-  void advance() {
+  /** Takes an entry away; cheap near the coldest. */
+  void remove(int ahead) {
+    for (int i = head + ahead; i > head; i--) {
+      set(i, frames[i - 1], priorities[i - 1], since[i - 1]);
+    }
     head++;
   }
 
   // A heap with the warmest on top while offers come in.
 
-  private boolean before(int priority, long createdAt, int other) {
+  private boolean before(int priority, long sinceWhen, int other) {
     return priority < priorities[other]
-        || (priority == priorities[other] && createdAt < created[other]);
+        || (priority == priorities[other] && sinceWhen < since[other]);
   }
 
   private void up(int at) {
     while (at > 0) {
       int parent = (at - 1) / 2;
-      if (!before(priorities[parent], created[parent], at)) {
+      if (!before(priorities[parent], since[parent], at)) {
         return;
       }
       swap(parent, at);
@@ -93,10 +96,10 @@ final class ColdList {
       if (child >= end) {
         return;
       }
-      if (child + 1 < end && before(priorities[child], created[child], child + 1)) {
+      if (child + 1 < end && before(priorities[child], since[child], child + 1)) {
         child++;
       }
-      if (!before(priorities[at], created[at], child)) {
+      if (!before(priorities[at], since[at], child)) {
         return;
       }
       swap(at, child);
@@ -104,17 +107,17 @@ final class ColdList {
     }
   }
 
-  private void set(int at, int extent, int priority, long createdAt) {
-    extents[at] = extent;
+  private void set(int at, int frame, int priority, long sinceWhen) {
+    frames[at] = frame;
     priorities[at] = priority;
-    created[at] = createdAt;
+    since[at] = sinceWhen;
   }
 
   private void swap(int a, int b) {
-    int extent = extents[a];
+    int frame = frames[a];
     int priority = priorities[a];
-    long createdAt = created[a];
-    set(a, extents[b], priorities[b], created[b]);
-    set(b, extent, priority, createdAt);
+    long sinceWhen = since[a];
+    set(a, frames[b], priorities[b], since[b]);
+    set(b, frame, priority, sinceWhen);
   }
 }

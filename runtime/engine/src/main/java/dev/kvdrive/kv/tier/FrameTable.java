@@ -4,6 +4,8 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.kv.extent.ExtentSpace;
+import dev.kvdrive.kv.extent.ExtentTable;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
@@ -15,8 +17,10 @@ import java.util.List;
  * again when the upload that read it has finished.
  */
 final class FrameTable implements AutoCloseable {
+  private final ExtentTable extents;
   private final ExtentSpace space;
   private final List<KvLayer> layers;
+  private final Submissions submissions;
   private final HostBuffer staging;
   private final long[] usedBy;
   private int piece;
@@ -26,9 +30,11 @@ final class FrameTable implements AutoCloseable {
 
   private final int[] to;
 
-  FrameTable(ExtentSpace space, List<KvLayer> layers, Device device) {
-    this.space = space;
+  FrameTable(ExtentTable extents, List<KvLayer> layers, Submissions submissions, Device device) {
+    this.extents = extents;
+    this.space = extents.space();
     this.layers = layers;
+    this.submissions = submissions;
     int pieces = space.layers() * space.seats();
     staging = device.allocateHost("frame table uploads", 4L * pieces * space.perSeat());
     usedBy = new long[pieces];
@@ -55,7 +61,7 @@ final class FrameTable implements AutoCloseable {
   }
 
   /** Uploads what changed in one (layer, seat). */
-  void upload(Queue queue, int layer, int seat, int[] frameOf, Submissions submissions) {
+  void upload(Queue queue, int layer, int seat) {
     int at = layer * space.seats() + seat;
     if (from[at] >= to[at]) {
       return;
@@ -69,13 +75,14 @@ final class FrameTable implements AutoCloseable {
     }
     long pieceBytes = 4L * space.perSeat();
     long bytes = 4L * (to[at] - from[at]);
-    MemorySegment.copy(
-        frameOf,
-        space.base(layer, seat) + from[at],
-        staging.segment(),
-        ValueLayout.JAVA_INT,
-        piece * pieceBytes,
-        to[at] - from[at]);
+    MemorySegment words = staging.segment();
+    int base = space.base(layer, seat);
+    for (int entry = from[at]; entry < to[at]; entry++) {
+      words.set(
+          ValueLayout.JAVA_INT,
+          piece * pieceBytes + 4L * (entry - from[at]),
+          extents.frame(base + entry));
+    }
     queue.upload(
         staging,
         piece * pieceBytes,
@@ -88,10 +95,10 @@ final class FrameTable implements AutoCloseable {
   }
 
   /** Uploads everything that changed. */
-  void uploadAll(Queue queue, int[] frameOf, Submissions submissions) {
+  void uploadAll(Queue queue) {
     for (int at = 0; at < from.length; at++) {
       if (from[at] < to[at]) {
-        upload(queue, at / space.seats(), at % space.seats(), frameOf, submissions);
+        upload(queue, at / space.seats(), at % space.seats());
       }
     }
   }

@@ -1,22 +1,20 @@
 package dev.kvdrive.kv.tier;
 
-import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.Mailbox;
+import dev.kvdrive.kv.extent.ExtentSpace;
 import dev.kvdrive.kv.tier.NvmeHealth.Access;
-import dev.kvdrive.kv.tier.ReadRound.State;
+import dev.kvdrive.kv.tier.ReadJob.State;
 import dev.kvdrive.kv.tier.StepFaults.Reason;
-import dev.kvdrive.plan.KvLayout;
-import java.io.IOException;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
-import java.lang.foreign.MemorySegment;
-import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.LongAdder;
 import java.util.concurrent.locks.Condition;
@@ -24,43 +22,59 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The I/O threads of the NVMe tier. They serve mailbox rounds first and write demotions with what
- * is left, at most half of them at once, so that a step never waits for a queue of writes.
+ * What the I/O threads of the NVMe tier have to do and have done: the reads of a mailbox round
+ * first, then those that sequences wait for outside a step, and writes with what is left, at most
+ * half of the threads at once, so that a step never waits for a queue of writes.
  *
- * <p>While the drive does not work ({@link #failure}), one of them tries now and then whether it
- * does again.
+ * <p>A round ends when its reads have, or when it {@link #expire expires}: then what has not come
+ * is answered with a failure, its sequence is <i>late</i>, and its reads go on without the round;
+ * what they bring comes through {@link #nextLate}. So a read that takes long keeps a step waiting
+ * no longer than its round may last, however long it takes.
  *
- * <p>Everything shared lies under one lock, which is never held during I/O or copying. A round that
- * is cancelled delivers nothing more: {@link #cancel} returns once no thread copies into the
- * mailbox, however long its disk reads still take; their frames come back through {@link
- * #nextReturnedFrame}.
+ * <p>While the drive does not work ({@link #failure}), a thread tries now and then whether it does
+ * again.
+ *
+ * <p>Everything shared lies under one lock, which is never held during I/O or copying.
  */
 final class NvmeIo implements AutoCloseable {
   private static final Logger LOG = System.getLogger(NvmeIo.class.getName());
-  private static final int ATTEMPTS = 2;
   private static final long CLOSE_MILLIS = 3_000;
   private static final long LOG_INTERVAL_NANOS = TimeUnit.SECONDS.toNanos(10);
 
-  private final @Nullable ExtentFiles files;
+  /** How long a copy into the mailbox can take before something is broken for good. */
+  private static final long COPY_NANOS = TimeUnit.SECONDS.toNanos(10);
+
   private final ExtentSpace space;
-  private final KvLayout layout;
-  private final MemorySegment frames;
   private final Mailbox mailbox;
-  private final int maxWriting;
-  private final List<Thread> threads = new ArrayList<>();
+  private final Runnable onProgress;
+  private final List<IoThread> threads = new ArrayList<>();
+  private int maxWriting;
 
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition work = lock.newCondition();
   private final Condition progress = lock.newCondition();
   private final ArrayDeque<WriteJob> writes = new ArrayDeque<>();
   private final ArrayDeque<WriteJob> written = new ArrayDeque<>();
-  private final ArrayDeque<Integer> returnedFrames = new ArrayDeque<>();
+
+  /** Late reads that no thread has begun. */
+  private final ArrayDeque<ReadJob> lateReads = new ArrayDeque<>();
+
+  /** Late reads that have ended. */
+  private final ArrayDeque<ReadJob> ended = new ArrayDeque<>();
+
+  /** All that is queued or under way, to see what is overdue. */
+  private final Set<ReadJob> reading = new HashSet<>();
+
+  private final Set<WriteJob> writingOrQueued = new HashSet<>();
+
   private final Map<Integer, Reason> reasons = new HashMap<>();
+  private final Set<Integer> late = new HashSet<>();
   private @Nullable ReadRound round;
   private int writing;
   private boolean stopped;
   private boolean abandoned;
   private final NvmeHealth health = new NvmeHealth();
+  private volatile @Nullable String broken;
   private long lastLogNanos = System.nanoTime() - LOG_INTERVAL_NANOS;
 
   private final LongAdder reads = new LongAdder();
@@ -68,29 +82,20 @@ final class NvmeIo implements AutoCloseable {
   private final LongAdder errors = new LongAdder();
 
   /**
-   * @param buffers one aligned buffer of an extent for each thread
+   * @param onProgress run by an I/O thread, without a lock, when something has ended that the
+   *     engine thread may wait for outside a step
    */
-  NvmeIo(
-      @Nullable ExtentFiles files,
-      ExtentSpace space,
-      KvLayout layout,
-      MemorySegment frames,
-      Mailbox mailbox,
-      int threadCount,
-      HostBuffer buffers) {
-    this.files = files;
+  NvmeIo(ExtentSpace space, Mailbox mailbox, Runnable onProgress) {
     this.space = space;
-    this.layout = layout;
-    this.frames = frames;
     this.mailbox = mailbox;
-    maxWriting = Math.max(1, threadCount / 2);
-    for (int i = 0; i < threadCount; i++) {
-      Worker worker = new Worker(slice(buffers.segment(), i));
-      Thread thread = new Thread(() -> run(worker), "kvdrive-nvme-" + i);
-      thread.setDaemon(true);
-      threads.add(thread);
-      thread.start();
-    }
+    this.onProgress = onProgress;
+  }
+
+  /** Starts the threads. */
+  void start(List<IoThread> workers) {
+    threads.addAll(workers);
+    maxWriting = Math.max(1, workers.size() / 2);
+    workers.forEach(IoThread::start);
   }
 
   long reads() {
@@ -105,19 +110,18 @@ final class NvmeIo implements AutoCloseable {
     return errors.sum();
   }
 
+  void countError() {
+    errors.increment();
+  }
+
   /** Why the drive does not work, for anybody to read; null while it does. */
   @Nullable String failure() {
     return health.failure();
   }
 
-  /** What one thread reads with. */
-  static final class Worker {
-    private final MemorySegment segment;
-    private final ExtentChecksum checksum = new ExtentChecksum();
-
-    private Worker(MemorySegment segment) {
-      this.segment = segment;
-    }
+  /** Why the tier cannot go on in this process, or null: one of its threads has ended. */
+  @Nullable String broken() {
+    return broken;
   }
 
   // --- the reader's side ---
@@ -126,16 +130,94 @@ final class NvmeIo implements AutoCloseable {
   void submit(ReadRound submitted) {
     lock.lock();
     try {
-      if (submitted.reads == 0) {
-        finishRound(submitted);
-        return;
-      }
-      if (abandoned) {
-        abandon(submitted);
-        return;
-      }
       round = submitted;
+      reading.addAll(submitted.jobs);
+      if (submitted.remaining == 0) {
+        finish(submitted);
+      } else if (abandoned) {
+        abandon(submitted);
+      } else {
+        work.signalAll();
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Answers what has not come of a round. Its sequences are late; reads with a frame go on, those
+   * without one that nobody has begun do not.
+   */
+  void expire(ReadRound expired) {
+    lock.lock();
+    try {
+      if (round != expired) {
+        return;
+      }
+      for (ReadJob job : expired.jobs) {
+        if (job.state == State.WAITING || job.state == State.READING) {
+          late.add(job.seat);
+          makeLate(expired, job);
+        }
+      }
+      if (expired.remaining == 0) {
+        finish(expired);
+      }
       work.signalAll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void makeLate(ReadRound of, ReadJob job) {
+    answer(of, job, Mailbox.FAILED);
+    of.remaining--;
+    job.late = true;
+    if (job.state == State.WAITING) {
+      if (job.frame == ReadJob.NO_FRAME) {
+        end(job);
+      } else {
+        lateReads.add(job);
+      }
+    }
+  }
+
+  private void answer(ReadRound of, ReadJob job, int status) {
+    for (int request = job.firstRequest; request >= 0; request = of.nextRequest(request)) {
+      mailbox.release(Mailbox.requestWord(request, 5), status);
+    }
+  }
+
+  /** A late read has ended. */
+  private void end(ReadJob job) {
+    job.state = State.ENDED;
+    reading.remove(job);
+    ended.add(job);
+    progress.signalAll();
+  }
+
+  private void finish(ReadRound finished) {
+    if (round == finished) {
+      round = null;
+    }
+    mailbox.release(Mailbox.SERVED, finished.number);
+  }
+
+  /** Notes why a seat does not get a chunk. */
+  void fail(int seat, String message, @Nullable Throwable cause) {
+    lock.lock();
+    try {
+      reasons.putIfAbsent(seat, new Reason(message, cause));
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Whether a seat has missed a chunk in this step, so that nothing helps it any more. */
+  boolean lost(int seat) {
+    lock.lock();
+    try {
+      return late.contains(seat) || reasons.containsKey(seat);
     } finally {
       lock.unlock();
     }
@@ -143,7 +225,7 @@ final class NvmeIo implements AutoCloseable {
 
   /**
    * From now on nobody waits for the disk: what has not come of the round under way fails now,
-   * later rounds at once, and no write is waited for. Any thread.
+   * later rounds at once. Any thread.
    */
   void abandon() {
     lock.lock();
@@ -156,6 +238,7 @@ final class NvmeIo implements AutoCloseable {
     } finally {
       lock.unlock();
     }
+    onProgress.run();
   }
 
   boolean abandoned() {
@@ -169,36 +252,14 @@ final class NvmeIo implements AutoCloseable {
 
   /** Fails what has not come; a thread that delivers at this moment ends the round itself. */
   private void abandon(ReadRound given) {
-    given.cancelled = true;
-    round = null;
-    for (int read = 0; read < given.reads; read++) {
-      State state = given.state[read];
-      if (state == State.WAITING || state == State.READING) {
-        given.remaining--;
-        for (int request = given.firstRequest(read);
-            request >= 0;
-            request = given.nextRequest(request)) {
-          mailbox.release(Mailbox.requestWord(request, 5), Mailbox.FAILED);
-        }
-        reasons.putIfAbsent(
-            space.seat(given.extent[read]), new Reason("the engine is shutting down", null));
-        if (state == State.WAITING) {
-          returnFrame(given, read);
-        }
+    for (ReadJob job : given.jobs) {
+      if (job.state == State.WAITING || job.state == State.READING) {
+        reasons.putIfAbsent(job.seat, new Reason(TierException.SHUTTING_DOWN, null));
+        makeLate(given, job);
       }
     }
     if (given.remaining == 0) {
-      finishRound(given);
-    }
-  }
-
-  /** Notes why a seat does not get a chunk. */
-  void fail(int seat, String message, @Nullable Throwable cause) {
-    lock.lock();
-    try {
-      reasons.putIfAbsent(seat, new Reason(message, cause));
-    } finally {
-      lock.unlock();
+      finish(given);
     }
   }
 
@@ -209,37 +270,76 @@ final class NvmeIo implements AutoCloseable {
     lock.lock();
     try {
       writes.add(job);
+      writingOrQueued.add(job);
       work.signal();
     } finally {
       lock.unlock();
     }
   }
 
-  /**
-   * The next write that has ended.
-   *
-   * @param waitNanos how long to wait for one
-   * @return null if there is none
-   */
-  @Nullable WriteJob nextWritten(long waitNanos) {
+  /** Queues a read that a sequence waits for outside a step; it has a frame. */
+  void submit(ReadJob job) {
     lock.lock();
     try {
-      long left = waitNanos;
-      while (written.isEmpty() && returnedFrames.isEmpty() && left > 0 && !abandoned) {
-        left = awaitProgress(left);
-      }
+      job.late = true;
+      reading.add(job);
+      lateReads.add(job);
+      work.signal();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** The next write that has ended, or null. */
+  @Nullable WriteJob nextWritten() {
+    lock.lock();
+    try {
       return written.poll();
     } finally {
       lock.unlock();
     }
   }
 
-  /** The next frame that a cancelled read no longer fills, or -1. */
-  int nextReturnedFrame() {
+  /** The next late read that has ended, or null. */
+  @Nullable ReadJob nextLate() {
     lock.lock();
     try {
-      Integer frame = returnedFrames.poll();
-      return frame == null ? -1 : frame;
+      return ended.poll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Waits until something has ended that {@link #nextWritten} or {@link #nextLate} has. */
+  void awaitProgress(long nanos) {
+    lock.lock();
+    try {
+      long left = nanos;
+      while (written.isEmpty() && ended.isEmpty() && left > 0 && !abandoned) {
+        left = await(progress, left);
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** The sequence of a seat has gone: what was read for it is of no use. */
+  void forget(int seat) {
+    lock.lock();
+    try {
+      for (ReadJob job : reading) {
+        job.orphan |= job.seat == seat;
+      }
+      for (ReadJob job : ended) {
+        job.orphan |= job.seat == seat;
+      }
+      for (Iterator<ReadJob> i = lateReads.iterator(); i.hasNext(); ) {
+        ReadJob job = i.next();
+        if (job.orphan) {
+          i.remove();
+          end(job);
+        }
+      }
     } finally {
       lock.unlock();
     }
@@ -249,9 +349,6 @@ final class NvmeIo implements AutoCloseable {
   Map<Integer, Reason> takeReasons() {
     lock.lock();
     try {
-      if (reasons.isEmpty()) {
-        return Map.of();
-      }
       Map<Integer, Reason> taken = Map.copyOf(reasons);
       reasons.clear();
       return taken;
@@ -260,61 +357,90 @@ final class NvmeIo implements AutoCloseable {
     }
   }
 
-  /**
-   * Ends a round: when it returns, nothing of it reaches the mailbox any more. Frames of reads that
-   * have not begun are returned at once, those of reads under way when they end. Notes a reason for
-   * each seat that still waits.
-   */
-  void cancel(ReadRound cancelledRound) {
+  /** Seats that have become late since the last call. */
+  Set<Integer> takeLate() {
     lock.lock();
     try {
-      cancelledRound.cancelled = true;
-      if (round == cancelledRound) {
-        round = null;
+      Set<Integer> taken = Set.copyOf(late);
+      late.clear();
+      return taken;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Ends a round: when it returns, nothing of it reaches the mailbox any more.
+   *
+   * @throws IllegalStateException if a copy into the mailbox does not end: the engine cannot go on
+   */
+  void cancel(ReadRound cancelled) {
+    expire(cancelled);
+    lock.lock();
+    try {
+      long left = COPY_NANOS;
+      while (cancelled.jobs.stream().anyMatch(job -> job.state == State.DELIVERING)) {
+        if (left <= 0) {
+          throw new IllegalStateException(
+              "a thread of the NVMe tier has been copying a chunk for %d s: restart the engine"
+                  .formatted(TimeUnit.NANOSECONDS.toSeconds(COPY_NANOS)));
+        }
+        left = await(progress, left);
       }
-      for (int read = 0; read < cancelledRound.reads; read++) {
-        State state = cancelledRound.state[read];
-        if (state == State.WAITING || state == State.READING) {
-          int extent = cancelledRound.extent[read];
-          reasons.putIfAbsent(
-              space.seat(extent),
-              new Reason(
-                  "%s was not delivered from NVMe in time; the disk is overloaded or failing: try again later, or give DRAM more room"
-                      .formatted(name(extent)),
-                  null));
-          note(health.unanswered(Access.READ));
-          if (state == State.WAITING) {
-            returnFrame(cancelledRound, read);
-          }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Counts what should have ended by now and has not, each access once. */
+  void noteOverdue() {
+    boolean brokeDown = false;
+    lock.lock();
+    try {
+      long now = System.nanoTime();
+      for (ReadJob job : reading) {
+        if (!job.overdue && job.state != State.DELIVERING && now - job.deadline > 0) {
+          job.overdue = true;
+          brokeDown |= note(health.unanswered(Access.READ));
         }
       }
-      while (delivering(cancelledRound)) {
-        awaitProgress(TimeUnit.MILLISECONDS.toNanos(100));
+      for (WriteJob job : writingOrQueued) {
+        if (!job.overdue && now - job.deadline > 0) {
+          job.overdue = true;
+          brokeDown |= note(health.unanswered(Access.WRITE));
+        }
       }
     } finally {
       lock.unlock();
     }
+    if (brokeDown) {
+      onProgress.run();
+    }
   }
 
-  /** Notes that writes did not end in time; they may still. */
-  void unanswered(int writesInFlight) {
+  /** Whether a late read of a seat has not ended. */
+  boolean outstanding(int seat) {
     lock.lock();
     try {
-      for (int i = 0; i < writesInFlight; i++) {
-        note(health.unanswered(Access.WRITE));
-      }
+      return reading.stream().anyMatch(job -> job.seat == seat && !job.orphan);
     } finally {
       lock.unlock();
     }
   }
 
-  private static boolean delivering(ReadRound round) {
-    for (int read = 0; read < round.reads; read++) {
-      if (round.state[read] == State.DELIVERING) {
-        return true;
+  /** An extent of a seat whose read should have ended by now and has not, or -1. */
+  int overdue(int seat) {
+    lock.lock();
+    try {
+      for (ReadJob job : reading) {
+        if (job.seat == seat && job.overdue && !job.orphan) {
+          return job.extent;
+        }
       }
+      return -1;
+    } finally {
+      lock.unlock();
     }
-    return false;
   }
 
   /** Stops the threads once their I/O in flight has ended, or a bounded time has passed. */
@@ -328,97 +454,140 @@ final class NvmeIo implements AutoCloseable {
       lock.unlock();
     }
     long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(CLOSE_MILLIS);
-    for (Thread thread : threads) {
-      join(thread, deadline);
+    for (IoThread thread : threads) {
+      thread.join(deadline);
     }
   }
 
   /** Whether a thread is still inside the operating system with one of our buffers. */
   boolean stuck() {
-    return threads.stream().anyMatch(Thread::isAlive);
+    return threads.stream().anyMatch(IoThread::isAlive);
   }
 
-  static void join(Thread thread, long deadlineNanos) {
-    boolean interrupted = false;
-    while (thread.isAlive()) {
-      long millis = TimeUnit.NANOSECONDS.toMillis(deadlineNanos - System.nanoTime());
-      if (millis <= 0) {
-        break;
-      }
-      try {
-        thread.join(millis);
-      } catch (InterruptedException e) {
-        interrupted = true;
-      }
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
+  // --- the threads' side ---
+
+  /** What a thread does next; one of the three, or a probe if none is there. */
+  record Task(@Nullable ReadRound round, @Nullable ReadJob read, @Nullable WriteJob write) {
+    private static final Task PROBE = new Task(null, null, null);
   }
 
-  // --- the threads ---
-
-  private void run(Worker worker) {
-    while (true) {
-      ReadRound current = null;
-      WriteJob job = null;
-      int read = -1;
-      boolean probing = false;
-      lock.lock();
-      try {
-        while (true) {
-          if (stopped) {
-            return;
-          }
-          current = round;
-          read = current == null ? -1 : takeRead(current);
-          if (read >= 0) {
-            break;
-          }
-          if (writing < maxWriting && !writes.isEmpty()) {
-            job = writes.poll();
-            writing++;
-            break;
-          }
-          long untilProbe = health.untilProbe();
-          if (untilProbe <= 0) {
-            health.probing();
-            probing = true;
-            break;
-          }
-          awaitWork(untilProbe);
-        }
-      } finally {
-        lock.unlock();
-      }
-      if (probing) {
-        probe();
-      } else if (job != null) {
-        write(worker, job);
-      } else if (current != null) {
-        read(worker, current, read);
-      }
-    }
-  }
-
-  @SuppressWarnings("WaitNotInLoop") // the caller loops over what it waits for
-  private void awaitWork(long atMostNanos) {
-    if (atMostNanos == Long.MAX_VALUE) {
-      work.awaitUninterruptibly();
-      return;
-    }
+  /** The next task, waited for; null if the thread is to end. */
+  @Nullable Task next() {
+    lock.lock();
     try {
-      long left = work.awaitNanos(atMostNanos);
-      assert left <= atMostNanos;
-    } catch (InterruptedException e) {
-      // Nobody interrupts these threads; if somebody does, it is no reason to stop.
-      LOG.log(Level.DEBUG, "an I/O thread was interrupted", e);
+      while (true) {
+        if (stopped) {
+          return null;
+        }
+        ReadRound current = round;
+        ReadJob read = current == null ? lateReads.poll() : take(current);
+        if (read != null) {
+          read.state = State.READING;
+          return new Task(read.late ? null : current, read, null);
+        }
+        if (writing < maxWriting && !writes.isEmpty()) {
+          writing++;
+          return new Task(null, null, writes.poll());
+        }
+        long untilProbe = health.untilProbe();
+        if (untilProbe <= 0) {
+          health.probing();
+          return Task.PROBE;
+        }
+        await(work, untilProbe);
+      }
+    } finally {
+      lock.unlock();
     }
   }
 
-  /** Tries whether the drive works again. */
-  private void probe() {
-    String refusal = files().probe();
+  private @Nullable ReadJob take(ReadRound current) {
+    while (current.taken < current.jobs.size()) {
+      ReadJob job = current.jobs.get(current.taken++);
+      if (job.state == State.WAITING) {
+        return job;
+      }
+    }
+    return lateReads.poll();
+  }
+
+  /**
+   * A read has ended; if its requests still wait, they are to be delivered next, or failed,
+   * followed by {@link #delivered}.
+   *
+   * @return whether they wait
+   */
+  boolean hasRead(ReadJob job, @Nullable Throwable failure) {
+    if (failure == null) {
+      reads.increment();
+    }
+    boolean wait;
+    lock.lock();
+    try {
+      note(Access.READ, failure);
+      job.failure = failure;
+      job.read = failure == null;
+      wait = !job.late;
+      if (wait) {
+        job.state = State.DELIVERING;
+      } else {
+        end(job);
+      }
+    } finally {
+      lock.unlock();
+    }
+    if (!wait) {
+      onProgress.run();
+    }
+    return wait;
+  }
+
+  /** The requests of a job that had waited are answered. */
+  void delivered(ReadRound of, ReadJob job, @Nullable String message) {
+    lock.lock();
+    try {
+      job.state = State.ENDED;
+      reading.remove(job);
+      if (message != null) {
+        reasons.putIfAbsent(job.seat, new Reason(message, job.failure));
+      }
+      if (--of.remaining == 0) {
+        finish(of);
+      }
+      progress.signalAll();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** A write has ended. */
+  void hasWritten(WriteJob job, @Nullable Throwable failure) {
+    if (failure == null) {
+      writeCount.increment();
+    }
+    lock.lock();
+    try {
+      note(Access.WRITE, failure);
+      endWrite(job, failure);
+    } finally {
+      lock.unlock();
+    }
+    onProgress.run();
+  }
+
+  private void endWrite(WriteJob job, @Nullable Throwable failure) {
+    job.failure = failure;
+    writing--;
+    writingOrQueued.remove(job);
+    written.add(job);
+    if (!writes.isEmpty()) {
+      work.signal();
+    }
+    progress.signalAll();
+  }
+
+  /** A probe has ended. */
+  void probed(@Nullable String refusal) {
     lock.lock();
     try {
       health.probed(refusal);
@@ -428,82 +597,78 @@ final class NvmeIo implements AutoCloseable {
     } finally {
       lock.unlock();
     }
+    onProgress.run();
   }
 
-  /** Says under the lock that the drive does not work any more, if that is so. */
-  private void note(boolean brokeDown) {
-    if (brokeDown) {
-      LOG.log(
-          Level.ERROR,
-          "{0}; requests that need it fail until a block that is written comes back",
-          health.failure());
-      work.signalAll(); // somebody has to wait for the probe
-    }
-  }
-
-  private static int takeRead(ReadRound current) {
-    if (current.cancelled || current.nextRead == current.reads) {
-      return -1;
-    }
-    int read = current.nextRead++;
-    current.state[read] = State.READING;
-    return read;
-  }
-
-  private void read(Worker worker, ReadRound current, int read) {
-    int extent = current.extent[read];
-    int slot = current.slot[read];
-    int frame = current.frame[read];
-    MemorySegment target = frame == ReadRound.NO_FRAME ? worker.segment : slice(frames, frame);
-    Throwable failure = null;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-      failure = tryRead(worker, current, read, target);
-      if (failure == null) {
-        break;
-      }
-      errors.increment();
-    }
-    if (failure == null) {
-      reads.increment();
-    }
+  /** A thread could not end its task in the ordinary way: whoever waits for it is told. */
+  void failed(Task task, Throwable failure) {
+    LOG.log(Level.ERROR, "a task of the NVMe tier failed in an unexpected way", failure);
     lock.lock();
     try {
-      note(Access.READ, failure);
-      if (current.cancelled) {
-        returnFrame(current, read);
-        progress.signalAll();
-        return;
+      ReadJob read = task.read();
+      ReadRound of = task.round();
+      if (read != null && read.state != State.ENDED) {
+        read.failure = failure;
+        if (read.late || of == null) {
+          end(read);
+        } else {
+          answer(of, read, Mailbox.FAILED);
+          read.state = State.ENDED;
+          reading.remove(read);
+          reasons.putIfAbsent(
+              read.seat,
+              new Reason(unreadable(read.extent, failure.getClass().getName()), failure));
+          if (--of.remaining == 0) {
+            finish(of);
+          }
+        }
       }
-      current.state[read] = State.DELIVERING;
-    } finally {
-      lock.unlock();
-    }
-    for (int request = current.firstRequest(read);
-        request >= 0;
-        request = current.nextRequest(request)) {
-      if (failure == null) {
-        deliver(current, request, target);
-      } else {
-        mailbox.release(Mailbox.requestWord(request, 5), Mailbox.FAILED);
+      WriteJob write = task.write();
+      if (write != null && writingOrQueued.contains(write)) {
+        endWrite(write, failure);
       }
-    }
-    lock.lock();
-    try {
-      current.state[read] = failure == null ? State.DELIVERED : State.FAILED;
-      if (failure != null) {
-        String message =
-            "%s could not be read from NVMe: %s; its sequence cannot go on. Send the request again; if this repeats, check the disk"
-                .formatted(name(extent), ExtentFiles.reason(failure));
-        reasons.putIfAbsent(space.seat(extent), new Reason(message, failure));
-        log("%s (%s)".formatted(message, files().where(slot)), failure);
-      }
-      if (--current.remaining == 0) {
-        finishRound(current);
+      if (read == null && write == null) {
+        health.probed(failure.getClass().getName());
       }
       progress.signalAll();
     } finally {
       lock.unlock();
     }
+    onProgress.run();
+  }
+
+  /** A thread has ended although it should not have. */
+  void died(String thread, Throwable cause) {
+    String message = "the thread %s of the NVMe tier has ended: %s".formatted(thread, cause);
+    broken = message;
+    LOG.log(Level.ERROR, message + "; the engine must be restarted", cause);
+  }
+
+  // --- messages ---
+
+  String unreadable(int extent, String why) {
+    return "%s could not be read from NVMe: %s; its sequence cannot go on. Send the request again; if this repeats, check the disk"
+        .formatted(name(extent), why);
+  }
+
+  String name(int extent) {
+    return "extent %d of layer %d, KV head %d"
+        .formatted(space.extent(extent), space.layer(extent), space.kvHead(extent));
+  }
+
+  /** Logs an I/O error, now and then. */
+  void log(String message, Throwable cause) {
+    lock.lock();
+    try {
+      long now = System.nanoTime();
+      if (now - lastLogNanos < LOG_INTERVAL_NANOS) {
+        return;
+      }
+      lastLogNanos = now;
+    } finally {
+      lock.unlock();
+    }
+    LOG.log(Level.WARNING, message, cause);
   }
 
   private void note(Access access, @Nullable Throwable failure) {
@@ -514,113 +679,29 @@ final class NvmeIo implements AutoCloseable {
     }
   }
 
-  private @Nullable Throwable tryRead(
-      Worker worker, ReadRound current, int read, MemorySegment target) {
-    try {
-      ByteBuffer buffer = target.asByteBuffer();
-      files().read(current.slot[read], buffer);
-      buffer.rewind();
-      int extent = current.extent[read];
-      int seen =
-          worker.checksum.of(
-              current.identity[read],
-              space.layer(extent),
-              space.kvHead(extent),
-              space.extent(extent),
-              buffer);
-      if (seen != current.checksum[read]) {
-        return new IOException(
-            "checksum mismatch: %08x was written, %08x read"
-                .formatted(current.checksum[read], seen));
-      }
-      return null;
-    } catch (IOException | RuntimeException | Error e) {
-      return e;
+  /** Says under the lock that the drive does not work any more, if that is so. */
+  private boolean note(boolean brokeDown) {
+    if (brokeDown) {
+      LOG.log(
+          Level.ERROR,
+          "{0}; requests that need it fail until a block that is written comes back",
+          health.failure());
+      work.signalAll(); // somebody has to wait for the probe
     }
-  }
-
-  private void deliver(ReadRound current, int request, MemorySegment extentBytes) {
-    long chunkBytes = layout.chunkBytes();
-    MemorySegment.copy(
-        extentBytes,
-        current.chunk[request] % layout.extentChunks() * chunkBytes,
-        mailbox.transit().segment(),
-        current.transit[request] * chunkBytes,
-        chunkBytes);
-    mailbox.release(Mailbox.requestWord(request, 5), Mailbox.DELIVERED);
-  }
-
-  private void finishRound(ReadRound finished) {
-    if (round == finished) {
-      round = null;
-    }
-    mailbox.release(Mailbox.SERVED, finished.round);
-  }
-
-  private void write(Worker worker, WriteJob job) {
-    MemorySegment source = slice(frames, job.frame);
-    Throwable failure = null;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-      failure = tryWrite(worker, job, source);
-      if (failure == null) {
-        break;
-      }
-      errors.increment();
-    }
-    if (failure == null) {
-      writeCount.increment();
-    }
-    job.failure = failure;
-    lock.lock();
-    try {
-      note(Access.WRITE, failure);
-      if (failure != null) {
-        log(
-            "%s could not be written to %s: %s; it stays in DRAM"
-                .formatted(name(job.extent), files().where(job.slot), ExtentFiles.reason(failure)),
-            failure);
-      }
-      writing--;
-      written.add(job);
-      if (!writes.isEmpty()) {
-        work.signal();
-      }
-      progress.signalAll();
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  private @Nullable Throwable tryWrite(Worker worker, WriteJob job, MemorySegment source) {
-    try {
-      ByteBuffer buffer = source.asByteBuffer();
-      job.checksum =
-          worker.checksum.of(
-              job.identity,
-              space.layer(job.extent),
-              space.kvHead(job.extent),
-              space.extent(job.extent),
-              buffer);
-      files().write(job.slot, buffer);
-      return null;
-    } catch (IOException | RuntimeException | Error e) {
-      return e;
-    }
-  }
-
-  private void returnFrame(ReadRound current, int read) {
-    if (current.frame[read] != ReadRound.NO_FRAME) {
-      returnedFrames.add(current.frame[read]);
-      current.frame[read] = ReadRound.NO_FRAME;
-    }
+    return brokeDown;
   }
 
   @SuppressWarnings("WaitNotInLoop") // every caller loops over what it waits for
-  private long awaitProgress(long nanos) {
-    long until = System.nanoTime() + nanos;
+  private static long await(Condition condition, long atMostNanos) {
+    if (atMostNanos == Long.MAX_VALUE) {
+      condition.awaitUninterruptibly();
+      return atMostNanos;
+    }
+    long until = System.nanoTime() + atMostNanos;
     boolean interrupted = Thread.interrupted();
     try {
-      progress.awaitNanos(nanos);
+      long left = condition.awaitNanos(atMostNanos);
+      assert left <= atMostNanos;
     } catch (InterruptedException e) {
       interrupted = true;
     }
@@ -628,26 +709,5 @@ final class NvmeIo implements AutoCloseable {
       Thread.currentThread().interrupt();
     }
     return until - System.nanoTime();
-  }
-
-  private void log(String message, Throwable cause) {
-    long now = System.nanoTime();
-    if (now - lastLogNanos >= LOG_INTERVAL_NANOS) {
-      lastLogNanos = now;
-      LOG.log(Level.WARNING, message, cause);
-    }
-  }
-
-  private ExtentFiles files() {
-    return Objects.requireNonNull(files, "there is no NVMe tier");
-  }
-
-  private String name(int extent) {
-    return "extent %d of layer %d, KV head %d"
-        .formatted(space.extent(extent), space.layer(extent), space.kvHead(extent));
-  }
-
-  private MemorySegment slice(MemorySegment memory, int index) {
-    return memory.asSlice((long) index * layout.extentBytes(), layout.extentBytes());
   }
 }

@@ -1,6 +1,8 @@
 package dev.kvdrive.kv.tier;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 
 /**
  * The requests of one mailbox round, grouped by extent: each extent is read once, whatever number
@@ -8,133 +10,95 @@ import java.util.Arrays;
  * NvmeIo}.
  */
 final class ReadRound {
-  static final int NO_FRAME = -1;
-  private static final int NONE = -1;
-
-  /** What has become of the read of one extent. */
-  enum State {
-    WAITING,
-    READING,
-    DELIVERING,
-    DELIVERED,
-    FAILED
-  }
+  static final int NONE = -1;
 
   /** Round as announced by the device. */
-  int round;
-
-  /** Requests of the round. */
-  int requests;
-
-  /** Extents to read. */
-  int reads;
+  int number;
 
   /** By request. */
-  int[] chunk = {};
+  final int[] chunk;
 
-  int[] transit = {};
-  private int[] next = {};
+  final int[] transit;
+  private final int[] next;
 
-  /** By read. */
-  int[] extent = {};
+  /** One for each extent. */
+  final List<ReadJob> jobs = new ArrayList<>();
 
-  int[] slot = {};
-  int[] checksum = {};
-  long[] identity = {};
+  /** Next job nobody has taken. */
+  int taken;
 
-  /** Frame the extent is read into, to stay there; or {@link #NO_FRAME}. */
-  int[] frame = {};
-
-  State[] state = {};
-  private int[] first = {};
-
-  /** Next read nobody has taken. */
-  int nextRead;
-
-  /** Reads that have neither delivered nor failed. */
+  /** Jobs whose requests have no answer yet. */
   int remaining;
 
-  /** No delivery any more. */
-  boolean cancelled;
-
-  private int[] readOfKey = {};
-  private int[] keyOfBucket = {};
-  private int[] usedBuckets = {};
+  private final int[] jobOfKey;
+  private final int[] keyOfBucket;
+  private final int[] usedBuckets;
   private int used;
 
-  /** Starts over for a round of {@code count} requests. */
-  void begin(int number, int count) {
-    round = number;
-    requests = count;
-    reads = 0;
-    nextRead = 0;
+  /**
+   * @param capacity requests of a round at most
+   */
+  ReadRound(int capacity) {
+    chunk = new int[capacity];
+    transit = new int[capacity];
+    next = new int[capacity];
+    int buckets = buckets(capacity);
+    jobOfKey = new int[buckets];
+    keyOfBucket = new int[buckets];
+    Arrays.fill(keyOfBucket, NONE);
+    usedBuckets = new int[capacity];
+  }
+
+  private static int buckets(int capacity) {
+    return Integer.highestOneBit(Math.max(1, capacity)) * 4;
+  }
+
+  /** Starts over. */
+  void begin(int announced) {
+    number = announced;
+    jobs.clear();
+    taken = 0;
     remaining = 0;
-    cancelled = false;
     for (int i = 0; i < used; i++) {
       keyOfBucket[usedBuckets[i]] = NONE;
     }
     used = 0;
-    if (chunk.length < count) {
-      chunk = new int[count];
-      transit = new int[count];
-      next = new int[count];
-      extent = new int[count];
-      slot = new int[count];
-      checksum = new int[count];
-      identity = new long[count];
-      frame = new int[count];
-      state = new State[count];
-      first = new int[count];
-      int buckets = Integer.highestOneBit(Math.max(1, count)) * 4;
-      readOfKey = new int[buckets];
-      keyOfBucket = new int[buckets];
-      Arrays.fill(keyOfBucket, NONE);
-      usedBuckets = new int[count];
-    }
   }
 
-  /**
-   * Adds a request to the read of its extent.
-   *
-   * @return the read, which is new (and yet to be described) if it is {@code reads - 1} and {@link
-   *     #isNew}
-   */
-  int add(int request, int extentIndex) {
+  /** Adds a request to the job of its extent; false if there is no such job yet. */
+  boolean join(int request, int extent) {
+    int bucket = bucket(extent);
+    if (keyOfBucket[bucket] == NONE) {
+      return false;
+    }
+    ReadJob job = jobs.get(jobOfKey[bucket]);
+    next[request] = job.firstRequest;
+    job.firstRequest = request;
+    return true;
+  }
+
+  /** Adds a job for an extent that has none yet, with its first request. */
+  void add(int request, ReadJob job) {
+    int bucket = bucket(job.extent);
+    keyOfBucket[bucket] = job.extent;
+    usedBuckets[used++] = bucket;
+    jobOfKey[bucket] = jobs.size();
+    job.firstRequest = request;
+    next[request] = NONE;
+    jobs.add(job);
+    remaining++;
+  }
+
+  private int bucket(int extent) {
     int mask = keyOfBucket.length - 1;
-    int bucket = (extentIndex * 0x9e3779b1) >>> 7 & mask;
-    while (keyOfBucket[bucket] != NONE && keyOfBucket[bucket] != extentIndex) {
+    int bucket = (extent * 0x9e3779b1) >>> 7 & mask;
+    while (keyOfBucket[bucket] != NONE && keyOfBucket[bucket] != extent) {
       bucket = (bucket + 1) & mask;
     }
-    int read;
-    if (keyOfBucket[bucket] == NONE) {
-      keyOfBucket[bucket] = extentIndex;
-      usedBuckets[used++] = bucket;
-      read = reads++;
-      readOfKey[bucket] = read;
-      extent[read] = extentIndex;
-      state[read] = State.WAITING;
-      frame[read] = NO_FRAME;
-      next[request] = NONE;
-      remaining++;
-    } else {
-      read = readOfKey[bucket];
-      next[request] = first[read];
-    }
-    first[read] = request;
-    return read;
+    return bucket;
   }
 
-  /** Whether a read has only the request that was added last. */
-  boolean isNew(int read) {
-    return next[first[read]] == NONE;
-  }
-
-  /** First request of a read. */
-  int firstRequest(int read) {
-    return first[read];
-  }
-
-  /** Request after {@code request}, or -1. */
+  /** Request after {@code request} of the same job, or -1. */
   int nextRequest(int request) {
     return next[request];
   }

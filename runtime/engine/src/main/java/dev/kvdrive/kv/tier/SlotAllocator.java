@@ -3,9 +3,10 @@ package dev.kvdrive.kv.tier;
 import java.util.Arrays;
 
 /**
- * Free list of the extents of the NVMe files. A stream, the extents of one (layer, seat, KV head),
- * takes its slots from a segment of {@value #SEGMENT} neighbours as long as there are whole free
- * segments, so that what is read together lies together; after that any slot will do.
+ * The extents of the NVMe files: which are free, and what proves the bytes of the others. A stream,
+ * the extents of one (layer, seat, KV head), takes its slots from a segment of {@value #SEGMENT}
+ * neighbours as long as there are whole free segments, so that what is read together lies together;
+ * after that any slot will do.
  */
 final class SlotAllocator {
   static final int SEGMENT = 64;
@@ -15,6 +16,7 @@ final class SlotAllocator {
   private final int slots;
   private final long[] free;
   private final int[] segmentOfStream;
+  private final int[] checksum;
   private int freeSlots;
   private int wholeSegments;
   private int wholeCursor;
@@ -28,12 +30,26 @@ final class SlotAllocator {
     }
     segmentOfStream = new int[streams];
     Arrays.fill(segmentOfStream, NONE);
+    checksum = new int[slots];
     freeSlots = slots;
     wholeSegments = free.length;
   }
 
+  int slots() {
+    return slots;
+  }
+
   int freeSlots() {
     return freeSlots;
+  }
+
+  /** Checksum of the extent that was written to a slot. */
+  int checksum(int slot) {
+    return checksum[slot];
+  }
+
+  void written(int slot, int itsChecksum) {
+    checksum[slot] = itsChecksum;
   }
 
   /** A slot near the stream's others, or -1 if all are taken. */

@@ -1,16 +1,19 @@
 package dev.kvdrive.kv.tier;
 
 import java.util.Map;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Why chunks of a step did not come from NVMe, by seat. A row whose {@code Selection.FAULT_COUNTER}
- * is not zero has a reason here.
+ * is not zero is late, or has a reason here.
  *
  * @param reasons first reason of each seat that had one
+ * @param late seats whose chunks are still on their way: their step is to be repeated, from the
+ *     same state, once {@link TieredStore#waits} says so
  * @param stopped whether the device gave up waiting in this step
  */
-public record StepFaults(Map<Integer, Reason> reasons, boolean stopped) {
+public record StepFaults(Map<Integer, Reason> reasons, Set<Integer> late, boolean stopped) {
   /**
    * One reason.
    *
@@ -20,7 +23,7 @@ public record StepFaults(Map<Integer, Reason> reasons, boolean stopped) {
   public record Reason(String message, @Nullable Throwable cause) {}
 
   /** No faults. */
-  public static final StepFaults NONE = new StepFaults(Map.of(), false);
+  public static final StepFaults NONE = new StepFaults(Map.of(), Set.of(), false);
 
   private static final Reason LATE =
       new Reason(
@@ -31,10 +34,16 @@ public record StepFaults(Map<Integer, Reason> reasons, boolean stopped) {
 
   public StepFaults {
     reasons = Map.copyOf(reasons);
+    late = Set.copyOf(late);
+  }
+
+  /** Whether the seat's row is to be repeated rather than ended. */
+  public boolean repeats(int seat) {
+    return late.contains(seat) && !reasons.containsKey(seat);
   }
 
   /** The reason for a seat whose row counted faults; never null. */
   public Reason of(int seat) {
-    return reasons.getOrDefault(seat, LATE);
+    return reasons.getOrDefault(seat, reasons.getOrDefault(TierException.NO_SEAT, LATE));
   }
 }

@@ -7,6 +7,8 @@ public final class TierException extends RuntimeException {
   /** {@link #seat} of an error that does not belong to one seat. */
   public static final int NO_SEAT = -1;
 
+  static final String SHUTTING_DOWN = "the engine is shutting down";
+
   private final int seat;
 
   public TierException(int seat, String message, @Nullable Throwable cause) {

@@ -6,23 +6,29 @@ import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.kv.extent.ExtentSpace;
+import dev.kvdrive.kv.extent.ExtentTable;
+import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.tier.StepFaults.Reason;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Owner of the DRAM frames and NVMe extents of all seats: decides which extent is where, moves
- * extents between the tiers, and answers the device's requests for chunks that are only on NVMe.
+ * DRAM and NVMe tier of all seats: gives the parts that move extents their turn, in the order that
+ * the engine's work needs. Which extent is where is in the {@link ExtentTable}; frames, demotion,
+ * promotion, misses and files each have a class of their own.
  *
  * <p>The life of an extent: the device writes closed chunks into a DRAM frame; while chunks can
  * still be added it stays there; once full it never changes. Under pressure the extents with the
@@ -37,35 +43,29 @@ import org.jspecify.annotations.Nullable;
  *   openSeat(queue, seat, identity)
  *   prefill, for each layer:
  *     for (c = from; c &lt; to; c = end) {
- *       end = provideForChunks(queue, layer, seat, c, to);
+ *       end = provideForChunks(queue, layer, seat, c, to);  // c: no room yet, see waits(seat)
  *       operations.closeChunks(queue, layer, scratch, seat, c, end, frames());
  *     }
  *   each decode step:
- *     provideForStep(queue, seats, positions, rows);
- *     beginStep();
+ *     provideForStep(queue, seats, positions, rows);        // seats without room wait
+ *     beginStep(patience, timeout);
  *     ... append, select, diff, fetch, land, attend of all layers ...
- *     faults = endStep(queue);
+ *     faults = endStep(queue);                              // late seats wait
  *   closeSeat(seat)
  * </pre>
  *
+ * <p>No call waits for the disk. A sequence for which there is no room yet, or whose chunks did not
+ * come within the patience of its step, <i>waits</i>: it takes no part in steps or prefill until
+ * {@link #waits} says so, while others go on.
+ *
  * <p>Threads: every method but {@link #status} belongs to the engine thread. Between {@link
- * #beginStep} and {@link #endStep} nothing else may be called. Nothing blocks without a bound.
+ * #beginStep} and {@link #endStep} nothing else may be called.
  */
 public final class TieredStore implements AutoCloseable {
   private static final Logger LOG = System.getLogger(TieredStore.class.getName());
-  private static final int NONE = -1;
 
-  /** Steps after which what the device noted of last uses is read again, under pressure. */
-  static final int LAST_USE_STEPS = 8;
-
-  /** Extents promoted in one step at most. */
-  private static final int MAX_PROMOTIONS = 256;
-
-  /** Writes queued or under way, for each I/O thread. */
-  private static final int WRITES_PER_THREAD = 2;
-
-  /** Failed writes after which making room is given up. */
-  private static final int MAX_WRITE_FAILURES = 8;
+  /** As good as for ever. */
+  private static final long ENDLESS = TimeUnit.DAYS.toNanos(365);
 
   private final KvLayout layout;
   private final ChunkGrid grid;
@@ -73,62 +73,28 @@ public final class TieredStore implements AutoCloseable {
   private final int maxChunks;
   private final List<KvLayer> layers;
   private final ExtentSpace space;
-  private final Placement placement;
-  private final long demotionNanos;
-  private final int maxWrites;
+  private final ExtentTable extents;
+  private final FrameList list;
+  private final SlotAllocator slots;
 
   // Owned memory, threads and files, in the order in which they are given back.
-  private final MailboxReader reader;
+  private final MissService misses;
   private final NvmeIo io;
   private final @Nullable ExtentFiles files;
   private final Submissions submissions;
   private final FrameTable table;
+  private final Recency recency;
   private final FramePool frames;
   private final Mailbox mailbox;
   private final HostBuffer buffers;
-  private final HostBuffer lastUseHost;
 
-  // By extent. Written by the engine thread, and only while no step is armed.
-  private final int[] frameOf;
-  private final int[] slotOf;
-  private final int[] lastUse;
-  private final long[] created;
-  private final boolean[] writing;
-
-  // By frame.
-  private final int[] extentOf;
-  private final long[] usedBy; // number of the last device work that may use it
-
-  private final int[] freeFrames;
-  private int freeCount;
-  private final SlotAllocator slots;
-  private final int[] checksumOfSlot;
-
-  // By seat, and by layer * seats + seat.
-  private final boolean[] open;
-  private final long[] identity;
-  private final int[] position;
-  private final int[] steppedAt;
-  private final int[] closedChunks;
-
-  private final ColdList cold;
-  private final List<WriteJob> writesInFlight = new ArrayList<>();
-  private final int[] reserve;
-  private final int lowWater;
-  private int reclaimCursor;
-  private int clock;
-  private int lastUseClock;
-  private long openings;
-  private long ages;
-  private int validSlots;
-  private int kvFrames;
-  private long demotions;
-  private long promotions;
-  private int promotionWish;
-  private boolean degraded;
-  private @Nullable String lastWriteFailure;
+  private final Demotion demotion;
+  private final Promotion promotion;
+  private final Map<Integer, Demotion.Wait> roomWaits = new HashMap<>();
+  private volatile Runnable onProgress = () -> {};
   private int[] stepSeats = {};
   private int[] stepPositions = {};
+  private long stepTimeout;
   private boolean provided;
   private boolean armed;
   private boolean closed;
@@ -146,37 +112,14 @@ public final class TieredStore implements AutoCloseable {
     seats = sizes.concurrency();
     maxChunks = sizes.maxChunks();
     this.layers = List.copyOf(layers);
-    this.placement = placement;
     this.files = files;
     space = new ExtentSpace(layout.layers(), seats, layout.kvHeads(), layout.extents(maxChunks));
-    demotionNanos = nvme.demotionTimeout().toNanos();
+    extents = new ExtentTable(space, layout.extentChunks());
     int slotCount = files == null ? 0 : files.slots();
     int threads = slotCount == 0 ? 0 : nvme.threads();
-    maxWrites = WRITES_PER_THREAD * threads;
     int frameCount = sizes.dramFrames();
-    lowWater = Math.max(layout.kvHeads(), frameCount / 16);
-
-    frameOf = filled(space.size());
-    slotOf = filled(space.size());
-    lastUse = new int[space.size()];
-    created = new long[space.size()];
-    writing = new boolean[space.size()];
-    extentOf = filled(frameCount);
-    usedBy = new long[frameCount];
-    freeFrames = new int[frameCount];
-    for (int i = 0; i < frameCount; i++) {
-      freeFrames[i] = frameCount - 1 - i; // the first taken is frame 0
-    }
-    freeCount = frameCount;
+    list = new FrameList(frameCount);
     slots = new SlotAllocator(slotCount, space.streams());
-    checksumOfSlot = new int[slotCount];
-    open = new boolean[seats];
-    identity = new long[seats];
-    position = new int[seats];
-    steppedAt = new int[seats];
-    closedChunks = new int[layout.layers() * seats];
-    cold = new ColdList(Math.max(64, frameCount / 32));
-    reserve = new int[Math.min(MAX_PROMOTIONS, Math.max(1, frameCount / 8))];
 
     List<AutoCloseable> opened = new ArrayList<>();
     try {
@@ -186,31 +129,49 @@ public final class TieredStore implements AutoCloseable {
                   opened,
                   device.allocateHost("DRAM frames", (long) frameCount * layout.extentBytes())),
               frameCount);
-      reader = new MailboxReader(space, layout, maxChunks, tables());
       int capacity = sizes.mailboxCapacity();
       mailbox =
           new Mailbox(
               capacity,
               kept(opened, device.allocateHost("mailbox", Mailbox.controlBytes(capacity))),
               kept(opened, device.allocateHost("transit", (long) capacity * layout.chunkBytes())),
-              reader::ring);
+              this::ring);
       buffers =
           kept(
               opened,
               device.allocateHost("NVMe buffers", Math.max(1L, threads) * layout.extentBytes()));
-      lastUseHost = kept(opened, device.allocateHost("last use of extents", 4L * space.size()));
-      table = new FrameTable(space, this.layers, device);
-      opened.add(table);
       submissions = new Submissions(device);
       opened.add(submissions);
+      table = new FrameTable(extents, this.layers, submissions, device);
+      opened.add(table);
+      recency = new Recency(space, this.layers, device);
+      opened.add(recency);
     } catch (RuntimeException e) {
       for (AutoCloseable resource : opened.reversed()) {
         closeAfter(e, resource);
       }
       throw e;
     }
-    io = new NvmeIo(files, space, layout, frames.memory().segment(), mailbox, threads, buffers);
-    reader.start(mailbox, io);
+    io = new NvmeIo(space, mailbox, () -> onProgress.run());
+    demotion =
+        new Demotion(
+            extents,
+            list,
+            slots,
+            table,
+            submissions,
+            recency,
+            io,
+            placement,
+            layout.extentBytes(),
+            threads,
+            nvme.demotionTimeout().toNanos());
+    promotion = new Promotion(extents, list, slots, table, submissions, recency, demotion, io);
+    misses =
+        new MissService(
+            extents, slots, layout, maxChunks, mailbox, io, Promotion.reserveFrames(frameCount));
+    io.start(threads(threads));
+    misses.start();
     status = currentStatus();
     LOG.log(
         Level.DEBUG,
@@ -219,6 +180,27 @@ public final class TieredStore implements AutoCloseable {
         layout.extentBytes(),
         slotCount,
         files == null ? "" : " in " + nvme.directory() + (files.direct() ? ", O_DIRECT" : ""));
+  }
+
+  private List<IoThread> threads(int count) {
+    List<IoThread> threads = new ArrayList<>();
+    for (int i = 0; i < count && files != null; i++) {
+      threads.add(
+          new IoThread(
+              i,
+              io,
+              files,
+              space,
+              layout,
+              frames.memory().segment(),
+              mailbox,
+              buffers.segment().asSlice((long) i * layout.extentBytes(), layout.extentBytes())));
+    }
+    return threads;
+  }
+
+  private void ring() {
+    misses.ring();
   }
 
   /**
@@ -286,23 +268,26 @@ public final class TieredStore implements AutoCloseable {
   }
 
   /**
+   * What is run, on an I/O thread, when something has ended that a sequence may wait for: it must
+   * not block, nor call the store.
+   */
+  public void onProgress(Runnable action) {
+    onProgress = action;
+  }
+
+  /**
    * Gives a free seat to a sequence: no extents, no history.
    *
    * @throws IllegalStateException if the seat is open
    */
   public void openSeat(Queue queue, int seat, SequenceIdentity sequence) {
     checkIdle();
-    if (open[seat]) {
-      throw new IllegalStateException("seat " + seat + " is open");
-    }
-    open[seat] = true;
-    identity[seat] = ExtentChecksum.identity(sequence, openings++);
-    position[seat] = 0;
-    steppedAt[seat] = clock;
+    extents.open(seat, sequence);
+    recency.open(seat);
     long words = space.perSeat();
     for (KvLayer layer : layers) {
-      queue.fill(layer.frameOfExtent(), 4 * words * seat, words, NONE);
-      queue.fill(layer.lastUse(), 4 * words * seat, words, NONE);
+      queue.fill(layer.frameOfExtent(), 4 * words * seat, words, ExtentTable.NONE);
+      queue.fill(layer.lastUse(), 4 * words * seat, words, ExtentTable.NONE);
     }
   }
 
@@ -312,39 +297,36 @@ public final class TieredStore implements AutoCloseable {
    */
   public void closeSeat(int seat) {
     checkIdle();
-    if (!open[seat]) {
+    if (!extents.isOpen(seat)) {
       return;
     }
-    open[seat] = false;
-    identity[seat] = 0;
-    for (WriteJob job : writesInFlight) {
-      if (space.seat(job.extent) == seat && !job.orphan) {
-        job.orphan = true;
-        job.demotes = false;
-        writing[job.extent] = false;
-        kvFrames--;
-        extentOf[job.frame] = NONE;
-        frameOf[job.extent] = NONE;
-      }
-    }
-    for (int layer = 0; layer < layers.size(); layer++) {
-      closedChunks[layer * seats + seat] = 0;
-      int base = space.base(layer, seat);
-      for (int e = base; e < base + space.perSeat(); e++) {
-        if (frameOf[e] >= 0) {
-          dropFrame(e);
-        }
-        if (slotOf[e] >= 0) {
-          dropSlot(e);
-        }
-      }
-      for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
-        slots.forget(space.stream(space.index(layer, seat, kvHead, 0)));
-      }
-      table.forget(layer, seat);
-    }
-    drain(0);
+    roomWaits.remove(seat);
+    promotion.forget(seat);
+    demotion.forget(seat);
+    extents.close(seat);
+    drain();
     publish();
+  }
+
+  /**
+   * Whether {@link #provideForChunks} would have room for chunks; if not, makes some, and the
+   * sequence {@link #waits}. Asked before a quantum is computed that would then have to be computed
+   * again.
+   *
+   * @throws TierException as {@link #provideForChunks} does
+   */
+  public boolean hasRoomForChunks(Queue queue, int layer, int seat, int fromChunk, int toChunk) {
+    checkIdle();
+    checkOpen(seat);
+    drain();
+    submissions.advance(queue); // so that what was closed last can leave
+    boolean room;
+    try {
+      room = room(queue, seat, fromChunk, toChunk) != 0;
+    } finally {
+      publish();
+    }
+    return room || layout.extents(fromChunk) == layout.extents(toChunk);
   }
 
   /**
@@ -353,15 +335,15 @@ public final class TieredStore implements AutoCloseable {
    * exactly these chunks must be submitted next.
    *
    * @param fromChunk the number of chunks this (seat, layer) has
-   * @return the chunk up to which there is room: more than {@code fromChunk}, at most {@code
-   *     toChunk}
+   * @return the chunk up to which there is room, at most {@code toChunk}; {@code fromChunk} if
+   *     there is none yet: the sequence {@link #waits}
    * @throws TierException if there is no room for a single extent per KV head: both tiers are full,
    *     or NVMe fails. The sequence must be ended; the store is unchanged but for demotions
    */
   public int provideForChunks(Queue queue, int layer, int seat, int fromChunk, int toChunk) {
     checkIdle();
     checkOpen(seat);
-    int have = closedChunks[layer * seats + seat];
+    int have = extents.closedChunks(layer, seat);
     if (fromChunk != have || toChunk <= fromChunk || toChunk > maxChunks) {
       throw new IllegalArgumentException(
           "chunks [%d, %d) of layer %d cannot follow the %d chunks of seat %d, which has room for %d"
@@ -369,38 +351,53 @@ public final class TieredStore implements AutoCloseable {
     }
     provided = false;
     long number = submissions.advance(queue);
-    drain(0);
+    drain();
     int firstNew = layout.extents(fromChunk);
-    int wanted = layout.extents(toChunk) - firstNew;
     int heads = space.kvHeads();
-    if (wanted > 0 && (long) wanted * heads > freeCount) {
-      // Not all at once: what is closed now can be written while the rest is closed.
-      int batch = Math.max(1, (frames.frames() - seats * layers.size() * heads) / (2 * heads));
-      wanted = Math.min(wanted, Math.max(batch, freeCount / heads));
+    int found;
+    try {
+      found = room(queue, seat, fromChunk, toChunk);
+    } finally {
+      publish();
     }
-    if (wanted > 0) {
-      try {
-        makeRoom(queue, wanted * heads, seat);
-      } catch (TierException e) {
-        wanted = freeCount / heads;
-        if (wanted == 0) {
-          publish();
-          throw e;
-        }
-      }
+    if (found == 0 && layout.extents(toChunk) > firstNew) {
+      return fromChunk;
     }
-    int end = Math.min(toChunk, (firstNew + wanted) * layout.extentChunks());
+    int end = Math.min(toChunk, (firstNew + found) * layout.extentChunks());
     for (int kvHead = 0; kvHead < heads; kvHead++) {
       for (int extent = fromChunk / layout.extentChunks(); extent < layout.extents(end); extent++) {
         use(space.index(layer, seat, kvHead, extent), number);
       }
     }
-    closedChunks[layer * seats + seat] = end;
-    position[seat] = Math.max(position[seat], grid.firstToken(end));
-    table.upload(queue, layer, seat, frameOf, submissions);
-    writeBehind();
+    extents.closeChunks(layer, seat, end);
+    recency.reached(seat, grid.firstToken(end));
+    table.upload(queue, layer, seat);
+    demotion.writeBehind();
+    demotion.pace();
     publish();
     return end;
+  }
+
+  /**
+   * Makes room for the extents that chunks begin, as many of them as make sense at once; returns
+   * for how many of each KV head there is.
+   */
+  private int room(Queue queue, int seat, int fromChunk, int toChunk) {
+    int heads = space.kvHeads();
+    int wanted = layout.extents(toChunk) - layout.extents(fromChunk);
+    if ((long) wanted * heads > list.free()) {
+      // Not all at once: what is closed now can be written while the rest is closed.
+      int batch = Math.max(1, (list.size() - seats * layers.size() * heads) / (2 * heads));
+      wanted = Math.min(wanted, Math.max(batch, list.free() / heads));
+    }
+    try {
+      return hasRoom(queue, seat, wanted * heads) ? wanted : 0;
+    } catch (TierException e) {
+      if (list.free() < heads) {
+        throw e;
+      }
+      return list.free() / heads;
+    }
   }
 
   /**
@@ -411,33 +408,37 @@ public final class TieredStore implements AutoCloseable {
    * @param seats seat of each row, or -1 for an unused row
    * @param positions position of each row's token
    * @param rows rows to look at
+   * @return seats for which there is no room yet: they {@link #waits wait}, and the call must be
+   *     repeated for the rest; empty if the step can begin
    * @throws TierException if there is no room for a row; carries the seat. That sequence must be
    *     ended and closed, then the call repeated for the rest
    */
-  public void provideForStep(Queue queue, int[] seats, int[] positions, int rows) {
+  public Set<Integer> provideForStep(Queue queue, int[] seats, int[] positions, int rows) {
     checkIdle();
     provided = false;
     long number = submissions.advance(queue);
-    drain(0);
+    drain();
+    Set<Integer> without = new HashSet<>();
     for (int row = 0; row < rows; row++) {
-      if (seats[row] >= 0) {
-        provideForRow(queue, seats[row], positions[row], number);
+      if (seats[row] >= 0 && !provideForRow(queue, seats[row], positions[row], number)) {
+        without.add(seats[row]);
       }
     }
-    table.uploadAll(queue, frameOf, submissions);
+    table.uploadAll(queue);
     stepSeats = Arrays.copyOf(seats, rows);
     stepPositions = Arrays.copyOf(positions, rows);
-    provided = true;
-    writeBehind();
+    provided = without.isEmpty();
+    demotion.writeBehind();
     publish();
+    return without;
   }
 
-  private void provideForRow(Queue queue, int seat, int at, long number) {
+  private boolean provideForRow(Queue queue, int seat, int at, long number) {
     checkOpen(seat);
     int before = grid.closedChunks(at);
     int after = grid.closedChunks(at + 1);
     for (int layer = 0; layer < layers.size(); layer++) {
-      int have = closedChunks[layer * seats + seat];
+      int have = extents.closedChunks(layer, seat);
       if (have != before || after > maxChunks) {
         throw new IllegalArgumentException(
             "a token at position %d of seat %d follows %d closed chunks of at most %d, layer %d has %d"
@@ -445,52 +446,96 @@ public final class TieredStore implements AutoCloseable {
       }
     }
     if (after == before) {
-      return;
+      return true;
     }
     int extent = before / layout.extentChunks();
     int missing = 0;
     for (int layer = 0; layer < layers.size(); layer++) {
       for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
-        if (frameOf[space.index(layer, seat, kvHead, extent)] < 0) {
+        if (!extents.resident(space.index(layer, seat, kvHead, extent))) {
           missing++;
         }
       }
     }
-    makeRoom(queue, missing, seat);
+    if (!hasRoom(queue, seat, missing)) {
+      return false;
+    }
     for (int layer = 0; layer < layers.size(); layer++) {
       for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
         use(space.index(layer, seat, kvHead, extent), number);
       }
     }
+    return true;
   }
 
-  /** Arms the reader: from here on the device's requests are answered. */
+  /** Makes room; if there is none yet, the sequence waits. */
+  private boolean hasRoom(Queue queue, int seat, int need) {
+    if (list.free() < need) {
+      Demotion.Wait wait = roomWaits.computeIfAbsent(seat, key -> demotion.begin());
+      wait.need(need);
+      if (!demotion.makeRoom(queue, seat, wait)) {
+        return false;
+      }
+    }
+    roomWaits.remove(seat);
+    return true;
+  }
+
+  /**
+   * Whether a sequence still waits, for room or for chunks that were late; asks again for what it
+   * waits for. Once it does not, its step or quantum is to be repeated as it was.
+   *
+   * @throws TierException if it waits in vain; carries the seat. The sequence must be ended
+   */
+  public boolean waits(Queue queue, int seat) {
+    checkIdle();
+    checkOpen(seat);
+    drain();
+    submissions.advance(queue);
+    boolean waits = promotion.waits(seat);
+    Demotion.Wait wait = roomWaits.get(seat);
+    if (!waits && wait != null) {
+      waits = !demotion.makeRoom(queue, seat, wait);
+    }
+    publish();
+    return waits;
+  }
+
+  /** Like {@link #beginStep(long, long)}, with all the patience that the device has. */
   public void beginStep() {
+    beginStep(ENDLESS, ENDLESS);
+  }
+
+  /**
+   * Arms the reader: from here on the device's requests are answered.
+   *
+   * @param patience nanoseconds that the misses of one (layer, pass) may take to come from NVMe;
+   *     the row of one that takes longer is late, and asks for nothing more in this step
+   * @param timeout nanoseconds after which a read that has not ended fails the sequence that waits
+   *     for it
+   */
+  public void beginStep(long patience, long timeout) {
     checkIdle();
     if (!provided) {
       throw new IllegalStateException("provideForStep must come right before beginStep");
     }
     provided = false;
-    clock++;
+    recency.step();
     for (int row = 0; row < stepSeats.length; row++) {
-      int seat = stepSeats[row];
-      if (seat >= 0 && open[seat]) {
-        position[seat] = stepPositions[row];
-        steppedAt[seat] = clock;
-        int after = grid.closedChunks(stepPositions[row] + 1);
-        for (int layer = 0; layer < layers.size(); layer++) {
-          closedChunks[layer * seats + seat] = after;
-        }
+      if (stepSeats[row] >= 0 && extents.isOpen(stepSeats[row])) {
+        recency.stepped(stepSeats[row], stepPositions[row]);
       }
     }
+    stepTimeout = timeout;
     armed = true;
-    reader.arm(reserve, reserveFrames());
+    misses.arm(promotion.reserved(), promotion.reserve(), patience, timeout);
   }
 
   /**
    * Synchronises {@code queue}, disarms the reader, clears {@link Mailbox#STOPPED}, takes over
    * promotions and tells why chunks did not come. A read that is still under way can no longer
-   * reach the mailbox.
+   * reach the mailbox. For a late seat the step has not been: its row is repeated from the same
+   * state.
    *
    * @throws dev.kvdrive.device.DeviceException what {@code queue.synchronize} threw; the reader is
    *     disarmed all the same
@@ -504,39 +549,43 @@ public final class TieredStore implements AutoCloseable {
       submissions.synchronize(queue, submissions.current());
       finished = true;
     } finally {
-      disarm(finished);
+      misses.disarm();
+      armed = false;
+      promotion.takeOver(misses, finished);
     }
     boolean stopped = mailbox.acquire(Mailbox.STOPPED) != 0;
     mailbox.release(Mailbox.STOPPED, 0);
     Map<Integer, Reason> reasons = io.takeReasons();
-    drain(0);
-    if (freeCount < lowWater) {
-      readLastUse(queue);
+    Set<Integer> late = io.takeLate();
+    commit(late);
+    late.forEach(seat -> promotion.expect(seat, stepTimeout));
+    for (int i = 0; i < misses.wanted(); i++) {
+      promotion.want(misses.wantedExtent(i));
     }
-    makeRoomForPromotions();
-    writeBehind();
+    drain();
+    if (demotion.low()) {
+      recency.read(queue, extents, submissions);
+    }
+    promotion.makeRoom();
+    demotion.writeBehind();
+    demotion.pace();
     publish();
-    return reasons.isEmpty() && !stopped ? StepFaults.NONE : new StepFaults(reasons, stopped);
+    return reasons.isEmpty() && late.isEmpty() && !stopped
+        ? StepFaults.NONE
+        : new StepFaults(reasons, late, stopped);
   }
 
-  private void disarm(boolean install) {
-    reader.disarm();
-    armed = false;
-    for (int frame = reader.takeReserved(); frame >= 0; frame = reader.takeReserved()) {
-      freeFrames[freeCount++] = frame;
-    }
-    for (int i = 0; i < reader.promoted(); i++) {
-      int e = reader.promotedExtent(i);
-      int frame = reader.promotedFrame(i);
-      if (install && frameOf[e] < 0) {
-        hold(e, frame);
-        lastUse[e] = clock;
-        promotions++;
-      } else {
-        freeFrames[freeCount++] = frame;
+  /** Notes the chunks that the step has closed, but for rows that are to be repeated. */
+  private void commit(Set<Integer> late) {
+    for (int row = 0; row < stepSeats.length; row++) {
+      int seat = stepSeats[row];
+      if (seat >= 0 && extents.isOpen(seat) && !late.contains(seat)) {
+        int after = grid.closedChunks(stepPositions[row] + 1);
+        for (int layer = 0; layer < layers.size(); layer++) {
+          extents.closeChunks(layer, seat, after);
+        }
       }
     }
-    promotionWish = reader.missed() + reader.promoted();
   }
 
   /** A recent state; cheap, any thread. */
@@ -561,6 +610,13 @@ public final class TieredStore implements AutoCloseable {
   }
 
   /**
+   * Why this store cannot go on in this process, or null: one of its threads has ended. Any thread.
+   */
+  public @Nullable String broken() {
+    return io.broken();
+  }
+
+  /**
    * Takes in what I/O has finished meanwhile, waiting up to {@code millis} until nothing is in
    * flight. For drains and tests: all other calls do the same without waiting.
    *
@@ -568,13 +624,24 @@ public final class TieredStore implements AutoCloseable {
    */
   public boolean settle(long millis) {
     checkIdle();
-    long deadline = System.nanoTime() + millis * 1_000_000;
+    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
+    drain();
     while (inFlight() && deadline - System.nanoTime() > 0) {
-      drain(deadline - System.nanoTime());
+      io.awaitProgress(deadline - System.nanoTime());
+      drain();
     }
-    drain(0);
     publish();
     return !inFlight();
+  }
+
+  private boolean inFlight() {
+    return demotion.writing() || list.inHands() > 0;
+  }
+
+  private void drain() {
+    io.noteOverdue();
+    demotion.drain();
+    promotion.drain();
   }
 
   /**
@@ -592,7 +659,7 @@ public final class TieredStore implements AutoCloseable {
    * which owns the memory, must not be closed either.
    */
   public boolean stuck() {
-    return io.stuck() || reader.stuck();
+    return io.stuck() || misses.stuck();
   }
 
   /**
@@ -606,13 +673,15 @@ public final class TieredStore implements AutoCloseable {
     }
     closed = true;
     if (armed) {
-      disarm(false);
+      misses.disarm();
+      armed = false;
+      promotion.takeOver(misses, false);
     }
-    reader.close();
+    misses.close();
     io.close();
     table.close();
     submissions.close();
-    lastUseHost.close();
+    recency.close();
     if (stuck()) {
       // A disk that never answers must not write into memory that somebody else got; and to close
       // a file is to wait for what is under way in it.
@@ -631,400 +700,20 @@ public final class TieredStore implements AutoCloseable {
     frames.memory().close();
   }
 
-  // --- frames ---
-
   /** Gives an extent a frame if it has none, and notes that device work uses it. */
   private void use(int e, long number) {
-    if (frameOf[e] < 0) {
-      if (slotOf[e] >= 0) {
+    if (!extents.resident(e)) {
+      if (extents.slot(e) >= 0) {
         throw new IllegalStateException(
             "extent %d is full and cannot be written again".formatted(space.extent(e)));
       }
-      hold(e, freeFrames[--freeCount]);
-      created[e] = ages++;
-      lastUse[e] = clock;
+      int frame = list.take();
+      list.hold(frame, e, recency.clock());
+      extents.putInFrame(e, frame);
+      table.changed(e);
     }
-    usedBy[frameOf[e]] = number;
+    list.useBy(extents.frame(e), number);
   }
-
-  private void hold(int e, int frame) {
-    frameOf[e] = frame;
-    extentOf[frame] = e;
-    kvFrames++;
-    table.changed(e);
-  }
-
-  private void dropFrame(int e) {
-    int frame = frameOf[e];
-    frameOf[e] = NONE;
-    extentOf[frame] = NONE;
-    usedBy[frame] = submissions.current();
-    freeFrames[freeCount++] = frame;
-    kvFrames--;
-    table.changed(e);
-  }
-
-  private void dropSlot(int e) {
-    slots.free(slotOf[e]);
-    slotOf[e] = NONE;
-    validSlots--;
-  }
-
-  /** Takes free frames which no device work can touch any more out of the free list. */
-  private int reserveFrames() {
-    int wish = Math.min(reserve.length, freeCount);
-    int count = 0;
-    for (int i = freeCount - 1; i >= 0 && count < wish; i--) {
-      int frame = freeFrames[i];
-      if (submissions.isDone(usedBy[frame])) {
-        reserve[count++] = frame;
-        freeFrames[i] = freeFrames[--freeCount];
-      }
-    }
-    return count;
-  }
-
-  // --- demotion ---
-
-  /**
-   * Frees frames until {@code need} are free: the coldest extents leave, those without a copy on
-   * NVMe after it is written.
-   */
-  private void makeRoom(Queue queue, int need, int seat) {
-    if (freeCount >= need) {
-      return;
-    }
-    if (clock - lastUseClock >= LAST_USE_STEPS) {
-      readLastUse(queue);
-    }
-    long deadline = System.nanoTime() + demotionNanos;
-    for (WriteJob job : writesInFlight) {
-      // What is being written already was the coldest.
-      if (!job.demotes && !job.orphan && freeCount + leaving() < need) {
-        job.demotes = true;
-      }
-    }
-    int failures = 0;
-    boolean ranked = false;
-    boolean synchronised = false;
-    while (true) {
-      boolean exhausted = false;
-      int leaving = leaving();
-      while (freeCount + leaving < need && !exhausted) {
-        int e = nextCold();
-        if (e >= 0) {
-          if (slotOf[e] >= 0) {
-            demote(e);
-          } else if (writesInFlight.size() >= maxWrites || !write(e, true)) {
-            exhausted = true;
-          } else {
-            leaving++;
-          }
-        } else if (!ranked) {
-          rank();
-          ranked = true;
-        } else {
-          exhausted = true;
-        }
-      }
-      if (freeCount >= need) {
-        return;
-      }
-      if (inFlight()) {
-        long left = deadline - System.nanoTime();
-        if (left <= 0) {
-          io.unanswered(writesInFlight.size());
-          throw new TierException(
-              seat,
-              "no room in DRAM: %d writes to the NVMe tier did not end in %d ms; the disk is overloaded or failing: try again later, or give DRAM more room"
-                  .formatted(writesInFlight.size(), demotionNanos / 1_000_000),
-              null);
-        }
-        failures += drain(left);
-        if (io.abandoned()) {
-          throw new TierException(seat, "no room in DRAM: the engine is shutting down", null);
-        }
-        if (failures >= MAX_WRITE_FAILURES) {
-          throw new TierException(
-              seat,
-              "no room in DRAM: extents cannot be written to the NVMe tier: %s; check the disk"
-                  .formatted(lastWriteFailure),
-              null);
-        }
-        ranked = false;
-      } else if (!synchronised) {
-        submissions.synchronize(queue, submissions.current() - 1);
-        synchronised = true;
-        ranked = false;
-      } else {
-        throw new TierException(seat, fullMessage(need), null);
-      }
-    }
-  }
-
-  private String fullMessage(int need) {
-    return "DRAM and NVMe tier are full: %d extents of %d bytes are needed, %d of %d are free in DRAM and %d of %d on NVMe; end other sequences, shorten the context, or enlarge a tier%s"
-        .formatted(
-            need,
-            layout.extentBytes(),
-            freeCount,
-            frames.frames(),
-            slots.freeSlots(),
-            checksumOfSlot.length,
-            lastWriteFailure == null ? "" : " (last failed write: " + lastWriteFailure + ")");
-  }
-
-  private int leaving() {
-    int count = 0;
-    for (WriteJob job : writesInFlight) {
-      if (job.demotes || job.orphan) {
-        count++;
-      }
-    }
-    return count;
-  }
-
-  /** The coldest extent that can leave, or -1 if the ranking has none left. */
-  private int nextCold() {
-    while (cold.remaining() > 0) {
-      int e = cold.extent(0);
-      boolean valid = stillCold(0);
-      cold.advance();
-      if (valid) {
-        return e;
-      }
-    }
-    return NONE;
-  }
-
-  private boolean stillCold(int ahead) {
-    int e = cold.extent(ahead);
-    return created[e] == cold.created(ahead) && canLeave(e) && priority(e) <= cold.priority(ahead);
-  }
-
-  /** Ranks all extents that can leave. */
-  private void rank() {
-    submissions.poll();
-    cold.begin();
-    for (int e : extentOf) {
-      if (e >= 0 && canLeave(e)) {
-        cold.offer(e, priority(e), created[e]);
-      }
-    }
-    cold.end();
-  }
-
-  /** In DRAM, complete, written by the device, and not on its way already. */
-  private boolean canLeave(int e) {
-    int frame = frameOf[e];
-    return frame >= 0
-        && !writing[e]
-        && (space.extent(e) + 1) * layout.extentChunks()
-            <= closedChunks[space.layer(e) * seats + space.seat(e)]
-        && submissions.isDone(usedBy[frame]);
-  }
-
-  private int priority(int e) {
-    return placement.priority(
-        space.layer(e), space.seat(e), space.kvHead(e), space.extent(e), lastUse[e]);
-  }
-
-  private void demote(int e) {
-    dropFrame(e);
-    demotions++;
-  }
-
-  /** Sends an extent to NVMe; false if there is no room for it. */
-  private boolean write(int e, boolean demotes) {
-    int slot = slots.allocate(space.stream(e));
-    if (slot < 0) {
-      if (!reclaimSlot()) {
-        return false;
-      }
-      slot = slots.allocate(space.stream(e));
-    }
-    WriteJob job = new WriteJob(e, frameOf[e], slot, identity[space.seat(e)], demotes);
-    writing[e] = true;
-    writesInFlight.add(job);
-    io.submit(job);
-    return true;
-  }
-
-  /** Gives up the NVMe copy of an extent that is in DRAM as well. */
-  private boolean reclaimSlot() {
-    for (int i = 0; i < extentOf.length; i++) {
-      int e = extentOf[reclaimCursor];
-      reclaimCursor = (reclaimCursor + 1) % extentOf.length;
-      if (e >= 0 && slotOf[e] >= 0) {
-        dropSlot(e);
-        return true;
-      }
-    }
-    return false;
-  }
-
-  /**
-   * Writes the extents that leave next while there is still room, so that leaving costs nothing.
-   */
-  private void writeBehind() {
-    if (degraded || freeCount >= lowWater || slots.freeSlots() == 0) {
-      return;
-    }
-    if (cold.remaining() == 0) {
-      rank();
-    }
-    int ahead = Math.min(cold.remaining(), lowWater - freeCount);
-    for (int i = 0; i < ahead; i++) {
-      if (writesInFlight.size() >= maxWrites || slots.freeSlots() == 0) {
-        return;
-      }
-      int e = cold.extent(i);
-      if (slotOf[e] < 0 && stillCold(i)) {
-        write(e, false);
-      }
-    }
-  }
-
-  /**
-   * Makes free frames for the extents that the next step is likely to miss, as long as colder ones
-   * can leave without a write.
-   */
-  private void makeRoomForPromotions() {
-    int wish = Math.min(promotionWish, reserve.length);
-    if (wish == 0 || freeCount >= wish) {
-      return;
-    }
-    int missed = Integer.MAX_VALUE;
-    for (int i = 0; i < reader.missed(); i++) {
-      int e = reader.missedExtent(i);
-      missed =
-          Math.min(
-              missed,
-              placement.priority(
-                  space.layer(e), space.seat(e), space.kvHead(e), space.extent(e), clock));
-    }
-    for (int i = 0; i < reader.promoted(); i++) {
-      missed = Math.min(missed, priority(reader.promotedExtent(i)));
-    }
-    boolean ranked = false;
-    while (freeCount < wish) {
-      if (cold.remaining() == 0) {
-        if (ranked) {
-          return;
-        }
-        rank();
-        ranked = true;
-      } else if (!stillCold(0)) {
-        cold.advance();
-      } else if (slotOf[cold.extent(0)] >= 0 && cold.priority(0) < missed) {
-        demote(cold.extent(0));
-        cold.advance();
-      } else {
-        return;
-      }
-    }
-  }
-
-  // --- what I/O brought ---
-
-  private boolean inFlight() {
-    return !writesInFlight.isEmpty() || unreturnedFrames() > 0;
-  }
-
-  /** Frames that are neither free nor hold an extent: I/O of closed or given-up work has them. */
-  private int unreturnedFrames() {
-    int orphans = 0;
-    for (WriteJob job : writesInFlight) {
-      if (job.orphan) {
-        orphans++;
-      }
-    }
-    return frames.frames() - freeCount - kvFrames - orphans;
-  }
-
-  /** Takes in finished writes and returned frames; returns how many writes failed. */
-  private int drain(long waitNanos) {
-    int failures = 0;
-    long wait = inFlight() ? waitNanos : 0;
-    for (WriteJob job = io.nextWritten(wait); job != null; job = io.nextWritten(0)) {
-      failures += finish(job) ? 0 : 1;
-    }
-    for (int frame = io.nextReturnedFrame(); frame >= 0; frame = io.nextReturnedFrame()) {
-      freeFrames[freeCount++] = frame;
-    }
-    return failures;
-  }
-
-  private boolean finish(WriteJob job) {
-    writesInFlight.remove(job);
-    if (job.orphan) {
-      slots.free(job.slot);
-      usedBy[job.frame] = submissions.current();
-      freeFrames[freeCount++] = job.frame;
-      return true;
-    }
-    writing[job.extent] = false;
-    if (job.failure != null) {
-      slots.free(job.slot);
-      lastWriteFailure = ExtentFiles.reason(job.failure);
-      if (!degraded) {
-        LOG.log(
-            Level.WARNING,
-            "the NVMe tier is degraded, extents stay in DRAM as long as there is room: {0}",
-            lastWriteFailure);
-      }
-      degraded = true;
-      return false;
-    }
-    if (degraded) {
-      LOG.log(Level.INFO, "the NVMe tier takes writes again");
-    }
-    degraded = false;
-    slotOf[job.extent] = job.slot;
-    checksumOfSlot[job.slot] = job.checksum;
-    validSlots++;
-    if (job.demotes) {
-      demote(job.extent);
-    }
-    return true;
-  }
-
-  // --- last use ---
-
-  /** Reads from the device when extents were last fetched, if that is not known yet. */
-  private void readLastUse(Queue queue) {
-    if (clock - lastUseClock < LAST_USE_STEPS) {
-      return;
-    }
-    lastUseClock = clock;
-    long seatBytes = 4L * space.perSeat();
-    for (int layer = 0; layer < layers.size(); layer++) {
-      for (int seat = 0; seat < seats; seat++) {
-        if (open[seat]) {
-          queue.download(
-              layers.get(layer).lastUse(),
-              seat * seatBytes,
-              lastUseHost,
-              4L * space.base(layer, seat),
-              seatBytes);
-        }
-      }
-    }
-    submissions.synchronize(queue, submissions.current() - 1);
-    MemorySegment words = lastUseHost.segment();
-    for (int e : extentOf) {
-      if (e >= 0) {
-        int seat = space.seat(e);
-        int at = words.get(ValueLayout.JAVA_INT, 4L * e);
-        if (at >= 0) {
-          // Positions of a sequence advance with the steps it takes part in.
-          lastUse[e] = Math.max(lastUse[e], steppedAt[seat] - (position[seat] - at));
-        }
-      }
-    }
-  }
-
-  // --- small things ---
 
   private void checkIdle() {
     if (closed) {
@@ -1036,7 +725,7 @@ public final class TieredStore implements AutoCloseable {
   }
 
   private void checkOpen(int seat) {
-    if (seat < 0 || seat >= seats || !open[seat]) {
+    if (seat < 0 || seat >= seats || !extents.isOpen(seat)) {
       throw new IllegalArgumentException("seat " + seat + " is not open");
     }
   }
@@ -1076,25 +765,6 @@ public final class TieredStore implements AutoCloseable {
     }
   }
 
-  private MailboxReader.Extents tables() {
-    return new MailboxReader.Extents() {
-      @Override
-      public int slot(int extent) {
-        return frameOf[extent] >= 0 ? NONE : slotOf[extent];
-      }
-
-      @Override
-      public int checksum(int slot) {
-        return checksumOfSlot[slot];
-      }
-
-      @Override
-      public long identity(int seat) {
-        return identity[seat];
-      }
-    };
-  }
-
   private void publish() {
     status = currentStatus();
   }
@@ -1102,31 +772,25 @@ public final class TieredStore implements AutoCloseable {
   private TierStatus currentStatus() {
     long bytes = layout.extentBytes();
     return new TierStatus(
-        frames.frames() * bytes,
-        (frames.frames() - freeCount) * bytes,
-        kvFrames * bytes,
+        list.size() * bytes,
+        (list.size() - list.free()) * bytes,
+        list.held() * bytes,
         mailbox.control().bytes()
             + mailbox.transit().bytes()
             + buffers.bytes()
-            + lastUseHost.bytes()
+            + recency.bytes()
             + table.stagingBytes(),
-        checksumOfSlot.length * bytes,
-        (checksumOfSlot.length - slots.freeSlots()) * bytes,
-        validSlots * bytes,
-        demotions,
-        promotions,
+        slots.slots() * bytes,
+        (slots.slots() - slots.freeSlots()) * bytes,
+        demotion.validSlots() * bytes,
+        demotion.demotions(),
+        promotion.promotions(),
         0,
         0,
         0,
         files != null && files.direct(),
-        degraded,
+        demotion.degraded(),
         null);
-  }
-
-  private static int[] filled(int size) {
-    int[] array = new int[size];
-    Arrays.fill(array, NONE);
-    return array;
   }
 
   private static HostBuffer kept(List<AutoCloseable> opened, HostBuffer buffer) {

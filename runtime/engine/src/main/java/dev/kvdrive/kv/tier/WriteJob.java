@@ -12,20 +12,27 @@ final class WriteJob {
   final int slot;
   final long identity;
 
+  /** When it should have ended, by {@code System.nanoTime}. */
+  final long deadline;
+
   /** Whether the frame is to be given up afterwards. */
   boolean demotes;
 
   /** The seat was closed meanwhile: frame and slot are to be freed. */
   boolean orphan;
 
+  /** Under the lock of {@link NvmeIo}: whether it was counted as not answered. */
+  boolean overdue;
+
   int checksum;
   @Nullable Throwable failure;
 
-  WriteJob(int extent, int frame, int slot, long identity, boolean demotes) {
+  WriteJob(int extent, int frame, int slot, long identity, boolean demotes, long deadline) {
     this.extent = extent;
     this.frame = frame;
     this.slot = slot;
     this.identity = identity;
     this.demotes = demotes;
+    this.deadline = deadline;
   }
 }

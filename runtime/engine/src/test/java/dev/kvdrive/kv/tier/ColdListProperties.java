@@ -35,8 +35,8 @@ class ColdListProperties {
               .toList();
       List<Integer> got = new ArrayList<>();
       while (list.remaining() > 0) {
-        got.add(list.extent(0));
-        list.advance();
+        got.add(list.frame(0));
+        list.remove(0);
       }
       assertThat(got).isEqualTo(wanted);
     }

@@ -11,6 +11,7 @@ import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -51,6 +52,9 @@ public final class FaultyFiles implements ExtentFile.Opener {
   private boolean spaceRefused;
   private volatile CountDownLatch gate = new CountDownLatch(0);
   private volatile CountDownLatch releasable = gate;
+  private @Nullable CountDownLatch held;
+  private volatile long delayMillis;
+  private volatile @Nullable Supplier<RuntimeException> thrown;
 
   /**
    * @param extentBytes bytes of one extent, for {@link Fault#MISPLACED_WRITE}
@@ -106,6 +110,22 @@ public final class FaultyFiles implements ExtentFile.Opener {
     return late::countDown;
   }
 
+  /** The next access, and only that, waits until {@link #release}. */
+  public void holdNext() {
+    releasable = new CountDownLatch(1);
+    held = releasable;
+  }
+
+  /** From now on each access takes so long. */
+  public void slow(long millis) {
+    delayMillis = millis;
+  }
+
+  /** From now on each read throws this; nothing if null. */
+  public void throwing(@Nullable Supplier<RuntimeException> error) {
+    thrown = error;
+  }
+
   /** Lets accesses go on: from now on all, and those held by {@link #hold}. */
   public void release() {
     gate = new CountDownLatch(0);
@@ -144,8 +164,21 @@ public final class FaultyFiles implements ExtentFile.Opener {
     return random.nextInt(bound);
   }
 
+  private synchronized @Nullable CountDownLatch takeHeld() {
+    CountDownLatch taken = held;
+    held = null;
+    return taken;
+  }
+
   private void pass() throws IOException {
     try {
+      CountDownLatch mine = takeHeld();
+      if (mine != null && !mine.await(MAX_HOLD_SECONDS, TimeUnit.SECONDS)) {
+        throw new IOException("held for too long");
+      }
+      if (delayMillis > 0) {
+        TimeUnit.MILLISECONDS.sleep(delayMillis);
+      }
       if (!gate.await(MAX_HOLD_SECONDS, TimeUnit.SECONDS)) {
         throw new IOException("held for too long");
       }
@@ -167,6 +200,10 @@ public final class FaultyFiles implements ExtentFile.Opener {
     @Override
     public int read(ByteBuffer target, long offset) throws IOException {
       pass();
+      Supplier<RuntimeException> error = thrown;
+      if (error != null) {
+        throw error.get();
+      }
       Fault fault = draw(Fault.READ_EIO, Fault.SHORT_READ, Fault.FLIP_ON_READ);
       if (fault == Fault.READ_EIO) {
         throw new IOException("Input/output error");

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.Mailbox;
+import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.tier.DeferredDevice.DeferredQueue;
 import dev.kvdrive.kv.tier.NvmeOptions.Direct;
 import dev.kvdrive.plan.ChunkGrid;
@@ -33,6 +34,8 @@ final class StoreHarness implements AutoCloseable {
   static final ChunkGrid GRID = new ChunkGrid(1, 2, 2);
   static final int EXTENT_CHUNKS = 4;
 
+  private static final long DEVICE_TIMEOUT_NANOS = 40_000_000_000L;
+
   final EngineSizes sizes;
   final DeferredDevice device = new DeferredDevice();
   final DeferredQueue queue = device.createQueue("test");
@@ -42,7 +45,11 @@ final class StoreHarness implements AutoCloseable {
   /** Rings the doorbell as the CPU device does; otherwise the reader has to poll. */
   boolean rings = true;
 
-  int timeoutMillis = 20_000;
+  /** How long a step waits for what it misses on NVMe. */
+  long patienceMillis = 20_000;
+
+  /** How long a sequence waits for a chunk. */
+  long timeoutMillis = 20_000;
 
   /** Run after a round was served and before its chunks are read. */
   Runnable beforeLanding = () -> {};
@@ -186,7 +193,11 @@ final class StoreHarness implements AutoCloseable {
     int at = from;
     while (at < to) {
       int end = store.provideForChunks(queue, layer, seat, at, to);
-      assertThat(end).isGreaterThan(at).isLessThanOrEqualTo(to);
+      assertThat(end).isGreaterThanOrEqualTo(at).isLessThanOrEqualTo(to);
+      if (end == at) {
+        awaitTurn(seat);
+        continue;
+      }
       Sequence sequence = sequence(seat);
       int first = at;
       queue.submit(
@@ -196,6 +207,13 @@ final class StoreHarness implements AutoCloseable {
             }
           });
       at = end;
+    }
+  }
+
+  /** Waits until a seat need not wait any more. */
+  void awaitTurn(int seat) {
+    while (store.waits(queue, seat)) {
+      LockSupport.parkNanos(50_000);
     }
   }
 
@@ -223,16 +241,21 @@ final class StoreHarness implements AutoCloseable {
   static final Wish NOTHING = (seat, layer, kvHead, chunk) -> false;
 
   /**
-   * One decode step of the seats. Seats for which chunks did not come are checked to have a reason,
-   * and returned.
+   * One decode step of the seats. Those for which there is no room yet are waited for. Seats for
+   * which chunks did not come are checked to have a reason, and returned; those that are late have
+   * not made the step.
    */
   Set<Integer> step(Wish wish, int... rows) {
     int[] positions = new int[rows.length];
     for (int row = 0; row < rows.length; row++) {
       positions[row] = sequence(rows[row]).tokens;
     }
-    store.provideForStep(queue, rows, positions, rows.length);
-    store.beginStep();
+    for (Set<Integer> without = store.provideForStep(queue, rows, positions, rows.length);
+        !without.isEmpty();
+        without = store.provideForStep(queue, rows, positions, rows.length)) {
+      without.forEach(this::awaitTurn);
+    }
+    store.beginStep(patienceMillis * 1_000_000, timeoutMillis * 1_000_000);
     for (int row = 0; row < rows.length; row++) {
       sequence(rows[row]).tokens++;
     }
@@ -245,6 +268,11 @@ final class StoreHarness implements AutoCloseable {
     StepFaults faults = store.endStep(queue);
     for (int seat : faulted) {
       assertThat(faults.of(seat).message()).isNotBlank();
+    }
+    assertThat(faulted).containsAll(faults.late());
+    for (int seat : faults.late()) {
+      sequence(seat).tokens--;
+      faulted.remove(seat);
     }
     if (faulted.isEmpty()) {
       assertThat(faults.reasons()).isEmpty();
@@ -314,7 +342,7 @@ final class StoreHarness implements AutoCloseable {
     if (rings) {
       mailbox.doorbell().run();
     }
-    long deadline = System.nanoTime() + timeoutMillis * 1_000_000L;
+    long deadline = System.nanoTime() + DEVICE_TIMEOUT_NANOS;
     while (mailbox.acquire(Mailbox.SERVED) != round) {
       if (System.nanoTime() - deadline > 0) {
         mailbox.release(Mailbox.STOPPED, 1);
@@ -383,6 +411,19 @@ final class StoreHarness implements AutoCloseable {
   private long frameOffset(int frame, int chunk) {
     return (long) frame * sizes.layout().extentBytes()
         + (long) (chunk % EXTENT_CHUNKS) * sizes.layout().chunkBytes();
+  }
+
+  /** Where the extents of a seat's first head and layer are: D in DRAM, n not. */
+  String resident(int seat) {
+    queue.synchronize();
+    StringBuilder seen = new StringBuilder();
+    for (int extent = 0; extent < layers.getFirst().maxExtents(); extent++) {
+      int frame =
+          words(layers.getFirst().frameOfExtent())
+              .get(ValueLayout.JAVA_INT, 4 * entry(seat, 0, extent * EXTENT_CHUNKS));
+      seen.append(frame < 0 ? 'n' : 'D');
+    }
+    return seen.toString();
   }
 
   private static MemorySegment words(DeviceBuffer buffer) {

@@ -1,11 +1,11 @@
-package dev.kvdrive.kv.tier;
+package dev.kvdrive.kv.extent;
 
 /**
  * Numbers the extents of all seats: {@code [layers][seats][kvHeads][maxExtents]}, last index
  * fastest, so that the extents of one (layer, seat) lie as in {@code KvLayer.frameOfExtent}.
  */
-record ExtentSpace(int layers, int seats, int kvHeads, int maxExtents) {
-  ExtentSpace {
+public record ExtentSpace(int layers, int seats, int kvHeads, int maxExtents) {
+  public ExtentSpace {
     long all = (long) layers * seats * kvHeads * maxExtents;
     if (all > Integer.MAX_VALUE / 4) {
       throw new IllegalArgumentException(
@@ -14,46 +14,46 @@ record ExtentSpace(int layers, int seats, int kvHeads, int maxExtents) {
     }
   }
 
-  int size() {
+  public int size() {
     return layers * seats * kvHeads * maxExtents;
   }
 
   /** Extents of one (layer, seat). */
-  int perSeat() {
+  public int perSeat() {
     return kvHeads * maxExtents;
   }
 
   /** First extent of (layer, seat). */
-  int base(int layer, int seat) {
+  public int base(int layer, int seat) {
     return (layer * seats + seat) * perSeat();
   }
 
-  int index(int layer, int seat, int kvHead, int extent) {
+  public int index(int layer, int seat, int kvHead, int extent) {
     return base(layer, seat) + kvHead * maxExtents + extent;
   }
 
-  int layer(int index) {
+  public int layer(int index) {
     return index / (seats * perSeat());
   }
 
-  int seat(int index) {
+  public int seat(int index) {
     return index / perSeat() % seats;
   }
 
-  int kvHead(int index) {
+  public int kvHead(int index) {
     return index / maxExtents % kvHeads;
   }
 
-  int extent(int index) {
+  public int extent(int index) {
     return index % maxExtents;
   }
 
   /** The (layer, seat, KV head) an extent belongs to, as one number. */
-  int stream(int index) {
+  public int stream(int index) {
     return index / maxExtents;
   }
 
-  int streams() {
+  public int streams() {
     return layers * seats * kvHeads;
   }
 }

@@ -1,4 +1,4 @@
-package dev.kvdrive.kv.tier;
+package dev.kvdrive.kv.extent;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

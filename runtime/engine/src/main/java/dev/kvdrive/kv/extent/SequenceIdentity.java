@@ -1,4 +1,4 @@
-package dev.kvdrive.kv.tier;
+package dev.kvdrive.kv.extent;
 
 /**
  * Whose keys and values these are. It is part of the identity of every extent on NVMe: an extent

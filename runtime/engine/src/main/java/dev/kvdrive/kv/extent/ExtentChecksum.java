@@ -1,4 +1,4 @@
-package dev.kvdrive.kv.tier;
+package dev.kvdrive.kv.extent;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -12,7 +12,7 @@ import java.util.zip.CRC32C;
  * identity, or for another place of the same sequence, therefore do not verify even if they are
  * undamaged. One instance belongs to one thread.
  */
-final class ExtentChecksum {
+public final class ExtentChecksum {
   private final CRC32C crc = new CRC32C();
   private final ByteBuffer header = ByteBuffer.allocate(20).order(ByteOrder.LITTLE_ENDIAN);
 
@@ -21,7 +21,7 @@ final class ExtentChecksum {
    *
    * @param opening counts the openings of seats, so that no two sequences of a process are the same
    */
-  static long identity(SequenceIdentity identity, long opening) {
+  public static long identity(SequenceIdentity identity, long opening) {
     try {
       MessageDigest digest = MessageDigest.getInstance("SHA-256");
       for (String part : new String[] {identity.tenant(), identity.sequence()}) {
@@ -37,7 +37,7 @@ final class ExtentChecksum {
   }
 
   /** Checksum of the bytes from position to limit, which stay as they are. */
-  int of(long identity, int layer, int kvHead, int extent, ByteBuffer data) {
+  public int of(long identity, int layer, int kvHead, int extent, ByteBuffer data) {
     header.clear();
     header.putLong(identity).putInt(layer).putInt(kvHead).putInt(extent).flip();
     crc.reset();

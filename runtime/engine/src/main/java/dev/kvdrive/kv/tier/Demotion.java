@@ -1,0 +1,440 @@
+package dev.kvdrive.kv.tier;
+
+import dev.kvdrive.device.Queue;
+import dev.kvdrive.kv.extent.ExtentSpace;
+import dev.kvdrive.kv.extent.ExtentTable;
+import java.lang.System.Logger;
+import java.lang.System.Logger.Level;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Makes room in DRAM: the coldest extents leave, those without a copy on NVMe after it is written.
+ * Never waits for the disk: it says whether there is room yet. Which extents leave, and in which
+ * order, does not depend on how fast the disk is, unless writes fail.
+ *
+ * <p>Belongs to the engine thread.
+ */
+final class Demotion implements Ranking.Candidates {
+  private static final Logger LOG = System.getLogger(Demotion.class.getName());
+
+  /** Writes queued or under way, for each I/O thread. */
+  static final int WRITES_PER_THREAD = 2;
+
+  /** Failed writes after which a sequence gives up to wait for room. */
+  private static final int MAX_FAILURES = 8;
+
+  private final ExtentTable extents;
+  private final ExtentSpace space;
+  private final FrameList frames;
+  private final SlotAllocator slots;
+  private final FrameTable table;
+  private final Submissions submissions;
+  private final Recency recency;
+  private final NvmeIo io;
+  private final Placement placement;
+  private final long extentBytes;
+  private final long timeoutNanos;
+  private final int maxWrites;
+  private final int lowWater;
+  private final Ranking ranking;
+  private final List<WriteJob> writes = new ArrayList<>();
+  private int reclaimCursor;
+  private int validSlots;
+  private long demotions;
+  private int failedWrites;
+  private boolean degraded;
+  private @Nullable String lastFailure;
+
+  /** A sequence that waits for room, or is about to. */
+  static final class Wait {
+    private final long since = System.nanoTime();
+    private final int failuresBefore;
+    private int need;
+
+    private Wait(int failuresBefore) {
+      this.failuresBefore = failuresBefore;
+    }
+
+    /** Frames that it needs. */
+    void need(int count) {
+      need = count;
+    }
+  }
+
+  /**
+   * @param threads I/O threads
+   * @param timeoutNanos how long a sequence may wait for room
+   */
+  Demotion(
+      ExtentTable extents,
+      FrameList frames,
+      SlotAllocator slots,
+      FrameTable table,
+      Submissions submissions,
+      Recency recency,
+      NvmeIo io,
+      Placement placement,
+      long extentBytes,
+      int threads,
+      long timeoutNanos) {
+    this.extents = extents;
+    this.space = extents.space();
+    this.frames = frames;
+    this.slots = slots;
+    this.table = table;
+    this.submissions = submissions;
+    this.recency = recency;
+    this.io = io;
+    this.placement = placement;
+    this.extentBytes = extentBytes;
+    this.timeoutNanos = timeoutNanos;
+    maxWrites = WRITES_PER_THREAD * threads;
+    lowWater = Math.max(space.kvHeads(), frames.size() / 16);
+    ranking = new Ranking(frames, this);
+  }
+
+  long demotions() {
+    return demotions;
+  }
+
+  /** Slots with an extent of an open seat. */
+  int validSlots() {
+    return validSlots;
+  }
+
+  /** Whether the last write failed. */
+  boolean degraded() {
+    return degraded;
+  }
+
+  boolean low() {
+    return frames.free() < lowWater;
+  }
+
+  boolean writing() {
+    return !writes.isEmpty();
+  }
+
+  // --- who can leave ---
+
+  @Override
+  public boolean isCandidate(int frame) {
+    int e = frames.extent(frame);
+    return e >= 0 && extents.full(e) && submissions.isDone(frames.usedBy(frame));
+  }
+
+  @Override
+  public int priority(int frame) {
+    int e = frames.extent(frame);
+    return priority(e, recency.of(e, frames.lastUse(frame)));
+  }
+
+  /** Priority of an extent that was last used in a step. */
+  int priority(int e, int lastUse) {
+    return placement.priority(
+        space.layer(e), space.seat(e), space.kvHead(e), space.extent(e), lastUse);
+  }
+
+  // --- room ---
+
+  /** A wait that begins now. */
+  Wait begin() {
+    return new Wait(failedWrites);
+  }
+
+  /**
+   * Goes on making room.
+   *
+   * @return whether the frames that it needs are free; otherwise writes are under way that will
+   *     make some free
+   * @throws TierException if there will be no room, or not in time
+   */
+  boolean makeRoom(Queue queue, int seat, Wait wait) {
+    int need = wait.need;
+    if (frames.free() >= need) {
+      return true;
+    }
+    recency.read(queue, extents, submissions);
+    submissions.poll();
+    boolean synchronised = false;
+    while (true) {
+      if (letGo(need)) {
+        return true;
+      }
+      String failure = io.failure();
+      if (failure != null) {
+        throw new TierException(seat, "no room in DRAM: " + failure, null);
+      }
+      if (!writes.isEmpty() || frames.inHands() > 0) {
+        checkPatience(seat, wait);
+        return false;
+      }
+      if (synchronised) {
+        throw new TierException(seat, fullMessage(need), null);
+      }
+      submissions.synchronize(queue, submissions.current() - 1);
+      synchronised = true;
+    }
+  }
+
+  /** Lets the coldest go, as far as the queue of writes has room; whether so many are free. */
+  private boolean letGo(int need) {
+    int leaving = 0;
+    for (WriteJob job : writes) {
+      // What is being written already was the coldest.
+      if (!job.demotes && !job.orphan && frames.free() + leaving < need) {
+        job.demotes = true;
+      }
+      leaving += job.demotes || job.orphan ? 1 : 0;
+    }
+    ranking.begin();
+    while (frames.free() + leaving < need) {
+      int frame = ranking.coldest();
+      if (frame < 0) {
+        break;
+      }
+      if (frames.copy(frame) >= 0) {
+        leave(frame);
+      } else if (write(frame, true)) {
+        leaving++;
+      } else {
+        break;
+      }
+    }
+    return frames.free() >= need;
+  }
+
+  private void checkPatience(int seat, Wait wait) {
+    if (io.abandoned()) {
+      throw new TierException(seat, "no room in DRAM: " + TierException.SHUTTING_DOWN, null);
+    }
+    if (failedWrites - wait.failuresBefore >= MAX_FAILURES) {
+      throw new TierException(
+          seat,
+          "no room in DRAM: extents cannot be written to the NVMe tier: %s; check the disk"
+              .formatted(lastFailure),
+          null);
+    }
+    if (System.nanoTime() - wait.since >= timeoutNanos) {
+      throw new TierException(
+          seat,
+          "no room in DRAM: %d writes to the NVMe tier did not end in %d ms; the disk is overloaded or failing: try again later, or give DRAM more room"
+              .formatted(writes.size(), TimeUnit.NANOSECONDS.toMillis(timeoutNanos)),
+          null);
+    }
+  }
+
+  private String fullMessage(int need) {
+    return "DRAM and NVMe tier are full: %d extents of %d bytes are needed, %d of %d are free in DRAM and %d of %d on NVMe; end other sequences, shorten the context, or enlarge a tier%s"
+        .formatted(
+            need,
+            extentBytes,
+            frames.free(),
+            frames.size(),
+            slots.freeSlots(),
+            slots.slots(),
+            lastFailure == null ? "" : " (last failed write: " + lastFailure + ")");
+  }
+
+  /** An extent with a copy on NVMe gives up its frame. */
+  private void leave(int frame) {
+    int e = frames.extent(frame);
+    int slot = frames.copy(frame);
+    frames.drop(frame);
+    frames.useBy(frame, submissions.current());
+    frames.give(frame);
+    extents.putInSlot(e, slot);
+    table.changed(e);
+    demotions++;
+  }
+
+  /** Sends an extent to NVMe; false if there is no room for it, there or in the queue. */
+  private boolean write(int frame, boolean demotes) {
+    if (writes.size() >= maxWrites || io.failure() != null) {
+      return false;
+    }
+    int e = frames.extent(frame);
+    int slot = slots.allocate(space.stream(e));
+    if (slot < 0) {
+      if (!reclaimSlot()) {
+        return false;
+      }
+      slot = slots.allocate(space.stream(e));
+    }
+    WriteJob job =
+        new WriteJob(
+            e,
+            frame,
+            slot,
+            extents.identity(space.seat(e)),
+            demotes,
+            System.nanoTime() + timeoutNanos);
+    frames.beginWrite(frame);
+    writes.add(job);
+    io.submit(job);
+    return true;
+  }
+
+  /** Gives up the NVMe copy of an extent that is in DRAM as well. */
+  private boolean reclaimSlot() {
+    for (int i = 0; i < frames.size(); i++) {
+      int frame = reclaimCursor;
+      reclaimCursor = (reclaimCursor + 1) % frames.size();
+      int slot = frames.copy(frame);
+      if (slot >= 0) {
+        freeSlot(slot);
+        frames.copied(frame, FrameList.NONE);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private void freeSlot(int slot) {
+    slots.free(slot);
+    validSlots--;
+  }
+
+  // --- ahead of need ---
+
+  /**
+   * Writes the extents that leave next while there is still room, so that leaving costs nothing.
+   */
+  void writeBehind() {
+    if (degraded || !low() || slots.freeSlots() == 0) {
+      return;
+    }
+    ranking.begin();
+    int ahead = lowWater - frames.free();
+    int i = 0;
+    while (i < ahead && writes.size() < maxWrites && slots.freeSlots() > 0) {
+      int frame = ranking.ahead(i);
+      if (frame < 0) {
+        // A list that still has some is used up first.
+        if (i > 0 || !ranking.another()) {
+          return;
+        }
+      } else {
+        if (frames.copy(frame) < 0 && !frames.writing(frame) && !write(frame, false)) {
+          return;
+        }
+        i++;
+      }
+    }
+  }
+
+  /**
+   * Makes frames free without a write, as long as colder extents can leave so.
+   *
+   * @param wish frames that should be free
+   * @param below what leaves has a lower priority
+   */
+  void freeWithoutWrite(int wish, int below) {
+    ranking.begin();
+    int i = 0;
+    while (frames.free() < wish) {
+      int frame = ranking.ahead(i);
+      if (frame < 0) {
+        if (i > 0 || !ranking.another()) {
+          return;
+        }
+      } else if (frames.writing(frame)) {
+        i++;
+      } else if (frames.copy(frame) >= 0 && ranking.priority(i) < below) {
+        leave(frame);
+      } else {
+        return;
+      }
+    }
+  }
+
+  /** Prepares the next ranking in proportion to what of the last is used up. */
+  void pace() {
+    if (low()) {
+      ranking.pace();
+    }
+  }
+
+  // --- what I/O brought ---
+
+  /** Takes in writes that have ended. */
+  void drain() {
+    for (WriteJob job = io.nextWritten(); job != null; job = io.nextWritten()) {
+      finish(job);
+    }
+  }
+
+  private void finish(WriteJob job) {
+    writes.remove(job);
+    Throwable failure = job.failure;
+    if (failure != null) {
+      failedWrites++;
+      lastFailure = ExtentFiles.reason(failure);
+      if (!degraded) {
+        LOG.log(
+            Level.WARNING,
+            "the NVMe tier is degraded, extents stay in DRAM as long as there is room: {0}",
+            lastFailure);
+      }
+    } else if (degraded) {
+      LOG.log(Level.INFO, "the NVMe tier takes writes again");
+    }
+    degraded = failure != null;
+    if (job.orphan) {
+      slots.free(job.slot);
+      frames.useBy(job.frame, submissions.current());
+      frames.give(job.frame);
+    } else if (failure != null) {
+      slots.free(job.slot);
+      frames.failWrite(job.frame);
+    } else {
+      frames.copied(job.frame, job.slot);
+      slots.written(job.slot, job.checksum);
+      validSlots++;
+      if (job.demotes) {
+        leave(job.frame);
+      }
+    }
+  }
+
+  // --- the end of a seat ---
+
+  /** Frees what a seat has; what I/O still reads is freed when that has ended. */
+  void forget(int seat) {
+    for (WriteJob job : writes) {
+      if (space.seat(job.extent) == seat && !job.orphan) {
+        job.orphan = true;
+        job.demotes = false;
+        frames.drop(job.frame);
+        extents.putNowhere(job.extent);
+      }
+    }
+    for (int layer = 0; layer < space.layers(); layer++) {
+      int base = space.base(layer, seat);
+      for (int e = base; e < base + space.perSeat(); e++) {
+        forgetExtent(e);
+      }
+      for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
+        slots.forget(space.stream(space.index(layer, seat, kvHead, 0)));
+      }
+      table.forget(layer, seat);
+    }
+  }
+
+  private void forgetExtent(int e) {
+    int frame = extents.frame(e);
+    int slot = frame < 0 ? extents.slot(e) : frames.copy(frame);
+    if (frame >= 0) {
+      frames.drop(frame);
+      frames.useBy(frame, submissions.current());
+      frames.give(frame);
+    }
+    if (slot >= 0) {
+      freeSlot(slot);
+    }
+    extents.putNowhere(e);
+  }
+}

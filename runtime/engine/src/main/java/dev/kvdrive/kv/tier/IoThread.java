@@ -1,0 +1,202 @@
+package dev.kvdrive.kv.tier;
+
+import dev.kvdrive.device.Mailbox;
+import dev.kvdrive.kv.extent.ExtentChecksum;
+import dev.kvdrive.kv.extent.ExtentSpace;
+import dev.kvdrive.plan.KvLayout;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One I/O thread of the NVMe tier: does what {@link NvmeIo} has for it. Reads are checked and, with
+ * writes, repeated once. Whatever a task throws ends the task and not the thread.
+ */
+final class IoThread {
+  private static final int ATTEMPTS = 2;
+
+  private final NvmeIo io;
+  private final ExtentFiles files;
+  private final ExtentSpace space;
+  private final KvLayout layout;
+  private final MemorySegment frames;
+  private final Mailbox mailbox;
+  private final MemorySegment buffer;
+  private final ExtentChecksum checksum = new ExtentChecksum();
+  private final Thread thread;
+
+  /**
+   * @param frames memory of all DRAM frames
+   * @param buffer an aligned extent
+   */
+  IoThread(
+      int number,
+      NvmeIo io,
+      ExtentFiles files,
+      ExtentSpace space,
+      KvLayout layout,
+      MemorySegment frames,
+      Mailbox mailbox,
+      MemorySegment buffer) {
+    this.io = io;
+    this.files = files;
+    this.space = space;
+    this.layout = layout;
+    this.frames = frames;
+    this.mailbox = mailbox;
+    this.buffer = buffer;
+    thread = new Thread(this::run, "kvdrive-nvme-" + number);
+    thread.setDaemon(true);
+  }
+
+  void start() {
+    thread.start();
+  }
+
+  boolean isAlive() {
+    return thread.isAlive();
+  }
+
+  void join(long deadlineNanos) {
+    join(thread, deadlineNanos);
+  }
+
+  static void join(Thread thread, long deadlineNanos) {
+    boolean interrupted = false;
+    while (thread.isAlive()) {
+      long millis = TimeUnit.NANOSECONDS.toMillis(deadlineNanos - System.nanoTime());
+      if (millis <= 0) {
+        break;
+      }
+      try {
+        thread.join(millis);
+      } catch (InterruptedException e) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void run() {
+    try {
+      for (NvmeIo.Task task = io.next(); task != null; task = io.next()) {
+        try {
+          run(task);
+        } catch (Throwable t) {
+          io.failed(task, t);
+        }
+      }
+    } catch (Throwable t) {
+      io.died(thread.getName(), t);
+    }
+  }
+
+  private void run(NvmeIo.Task task) {
+    ReadJob read = task.read();
+    WriteJob write = task.write();
+    if (read != null) {
+      read(task.round(), read);
+    } else if (write != null) {
+      write(write);
+    } else {
+      io.probed(files.probe());
+    }
+  }
+
+  private void read(@Nullable ReadRound round, ReadJob job) {
+    MemorySegment target = job.frame == ReadJob.NO_FRAME ? buffer : frame(job.frame);
+    Throwable failure = null;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+      failure = tryRead(job, target);
+      if (failure == null) {
+        break;
+      }
+      io.countError();
+    }
+    String message = null;
+    if (failure != null) {
+      message = io.unreadable(job.extent, ExtentFiles.reason(failure));
+      io.log("%s (%s)".formatted(message, files.where(job.slot)), failure);
+    }
+    if (io.hasRead(job, failure) && round != null) {
+      for (int request = job.firstRequest; request >= 0; request = round.nextRequest(request)) {
+        if (failure == null) {
+          deliver(round, request, target);
+        } else {
+          mailbox.release(Mailbox.requestWord(request, 5), Mailbox.FAILED);
+        }
+      }
+      io.delivered(round, job, message);
+    }
+  }
+
+  private @Nullable Throwable tryRead(ReadJob job, MemorySegment target) {
+    try {
+      ByteBuffer bytes = target.asByteBuffer();
+      files.read(job.slot, bytes);
+      bytes.rewind();
+      int seen = checksum(job.identity, job.extent, bytes);
+      if (seen != job.checksum) {
+        return new IOException(
+            "checksum mismatch: %08x was written, %08x read".formatted(job.checksum, seen));
+      }
+      return null;
+    } catch (IOException | RuntimeException | Error e) {
+      return e;
+    }
+  }
+
+  private void deliver(ReadRound round, int request, MemorySegment extentBytes) {
+    long chunkBytes = layout.chunkBytes();
+    MemorySegment.copy(
+        extentBytes,
+        round.chunk[request] % layout.extentChunks() * chunkBytes,
+        mailbox.transit().segment(),
+        round.transit[request] * chunkBytes,
+        chunkBytes);
+    mailbox.release(Mailbox.requestWord(request, 5), Mailbox.DELIVERED);
+  }
+
+  private void write(WriteJob job) {
+    MemorySegment source = frame(job.frame);
+    Throwable failure = null;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+      failure = tryWrite(job, source);
+      if (failure == null) {
+        break;
+      }
+      io.countError();
+    }
+    if (failure != null) {
+      io.log(
+          "%s could not be written to %s: %s; it stays in DRAM"
+              .formatted(io.name(job.extent), files.where(job.slot), ExtentFiles.reason(failure)),
+          failure);
+    }
+    io.hasWritten(job, failure);
+  }
+
+  private @Nullable Throwable tryWrite(WriteJob job, MemorySegment source) {
+    try {
+      ByteBuffer bytes = source.asByteBuffer();
+      job.checksum = checksum(job.identity, job.extent, bytes);
+      files.write(job.slot, bytes);
+      return null;
+    } catch (IOException | RuntimeException | Error e) {
+      return e;
+    }
+  }
+
+  private int checksum(long identity, int extent, ByteBuffer bytes) {
+    return checksum.of(
+        identity, space.layer(extent), space.kvHead(extent), space.extent(extent), bytes);
+  }
+
+  private MemorySegment frame(int frame) {
+    return frames.asSlice((long) frame * layout.extentBytes(), layout.extentBytes());
+  }
+}

@@ -1,0 +1,243 @@
+package dev.kvdrive.kv.tier;
+
+import dev.kvdrive.kv.extent.ExtentSpace;
+import dev.kvdrive.kv.extent.ExtentTable;
+import dev.kvdrive.kv.tier.StepFaults.Reason;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Brings extents back from NVMe into DRAM: those that a step missed, read straight into frames that
+ * were set aside, and those for which a sequence that was late has to wait.
+ *
+ * <p>Belongs to the engine thread.
+ */
+final class Promotion {
+  /** Extents promoted in one step, or brought for one sequence that waits, at most. */
+  private static final int MOST = 256;
+
+  private final ExtentTable extents;
+  private final ExtentSpace space;
+  private final FrameList frames;
+  private final SlotAllocator slots;
+  private final FrameTable table;
+  private final Submissions submissions;
+  private final Recency recency;
+  private final Demotion demotion;
+  private final NvmeIo io;
+  private final int[] reserve;
+  private int wish;
+  private int missedPriority;
+  private long promotions;
+
+  /** What sequences that were late wait for. */
+  private final Map<Integer, Expected> expected = new HashMap<>();
+
+  private static final class Expected {
+    /** Extents that have no frame yet. */
+    private final List<Integer> unplaced = new ArrayList<>();
+
+    private final long timeoutNanos;
+    private @Nullable Reason failure;
+
+    private Expected(long timeoutNanos) {
+      this.timeoutNanos = timeoutNanos;
+    }
+  }
+
+  Promotion(
+      ExtentTable extents,
+      FrameList frames,
+      SlotAllocator slots,
+      FrameTable table,
+      Submissions submissions,
+      Recency recency,
+      Demotion demotion,
+      NvmeIo io) {
+    this.extents = extents;
+    this.space = extents.space();
+    this.frames = frames;
+    this.slots = slots;
+    this.table = table;
+    this.submissions = submissions;
+    this.recency = recency;
+    this.demotion = demotion;
+    this.io = io;
+    reserve = new int[reserveFrames(frames.size())];
+  }
+
+  /** Frames set aside for a step at most. */
+  static int reserveFrames(int frames) {
+    return Math.min(MOST, Math.max(1, frames / 8));
+  }
+
+  long promotions() {
+    return promotions;
+  }
+
+  // --- misses of a step ---
+
+  /** Sets free frames aside that no device work can touch any more; returns how many. */
+  int reserve() {
+    int count = 0;
+    while (count < reserve.length) {
+      int frame = frames.takeQuiet(submissions);
+      if (frame < 0) {
+        break;
+      }
+      reserve[count++] = frame;
+    }
+    return count;
+  }
+
+  /** The frames of {@link #reserve}. */
+  int[] reserved() {
+    return reserve;
+  }
+
+  /**
+   * Takes over what a step brought.
+   *
+   * @param install whether the step has ended well
+   */
+  void takeOver(MissService misses, boolean install) {
+    for (int frame = misses.takeReserved(); frame >= 0; frame = misses.takeReserved()) {
+      frames.give(frame);
+    }
+    missedPriority = Integer.MAX_VALUE;
+    for (int i = 0; i < misses.promoted(); i++) {
+      int e = misses.promotedExtent(i);
+      if (install) {
+        hold(e, misses.promotedFrame(i));
+      } else {
+        frames.give(misses.promotedFrame(i));
+      }
+      missedPriority = Math.min(missedPriority, demotion.priority(e, recency.clock()));
+    }
+    for (int i = 0; i < misses.missed(); i++) {
+      missedPriority =
+          Math.min(missedPriority, demotion.priority(misses.missedExtent(i), recency.clock()));
+    }
+    wish = Math.min(misses.missed() + misses.promoted(), reserve.length);
+  }
+
+  /** Makes free frames for the extents that the next step is likely to miss. */
+  void makeRoom() {
+    if (wish > 0 && frames.free() < wish) {
+      demotion.freeWithoutWrite(wish, missedPriority);
+    }
+  }
+
+  private void hold(int e, int frame) {
+    if (extents.resident(e)) {
+      frames.give(frame);
+      return;
+    }
+    int slot = extents.slot(e);
+    frames.hold(frame, e, recency.clock());
+    frames.copied(frame, slot);
+    extents.putInFrame(e, frame);
+    table.changed(e);
+    promotions++;
+  }
+
+  // --- sequences that were late ---
+
+  /** A sequence has to wait for what it missed. */
+  void expect(int seat, long timeoutNanos) {
+    expected.computeIfAbsent(seat, key -> new Expected(timeoutNanos));
+  }
+
+  /** An extent that a sequence would need next. */
+  void want(int e) {
+    Expected by = expected.get(space.seat(e));
+    if (by != null && by.unplaced.size() < reserve.length && !by.unplaced.contains(e)) {
+      by.unplaced.add(e);
+    }
+  }
+
+  /** Takes in late reads that have ended. */
+  void drain() {
+    for (ReadJob job = io.nextLate(); job != null; job = io.nextLate()) {
+      Throwable failure = job.failure;
+      Expected by = job.orphan ? null : expected.get(job.seat);
+      boolean arrived = !job.orphan && failure == null && job.frame != ReadJob.NO_FRAME;
+      if (arrived && job.read && extents.slot(job.extent) == job.slot) {
+        hold(job.extent, job.frame);
+      } else if (job.frame != ReadJob.NO_FRAME) {
+        frames.give(job.frame);
+      } else if (failure == null && by != null) {
+        want(job.extent);
+      }
+      if (failure != null && by != null && by.failure == null) {
+        by.failure = new Reason(io.unreadable(job.extent, ExtentFiles.reason(failure)), failure);
+      }
+    }
+  }
+
+  /**
+   * Whether a sequence waits for extents; asks for those that have none yet if there are frames for
+   * them, for which clean extents leave. Extents for which there are none are not waited for.
+   *
+   * @throws TierException if they do not come
+   */
+  boolean waits(int seat) {
+    Expected by = expected.get(seat);
+    if (by == null) {
+      return false;
+    }
+    Reason failure = by.failure;
+    if (failure != null) {
+      throw new TierException(seat, failure.message(), failure.cause());
+    }
+    if (io.abandoned()) {
+      throw new TierException(seat, TierException.SHUTTING_DOWN, null);
+    }
+    int overdue = io.overdue(seat);
+    if (overdue >= 0) {
+      throw new TierException(
+          seat,
+          "%s was not delivered from NVMe in time; the disk is overloaded or failing: try again later, or give DRAM more room"
+              .formatted(io.name(overdue)),
+          null);
+    }
+    String broken = io.failure();
+    if (broken != null) {
+      throw new TierException(seat, broken, null);
+    }
+    bring(by);
+    if (io.outstanding(seat)) {
+      return true;
+    }
+    expected.remove(seat);
+    return false;
+  }
+
+  private void bring(Expected by) {
+    for (Iterator<Integer> i = by.unplaced.iterator(); i.hasNext(); ) {
+      int e = i.next();
+      i.remove();
+      if (extents.slot(e) >= 0) {
+        if (frames.free() == 0) {
+          demotion.freeWithoutWrite(1, demotion.priority(e, recency.clock()));
+        }
+        int frame = frames.takeQuiet(submissions);
+        if (frame >= 0) {
+          ReadJob job = ReadJob.of(e, extents, slots, System.nanoTime() + by.timeoutNanos);
+          job.frame = frame;
+          io.submit(job);
+        }
+      }
+    }
+  }
+
+  /** The sequence of a seat has gone. */
+  void forget(int seat) {
+    expected.remove(seat);
+    io.forget(seat);
+  }
+}

@@ -1,0 +1,68 @@
+package dev.kvdrive.kv.tier;
+
+import dev.kvdrive.kv.extent.ExtentTable;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One extent on its way from NVMe: for the requests of a round, or, once these have been answered
+ * without it, for the sequence that has to wait for it. Under the lock of {@link NvmeIo}, but for
+ * what never changes.
+ */
+final class ReadJob {
+  static final int NO_FRAME = -1;
+
+  /** What has become of it. */
+  enum State {
+    WAITING,
+    READING,
+    DELIVERING,
+    ENDED
+  }
+
+  final int extent;
+  final int seat;
+  final int slot;
+  final int checksum;
+  final long identity;
+
+  /** When it should have ended, by {@code System.nanoTime}. */
+  final long deadline;
+
+  /** Frame it is read into, to stay there; or {@link #NO_FRAME}: then it is only delivered. */
+  int frame = NO_FRAME;
+
+  State state = State.WAITING;
+
+  /** First request of the round that asked for it. */
+  int firstRequest;
+
+  /** No request waits for it any more: the extent comes to its frame, and to nobody else. */
+  boolean late;
+
+  /** The sequence has gone: only the frame is of interest. */
+  boolean orphan;
+
+  /** Whether the bytes are there. */
+  boolean read;
+
+  /** Whether it was counted as not answered. */
+  boolean overdue;
+
+  @Nullable Throwable failure;
+
+  /** A job for an extent that is only on NVMe. */
+  static ReadJob of(int extent, ExtentTable extents, SlotAllocator slots, long deadline) {
+    int seat = extents.space().seat(extent);
+    int slot = extents.slot(extent);
+    return new ReadJob(extent, seat, slot, slots.checksum(slot), extents.identity(seat), deadline);
+  }
+
+  private ReadJob(int extent, int seat, int slot, int checksum, long identity, long deadline) {
+    this.extent = extent;
+    this.seat = seat;
+    this.slot = slot;
+    this.checksum = checksum;
+    this.identity = identity;
+    this.deadline = deadline;
+  }
+}
