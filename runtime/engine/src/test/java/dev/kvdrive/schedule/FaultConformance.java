@@ -138,6 +138,108 @@ public abstract class FaultConformance extends EngineTest {
     }
   }
 
+  @Test
+  void whoNeedsNoDiskIsAnsweredWhileAReadHangs() throws Exception {
+    List<List<GeneratedToken>> expected = withoutFaults();
+    FaultyFiles files = faulty(SHAPE);
+    try (KvDriveEngine engine = start(settings(SHAPE).withExtentFiles(files))) {
+      CountDownLatch held = new CountDownLatch(1);
+      Recorder needs = new Recorder();
+      needs.onToken(
+          token -> {
+            if (needs.tokens().size() == 5) {
+              files.hold();
+              held.countDown();
+            }
+          });
+      engine.submit(requests().getFirst(), needs);
+      assertThat(held.await(60, TimeUnit.SECONDS)).isTrue();
+      // Once before and once after the sequence has been parked.
+      for (int i = 0; i < 2; i++) {
+        assertSame(
+            "the short one, while reads hang",
+            generate(engine, requests().getLast()).tokens(),
+            expected.getLast());
+      }
+      assertThat(needs.ended()).isFalse();
+      files.release();
+      assertSame("the other, at last", needs.await().tokens(), expected.getFirst());
+      needs.finish();
+    } finally {
+      files.release();
+    }
+  }
+
+  @Test
+  void whoNeedsNoDiskIsAnsweredWhileAWriteHangs() throws Exception {
+    List<List<GeneratedToken>> expected = withoutFaults();
+    FaultyFiles files = faulty(SHAPE);
+    try (KvDriveEngine engine = start(settings(SHAPE).withExtentFiles(files))) {
+      files.hold();
+      Recorder needs = new Recorder();
+      engine.submit(requests().getFirst(), needs);
+      for (int i = 0; i < 2; i++) {
+        assertSame(
+            "the short one, while writes hang",
+            generate(engine, requests().getLast()).tokens(),
+            expected.getLast());
+      }
+      assertThat(needs.tokens()).as("there is no room for its prompt").isEmpty();
+      assertThat(needs.ended()).isFalse();
+      files.release();
+      assertSame("the other, at last", needs.await().tokens(), expected.getFirst());
+      needs.finish();
+    } finally {
+      files.release();
+    }
+  }
+
+  @Test
+  void aDiskThatIsAlwaysLateChangesNoAnswer() {
+    List<List<GeneratedToken>> expected = withoutFaults();
+    EngineShape shape = SHAPE.withThreads(4);
+    FaultyFiles files = faulty(shape);
+    try (KvDriveEngine engine = start(settings(shape).withExtentFiles(files))) {
+      Recorder needs = new Recorder();
+      needs.onToken(token -> files.slow(30));
+      Recorder other = new Recorder();
+      other.onToken(token -> files.slow(30));
+      GenerationRequest first = request("first", prompt(1, 180), random(1), 6);
+      GenerationRequest second = request("second", prompt(2, 150), random(2), 6);
+      engine.submit(first, needs);
+      engine.submit(second, other);
+      needs.await().finish();
+      other.await().finish();
+      assertSame("the first", needs.tokens(), expected.get(0).subList(0, 6));
+      assertSame("the second", other.tokens(), expected.get(1).subList(0, 6));
+    }
+  }
+
+  @Test
+  void afterADiskHasHungWhatNeedsItFailsAtOnceAndAProbeBringsItBack() {
+    List<List<GeneratedToken>> expected = withoutFaults();
+    EngineShape shape =
+        SHAPE.withThreads(4).withTimeouts(Duration.ofMillis(200), Duration.ofMillis(200));
+    FaultyFiles files = faulty(shape);
+    try (KvDriveEngine engine = start(settings(shape).withExtentFiles(files))) {
+      files.hold();
+      generate(engine, requests().getFirst()).failure();
+      await().until(() -> engine.status().nvmeFailure() != null);
+      for (int i = 0; i < 4; i++) {
+        GenerationException error = generate(engine, requests().getFirst()).failure();
+        assertThat(error).hasMessageContaining("check the drive");
+      }
+      assertSame(
+          "who needs no disk", generate(engine, requests().getLast()).tokens(), expected.getLast());
+      files.release();
+      await().until(() -> engine.status().nvmeFailure() == null);
+      assertSame(
+          "afterwards", generate(engine, requests().getFirst()).tokens(), expected.getFirst());
+    } finally {
+      files.release();
+    }
+  }
+
   @ParameterizedTest
   @EnumSource
   void anEngineEndsInTimeAlthoughTheDiskNeverAnswersAndKeepsItsMemory(Access access)
