@@ -6,6 +6,7 @@ import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.plan.EngineSizes;
 import java.nio.file.Path;
+import java.time.Duration;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  * @param prefillShare share of the time that prefill takes while other sequences decode, in (0, 1):
  *     what it leaves is the decode rate that running users keep
  * @param warmUpTokens length of the prompt that the engine runs before it is ready; 0 for none
+ * @param turnTimeout how long a turn of the engine thread, a prefill quantum and a decode step, may
+ *     last before the engine counts as failed
  */
 public record EngineSettings(
     EngineSizes sizes,
@@ -27,7 +30,11 @@ public record EngineSettings(
     int queueLimit,
     DecodeOptions decode,
     double prefillShare,
-    int warmUpTokens) {
+    int warmUpTokens,
+    Duration turnTimeout) {
+  /** Bound of a turn unless said otherwise: far longer than any work takes. */
+  public static final Duration DEFAULT_TURN_TIMEOUT = Duration.ofMinutes(2);
+
   /** Share of the time for prefill unless said otherwise. */
   public static final double DEFAULT_PREFILL_SHARE = 0.5;
 
@@ -62,28 +69,37 @@ public record EngineSettings(
         queueLimit,
         new DecodeOptions(true, device.prefersGraphs(), DecodeOptions.DEFAULT_FETCH_TIMEOUT),
         DEFAULT_PREFILL_SHARE,
-        DEFAULT_WARM_UP_TOKENS);
+        DEFAULT_WARM_UP_TOKENS,
+        DEFAULT_TURN_TIMEOUT);
   }
 
   public EngineSettings withNvme(NvmeOptions options) {
     return new EngineSettings(
-        sizes, options, extentFiles, queueLimit, decode, prefillShare, warmUpTokens);
+        sizes, options, extentFiles, queueLimit, decode, prefillShare, warmUpTokens, turnTimeout);
   }
 
   public EngineSettings withExtentFiles(ExtentFile.Opener opener) {
-    return new EngineSettings(sizes, nvme, opener, queueLimit, decode, prefillShare, warmUpTokens);
+    return new EngineSettings(
+        sizes, nvme, opener, queueLimit, decode, prefillShare, warmUpTokens, turnTimeout);
   }
 
   public EngineSettings withDecode(DecodeOptions options) {
     return new EngineSettings(
-        sizes, nvme, extentFiles, queueLimit, options, prefillShare, warmUpTokens);
+        sizes, nvme, extentFiles, queueLimit, options, prefillShare, warmUpTokens, turnTimeout);
   }
 
   public EngineSettings withPrefillShare(double share) {
-    return new EngineSettings(sizes, nvme, extentFiles, queueLimit, decode, share, warmUpTokens);
+    return new EngineSettings(
+        sizes, nvme, extentFiles, queueLimit, decode, share, warmUpTokens, turnTimeout);
   }
 
   public EngineSettings withWarmUpTokens(int tokens) {
-    return new EngineSettings(sizes, nvme, extentFiles, queueLimit, decode, prefillShare, tokens);
+    return new EngineSettings(
+        sizes, nvme, extentFiles, queueLimit, decode, prefillShare, tokens, turnTimeout);
+  }
+
+  public EngineSettings withTurnTimeout(Duration timeout) {
+    return new EngineSettings(
+        sizes, nvme, extentFiles, queueLimit, decode, prefillShare, warmUpTokens, timeout);
   }
 }

@@ -25,8 +25,9 @@ import org.jspecify.annotations.Nullable;
  *     while it does, or if there is no NVMe tier. Requests that need no NVMe are served all the
  *     same, and once the drive works again so are the others
  * @param draining whether no new requests are taken
- * @param failure why the engine stopped working, or null while it works; a failed engine never
- *     recovers: its process is to be restarted
+ * @param failure why the engine stopped working, or null while it works: it has failed, or its
+ *     thread, or one of those of the tiers, has ended or does not get on. It never recovers: its
+ *     process is to be restarted
  */
 public record EngineStatus(
     String device,

@@ -46,6 +46,9 @@ public final class KvDriveEngine implements InferenceEngine {
 
   private @Nullable Scheduler scheduler;
 
+  /** When the turn under way began, by {@code System.nanoTime}; null between turns. */
+  private volatile @Nullable Long turnBegan;
+
   /** Set by the engine thread, in the end, if nothing of what it had is in use any more. */
   private volatile boolean released;
 
@@ -226,7 +229,10 @@ public final class KvDriveEngine implements InferenceEngine {
     List<Sequence> ended = List.of();
     try {
       while (!requests.stopping()) {
-        if (!own.turn()) {
+        turnBegan = System.nanoTime();
+        boolean worked = own.turn();
+        turnBegan = null;
+        if (!worked) {
           requests.awaitSignal();
         }
       }
@@ -241,6 +247,7 @@ public final class KvDriveEngine implements InferenceEngine {
   }
 
   private void end(Scheduler own) {
+    turnBegan = null;
     synchronized (schedulerLock) {
       scheduler = null;
     }
@@ -301,8 +308,10 @@ public final class KvDriveEngine implements InferenceEngine {
   @Override
   public EngineStatus status() {
     TierStatus tiers;
+    String brokenTier;
     synchronized (schedulerLock) {
       tiers = scheduler == null ? null : scheduler.tierStatus();
+      brokenTier = scheduler == null ? null : scheduler.brokenTier();
     }
     RequestQueue.Occupancy occupancy = requests.occupancy();
     long kvOfSeat =
@@ -349,7 +358,24 @@ public final class KvDriveEngine implements InferenceEngine {
         tiers != null && tiers.direct(),
         tiers == null ? null : tiers.nvmeFailure(),
         requests.draining(),
-        requests.failure());
+        failure(brokenTier));
+  }
+
+  /** Why the engine does not go on: it has failed, or does not get on and never will. */
+  private @Nullable String failure(@Nullable String brokenTier) {
+    String failure = requests.failure();
+    if (failure != null || requests.stopping() || !ready.isDone()) {
+      return failure;
+    }
+    if (!thread.isAlive()) {
+      return "the engine thread has ended";
+    }
+    Long began = turnBegan;
+    if (began != null && System.nanoTime() - began > settings.turnTimeout().toNanos()) {
+      return "the engine thread has not ended a turn for more than %s s: the device, or something it waits for, hangs"
+          .formatted(settings.turnTimeout().toMillis() / 1000.0);
+    }
+    return brokenTier;
   }
 
   @Override

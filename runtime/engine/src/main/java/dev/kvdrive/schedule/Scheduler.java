@@ -25,6 +25,7 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Continuous batching on the engine thread, and owner of everything the engine has on the device.
@@ -138,6 +139,11 @@ final class Scheduler implements AutoCloseable {
   /** State of DRAM and NVMe tier; any thread, until {@link #close}. */
   TierStatus tierStatus() {
     return store.status();
+  }
+
+  /** Why the tiers cannot go on in this process, or null; any thread, until {@link #close}. */
+  @Nullable String brokenTier() {
+    return store.broken();
   }
 
   /**

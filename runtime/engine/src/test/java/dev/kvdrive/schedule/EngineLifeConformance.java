@@ -26,6 +26,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.assertj.core.data.Offset;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 
 /** The life of an engine and what is asked of it: its thread, its end, its answers. */
@@ -85,6 +86,29 @@ public abstract class EngineLifeConformance extends EngineTest {
         .isInstanceOf(DeviceException.class)
         .hasMessageContaining("the device is on fire");
     assertNothingIsLeft();
+  }
+
+  @Test
+  void anEngineWhoseThreadDoesNotGetOnHasFailed() throws Exception {
+    KvDriveEngine engine =
+        start(settings(EngineShape.roomy(1)).withTurnTimeout(Duration.ofMillis(50)));
+    CountDownLatch goOn = new CountDownLatch(1);
+    CountDownLatch hangs = new CountDownLatch(1);
+    Recorder recorder = new Recorder();
+    recorder.onToken(
+        token -> {
+          if (recorder.tokens().size() == 2) {
+            hangs.countDown();
+            await(goOn);
+          }
+        });
+    engine.submit(request("hangs", 40, 4), recorder);
+    assertThat(hangs.await(60, TimeUnit.SECONDS)).isTrue();
+    Awaitility.await().until(() -> engine.status().failure() != null);
+    assertThat(engine.status().failure()).contains("has not ended a turn for more than 0.05 s");
+    goOn.countDown();
+    recorder.await().finish();
+    Awaitility.await().until(() -> engine.status().failure() == null); // it got on after all
   }
 
   // --- the end ---

@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Random;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
@@ -28,6 +29,11 @@ import org.junit.jupiter.params.provider.EnumSource;
  */
 public abstract class FaultConformance extends EngineTest {
   private static final EngineShape SHAPE = EngineShape.tight(1).withSeats(2);
+
+  /** Faults of the sweep, and where it begins; {@code docs/results/faults.md} has a long one. */
+  private static final int SWEEP_FAULTS = Integer.getInteger("kvdrive.faults", 60);
+
+  private static final long SWEEP_SEED = Long.getLong("kvdrive.seed", 1);
 
   private FaultyFiles faulty(EngineShape shape) {
     return new FaultyFiles(7, shape.sizes(model.geometry(), device).layout().extentBytes());
@@ -425,6 +431,100 @@ public abstract class FaultConformance extends EngineTest {
       files.release();
       assertSame("after the delay", recorder.await().tokens(), expected.getFirst());
       recorder.finish();
+    }
+  }
+
+  /**
+   * Many faults of every kind, at random from a seed: single ones and bursts, drives that are slow
+   * and that hang, several sequences at once.
+   */
+  @Test
+  void whateverADiskDoesNothingIsWrongNothingHangsAndNothingIsLeft() throws IOException {
+    List<List<GeneratedToken>> expected = withoutFaults();
+    Random random = new Random(SWEEP_SEED);
+    int injected = 0;
+    int answers = 0;
+    int errors = 0;
+    while (injected < SWEEP_FAULTS) {
+      EngineShape shape =
+          SHAPE
+              .withSeats(3)
+              .withThreads(1 + random.nextInt(4))
+              .withFrames(random.nextBoolean() ? 0 : 12)
+              .withTimeouts(Duration.ofMillis(300), Duration.ofMillis(300));
+      FaultyFiles files = new FaultyFiles(random.nextLong(), faultyExtentBytes(shape));
+      try (KvDriveEngine engine = start(settings(shape).withExtentFiles(files))) {
+        for (int round = 0; round < 10; round++) {
+          List<Recorder> recorders = new ArrayList<>();
+          disturb(files, random);
+          int hangAt = random.nextInt(8) == 0 ? random.nextInt(20) : -1;
+          for (GenerationRequest request : requests()) {
+            Recorder recorder = new Recorder();
+            recorder.onToken(
+                token -> {
+                  if (recorder.tokens().size() == hangAt) {
+                    files.hold();
+                  }
+                });
+            recorders.add(recorder);
+            engine.submit(request, recorder);
+          }
+          for (int i = 0; i < recorders.size(); i++) {
+            Recorder recorder = recorders.get(i).await();
+            String what = "seed %d, request %d of round %d".formatted(SWEEP_SEED, i, round);
+            List<GeneratedToken> said = recorder.tokens();
+            assertSame(what, said, expected.get(i).subList(0, said.size()));
+            if (recorder.error() == null) {
+              answers++;
+              assertThat(said).as(what).hasSameSizeAs(expected.get(i));
+            } else {
+              errors++;
+              assertThat(recorder.failure()).as(what).hasMessageContaining(";");
+            }
+          }
+          assertThat(recorders.getLast().error()).as("who needs no disk").isNull();
+          files.heal();
+          files.slow(0);
+          files.release();
+          await().until(() -> engine.status().nvmeFailure() == null);
+          assertThat(engine.status().failure()).as("the engine lives").isNull();
+          for (EngineStatus.Tier tier : engine.status().tiers()) {
+            assertThat(tier.kvBytes()).as(tier.name()).isZero();
+          }
+        }
+        assertSame(
+            "after all", generate(engine, requests().getFirst()).tokens(), expected.getFirst());
+      } finally {
+        files.release();
+      }
+      assertNothingIsLeft();
+      injected += files.injected();
+    }
+    System.getLogger(FaultConformance.class.getName())
+        .log(
+            System.Logger.Level.INFO,
+            "{0} faults injected: {1} answers, all right; {2} errors, each with its cause",
+            injected,
+            answers,
+            errors);
+    assertThat(answers).isPositive();
+  }
+
+  private int faultyExtentBytes(EngineShape shape) {
+    return shape.sizes(model.geometry(), device).layout().extentBytes();
+  }
+
+  private static void disturb(FaultyFiles files, Random random) {
+    double[] shares = {0.005, 0.05, 0.3};
+    Fault[] kinds = Fault.values();
+    for (int i = random.nextInt(4); i > 0; i--) {
+      files.with(kinds[random.nextInt(kinds.length)], shares[random.nextInt(shares.length)]);
+    }
+    if (random.nextInt(5) == 0) {
+      files.slow(1 + random.nextInt(30));
+    }
+    if (random.nextInt(5) == 0) {
+      files.holdNext();
     }
   }
 

@@ -58,7 +58,7 @@ public final class Planner {
     EngineSizes sizes = a.sizes(window);
     List<Demand> demands = a.demands(window, sizes.dramFrames(), sizes.leastNvmeExtents());
     return new Plan(
-        request, sizes, a.pod(), demands, List.of(), List.of(), warnings(request, a, sizes));
+        request, sizes, a.pod(sizes), demands, List.of(), List.of(), warnings(request, a, sizes));
   }
 
   /** The layout a model gets on every device. */
@@ -468,11 +468,12 @@ public final class Planner {
       }
     }
 
-    PodSizes pod() {
+    PodSizes pod(EngineSizes sizes) {
       RequestMemory requests = RequestMemory.of(context, seats, request.queueLimit());
       long heap =
           HEAP_BASE
               + requests.heapBytes()
+              + StoreHeap.bytes(sizes)
               + HEAP_PER_VOCABULARY_ENTRY * model.vocabulary()
               + HEAP_PER_CONTEXT_TOKEN * context * (seats + (long) request.queueLimit());
       heap = Math.ceilDiv(heap, 16 * ByteSize.MIB) * 16 * ByteSize.MIB;

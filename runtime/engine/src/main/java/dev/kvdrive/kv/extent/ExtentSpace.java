@@ -7,7 +7,7 @@ package dev.kvdrive.kv.extent;
 public record ExtentSpace(int layers, int seats, int kvHeads, int maxExtents) {
   public ExtentSpace {
     long all = (long) layers * seats * kvHeads * maxExtents;
-    if (all > Integer.MAX_VALUE / 4) {
+    if (all > Integer.MAX_VALUE - 8) {
       throw new IllegalArgumentException(
           "%d layers x %d seats x %d KV heads x %d extents are more extents than a store can number; make extents larger"
               .formatted(layers, seats, kvHeads, maxExtents));

@@ -4,6 +4,7 @@ import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.kv.extent.ExtentSpace;
 import dev.kvdrive.kv.extent.ExtentTable;
 import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.StoreHeap;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.concurrent.TimeUnit;
@@ -28,7 +29,7 @@ final class MissService implements AutoCloseable {
   private static final long NAP_NANOS = TimeUnit.MICROSECONDS.toNanos(20);
   private static final long RING_NAP_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
   private static final int STATUS_WORD = 5;
-  static final int MAX_MISSED = 1024;
+  private static final int MAX_MISSED = StoreHeap.REMEMBERED_MISSES;
 
   private final ExtentSpace space;
   private final KvLayout layout;
@@ -145,7 +146,7 @@ final class MissService implements AutoCloseable {
     return promotedFrames[i];
   }
 
-  /** Extents delivered without a frame in the last step, the first {@value #MAX_MISSED} of them. */
+  /** Extents delivered without a frame in the last step, the first of them. */
   synchronized int missed() {
     return missed;
   }
@@ -154,7 +155,7 @@ final class MissService implements AutoCloseable {
     return missedExtents[i];
   }
 
-  /** Extents that late sequences asked for in vain, the first {@value #MAX_MISSED} of them. */
+  /** Extents that late sequences asked for in vain, the first of them. */
   synchronized int wanted() {
     return wanted;
   }

@@ -3,6 +3,7 @@ package dev.kvdrive.kv.tier;
 import dev.kvdrive.kv.extent.ExtentSpace;
 import dev.kvdrive.kv.extent.ExtentTable;
 import dev.kvdrive.kv.tier.StepFaults.Reason;
+import dev.kvdrive.plan.StoreHeap;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.Iterator;
@@ -17,9 +18,6 @@ import org.jspecify.annotations.Nullable;
  * <p>Belongs to the engine thread.
  */
 final class Promotion {
-  /** Extents promoted in one step, or brought for one sequence that waits, at most. */
-  private static final int MOST = 256;
-
   private final ExtentTable extents;
   private final ExtentSpace space;
   private final FrameList frames;
@@ -67,12 +65,7 @@ final class Promotion {
     this.recency = recency;
     this.demotion = demotion;
     this.io = io;
-    reserve = new int[reserveFrames(frames.size())];
-  }
-
-  /** Frames set aside for a step at most. */
-  static int reserveFrames(int frames) {
-    return Math.min(MOST, Math.max(1, frames / 8));
+    reserve = new int[StoreHeap.reserve(frames.size())];
   }
 
   long promotions() {

@@ -1,5 +1,7 @@
 package dev.kvdrive.kv.tier;
 
+import dev.kvdrive.plan.StoreHeap;
+
 /**
  * The extents that leave DRAM next, the coldest first. Made by passes over the frames that keep
  * those with the lowest priority; of a large tier the next pass is made piece by piece while the
@@ -13,9 +15,6 @@ final class Ranking {
 
   /** Frames that a pass may look at in one go. */
   static final int AT_ONCE = 1 << 14;
-
-  private static final int FEWEST = 64;
-  private static final int MOST = 1 << 12;
 
   /** What the ranking asks about the extent in a frame. */
   interface Candidates {
@@ -48,14 +47,9 @@ final class Ranking {
     this.frames = frames;
     this.candidates = candidates;
     this.atOnce = atOnce;
-    int capacity = capacity(frames.size());
+    int capacity = StoreHeap.ranked(frames.size());
     current = new ColdList(capacity);
     next = new ColdList(capacity);
-  }
-
-  /** Extents that one pass ranks at most. */
-  static int capacity(int frames) {
-    return Math.clamp(frames / 32, FEWEST, MOST);
   }
 
   /** A search begins, or things have changed so that another pass may find more. */

@@ -1,5 +1,6 @@
 package dev.kvdrive.kv.tier;
 
+import dev.kvdrive.plan.StoreHeap;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -42,15 +43,11 @@ final class ReadRound {
     chunk = new int[capacity];
     transit = new int[capacity];
     next = new int[capacity];
-    int buckets = buckets(capacity);
+    int buckets = StoreHeap.buckets(capacity);
     jobOfKey = new int[buckets];
     keyOfBucket = new int[buckets];
     Arrays.fill(keyOfBucket, NONE);
     usedBuckets = new int[capacity];
-  }
-
-  private static int buckets(int capacity) {
-    return Integer.highestOneBit(Math.max(1, capacity)) * 4;
   }
 
   /** Starts over. */

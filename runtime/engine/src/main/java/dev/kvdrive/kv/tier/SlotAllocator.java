@@ -1,5 +1,6 @@
 package dev.kvdrive.kv.tier;
 
+import dev.kvdrive.plan.StoreHeap;
 import java.util.Arrays;
 
 /**
@@ -9,7 +10,7 @@ import java.util.Arrays;
  * after that any slot will do.
  */
 final class SlotAllocator {
-  static final int SEGMENT = 64;
+  static final int SEGMENT = StoreHeap.SEGMENT;
 
   private static final int NONE = -1;
 

@@ -13,10 +13,10 @@ import dev.kvdrive.kv.tier.StepFaults.Reason;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.StoreHeap;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -92,8 +92,9 @@ public final class TieredStore implements AutoCloseable {
   private final Promotion promotion;
   private final Map<Integer, Demotion.Wait> roomWaits = new HashMap<>();
   private volatile Runnable onProgress = () -> {};
-  private int[] stepSeats = {};
-  private int[] stepPositions = {};
+  private final int[] stepSeats;
+  private final int[] stepPositions;
+  private int stepRows;
   private long stepTimeout;
   private boolean provided;
   private boolean armed;
@@ -111,6 +112,8 @@ public final class TieredStore implements AutoCloseable {
     grid = layout.grid();
     seats = sizes.concurrency();
     maxChunks = sizes.maxChunks();
+    stepSeats = new int[seats];
+    stepPositions = new int[seats];
     this.layers = List.copyOf(layers);
     this.files = files;
     space = new ExtentSpace(layout.layers(), seats, layout.kvHeads(), layout.extents(maxChunks));
@@ -169,7 +172,7 @@ public final class TieredStore implements AutoCloseable {
     promotion = new Promotion(extents, list, slots, table, submissions, recency, demotion, io);
     misses =
         new MissService(
-            extents, slots, layout, maxChunks, mailbox, io, Promotion.reserveFrames(frameCount));
+            extents, slots, layout, maxChunks, mailbox, io, StoreHeap.reserve(frameCount));
     io.start(threads(threads));
     misses.start();
     status = currentStatus();
@@ -425,8 +428,9 @@ public final class TieredStore implements AutoCloseable {
       }
     }
     table.uploadAll(queue);
-    stepSeats = Arrays.copyOf(seats, rows);
-    stepPositions = Arrays.copyOf(positions, rows);
+    System.arraycopy(seats, 0, stepSeats, 0, rows);
+    System.arraycopy(positions, 0, stepPositions, 0, rows);
+    stepRows = rows;
     provided = without.isEmpty();
     demotion.writeBehind();
     publish();
@@ -521,7 +525,7 @@ public final class TieredStore implements AutoCloseable {
     }
     provided = false;
     recency.step();
-    for (int row = 0; row < stepSeats.length; row++) {
+    for (int row = 0; row < stepRows; row++) {
       if (stepSeats[row] >= 0 && extents.isOpen(stepSeats[row])) {
         recency.stepped(stepSeats[row], stepPositions[row]);
       }
@@ -577,7 +581,7 @@ public final class TieredStore implements AutoCloseable {
 
   /** Notes the chunks that the step has closed, but for rows that are to be repeated. */
   private void commit(Set<Integer> late) {
-    for (int row = 0; row < stepSeats.length; row++) {
+    for (int row = 0; row < stepRows; row++) {
       int seat = stepSeats[row];
       if (seat >= 0 && extents.isOpen(seat) && !late.contains(seat)) {
         int after = grid.closedChunks(stepPositions[row] + 1);

@@ -173,13 +173,17 @@ public final class FaultyFiles implements ExtentFile.Opener {
   private void pass() throws IOException {
     try {
       CountDownLatch mine = takeHeld();
+      CountDownLatch all = gate;
+      if (mine != null || delayMillis > 0 || all.getCount() > 0) {
+        injected.incrementAndGet();
+      }
       if (mine != null && !mine.await(MAX_HOLD_SECONDS, TimeUnit.SECONDS)) {
         throw new IOException("held for too long");
       }
       if (delayMillis > 0) {
         TimeUnit.MILLISECONDS.sleep(delayMillis);
       }
-      if (!gate.await(MAX_HOLD_SECONDS, TimeUnit.SECONDS)) {
+      if (!all.await(MAX_HOLD_SECONDS, TimeUnit.SECONDS)) {
         throw new IOException("held for too long");
       }
     } catch (InterruptedException e) {

@@ -13,12 +13,19 @@ import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.tier.FaultyFiles.Fault;
 import dev.kvdrive.kv.tier.NvmeOptions.Direct;
 import dev.kvdrive.kv.tier.StoreHarness.Wish;
+import dev.kvdrive.plan.StoreHeap;
 import dev.kvdrive.plan.Workspace;
+import java.lang.reflect.Array;
+import java.lang.reflect.Field;
+import java.lang.reflect.Modifier;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -399,6 +406,23 @@ class TieredStoreTest {
     }
   }
 
+  @Test
+  void aThreadThatEndsAlthoughNothingShouldEndItIsTold() {
+    try (StoreHarness harness = small(1, 12, 3, 12)) {
+      assertThat(harness.store.broken()).isNull();
+      harness.store.onProgress(
+          () -> {
+            throw new IllegalStateException("no way to tell");
+          });
+      harness.open(0);
+      harness.prefill(0, 0, 0, 3 * EXTENT_CHUNKS);
+      harness.queue.synchronize();
+      assertThat(harness.store.provideForChunks(harness.queue, 0, 0, 12, 16)).isEqualTo(12);
+      await().until(() -> harness.store.broken() != null);
+      assertThat(harness.store.broken()).contains("kvdrive-nvme-", "no way to tell");
+    }
+  }
+
   // --- full tiers ---
 
   @Test
@@ -704,6 +728,44 @@ class TieredStoreTest {
               + tables;
       assertThat(harness.store.status().stagingBytes()).isEqualTo(planned);
     }
+  }
+
+  @Test
+  void javaHeapIsWhatThePlanCounts() throws IllegalAccessException {
+    for (int[] s :
+        new int[][] {{1, 1, 1, 4, 3, 0}, {2, 2, 3, 9, 40, 100}, {3, 1, 2, 70, 5000, 7}}) {
+      try (StoreHarness harness = StoreHarness.of(s[0], s[1], s[2], s[3], s[4], s[5], directory)) {
+        long slots = harness.store.status().nvmeCapacityBytes() / EXTENT_BYTES;
+        harness.start(0, tokensOf(2));
+        assertThat(arrayBytes(harness.store, new IdentityHashMap<>()))
+            .isEqualTo(StoreHeap.of(harness.sizes, slots).arrayBytes());
+      }
+    }
+  }
+
+  /** Bytes of the arrays of numbers that an object of the tiers reaches. */
+  private static long arrayBytes(@Nullable Object object, Map<Object, Boolean> seen)
+      throws IllegalAccessException {
+    if (object == null || seen.put(object, true) != null) {
+      return 0;
+    }
+    Class<?> type = object.getClass();
+    if (type.isArray() && type.getComponentType().isPrimitive()) {
+      int element =
+          type == long[].class ? 8 : type == int[].class ? 4 : type == boolean[].class ? 1 : -1;
+      assertThat(element).as(type.getName()).isPositive();
+      return (long) element * Array.getLength(object);
+    }
+    long bytes = 0;
+    if (type.getPackageName().startsWith("dev.kvdrive.kv")) {
+      for (Field field : type.getDeclaredFields()) {
+        if (!Modifier.isStatic(field.getModifiers()) && !field.getType().isPrimitive()) {
+          field.setAccessible(true);
+          bytes += arrayBytes(field.get(object), seen);
+        }
+      }
+    }
+    return bytes;
   }
 
   @Test

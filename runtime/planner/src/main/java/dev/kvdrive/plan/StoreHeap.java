@@ -1,0 +1,83 @@
+package dev.kvdrive.plan;
+
+/**
+ * Java heap that the tables of the DRAM and NVMe tiers take: they grow with context and
+ * concurrency, the frames and the NVMe extents, so that a plan has to count them.
+ *
+ * @param extents a word of place for each extent of each (layer, seat, KV head)
+ * @param frames what is known of each DRAM frame, and the lists of those that leave next
+ * @param slots checksum and free bit of each NVMe extent
+ * @param round requests of a mailbox round, and one read for each
+ * @param seats what is known of each seat, and of each (layer, seat)
+ */
+public record StoreHeap(long extents, long frames, long slots, long round, long seats) {
+  /** Of a frame: extent, copy, last use, place in the free list; age, last device work. */
+  private static final int FRAME_BYTES = 4 * 4 + 2 * 8;
+
+  /** Frames of one list of those that leave next. */
+  private static final int FEWEST_RANKED = 64;
+
+  private static final int MOST_RANKED = 1 << 12;
+  private static final int RANKED_BYTES = 4 + 4 + 8;
+
+  /** NVMe extents of one word of free bits. */
+  public static final int SEGMENT = 64;
+
+  /** Numbers of the device's last submissions. */
+  private static final int SUBMISSIONS = 8 * 8;
+
+  /** Reads of a step that are remembered beside those in frames. */
+  public static final int REMEMBERED_MISSES = 1024;
+
+  /** An object for one read under way. */
+  private static final int READ_BYTES = 80;
+
+  /** Frames that one list of those that leave next has at most. */
+  public static int ranked(long frames) {
+    return Math.clamp(frames / 32, FEWEST_RANKED, MOST_RANKED);
+  }
+
+  /** Frames that are set aside for the misses of a step at most. */
+  public static int reserve(long frames) {
+    return (int) Math.min(256, Math.max(1, frames / 8));
+  }
+
+  /** Places of the table that groups the requests of a round by extent. */
+  public static int buckets(int requests) {
+    return Integer.highestOneBit(Math.max(1, requests)) * 4;
+  }
+
+  /**
+   * The heap of an engine.
+   *
+   * @param nvmeExtents extents that the NVMe tier has in the end
+   */
+  public static StoreHeap of(EngineSizes sizes, long nvmeExtents) {
+    KvLayout layout = sizes.layout();
+    long streams = (long) layout.layers() * sizes.concurrency() * layout.kvHeads();
+    long layerSeats = (long) layout.layers() * sizes.concurrency();
+    int requests = sizes.mailboxCapacity();
+    return new StoreHeap(
+        4 * streams * layout.extents(sizes.maxChunks()),
+        (long) FRAME_BYTES * sizes.dramFrames()
+            + 2L * RANKED_BYTES * ranked(sizes.dramFrames())
+            + 4L * 4 * reserve(sizes.dramFrames())
+            + 2L * 4 * REMEMBERED_MISSES,
+        4 * nvmeExtents + 8 * Math.ceilDiv(nvmeExtents, SEGMENT) + 4 * streams,
+        4L * 4 * requests + 2L * 4 * buckets(requests),
+        layerSeats * (4 + 4 + 4 + 8)
+            + sizes.concurrency() * (8L + 1 + 4 * 4 + 1 + 2 * 4)
+            + SUBMISSIONS);
+  }
+
+  /** Bytes of all arrays. */
+  public long arrayBytes() {
+    return extents + frames + slots + round + seats;
+  }
+
+  /** Bytes of everything: arrays, and the objects of a round in which each request is a read. */
+  static long bytes(EngineSizes sizes) {
+    return of(sizes, sizes.nvmeExtents()).arrayBytes()
+        + (long) READ_BYTES * sizes.mailboxCapacity();
+  }
+}
