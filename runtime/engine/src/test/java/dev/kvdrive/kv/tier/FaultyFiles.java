@@ -3,8 +3,10 @@ package dev.kvdrive.kv.tier;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
@@ -51,7 +53,7 @@ public final class FaultyFiles implements ExtentFile.Opener {
   private boolean directRefused;
   private boolean spaceRefused;
   private volatile CountDownLatch gate = new CountDownLatch(0);
-  private volatile CountDownLatch releasable = gate;
+  private final List<CountDownLatch> releasable = new ArrayList<>();
   private @Nullable CountDownLatch held;
   private volatile long delayMillis;
   private volatile @Nullable Supplier<RuntimeException> thrown;
@@ -95,9 +97,9 @@ public final class FaultyFiles implements ExtentFile.Opener {
   }
 
   /** From now on every access waits until {@link #release}: a disk that does not answer. */
-  public void hold() {
-    releasable = new CountDownLatch(1);
-    gate = releasable;
+  public synchronized void hold() {
+    gate = new CountDownLatch(1);
+    releasable.add(gate);
   }
 
   /**
@@ -111,9 +113,9 @@ public final class FaultyFiles implements ExtentFile.Opener {
   }
 
   /** The next access, and only that, waits until {@link #release}. */
-  public void holdNext() {
-    releasable = new CountDownLatch(1);
-    held = releasable;
+  public synchronized void holdNext() {
+    held = new CountDownLatch(1);
+    releasable.add(held);
   }
 
   /** From now on each access takes so long. */
@@ -126,10 +128,12 @@ public final class FaultyFiles implements ExtentFile.Opener {
     thrown = error;
   }
 
-  /** Lets accesses go on: from now on all, and those held by {@link #hold}. */
-  public void release() {
+  /** Lets accesses go on: from now on all, and those that {@link #hold} and its like hold. */
+  public synchronized void release() {
     gate = new CountDownLatch(0);
-    releasable.countDown();
+    held = null;
+    releasable.forEach(CountDownLatch::countDown);
+    releasable.clear();
   }
 
   /** Faults injected so far. */
