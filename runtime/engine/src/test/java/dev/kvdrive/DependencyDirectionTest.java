@@ -1,6 +1,7 @@
 package dev.kvdrive;
 
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 
@@ -72,6 +73,17 @@ class DependencyDirectionTest {
         .mayOnlyBeAccessedByLayers("schedule")
         .whereLayer("tensor")
         .mayNotAccessAnyLayer()
+        .check(ENGINE);
+  }
+
+  @Test
+  void extentsKnowNothingOfWhereTiersKeepThem() {
+    noClasses()
+        .that()
+        .resideInAPackage("dev.kvdrive.kv.extent")
+        .should()
+        .dependOnClassesThat()
+        .resideInAnyPackage("dev.kvdrive.kv.tier", "dev.kvdrive.kv.window", "dev.kvdrive.device..")
         .check(ENGINE);
   }
 

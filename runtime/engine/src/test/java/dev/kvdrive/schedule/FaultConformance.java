@@ -486,9 +486,7 @@ public abstract class FaultConformance extends EngineTest {
           files.heal();
           files.slow(0);
           files.release();
-          await()
-              .atMost(Duration.ofMinutes(1))
-              .until(() -> engine.status().nvmeFailure() == null);
+          await().atMost(Duration.ofMinutes(1)).until(() -> engine.status().nvmeFailure() == null);
           assertThat(engine.status().failure()).as("the engine lives").isNull();
           for (EngineStatus.Tier tier : engine.status().tiers()) {
             assertThat(tier.kvBytes()).as(tier.name()).isZero();

@@ -66,7 +66,7 @@ public record StoreHeap(long extents, long frames, long slots, long round, long 
         4 * nvmeExtents + 8 * Math.ceilDiv(nvmeExtents, SEGMENT) + 4 * streams,
         4L * 4 * requests + 2L * 4 * buckets(requests),
         layerSeats * (4 + 4 + 4 + 8)
-            + sizes.concurrency() * (8L + 1 + 4 * 4 + 1 + 2 * 4)
+            + sizes.concurrency() * (8L + 1 + 4 * 4 + 1 + 3 * 4)
             + SUBMISSIONS);
   }
 

@@ -53,14 +53,16 @@ final class Demotion implements Ranking.Candidates {
     private final long since = System.nanoTime();
     private final int failuresBefore;
     private int need;
+    private int kept;
 
     private Wait(int failuresBefore) {
       this.failuresBefore = failuresBefore;
     }
 
-    /** Frames that it needs. */
-    void need(int count) {
+    /** Frames that it needs, and those that are to stay free for others if they can. */
+    void need(int count, int forOthers) {
       need = count;
+      kept = forOthers;
     }
   }
 
@@ -153,7 +155,7 @@ final class Demotion implements Ranking.Candidates {
    * @throws TierException if there will be no room, or not in time
    */
   boolean makeRoom(Queue queue, int seat, Wait wait) {
-    int need = wait.need;
+    int need = wait.need + wait.kept;
     if (frames.free() >= need) {
       return true;
     }
@@ -173,7 +175,10 @@ final class Demotion implements Ranking.Candidates {
         return false;
       }
       if (synchronised) {
-        throw new TierException(seat, fullMessage(need), null);
+        if (frames.free() >= wait.need) {
+          return true;
+        }
+        throw new TierException(seat, fullMessage(wait.need), null);
       }
       submissions.synchronize(queue, submissions.current() - 1);
       synchronised = true;

@@ -1,5 +1,6 @@
 package dev.kvdrive.kv.tier;
 
+import dev.kvdrive.kv.extent.ExtentSpace;
 import java.util.Arrays;
 
 /**
@@ -20,11 +21,15 @@ final class FrameList {
   private final long[] since;
   private final long[] usedBy;
   private final int[] free;
+  private final ExtentSpace space;
+  private final int[] heldBySeat;
   private int freeCount;
   private int held;
   private long ages;
 
-  FrameList(int frames) {
+  FrameList(int frames, ExtentSpace space) {
+    this.space = space;
+    heldBySeat = new int[space.seats()];
     extent = new int[frames];
     copy = new int[frames];
     lastUse = new int[frames];
@@ -50,6 +55,11 @@ final class FrameList {
   /** Frames that hold an extent. */
   int held() {
     return held;
+  }
+
+  /** Frames that hold an extent of a seat. */
+  int heldBy(int seat) {
+    return heldBySeat[seat];
   }
 
   /** Frames that I/O has. */
@@ -85,11 +95,13 @@ final class FrameList {
     copy[frame] = NONE;
     lastUse[frame] = use;
     since[frame] = ages++;
+    heldBySeat[space.seat(extentIndex)]++;
     held++;
   }
 
   /** The frame holds nothing any more and is in the caller's hands. */
   void drop(int frame) {
+    heldBySeat[space.seat(extent[frame])]--;
     extent[frame] = NONE;
     copy[frame] = NONE;
     held--;

@@ -392,6 +392,16 @@ final class NvmeIo implements AutoCloseable {
     }
   }
 
+  /** Counts a read that was not even begun in time. */
+  void unanswered() {
+    lock.lock();
+    try {
+      note(health.unanswered(Access.READ));
+    } finally {
+      lock.unlock();
+    }
+  }
+
   /** Counts what should have ended by now and has not, each access once. */
   void noteOverdue() {
     boolean brokeDown = false;

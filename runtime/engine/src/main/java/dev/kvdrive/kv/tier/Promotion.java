@@ -32,7 +32,7 @@ final class Promotion {
   private int missedPriority;
   private long promotions;
 
-  /** What sequences that were late wait for. */
+  /** Sequences that have been late since their last step: what they wait for. */
   private final Map<Integer, Expected> expected = new HashMap<>();
 
   private static final class Expected {
@@ -41,6 +41,10 @@ final class Promotion {
 
     private final long timeoutNanos;
     private @Nullable Reason failure;
+    private boolean waits;
+
+    /** When a chunk came last. */
+    private long cameAt = System.nanoTime();
 
     private Expected(long timeoutNanos) {
       this.timeoutNanos = timeoutNanos;
@@ -110,8 +114,10 @@ final class Promotion {
         frames.give(misses.promotedFrame(i));
       }
       missedPriority = Math.min(missedPriority, demotion.priority(e, recency.clock()));
+      came(space.seat(e));
     }
     for (int i = 0; i < misses.missed(); i++) {
+      came(space.seat(misses.missedExtent(i)));
       missedPriority =
           Math.min(missedPriority, demotion.priority(misses.missedExtent(i), recency.clock()));
     }
@@ -142,7 +148,19 @@ final class Promotion {
 
   /** A sequence has to wait for what it missed. */
   void expect(int seat, long timeoutNanos) {
-    expected.computeIfAbsent(seat, key -> new Expected(timeoutNanos));
+    expected.computeIfAbsent(seat, key -> new Expected(timeoutNanos)).waits = true;
+  }
+
+  /** A sequence has made its step. */
+  void stepped(int seat) {
+    expected.remove(seat);
+  }
+
+  private void came(int seat) {
+    Expected by = expected.get(seat);
+    if (by != null) {
+      by.cameAt = System.nanoTime();
+    }
   }
 
   /** An extent that a sequence would need next. */
@@ -161,6 +179,7 @@ final class Promotion {
       boolean arrived = !job.orphan && failure == null && job.frame != ReadJob.NO_FRAME;
       if (arrived && job.read && extents.slot(job.extent) == job.slot) {
         hold(job.extent, job.frame);
+        came(job.seat);
       } else if (job.frame != ReadJob.NO_FRAME) {
         frames.give(job.frame);
       } else if (failure == null && by != null) {
@@ -180,7 +199,7 @@ final class Promotion {
    */
   boolean waits(int seat) {
     Expected by = expected.get(seat);
-    if (by == null) {
+    if (by == null || !by.waits) {
       return false;
     }
     Reason failure = by.failure;
@@ -202,12 +221,17 @@ final class Promotion {
     if (broken != null) {
       throw new TierException(seat, broken, null);
     }
-    bring(by);
-    if (io.outstanding(seat)) {
-      return true;
+    if (System.nanoTime() - by.cameAt > by.timeoutNanos) {
+      // Not even begun: all threads are held up.
+      io.unanswered();
+      throw new TierException(
+          seat,
+          "no chunk was delivered from NVMe in time; the disk is overloaded or failing: try again later, or give DRAM more room",
+          null);
     }
-    expected.remove(seat);
-    return false;
+    bring(by);
+    by.waits = io.outstanding(seat);
+    return by.waits;
   }
 
   private void bring(Expected by) {

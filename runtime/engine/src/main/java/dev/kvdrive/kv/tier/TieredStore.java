@@ -121,7 +121,7 @@ public final class TieredStore implements AutoCloseable {
     int slotCount = files == null ? 0 : files.slots();
     int threads = slotCount == 0 ? 0 : nvme.threads();
     int frameCount = sizes.dramFrames();
-    list = new FrameList(frameCount);
+    list = new FrameList(frameCount, space);
     slots = new SlotAllocator(slotCount, space.streams());
 
     List<AutoCloseable> opened = new ArrayList<>();
@@ -474,15 +474,33 @@ public final class TieredStore implements AutoCloseable {
 
   /** Makes room; if there is none yet, the sequence waits. */
   private boolean hasRoom(Queue queue, int seat, int need) {
-    if (list.free() < need) {
+    int kept = keptForOthers(seat, need);
+    if (list.free() < need + kept) {
       Demotion.Wait wait = roomWaits.computeIfAbsent(seat, key -> demotion.begin());
-      wait.need(need);
+      wait.need(need, kept);
       if (!demotion.makeRoom(queue, seat, wait)) {
         return false;
       }
     }
     roomWaits.remove(seat);
     return true;
+  }
+
+  /**
+   * Frames that a sequence leaves to the other seats: one for the open extent of each (layer, KV
+   * head), which a plan has for every seat, so that a short sequence never waits because a long one
+   * has filled DRAM.
+   */
+  private int keptForOthers(int seat, int need) {
+    int own = layers.size() * space.kvHeads();
+    if (list.heldBy(seat) + need <= own) {
+      return 0;
+    }
+    int kept = 0;
+    for (int other = 0; other < seats; other++) {
+      kept += other == seat ? 0 : Math.max(0, own - list.heldBy(other));
+    }
+    return kept;
   }
 
   /**
@@ -588,6 +606,7 @@ public final class TieredStore implements AutoCloseable {
         for (int layer = 0; layer < layers.size(); layer++) {
           extents.closeChunks(layer, seat, after);
         }
+        promotion.stepped(seat);
       }
     }
   }

@@ -48,7 +48,7 @@ class TieredStoreTest {
         maxExtents,
         dram,
         nvme,
-        new NvmeOptions(directory, Direct.OFF, 2, patience),
+        new NvmeOptions(directory, Direct.OFF, 4, patience),
         Placement.LEAST_RECENTLY_USED,
         files);
   }
@@ -318,8 +318,30 @@ class TieredStoreTest {
   }
 
   @Test
+  void aSeatsFirstExtentsNeverWaitForADiskHoweverMuchAnotherWants() {
+    try (StoreHarness harness = small(3, 20, 8, 60)) {
+      files.hold();
+      harness.open(0);
+      int to = 0;
+      for (int end = -1; end != to; ) {
+        to = end < 0 ? 0 : end;
+        end = harness.store.provideForChunks(harness.queue, 0, 0, to, to + EXTENT_CHUNKS);
+        harness.queue.synchronize();
+      }
+      assertThat(to).as("chunks of the long one").isEqualTo(6 * EXTENT_CHUNKS);
+      assertThat(harness.store.waits(harness.queue, 0)).isTrue();
+      for (int seat = 1; seat < 3; seat++) {
+        harness.start(seat, tokensOf(1));
+        assertThat(harness.step(NOTHING, seat)).isEmpty();
+      }
+      files.release();
+      harness.awaitTurn(0);
+    }
+  }
+
+  @Test
   void aRowThatIsLateIsRepeatedFromTheSameStateWhileOthersGoOn() {
-    try (StoreHarness harness = small(2, 12, 8, 24)) {
+    try (StoreHarness harness = small(2, 12, 10, 24)) {
       harness.start(0, tokensOf(8));
       harness.start(1, tokensOf(8));
       assertThat(harness.store.settle(20_000)).isTrue();
@@ -551,8 +573,8 @@ class TieredStoreTest {
       harness.start(1, tokensOf(2));
       assertThat(harness.store.settle(20_000)).isTrue();
       files.hold();
-      harness.patienceMillis = 5;
-      harness.timeoutMillis = 50;
+      harness.patienceMillis = 500; // so that the reads have surely begun
+      harness.timeoutMillis = 600;
       assertThat(harness.step(extents(0, 1), 0)).isEmpty();
       assertThat(harness.lastFaults.repeats(0)).isTrue();
       assertThat(harness.lastFaults.stopped()).isFalse();
@@ -574,13 +596,48 @@ class TieredStoreTest {
   }
 
   @Test
+  void aSequenceWhoseReadsAreNotEvenBegunDoesNotWaitForEver() {
+    try (StoreHarness harness =
+        new StoreHarness(
+            1,
+            1,
+            2,
+            12,
+            3,
+            24,
+            new NvmeOptions(directory, Direct.OFF, 1, Duration.ofSeconds(20)),
+            Placement.LEAST_RECENTLY_USED,
+            files)) {
+      harness.start(0, tokensOf(8));
+      assertThat(harness.store.settle(20_000)).isTrue();
+      files.hold(); // the only thread, with the first of two reads
+      harness.patienceMillis = 5;
+      harness.timeoutMillis = 200;
+      assertThatThrownBy(
+              () -> {
+                while (true) {
+                  assertThat(harness.step(extents(0, 1, 2, 3), 0)).isEmpty();
+                  assertThat(harness.lastFaults.repeats(0)).isTrue();
+                  harness.awaitTurn(0);
+                }
+              })
+          .isInstanceOf(TierException.class)
+          .hasMessageContaining("from NVMe in time");
+      harness.close(0);
+      files.release();
+      awaitDrive(harness);
+      harness.checkNothingLeft();
+    }
+  }
+
+  @Test
   void aReadThatEndsStepsLaterDoesNotOverwriteAnothersChunk() {
     try (StoreHarness harness = small(2, 12, 6, 24)) {
       harness.start(0, tokensOf(10));
       harness.start(1, tokensOf(10));
       assertThat(harness.store.settle(20_000)).isTrue();
       Runnable letGo = files.holdUntilReleased();
-      harness.patienceMillis = 5;
+      harness.patienceMillis = 1_000; // so that the read has surely begun
       assertThat(harness.step(extents(0), 0)).isEmpty();
       assertThat(harness.lastFaults.late()).containsExactly(0);
       files.release(); // new accesses pass, the held one does not
