@@ -284,6 +284,7 @@ public final class KvDriveEngine implements InferenceEngine {
       own.turn();
     }
     if (outcome.error != null) {
+      requests.checkGoesOn(); // a close ends the warm-up too
       throw outcome.error;
     }
     totals.clear();
