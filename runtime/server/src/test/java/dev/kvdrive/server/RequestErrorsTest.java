@@ -493,20 +493,30 @@ class RequestErrorsTest extends ScriptedServer {
           {"n":1e-99999999999}               | Invalid type for 'n': expected an integer between 1 and 4, got 1e-99999999999.
           {"n":1.5}                          | Invalid type for 'n': expected an integer between 1 and 4, got 1.5.
           {"n":11111111112222222222333333333344444444445555} | Invalid 'n': must be between 1 and 4, got 1111111111222222222233333333334444444444....
-          {"n":"2"}                          | Invalid type for 'n': expected an integer.
+          {"n":"2"}                          | Invalid type for 'n': expected an integer, got "2".
+          {"n":[2]}                          | Invalid type for 'n': expected an integer, got an array.
+          {"n":{"n":2}}                      | Invalid type for 'n': expected an integer, got an object.
+          {"n":true}                         | Invalid type for 'n': expected an integer, got true.
+          {"n":"2222222222222222222222222222222222222222222222"} | Invalid type for 'n': expected an integer, got "222222222222222222222222222222222222222....
+          {"stream":1}                       | Invalid type for 'stream': expected a boolean, got 1.
+          {"stream":"yes"}                   | Invalid type for 'stream': expected a boolean, got "yes".
+          {"model":7.50}                     | Invalid type for 'model': expected a string, got 7.50.
+          {"messages":"hello"}               | Invalid type for 'messages': expected an array, got "hello".
+          {"messages":["hello"]}             | Invalid type for 'messages[0]': expected an object, got "hello".
           {"top_logprobs":21}                | Invalid 'top_logprobs': must be between 0 and 20, got 21.
           {"min_tokens":1e999}               | Invalid 'min_tokens': must be between 0 and 256, got 1e999.
           {"temperature":1e999}              | Invalid 'temperature': must be between 0 and 2, got 1e999.
           {"temperature":-1e-5}              | Invalid 'temperature': must be between 0 and 2, got -1e-5.
-          {"temperature":"hot"}              | Invalid type for 'temperature': expected a number.
+          {"temperature":"hot"}              | Invalid type for 'temperature': expected a number, got "hot".
           {"stop":[{}]}                      | Invalid type for 'stop[0]': expected a string, got an object.
           {} {}                              | The body goes on behind its JSON value (line 1, column 4); send one JSON object in each request.
           {"n":1}]                           | The body is not valid JSON (line 1, column 8): unexpected text.
           {"seed":1e999999999}               | Invalid 'seed': must be between -9223372036854775808 and 9223372036854775807, got 1e999999999.
-          {"messages":[{"role":7}]}          | Invalid type for 'messages[0].role': expected a string.
+          {"messages":[{"role":7}]}          | Invalid type for 'messages[0].role': expected a string, got 7.
           {"stream_options":{"x":1}}         | Unknown parameter: 'stream_options.x'.
-          {"stream_options":[]}              | Invalid type for 'stream_options': expected an object.
-          [1,2]                              | Invalid type for 'body': expected an object.
+          {"stream_options":[]}              | Invalid type for 'stream_options': expected an object, got an array.
+          [1,2]                              | Invalid type for 'body': expected an object, got an array.
+          "hello"                            | Invalid type for 'body': expected an object, got "hello".
           """)
   void saysInItsOwnWordsWhatIsWrongWithABody(String body, String message) {
     send("/v1/chat/completions", body, 400).jsonPath("$.error.message").isEqualTo(message);

@@ -4,7 +4,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.core.JsonParser;
+import tools.jackson.core.JsonToken;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.StringNode;
 
 /** Checks of single fields; each failure is a 400 that names the field and the value seen. */
 final class FieldCheck {
@@ -67,17 +70,42 @@ final class FieldCheck {
 
   /** A field of the wrong JSON type, and what is there. */
   static ApiException type(String name, String expected, JsonNode seen) {
-    String got =
+    return type(
+        name,
+        expected,
         switch (seen.getNodeType()) {
           case OBJECT -> "an object";
           case ARRAY -> "an array";
           case MISSING -> "nothing";
           default -> shown(seen.toString());
-        };
-    return ApiException.invalid(
+        });
+  }
+
+  /**
+   * A value of the wrong JSON type, of which the parser has read the first token.
+   *
+   * @param name the field; empty for the body
+   */
+  static ApiException type(String name, String expected, JsonParser at) {
+    JsonToken token = at.currentToken();
+    return type(
         name,
+        expected,
+        switch (token) {
+          case START_OBJECT, PROPERTY_NAME -> "an object";
+          case START_ARRAY -> "an array";
+          case VALUE_STRING -> shown(StringNode.valueOf(at.getString()).toString());
+          case null -> "nothing";
+          default -> shown(at.getString());
+        });
+  }
+
+  private static ApiException type(String name, String expected, String got) {
+    return ApiException.invalid(
+        name.isEmpty() ? null : name,
         "invalid_type",
-        "Invalid type for '%s': expected %s, got %s.".formatted(name, expected, got));
+        "Invalid type for '%s': expected %s, got %s."
+            .formatted(name.isEmpty() ? "body" : name, expected, got));
   }
 
   /** A field that is set to something that would change the answer. */

@@ -101,7 +101,7 @@ public final class Json {
     BodyText.check(body);
     T value;
     try (JsonParser parser = mapper.createParser(body)) {
-      value = mapper.readValue(parser, type);
+      value = value(parser, type);
       if (parser.nextToken() != null) {
         throw ApiException.invalid(
             null,
@@ -109,8 +109,6 @@ public final class Json {
             "The body goes on behind its JSON value%s; send one JSON object in each request."
                 .formatted(place(parser.currentTokenLocation())));
       }
-    } catch (UnrecognizedPropertyException e) {
-      throw ApiException.unknownField(path(e));
     } catch (StreamConstraintsException e) {
       throw ApiException.invalid(
           null,
@@ -118,13 +116,6 @@ public final class Json {
           "The JSON body exceeds a limit%s: at most %d levels of nesting, numbers of %d characters, names of %d and strings of %d."
               .formatted(
                   place(e), MAX_NESTING, MAX_NUMBER_LENGTH, MAX_NAME_LENGTH, maxStringLength));
-    } catch (MismatchedInputException e) {
-      String path = path(e);
-      throw ApiException.invalid(
-          path.isEmpty() ? null : path,
-          "invalid_type",
-          "Invalid type for '%s': expected %s."
-              .formatted(path.isEmpty() ? "body" : path, expected(e.getTargetType())));
     } catch (DatabindException e) {
       String path = path(e);
       throw ApiException.invalid(
@@ -140,6 +131,17 @@ public final class Json {
           null, "invalid_type", "Invalid type for 'body': expected an object, got null.");
     }
     return value;
+  }
+
+  /** Null for a body that is null. */
+  private <T> @Nullable T value(JsonParser parser, Class<T> type) {
+    try {
+      return mapper.readValue(parser, type);
+    } catch (UnrecognizedPropertyException e) {
+      throw ApiException.unknownField(path(e));
+    } catch (MismatchedInputException e) {
+      throw FieldCheck.type(path(e), expected(e.getTargetType()), parser);
+    }
   }
 
   /** Keeps a number as it is written. */
