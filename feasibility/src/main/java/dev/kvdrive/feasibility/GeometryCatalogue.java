@@ -4,6 +4,7 @@ import dev.kvdrive.api.v1alpha1.Geometry;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.CatalogueEntry;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
+import dev.kvdrive.plan.ContextLimit;
 import dev.kvdrive.plan.ModelGeometry;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 import java.io.IOException;
@@ -112,7 +113,10 @@ public final class GeometryCatalogue {
             g.feedForward(),
             g.vocabulary(),
             g.maxContext(),
-            Quantities.bytes("geometry.weights", g.weights())),
+            Quantities.bytes("geometry.weights", g.weights()),
+            g.contextLimit() == null
+                ? ContextLimit.TRAINED
+                : ContextLimit.valueOf(g.contextLimit().name())),
         source);
   }
 }

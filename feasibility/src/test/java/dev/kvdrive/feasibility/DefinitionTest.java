@@ -57,6 +57,18 @@ class DefinitionTest {
         .anySatisfy(fault -> assertThat(fault).startsWith("spec.model.geometry.weights"));
   }
 
+  @Test
+  void whatBoundsAContextIsOneOfItsWords() throws IOException {
+    String sound =
+        STORED.formatted("2", "4Mi").replace("maxContext:", "contextLimit: %s\n      maxContext:");
+    assertThat(definition.faultsOfStored(tree(sound.formatted("window")))).isEmpty();
+    assertThat(definition.faultsOfStored(tree(sound.formatted("extended"))))
+        .singleElement()
+        .asString()
+        .startsWith("spec.model.geometry.contextLimit")
+        .contains("[chunked, scaled, trained, window]");
+  }
+
   /** The API server refuses exactly what the planner would. */
   @Test
   void theBoundsOfGeometryAreThePlanners() throws IOException {

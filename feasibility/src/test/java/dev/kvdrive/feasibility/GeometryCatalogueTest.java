@@ -8,6 +8,7 @@ import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.CatalogueEntry;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.plan.ContextLimit;
 import dev.kvdrive.plan.ModelGeometry;
 import java.nio.file.Path;
 import java.util.List;
@@ -15,6 +16,8 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class GeometryCatalogueTest {
@@ -65,6 +68,39 @@ class GeometryCatalogueTest {
     assertThat(CATALOGUE.find(model("hf://Qwen/Qwen3-8B@main", null), null)).isPresent();
     assertThat(CATALOGUE.find(model("hf://Qwen/Qwen3-8B-Base", null), null)).isEmpty();
     assertThat(CATALOGUE.find(model("hf://Qwen/Qwen3-8B@main/q4.gguf", null), null)).isEmpty();
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "hf://meta-llama/Llama-3.1-8B-Instruct, SCALED",
+    "hf://microsoft/Phi-4-mini-instruct, SCALED",
+    "hf://Qwen/Qwen3-8B, TRAINED",
+  })
+  void knowsWhatBoundsTheContext(String uri, ContextLimit limit) {
+    assertThat(CATALOGUE.find(model(uri, null), null).orElseThrow().geometry().limit())
+        .isEqualTo(limit);
+  }
+
+  /** Only what a request for rope scaling makes of a model is no fact about it. */
+  @ParameterizedTest
+  @EnumSource(mode = EnumSource.Mode.EXCLUDE, names = "EXTENDED")
+  void everyBoundThatThePlannerKnowsCanBeStated(ContextLimit limit) {
+    Geometry g = WrittenManifests.geometry(3);
+    Geometry stated =
+        new Geometry(
+            g.layers(),
+            g.hidden(),
+            g.heads(),
+            g.kvHeads(),
+            g.headDim(),
+            g.feedForward(),
+            g.vocabulary(),
+            g.maxContext(),
+            g.weights(),
+            Geometry.ContextLimit.valueOf(limit.name()));
+    assertThat(CATALOGUE.find(model("hf://a/b", stated), null).orElseThrow().geometry().limit())
+        .isEqualTo(limit);
+    assertThat(Geometry.ContextLimit.values()).hasSize(ContextLimit.values().length - 1);
   }
 
   @Test

@@ -36,6 +36,11 @@ public final class WrittenManifests {
   /** A deployment of the bundled model with a specification of {@code sizes} and {@code more}. */
   public static InferenceDeployment deployment(
       String name, String namespace, String sizes, String more) {
+    return written(name, namespace, "model: {uri: \"builtin:kvdrive-tiny-32k\"}\n" + sizes + more);
+  }
+
+  /** A deployment with a specification of {@code spec}. */
+  public static InferenceDeployment written(String name, String namespace, String spec) {
     return YAML.unmarshal(
         """
         apiVersion: kvdrive.dev/v1alpha1
@@ -44,10 +49,9 @@ public final class WrittenManifests {
           name: %s
           namespace: %s
         spec:
-          model: {uri: "builtin:kvdrive-tiny-32k"}
         """
                 .formatted(name, namespace)
-            + (sizes + more).indent(2),
+            + spec.indent(2),
         InferenceDeployment.class);
   }
 
@@ -67,7 +71,7 @@ public final class WrittenManifests {
 
   /** Sizes of a small transformer of {@code layers} layers. */
   public static Geometry geometry(int layers) {
-    return new Geometry(layers, 64, 4, 2, 16, 128, 1000, 65536, new Quantity("4Mi"));
+    return new Geometry(layers, 64, 4, 2, 16, 128, 1000, 65536, new Quantity("4Mi"), null);
   }
 
   /** The specification with another model. */

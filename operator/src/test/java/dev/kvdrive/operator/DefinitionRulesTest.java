@@ -3,6 +3,7 @@ package dev.kvdrive.operator;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvdrive.api.v1alpha1.Geometry;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.WrittenManifests;
 import io.fabric8.kubernetes.api.model.autoscaling.v1.Scale;
@@ -115,6 +116,32 @@ class DefinitionRulesTest {
 
     assertThatThrownBy(() -> create("odd", model, ""))
         .hasMessageContaining("kvHeads must divide heads");
+  }
+
+  @Test
+  void takesWhatBoundsAContextByItsWords() {
+    String model =
+        """
+        model:
+          uri: hf://a/b
+          geometry: {layers: 1, hidden: 8, heads: 4, kvHeads: 2, headDim: 4, feedForward: 8, \
+        vocabulary: 9, maxContext: 900, weights: 1Mi, contextLimit: %s}
+        """;
+
+    create("bounded", model.formatted("scaled"), "");
+    Geometry stored =
+        client
+            .resources(InferenceDeployment.class)
+            .inNamespace(namespace)
+            .withName("bounded")
+            .get()
+            .getSpec()
+            .model()
+            .geometry();
+    assertThat(Objects.requireNonNull(stored).contextLimit())
+        .isEqualTo(Geometry.ContextLimit.SCALED);
+    assertThatThrownBy(() -> create("unknown", model.formatted("extended"), ""))
+        .hasMessageContaining("spec.model.geometry.contextLimit");
   }
 
   @Test

@@ -1,18 +1,22 @@
 package dev.kvdrive.api.v1alpha1;
 
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonProperty;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Max;
 import io.fabric8.generator.annotation.Min;
 import io.fabric8.generator.annotation.Required;
 import io.fabric8.generator.annotation.ValidationRule;
 import io.fabric8.kubernetes.api.model.Quantity;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The sizes of a transformer that the plan depends on, as its config.json states them. The bounds
- * are the planner's.
+ * are the planner's, and so are the words for what bounds a context.
  */
 @JsonIgnoreProperties(ignoreUnknown = true)
+@JsonInclude(JsonInclude.Include.NON_NULL)
 @ValidationRule(
     value = "self.heads % self.kvHeads == 0",
     message = "kvHeads must divide heads: each KV head serves the same number of query heads")
@@ -40,7 +44,33 @@ public record Geometry(
     @Required
         @Min(1)
         @Max(67108864)
-        @JsonPropertyDescription("Tokens the model was trained for (max_position_embeddings).")
+        @JsonPropertyDescription(
+            "Tokens the model can serve without ropeScaling (max_position_embeddings, unless"
+                + " contextLimit says otherwise).")
         int maxContext,
     @Required @JsonPropertyDescription("Size of all weight files together, for instance 16Gi.")
-        Quantity weights) {}
+        Quantity weights,
+    @Nullable
+        @JsonPropertyDescription(
+            "What maxContext is. trained (the default): what the model was trained for, which alone"
+                + " ropeScaling can extend. scaled: what the rope_scaling of its config.json"
+                + " reaches. window: its sliding_window. chunked: the"
+                + " original_max_position_embeddings of its dual_chunk_attention_config.")
+        ContextLimit contextLimit) {
+
+  /** What bounds the context of a model. */
+  public enum ContextLimit {
+    /** What it was trained for. */
+    @JsonProperty("trained")
+    TRAINED,
+    /** What its own rope scaling extends it to. */
+    @JsonProperty("scaled")
+    SCALED,
+    /** The sliding window of its attention. */
+    @JsonProperty("window")
+    WINDOW,
+    /** Where dual chunk attention would begin. */
+    @JsonProperty("chunked")
+    CHUNKED
+  }
+}

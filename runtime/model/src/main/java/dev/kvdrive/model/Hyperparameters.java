@@ -142,26 +142,22 @@ record Hyperparameters(
   /**
    * The same with its context extended.
    *
-   * @throws ModelFormatException if it cannot be, or the file has a scaling of its own
+   * @throws ModelFormatException if it cannot be, in the words of {@link RopeScaling#context}
    */
   Hyperparameters extended(@Nullable RopeScaling wanted) {
     if (wanted == null) {
       return this;
-    }
-    if (!(scaling instanceof RotaryScaling.None)) {
-      throw new ModelFormatException(
-          file,
-          "the model has a rope scaling of its own, which another (%s) contradicts"
-              .formatted(wanted),
-          scaling.words(),
-          "leave rope scaling out");
     }
     int reached;
     try {
       reached = wanted.context(name, maxContext, limit);
     } catch (IllegalArgumentException e) {
       throw new ModelFormatException(
-          file, String.valueOf(e.getMessage()), limit, "see the model's card", e);
+          file,
+          String.valueOf(e.getMessage()),
+          "%,d tokens; rope scaling of its own: %s".formatted(maxContext, scaling.words()),
+          "see the model's card",
+          e);
     }
     double original = wanted.original(maxContext);
     RotaryScaling stretched =

@@ -94,9 +94,8 @@ public record ModelGeometry(
   }
 
   /**
-   * Of a model of which only the shape and the size of its files are known. Its elements are
-   * counted as if it had all that a supported architecture may have (an output of its own, biases,
-   * head norms), so that a plan asks for too much memory rather than for too little.
+   * Of a model of which only the shape and the size of its files are known, and whose context is
+   * what it was trained for.
    */
   public ModelGeometry(
       String name,
@@ -120,9 +119,43 @@ public record ModelGeometry(
         vocabulary,
         maxContext,
         weightBytes,
+        ContextLimit.TRAINED);
+  }
+
+  /**
+   * Of a model of which only the shape and the size of its files are known. Its elements are
+   * counted as if it had all that a supported architecture may have (an output of its own, biases,
+   * head norms), so that a plan asks for too much memory rather than for too little.
+   *
+   * @param limit what {@code maxContext} is
+   */
+  public ModelGeometry(
+      String name,
+      int layers,
+      int hidden,
+      int heads,
+      int kvHeads,
+      int headDim,
+      int feedForward,
+      int vocabulary,
+      int maxContext,
+      long weightBytes,
+      ContextLimit limit) {
+    this(
+        name,
+        layers,
+        hidden,
+        heads,
+        kvHeads,
+        headDim,
+        feedForward,
+        vocabulary,
+        maxContext,
+        weightBytes,
         2L * vocabulary * hidden
             + layers * (2L * hidden * (heads + kvHeads) * headDim + 3L * hidden * feedForward),
-        hidden + layers * (3L * hidden + (heads + 2L * kvHeads) * headDim + 2L * headDim));
+        hidden + layers * (3L * hidden + (heads + 2L * kvHeads) * headDim + 2L * headDim),
+        limit);
   }
 
   private static void within(String model, String what, long value, long least, long most) {
@@ -163,7 +196,7 @@ public record ModelGeometry(
    * Why it cannot serve {@code context} tokens, which are more than its own, and whether rope
    * scaling would help: a sentence.
    */
-  String tooShortFor(int context) {
+  public String tooShortFor(int context) {
     if (limit.extendable()) {
       return ("The model was trained for %,d tokens of context, %,d were asked for. Rope scaling"
               + " can extend it, if the model's card allows that: yarn with a factor of %d.")

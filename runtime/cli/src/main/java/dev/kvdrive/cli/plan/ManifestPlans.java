@@ -12,13 +12,14 @@ import dev.kvdrive.feasibility.Assessor;
 import dev.kvdrive.feasibility.GeometryCatalogue;
 import dev.kvdrive.feasibility.Manifests;
 import dev.kvdrive.feasibility.OperatorDefaults;
-import dev.kvdrive.feasibility.Request;
+import dev.kvdrive.plan.ContextLimit;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.Plan;
 import io.fabric8.kubernetes.api.model.Quantity;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -123,14 +124,11 @@ final class ManifestPlans {
     boolean known =
         catalogue.find(spec.model(), clazz == null ? null : clazz.getSpec()).isPresent();
     if (!known && uri.startsWith("hf://")) {
-      ModelGeometry found = hub.apply(uri);
-      // What the hub knows and the manifest's geometry will not say: whether it can be extended.
-      found.extended(Request.ropeScaling(spec.model()));
-      Geometry geometry = geometry(found);
+      Geometry geometry = geometry(hub.apply(uri));
       deployment.setSpec(withGeometry(spec, geometry));
       note =
           "The operator does not know this model and downloads nothing to plan; add to spec.model:"
-              + " geometry: {layers: %d, hidden: %d, heads: %d, kvHeads: %d, headDim: %d, feedForward: %d, vocabulary: %d, maxContext: %d, weights: \"%s\"}"
+              + " geometry: {layers: %d, hidden: %d, heads: %d, kvHeads: %d, headDim: %d, feedForward: %d, vocabulary: %d, maxContext: %d, weights: \"%s\"%s}"
                   .formatted(
                       geometry.layers(),
                       geometry.hidden(),
@@ -140,7 +138,11 @@ final class ManifestPlans {
                       geometry.feedForward(),
                       geometry.vocabulary(),
                       geometry.maxContext(),
-                      geometry.weights());
+                      geometry.weights(),
+                      geometry.contextLimit() == null
+                          ? ""
+                          : ", contextLimit: "
+                              + geometry.contextLimit().name().toLowerCase(Locale.ROOT));
     }
     return switch (assessor.assess(deployment, clazz, List.of(), classes)) {
       case Assessment.Feasible fits -> new Judged(name, fits.plan(), null, null, note);
@@ -159,7 +161,8 @@ final class ManifestPlans {
         g.feedForward(),
         g.vocabulary(),
         g.maxContext(),
-        new Quantity(Long.toString(g.weightBytes())));
+        new Quantity(Long.toString(g.weightBytes())),
+        g.limit() == ContextLimit.TRAINED ? null : Geometry.ContextLimit.valueOf(g.limit().name()));
   }
 
   private static InferenceDeploymentSpec withGeometry(

@@ -2,6 +2,8 @@ package dev.kvdrive.cli.plan;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.plan.ContextLimit;
+import dev.kvdrive.plan.ModelGeometry;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -314,9 +316,7 @@ class PlanCommandTest {
         new ManifestPlans(
             "default",
             false,
-            uri ->
-                new dev.kvdrive.plan.ModelGeometry(
-                    uri, 4, 64, 4, 2, 16, 128, 1000, 32768, 4_000_000));
+            uri -> new ModelGeometry(uri, 4, 64, 4, 2, 16, 128, 1000, 32768, 4_000_000));
     plans.read("file", manifest("hf://some/model", ""));
     ManifestPlans.Judged judged = plans.judge().getFirst();
     assertThat(judged.feasible()).isTrue();
@@ -340,5 +340,25 @@ class PlanCommandTest {
                     + "}"));
     assertThat(again.judge().getFirst().note()).isNull();
     assertThat(again.judge().getFirst().plan()).isEqualTo(judged.plan());
+  }
+
+  @Test
+  void whatBoundsTheContextOfAModelOfTheHubGoesOnToTheOperator() {
+    String extended =
+        manifest("hf://some/model", "")
+            .replace("model\"}", "model\", ropeScaling: {type: yarn, factor: 4}}");
+    ManifestPlans plans =
+        new ManifestPlans(
+            "default",
+            false,
+            uri ->
+                new ModelGeometry(
+                    uri, 4, 64, 4, 2, 16, 128, 1000, 32768, 4_000_000, ContextLimit.SCALED));
+    plans.read("file", extended);
+    ManifestPlans.Judged judged = plans.judge().getFirst();
+    assertThat(judged.reason()).isEqualTo("InvalidSpec");
+    assertThat(judged.message())
+        .contains("32,768 tokens are " + ContextLimit.SCALED.words(), "leave rope scaling out");
+    assertThat(judged.note()).contains("weights: \"4000000\", contextLimit: scaled}");
   }
 }
