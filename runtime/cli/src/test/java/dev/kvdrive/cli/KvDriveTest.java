@@ -7,12 +7,18 @@ import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.plan.DeviceKind;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.ServiceLoader;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 
 class KvDriveTest {
   private final StringWriter err = new StringWriter();
@@ -80,6 +86,9 @@ class KvDriveTest {
         "bench --runs 0",
         "demo --tokens 0",
         "demo --threads -1",
+        "demo --rope-scaling yarn --rope-factor 1",
+        "eval --rope-scaling yarn --rope-factor 2000",
+        "bench --rope-original-context 0",
       })
   void aNumberBeyondItsBoundsIsWrongUsageOfEveryCommand(String command) {
     assertThat(run(command.split(" "))).isEqualTo(2);
@@ -104,5 +113,82 @@ class KvDriveTest {
     for (String command : KvDrive.commandLine().getSubcommands().keySet()) {
       assertThat(run(command, "--help")).as(command).isZero();
     }
+  }
+
+  private static final Map<String, List<String>> OF_A_MODEL =
+      Map.of(
+          "--rope-scaling", List.of("serve", "plan", "eval", "bench", "demo"),
+          "--rope-factor", List.of("serve", "plan", "eval", "bench", "demo"),
+          "--rope-original-context", List.of("serve", "plan", "eval", "bench", "demo"),
+          "--chat-template", List.of("serve", "eval", "demo"));
+
+  private static CommandSpec spec(String command) {
+    return Objects.requireNonNull(KvDrive.commandLine().getSubcommands().get(command))
+        .getCommandSpec();
+  }
+
+  private static String described(String command, String option) {
+    return Objects.requireNonNull(spec(command).findOption(option)).description()[0];
+  }
+
+  @Test
+  void whatChangesAModelIsOneOptionOfEveryCommandThatRunsOrPlansOne() {
+    Set<String> commands = KvDrive.commandLine().getSubcommands().keySet();
+    OF_A_MODEL.forEach(
+        (option, having) -> {
+          assertThat(commands)
+              .filteredOn(command -> spec(command).findOption(option) != null)
+              .as(option)
+              .containsExactlyInAnyOrderElementsOf(having);
+          assertThat(having)
+              .extracting(command -> described(command, option))
+              .as(option)
+              .containsOnly(described("serve", option));
+        });
+  }
+
+  @Test
+  void aPlanIsDescribedAsServeIsStarted() {
+    List<String> shared =
+        spec("plan").options().stream()
+            .map(OptionSpec::longestName)
+            .filter(option -> spec("serve").findOption(option) != null)
+            .toList();
+    assertThat(shared).contains("--model", "--context", "--gpu", "--device", "--rope-factor");
+    assertThat(shared)
+        .allSatisfy(
+            option -> assertThat(described("plan", option)).isEqualTo(described("serve", option)));
+  }
+
+  @Test
+  void helpListsOptionsInOneOrder() {
+    for (CommandLine command : KvDrive.commandLine().getSubcommands().values()) {
+      List<String> listed =
+          command
+              .getUsageMessage()
+              .lines()
+              .map(String::strip)
+              .filter(line -> line.startsWith("--"))
+              .map(line -> line.split("[ =]", 2)[0])
+              .toList();
+      assertThat(listed).as(command.getCommandName()).hasSizeGreaterThan(5).isSorted();
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "eval --rope-scaling yarn --rope-factor 2 --rope-original-context 40000 | starts from 40,000 tokens",
+        "bench --rope-scaling yarn --rope-factor 2 --rope-original-context 1000 | no more than the 32,768",
+        "bench --beside jlama --rope-scaling yarn --rope-factor 2 | --beside jlama reads models as their files are",
+        "eval --chat-template none.jinja | --chat-template none.jinja",
+        "demo --chat-template none.jinja | --chat-template none.jinja",
+        "plan -f none.yaml --kv-type f32 | --kv-type and -f exclude each other",
+        "plan -f none.yaml --rope-factor 2 | --rope-factor and -f exclude each other",
+      })
+  void whatDoesNotGoWithTheModelIsWrongUsage(String command, String message) {
+    assertThat(run(command.split(" "))).isEqualTo(2);
+    assertThat(err.toString().lines().toList()).hasSize(2).first().asString().contains(message);
   }
 }

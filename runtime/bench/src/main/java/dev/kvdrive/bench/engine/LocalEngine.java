@@ -24,7 +24,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param plan what was planned
  * @param tokenizer of the model
- * @param template of the model, if it has one
+ * @param template of the model, if there is one
  * @param device what it computes on
  * @param engine ready
  * @param model open
@@ -41,24 +41,24 @@ public record LocalEngine(
   /**
    * Starts an engine and waits until it is warm.
    *
-   * @param file GGUF file or folder
+   * @param local the model
    * @param request for exactly this model, with budgets and the device to compute on
    * @param threads of a CPU device; 0 for the processors there are
    * @param nvme folder of the NVMe tier; not used if the budget has none
    * @throws dev.kvdrive.plan.InfeasiblePlanException if it does not fit, with what would
    * @throws dev.kvdrive.device.DeviceException if the device cannot be used
    */
-  public static LocalEngine start(Path file, PlanRequest request, int threads, Path nvme) {
+  public static LocalEngine start(LocalModel local, PlanRequest request, int threads, Path nvme) {
     Plan plan = Planner.plan(request);
     EngineSizes sizes = plan.requireSizes();
     DeviceFactory devices = DeviceFactory.require(request.device());
-    Model model = ModelLoader.open(file, request.contextLength(), ModelLoader.Verification.SAMPLE);
+    Model model = local.open(request.contextLength(), ModelLoader.Verification.SAMPLE);
     Device device = null;
     KvDriveEngine engine = null;
     try {
       Tokenizer tokenizer = tokenizer(model.tokenizer());
       device = devices.open(request.tiers().gpu(), request.tiers().dram(), threads);
-      Optional<ChatTemplate> template = template(model.tokenizer());
+      Optional<ChatTemplate> template = local.template(model.tokenizer());
       engine =
           KvDriveEngine.begin(
               model,
@@ -78,14 +78,6 @@ public record LocalEngine(
     return switch (source) {
       case TokenizerSource.Folder folder -> Tokenizers.fromTokenizerJson(folder.folder());
       case TokenizerSource.Gguf gguf -> Tokenizers.fromGguf(gguf.metadata());
-    };
-  }
-
-  /** The chat template that comes with a model, if any. */
-  public static Optional<ChatTemplate> template(TokenizerSource source) {
-    return switch (source) {
-      case TokenizerSource.Folder folder -> Tokenizers.chatTemplate(folder.folder(), null);
-      case TokenizerSource.Gguf gguf -> Tokenizers.chatTemplate(gguf.metadata(), null);
     };
   }
 

@@ -2,16 +2,21 @@ package dev.kvdrive.bench.speed;
 
 import dev.kvdrive.bench.engine.ComfortableTiers;
 import dev.kvdrive.bench.engine.LocalEngine;
-import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.TierBudgets;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * This project's engine in a process of its own. Arguments: file, prompt tokens, tokens to write,
- * budget, device, threads.
+ * budget, device, threads, and where the model's context is extended the type of the rope scaling,
+ * its factor and, unless it is the model's own, the original context.
  */
 public final class EngineProbeMain {
   private EngineProbeMain() {}
@@ -22,7 +27,7 @@ public final class EngineProbeMain {
     ProbeProcess.serve(
         () ->
             open(
-                Path.of(args[0]),
+                new LocalModel(Path.of(args[0]), scaling(args), null),
                 promptTokens,
                 tokens,
                 Double.parseDouble(args[3]),
@@ -30,15 +35,42 @@ public final class EngineProbeMain {
                 Integer.parseInt(args[5])));
   }
 
+  private static @Nullable RopeScaling scaling(String[] args) {
+    return args.length < 8
+        ? null
+        : new RopeScaling(
+            RopeScaling.Type.of(args[6]),
+            Double.parseDouble(args[7]),
+            args.length < 9 ? null : Integer.valueOf(args[8]));
+  }
+
+  /** A scaling as the arguments that {@code main} reads. */
+  public static List<String> arguments(@Nullable RopeScaling scaling) {
+    List<String> arguments = new ArrayList<>();
+    if (scaling != null) {
+      arguments.add(scaling.type().word());
+      arguments.add(Double.toString(scaling.factor()));
+      if (scaling.originalContext() != null) {
+        arguments.add(scaling.originalContext().toString());
+      }
+    }
+    return arguments;
+  }
+
   /**
    * An engine with the whole KV cache in DRAM and a window of two selections, or of everything if
    * exact.
    */
   public static EngineProbe open(
-      Path file, int promptTokens, int tokens, double budget, DeviceKind device, int threads) {
+      LocalModel model,
+      int promptTokens,
+      int tokens,
+      double budget,
+      DeviceKind device,
+      int threads) {
     PlanRequest request =
         new PlanRequest(
-            ModelLoader.geometry(file),
+            model.geometry(),
             Math.max(PlanRequest.MIN_CONTEXT, promptTokens + tokens),
             1,
             budget,
@@ -48,7 +80,7 @@ public final class EngineProbeMain {
             1);
     TierBudgets tiers = new ComfortableTiers(budget >= 1 ? 1 : 2, 1).of(request);
     return new EngineProbe(
-        LocalEngine.start(file, ComfortableTiers.with(request, tiers), threads, Path.of(".")),
+        LocalEngine.start(model, ComfortableTiers.with(request, tiers), threads, Path.of(".")),
         promptTokens,
         tokens);
   }

@@ -7,6 +7,7 @@ import dev.kvdrive.bench.document.TaskFamily;
 import dev.kvdrive.bench.document.TaskMaker;
 import dev.kvdrive.bench.engine.ComfortableTiers;
 import dev.kvdrive.bench.engine.LocalEngine;
+import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
@@ -46,7 +47,7 @@ class EvaluationTest {
             2);
     local =
         LocalEngine.start(
-            model,
+            LocalModel.of(model),
             ComfortableTiers.with(request, new ComfortableTiers(1, 1).of(request)),
             2,
             folder);

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.bench.engine.LocalEngine;
+import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.bench.speed.EngineProbe;
 import dev.kvdrive.bench.speed.EngineProbeMain;
 import dev.kvdrive.bench.speed.SpeedRun;
@@ -37,7 +38,8 @@ class RandomModelTest {
   @ParameterizedTest
   @CsvSource({"bf16", "q8_0"})
   void isAWholeModelThatTheEngineRuns(String type) {
-    try (EngineProbe probe = EngineProbeMain.open(make(type), 300, 9, 0.25, DeviceKind.CPU, 2)) {
+    try (EngineProbe probe =
+        EngineProbeMain.open(LocalModel.of(make(type)), 300, 9, 0.25, DeviceKind.CPU, 2)) {
       SpeedRun run = probe.run();
       assertThat(run.promptTokens()).isEqualTo(300);
       assertThat(run.decodeSteps()).isEqualTo(8);

@@ -1,22 +1,27 @@
 package dev.kvdrive.cli.bench;
 
+import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.bench.model.RandomModel;
 import dev.kvdrive.bench.speed.MemoryBandwidth;
 import dev.kvdrive.bench.speed.SpeedTable;
 import dev.kvdrive.bench.speed.Spread;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.DeviceOption;
+import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.Terminal;
+import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.RopeScaling;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -51,6 +56,8 @@ public final class BenchCommand implements Callable<Integer> {
           "As for serve, or random:llama-3.2-1b:bf16 or :q8_0 for random weights of that shape;"
               + " several with commas (default: ${DEFAULT-VALUE}).")
   private List<String> models;
+
+  @Mixin private RopeOptions rope = new RopeOptions();
 
   @Option(
       names = "--context",
@@ -128,18 +135,31 @@ public final class BenchCommand implements Callable<Integer> {
           "--beside %s computes on the CPU; leave --device %s out"
               .formatted(beside, device.kind().word()));
     }
+    RopeScaling scaling = rope.scaling(spec);
+    if (beside != null && scaling != null) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--beside %s reads models as their files are; leave rope scaling (%s) out"
+              .formatted(beside, scaling));
+    }
     device.require(spec);
     Terminal progress = Terminal.of(spec.commandLine().getErr());
+    Map<String, Path> files = new LinkedHashMap<>();
+    for (String model : models) {
+      Path file = file(model, progress);
+      rope.extended(spec, ModelLoader.geometry(file));
+      files.put(model, file);
+    }
     int readers = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
     SpeedTable table = new SpeedTable(bandwidth(readers, progress));
     BenchRun run =
         new BenchRun(
             new BenchRun.Conditions(tokens, device.kind(), readers, warmUp, runs), table, progress);
     for (String model : models) {
-      Path file = file(model, progress);
+      Path file = Objects.requireNonNull(files.get(model));
       for (int context : contexts) {
         if (beside == null) {
-          run.alone(model, file, context, budgets);
+          run.alone(model, new LocalModel(file, scaling, null), context, budgets);
         } else {
           run.besideJlama(model, file, context);
         }
@@ -152,6 +172,9 @@ public final class BenchCommand implements Callable<Integer> {
       tree.put("threads", readers);
       tree.put("java", Runtime.version().toString());
       tree.put("tokens", tokens);
+      if (scaling != null) {
+        tree.put("ropeScaling", scaling.toString());
+      }
       tree.put("runs", runs);
       tree.put("warmUp", warmUp);
       tree.putAll(table.tree());

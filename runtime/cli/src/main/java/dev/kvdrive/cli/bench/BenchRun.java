@@ -1,5 +1,6 @@
 package dev.kvdrive.cli.bench;
 
+import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.bench.model.HuggingFaceFolder;
 import dev.kvdrive.bench.model.RandomModel;
 import dev.kvdrive.bench.speed.EngineProbeMain;
@@ -65,14 +66,14 @@ final class BenchRun {
   private record Entry(Probe probe, String name, double budget, boolean ours) {}
 
   /** This engine with each budget. */
-  void alone(String model, Path file, int prompt, List<Double> budgets)
+  void alone(String name, LocalModel model, int prompt, List<Double> budgets)
       throws InterruptedException {
     List<Entry> entries = new ArrayList<>();
     try {
       for (double budget : budgets) {
-        entries.add(new Entry(own(file, prompt, budget), name(model), budget, true));
+        entries.add(new Entry(own(model, prompt, budget), name(name), budget, true));
       }
-      measure(file, prompt, entries);
+      measure(model.file(), prompt, entries);
     } finally {
       entries.forEach(entry -> entry.probe().close());
     }
@@ -88,7 +89,8 @@ final class BenchRun {
     Path folder = folder(model, file);
     List<Entry> entries = new ArrayList<>();
     try {
-      entries.add(new Entry(own(file, prompt, 1), "KVDrive, " + name(model), 1, true));
+      entries.add(
+          new Entry(own(LocalModel.of(file), prompt, 1), "KVDrive, " + name(model), 1, true));
       terminal.line("Starting Jlama on " + folder);
       entries.add(
           new Entry(
@@ -133,21 +135,26 @@ final class BenchRun {
     }
   }
 
-  private Probe own(Path file, int prompt, double budget) {
+  private Probe own(LocalModel model, int prompt, double budget) {
     terminal.line(
-        "Starting KVDrive on %s, %d tokens, %s".formatted(file, prompt, budgetName(budget)));
+        "Starting KVDrive on %s, %d tokens, %s"
+            .formatted(model.file(), prompt, budgetName(budget)));
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
+                model.file().toAbsolutePath().toString(),
+                Integer.toString(prompt),
+                Integer.toString(conditions.tokens()),
+                Double.toString(budget),
+                conditions.device().name(),
+                Integer.toString(conditions.threads())));
+    arguments.addAll(EngineProbeMain.arguments(model.scaling()));
     return ForkedProbe.start(
         System.getProperty("java.class.path"),
         HEAP_BYTES,
         EngineProbeMain.class.getName(),
         log,
-        List.of(
-            file.toAbsolutePath().toString(),
-            Integer.toString(prompt),
-            Integer.toString(conditions.tokens()),
-            Double.toString(budget),
-            conditions.device().name(),
-            Integer.toString(conditions.threads())));
+        arguments);
   }
 
   private void measure(Path file, int prompt, List<Entry> entries) throws InterruptedException {

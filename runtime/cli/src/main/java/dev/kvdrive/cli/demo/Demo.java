@@ -19,6 +19,7 @@ import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.TierBudgets;
 import dev.kvdrive.schedule.EngineStatus;
 import dev.kvdrive.schedule.InferenceEngine;
@@ -57,6 +58,19 @@ final class Demo {
   private final long seed;
   private final DeviceKind device;
   private final int threads;
+  private final ModelChange change;
+
+  /**
+   * What is to be different from the model's file.
+   *
+   * @param scaling extends its context; null leaves it as it is
+   * @param settings of the runtime that make it so
+   * @param flags what settings are called on the command line
+   */
+  record ModelChange(
+      @Nullable RopeScaling scaling, Map<String, String> settings, Map<String, String> flags) {
+    static final ModelChange NONE = new ModelChange(null, Map.of(), Map.of());
+  }
 
   /**
    * @param tokens of the prompt, nearly; the answer's come on top
@@ -64,14 +78,23 @@ final class Demo {
    * @param seed of the document
    * @param device what to compute on
    * @param threads of the CPU device; 0 for the processors there are
+   * @param change of the model
    */
-  Demo(Terminal terminal, int tokens, double budget, long seed, DeviceKind device, int threads) {
+  Demo(
+      Terminal terminal,
+      int tokens,
+      double budget,
+      long seed,
+      DeviceKind device,
+      int threads,
+      ModelChange change) {
     this.terminal = terminal;
     this.tokens = tokens;
     this.budget = budget;
     this.seed = seed;
     this.device = device;
     this.threads = threads;
+    this.change = change;
   }
 
   private int contextLength() {
@@ -90,7 +113,8 @@ final class Demo {
     TierBudgets tiers =
         tiers(
             new ModelSource(cache, HubSettings.from(System.getenv()))
-                .geometry(ModelSource.BUILTIN));
+                .geometry(ModelSource.BUILTIN)
+                .extended(change.scaling()));
     terminal.line(
         "A document of %s tokens, %s of %s, %s of DRAM, %s of NVMe, budget %s."
             .formatted(
@@ -100,7 +124,7 @@ final class Demo {
                 ByteSize.human(tiers.dram()),
                 ByteSize.human(tiers.nvme()),
                 budget >= 1 ? "exact" : Quantities.share(budget)));
-    Map<String, String> settings = new LinkedHashMap<>();
+    Map<String, String> settings = new LinkedHashMap<>(change.settings());
     settings.put("kvdrive.model.cache-dir", cache.toString());
     settings.put("kvdrive.served-model-name", ModelName.of(ModelSource.BUILTIN));
     settings.put("kvdrive.context-length", Integer.toString(contextLength()));
@@ -118,7 +142,7 @@ final class Demo {
     LocalRuntime runtime =
         LocalRuntime.start(
             settings,
-            Map.of(),
+            change.flags(),
             ScratchFolder.below(cache.resolve("nvme"), "demo-"),
             LocalRuntime.Log.ERRORS,
             own);

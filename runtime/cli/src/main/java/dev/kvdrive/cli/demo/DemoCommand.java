@@ -1,10 +1,15 @@
 package dev.kvdrive.cli.demo;
 
 import dev.kvdrive.cli.option.Bounded;
+import dev.kvdrive.cli.option.ChatTemplateOption;
 import dev.kvdrive.cli.option.DeviceOption;
+import dev.kvdrive.cli.option.RopeOptions;
+import dev.kvdrive.cli.option.RuntimeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.Terminal;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -44,6 +49,10 @@ public final class DemoCommand implements Callable<Integer> {
       description = "Of the document and its facts (default: ${DEFAULT-VALUE}).")
   private long seed;
 
+  @Mixin private ChatTemplateOption chatTemplate = new ChatTemplateOption();
+
+  @Mixin private RopeOptions rope = new RopeOptions();
+
   @Mixin private DeviceOption device = new DeviceOption();
 
   @Option(
@@ -59,10 +68,19 @@ public final class DemoCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
+    Map<String, String> changes = new LinkedHashMap<>(rope.settings(spec));
+    chatTemplate.source(spec);
+    changes.putAll(chatTemplate.settings());
     device.require(spec);
     Demo demo =
         new Demo(
-            Terminal.of(spec.commandLine().getOut()), tokens, budget, seed, device.kind(), threads);
+            Terminal.of(spec.commandLine().getOut()),
+            tokens,
+            budget,
+            seed,
+            device.kind(),
+            threads,
+            new Demo.ModelChange(rope.scaling(spec), changes, RuntimeOptions.flagsOf(spec)));
     try (LocalRuntime runtime = demo.start(LocalRuntime.cacheFolder(), null)) {
       boolean right = demo.ask(runtime);
       demo.invite(runtime, keep);

@@ -1,18 +1,23 @@
 package dev.kvdrive.cli.eval;
 
+import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.bench.eval.EvalLog;
 import dev.kvdrive.bench.eval.EvalReport;
 import dev.kvdrive.bench.eval.EvalTask;
 import dev.kvdrive.cli.option.Bounded;
+import dev.kvdrive.cli.option.ChatTemplateOption;
 import dev.kvdrive.cli.option.DeviceOption;
+import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.option.TierOptions;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.serve.ScratchFolder;
 import dev.kvdrive.cli.terminal.Terminal;
+import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.RopeScaling;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -49,6 +54,10 @@ public final class EvalCommand implements Callable<Integer> {
       defaultValue = ModelSource.BUILTIN,
       description = "As for serve (default: ${DEFAULT-VALUE}).")
   private String model;
+
+  @Mixin private ChatTemplateOption chatTemplate = new ChatTemplateOption();
+
+  @Mixin private RopeOptions rope = new RopeOptions();
 
   @Option(
       names = "--tasks",
@@ -126,16 +135,19 @@ public final class EvalCommand implements Callable<Integer> {
     if (new TreeSet<>(budgets).size() < budgets.size()) {
       throw new ParameterException(spec.commandLine(), "--budget: every budget only once");
     }
+    RopeScaling scaling = rope.scaling(spec);
+    String template = chatTemplate.source(spec);
     device.require(spec);
     List<EvalTask> tasks = tasks();
     Path file =
         new ModelSource(LocalRuntime.cacheFolder(), HubSettings.from(System.getenv()))
             .resolve(model);
+    rope.extended(spec, ModelLoader.geometry(file));
     Terminal progress = Terminal.of(spec.commandLine().getErr());
     try (ScratchFolder scratch = tiers.scratch(LocalRuntime.cacheFolder())) {
       EvalRun run =
           new EvalRun(
-              file,
+              new LocalModel(file, scaling, template),
               new EvalRun.Conditions(kvType, samples, device.kind(), threads),
               tiers,
               scratch == null ? tiers.nvmeDir() : scratch.path(),

@@ -1,6 +1,7 @@
 package dev.kvdrive.cli.eval;
 
 import dev.kvdrive.bench.engine.LocalEngine;
+import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.bench.eval.EvalListener;
 import dev.kvdrive.bench.eval.EvalLog;
 import dev.kvdrive.bench.eval.EvalReport;
@@ -21,11 +22,15 @@ import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.TierBudgets;
 import dev.kvdrive.text.ChatTemplate;
 import dev.kvdrive.text.Tokenizer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -37,7 +42,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Runs all samples on one engine, every sample with all budgets after one prefill. */
 final class EvalRun {
-  private final Path file;
+  private final LocalModel source;
   private final Conditions conditions;
   private final TierOptions tiers;
   private final @Nullable Path nvme;
@@ -57,13 +62,13 @@ final class EvalRun {
   record Conditions(KvType kvType, int samples, DeviceKind device, int threads) {}
 
   EvalRun(
-      Path file,
+      LocalModel source,
       Conditions conditions,
       TierOptions tiers,
       @Nullable Path nvme,
       EvalLog log,
       Terminal terminal) {
-    this.file = file;
+    this.source = source;
     this.conditions = conditions;
     this.tiers = tiers;
     this.nvme = nvme;
@@ -83,15 +88,23 @@ final class EvalRun {
     facts.put("weightBytes", sizes.geometry().weightBytes());
     facts.put("kvType", conditions.kvType().name());
     facts.put("contextLength", sizes.context());
-    // Answers of another device are other answers; logs from before there was a choice are the
-    // CPU's.
+    if (source.scaling() != null) {
+      facts.put("ropeScaling", source.scaling().toString());
+    }
+    if (source.template() != null) {
+      facts.put("chatTemplate", digest(source.template()));
+    }
+    // Answers of another device, context or template are other answers; logs from before there was
+    // a choice are those of the CPU and of the model as its files are.
     String run =
-        "%s %d B, %s%s"
+        "%s %d B, %s%s%s%s"
             .formatted(
                 sizes.geometry().name(),
                 sizes.geometry().weightBytes(),
                 conditions.kvType(),
-                conditions.device() == DeviceKind.CPU ? "" : ", " + conditions.device());
+                conditions.device() == DeviceKind.CPU ? "" : ", " + conditions.device(),
+                source.scaling() == null ? "" : ", rope " + source.scaling(),
+                source.template() == null ? "" : ", template " + digest(source.template()));
     Set<EvalResult> results = new LinkedHashSet<>();
     List<Evaluation.Question> open = new ArrayList<>();
     long known = 0;
@@ -133,7 +146,7 @@ final class EvalRun {
             largestSparse(budgets));
     try (LocalEngine local =
         LocalEngine.start(
-            file, request, conditions.threads(), nvme == null ? Path.of(".") : nvme)) {
+            source, request, conditions.threads(), nvme == null ? Path.of(".") : nvme)) {
       note(local, request.tiers());
       return new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
           .run(
@@ -150,6 +163,16 @@ final class EvalRun {
                   progress.read(tokens);
                 }
               });
+    }
+  }
+
+  private static String digest(String template) {
+    try {
+      byte[] sha256 =
+          MessageDigest.getInstance("SHA-256").digest(template.getBytes(StandardCharsets.UTF_8));
+      return HexFormat.of().formatHex(sha256, 0, 8);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException(e);
     }
   }
 
@@ -199,14 +222,26 @@ final class EvalRun {
 
   /** What the samples need of the model, without starting it. */
   private Sizes measure(List<EvalTask> tasks) {
-    try (Model model = ModelLoader.open(file, 0, ModelLoader.Verification.NONE)) {
+    try (Model model = source.open(0, ModelLoader.Verification.NONE)) {
       Tokenizer tokenizer = LocalEngine.tokenizer(model.tokenizer());
       ChatTemplate template =
-          LocalEngine.template(model.tokenizer())
+          source
+              .template(model.tokenizer())
               .orElseThrow(
                   () ->
                       new IllegalArgumentException(
-                          "%s has no chat template, which the tasks need".formatted(file)));
+                          "%s has no chat template, which the tasks need; give one with --chat-template"
+                              .formatted(source.file())));
+      template
+          .problem()
+          .ifPresent(
+              why -> {
+                throw new IllegalArgumentException(
+                    "the chat template %s cannot be used: %s; give another with --chat-template"
+                        .formatted(
+                            source.template() == null ? "of " + source.file() : "that was given",
+                            why));
+              });
       int most = PlanRequest.MIN_CONTEXT;
       Map<EvalTask, Integer> prompts = new HashMap<>();
       for (int i = 0; i < tasks.size(); i++) {
@@ -214,14 +249,9 @@ final class EvalRun {
         int need = prompt + tasks.get(i).maxNewTokens();
         if (need > model.geometry().maxContext()) {
           throw new IllegalArgumentException(
-              "sample %d (%s) needs %,d tokens, %s was trained for %,d; leave it out with"
-                      .formatted(
-                          i + 1,
-                          tasks.get(i).task(),
-                          need,
-                          model.geometry().name(),
-                          model.geometry().maxContext())
-                  + " --tasks-only or take a shorter task file");
+              ("sample %d (%s) needs %,d tokens. %s Or leave it out with --tasks-only, or take a"
+                      + " shorter task file.")
+                  .formatted(i + 1, tasks.get(i).task(), need, model.geometry().tooShortFor(need)));
         }
         most = Math.max(most, need);
         prompts.put(tasks.get(i), prompt);

@@ -1,31 +1,23 @@
 package dev.kvdrive.cli.plan;
 
-import dev.kvdrive.cli.option.Bounded;
-import dev.kvdrive.cli.option.ByteSizeConverter;
-import dev.kvdrive.cli.option.RopeOptions;
-import dev.kvdrive.cli.option.ShareConverter;
+import dev.kvdrive.cli.option.DeploymentOptions;
 import dev.kvdrive.model.source.ModelSource;
-import dev.kvdrive.plan.DeviceKind;
-import dev.kvdrive.plan.KvType;
-import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.Plan;
-import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
-import dev.kvdrive.plan.RopeScaling;
-import dev.kvdrive.plan.TierBudgets;
 import java.io.IOException;
 import java.nio.charset.MalformedInputException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
@@ -68,69 +60,7 @@ public final class PlanCommand implements Callable<Integer> {
               + " no class is refused.")
   private boolean classRequired;
 
-  @Option(
-      names = "--model",
-      paramLabel = "URI",
-      description =
-          "GGUF file, Hugging Face folder, a config.json alone, hf://OWNER/NAME[@REVISION] (only"
-              + " headers are downloaded), or builtin:kvdrive-tiny-32k.")
-  private @Nullable String model;
-
-  @Option(
-      names = "--context",
-      paramLabel = "TOKENS",
-      converter = Bounded.Context.class,
-      description = "Tokens of prompt and answer together.")
-  private @Nullable Integer context;
-
-  @Mixin private RopeOptions rope = new RopeOptions();
-
-  @Option(
-      names = "--concurrency",
-      paramLabel = "N",
-      converter = Bounded.Concurrency.class,
-      description = "Requests at once (default: 1).")
-  private @Nullable Integer concurrency;
-
-  @Option(
-      names = "--budget",
-      paramLabel = "SHARE",
-      converter = ShareConverter.class,
-      description = "Share of the context attended per step, or 'exact' (default: 6.25%%).")
-  private @Nullable Double budget;
-
-  @Option(
-      names = "--kv-type",
-      paramLabel = "TYPE",
-      description = "Type of cached keys and values: ${COMPLETION-CANDIDATES} (default: BF16).")
-  private @Nullable KvType kvType;
-
-  @Option(
-      names = "--device",
-      paramLabel = "KIND",
-      description = "Device: ${COMPLETION-CANDIDATES} (default: CPU, as for serve).")
-  private @Nullable DeviceKind device;
-
-  @Option(
-      names = "--gpu",
-      paramLabel = "SIZE",
-      converter = ByteSizeConverter.class,
-      description = "GPU memory budget, for instance 24Gi.")
-  private @Nullable Long gpu;
-
-  @Option(
-      names = "--dram",
-      paramLabel = "SIZE",
-      converter = ByteSizeConverter.class,
-      description = "DRAM budget.")
-  private @Nullable Long dram;
-
-  @Option(
-      names = "--nvme",
-      paramLabel = "SIZE",
-      converter = ByteSizeConverter.class,
-      description = "Size of the NVMe volume (default: none).")
-  private @Nullable Long nvme;
+  @Mixin private DeploymentOptions deployment = new DeploymentOptions();
 
   @Option(
       names = "--json",
@@ -145,20 +75,11 @@ public final class PlanCommand implements Callable<Integer> {
         throw new ParameterException(
             spec.commandLine(), "--class-required is about manifests; give them with -f");
       }
-      Plan plan = Planner.plan(request(models));
+      Plan plan = Planner.plan(deployment.request(spec, models::geometry));
       print(json ? text(PlanReport.tree(plan)) : PlanReport.table(plan));
       return plan.feasible() ? 0 : INFEASIBLE;
     }
-    refuse("--model", model);
-    refuse("--context", context);
-    refuse("--rope-scaling", rope.given() ? rope : null);
-    refuse("--concurrency", concurrency);
-    refuse("--budget", budget);
-    refuse("--kv-type", kvType);
-    refuse("--device", device);
-    refuse("--gpu", gpu);
-    refuse("--dram", dram);
-    refuse("--nvme", nvme);
+    refuseOptionsOfADeployment();
     ManifestPlans plans = new ManifestPlans(namespace, classRequired, models::geometry);
     for (String file : manifests) {
       plans.read(file.equals("-") ? "standard input" : file, content(file));
@@ -171,50 +92,15 @@ public final class PlanCommand implements Callable<Integer> {
     return judged.stream().allMatch(ManifestPlans.Judged::feasible) ? 0 : INFEASIBLE;
   }
 
-  private PlanRequest request(ModelSource models) {
-    List<String> missing = new ArrayList<>();
-    if (model == null) {
-      missing.add("--model");
-    }
-    if (context == null) {
-      missing.add("--context");
-    }
-    if (gpu == null) {
-      missing.add("--gpu");
-    }
-    if (dram == null) {
-      missing.add("--dram");
-    }
-    if (model == null || context == null || gpu == null || dram == null) {
-      throw new ParameterException(
-          spec.commandLine(),
-          "missing %s; describe the deployment by options, or by -f MANIFEST"
-              .formatted(String.join(", ", missing)));
-    }
-    int seats = concurrency == null ? 1 : concurrency;
-    RopeScaling scaling = rope.scaling(spec);
-    ModelGeometry geometry = models.geometry(model);
-    try {
-      return new PlanRequest(
-          geometry.extended(scaling),
-          context,
-          seats,
-          budget == null ? PlanRequest.DEFAULT_BUDGET : budget,
-          kvType == null ? KvType.BF16 : kvType,
-          new TierBudgets(gpu, dram, nvme == null ? 0 : nvme),
-          device == null ? DeviceKind.CPU : device,
-          Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT));
-    } catch (IllegalArgumentException e) {
-      // The model is one; what does not go with it was asked for here.
-      throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
-    }
-  }
-
-  private void refuse(String option, @Nullable Object value) {
-    if (value != null) {
-      throw new ParameterException(
-          spec.commandLine(),
-          "%s and -f exclude each other: the manifest describes the deployment".formatted(option));
+  private void refuseOptionsOfADeployment() {
+    List<OptionSpec> described = Objects.requireNonNull(spec.mixins().get("deployment")).options();
+    for (OptionSpec given : spec.commandLine().getParseResult().matchedOptions()) {
+      if (described.contains(given)) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "%s and -f exclude each other: the manifest describes the deployment"
+                .formatted(given.longestName()));
+      }
     }
   }
 

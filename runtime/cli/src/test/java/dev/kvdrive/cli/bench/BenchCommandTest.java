@@ -38,6 +38,8 @@ class BenchCommandTest {
                 "--runs", "2",
                 "--warm-up", "0",
                 "--threads", "2",
+                "--rope-scaling", "yarn",
+                "--rope-factor", "2",
                 "--json", json.toString()))
         .as(err.toString())
         .isZero();
@@ -47,7 +49,9 @@ class BenchCommandTest {
             "Memory bandwidth",
             "| 200 | exact |",
             "| 200 | 25 % |");
-    JsonNode rows = JsonMapper.shared().readTree(Files.readString(json)).path("rows");
+    JsonNode figures = JsonMapper.shared().readTree(Files.readString(json));
+    assertThat(figures.at("/ropeScaling").asString()).isEqualTo("yarn, factor 2");
+    JsonNode rows = figures.path("rows");
     assertThat(rows.size()).isEqualTo(2);
     assertThat(rows.at("/0/decodeTokensPerSecond/median").asDouble()).isPositive();
     assertThat(rows.at("/0/readBytesPerToken").asLong())

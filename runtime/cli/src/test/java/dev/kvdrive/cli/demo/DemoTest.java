@@ -1,15 +1,18 @@
 package dev.kvdrive.cli.demo;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.RopeScaling;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -23,8 +26,13 @@ class DemoTest {
   private final StringWriter out = new StringWriter();
 
   private boolean run(double budget, long seed) throws IOException, InterruptedException {
+    return run(TOKENS, budget, seed, Demo.ModelChange.NONE);
+  }
+
+  private boolean run(int tokens, double budget, long seed, Demo.ModelChange change)
+      throws IOException, InterruptedException {
     Terminal terminal = new Terminal(new PrintWriter(out, true), false, false, false);
-    Demo demo = new Demo(terminal, TOKENS, budget, seed, DeviceKind.CPU, 2);
+    Demo demo = new Demo(terminal, tokens, budget, seed, DeviceKind.CPU, 2, change);
     try (LocalRuntime runtime = demo.start(folder, null)) {
       boolean right = demo.ask(runtime);
       demo.invite(runtime, false);
@@ -57,5 +65,26 @@ class DemoTest {
     // One chunk of each head; with other seeds even that is enough for the year.
     assertThat(run(0.002, 2)).as(out.toString()).isFalse();
     assertThat(out.toString()).contains("MISSING", "The answer is wrong");
+  }
+
+  /** A document beyond what the model was trained for, and a template that refuses it. */
+  @Test
+  void aChangeOfTheModelReachesPlanAndRuntime() throws Exception {
+    Path template =
+        Files.writeString(folder.resolve("chat.jinja"), "{{ raise_exception('no chats today') }}");
+    Map<String, String> settings =
+        Map.of(
+            "kvdrive.model.rope-scaling.type", "yarn",
+            "kvdrive.model.rope-scaling.factor", "2",
+            "kvdrive.model.chat-template", template.toString());
+    RopeScaling scaling = new RopeScaling(RopeScaling.Type.YARN, 2, null);
+    int beyond = 34_000;
+    assertThatThrownBy(() -> run(beyond, 0.0625, 1, Demo.ModelChange.NONE))
+        .hasMessageContaining("trained for 32,768 tokens")
+        .hasMessageContaining("Rope scaling can extend it");
+    assertThatThrownBy(
+            () -> run(beyond, 0.0625, 1, new Demo.ModelChange(scaling, settings, Map.of())))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("no chats today");
   }
 }

@@ -6,6 +6,8 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
@@ -107,6 +109,61 @@ class EvalCommandTest {
                 file.toString()))
         .isZero();
     assertThat(run("--tasks", file.toString())).isEqualTo(1);
-    assertThat(err.toString()).contains("sample 1 (passkey) needs", "trained for 32,768");
+    assertThat(err.toString())
+        .contains("sample 1 (passkey) needs", "trained for 32,768", "yarn with a factor of 2");
+    assertThat(run("--tasks", file.toString(), "--rope-scaling", "linear", "--rope-factor", "1.1"))
+        .isEqualTo(1);
+    assertThat(err.toString()).contains("36,044 of the", "the rope scaling that was asked for");
+  }
+
+  /** What is kept in a log belongs to one context and one template. */
+  @Test
+  void anExtendedContextAndAnotherTemplateAreOtherRuns() throws Exception {
+    Path template =
+        Files.writeString(
+            folder.resolve("chat.jinja"),
+            "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}assistant:");
+    Path log = folder.resolve("log.jsonl");
+    Path json = folder.resolve("scores.json");
+    List<String> args =
+        List.of(
+            "--tasks",
+            tasks(),
+            "--tasks-only",
+            "passkey",
+            "--limit",
+            "1",
+            "--budget",
+            "25%",
+            "--log",
+            log.toString(),
+            "--json",
+            json.toString());
+    assertThat(run(args.toArray(String[]::new))).as(err.toString()).isZero();
+    List<String> changed = new ArrayList<>(args);
+    changed.addAll(List.of("--rope-scaling", "yarn", "--rope-factor", "2"));
+    changed.addAll(List.of("--chat-template", template.toString()));
+    assertThat(run(changed.toArray(String[]::new))).as(err.toString()).isZero();
+    assertThat(Files.readAllLines(log))
+        .filteredOn(line -> !line.isBlank())
+        .hasSize(2)
+        .last()
+        .asString()
+        .contains(", rope yarn, factor 2, template ");
+    JsonNode scores = JsonMapper.shared().readTree(Files.readString(json));
+    assertThat(scores.at("/ropeScaling").asString()).isEqualTo("yarn, factor 2");
+    assertThat(scores.at("/chatTemplate").asString()).hasSize(16);
+    err.getBuffer().setLength(0);
+    assertThat(run(changed.toArray(String[]::new))).isZero();
+    assertThat(err.toString()).as("no engine was started").doesNotContain("window of");
+  }
+
+  @Test
+  void aTemplateThatIsBrokenIsToldBeforeAnythingRuns() throws Exception {
+    Path template = Files.writeString(folder.resolve("chat.jinja"), "{% for %}");
+    assertThat(run("--chat-template", template.toString())).isEqualTo(1);
+    assertThat(err.toString())
+        .contains("the chat template that was given cannot be used", "--chat-template")
+        .doesNotContain("window of");
   }
 }

@@ -1,0 +1,182 @@
+package dev.kvdrive.cli.option;
+
+import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.TierBudgets;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+
+/** What a plan is made of, whether it is only shown or served by. */
+public final class DeploymentOptions {
+  /** Each setting of the runtime that an option stands for, and the option. */
+  static final Map<String, String> FLAGS =
+      Map.of(
+          "kvdrive.model.uri", "--model",
+          "kvdrive.context-length", "--context",
+          "kvdrive.concurrency", "--concurrency",
+          "kvdrive.budget", "--budget",
+          "kvdrive.kv-type", "--kv-type",
+          "kvdrive.tiers.gpu-bytes", "--gpu",
+          "kvdrive.tiers.dram-bytes", "--dram",
+          "kvdrive.tiers.nvme-bytes", "--nvme",
+          "kvdrive.device", "--device");
+
+  @Option(
+      names = "--model",
+      paramLabel = "URI",
+      description =
+          "GGUF file, Hugging Face folder, hf://OWNER/NAME[@REVISION], or"
+              + " builtin:kvdrive-tiny-32k (what serve takes by default). For a plan a config.json"
+              + " alone is enough, and of hf:// only headers are downloaded.")
+  private @Nullable String model;
+
+  @Mixin private RopeOptions rope = new RopeOptions();
+
+  @Option(
+      names = "--context",
+      paramLabel = "TOKENS",
+      converter = Bounded.Context.class,
+      description = "Tokens of prompt and answer together (serve: 32768 by default).")
+  private @Nullable Integer context;
+
+  @Option(
+      names = "--concurrency",
+      paramLabel = "N",
+      converter = Bounded.Concurrency.class,
+      description = "Requests at once (default: 1).")
+  private @Nullable Integer concurrency;
+
+  @Option(
+      names = "--budget",
+      paramLabel = "SHARE",
+      converter = ShareConverter.class,
+      description =
+          "Share of the context attended per step, or 'exact' for all of it (default: 6.25%%).")
+  private @Nullable Double budget;
+
+  @Option(
+      names = "--kv-type",
+      paramLabel = "TYPE",
+      description = "Type of cached keys and values: ${COMPLETION-CANDIDATES} (default: BF16).")
+  private @Nullable KvType kvType;
+
+  @Option(
+      names = "--gpu",
+      paramLabel = "SIZE",
+      converter = ByteSizeConverter.class,
+      description =
+          "GPU memory, for instance 24Gi; an arena in host memory on the CPU device (serve: 256Mi"
+              + " by default).")
+  private @Nullable Long gpu;
+
+  @Option(
+      names = "--dram",
+      paramLabel = "SIZE",
+      converter = ByteSizeConverter.class,
+      description = "DRAM (serve: 256Mi by default).")
+  private @Nullable Long dram;
+
+  @Option(
+      names = "--nvme",
+      paramLabel = "SIZE",
+      converter = ByteSizeConverter.class,
+      description = "Space on an NVMe drive (default: none).")
+  private @Nullable Long nvme;
+
+  @Mixin private DeviceOption device = new DeviceOption();
+
+  /** Address of the model; the bundled one if none was given. */
+  String model() {
+    return model == null ? ModelSource.BUILTIN : model;
+  }
+
+  /** What to compute on. */
+  DeviceOption device() {
+    return device;
+  }
+
+  /** Whether NVMe is used. */
+  boolean onNvme() {
+    return nvme != null && nvme > 0;
+  }
+
+  /**
+   * The plan that is asked for. Options that were not given have the defaults of the planner; what
+   * there is none for must be given.
+   *
+   * @param sizes finds the sizes of a model
+   * @throws ParameterException of the command if something is missing, or does not go with the
+   *     model
+   */
+  public PlanRequest request(CommandSpec spec, Function<String, ModelGeometry> sizes) {
+    if (model == null || context == null || gpu == null || dram == null) {
+      List<String> missing = new ArrayList<>();
+      named(missing, "--model", model);
+      named(missing, "--context", context);
+      named(missing, "--gpu", gpu);
+      named(missing, "--dram", dram);
+      throw new ParameterException(
+          spec.commandLine(),
+          "missing %s; describe the deployment by options, or by -f MANIFEST"
+              .formatted(String.join(", ", missing)));
+    }
+    int seats = concurrency == null ? 1 : concurrency;
+    rope.scaling(spec); // what is wrong in itself is told before anything is downloaded
+    ModelGeometry geometry = rope.extended(spec, sizes.apply(model));
+    try {
+      return new PlanRequest(
+          geometry,
+          context,
+          seats,
+          budget == null ? PlanRequest.DEFAULT_BUDGET : budget,
+          kvType == null ? KvType.BF16 : kvType,
+          new TierBudgets(gpu, dram, nvme == null ? 0 : nvme),
+          device.kind(),
+          Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT));
+    } catch (IllegalArgumentException e) {
+      // The model is one; what does not go with it was asked for here.
+      throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
+    }
+  }
+
+  private static void named(List<String> missing, String option, @Nullable Object value) {
+    if (value == null) {
+      missing.add(option);
+    }
+  }
+
+  /**
+   * The settings of the runtime that were given, by their names in its configuration.
+   *
+   * @throws ParameterException of the command if some contradict each other
+   */
+  Map<String, String> settings(CommandSpec spec) {
+    Map<String, String> settings = new LinkedHashMap<>(rope.settings(spec));
+    put(settings, "kvdrive.model.uri", model);
+    put(settings, "kvdrive.context-length", context);
+    put(settings, "kvdrive.concurrency", concurrency);
+    put(settings, "kvdrive.budget", budget);
+    put(settings, "kvdrive.kv-type", kvType);
+    put(settings, "kvdrive.tiers.gpu-bytes", gpu);
+    put(settings, "kvdrive.tiers.dram-bytes", dram);
+    put(settings, "kvdrive.tiers.nvme-bytes", nvme);
+    put(settings, "kvdrive.device", device.named());
+    return settings;
+  }
+
+  private static void put(Map<String, String> settings, String name, @Nullable Object value) {
+    if (value != null) {
+      settings.put(name, value.toString());
+    }
+  }
+}
