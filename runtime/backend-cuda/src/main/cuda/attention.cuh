@@ -1,33 +1,12 @@
 // Attention of a decode step: sink and ring, hits, misses; partial states merged by log-sum-exp.
 //
-// State, F32: [maxRows][heads][STATE_PARTS]{maximum, sum, values[headDim]}, then the scores of a
-// pass, [maxRows][heads][passChunks][chunk]. Part 0 is the dense part, the next `splits` are those
+// State, F32: [maxRows][heads][STATE_PARTS]{maximum, sum, values[headDim]}. Part 0 is the dense part, the next `splits` are those
 // of hits, the next those of misses. A part goes on from pass to pass; finish merges them.
 #pragma once
 
 #include "common.cuh"
 
-#define ATTEND_WARPS 4
 #define ATTEND_THREADS (WARP * ATTEND_WARPS)
-
-#define ATTEND_DENSE 0
-#define ATTEND_HITS 1
-#define ATTEND_MISSES 2
-
-struct AttendArgs {
-  Layer layer;
-  Batch batch;
-  Chosen chosen;
-  Rows rows;  // attend: the queries; finish: the output
-  float* state;
-  float* scores;
-  int heads;
-  int splits;
-  int statePassChunks;
-  int pass;
-  int mode;
-  float scale;
-};
 
 __device__ __forceinline__ float* part(const AttendArgs& a, int row, int head, int index) {
   return a.state +
@@ -186,11 +165,6 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
           int t = base + j * GROUPS + group;
           s[j] = t < limit ? product : -INFINITY;
           highest = fmaxf(highest, s[j]);
-          if (a.mode != ATTEND_DENSE && p == g && g < queryCount && t < limit) {
-            a.scores[(((int64_t)row * a.heads + firstQuery + g) * a.statePassChunks + index) *
-                         l.chunk +
-                     t] = product;
-          }
         }
         float old = weightOf(most[g], highest);
         sum[g] *= old;
@@ -292,23 +266,17 @@ ATTEND_KERNELS(float, 8)
 ATTEND_KERNELS(float, 16)
 ATTEND_KERNELS(float, 32)
 
-#define ATTENTION_DECAY 0.75f
-#define FINISH_THREADS 256
-
-// Grid: (kvHeads, rows). Dynamic shared memory: STATE_PARTS + 2 floats for each head of the group.
+// Grid: (kvHeads, rows). Dynamic shared memory: STATE_PARTS + 1 floats for each head of the group.
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish(AttendArgs a) {
-  extern __shared__ float weights[];  // [groupSize][STATE_PARTS], then maximum and sum of each
+  extern __shared__ float weights[];  // [groupSize][STATE_PARTS], then the sum of each
   const Layer& l = a.layer;
-  const Chosen& s = a.chosen;
   int head = blockIdx.x, row = blockIdx.y;
-  int seat = a.batch.seats[row];
-  if (seat < 0) {
+  if (a.batch.seats[row] < 0) {
     return;
   }
   int groupSize = a.heads / l.kvHeads;
   int parts = 1 + 2 * a.splits;
-  float* maxima = weights + groupSize * STATE_PARTS;
-  float* sums = maxima + groupSize;
+  float* sums = weights + groupSize * STATE_PARTS;
   int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
   for (int g = warp; g < groupSize; g += FINISH_THREADS / WARP) {
     float most = -INFINITY;
@@ -328,7 +296,6 @@ extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish(AttendArgs a
     }
     sum = warpSum(sum);
     if (lane == 0) {
-      maxima[g] = most;
       sums[g] = sum;
     }
   }
@@ -344,33 +311,5 @@ extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish(AttendArgs a
       }
     }
     out[e] = narrow<bf16>(value / sums[g]);
-  }
-  // The attention of the window's slots, for the next eviction.
-  float* attentionOfSlot = l.attentionOfSlot + windowBase(l, seat, head);
-  int slots = l.slotBase[head + 1] - l.slotBase[head];
-  for (int i = threadIdx.x; i < slots; i += blockDim.x) {
-    attentionOfSlot[i] *= ATTENTION_DECAY;
-  }
-  __syncthreads();
-  int64_t cell = (int64_t)row * l.kvHeads + head;
-  int lastPass = max(0, s.selectedCount[cell] - 1) / s.passChunks;
-  int count = passCount(s, cell, lastPass);
-  for (int i = threadIdx.x; i < count; i += blockDim.x) {
-    int slot = s.slots[cell * s.passChunks + i];
-    if (slot < 0) {
-      continue;
-    }
-    float mass = 0;
-    for (int g = 0; g < groupSize; g++) {
-      const float* scores =
-          a.scores +
-          (((int64_t)row * a.heads + head * groupSize + g) * a.statePassChunks + i) * l.chunk;
-      float sum = 0;
-      for (int t = 0; t < l.chunk; t++) {
-        sum += expf(scores[t] - maxima[g]);
-      }
-      mass += sum / sums[g];
-    }
-    attentionOfSlot[slot] = mass;
   }
 }

@@ -1,123 +1,17 @@
-// What all kernels share: the structs that Java packs (dev.kvdrive.cuda.Arguments writes the same
-// fields in the same order; every kernel takes exactly one struct), the arithmetic of the chunk
-// grid, and loads of eight elements.
+// What all kernels share: the arithmetic of the chunk grid and loads of eight elements. The structs
+// that they take, one each, and the numbers that Java has too are generated: structs.cuh.
 //
-// Layouts are those of the Javadoc of KvLayer, Selection, Mailbox and PrefillScratch. Activations
-// are bf16, sums are F32.
+// Layouts are those of the Javadoc of KvLayer, LayerWindow, Selection, Mailbox and PrefillScratch.
+// Activations are bf16, sums are F32.
 #pragma once
 
-#include <cuda_bf16.h>
-#include <stdint.h>
+#include "structs.cuh"
 
-typedef __nv_bfloat16 bf16;
-
-#define WARP 32
 #define FULL_MASK 0xffffffffu
-
-// Elements of a head and tokens of a chunk that the kernels take at most.
-#define MAX_HEAD_DIM 256
-#define MAX_CHUNK 8
-
-// Smallest largest element of a rotated key that has a step (KvLayout.SMALLEST_KEY: 2^-100).
-#define SMALLEST_KEY 7.8886090522101181e-31f
-
-// Codes of two bits in a word of a representative.
-#define CODES_OF_WORD 16
-
-// Partial attention states of a (row, head): the dense part, then those of hits, then of misses.
-#define STATE_PARTS 65
-
-// Words of Mailbox.
-#define MAIL_COUNT 0
-#define MAIL_ROUND 1
-#define MAIL_STOPPED 2
-#define MAIL_SERVED 16
-#define MAIL_REQUESTS_AT 32
-#define MAIL_REQUEST_WORDS 6
-#define MAIL_DELIVERED 1
-
-// Counters of Selection.
-#define COUNTERS 4
-#define HITS_COUNTER 0
-#define DRAM_COUNTER 1
-#define NVME_COUNTER 2
-#define FAULT_COUNTER 3
-
-// Codes of Trouble.
-#define TROUBLE_TOKEN 1u
-#define TROUBLE_FRAME 2u
-
-/** A view of rows: element i of row r is data[r * stride + i]. */
-struct Rows {
-  bf16* data;
-  int64_t stride;
-};
-
-/** KvLayer. */
-struct Layer {
-  char* dense;
-  char* representatives;
-  char* window;
-  int* slotBase;
-  int* slotOfChunk;
-  int* chunkOfSlot;
-  float* attentionOfSlot;
-  int* frameOfExtent;
-  int* lastUse;
-  int64_t extentBytes;
-  int layer;
-  int kvHeads;
-  int headDim;
-  int elementBytes;  // 2: bf16, 4: F32
-  int maxChunks;
-  int maxExtents;
-  int totalSlots;
-  int sink;
-  int local;
-  int chunk;
-  int extentChunks;
-  int pad;
-};
-
-/** StepBatch. */
-struct Batch {
-  const int* positions;
-  const int* seats;
-  const int* selectCounts;
-};
-
-/** Selection. */
-struct Chosen {
-  float* scores;
-  int* selected;
-  int* selectedCount;
-  int* slots;
-  int* misses;
-  int* missCount;
-  int* counters;
-  int maxRows;
-  int maxChunks;
-  int maxSelected;
-  int passChunks;
-};
 
 __device__ __forceinline__ int rowBytes(const Layer& l) { return l.headDim * l.elementBytes; }
 __device__ __forceinline__ int valueOffset(const Layer& l) { return l.chunk * rowBytes(l); }
 __device__ __forceinline__ int64_t chunkBytes(const Layer& l) { return 2 * (int64_t)valueOffset(l); }
-__device__ __forceinline__ int codeBytes(const Layer& l) {
-  return (l.headDim + CODES_OF_WORD - 1) / CODES_OF_WORD * 4;
-}
-__device__ __forceinline__ int stepOffset(const Layer& l) { return l.chunk * codeBytes(l); }
-__device__ __forceinline__ int representativeBytes(const Layer& l) {
-  return (stepOffset(l) + 2 * l.chunk + 3) / 4 * 4;
-}
-/** Elements that are rotated together: the largest power of two that divides the head. */
-__device__ __forceinline__ int rotationBlock(const Layer& l) { return l.headDim & -l.headDim; }
-/** First representative of a (seat, KV head). */
-__device__ __forceinline__ char* representatives(const Layer& l, int seat, int head) {
-  return l.representatives +
-         ((int64_t)seat * l.kvHeads + head) * l.maxChunks * representativeBytes(l);
-}
 __device__ __forceinline__ int ringCapacity(const Layer& l) { return l.local + l.chunk; }
 __device__ __forceinline__ int denseTokens(const Layer& l) { return l.sink + ringCapacity(l); }
 
@@ -139,7 +33,13 @@ __device__ __forceinline__ char* denseBase(const Layer& l, int seat, int head) {
 }
 
 __device__ __forceinline__ int64_t windowBase(const Layer& l, int seat, int head) {
-  return (int64_t)seat * l.totalSlots + l.slotBase[head];
+  return l.slotBase[(int64_t)seat * (l.kvHeads + 1) + head];
+}
+
+/** Window slots of a (seat, KV head). */
+__device__ __forceinline__ int windowSlots(const Layer& l, int seat, int head) {
+  const int* base = l.slotBase + (int64_t)seat * (l.kvHeads + 1) + head;
+  return base[1] - base[0];
 }
 
 __device__ __forceinline__ int64_t extentIndex(const Layer& l, int seat, int head, int chunk) {

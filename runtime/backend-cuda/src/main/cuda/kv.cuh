@@ -1,53 +1,10 @@
-// Where keys and values are written: ring, frames, index, scratch of a prompt, maps of a seat.
+// Where keys and values are written: ring, frames, scratch of a prompt, maps of a seat.
 #pragma once
 
 #include "common.cuh"
 
 /**
- * Writes the representative of a chunk, with all threads of a block: its keys are rotated in shared
- * memory, then a warp writes codes and step of a token. Every operation rounds as KvLayout says.
- */
-template <typename RowOf>
-__device__ void represent(const Layer& l, char* representative, const char* base, RowOf rowOf) {
-  __shared__ float keys[MAX_CHUNK * MAX_HEAD_DIM];
-  for (int i = threadIdx.x; i < l.chunk * l.headDim; i += blockDim.x) {
-    const char* row = base + (int64_t)rowOf(i / l.headDim) * rowBytes(l);
-    keys[i] = element(row, i % l.headDim, l.elementBytes);
-  }
-  rotateRows(keys, l.chunk, l.headDim, l.headDim, rotationBlock(l));
-  int lane = threadIdx.x % WARP;
-  for (int t = threadIdx.x / WARP; t < l.chunk; t += blockDim.x / WARP) {
-    const float* key = keys + t * l.headDim;
-    float largest = 0;
-    for (int i = lane; i < l.headDim; i += WARP) {
-      largest = fmaxf(largest, fabsf(key[i]));
-    }
-#pragma unroll
-    for (int offset = WARP / 2; offset > 0; offset /= 2) {
-      largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, offset));
-    }
-    float cell = largest < SMALLEST_KEY ? 0.f : __fmul_rn(0.375f, largest);
-    float inverse = cell == 0 ? 0.f : __fdiv_rn(1.f, cell);
-    uint32_t* codes = (uint32_t*)(representative + t * codeBytes(l));
-    for (int word = lane; word < codeBytes(l) / 4; word += WARP) {
-      uint32_t packed = 0;
-      for (int i = 0; i < CODES_OF_WORD; i++) {
-        int at = word * CODES_OF_WORD + i;
-        float cells = at < l.headDim ? __fmul_rn(key[at], inverse) : 0.f;
-        packed |= (uint32_t)min(max(2 + __float2int_rd(cells), 0), 3) << 2 * i;
-      }
-      codes[word] = packed;
-    }
-    if (lane == 0) {
-      ((bf16*)(representative + stepOffset(l)))[t] =
-          narrow<bf16>(__fdiv_rn(cell, (float)rotationBlock(l)));
-    }
-  }
-}
-
-/**
- * Writes a chunk to its frame and its representative to the index, with all threads of a block. Its
- * token t is row rowOf(t) of {K[..], V[..]} at base, the values keyToValue bytes behind the keys.
+ * Writes a chunk to its frame, with all threads of a block. Its token t is row rowOf(t) of {K[..], V[..]} at base, the values keyToValue bytes behind the keys.
  */
 template <typename RowOf>
 __device__ void closeChunk(const Layer& l, int seat, int head, int chunk, char* frames,
@@ -68,19 +25,7 @@ __device__ void closeChunk(const Layer& l, int seat, int head, int chunk, char* 
     copyBytes(to + t * bytes, from, bytes, threadIdx.x, blockDim.x);
     copyBytes(to + valueOffset(l) + t * bytes, from + keyToValue, bytes, threadIdx.x, blockDim.x);
   }
-  represent(l, representatives(l, seat, head) + (int64_t)chunk * representativeBytes(l), base, rowOf);
 }
-
-struct AppendArgs {
-  Layer layer;
-  Batch batch;
-  Rows keys;
-  Rows values;
-  char* frames;
-  uint4* trouble;
-  int frameCount;
-  int pad;
-};
 
 // Grid: (kvHeads, rows).
 extern "C" __global__ void append(AppendArgs a) {
@@ -109,28 +54,16 @@ extern "C" __global__ void append(AppendArgs a) {
   }
 }
 
-struct ScratchArgs {
-  Layer layer;
-  Rows keys;
-  Rows values;
-  char* scratch;
-  char* frames;
-  uint4* trouble;
-  int maxTokens;
-  int start;   // store: first token; closeChunks: first chunk; seed: tokens of the prompt
-  int seat;
-  int frameCount;
-};
-
-__device__ __forceinline__ char* scratchRow(const ScratchArgs& a, int head, int token) {
-  return a.scratch + ((int64_t)head * 2 * a.maxTokens + token) * rowBytes(a.layer);
+__device__ __forceinline__ char* scratchRow(const Layer& l, char* scratch, int maxTokens, int head,
+                                            int token) {
+  return scratch + ((int64_t)head * 2 * maxTokens + token) * rowBytes(l);
 }
 
 // Grid: (kvHeads, rows).
-extern "C" __global__ void store(ScratchArgs a) {
+extern "C" __global__ void store(StoreArgs a) {
   const Layer& l = a.layer;
   int head = blockIdx.x, row = blockIdx.y;
-  char* key = scratchRow(a, head, a.start + row);
+  char* key = scratchRow(l, a.scratch, a.maxTokens, head, a.start + row);
   char* value = key + (int64_t)a.maxTokens * rowBytes(l);
   const bf16* fromKey = a.keys.data + row * a.keys.stride + (int64_t)head * l.headDim;
   const bf16* fromValue = a.values.data + row * a.values.stride + (int64_t)head * l.headDim;
@@ -141,15 +74,15 @@ extern "C" __global__ void store(ScratchArgs a) {
 }
 
 // Grid: (chunks, kvHeads).
-extern "C" __global__ void closeChunks(ScratchArgs a) {
+extern "C" __global__ void closeChunks(PromptArgs a) {
   int chunk = a.start + blockIdx.x, head = blockIdx.y;
   closeChunk(a.layer, a.seat, head, chunk, a.frames, a.frameCount, a.trouble,
-             scratchRow(a, head, firstToken(a.layer, chunk)),
+             scratchRow(a.layer, a.scratch, a.maxTokens, head, firstToken(a.layer, chunk)),
              (int64_t)a.maxTokens * rowBytes(a.layer), [](int t) { return t; });
 }
 
 // Grid: (denseTokens, kvHeads); a block copies one token, if there is one for it.
-extern "C" __global__ void seed(ScratchArgs a) {
+extern "C" __global__ void seed(PromptArgs a) {
   const Layer& l = a.layer;
   int head = blockIdx.y;
   int token = blockIdx.x;
@@ -160,18 +93,12 @@ extern "C" __global__ void seed(ScratchArgs a) {
     return;
   }
   int bytes = rowBytes(l);
-  const char* from = scratchRow(a, head, token);
+  const char* from = scratchRow(l, a.scratch, a.maxTokens, head, token);
   char* to = denseBase(l, a.seat, head) + (int64_t)denseRow(l, token) * bytes;
   copyBytes(to, from, bytes, threadIdx.x, blockDim.x);
   copyBytes(to + (int64_t)denseTokens(l) * bytes, from + (int64_t)a.maxTokens * bytes, bytes,
             threadIdx.x, blockDim.x);
 }
-
-struct ResetArgs {
-  Layer layer;
-  int seat;
-  int pad;
-};
 
 // Grid: any; strides over the maps of the seat.
 extern "C" __global__ void resetSeat(ResetArgs a) {
@@ -182,9 +109,9 @@ extern "C" __global__ void resetSeat(ResetArgs a) {
   for (int64_t i = first; i < chunks; i += step) {
     l.slotOfChunk[a.seat * chunks + i] = -1;
   }
-  for (int64_t i = first; i < l.totalSlots; i += step) {
-    l.chunkOfSlot[(int64_t)a.seat * l.totalSlots + i] = -1;
-    l.attentionOfSlot[(int64_t)a.seat * l.totalSlots + i] = 0;
+  int64_t slots = windowBase(l, a.seat, l.kvHeads);  // those of a seat lie together
+  for (int64_t i = windowBase(l, a.seat, 0) + first; i < slots; i += step) {
+    l.chunkOfSlot[i] = -1;
   }
   int64_t extents = (int64_t)l.kvHeads * l.maxExtents;
   for (int64_t i = first; i < extents; i += step) {

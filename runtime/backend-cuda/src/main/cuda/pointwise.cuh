@@ -3,17 +3,6 @@
 
 #include "common.cuh"
 
-struct EmbedArgs {
-  const void* table;
-  const int* tokens;
-  uint4* trouble;
-  Rows out;
-  int tableRows;
-  int cols;
-  int tableElementBytes;
-  float factor;
-};
-
 // Grid: rows.
 extern "C" __global__ void embed(EmbedArgs a) {
   int row = blockIdx.x;
@@ -45,14 +34,6 @@ extern "C" __global__ void embed(EmbedArgs a) {
     }
   }
 }
-
-struct NormArgs {
-  Rows in;
-  Rows out;
-  const float* gain;
-  int width;
-  float epsilon;
-};
 
 // Grid: (heads, rows); head h of a row starts at element h * width. In place or not.
 extern "C" __global__ void rmsNorm(NormArgs a) {
@@ -89,13 +70,6 @@ extern "C" __global__ void rmsNorm(NormArgs a) {
   }
 }
 
-struct BiasArgs {
-  Rows x;
-  const float* bias;
-  int width;
-  int pad;
-};
-
 // Grid: (blocks over width, rows).
 extern "C" __global__ void addBias(BiasArgs a) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -105,13 +79,6 @@ extern "C" __global__ void addBias(BiasArgs a) {
   }
 }
 
-struct AddArgs {
-  Rows x;
-  Rows out;
-  int width;
-  int pad;
-};
-
 // Grid: (blocks over width, rows).
 extern "C" __global__ void add(AddArgs a) {
   int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -120,18 +87,6 @@ extern "C" __global__ void add(AddArgs a) {
     *out = narrow<bf16>(widen(*out) + widen(a.x.data[blockIdx.y * a.x.stride + i]));
   }
 }
-
-#define MAX_PAIRS 256
-
-struct AnglesArgs {
-  const int* positions;
-  float* out;
-  int pairs;
-  float magnitude;
-  float growth;
-  int period;
-  float inverseFrequencies[MAX_PAIRS];
-};
 
 // Grid: rows. Double precision, rounded once.
 extern "C" __global__ void angles(const __grid_constant__ AnglesArgs a) {
@@ -150,15 +105,6 @@ extern "C" __global__ void angles(const __grid_constant__ AnglesArgs a) {
   }
 }
 
-struct RotateArgs {
-  Rows x;
-  const float* angles;
-  int heads;
-  int headDim;
-  int pairs;
-  int interleaved;
-};
-
 // Grid: (blocks over heads * pairs, rows).
 extern "C" __global__ void rotate(RotateArgs a) {
   int index = blockIdx.x * blockDim.x + threadIdx.x;
@@ -174,14 +120,6 @@ extern "C" __global__ void rotate(RotateArgs a) {
   *first = narrow<bf16>(p * cosine - q * sine);
   *second = narrow<bf16>(q * cosine + p * sine);
 }
-
-struct SiluArgs {
-  Rows gate;
-  Rows up;
-  Rows out;
-  int width;
-  int pad;
-};
 
 __device__ __forceinline__ float silu(float x) { return x / (1.f + expf(-x)); }
 
@@ -215,14 +153,6 @@ extern "C" __global__ void siluMultiply(SiluArgs a) {
     }
   }
 }
-
-struct ArgmaxArgs {
-  const float* logits;
-  int64_t stride;
-  int* out;
-  int width;
-  int pad;
-};
 
 __device__ __forceinline__ void better(float& value, int& index, float otherValue, int otherIndex) {
   if (otherValue > value || (otherValue == value && otherIndex < index)) {
@@ -268,19 +198,6 @@ extern "C" __global__ void argmax(ArgmaxArgs a) {
     }
   }
 }
-
-struct MultiplyArgs {
-  const void* weight;
-  Rows in;
-  char* out;
-  int64_t outStride;
-  int weightElementBytes;
-  int outElementBytes;
-  int outputs;
-  int cols;
-  int add;
-  int pad;
-};
 
 // Grid: (outputs / warps of a block, rows); one warp for each output. For shapes that cuBLASLt has
 // no algorithm for: odd sizes and strides, vectors.

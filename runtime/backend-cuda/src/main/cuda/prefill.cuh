@@ -5,23 +5,7 @@
 
 #include "common.cuh"
 
-#define CAUSAL_QUERIES 32
-#define CAUSAL_KEYS 32
-#define CAUSAL_THREADS 256
-#define CAUSAL_LANES (CAUSAL_THREADS / CAUSAL_QUERIES)  // threads of a query
-
-struct CausalArgs {
-  Layer layer;
-  Rows query;
-  Rows out;
-  const char* scratch;
-  int maxTokens;
-  int heads;
-  int start;
-  int rows;
-  float scale;
-  int pad;
-};
+#define CAUSAL_THREADS (CAUSAL_QUERIES * CAUSAL_LANES)
 
 template <typename T, int PIECES>  // headDim <= PIECES * CAUSAL_LANES
 __device__ __forceinline__ void causal(const CausalArgs& a) {

@@ -1,25 +1,93 @@
-// Selection: the queries of a group score all representatives, the best chunks are selected.
-// Representatives are those of KvLayout: rotated keys of two bits an element.
+// The index: summaries of closed chunks, the queries of a group score them all, the best chunks are
+// selected. Summaries are those of TwoBitSummary: rotated keys of two bits an element.
 #pragma once
 
 #include "common.cuh"
+#include "kv.cuh"
 
-#define SCORE_WARPS 8
-#define SCORE_TILE 256   // chunks of one block
-#define SCORE_QUERIES 8  // query heads of one block: two of the sixteen rows of a product each
 #define SCORE_FLIGHT 4   // chunks of a warp in flight
 
-struct ScoreArgs {
-  Layer layer;
-  Batch batch;
-  Chosen chosen;
-  Rows query;
-  float* raw;  // [rows of the launch][heads][maxChunks]: s(h,c) of Operations.select
-  int heads;
-  float scale;
-  int firstRow;  // row of the first block
-  int pad;
-};
+__device__ __forceinline__ int codeBytes(const Layer& l) {
+  return (l.headDim + CODES_OF_WORD - 1) / CODES_OF_WORD * 4;
+}
+__device__ __forceinline__ int stepOffset(const Layer& l) { return l.chunk * codeBytes(l); }
+__device__ __forceinline__ int summaryBytes(const Layer& l) {
+  return (stepOffset(l) + 2 * l.chunk + 3) / 4 * 4;
+}
+/** Elements that are rotated together: the largest power of two that divides the head. */
+__device__ __forceinline__ int rotationBlock(const Layer& l) { return l.headDim & -l.headDim; }
+/** First summary of a (seat, KV head). */
+__device__ __forceinline__ char* summaries(const Layer& l, int seat, int head) {
+  return l.summaries + ((int64_t)seat * l.kvHeads + head) * l.maxChunks * summaryBytes(l);
+}
+
+/**
+ * Writes the summary of a chunk, with all threads of a block: its keys are rotated in shared
+ * memory, then a warp writes codes and step of a token. Every operation rounds as TwoBitSummary says.
+ */
+template <typename RowOf>
+__device__ void represent(const Layer& l, char* summary, const char* base, RowOf rowOf) {
+  __shared__ float keys[MAX_CHUNK * MAX_HEAD_DIM];
+  for (int i = threadIdx.x; i < l.chunk * l.headDim; i += blockDim.x) {
+    const char* row = base + (int64_t)rowOf(i / l.headDim) * rowBytes(l);
+    keys[i] = element(row, i % l.headDim, l.elementBytes);
+  }
+  rotateRows(keys, l.chunk, l.headDim, l.headDim, rotationBlock(l));
+  int lane = threadIdx.x % WARP;
+  for (int t = threadIdx.x / WARP; t < l.chunk; t += blockDim.x / WARP) {
+    const float* key = keys + t * l.headDim;
+    float largest = 0;
+    for (int i = lane; i < l.headDim; i += WARP) {
+      largest = fmaxf(largest, fabsf(key[i]));
+    }
+#pragma unroll
+    for (int offset = WARP / 2; offset > 0; offset /= 2) {
+      largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, offset));
+    }
+    float cell = largest < SMALLEST_KEY ? 0.f : __fmul_rn(0.375f, largest);
+    float inverse = cell == 0 ? 0.f : __fdiv_rn(1.f, cell);
+    uint32_t* codes = (uint32_t*)(summary + t * codeBytes(l));
+    for (int word = lane; word < codeBytes(l) / 4; word += WARP) {
+      uint32_t packed = 0;
+      for (int i = 0; i < CODES_OF_WORD; i++) {
+        int at = word * CODES_OF_WORD + i;
+        float cells = at < l.headDim ? __fmul_rn(key[at], inverse) : 0.f;
+        packed |= (uint32_t)min(max(2 + __float2int_rd(cells), 0), 3) << 2 * i;
+      }
+      codes[word] = packed;
+    }
+    if (lane == 0) {
+      ((bf16*)(summary + stepOffset(l)))[t] =
+          narrow<bf16>(__fdiv_rn(cell, (float)rotationBlock(l)));
+    }
+  }
+}
+
+// Grid: (kvHeads, rows). The chunk that a row's newest token has closed is still in the ring.
+extern "C" __global__ void summariseClosed(StepArgs a) {
+  const Layer& l = a.layer;
+  int head = blockIdx.x, row = blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int position = a.batch.positions[row];
+  int chunk = closedChunks(l, position);
+  if (closedChunks(l, position + 1) > chunk) {
+    int first = firstToken(l, chunk);
+    represent(l, summaries(l, seat, head) + (int64_t)chunk * summaryBytes(l),
+              denseBase(l, seat, head), [&](int t) { return denseRow(l, first + t); });
+  }
+}
+
+// Grid: (chunks, kvHeads).
+extern "C" __global__ void summarisePrompt(PromptArgs a) {
+  const Layer& l = a.layer;
+  int chunk = a.start + blockIdx.x, head = blockIdx.y;
+  represent(l, summaries(l, a.seat, head) + (int64_t)chunk * summaryBytes(l),
+            scratchRow(l, a.scratch, a.maxTokens, head, firstToken(l, chunk)),
+            [](int t) { return t; });
+}
 
 __device__ __forceinline__ float* rawScores(const ScoreArgs& a, int row, int query) {
   return a.raw + ((int64_t)(row - a.firstRow) * a.heads + query) * a.chosen.maxChunks;
@@ -105,7 +173,7 @@ __device__ __forceinline__ void scoreTile(const ScoreArgs& a) {
       low[m][i] = pairOf(remainder(q[0]), remainder(q[8]));
     }
   }
-  const char* index = representatives(l, seat, head);
+  const char* index = summaries(l, seat, head);
   int words = codeBytes(l) / 4;
   int codesAt = min(token, l.chunk - 1) * codeBytes(l);
   int stepsAt = stepOffset(l) + 4 * min(part, (l.chunk - 1) / 2);
@@ -115,7 +183,7 @@ __device__ __forceinline__ void scoreTile(const ScoreArgs& a) {
     uint32_t codes[SCORE_FLIGHT][WORDS], steps[SCORE_FLIGHT];
 #pragma unroll
     for (int k = 0; k < SCORE_FLIGHT; k++) {
-      const char* entry = index + (int64_t)min(base + k, end - 1) * representativeBytes(l);
+      const char* entry = index + (int64_t)min(base + k, end - 1) * summaryBytes(l);
 #pragma unroll
       for (int m = 0; m < WORDS; m++) {
         int word = 4 * m + part;
@@ -158,8 +226,6 @@ __device__ __forceinline__ uint32_t keyOf(float score) {
   uint32_t bits = __float_as_uint(score);
   return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
 }
-
-#define SELECT_THREADS 1024
 
 /** Exclusive rank of a flag among the block's threads and the number of flags; shared: 33 ints. */
 __device__ __forceinline__ int blockRank(bool flag, int* shared, int& total) {
@@ -257,12 +323,9 @@ __device__ __forceinline__ uint32_t radixSelect(int count, int wanted, KeyAt key
   return LARGEST ? prefix : ~prefix;
 }
 
-// Grid: (kvHeads, rows). Merges the queries of the group by their best log-softmax and selects.
-extern "C" __global__ void __launch_bounds__(SELECT_THREADS) choose(ScoreArgs a) {
+// Grid: (kvHeads, rows). Merges the queries of the group by their best log-softmax.
+extern "C" __global__ void __launch_bounds__(SELECT_THREADS) share(ScoreArgs a) {
   __shared__ float reduce[WARP];
-  __shared__ int histogram[256];
-  __shared__ int ranks[WARP + 1];
-  __shared__ int found[2];
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int head = blockIdx.x, row = a.firstRow + blockIdx.y;
@@ -271,22 +334,10 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) choose(ScoreArgs a)
     return;
   }
   int closed = closedChunks(l, a.batch.positions[row] + 1);
-  // Clamping first and comparing the result with closed is the same, but ptxas 13.0 makes a
-  // comparison of it that holds for every row.
-  int asked = wanted(a.batch, s, row);
-  bool all = asked >= closed;
-  int count = all ? closed : max(asked, 0);
+  if (wanted(a.batch, s, row) >= closed) {
+    return;  // all are selected
+  }
   int64_t cell = (int64_t)row * l.kvHeads + head;
-  int* selected = s.selected + cell * s.maxSelected;
-  if (threadIdx.x == 0) {
-    s.selectedCount[cell] = count;
-  }
-  if (all) {
-    for (int i = threadIdx.x; i < count; i += blockDim.x) {
-      selected[i] = i;
-    }
-    return;
-  }
   int groupSize = a.heads / l.kvHeads;
   float* scores = s.scores + cell * s.maxChunks;
   for (int g = 0; g < groupSize; g++) {
@@ -319,10 +370,41 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) choose(ScoreArgs a)
       scores[c] = g == 0 ? merged : fmaxf(scores[c], merged);
     }
   }
+}
+
+// Grid: (kvHeads, rows). Selects the chunks with the largest scores.
+extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) {
+  __shared__ int histogram[256];
+  __shared__ int ranks[WARP + 1];
+  __shared__ int found[2];
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int head = blockIdx.x, row = blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int closed = closedChunks(l, a.batch.positions[row] + 1);
+  // Clamping first and comparing the result with closed is the same, but ptxas 13.0 makes a
+  // comparison of it that holds for every row.
+  int asked = wanted(a.batch, s, row);
+  bool all = asked >= closed;
+  int count = all ? closed : max(asked, 0);
+  int64_t cell = (int64_t)row * l.kvHeads + head;
+  int* selected = s.selected + cell * s.maxSelected;
+  if (threadIdx.x == 0) {
+    s.selectedCount[cell] = count;
+  }
+  if (all) {
+    for (int i = threadIdx.x; i < count; i += blockDim.x) {
+      selected[i] = i;
+    }
+    return;
+  }
+  const float* scores = s.scores + cell * s.maxChunks;
   if (count == 0) {
     return;
   }
-  __syncthreads();
   int equal;
   uint32_t threshold = radixSelect<true>(
       closed, count,

@@ -5,16 +5,29 @@
 #include "common.cuh"
 #include "select.cuh"
 
-#define DIFF_THREADS 512
 #define VICTIMS 1024  // victims sorted at a time
 
-struct DiffArgs {
-  Layer layer;
-  Batch batch;
-  Chosen chosen;
-  int pass;
-  int pad;
-};
+// Grid: (kvHeads, rows). The key of each chunk in the window: WindowOperations.Keys.
+extern "C" __global__ void keySlots(SelectArgs a) {
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int head = blockIdx.x, row = blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int64_t cell = (int64_t)row * l.kvHeads + head;
+  bool all = s.selectedCount[cell] >= closedChunks(l, a.batch.positions[row] + 1);
+  const float* scores = s.scores + cell * s.maxChunks;
+  int64_t window = windowBase(l, seat, head);
+  int slots = windowSlots(l, seat, head);
+  for (int i = threadIdx.x; i < slots; i += blockDim.x) {
+    int chunk = l.chunkOfSlot[window + i];
+    if (chunk >= 0) {
+      l.keyOfSlot[window + i] = all ? (float)-chunk : scores[chunk];
+    }
+  }
+}
 
 /** Sorts size (a power of two) keys in shared memory, ascending, with all threads of the block. */
 __device__ __forceinline__ void bitonicSort(uint64_t* keys, int size) {
@@ -36,7 +49,7 @@ __device__ __forceinline__ void bitonicSort(uint64_t* keys, int size) {
 }
 
 // Grid: (kvHeads, rows). Dynamic shared memory: a bit for each slot of the largest window.
-extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(DiffArgs a) {
+extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
   extern __shared__ uint32_t held[];  // slots that must stay: needed by this pass, or given already
   __shared__ uint64_t victims[VICTIMS];
   __shared__ int histogram[256];
@@ -52,10 +65,10 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(DiffArgs a) {
   int64_t cell = (int64_t)row * l.kvHeads + head;
   int from = a.pass * s.passChunks;
   int count = passCount(s, cell, a.pass);
-  int slots = l.slotBase[head + 1] - l.slotBase[head];
+  int slots = windowSlots(l, seat, head);
   int64_t window = windowBase(l, seat, head);
   int* chunkOfSlot = l.chunkOfSlot + window;
-  float* attentionOfSlot = l.attentionOfSlot + window;
+  const float* keyOfSlot = l.keyOfSlot + window;
   int* slotOfChunk = l.slotOfChunk + ((int64_t)seat * l.kvHeads + head) * l.maxChunks;
   const int* selected = s.selected + cell * s.maxSelected + from;
   int* slotsOfPass = s.slots + cell * s.passChunks;
@@ -87,8 +100,8 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(DiffArgs a) {
       atomicAdd(&s.counters[row * COUNTERS + HITS_COUNTER], count - misses);
     }
   }
-  // Victims: empty slots first, then by attention, then by slot. As many at a time as can be
-  // sorted; the key of an empty slot is 0, of others 1 + the bits of the attention, never negative.
+  // Victims: empty slots first, then by key, then by slot. As many at a time as can be sorted; an
+  // empty slot comes as 0, others as the bits of their key in the order of floats.
   for (int done = 0; done < misses; done += VICTIMS) {
     int batch = min(misses - done, VICTIMS);
     int equal;
@@ -96,7 +109,7 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(DiffArgs a) {
       if (held[i / 32] >> i % 32 & 1) {
         return false;
       }
-      key = chunkOfSlot[i] < 0 ? 0 : 1 + __float_as_uint(fmaxf(attentionOfSlot[i], 0.f));
+      key = chunkOfSlot[i] < 0 ? 0 : max(1u, keyOf(keyOfSlot[i]));
       return true;
     };
     uint32_t threshold = radixSelect<false>(slots, batch, keyAt, histogram, found, equal);
@@ -135,7 +148,6 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(DiffArgs a) {
       int chunk = selected[i];
       chunkOfSlot[slot] = chunk;
       slotOfChunk[chunk] = slot;
-      attentionOfSlot[slot] = 0;
       slotsOfPass[i] = slot;
     }
     __syncthreads();
@@ -150,18 +162,6 @@ struct Round {
   int waiting;   // requests of the last fetch, for land
 };
 
-struct FetchArgs {
-  Layer layer;
-  Batch batch;
-  Chosen chosen;
-  const char* frames;
-  int* control;
-  const char* transit;
-  Round* round;
-  int pass;
-  int timeoutMillis;
-};
-
 /** Takes a chunk that did not come out of the window and counts a fault; one thread. */
 __device__ __forceinline__ void fault(const Layer& l, const Chosen& s, int row, int seat, int head,
                                       int indexOfPass) {
@@ -171,7 +171,6 @@ __device__ __forceinline__ void fault(const Layer& l, const Chosen& s, int row, 
   int chunk = l.chunkOfSlot[at];
   l.slotOfChunk[((int64_t)seat * l.kvHeads + head) * l.maxChunks + chunk] = -1;
   l.chunkOfSlot[at] = -1;
-  l.attentionOfSlot[at] = 0;
   *slot = -1;
   atomicAdd(&s.counters[row * COUNTERS + FAULT_COUNTER], 1);
 }

@@ -1,6 +1,5 @@
 package dev.kvdrive.cpu;
 
-import dev.kvdrive.device.CheckedOperations;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.DeviceException;
@@ -55,7 +54,7 @@ public final class CpuDevice implements Device {
     for (int i = 0; i < threads; i++) {
       scratch[i] = new ThreadScratch(arena);
     }
-    operations = new CheckedOperations(new CpuOperations(pool, scratch), ElementType.F32);
+    operations = CpuOperations.of(pool, scratch);
   }
 
   /** Opens a device with any amount of host memory: {@link #open(long, long, int)}. */

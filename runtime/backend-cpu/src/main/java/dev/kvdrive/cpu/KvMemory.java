@@ -1,6 +1,8 @@
 package dev.kvdrive.cpu;
 
+import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.KvLayer;
+import dev.kvdrive.device.LayerWindow;
 import dev.kvdrive.plan.KvLayout;
 
 /** Addresses of what a {@link KvLayer} describes. Valid while its buffers are open. */
@@ -8,14 +10,14 @@ final class KvMemory {
   final KvLayer layer;
   final KvLayout layout;
   private final int kvHeads;
-  private final int totalSlots;
   private final long dense;
-  private final long representatives;
+  private final long summaries;
+  private final int summaryBytes;
   private final long window;
   private final long slotBase;
   private final long slotOfChunk;
   private final long chunkOfSlot;
-  private final long attentionOfSlot;
+  private final long keyOfSlot;
   private final long frameOfExtent;
   private final long lastUse;
 
@@ -23,14 +25,16 @@ final class KvMemory {
     this.layer = layer;
     layout = layer.layout();
     kvHeads = layout.kvHeads();
-    totalSlots = layer.totalSlots();
     dense = CpuBuffer.address(layer.dense());
-    representatives = CpuBuffer.address(layer.representatives());
-    window = CpuBuffer.address(layer.window());
-    slotBase = CpuBuffer.address(layer.slotBase());
-    slotOfChunk = CpuBuffer.address(layer.slotOfChunk());
-    chunkOfSlot = CpuBuffer.address(layer.chunkOfSlot());
-    attentionOfSlot = CpuBuffer.address(layer.attentionOfSlot());
+    DeviceBuffer index = layer.index().summaries();
+    summaries = index == null ? 0 : CpuBuffer.address(index);
+    summaryBytes = layer.index().format().bytes(layout);
+    LayerWindow windows = layer.window();
+    window = CpuBuffer.address(windows.chunks());
+    slotBase = CpuBuffer.address(windows.slotBase());
+    slotOfChunk = CpuBuffer.address(windows.slotOfChunk());
+    chunkOfSlot = CpuBuffer.address(windows.chunkOfSlot());
+    keyOfSlot = CpuBuffer.address(windows.keyOfSlot());
     frameOfExtent = CpuBuffer.address(layer.frameOfExtent());
     lastUse = CpuBuffer.address(layer.lastUse());
   }
@@ -40,7 +44,17 @@ final class KvMemory {
   }
 
   private long slot(int seat, int head) {
-    return (long) seat * totalSlots + Memory.getInt(slotBase + 4L * head);
+    return Memory.getInt(slotBase + 4 * ((long) seat * (kvHeads + 1) + head));
+  }
+
+  /** Window slots of a (seat, KV head). */
+  int windowSlots(int seat, int head) {
+    return (int) (slot(seat, head + 1) - slot(seat, head));
+  }
+
+  /** Window slots of all KV heads of a seat, which lie one behind the other. */
+  int windowSlots(int seat) {
+    return (int) (slot(seat, kvHeads) - slot(seat, 0));
   }
 
   /** Keys of sink and ring. */
@@ -53,9 +67,9 @@ final class KvMemory {
     return (long) layout.grid().denseTokens() * layout.rowBytes();
   }
 
-  /** First representative; the others follow. */
-  long representatives(int seat, int head) {
-    return representatives + head(seat, head) * layer.maxChunks() * layout.representativeBytes();
+  /** The summary of a chunk; those of the next chunks follow. */
+  long summary(int seat, int head, int chunk) {
+    return summaries + (head(seat, head) * layer.maxChunks() + chunk) * summaryBytes;
   }
 
   /** Chunk in slot 0; the others follow. */
@@ -74,8 +88,8 @@ final class KvMemory {
   }
 
   /** {@code float[windowSlots]}. */
-  long attentionOfSlot(int seat, int head) {
-    return attentionOfSlot + 4 * slot(seat, head);
+  long keyOfSlot(int seat, int head) {
+    return keyOfSlot + 4 * slot(seat, head);
   }
 
   /** {@code int}: frame of the extent that holds a chunk. */

@@ -1,27 +1,79 @@
 package dev.kvdrive.cpu;
 
-import dev.kvdrive.cpu.ThreadScratch.Use;
-import dev.kvdrive.device.Bfloat16;
+import static dev.kvdrive.cpu.CpuOperations.address;
+import static dev.kvdrive.cpu.CpuOperations.requireF32;
+import static dev.kvdrive.cpu.CpuOperations.stride;
+import static dev.kvdrive.cpu.CpuOperations.submit;
+
 import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.FramePool;
+import dev.kvdrive.device.KvOperations;
 import dev.kvdrive.device.PrefillScratch;
+import dev.kvdrive.device.PromptChunks;
+import dev.kvdrive.device.Queue;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
 
-/** Writes keys and values: {@code append}, {@code store}, {@code closeChunks}, {@code seed}. */
-final class KvWriter {
+/** Writes keys and values where they belong. */
+final class KvWriter implements KvOperations {
   /** Rows of a block that are worth a task of their own. */
   private static final int ROWS = 32;
 
   private final ComputePool pool;
-  private final ThreadScratch[] scratch;
 
-  KvWriter(ComputePool pool, ThreadScratch[] scratch) {
+  KvWriter(ComputePool pool) {
     this.pool = pool;
-    this.scratch = scratch;
   }
 
-  void append(
+  @Override
+  public void append(Queue queue, Append a) {
+    requireF32(a.keys(), a.values());
+    submit(
+        queue,
+        () ->
+            append(
+                new StepRows(a.step().batch()),
+                new KvMemory(a.step().layer()),
+                a.frames(),
+                address(a.keys()),
+                stride(a.keys()),
+                address(a.values()),
+                stride(a.values())));
+  }
+
+  @Override
+  public void store(Queue queue, Store a) {
+    requireF32(a.keys(), a.values());
+    submit(
+        queue,
+        () ->
+            store(
+                a.layer().layout(),
+                a.scratch(),
+                a.start(),
+                a.rows(),
+                address(a.keys()),
+                stride(a.keys()),
+                address(a.values()),
+                stride(a.values())));
+  }
+
+  @Override
+  public void close(Queue queue, Close a) {
+    submit(queue, () -> close(new KvMemory(a.chunks().layer()), a.chunks(), a.frames()));
+  }
+
+  @Override
+  public void seed(Queue queue, Seed a) {
+    submit(queue, () -> seed(new KvMemory(a.layer()), a.scratch(), a.seat(), a.tokens()));
+  }
+
+  @Override
+  public void reset(Queue queue, Reset a) {
+    submit(queue, () -> reset(new KvMemory(a.layer()), a.seat()));
+  }
+
+  private void append(
       StepRows batch,
       KvMemory kv,
       FramePool frames,
@@ -45,7 +97,7 @@ final class KvWriter {
           for (int head = 0; head < layout.kvHeads(); head++) {
             long dense = kv.denseKeys(seat, head);
             if (closes) {
-              closeFromRing(kv, frames, dense, seat, head, closing, scratch[thread]);
+              closeFromRing(kv, frames, dense, seat, head, closing);
             }
             long at = dense + (long) denseRow * layout.rowBytes();
             long from = 4L * head * layout.headDim();
@@ -60,13 +112,7 @@ final class KvWriter {
   }
 
   private static void closeFromRing(
-      KvMemory kv,
-      FramePool frames,
-      long dense,
-      int seat,
-      int head,
-      int chunk,
-      ThreadScratch scratch) {
+      KvMemory kv, FramePool frames, long dense, int seat, int head, int chunk) {
     KvLayout layout = kv.layout;
     ChunkGrid grid = layout.grid();
     long target = placeOf(kv, frames, seat, head, chunk);
@@ -80,7 +126,6 @@ final class KvWriter {
           target + layout.valueOffset() + (long) t * rowBytes,
           rowBytes);
     }
-    represent(kv, target, seat, head, chunk, scratch);
   }
 
   /** Where a chunk that closes goes: into the DRAM frame of its extent. */
@@ -94,31 +139,7 @@ final class KvWriter {
     return frames.memory().segment().address() + kv.chunkInFrame(frame, chunk);
   }
 
-  /** Writes the representative of a chunk from its keys. */
-  private static void represent(
-      KvMemory kv, long chunkKeys, int seat, int head, int chunk, ThreadScratch scratch) {
-    KvLayout layout = kv.layout;
-    int headDim = layout.headDim();
-    int block = layout.rotationBlock();
-    long keys = scratch.floats(Use.KEYS, KvRows.padded(headDim));
-    long target = kv.representatives(seat, head) + (long) chunk * layout.representativeBytes();
-    for (int t = 0; t < layout.grid().chunk(); t++) {
-      KvRows.widen(
-          layout.type(),
-          chunkKeys + (long) t * layout.rowBytes(),
-          1,
-          headDim,
-          keys,
-          KvRows.padded(headDim));
-      TwoBitKeys.rotate(keys, headDim, block);
-      float cell =
-          TwoBitKeys.encode(
-              keys, headDim, target + (long) t * layout.codeBytes(), layout.codeBytes());
-      Memory.putShort(target + layout.stepOffset() + 2L * t, Bfloat16.round(cell / block));
-    }
-  }
-
-  void store(
+  private void store(
       KvLayout layout,
       PrefillScratch prompt,
       int start,
@@ -146,7 +167,7 @@ final class KvWriter {
   }
 
   /** Key of a token of the prompt that is being prefilled. */
-  private static long promptKey(KvLayout layout, PrefillScratch prompt, int head, int token) {
+  static long promptKey(KvLayout layout, PrefillScratch prompt, int head, int token) {
     return CpuBuffer.address(prompt.buffer())
         + (2L * head * prompt.maxTokens() + token) * layout.rowBytes();
   }
@@ -155,26 +176,25 @@ final class KvWriter {
     return (long) prompt.maxTokens() * layout.rowBytes();
   }
 
-  void closeChunks(
-      KvMemory kv, PrefillScratch prompt, int seat, int fromChunk, int toChunk, FramePool frames) {
+  private void close(KvMemory kv, PromptChunks chunks, FramePool frames) {
     KvLayout layout = kv.layout;
+    PrefillScratch prompt = chunks.scratch();
     pool.run(
         layout.kvHeads(),
         (head, thread) -> {
-          for (int chunk = fromChunk; chunk < toChunk; chunk++) {
-            long target = placeOf(kv, frames, seat, head, chunk);
+          for (int chunk = chunks.from(); chunk < chunks.to(); chunk++) {
+            long target = placeOf(kv, frames, chunks.seat(), head, chunk);
             long from = promptKey(layout, prompt, head, layout.grid().firstToken(chunk));
             Memory.copy(from, target, layout.valueOffset());
             Memory.copy(
                 from + promptValueOffset(layout, prompt),
                 target + layout.valueOffset(),
                 layout.valueOffset());
-            represent(kv, target, seat, head, chunk, scratch[thread]);
           }
         });
   }
 
-  void seed(KvMemory kv, PrefillScratch prompt, int seat, int tokens) {
+  private void seed(KvMemory kv, PrefillScratch prompt, int seat, int tokens) {
     KvLayout layout = kv.layout;
     ChunkGrid grid = layout.grid();
     int ring = Math.max(grid.sink(), grid.firstToken(grid.closedChunks(tokens)));
@@ -198,13 +218,12 @@ final class KvWriter {
     Memory.copy(from + promptValueOffset(layout, prompt), to + kv.denseValueOffset(), rowBytes);
   }
 
-  void reset(KvMemory kv, int seat) {
+  private void reset(KvMemory kv, int seat) {
     long chunks = (long) kv.layout.kvHeads() * kv.layer.maxChunks();
     long extents = (long) kv.layout.kvHeads() * kv.layer.maxExtents();
-    long slots = kv.layer.totalSlots();
+    long slots = kv.windowSlots(seat);
     Memory.fillInts(kv.slotOfChunk(seat, 0), chunks, -1);
     Memory.fillInts(kv.chunkOfSlot(seat, 0), slots, -1);
-    Memory.fillInts(kv.attentionOfSlot(seat, 0), slots, 0);
     Memory.fillInts(kv.lastUse(seat, 0, 0), extents, -1);
   }
 }

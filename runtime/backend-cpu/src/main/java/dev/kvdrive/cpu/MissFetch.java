@@ -6,7 +6,7 @@ import dev.kvdrive.device.Selection;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
-/** Brings misses into the window: {@code Operations.fetch} and {@code Operations.land}. */
+/** Brings misses into the window: {@code fetch} and {@code land}. */
 final class MissFetch {
   private static final int STATUS_WORD = 5;
 
@@ -151,7 +151,6 @@ final class MissFetch {
     long chunkAt = kv.chunkOfSlot(seat, head) + 4L * slot;
     Memory.putInt(kv.slotOfChunk(seat, head) + 4L * Memory.getInt(chunkAt), -1);
     Memory.putInt(chunkAt, -1);
-    Memory.putFloat(kv.attentionOfSlot(seat, head) + 4L * slot, 0);
     Memory.putInt(slotAt, -1);
     selection.count(row, Selection.FAULT_COUNTER, 1);
   }

@@ -1,5 +1,6 @@
 package dev.kvdrive.cpu;
 
+import dev.kvdrive.device.Pass;
 import dev.kvdrive.device.Selection;
 
 /** Addresses of what a {@link Selection} describes. A cell is a (row, KV head). */
@@ -26,6 +27,10 @@ final class SelectionMemory {
     misses = CpuBuffer.address(selection.misses());
     missCount = CpuBuffer.address(selection.missCount());
     counters = CpuBuffer.address(selection.counters());
+  }
+
+  SelectionMemory(Pass pass) {
+    this(pass.selection(), pass.layer().layout().kvHeads());
   }
 
   private long cell(int row, int head) {

@@ -3,15 +3,13 @@ package dev.kvdrive.cpu;
 import dev.kvdrive.cpu.ThreadScratch.Use;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.AttentionState;
-import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvType;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * Attention of a decode step: {@code beginAttention}, {@code attendHits}, {@code attendMisses} and
- * {@code finishAttention}.
+ * Attention of a decode step: {@code begin}, {@code hits}, {@code misses} and {@code finish}.
  *
  * <p>Sink, ring and selected chunks are folded into a running softmax, in this order, tiles of
  * tokens at a time. Where a chunk lay decides only when its scores are computed: hits early, misses
@@ -168,13 +166,12 @@ final class StepAttention {
 
   void finish(
       StepRows batch,
-      KvMemory kv,
+      ChunkGrid grid,
       AttentionShape shape,
-      SelectionMemory selection,
       AttentionState state,
       long out,
       long outStride) {
-    StateMemory states = new StateMemory(shape, kv.layout.grid(), state);
+    StateMemory states = new StateMemory(shape, grid, state);
     forEachHead(
         batch,
         shape.kvHeads(),
@@ -189,61 +186,7 @@ final class StepAttention {
               Memory.putFloat(to + 4L * i, Memory.getFloat(values + 4L * i) / sum);
             }
           }
-          noteAttention(kv, shape, selection, states, row, seat, head, thread);
         });
-  }
-
-  /** Brings {@code attentionOfSlot} of a (row, KV head) up to date. */
-  private static void noteAttention(
-      KvMemory kv,
-      AttentionShape shape,
-      SelectionMemory selection,
-      StateMemory states,
-      int row,
-      int seat,
-      int head,
-      ThreadScratch scratch) {
-    long attention = kv.attentionOfSlot(seat, head);
-    int windowSlots = kv.layer.windowSlots()[head];
-    for (int slot = 0; slot < windowSlots; slot++) {
-      long at = attention + 4L * slot;
-      Memory.putFloat(at, Memory.getFloat(at) * KvLayer.ATTENTION_DECAY);
-    }
-    int selected = Memory.getInt(selection.selectedCount(row, head));
-    int passChunks = selection.selection.passChunks();
-    if (selected == 0) {
-      return;
-    }
-    int count = selection.passCount(row, head, (selected - 1) / passChunks);
-    int chunk = kv.layout.grid().chunk();
-    int scores = count * chunk;
-    long weights = scratch.floats(Use.WEIGHTS, scores);
-    long masses = scratch.floats(Use.SUMS, count);
-    Memory.clear(masses, 4L * count);
-    for (int g = 0; g < shape.groupSize(); g++) {
-      int queryHead = head * shape.groupSize() + g;
-      float max = Memory.getFloat(states.maximum(row, queryHead));
-      float share = 1 / Memory.getFloat(states.sum(row, queryHead));
-      long from = states.scores(row, queryHead);
-      for (int i = 0; i < scores; i += Lanes.N) {
-        Lanes.store(Lanes.exp(Lanes.load(from + 4L * i).sub(max)), weights + 4L * i);
-      }
-      for (int i = 0; i < count; i++) {
-        float mass = 0;
-        for (int t = 0; t < chunk; t++) {
-          mass += Memory.getFloat(weights + 4L * (i * chunk + t));
-        }
-        long at = masses + 4L * i;
-        Memory.putFloat(at, Math.fma(mass, share, Memory.getFloat(at)));
-      }
-    }
-    long slots = selection.slots(row, head);
-    for (int i = 0; i < count; i++) {
-      int slot = Memory.getInt(slots + 4L * i);
-      if (slot >= 0) {
-        Memory.putFloat(attention + 4L * slot, Memory.getFloat(masses + 4L * i));
-      }
-    }
   }
 
   /** {@code headDim} floats times {@code scale} as a padded row. */

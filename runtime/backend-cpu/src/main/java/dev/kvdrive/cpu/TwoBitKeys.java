@@ -1,6 +1,6 @@
 package dev.kvdrive.cpu;
 
-import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.TwoBitSummary;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
@@ -51,7 +51,7 @@ final class TwoBitKeys {
     for (int i = 0; i < width; i++) {
       largest = Math.max(largest, Math.abs(Memory.getFloat(key + 4L * i)));
     }
-    float cell = largest < KvLayout.SMALLEST_KEY ? 0 : CELL * largest;
+    float cell = largest < TwoBitSummary.SMALLEST_KEY ? 0 : CELL * largest;
     float inverse = cell == 0 ? 0 : 1 / cell;
     for (int word = 0; word < bytes / Integer.BYTES; word++) {
       int packed = 0;

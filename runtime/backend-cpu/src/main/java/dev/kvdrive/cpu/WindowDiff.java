@@ -3,7 +3,7 @@ package dev.kvdrive.cpu;
 import dev.kvdrive.device.Selection;
 import java.util.Arrays;
 
-/** Looks selected chunks up in the window and gives misses their slots: {@code Operations.diff}. */
+/** Keys of resident chunks, look-ups of selected ones, and slots for misses. */
 final class WindowDiff {
   private final ThreadScratch[] scratch;
   private final ComputePool pool;
@@ -11,6 +11,33 @@ final class WindowDiff {
   WindowDiff(ComputePool pool, ThreadScratch[] scratch) {
     this.pool = pool;
     this.scratch = scratch;
+  }
+
+  void key(StepRows batch, KvMemory kv, SelectionMemory selection) {
+    int heads = kv.layout.kvHeads();
+    pool.run(
+        batch.rows * heads,
+        (task, thread) -> {
+          int row = task / heads;
+          int head = task % heads;
+          int seat = batch.seat(row);
+          if (seat < 0) {
+            return;
+          }
+          int closed = kv.layout.grid().closedChunks(batch.tokens(row));
+          boolean all = Memory.getInt(selection.selectedCount(row, head)) >= closed;
+          long scores = selection.scores(row, head);
+          long chunkOfSlot = kv.chunkOfSlot(seat, head);
+          long keyOfSlot = kv.keyOfSlot(seat, head);
+          int slots = kv.windowSlots(seat, head);
+          for (int slot = 0; slot < slots; slot++) {
+            int chunk = Memory.getInt(chunkOfSlot + 4L * slot);
+            if (chunk >= 0) {
+              float key = all ? -chunk : Memory.getFloat(scores + 4L * chunk);
+              Memory.putFloat(keyOfSlot + 4L * slot, key);
+            }
+          }
+        });
   }
 
   void diff(StepRows batch, KvMemory kv, SelectionMemory selection, int pass) {
@@ -36,7 +63,7 @@ final class WindowDiff {
       int head,
       ThreadScratch scratch) {
     int count = selection.passCount(row, head, pass);
-    int windowSlots = kv.layer.windowSlots()[head];
+    int windowSlots = kv.windowSlots(seat, head);
     long selected = selection.selected(row, head) + 4L * pass * selection.selection.passChunks();
     long slots = selection.slots(row, head);
     long misses = selection.misses(row, head);
@@ -60,7 +87,7 @@ final class WindowDiff {
     }
   }
 
-  /** Gives each miss an empty slot or that of the victim with the lowest attention. */
+  /** Gives each miss an empty slot or that of the victim with the lowest key. */
   private static void replace(
       KvMemory kv,
       int seat,
@@ -73,16 +100,15 @@ final class WindowDiff {
       int missed,
       ThreadScratch scratch) {
     long chunkOfSlot = kv.chunkOfSlot(seat, head);
-    long attentionOfSlot = kv.attentionOfSlot(seat, head);
+    long keyOfSlot = kv.keyOfSlot(seat, head);
     long slotOfChunk = kv.slotOfChunk(seat, head);
     long[] leaving = scratch.longs(missed);
     int found = 0;
     for (int slot = 0; slot < windowSlots; slot++) {
       if (!needed[slot]) {
         boolean empty = Memory.getInt(chunkOfSlot + 4L * slot) < 0;
-        // Attention is never negative, so that its bits order like its values; empty slots first.
-        long order = empty ? 0 : 1L + Memory.getInt(attentionOfSlot + 4L * slot);
-        found = LowestKeys.offer(leaving, found, missed, order << 32 | slot);
+        long order = empty ? Long.MIN_VALUE : (long) ordered(keyOfSlot + 4L * slot) << 32;
+        found = LowestKeys.offer(leaving, found, missed, order | slot);
       }
     }
     LowestKeys.sort(leaving, found);
@@ -96,8 +122,13 @@ final class WindowDiff {
       int chunk = Memory.getInt(selected + 4L * i);
       Memory.putInt(chunkOfSlot + 4L * slot, chunk);
       Memory.putInt(slotOfChunk + 4L * chunk, slot);
-      Memory.putFloat(attentionOfSlot + 4L * slot, 0);
       Memory.putInt(slots + 4L * i, slot);
     }
+  }
+
+  /** A float as an int that orders like it, above the lowest of all. */
+  private static int ordered(long key) {
+    int bits = Memory.getInt(key);
+    return Math.max(bits >= 0 ? bits : bits ^ Integer.MAX_VALUE, Integer.MIN_VALUE + 1);
   }
 }

@@ -5,10 +5,9 @@ import java.nio.ByteOrder;
 import jcuda.Pointer;
 
 /**
- * The one struct that every kernel takes, written field by field in the order of the C declaration.
- * The driver copies it when a kernel is launched or recorded, so one block serves a queue. Values
- * must lie at multiples of their size, as C places them: the structs are declared so that they do,
- * and {@link #end} checks the size against the one that the kernels assert.
+ * The one struct that every kernel takes, written field by field at the places that its description
+ * says. The driver copies it when a kernel is launched or recorded, so one block serves a queue.
+ * Every field has to be written once; {@link #end} checks that.
  */
 final class Arguments {
   /** The driver's limit for the arguments of a kernel. */
@@ -17,41 +16,96 @@ final class Arguments {
   private final ByteBuffer block =
       ByteBuffer.allocateDirect(MAX_BYTES).order(ByteOrder.nativeOrder());
   private final Pointer pointer = Pointer.to(Pointer.to(block.duplicate()));
+  private int written;
 
   /** Starts a struct. */
   Arguments begin() {
-    block.clear();
+    written = 0;
     return this;
   }
 
-  Arguments put(long value) {
-    if (block.position() % 8 != 0) {
-      throw new IllegalStateException("a 64-bit field at byte " + block.position());
+  /** Writes an address or a 64-bit number. */
+  Arguments put(Struct.Field field, long value) {
+    return put(0, field, value);
+  }
+
+  Arguments put(Struct.Field field, int value) {
+    return put(0, field, value);
+  }
+
+  Arguments put(Struct.Field field, float value) {
+    return put(0, field, value);
+  }
+
+  /**
+   * Writes a field of a struct within the struct.
+   *
+   * @param base where the inner one begins
+   */
+  Arguments put(int base, Struct.Field field, long value) {
+    if (field.kind() != Struct.Kind.POINTER && field.kind() != Struct.Kind.INT64) {
+      throw unlike(field, "64 bits");
     }
-    block.putLong(value);
+    block.putLong(base + field.offset(), value);
+    written += Long.BYTES;
     return this;
   }
 
-  Arguments put(int value) {
-    block.putInt(value);
+  Arguments put(int base, Struct.Field field, int value) {
+    if (field.kind() != Struct.Kind.INT) {
+      throw unlike(field, "an int");
+    }
+    block.putInt(base + field.offset(), value);
+    written += Integer.BYTES;
     return this;
   }
 
-  Arguments put(float value) {
-    block.putFloat(value);
+  Arguments put(int base, Struct.Field field, float value) {
+    if (field.kind() != Struct.Kind.FLOAT || field.count() != 1) {
+      throw unlike(field, "a float");
+    }
+    block.putFloat(base + field.offset(), value);
+    written += Float.BYTES;
     return this;
+  }
+
+  /** Writes an array; what is missing of it is 0. */
+  Arguments put(Struct.Field field, float[] values) {
+    if (field.kind() != Struct.Kind.FLOAT || values.length > field.count()) {
+      throw unlike(field, values.length + " floats");
+    }
+    for (int i = 0; i < field.count(); i++) {
+      block.putFloat(field.offset() + Float.BYTES * i, i < values.length ? values[i] : 0);
+    }
+    written += field.bytes();
+    return this;
+  }
+
+  /** Zeroes every field of a struct within the struct. */
+  Arguments none(Struct.Field field) {
+    for (int i = 0; i < field.bytes(); i++) {
+      block.put(field.offset() + i, (byte) 0);
+    }
+    written += field.bytes();
+    return this;
+  }
+
+  private static IllegalStateException unlike(Struct.Field field, String what) {
+    return new IllegalStateException(
+        "field %s is %s[%d], not %s"
+            .formatted(field.name(), field.declared(), field.count(), what));
   }
 
   /**
    * Ends a struct.
    *
-   * @param bytes its size in C
    * @return what a launch takes
    */
-  Pointer end(int bytes) {
-    if (block.position() != bytes) {
+  Pointer end(Struct struct) {
+    if (written != struct.written()) {
       throw new IllegalStateException(
-          "a struct of %d bytes got %d".formatted(bytes, block.position()));
+          "%s has fields of %d bytes, %d were written"
+              .formatted(struct.name(), struct.written(), written));
     }
     return pointer;
   }

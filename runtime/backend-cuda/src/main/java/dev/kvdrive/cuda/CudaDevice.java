@@ -1,6 +1,5 @@
 package dev.kvdrive.cuda;
 
-import dev.kvdrive.device.CheckedOperations;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.DeviceException;
@@ -64,7 +63,7 @@ public final class CudaDevice implements Device {
     this.capacity = capacity;
     this.hostCapacity = hostCapacity;
     driver = gpu.driver();
-    operations = new CheckedOperations(new CudaOperations(gpu), ElementType.BF16);
+    operations = CudaOperations.of(gpu);
     transfers = driver.createStream();
   }
 

@@ -21,8 +21,6 @@ import jcuda.driver.CUgraphExec;
  */
 final class CudaQueue implements Queue {
   // Codes of what a kernel reports; common.cuh has the same.
-  private static final int TROUBLE_TOKEN = 1;
-  private static final int TROUBLE_FRAME = 2;
   private static final long TROUBLE_BYTES = CudaHostBuffer.PAGE_BYTES;
 
   /** Set on a thread while it records, so that events know what they mark. */
@@ -245,9 +243,9 @@ final class CudaQueue implements Queue {
 
   private static String describe(int code, int a, int b, int c) {
     return switch (code & 0xff) {
-      case TROUBLE_TOKEN ->
+      case Constants.TROUBLE_TOKEN ->
           "token %d of row %d is not in an embedding of %d rows".formatted(b, a, c);
-      case TROUBLE_FRAME ->
+      case Constants.TROUBLE_FRAME ->
           "chunk %d of layer %d, KV head %d, seat %d closes, but its extent has no DRAM frame (%d)"
               .formatted(a, code >>> 8, b & 0xffff, b >>> 16, c);
       default -> "a kernel reports code %d (%d, %d, %d)".formatted(code, a, b, c);

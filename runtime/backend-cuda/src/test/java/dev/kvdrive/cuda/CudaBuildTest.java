@@ -21,9 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/**
- * What needs no GPU: the compiled kernels, the structs they take, weights as they will lie there.
- */
+/** What needs no GPU: the compiled kernels, weights as they will lie there. */
 class CudaBuildTest {
   @Test
   void theKernelsAreAFatBinaryWhereTheBuildHadACompiler() {
@@ -70,18 +68,6 @@ class CudaBuildTest {
   @Test
   void aCapMustBePositive() {
     assertThatThrownBy(() -> CudaDevice.open(0, 0)).isInstanceOf(IllegalArgumentException.class);
-  }
-
-  @Test
-  void structsMustHaveTheSizeThatTheKernelsAssert() {
-    Arguments arguments = new Arguments();
-    assertThat(arguments.begin().put(1L).put(2).put(3f).end(16)).isNotNull();
-    assertThatThrownBy(() -> arguments.begin().put(1L).end(16))
-        .isInstanceOf(IllegalStateException.class)
-        .hasMessageContaining("16");
-    assertThatThrownBy(() -> arguments.begin().put(1).put(2L))
-        .as("a 64-bit field that C would place elsewhere")
-        .isInstanceOf(IllegalStateException.class);
   }
 
   @Test

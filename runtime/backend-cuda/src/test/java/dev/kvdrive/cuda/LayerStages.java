@@ -1,17 +1,37 @@
 package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.Activations;
+import dev.kvdrive.device.AttentionOperations.Attend;
+import dev.kvdrive.device.AttentionOperations.Begin;
+import dev.kvdrive.device.AttentionOperations.Finish;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.DeviceBuffer;
+import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.Event;
 import dev.kvdrive.device.Graph;
 import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.IndexOperations.Best;
+import dev.kvdrive.device.IndexOperations.Score;
 import dev.kvdrive.device.KvLayer;
+import dev.kvdrive.device.KvOperations.Append;
+import dev.kvdrive.device.KvOperations.Reset;
+import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.Operations;
+import dev.kvdrive.device.Pass;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.device.TensorOperations.Angles;
+import dev.kvdrive.device.TensorOperations.Embed;
+import dev.kvdrive.device.TensorOperations.Gating;
+import dev.kvdrive.device.TensorOperations.Largest;
+import dev.kvdrive.device.TensorOperations.Product;
+import dev.kvdrive.device.TensorOperations.RmsNorm;
+import dev.kvdrive.device.TensorOperations.Rotation;
 import dev.kvdrive.device.Weight;
+import dev.kvdrive.device.WindowOperations.Fetch;
+import dev.kvdrive.device.WindowOperations.Keys;
+import dev.kvdrive.device.WindowOperations.Land;
 import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.kv.tier.TieredStore;
@@ -22,6 +42,7 @@ import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Planner;
+import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.Workspace;
 import dev.kvdrive.transformer.ActivationBuffers;
 import java.io.PrintStream;
@@ -132,7 +153,8 @@ final class LayerStages implements AutoCloseable {
             Math.addExact(
                 layerCount * cells * layout.extents(closed),
                 Workspace.minimumFrames(layout, rows, Workspace.PREFILL_BLOCK)),
-            0);
+            0,
+            PolicyShape.KVDRIVE);
     device = own(CudaDevice.open(0, 60L << 30));
     driver = device.gpu().driver();
     ops = device.operations();
@@ -224,7 +246,7 @@ final class LayerStages implements AutoCloseable {
     try (HostBuffer host = device.allocateHost("random keys", 64L << 20)) {
       SyntheticLlama.fill(host.segment(), 1f, 3);
       for (KvLayer layer : kv.layers()) {
-        for (DeviceBuffer buffer : List.of(layer.representatives(), layer.dense())) {
+        for (DeviceBuffer buffer : List.of(layer.index().memory(), layer.dense())) {
           for (long at = 0; at < buffer.bytes(); at += host.bytes()) {
             queue.upload(host, 0, buffer, at, Math.min(host.bytes(), buffer.bytes() - at));
           }
@@ -275,18 +297,21 @@ final class LayerStages implements AutoCloseable {
   // --- a step ---
 
   private void step(boolean pipeline) {
-    ops.angles(queue, model.spec().rope(), batch.positions(), rows, angles);
-    ops.embed(queue, embedding, batch.tokens(), 1, rows, activations.residual());
+    ops.tensor().angles(queue, new Angles(model.spec().rope(), batch.positions(), rows, angles));
+    ops.tensor()
+        .embed(queue, new Embed(embedding, batch.tokens(), 1, rows, activations.residual()));
     mark("embedding and angles");
     for (int i = 0; i < layers.size(); i++) {
       layer(layers.get(i), kv.layers().get(i), pipeline);
     }
     ActivationBuffers a = activations;
     Activations normed = a.attended();
-    ops.rmsNorm(queue, a.residual(), norm, 1e-5f, rows, SyntheticLlama.HIDDEN, normed);
-    ops.logits(queue, output, normed, rows, a.logits());
+    ops.tensor()
+        .rmsNorm(
+            queue, new RmsNorm(a.residual(), norm, 1e-5f, rows, SyntheticLlama.HIDDEN, normed));
+    ops.tensor().logits(queue, new Product(output, normed, rows, a.logits()));
     mark("logits");
-    ops.argmax(queue, a.logits(), rows, SyntheticLlama.VOCABULARY, likeliest);
+    ops.tensor().argmax(queue, new Largest(a.logits(), rows, SyntheticLlama.VOCABULARY, likeliest));
     mark("argmax");
   }
 
@@ -300,57 +325,73 @@ final class LayerStages implements AutoCloseable {
     Selection selection = kv.selection();
     // The attention output is written last; until then its rows hold the normed activations.
     Activations normed = a.attended();
-    ops.rmsNorm(queue, a.residual(), w.norm(), 1e-5f, rows, hidden, normed);
+    ops.tensor().rmsNorm(queue, new RmsNorm(a.residual(), w.norm(), 1e-5f, rows, hidden, normed));
     mark("norm");
-    ops.matmul(queue, w.queryKeyValue(), normed, rows, a.query());
+    ops.tensor().matmul(queue, new Product(w.queryKeyValue(), normed, rows, a.query()));
     mark("query, key, value");
-    ops.rotate(queue, model.spec().rope(), angles, a.query(), rows, shape.heads(), dim);
-    ops.rotate(queue, model.spec().rope(), angles, a.key(), rows, shape.kvHeads(), dim);
+    ops.tensor()
+        .rotate(
+            queue, new Rotation(model.spec().rope(), angles, a.query(), rows, shape.heads(), dim));
+    ops.tensor()
+        .rotate(
+            queue, new Rotation(model.spec().rope(), angles, a.key(), rows, shape.kvHeads(), dim));
     mark("rotate");
-    ops.append(queue, batch, layer, store.frames(), a.key(), a.value());
+    LayerStep step = new LayerStep(batch, layer);
+    Pass pass = new Pass(step, selection, 0);
+    Attend attend = new Attend(pass, shape, a.query(), kv.attention());
+    ops.kv().append(queue, new Append(step, store.frames(), a.key(), a.value()));
     mark("append");
-    ops.select(queue, batch, layer, shape, a.query(), selection);
-    mark("select");
+    ops.index().summarise(queue, step);
+    mark("summarise");
+    ops.index().score(queue, new Score(step, shape, a.query(), selection));
+    mark("score");
+    ops.index().best(queue, new Best(step, selection));
+    mark("best");
     queue.copy(prepared, 0, selection.selected(), 0, prepared.bytes());
     queue.copy(preparedCounts, 0, selection.selectedCount(), 0, preparedCounts.bytes());
     mark("(made-up selection)");
-    ops.beginAttention(queue, batch, layer, shape, a.query(), kv.attention());
+    ops.attention().begin(queue, new Begin(step, shape, a.query(), kv.attention()));
     mark("attend sink and ring");
-    ops.diff(queue, batch, layer, selection, 0);
+    ops.window().key(queue, new Keys(step, selection));
+    mark("key");
+    ops.window().diff(queue, pass);
     mark("diff");
     Queue second = pipeline ? transfers : queue;
     order(pipeline, queue, diffed, second);
-    ops.fetch(second, batch, layer, selection, 0, store.frames(), store.mailbox());
+    ops.window().fetch(second, new Fetch(pass, store.frames(), store.mailbox()));
     mark("fetch");
-    ops.attendHits(queue, batch, layer, shape, a.query(), selection, 0, kv.attention());
+    ops.attention().hits(queue, attend);
     mark("attend hits");
-    ops.land(second, batch, layer, selection, 0, store.mailbox(), 1000);
+    ops.window().land(second, new Land(pass, store.mailbox(), 1000));
     mark("land");
     order(pipeline, second, landed, queue);
-    ops.attendMisses(queue, batch, layer, shape, a.query(), selection, 0, kv.attention());
+    ops.attention().misses(queue, attend);
     mark("attend misses");
-    ops.finishAttention(queue, batch, layer, shape, selection, kv.attention(), a.attended());
+    ops.attention().finish(queue, new Finish(step, shape, kv.attention(), a.attended()));
     mark("finish attention");
-    ops.matmulAdd(queue, w.attentionOutput(), a.attended(), rows, a.residual());
+    ops.tensor()
+        .matmulAdd(queue, new Product(w.attentionOutput(), a.attended(), rows, a.residual()));
     mark("attention output");
-    ops.rmsNorm(queue, a.residual(), w.norm(), 1e-5f, rows, hidden, normed);
+    ops.tensor().rmsNorm(queue, new RmsNorm(a.residual(), w.norm(), 1e-5f, rows, hidden, normed));
     mark("norm");
-    ops.matmul(queue, w.gateUp(), normed, rows, gate());
+    ops.tensor().matmul(queue, new Product(w.gateUp(), normed, rows, gate()));
     mark("gate and up");
-    ops.siluMultiply(
-        queue,
-        gate(),
-        gate().from(SyntheticLlama.FEED_FORWARD),
-        rows,
-        SyntheticLlama.FEED_FORWARD,
-        gate());
+    ops.tensor()
+        .siluMultiply(
+            queue,
+            new Gating(
+                gate(),
+                gate().from(SyntheticLlama.FEED_FORWARD),
+                rows,
+                SyntheticLlama.FEED_FORWARD,
+                gate()));
     mark("silu");
-    ops.matmulAdd(queue, w.down(), gate(), rows, a.residual());
+    ops.tensor().matmulAdd(queue, new Product(w.down(), gate(), rows, a.residual()));
     mark("down");
   }
 
   private Activations gate() {
-    return Activations.dense(gateBuffer, 2 * SyntheticLlama.FEED_FORWARD);
+    return Activations.dense(gateBuffer, ElementType.BF16, 2 * SyntheticLlama.FEED_FORWARD);
   }
 
   private static void order(boolean pipeline, Queue first, Event event, Queue second) {
@@ -399,13 +440,19 @@ final class LayerStages implements AutoCloseable {
       queue.copy(prepared, 0, kv.selection().selected(), 0, prepared.bytes());
       queue.copy(preparedCounts, 0, kv.selection().selectedCount(), 0, preparedCounts.bytes());
       for (int seat = 0; seat < rows; seat++) {
-        ops.resetSeat(queue, layer, seat);
+        ops.kv().reset(queue, new Reset(layer, seat));
       }
-      ops.diff(queue, batch, layer, kv.selection(), 0);
+      ops.window().diff(queue, new Pass(new LayerStep(batch, layer), kv.selection(), 0));
       CUevent start = driver.createEvent(true);
       CUevent end = driver.createEvent(true);
       driver.record(start, queue.stream());
-      ops.fetch(queue, batch, layer, kv.selection(), 0, store.frames(), store.mailbox());
+      ops.window()
+          .fetch(
+              queue,
+              new Fetch(
+                  new Pass(new LayerStep(batch, layer), kv.selection(), 0),
+                  store.frames(),
+                  store.mailbox()));
       driver.record(end, queue.stream());
       queue.synchronize();
       rates[i] = bytes / driver.milliseconds(start, end) / 1e6;
@@ -428,7 +475,7 @@ final class LayerStages implements AutoCloseable {
     gather();
     for (int seat = 0; seat < rows; seat++) {
       for (KvLayer layer : kv.layers()) {
-        ops.resetSeat(queue, layer, seat);
+        ops.kv().reset(queue, new Reset(layer, seat));
       }
     }
     for (int i = 0; i < WARM_STEPS; i++) {
@@ -563,7 +610,7 @@ final class LayerStages implements AutoCloseable {
     bytes.put("down", 2 * hidden * SyntheticLlama.FEED_FORWARD);
     bytes.put("logits", 2 * hidden * SyntheticLlama.VOCABULARY);
     bytes.put("argmax", 4.0 * rows * SyntheticLlama.VOCABULARY);
-    bytes.put("select", cells * closed * layout.representativeBytes());
+    bytes.put("score", cells * closed * sizes.summaryBytes());
     bytes.put("attend sink and ring", cells * dense);
     bytes.put("attend hits", hits * chunk);
     bytes.put("attend misses", misses * chunk);

@@ -188,7 +188,8 @@ final class SeamsBench {
         s.shortPrompt(),
         s.residualBlocks(),
         nvme ? extents / 2 : s.dramFrames(),
-        nvme ? extents : 0);
+        nvme ? extents : 0,
+        s.policy());
   }
 
   private static Plan plan(ModelGeometry geometry, DeviceKind kind, int context, long gpu) {

@@ -1,19 +1,14 @@
 package dev.kvdrive.decode;
 
-import dev.kvdrive.device.Activations;
-import dev.kvdrive.device.AttentionShape;
-import dev.kvdrive.device.AttentionState;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.Event;
-import dev.kvdrive.device.FramePool;
 import dev.kvdrive.device.Graph;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.KvLayer;
-import dev.kvdrive.device.Mailbox;
-import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.kv.policy.Policy;
 import dev.kvdrive.kv.tier.StepFaults;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
@@ -28,25 +23,22 @@ import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
-import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
  * One decode step: a new token for each of up to {@code concurrency} sequences.
  *
  * <pre>
- *   upload parameters -> embed -> for each layer:
- *     project -> append -> select -> begin attention (sink, ring)
- *       for each pass over the selection:
- *         diff -> fetch, attend hits -> land -> attend misses
- *     -> finish attention -> output projection -> MLP
+ *   upload parameters -> embed -> for each layer: project -> attention -> output projection -> MLP
  *   -> logits -> likeliest token -> download
  * </pre>
  *
- * The host submits everything and synchronises once at the end. What differs between steps lies in
- * device arrays; only the number of rows and of passes is fixed in what is submitted, and a graph
- * is recorded for each pair of them. A graph has a power of two of rows; those without a sequence
- * have seat -1.
+ * <p>The attention of a layer is the {@link LayerProgram}.
+ *
+ * <p>The host submits everything and synchronises once at the end. What differs between steps lies
+ * in device arrays; only the number of rows and of passes is fixed in what is submitted, and a
+ * graph is recorded for each pair of them. A graph has a power of two of rows; those without a
+ * sequence have seat -1.
  *
  * <p>Usage, on the engine thread: {@link #clear}, {@link #add} for each row, {@link #provide},
  * {@link #run}, then the results of each row.
@@ -57,14 +49,11 @@ public final class DecodeStep implements AutoCloseable {
 
   private record Shape(int rows, int passes) {}
 
-  private final Operations operations;
   private final Queue queue;
-  private final Queue transfers;
-  private final Event diffed;
-  private final Event landed;
-  private final boolean pipeline;
+  private final LayerProgram program;
+  private final Policy policy;
   private final boolean graphs;
-  private final int fetchTimeoutMillis;
+  private final long fetchTimeoutNanos;
   private final EngineSizes sizes;
   private final Transformer transformer;
   private final KvState kv;
@@ -104,16 +93,15 @@ public final class DecodeStep implements AutoCloseable {
       StepOutput output,
       EngineSizes sizes,
       DecodeOptions options) {
-    this.operations = device.operations();
     this.queue = queue;
     this.transformer = transformer;
     this.kv = kv;
     this.store = store;
     this.output = output;
     this.sizes = sizes;
-    pipeline = options.pipeline();
+    policy = Policy.of(sizes.policy());
     graphs = options.graphs();
-    fetchTimeoutMillis = Math.toIntExact(options.fetchTimeout().toMillis());
+    fetchTimeoutNanos = options.fetchTimeout().toNanos();
     int maxRows = sizes.concurrency();
     seats = new int[maxRows];
     positions = new int[maxRows];
@@ -123,14 +111,17 @@ public final class DecodeStep implements AutoCloseable {
       owned.push(parameters::close);
       counters = device.allocateHost("step counters", 4L * maxRows * Selection.COUNTERS);
       owned.push(counters::close);
-      transfers = pipeline ? device.createQueue("transfers") : queue;
-      if (pipeline) {
-        owned.push(transfers::close);
-      }
-      diffed = device.createEvent();
-      owned.push(diffed::close);
-      landed = device.createEvent();
-      owned.push(landed::close);
+      program =
+          new LayerProgram(
+              device.operations(),
+              policy,
+              transformer.shape(),
+              kv.selection(),
+              kv.attention(),
+              store.frames(),
+              store.mailbox(),
+              Math.toIntExact(options.fetchTimeout().toMillis()),
+              options.pipeline() ? pipeline(device) : null);
     } catch (RuntimeException e) {
       owned.forEach(Runnable::run);
       throw e;
@@ -139,6 +130,16 @@ public final class DecodeStep implements AutoCloseable {
     for (int n = 1; n <= maxRows; n++) {
       batches[n] = parameters.batch(n);
     }
+  }
+
+  private LayerProgram.Pipeline pipeline(Device device) {
+    Queue transfers = device.createQueue("transfers");
+    owned.push(transfers::close);
+    Event diffed = device.createEvent();
+    owned.push(diffed::close);
+    Event landed = device.createEvent();
+    owned.push(landed::close);
+    return new LayerProgram.Pipeline(transfers, diffed, landed);
   }
 
   /** Starts the description of a step. */
@@ -157,7 +158,8 @@ public final class DecodeStep implements AutoCloseable {
    * @param logits whether the host wants to see the logits
    */
   public void add(int token, int position, int seat, double budget, boolean logits) {
-    int selected = EngineSizes.selectCount(budget, grid().closedChunks(position + 1));
+    double share = policy.shape().selects() ? budget : 1;
+    int selected = EngineSizes.selectCount(share, grid().closedChunks(position + 1));
     parameters.set(rows, token, position, seat, selected);
     seats[rows] = seat;
     positions[rows] = position;
@@ -189,7 +191,7 @@ public final class DecodeStep implements AutoCloseable {
     int shaped = graphs ? Math.min(sizes.concurrency(), ceilingPowerOfTwo(rows)) : rows;
     int passes = sizes.passChunks() == 0 ? 0 : Math.ceilDiv(mostSelected, sizes.passChunks());
     parameters.pad(rows, shaped);
-    store.beginStep(patience, TimeUnit.MILLISECONDS.toNanos(fetchTimeoutMillis));
+    store.beginStep(patience, fetchTimeoutNanos);
     if (graphs) {
       launch(new Shape(shaped, passes));
     } else {
@@ -243,50 +245,28 @@ public final class DecodeStep implements AutoCloseable {
 
   private void submit(int rows, int passes) {
     StepBatch batch = batches[rows];
+    ActivationBuffers rowsOf = transformer.activations();
     parameters.upload(queue, rows);
     queue.fill(kv.selection().counters(), 0, (long) rows * Selection.COUNTERS, 0);
     transformer.angles(queue, batch.positions(), rows);
     transformer.embed(queue, batch.tokens(), rows);
     for (KvLayer layer : kv.layers()) {
       transformer.project(queue, layer.layer(), rows);
-      attend(batch, layer, passes);
+      program.submit(
+          queue,
+          batch,
+          layer,
+          passes,
+          rowsOf.query(),
+          rowsOf.key(),
+          rowsOf.value(),
+          rowsOf.attended());
       transformer.addAttention(queue, layer.layer(), 0, rows);
       transformer.addMlp(queue, layer.layer(), 0, rows);
     }
     transformer.logits(queue, 0, rows);
     output.downloadLikeliest(queue, rows);
     queue.download(kv.selection().counters(), 0, counters, 0, 4L * rows * Selection.COUNTERS);
-  }
-
-  private void attend(StepBatch batch, KvLayer layer, int passes) {
-    ActivationBuffers rowsOf = transformer.activations();
-    AttentionShape shape = transformer.shape();
-    Activations query = rowsOf.query();
-    Selection selection = kv.selection();
-    AttentionState state = kv.attention();
-    FramePool frames = store.frames();
-    Mailbox mailbox = store.mailbox();
-    operations.append(queue, batch, layer, frames, rowsOf.key(), rowsOf.value());
-    operations.select(queue, batch, layer, shape, query, selection);
-    operations.beginAttention(queue, batch, layer, shape, query, state);
-    for (int pass = 0; pass < passes; pass++) {
-      operations.diff(queue, batch, layer, selection, pass);
-      order(queue, diffed, transfers);
-      operations.fetch(transfers, batch, layer, selection, pass, frames, mailbox);
-      operations.attendHits(queue, batch, layer, shape, query, selection, pass, state);
-      operations.land(transfers, batch, layer, selection, pass, mailbox, fetchTimeoutMillis);
-      order(transfers, landed, queue);
-      operations.attendMisses(queue, batch, layer, shape, query, selection, pass, state);
-    }
-    operations.finishAttention(queue, batch, layer, shape, selection, state, rowsOf.attended());
-  }
-
-  /** Makes later work of {@code second} wait for the work so far of {@code first}. */
-  private void order(Queue first, Event event, Queue second) {
-    if (pipeline) {
-      first.record(event);
-      second.await(event);
-    }
   }
 
   private ChunkGrid grid() {

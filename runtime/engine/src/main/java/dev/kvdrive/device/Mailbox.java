@@ -7,13 +7,14 @@ import java.lang.invoke.VarHandle;
 /**
  * How a device asks the host for chunks that are only on NVMe, without the host being asked first.
  *
- * <p>{@link Operations#fetch} writes the requests of one (layer, pass) and then increments {@link
- * #ROUND} with release; the host's reader threads see it, deliver each chunk to its transit slot,
- * set its status with release and, when all requests of the round are done, set {@link #SERVED} to
- * the round. {@link Operations#land} waits for that, a bounded time; a round without requests is
- * not announced and costs nothing. After a wait that ran out, the device sets {@link #STOPPED} and
- * turns every later NVMe miss of the step into a fault, so that a late delivery can never be taken
- * for another one; the engine clears it between steps, after the reader has become idle.
+ * <p>{@link WindowOperations#fetch} writes the requests of one (layer, pass) and then increments
+ * {@link #ROUND} with release; the host's reader threads see it, deliver each chunk to its transit
+ * slot, set its status with release and, when all requests of the round are done, set {@link
+ * #SERVED} to the round. {@link WindowOperations#land} waits for that, a bounded time; a round
+ * without requests is not announced and costs nothing. After a wait that ran out, the device sets
+ * {@link #STOPPED} and turns every later NVMe miss of the step into a fault, so that a late
+ * delivery can never be taken for another one; the engine clears it between steps, after the reader
+ * has become idle.
  *
  * <p>Control words are 32-bit, little endian, at {@code index * 4} of {@link #control}.
  *

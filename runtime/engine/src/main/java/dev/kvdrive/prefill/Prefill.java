@@ -1,13 +1,20 @@
 package dev.kvdrive.prefill;
 
 import dev.kvdrive.device.Activations;
+import dev.kvdrive.device.AttentionOperations.Causal;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.KvLayer;
+import dev.kvdrive.device.KvOperations.Close;
+import dev.kvdrive.device.KvOperations.Seed;
+import dev.kvdrive.device.KvOperations.Store;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.PrefillScratch;
+import dev.kvdrive.device.PromptChunks;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.kv.policy.Closing;
+import dev.kvdrive.kv.policy.Policy;
 import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
@@ -47,6 +54,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Prefill implements AutoCloseable {
   private final Operations operations;
+  private final Policy policy;
   private final Queue queue;
   private final Transformer transformer;
   private final KvState kv;
@@ -81,6 +89,7 @@ public final class Prefill implements AutoCloseable {
       StepOutput output,
       EngineSizes sizes) {
     this.operations = device.operations();
+    this.policy = Policy.of(sizes.policy());
     this.queue = queue;
     this.transformer = transformer;
     this.kv = kv;
@@ -261,7 +270,7 @@ public final class Prefill implements AutoCloseable {
     loadBlock(prompt, rows);
     transformer.project(queue, layer, rows);
     ActivationBuffers a = transformer.activations();
-    operations.store(queue, kvLayer, scratch, start, rows, a.key(), a.value());
+    operations.kv().store(queue, new Store(kvLayer, scratch, start, rows, a.key(), a.value()));
     for (PromptPrefill.Target target : prompt.targets()) {
       if (!closeChunks(prompt, target, kvLayer, scratch, start + rows)) {
         // Another prompt, or a step, may be next.
@@ -282,7 +291,7 @@ public final class Prefill implements AutoCloseable {
     }
     if (lastBlock) {
       for (PromptPrefill.Target target : prompt.targets()) {
-        operations.seed(queue, kvLayer, scratch, target.seat(), prompt.tokens());
+        operations.kv().seed(queue, new Seed(kvLayer, scratch, target.seat(), prompt.tokens()));
       }
     }
     // One wait for each quantum keeps the queue short, so that decode steps and other prompts get
@@ -344,7 +353,9 @@ public final class Prefill implements AutoCloseable {
       if (end == from) {
         return false;
       }
-      operations.closeChunks(queue, kvLayer, scratch, seat, from, end, store.frames());
+      PromptChunks chunks = new PromptChunks(kvLayer, scratch, seat, from, end);
+      operations.kv().close(queue, new Close(chunks, store.frames()));
+      policy.close(Closing.inPrompt(operations.index(), queue, chunks));
       target.close(end);
     }
     return true;
@@ -355,15 +366,18 @@ public final class Prefill implements AutoCloseable {
    */
   private void attend(KvLayer kvLayer, PrefillScratch scratch, int start, int first, int rows) {
     ActivationBuffers a = transformer.activations();
-    operations.attendCausal(
-        queue,
-        kvLayer,
-        transformer.shape(),
-        scratch,
-        a.query().row(first),
-        start + first,
-        rows,
-        a.attended().row(first));
+    operations
+        .attention()
+        .causal(
+            queue,
+            new Causal(
+                kvLayer,
+                transformer.shape(),
+                scratch,
+                a.query().row(first),
+                start + first,
+                rows,
+                a.attended().row(first)));
     transformer.addAttention(queue, kvLayer.layer(), first, rows);
     transformer.addMlp(queue, kvLayer.layer(), first, rows);
   }

@@ -320,7 +320,7 @@ public final class KvDriveEngine implements InferenceEngine {
             + (long) sizes.layout().layers()
                 * sizes.layout().kvHeads()
                 * ((long) sizes.windowSlots() * sizes.layout().chunkBytes()
-                    + (long) sizes.maxChunks() * sizes.layout().representativeBytes());
+                    + (long) sizes.maxChunks() * sizes.summaryBytes());
     List<EngineStatus.Tier> list = new ArrayList<>();
     list.add(
         new EngineStatus.Tier(

@@ -3,6 +3,7 @@ package dev.kvdrive.transformer;
 import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
+import dev.kvdrive.device.ElementType;
 import dev.kvdrive.model.TransformerSpec;
 import dev.kvdrive.plan.EngineSizes;
 import java.util.ArrayList;
@@ -44,6 +45,7 @@ public final class ActivationBuffers implements AutoCloseable {
     logits =
         Activations.dense(
             allocate(device, "logits", 4L * sizes.concurrency() * spec.vocabulary()),
+            ElementType.F32,
             spec.vocabulary());
   }
 
@@ -54,7 +56,9 @@ public final class ActivationBuffers implements AutoCloseable {
 
   private Activations view(Device device, String label, int width) {
     return Activations.dense(
-        allocate(device, label, (long) rows * width * device.activationType().bytes()), width);
+        allocate(device, label, (long) rows * width * device.activationType().bytes()),
+        device.activationType(),
+        width);
   }
 
   private DeviceBuffer allocate(Device device, String label, long bytes) {

@@ -3,8 +3,9 @@ package dev.kvdrive.transformer;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.HostBuffer;
-import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.TensorOperations;
+import dev.kvdrive.device.TensorOperations.Largest;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -14,7 +15,7 @@ import java.lang.foreign.ValueLayout;
  * download.
  */
 public final class StepOutput implements AutoCloseable {
-  private final Operations operations;
+  private final TensorOperations tensor;
   private final ActivationBuffers activations;
   private final int rows;
   private final int stride;
@@ -30,7 +31,7 @@ public final class StepOutput implements AutoCloseable {
    *     be padded beyond them
    */
   public StepOutput(Device device, Transformer transformer, int rows, int vocabulary) {
-    operations = device.operations();
+    tensor = device.operations().tensor();
     activations = transformer.activations();
     stride = transformer.spec().vocabulary();
     multiplier = transformer.spec().multipliers().logits();
@@ -48,7 +49,7 @@ public final class StepOutput implements AutoCloseable {
 
   /** Finds the likeliest token of the first {@code rows} rows of the logits and downloads it. */
   public void downloadLikeliest(Queue queue, int rows) {
-    operations.argmax(queue, activations.logits(), rows, vocabulary, likeliest);
+    tensor.argmax(queue, new Largest(activations.logits(), rows, vocabulary, likeliest));
     queue.download(likeliest, 0, host, 0, 4L * rows);
   }
 

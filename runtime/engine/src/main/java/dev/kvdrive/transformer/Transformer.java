@@ -4,8 +4,17 @@ import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
-import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.TensorOperations;
+import dev.kvdrive.device.TensorOperations.Angles;
+import dev.kvdrive.device.TensorOperations.Bias;
+import dev.kvdrive.device.TensorOperations.Embed;
+import dev.kvdrive.device.TensorOperations.Gating;
+import dev.kvdrive.device.TensorOperations.HeadNorm;
+import dev.kvdrive.device.TensorOperations.Product;
+import dev.kvdrive.device.TensorOperations.RmsNorm;
+import dev.kvdrive.device.TensorOperations.Rotation;
+import dev.kvdrive.device.TensorOperations.Sum;
 import dev.kvdrive.device.Weight;
 import dev.kvdrive.model.LayerTensors;
 import dev.kvdrive.model.Model;
@@ -35,7 +44,7 @@ import org.jspecify.annotations.Nullable;
 public final class Transformer implements AutoCloseable {
   private final TransformerSpec spec;
   private final AttentionShape shape;
-  private final Operations operations;
+  private final TensorOperations tensor;
   private final List<Weight> loaded = new ArrayList<>();
   private final List<LayerWeights> layers = new ArrayList<>();
   private final Weight embedding;
@@ -56,7 +65,7 @@ public final class Transformer implements AutoCloseable {
   private Transformer(Device device, Model model, EngineSizes sizes, Runnable checkpoint) {
     spec = model.spec();
     shape = new AttentionShape(spec.heads(), spec.kvHeads(), spec.headDim(), spec.attentionScale());
-    operations = device.operations();
+    tensor = device.operations().tensor();
     TransformerSpec.Multipliers multipliers = spec.multipliers();
     embeddingFactor = multipliers.embedding() / multipliers.residual();
     residualEpsilon = spec.rmsEpsilon() / (multipliers.residual() * multipliers.residual());
@@ -123,7 +132,8 @@ public final class Transformer implements AutoCloseable {
 
   /** Embeds {@code int[rows]} tokens into the residual stream. */
   public void embed(Queue queue, DeviceBuffer tokens, int rows) {
-    operations.embed(queue, embedding, tokens, embeddingFactor, rows, activations.residual());
+    tensor.embed(
+        queue, new Embed(embedding, tokens, embeddingFactor, rows, activations.residual()));
   }
 
   /**
@@ -133,7 +143,7 @@ public final class Transformer implements AutoCloseable {
   public void angles(Queue queue, DeviceBuffer positions, int rows) {
     this.positions = positions;
     if (spec.rope().growth() == null) {
-      operations.angles(queue, keyRope, positions, rows, activations.angles());
+      tensor.angles(queue, new Angles(keyRope, positions, rows, activations.angles()));
     }
   }
 
@@ -142,7 +152,7 @@ public final class Transformer implements AutoCloseable {
     LayerWeights w = layers.get(layer);
     ActivationBuffers a = activations;
     Activations in = normed(queue, w.attentionNorm(), a.residual(), a.normed(), rows);
-    operations.matmul(queue, w.queryKeyValue(), in, rows, a.queryKeyValue());
+    tensor.matmul(queue, new Product(w.queryKeyValue(), in, rows, a.queryKeyValue()));
     addBias(queue, w.queryBias(), a.query(), rows);
     addBias(queue, w.keyBias(), a.key(), rows);
     addBias(queue, w.valueBias(), a.value(), rows);
@@ -168,8 +178,8 @@ public final class Transformer implements AutoCloseable {
     Activations gate = activations.gate().row(first);
     Activations up = activations.up().row(first);
     Activations in = normed(queue, w.mlpNorm(), residual, activations.normed().row(first), rows);
-    operations.matmul(queue, w.gateUp(), in, rows, gate);
-    operations.siluMultiply(queue, gate, up, rows, spec.feedForward(), gate);
+    tensor.matmul(queue, new Product(w.gateUp(), in, rows, gate));
+    tensor.siluMultiply(queue, new Gating(gate, up, rows, spec.feedForward(), gate));
     addProjection(queue, w.down(), activations.gate(), w.mlpPostNorm(), first, rows);
   }
 
@@ -180,15 +190,11 @@ public final class Transformer implements AutoCloseable {
    */
   public void logits(Queue queue, int first, int rows) {
     ActivationBuffers a = activations;
-    operations.rmsNorm(
+    tensor.rmsNorm(
         queue,
-        a.residual().row(first),
-        outputNorm,
-        residualEpsilon,
-        rows,
-        spec.hidden(),
-        a.normed());
-    operations.logits(queue, output, a.normed(), rows, a.logits());
+        new RmsNorm(
+            a.residual().row(first), outputNorm, residualEpsilon, rows, spec.hidden(), a.normed()));
+    tensor.logits(queue, new Product(output, a.normed(), rows, a.logits()));
   }
 
   /** The norm of the residual stream in {@code out}, or the stream itself if there is no norm. */
@@ -197,7 +203,7 @@ public final class Transformer implements AutoCloseable {
     if (gain == null) {
       return residual;
     }
-    operations.rmsNorm(queue, residual, gain, residualEpsilon, rows, spec.hidden(), out);
+    tensor.rmsNorm(queue, new RmsNorm(residual, gain, residualEpsilon, rows, spec.hidden(), out));
     return out;
   }
 
@@ -206,25 +212,25 @@ public final class Transformer implements AutoCloseable {
       Queue queue, Weight weight, Activations in, @Nullable Weight gain, int first, int rows) {
     Activations residual = activations.residual().row(first);
     if (gain == null) {
-      operations.matmulAdd(queue, weight, in.row(first), rows, residual);
+      tensor.matmulAdd(queue, new Product(weight, in.row(first), rows, residual));
       return;
     }
     Activations out = activations.normed().row(first);
-    operations.matmul(queue, weight, in.row(first), rows, out);
-    operations.rmsNorm(queue, out, gain, spec.rmsEpsilon(), rows, spec.hidden(), out);
-    operations.add(queue, out, rows, spec.hidden(), residual);
+    tensor.matmul(queue, new Product(weight, in.row(first), rows, out));
+    tensor.rmsNorm(queue, new RmsNorm(out, gain, spec.rmsEpsilon(), rows, spec.hidden(), out));
+    tensor.add(queue, new Sum(out, rows, spec.hidden(), residual));
   }
 
   private void addBias(Queue queue, @Nullable Weight bias, Activations x, int rows) {
     if (bias != null) {
-      operations.addBias(queue, bias, x, rows);
+      tensor.addBias(queue, new Bias(bias, x, rows));
     }
   }
 
   private void headNorm(Queue queue, @Nullable Weight gain, Activations x, int rows, int heads) {
     if (gain != null) {
       int width = heads * spec.headDim();
-      operations.headNorm(queue, x, gain, spec.rmsEpsilon(), rows, width / gain.cols());
+      tensor.headNorm(queue, new HeadNorm(x, gain, spec.rmsEpsilon(), rows, width / gain.cols()));
     }
   }
 
@@ -232,9 +238,10 @@ public final class Transformer implements AutoCloseable {
     if (spec.rope().growth() != null) {
       // Queries and keys turn alike but differ in magnitude: one buffer holds the one, then the
       // other, which costs two sines an element of a head and no memory.
-      operations.angles(queue, rope, Objects.requireNonNull(positions), rows, activations.angles());
+      tensor.angles(
+          queue, new Angles(rope, Objects.requireNonNull(positions), rows, activations.angles()));
     }
-    operations.rotate(queue, rope, activations.angles(), x, rows, heads, spec.headDim());
+    tensor.rotate(queue, new Rotation(rope, activations.angles(), x, rows, heads, spec.headDim()));
   }
 
   @Override

@@ -3,6 +3,7 @@ package dev.kvdrive.device;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.kvdrive.plan.TwoBitSummary;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
@@ -12,7 +13,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Sequences grow token by token: sink and ring hold what was appended, chunks that close lie in
- * their frames and representatives in the index.
+ * their frames and summaries in the index.
  */
 public abstract class AppendConformance extends DeviceConformance {
   static List<LayerSizes> sizes() {
@@ -63,7 +64,7 @@ public abstract class AppendConformance extends DeviceConformance {
     rig.write(layer.batch.positions(), Rig.bytes(positions));
     Rig.Rows k = rig.rows("keys", seats.length, width, keys);
     Rig.Rows v = rig.rows("values", seats.length, width, values);
-    rig.ops.append(rig.queue, layer.batch, layer.layer, layer.frames, k.view(), v.view());
+    layer.append(k.view(), v.view());
     rig.queue.synchronize();
     k.view().buffer().close();
     v.view().buffer().close();
@@ -74,14 +75,12 @@ public abstract class AppendConformance extends DeviceConformance {
         .as("sink and ring")
         .isEqualTo(oracle.read(expected.layer.dense()));
     assertThat(actual.frameBytes()).as("frames").isEqualTo(expected.frameBytes());
-    assertThat(actual.representatives())
-        .as("representatives")
-        .isEqualTo(expected.representatives());
+    assertThat(actual.summaries()).as("summaries").isEqualTo(expected.summaries());
   }
 
   @ParameterizedTest
   @MethodSource("sizes")
-  void aRepresentativeIsAsNearToTheRotatedKeysAsItsStepsAllow(LayerSizes sizes) {
+  void aSummaryIsAsNearToTheRotatedKeysAsItsStepsAllow(LayerSizes sizes) {
     LayerContents contents = new LayerContents(sizes.withRows(1), activations(), 14);
     LayerOnDevice layer = prepared(subject, contents);
     LayerOnDevice expected = prepared(oracle, contents);
@@ -107,20 +106,20 @@ public abstract class AppendConformance extends DeviceConformance {
       append(layer, new int[] {7}, new int[] {token}, keys[token], keys[token]);
       append(expected, new int[] {7}, new int[] {token}, keys[token], keys[token]);
     }
-    assertThat(layer.representatives()).isEqualTo(expected.representatives());
-    MemorySegment index = MemorySegment.ofArray(layer.representatives());
-    int block = contents.layout.rotationBlock();
+    assertThat(layer.summaries()).isEqualTo(expected.summaries());
+    MemorySegment index = MemorySegment.ofArray(layer.summaries());
+    int block = TwoBitSummary.of(contents.layout).rotationBlock();
     for (int head = 0; head < sizes.kvHeads(); head++) {
       for (int t = 0; t < 8; t++) {
         float[] key = keys[LayerSizes.GRID.firstToken(0) + t];
         int from = head * dim;
         double[] held =
-            ReferenceOperations.represented(
-                contents.layout, index, contents.representativeAt(7, head, 0), t);
+            ReferenceIndex.represented(
+                TwoBitSummary.of(contents.layout), index, contents.summaryAt(7, head, 0), t);
         double[] rotated = new double[dim];
         double largest = 0;
         for (int i = 0; i < dim; i++) {
-          rotated[i] = ReferenceOperations.rotated(block, j -> key[from + j], i);
+          rotated[i] = ReferenceIndex.rotated(block, j -> key[from + j], i);
           largest = Math.max(largest, Math.abs(rotated[i]));
         }
         // Half a step of 3/8 of the largest element inside of two steps, 7/16 of it at the ends; a
@@ -143,13 +142,13 @@ public abstract class AppendConformance extends DeviceConformance {
     LayerOnDevice layer = prepared(subject, contents);
     byte[] dense = subject.read(layer.layer.dense());
     byte[] frames = layer.frameBytes();
-    byte[] index = subject.read(layer.layer.representatives());
+    byte[] index = subject.read(layer.layer.index().memory());
     int width = sizes.kvHeads() * sizes.headDim();
     float[] kv = contents.gaussians(4 * width, activations());
     append(layer, new int[] {-1, -1, -1, -1}, new int[] {75, 75, 75, 75}, kv, kv);
     assertThat(subject.read(layer.layer.dense())).isEqualTo(dense);
     assertThat(layer.frameBytes()).isEqualTo(frames);
-    assertThat(subject.read(layer.layer.representatives())).isEqualTo(index);
+    assertThat(subject.read(layer.layer.index().memory())).isEqualTo(index);
   }
 
   @Test
@@ -159,21 +158,21 @@ public abstract class AppendConformance extends DeviceConformance {
     for (int seat = 0; seat < 3; seat++) {
       for (int head = 0; head < sizes.kvHeads(); head++) {
         contents.resident(seat, head, 4, 9, 0.5f);
-        contents.resident(seat, head, sizes.windowSlots()[head] - 1, 0, 0.25f);
+        contents.resident(seat, head, sizes.windowSlots(seat, head) - 1, 0, 0.25f);
       }
     }
     Arrays.setAll(contents.lastUse, i -> i);
     LayerOnDevice actual = new LayerOnDevice(subject, contents);
     LayerOnDevice expected = new LayerOnDevice(oracle, contents);
     for (LayerOnDevice layer : List.of(actual, expected)) {
-      layer.rig.ops.resetSeat(layer.rig.queue, layer.layer, 1);
+      layer.rig.ops.kv().reset(layer.rig.queue, new KvOperations.Reset(layer.layer, 1));
     }
     KvLayer a = actual.layer;
     KvLayer e = expected.layer;
-    assertThat(subject.readInts(a.slotOfChunk())).isEqualTo(oracle.readInts(e.slotOfChunk()));
-    assertThat(subject.readInts(a.chunkOfSlot())).isEqualTo(oracle.readInts(e.chunkOfSlot()));
-    assertThat(subject.readFloats(a.attentionOfSlot()))
-        .isEqualTo(oracle.readFloats(e.attentionOfSlot()));
+    assertThat(subject.readInts(a.window().slotOfChunk()))
+        .isEqualTo(oracle.readInts(e.window().slotOfChunk()));
+    assertThat(subject.readInts(a.window().chunkOfSlot()))
+        .isEqualTo(oracle.readInts(e.window().chunkOfSlot()));
     assertThat(subject.readInts(a.lastUse())).isEqualTo(oracle.readInts(e.lastUse()));
     assertThat(subject.readInts(a.frameOfExtent())).isEqualTo(contents.frameOfExtent);
   }

@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Selected chunks find their slots, and misses take those of the chunks attended least. */
+/** Selected chunks find their slots, and misses take those of the chunks with the lowest keys. */
 public abstract class DiffConformance extends DeviceConformance {
   static List<LayerSizes> sizes() {
     return LayerSizes.groups();
@@ -38,7 +38,7 @@ public abstract class DiffConformance extends DeviceConformance {
     for (int row = 0; row < sizes.rows(); row++) {
       int seat = contents.rowSeats[row];
       for (int head = 0; head < sizes.kvHeads() && seat >= 0; head++) {
-        int[] slots = contents.shuffled(sizes.windowSlots()[head]);
+        int[] slots = contents.shuffled(sizes.windowSlots(seat, head));
         for (int chunk = 0; chunk < contents.closed(seat); chunk++) {
           contents.resident(seat, head, slots[chunk], chunk, chunk);
         }
@@ -56,18 +56,18 @@ public abstract class DiffConformance extends DeviceConformance {
   }
 
   @Test
-  void theChunkWithTheLeastAttentionLeavesFirstAndTheLowerSlotAmongEquals() {
+  void theChunkWithTheLowestKeyLeavesFirstAndTheLowerSlotAmongEquals() {
     LayerSizes sizes = LayerSizes.groups().get(2).withWindow(8, 5);
     LayerContents contents = SelectConformance.sequences(sizes, activations(), 22);
     int seat = SelectConformance.seat(0);
     contents.row(0, seat, 5);
     contents.selectInAllHeads(0, 1, 11, 12, 13, 14);
-    float[] attention = {0.5f, 0.25f, 0.25f, 0.125f, 9f, 0.25f, 1e-30f, 0f};
+    float[] keys = {0.5f, -0.25f, -0.25f, -3f, 9f, -0.25f, -1e30f, Float.NEGATIVE_INFINITY};
     for (int head = 0; head < sizes.kvHeads(); head++) {
       for (int slot = 0; slot < 8; slot++) {
-        // Chunk 1, in the slot attended least of all, is needed; slot 4 is empty.
+        // Chunk 1, in the slot with the lowest key of all, is needed; slot 4 is empty.
         if (slot != 4) {
-          contents.resident(seat, head, slot, slot == 7 ? 1 : 20 + slot, attention[slot]);
+          contents.resident(seat, head, slot, slot == 7 ? 1 : 20 + slot, keys[slot]);
         }
       }
     }
@@ -77,7 +77,7 @@ public abstract class DiffConformance extends DeviceConformance {
   }
 
   @Test
-  void equalAttentionEverywhereIsServedFromTheLowestSlot() {
+  void equalKeysEverywhereIsServedFromTheLowestSlot() {
     LayerSizes sizes = LayerSizes.groups().get(3).withWindow(12, 12);
     LayerContents contents = SelectConformance.sequences(sizes, activations(), 23);
     for (int row = 0; row < sizes.rows(); row += 5) {
@@ -85,7 +85,7 @@ public abstract class DiffConformance extends DeviceConformance {
       contents.row(row, seat, 6);
       contents.selectInAllHeads(row, 40, 41, 42, 43, 44, 45);
       for (int head = 0; head < sizes.kvHeads(); head++) {
-        for (int slot = 0; slot < sizes.windowSlots()[head]; slot++) {
+        for (int slot = 0; slot < sizes.windowSlots(seat, head); slot++) {
           contents.resident(seat, head, slot, 2 * slot, 0.75f);
         }
       }
@@ -112,6 +112,87 @@ public abstract class DiffConformance extends DeviceConformance {
     assertThat(after.slots(row, 0, 7)).isEqualTo(slots);
     assertThat(after.misses(row, 0)).isEmpty();
     assertThat(after.misses(0, 0)).isNotEmpty();
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void keysAreOnlyRead(LayerSizes sizes) {
+    LayerContents contents = selecting(sizes.withWindow(9, 8), 26, 9);
+    for (int i = 0; i < contents.keyOfSlot.length; i++) {
+      contents.keyOfSlot[i] = i % 7 - 3;
+    }
+    LayerOnDevice layer = new LayerOnDevice(subject, contents);
+    for (int pass = 0; pass < 9; pass++) {
+      layer.diff(pass);
+    }
+    assertThat(layer.results().keyOfSlot).isEqualTo(contents.keyOfSlot);
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void theKeyOfAResidentChunkIsItsScoreOrItsPlaceWhereAllAreSelected(LayerSizes sizes) {
+    LayerContents contents = SelectConformance.sequences(sizes, activations(), 27);
+    int[] some = {0, 5, 9};
+    for (int row : some) {
+      int seat = SelectConformance.seat(row);
+      int closed = SelectConformance.chunks(row);
+      contents.row(row, seat, row == 5 ? closed : 6);
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        contents.select(row, head, row == 5 ? ascending(closed) : new int[] {1, 2, 3, 5, 8, 13});
+        int[] slots = contents.shuffled(sizes.windowSlots(seat, head));
+        for (int chunk = 0; chunk < closed; chunk += 2) {
+          contents.resident(seat, head, slots[chunk], chunk, Float.NaN);
+        }
+        int at = (row * sizes.kvHeads() + head) * sizes.maxChunks();
+        for (int chunk = 0; chunk < closed && row != 5; chunk++) {
+          contents.scores[at + chunk] = -((chunk * 7 + head) % 64) / 8f;
+        }
+      }
+    }
+    LayerOnDevice actual = new LayerOnDevice(subject, contents);
+    LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+    actual.key();
+    expected.key();
+    LayerResults results = actual.results();
+    assertThat(results.keyOfSlot).isEqualTo(expected.results().keyOfSlot);
+    for (int row : some) {
+      int seat = SelectConformance.seat(row);
+      for (int slot = 0; slot < sizes.windowSlots(seat, 0); slot++) {
+        int at = contents.slotAt(seat, 0, slot);
+        int chunk = contents.chunkOfSlot[at];
+        if (chunk >= 0) {
+          int score = row * sizes.kvHeads() * sizes.maxChunks() + chunk;
+          assertThat(results.keyOfSlot[at])
+              .as("key of chunk %d of row %d", chunk, row)
+              .isEqualTo(row == 5 ? -chunk : contents.scores[score]);
+        }
+      }
+    }
+  }
+
+  @Test
+  void aStepThatAttendsEverythingInPassesHitsAllThatTheWindowCanKeep() {
+    LayerSizes sizes = LayerSizes.groups().getFirst().withWindow(24, 8).withRows(1);
+    LayerContents contents = SelectConformance.sequences(sizes, activations(), 28);
+    int seat = SelectConformance.seat(0); // 65 chunks
+    contents.row(0, seat, Integer.MAX_VALUE);
+    contents.selectInAllHeads(0, ascending(65));
+    LayerOnDevice layer = new LayerOnDevice(subject, contents);
+    int before = 0;
+    for (int step = 0; step < 4; step++) {
+      before = layer.results().counter(0, Selection.HITS_COUNTER);
+      for (int pass = 0; pass < 9; pass++) {
+        layer.key();
+        layer.diff(pass);
+      }
+    }
+    int kept = 0;
+    for (int head = 0; head < sizes.kvHeads(); head++) {
+      // One pass at a time streams through the slots that the others leave.
+      kept += sizes.windowSlots(seat, head) - sizes.passChunks();
+    }
+    assertThat(layer.results().counter(0, Selection.HITS_COUNTER) - before)
+        .isGreaterThanOrEqualTo(kept);
   }
 
   /** Random windows and selections, several steps one after the other. */
@@ -183,12 +264,12 @@ public abstract class DiffConformance extends DeviceConformance {
       return;
     }
     int[] chunks = c.shuffled(c.closed(seat));
-    int[] slots = c.shuffled(c.sizes.windowSlots()[head]);
+    int[] slots = c.shuffled(c.sizes.windowSlots(seat, head));
     int count = Math.min(chunks.length, slots.length);
     count = count == 0 ? 0 : random.nextInt(count + 1);
     for (int i = 0; i < count; i++) {
       // Few different values, so that there are ties.
-      c.resident(seat, head, slots[i], chunks[i], random.nextInt(4) / 4f);
+      c.resident(seat, head, slots[i], chunks[i], (random.nextInt(5) - 3) / 4f);
     }
   }
 
@@ -206,7 +287,7 @@ public abstract class DiffConformance extends DeviceConformance {
             assertThat(chunkOfSlot[c.slotAt(seat, head, slot)]).isEqualTo(chunk);
           }
         }
-        for (int slot = 0; slot < sizes.windowSlots()[head]; slot++) {
+        for (int slot = 0; slot < sizes.windowSlots(seat, head); slot++) {
           int chunk = chunkOfSlot[c.slotAt(seat, head, slot)];
           if (chunk >= 0) {
             assertThat(slotOfChunk[map + chunk]).isEqualTo(slot);

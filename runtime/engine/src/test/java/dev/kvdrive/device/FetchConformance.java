@@ -73,12 +73,12 @@ public abstract class FetchConformance extends DeviceConformance {
 
     /** Every slot with a chunk has the bytes of that chunk. */
     private void assertWindows(LayerResults results) {
-      float[] window = Rig.floats(subject.read(actual.layer.window()), contents.type());
+      float[] window = Rig.floats(subject.read(actual.layer.window().chunks()), contents.type());
       LayerSizes sizes = contents.sizes;
       float[] chunk = new float[contents.chunkElements()];
       for (int seat = 0; seat < sizes.seats(); seat++) {
         for (int head = 0; head < sizes.kvHeads(); head++) {
-          for (int slot = 0; slot < sizes.windowSlots()[head]; slot++) {
+          for (int slot = 0; slot < sizes.windowSlots(seat, head); slot++) {
             int at = contents.slotAt(seat, head, slot);
             if (results.chunkOfSlot[at] >= 0) {
               contents.copyChunk(seat, head, results.chunkOfSlot[at], chunk, 0);

@@ -3,6 +3,7 @@ package dev.kvdrive.device;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.TwoBitSummary;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.SplittableRandom;
@@ -29,12 +30,12 @@ final class LayerContents {
   final float[] dense;
 
   /** In the layout's format; steps that no operation may use are NaN. */
-  final byte[] representatives;
+  final byte[] summaries;
 
   final float[] window;
   final int[] slotOfChunk;
   final int[] chunkOfSlot;
-  final float[] attentionOfSlot;
+  final float[] keyOfSlot;
   final int[] frameOfExtent;
   final int[] lastUse;
 
@@ -73,12 +74,12 @@ final class LayerContents {
     keys = new float[sizes.seats()][sizes.kvHeads()][];
     values = new float[sizes.seats()][sizes.kvHeads()][];
     dense = nans(cells * 2 * LayerSizes.GRID.denseTokens() * dim);
-    representatives = new byte[cells * sizes.maxChunks() * layout.representativeBytes()];
-    Arrays.fill(representatives, (byte) 0xff);
-    window = nans(sizes.seats() * sizes.totalSlots() * chunkElements());
+    summaries = new byte[cells * sizes.maxChunks() * TwoBitSummary.of(layout).bytes()];
+    Arrays.fill(summaries, (byte) 0xff);
+    window = nans(sizes.allSlots() * chunkElements());
     slotOfChunk = filled(cells * sizes.maxChunks(), -1);
-    chunkOfSlot = filled(sizes.seats() * sizes.totalSlots(), -1);
-    attentionOfSlot = new float[sizes.seats() * sizes.totalSlots()];
+    chunkOfSlot = filled(sizes.allSlots(), -1);
+    keyOfSlot = new float[sizes.allSlots()];
     frameOfExtent = filled(cells * sizes.maxExtents(), -1);
     lastUse = filled(cells * sizes.maxExtents(), -1);
     frameCount = cells * sizes.maxExtents() + 2;
@@ -134,12 +135,12 @@ final class LayerContents {
       for (int t = 0; t < grid.chunk(); t++) {
         float[] key =
             Arrays.copyOfRange(keys[seat][head], (first + t) * dim, (first + t + 1) * dim);
-        ReferenceOperations.represent(
-            layout,
+        ReferenceIndex.represent(
+            TwoBitSummary.of(layout),
             key,
             t,
-            MemorySegment.ofArray(representatives),
-            representativeAt(seat, head, chunk));
+            MemorySegment.ofArray(summaries),
+            summaryAt(seat, head, chunk));
       }
       int frame = frameOfExtent[extentAt(seat, head, chunk / layout.extentChunks())];
       if (frame >= 0) {
@@ -172,11 +173,11 @@ final class LayerContents {
   }
 
   /** Puts a chunk into a slot of its window. */
-  void resident(int seat, int head, int slot, int chunk, float attention) {
+  void resident(int seat, int head, int slot, int chunk, float key) {
     int at = slotAt(seat, head, slot);
     chunkOfSlot[at] = chunk;
     slotOfChunk[cell(seat, head) * sizes.maxChunks() + chunk] = slot;
-    attentionOfSlot[at] = attention;
+    keyOfSlot[at] = key;
     copyChunk(seat, head, chunk, window, at * chunkElements());
   }
 
@@ -218,7 +219,7 @@ final class LayerContents {
           v[i] = Math.abs(v[i]);
         }
         derive(seat, head);
-        for (int slot = 0; slot < sizes.windowSlots()[head]; slot++) {
+        for (int slot = 0; slot < sizes.windowSlots(seat, head); slot++) {
           int at = slotAt(seat, head, slot);
           if (chunkOfSlot[at] >= 0) {
             copyChunk(seat, head, chunkOfSlot[at], window, at * chunkElements());
@@ -260,16 +261,16 @@ final class LayerContents {
   }
 
   int slotAt(int seat, int head, int slot) {
-    return seat * sizes.totalSlots() + sizes.slotBase()[head] + slot;
+    return sizes.slotBase()[seat * (sizes.kvHeads() + 1) + head] + slot;
   }
 
   int extentAt(int seat, int head, int extent) {
     return cell(seat, head) * sizes.maxExtents() + extent;
   }
 
-  /** First byte of a representative. */
-  int representativeAt(int seat, int head, int chunk) {
-    return (cell(seat, head) * sizes.maxChunks() + chunk) * layout.representativeBytes();
+  /** First byte of a summary. */
+  int summaryAt(int seat, int head, int chunk) {
+    return (cell(seat, head) * sizes.maxChunks() + chunk) * TwoBitSummary.of(layout).bytes();
   }
 
   int chunkInFrame(int frame, int chunk) {
@@ -309,8 +310,7 @@ final class LayerContents {
 
   /**
    * Bound of a score's error: its sums are at most the product of the norms of the rotated query
-   * and of a key that a representative holds, which is never less than the sum of absolute
-   * products.
+   * and of a key that a summary holds, which is never less than the sum of absolute products.
    */
   double scoreError() {
     double keyNorm = 0;
@@ -320,10 +320,10 @@ final class LayerContents {
           for (int t = 0; t < LayerSizes.GRID.chunk(); t++) {
             double sum = 0;
             for (double element :
-                ReferenceOperations.represented(
-                    layout,
-                    MemorySegment.ofArray(representatives),
-                    representativeAt(seat, head, chunk),
+                ReferenceIndex.represented(
+                    TwoBitSummary.of(layout),
+                    MemorySegment.ofArray(summaries),
+                    summaryAt(seat, head, chunk),
                     t)) {
               sum += element * element;
             }
@@ -335,7 +335,7 @@ final class LayerContents {
     return DeviceConformance.SUMMATION
         * sizes.shape().scale()
         * largestNorm(query)
-        * Math.sqrt(layout.rotationBlock())
+        * Math.sqrt(TwoBitSummary.of(layout).rotationBlock())
         * keyNorm;
   }
 

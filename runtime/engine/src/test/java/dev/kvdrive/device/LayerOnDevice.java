@@ -1,5 +1,6 @@
 package dev.kvdrive.device;
 
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -32,14 +33,17 @@ final class LayerOnDevice {
             LayerSizes.LAYER,
             sizes.seats(),
             sizes.maxChunks(),
-            sizes.windowSlots(),
-            rig.ints("slot base", sizes.slotBase()),
             rig.buffer("dense", Rig.bytes(c.dense, c.type())),
-            rig.buffer("representatives", c.representatives),
-            rig.buffer("window", Rig.bytes(c.window, c.type())),
-            rig.ints("slot of chunk", c.slotOfChunk),
-            rig.ints("chunk of slot", c.chunkOfSlot),
-            rig.floats("attention of slot", c.attentionOfSlot),
+            new LayerIndex(SummaryFormat.TWO_BIT, rig.buffer("summaries", c.summaries)),
+            new LayerWindow(
+                sizes.allSlots(),
+                sizes.fewestSlots(),
+                sizes.mostSlots(),
+                rig.ints("slot base", sizes.slotBase()),
+                rig.buffer("window", Rig.bytes(c.window, c.type())),
+                rig.ints("slot of chunk", c.slotOfChunk),
+                rig.ints("chunk of slot", c.chunkOfSlot),
+                rig.floats("key of slot", c.keyOfSlot)),
             rig.ints("frame of extent", c.frameOfExtent),
             rig.ints("last use", c.lastUse));
     batch =
@@ -85,38 +89,82 @@ final class LayerOnDevice {
 
   // --- operations ---
 
+  /** The layer of a step. */
+  LayerStep step() {
+    return new LayerStep(batch, layer);
+  }
+
+  private Pass pass(int pass) {
+    return new Pass(step(), selection, pass);
+  }
+
+  private AttentionOperations.Attend attend(int pass) {
+    return new AttentionOperations.Attend(pass(pass), sizes.shape(), query.view(), state);
+  }
+
+  /** Moves the tokens in and, where a chunk closes, summarises it. */
+  void append(Activations keys, Activations values) {
+    rig.ops.kv().append(rig.queue, new KvOperations.Append(step(), frames, keys, values));
+    rig.ops.index().summarise(rig.queue, step());
+  }
+
+  /** Closes chunks of a prompt and summarises them. */
+  void close(PrefillScratch scratch, int seat, int from, int to) {
+    PromptChunks chunks = new PromptChunks(layer, scratch, seat, from, to);
+    rig.ops.kv().close(rig.queue, new KvOperations.Close(chunks, frames));
+    rig.ops.index().summarise(rig.queue, chunks);
+  }
+
   void select() {
-    rig.ops.select(rig.queue, batch, layer, sizes.shape(), query.view(), selection);
+    IndexOperations index = rig.ops.index();
+    index.score(
+        rig.queue, new IndexOperations.Score(step(), sizes.shape(), query.view(), selection));
+    index.best(rig.queue, new IndexOperations.Best(step(), selection));
+  }
+
+  void key() {
+    rig.ops.window().key(rig.queue, new WindowOperations.Keys(step(), selection));
   }
 
   void diff(int pass) {
-    rig.ops.diff(rig.queue, batch, layer, selection, pass);
+    rig.ops.window().diff(rig.queue, pass(pass));
   }
 
   void fetch(int pass) {
-    rig.ops.fetch(rig.queue, batch, layer, selection, pass, frames, mailbox);
+    fetch(rig.queue, pass);
+  }
+
+  void fetch(Queue queue, int pass) {
+    rig.ops.window().fetch(queue, new WindowOperations.Fetch(pass(pass), frames, mailbox));
   }
 
   void land(int pass, int timeoutMillis) {
-    rig.ops.land(rig.queue, batch, layer, selection, pass, mailbox, timeoutMillis);
+    land(rig.queue, pass, timeoutMillis);
+  }
+
+  void land(Queue queue, int pass, int timeoutMillis) {
+    rig.ops.window().land(queue, new WindowOperations.Land(pass(pass), mailbox, timeoutMillis));
   }
 
   void beginAttention() {
-    rig.ops.beginAttention(rig.queue, batch, layer, sizes.shape(), query.view(), state);
+    rig.ops
+        .attention()
+        .begin(
+            rig.queue, new AttentionOperations.Begin(step(), sizes.shape(), query.view(), state));
   }
 
   void attendHits(int pass) {
-    rig.ops.attendHits(
-        rig.queue, batch, layer, sizes.shape(), query.view(), selection, pass, state);
+    rig.ops.attention().hits(rig.queue, attend(pass));
   }
 
   void attendMisses(int pass) {
-    rig.ops.attendMisses(
-        rig.queue, batch, layer, sizes.shape(), query.view(), selection, pass, state);
+    rig.ops.attention().misses(rig.queue, attend(pass));
   }
 
   void finishAttention(Activations out) {
-    rig.ops.finishAttention(rig.queue, batch, layer, sizes.shape(), selection, state, out);
+    rig.ops
+        .attention()
+        .finish(rig.queue, new AttentionOperations.Finish(step(), sizes.shape(), state, out));
   }
 
   /** Attention over what is selected, as a step runs it on one queue. */
@@ -144,8 +192,8 @@ final class LayerOnDevice {
     return frames.memory().segment().toArray(ValueLayout.JAVA_BYTE);
   }
 
-  byte[] representatives() {
-    return rig.read(layer.representatives());
+  byte[] summaries() {
+    return rig.read(layer.index().memory());
   }
 
   /** What the integer arrays contain now. */

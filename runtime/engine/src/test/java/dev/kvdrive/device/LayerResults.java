@@ -16,7 +16,7 @@ final class LayerResults {
   final int[] slotOfChunk;
   final int[] chunkOfSlot;
   final int[] lastUse;
-  final float[] attentionOfSlot;
+  final float[] keyOfSlot;
 
   LayerResults(LayerOnDevice layer) {
     Rig rig = layer.rig;
@@ -27,10 +27,10 @@ final class LayerResults {
     misses = rig.readInts(layer.selection.misses());
     missCount = rig.readInts(layer.selection.missCount());
     counters = rig.readInts(layer.selection.counters());
-    slotOfChunk = rig.readInts(layer.layer.slotOfChunk());
-    chunkOfSlot = rig.readInts(layer.layer.chunkOfSlot());
+    slotOfChunk = rig.readInts(layer.layer.window().slotOfChunk());
+    chunkOfSlot = rig.readInts(layer.layer.window().chunkOfSlot());
     lastUse = rig.readInts(layer.layer.lastUse());
-    attentionOfSlot = rig.readFloats(layer.layer.attentionOfSlot());
+    keyOfSlot = rig.readFloats(layer.layer.window().keyOfSlot());
   }
 
   /** Selected chunks of a (row, KV head). */
@@ -62,7 +62,7 @@ final class LayerResults {
     String of = " in pass " + pass + " of " + sizes;
     assertThat(slotOfChunk).as("slot of chunk" + of).isEqualTo(expected.slotOfChunk);
     assertThat(chunkOfSlot).as("chunk of slot" + of).isEqualTo(expected.chunkOfSlot);
-    assertThat(attentionOfSlot).as("attention of slot" + of).isEqualTo(expected.attentionOfSlot);
+    assertThat(keyOfSlot).as("attention of slot" + of).isEqualTo(expected.keyOfSlot);
     assertThat(counters).as("counters" + of).isEqualTo(expected.counters);
     assertThat(missCount).as("miss count" + of).isEqualTo(expected.missCount);
     assertThat(lastUse).as("last use" + of).isEqualTo(expected.lastUse);

@@ -11,7 +11,8 @@ import java.util.List;
  * Sizes of one layer's KV state and of the workspaces for it.
  *
  * @param maxTokens tokens a seat can have
- * @param window slots of the first KV head; each further head has three more
+ * @param window slots of the first KV head of the first seat; each further head has three more, and
+ *     the seats after a multiple of three one and two
  */
 record LayerSizes(
     KvType type,
@@ -86,23 +87,36 @@ record LayerSizes(
     return layout().extents(maxChunks());
   }
 
-  int[] windowSlots() {
-    int[] slots = new int[kvHeads];
-    for (int head = 0; head < kvHeads; head++) {
-      slots[head] = window + 3 * head;
-    }
-    return slots;
+  /** Window slots of a (seat, KV head). */
+  int windowSlots(int seat, int head) {
+    return window + 3 * head + seat % 3;
   }
 
+  /** {@code [seats][kvHeads + 1]}: seats do not lie in their order. */
   int[] slotBase() {
-    int[] base = new int[kvHeads + 1];
-    for (int head = 0; head < kvHeads; head++) {
-      base[head + 1] = base[head] + window + 3 * head;
+    int[] base = new int[seats * (kvHeads + 1)];
+    int next = 0;
+    for (int i = 0; i < seats; i++) {
+      int seat = seats - 1 - i;
+      for (int head = 0; head < kvHeads; head++) {
+        base[seat * (kvHeads + 1) + head] = next;
+        next += windowSlots(seat, head);
+      }
+      base[seat * (kvHeads + 1) + kvHeads] = next;
     }
     return base;
   }
 
-  int totalSlots() {
+  int fewestSlots() {
+    return window;
+  }
+
+  int mostSlots() {
+    return window + 3 * (kvHeads - 1) + 2;
+  }
+
+  /** Slots of all seats. */
+  int allSlots() {
     return slotBase()[kvHeads];
   }
 

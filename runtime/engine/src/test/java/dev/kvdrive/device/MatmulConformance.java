@@ -94,9 +94,19 @@ public abstract class MatmulConformance extends DeviceConformance {
             ? rig.rows("out", rows, weight.rows(), before)
             : rig.empty("out", rows, weight.rows(), type);
     switch (kind) {
-      case MATMUL -> rig.ops.matmul(rig.queue, weight, x.view(), rows, out.view());
-      case ADD -> rig.ops.matmulAdd(rig.queue, weight, x.view(), rows, out.view());
-      case LOGITS -> rig.ops.logits(rig.queue, weight, x.view(), rows, out.view());
+      case MATMUL ->
+          rig.ops
+              .tensor()
+              .matmul(rig.queue, new TensorOperations.Product(weight, x.view(), rows, out.view()));
+      case ADD ->
+          rig.ops
+              .tensor()
+              .matmulAdd(
+                  rig.queue, new TensorOperations.Product(weight, x.view(), rows, out.view()));
+      case LOGITS ->
+          rig.ops
+              .tensor()
+              .logits(rig.queue, new TensorOperations.Product(weight, x.view(), rows, out.view()));
     }
     float[] result = rig.read(out);
     rig.freeAll();

@@ -78,13 +78,16 @@ public abstract class PointwiseConformance extends DeviceConformance {
 
   private static Rig.Rows embed(Rig rig, Blocks table, float factor, int... tokens) {
     Rig.Rows out = rig.empty("out", tokens.length, table.cols());
-    rig.ops.embed(
-        rig.queue,
-        rig.weight("table", table),
-        rig.ints("tokens", tokens),
-        factor,
-        tokens.length,
-        out.view());
+    rig.ops
+        .tensor()
+        .embed(
+            rig.queue,
+            new TensorOperations.Embed(
+                rig.weight("table", table),
+                rig.ints("tokens", tokens),
+                factor,
+                tokens.length,
+                out.view()));
     return out;
   }
 
@@ -102,7 +105,12 @@ public abstract class PointwiseConformance extends DeviceConformance {
   private static float[] norm(Rig rig, float[] in, float[] gain, int width, boolean inPlace) {
     Rig.Rows x = rig.rows("in", 5, width, in);
     Rig.Rows out = inPlace ? x : rig.empty("out", 5, width);
-    rig.ops.rmsNorm(rig.queue, x.view(), rig.vector("gain", gain), 1e-6f, 5, width, out.view());
+    rig.ops
+        .tensor()
+        .rmsNorm(
+            rig.queue,
+            new TensorOperations.RmsNorm(
+                x.view(), rig.vector("gain", gain), 1e-6f, 5, width, out.view()));
     return rig.read(out);
   }
 
@@ -119,7 +127,12 @@ public abstract class PointwiseConformance extends DeviceConformance {
     for (int rigs = 0; rigs < 2; rigs++) {
       Rig rig = rigs == 0 ? oracle : subject;
       Rig.Rows x = rig.rows("in", 2, 64, in);
-      rig.ops.rmsNorm(rig.queue, x.view(), rig.vector("gain", gain), 1e-20f, 2, 64, x.view());
+      rig.ops
+          .tensor()
+          .rmsNorm(
+              rig.queue,
+              new TensorOperations.RmsNorm(
+                  x.view(), rig.vector("gain", gain), 1e-20f, 2, 64, x.view()));
       System.arraycopy(rig.read(x), 0, rigs == 0 ? expected : actual, 0, expected.length);
     }
     assertSums("norm", actual, expected, absolute(expected));
@@ -136,7 +149,11 @@ public abstract class PointwiseConformance extends DeviceConformance {
 
   private static float[] headNorm(Rig rig, float[] in, float[] gain, int heads) {
     Rig.Rows x = rig.rows("x", 4, heads * gain.length, in);
-    rig.ops.headNorm(rig.queue, x.view(), rig.vector("gain", gain), 1e-6f, 4, heads);
+    rig.ops
+        .tensor()
+        .headNorm(
+            rig.queue,
+            new TensorOperations.HeadNorm(x.view(), rig.vector("gain", gain), 1e-6f, 4, heads));
     return rig.read(x);
   }
 
@@ -151,7 +168,9 @@ public abstract class PointwiseConformance extends DeviceConformance {
 
   private static float[] addBias(Rig rig, float[] in, float[] bias) {
     Rig.Rows x = rig.rows("x", 3, bias.length, in);
-    rig.ops.addBias(rig.queue, rig.vector("bias", bias), x.view(), 3);
+    rig.ops
+        .tensor()
+        .addBias(rig.queue, new TensorOperations.Bias(rig.vector("bias", bias), x.view(), 3));
     return rig.read(x);
   }
 
@@ -165,7 +184,11 @@ public abstract class PointwiseConformance extends DeviceConformance {
 
   private static float[] add(Rig rig, float[] x, float[] to, int width) {
     Rig.Rows out = rig.rows("out", 3, width, to);
-    rig.ops.add(rig.queue, rig.rows("x", 3, width, x).view(), 3, width, out.view());
+    rig.ops
+        .tensor()
+        .add(
+            rig.queue,
+            new TensorOperations.Sum(rig.rows("x", 3, width, x).view(), 3, width, out.view()));
     return rig.read(out);
   }
 
@@ -231,9 +254,18 @@ public abstract class PointwiseConformance extends DeviceConformance {
   private static float[][] rotate(
       Rig rig, RopeSpec spec, int[] positions, float[] in, int headDim) {
     DeviceBuffer angles = rig.allocate("angles", 4L * positions.length * spec.rotaryDim());
-    rig.ops.angles(rig.queue, spec, rig.ints("positions", positions), positions.length, angles);
+    rig.ops
+        .tensor()
+        .angles(
+            rig.queue,
+            new TensorOperations.Angles(
+                spec, rig.ints("positions", positions), positions.length, angles));
     Rig.Rows x = rig.rows("x", positions.length, 3 * headDim, in);
-    rig.ops.rotate(rig.queue, spec, angles, x.view(), positions.length, 3, headDim);
+    rig.ops
+        .tensor()
+        .rotate(
+            rig.queue,
+            new TensorOperations.Rotation(spec, angles, x.view(), positions.length, 3, headDim));
     return new float[][] {rig.readFloats(angles), rig.read(x)};
   }
 
@@ -268,7 +300,10 @@ public abstract class PointwiseConformance extends DeviceConformance {
     Rig.Rows g = rig.rows("gate", 3, width, gate);
     Rig.Rows u = rig.rows("up", 3, width, up);
     Rig.Rows out = inPlace ? g : rig.empty("out", 3, width);
-    rig.ops.siluMultiply(rig.queue, g.view(), u.view(), 3, width, out.view());
+    rig.ops
+        .tensor()
+        .siluMultiply(
+            rig.queue, new TensorOperations.Gating(g.view(), u.view(), 3, width, out.view()));
     return rig.read(out);
   }
 
@@ -304,7 +339,7 @@ public abstract class PointwiseConformance extends DeviceConformance {
   private static int[] argmax(Rig rig, float[] logits, int width) {
     Rig.Rows x = rig.rows("logits", 6, width, logits, ElementType.F32);
     DeviceBuffer out = rig.ints("argmax", -7, -7, -7, -7, -7, -7, -7);
-    rig.ops.argmax(rig.queue, x.view(), 6, width, out);
+    rig.ops.tensor().argmax(rig.queue, new TensorOperations.Largest(x.view(), 6, width, out));
     int[] found = rig.readInts(out);
     assertThat(found[6]).as("behind the rows").isEqualTo(-7);
     return found;

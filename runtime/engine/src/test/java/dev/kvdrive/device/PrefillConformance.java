@@ -46,14 +46,22 @@ public abstract class PrefillConformance extends DeviceConformance {
     void store(float[] keys, float[] values, int start, int rows) {
       Rig.Rows k = rig.rows("keys", rows, keyWidth, rows(keys, keyWidth, start, rows));
       Rig.Rows v = rig.rows("values", rows, keyWidth, rows(values, keyWidth, start, rows));
-      rig.ops.store(rig.queue, layer.layer, scratch, start, rows, k.view(), v.view());
+      rig.ops
+          .kv()
+          .store(
+              rig.queue,
+              new KvOperations.Store(layer.layer, scratch, start, rows, k.view(), v.view()));
     }
 
     float[] attend(float[] queries, int start, int rows) {
       Rig.Rows q = rig.rows("query", rows, width, rows(queries, width, start, rows));
       Rig.Rows out = rig.empty("out", rows, width);
-      rig.ops.attendCausal(
-          rig.queue, layer.layer, layer.sizes.shape(), scratch, q.view(), start, rows, out.view());
+      rig.ops
+          .attention()
+          .causal(
+              rig.queue,
+              new AttentionOperations.Causal(
+                  layer.layer, layer.sizes.shape(), scratch, q.view(), start, rows, out.view()));
       return rig.read(out);
     }
 
@@ -153,10 +161,9 @@ public abstract class PrefillConformance extends DeviceConformance {
         prompt.store(keys, values, 0, tokens);
         // Cut where blocks and frames would cut it.
         int half = closed / 2;
-        rig.ops.closeChunks(rig.queue, layer, prompt.scratch, seat, 0, half, prompt.layer.frames);
-        rig.ops.closeChunks(
-            rig.queue, layer, prompt.scratch, seat, half, closed, prompt.layer.frames);
-        rig.ops.seed(rig.queue, layer, prompt.scratch, seat, tokens);
+        prompt.layer.close(prompt.scratch, seat, 0, half);
+        prompt.layer.close(prompt.scratch, seat, half, closed);
+        rig.ops.kv().seed(rig.queue, new KvOperations.Seed(layer, prompt.scratch, seat, tokens));
       }
       LayerOnDevice actual = prompts.getFirst().layer;
       LayerOnDevice expected = prompts.getLast().layer;
@@ -169,9 +176,9 @@ public abstract class PrefillConformance extends DeviceConformance {
       assertThat(subject.read(actual.layer.dense()))
           .as("sink and ring after %d chunks", closed)
           .isEqualTo(oracle.read(expected.layer.dense()));
-      assertThat(actual.representatives())
-          .as("representatives of %d chunks", closed)
-          .isEqualTo(expected.representatives());
+      assertThat(actual.summaries())
+          .as("summaries of %d chunks", closed)
+          .isEqualTo(expected.summaries());
       subject.freeAll();
       oracle.freeAll();
     }
@@ -191,15 +198,11 @@ public abstract class PrefillConformance extends DeviceConformance {
     KvLayer whole = prompt.layer.layer;
     subject.write(whole.frameOfExtent(), Rig.bytes(frames));
     prompt.store(keys, values, 0, tokens);
-    subject.ops.closeChunks(
-        subject.queue,
-        whole,
-        prompt.scratch,
-        seat,
-        0,
-        ChunkGrid.PAPER.closedChunks(tokens),
-        prompt.layer.frames);
-    subject.ops.seed(subject.queue, whole, prompt.scratch, seat, tokens);
+    prompt.layer.close(prompt.scratch, seat, 0, ChunkGrid.PAPER.closedChunks(tokens));
+    subject
+        .ops
+        .kv()
+        .seed(subject.queue, new KvOperations.Seed(whole, prompt.scratch, seat, tokens));
     LayerOnDevice single = new LayerOnDevice(subject, contents);
     subject.write(single.layer.frameOfExtent(), Rig.bytes(frames));
     for (int token = 0; token < tokens; token++) {
@@ -211,7 +214,7 @@ public abstract class PrefillConformance extends DeviceConformance {
           rows(values, width, token, 1));
     }
     assertThat(prompt.layer.frameBytes()).isEqualTo(single.frameBytes());
-    assertThat(prompt.layer.representatives()).isEqualTo(single.representatives());
+    assertThat(prompt.layer.summaries()).isEqualTo(single.summaries());
     // The ring of a sequence that grew still has tokens that have left it; compare what is in it.
     float[] a = Rig.floats(subject.read(whole.dense()), sizes.type());
     float[] b = Rig.floats(subject.read(single.layer.dense()), sizes.type());
@@ -265,15 +268,18 @@ public abstract class PrefillConformance extends DeviceConformance {
     prompt.store(keys, values, 0, tokens);
     Rig.Rows q = rig.rows("query", 1, prompt.width, rows(contents.query, prompt.width, row, 1));
     Rig.Rows out = rig.empty("out", 1, prompt.width);
-    rig.ops.attendCausal(
-        rig.queue,
-        prompt.layer.layer,
-        sizes.shape(),
-        prompt.scratch,
-        q.view(),
-        tokens - 1,
-        1,
-        out.view());
+    rig.ops
+        .attention()
+        .causal(
+            rig.queue,
+            new AttentionOperations.Causal(
+                prompt.layer.layer,
+                sizes.shape(),
+                prompt.scratch,
+                q.view(),
+                tokens - 1,
+                1,
+                out.view()));
     float[] result = rig.read(out);
     rig.freeAll();
     return result;

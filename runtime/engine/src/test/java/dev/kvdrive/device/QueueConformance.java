@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.model.tensor.RopeSpec;
+import dev.kvdrive.plan.SummaryFormat;
 import java.lang.foreign.ValueLayout;
 import org.junit.jupiter.api.Test;
 
@@ -178,27 +179,60 @@ public abstract class QueueConformance extends DeviceConformance {
     Weight gain = subject.vector("gain", 1, 1, 1, 1);
     Rig.Rows rows = subject.rows("rows", 2, 8, new float[16]);
     Rig.Rows out = subject.empty("out", 2, 4);
+    ElementType otherType = activations() == ElementType.F32 ? ElementType.BF16 : ElementType.F32;
+    Rig.Rows other = subject.empty("rows of another type", 2, 4, otherType);
     DeviceBuffer words = subject.ints("words", 1);
     RopeSpec rope = new RopeSpec(new float[] {1f, 0.5f}, 1, false);
-    Activations huge = new Activations(out.view().buffer(), 0, Integer.MAX_VALUE);
+    Activations huge = new Activations(out.view().buffer(), activations(), 0, Integer.MAX_VALUE);
     for (Runnable wrong :
         new Runnable[] {
-          () -> ops.matmul(queue, weight, rows.view(), 3, out.view()),
-          () -> ops.matmul(queue, weight, rows.view(), 0, out.view()),
-          () -> ops.matmul(queue, weight, rows.view(), 2, huge),
-          () -> ops.matmulAdd(queue, weight, rows.view(), -1, out.view()),
-          () -> ops.logits(queue, weight, rows.view(), 200, out.view()),
-          () -> ops.rmsNorm(queue, rows.view(), gain, 1e-5f, 2, 8, rows.view()),
-          () -> ops.headNorm(queue, rows.view(), weight, 1e-5f, 2, 1),
-          () -> ops.addBias(queue, weight, rows.view(), 2),
-          () -> ops.embed(queue, weight, words, 1, 2, rows.view()),
-          () -> ops.embed(queue, weight, words, Float.NaN, 1, rows.view()),
-          () -> ops.add(queue, rows.view(), 2, 0, out.view()),
-          () -> ops.add(queue, rows.view(), 3, 8, out.view()),
-          () -> ops.angles(queue, rope, words, 1, words),
-          () -> ops.rotate(queue, rope, words, rows.view(), 2, 1, 8),
-          () -> ops.siluMultiply(queue, rows.view(), rows.view(), 2, 0, rows.view()),
-          () -> ops.argmax(queue, rows.view(), 2, 1000, words),
+          () ->
+              ops.tensor()
+                  .matmul(queue, new TensorOperations.Product(weight, rows.view(), 3, out.view())),
+          () ->
+              ops.tensor()
+                  .matmul(queue, new TensorOperations.Product(weight, rows.view(), 0, out.view())),
+          () ->
+              ops.tensor()
+                  .matmul(queue, new TensorOperations.Product(weight, rows.view(), 2, huge)),
+          () ->
+              ops.tensor()
+                  .matmulAdd(
+                      queue, new TensorOperations.Product(weight, rows.view(), -1, out.view())),
+          () ->
+              ops.tensor()
+                  .logits(
+                      queue, new TensorOperations.Product(weight, rows.view(), 200, out.view())),
+          () ->
+              ops.tensor()
+                  .rmsNorm(
+                      queue,
+                      new TensorOperations.RmsNorm(rows.view(), gain, 1e-5f, 2, 8, rows.view())),
+          () ->
+              ops.tensor()
+                  .headNorm(queue, new TensorOperations.HeadNorm(rows.view(), weight, 1e-5f, 2, 1)),
+          () -> ops.tensor().addBias(queue, new TensorOperations.Bias(weight, rows.view(), 2)),
+          () ->
+              ops.tensor()
+                  .embed(queue, new TensorOperations.Embed(weight, words, 1, 2, rows.view())),
+          () ->
+              ops.tensor()
+                  .embed(
+                      queue, new TensorOperations.Embed(weight, words, Float.NaN, 1, rows.view())),
+          () -> ops.tensor().add(queue, new TensorOperations.Sum(rows.view(), 2, 0, out.view())),
+          () -> ops.tensor().add(queue, new TensorOperations.Sum(rows.view(), 3, 8, out.view())),
+          () -> ops.tensor().angles(queue, new TensorOperations.Angles(rope, words, 1, words)),
+          () ->
+              ops.tensor()
+                  .rotate(queue, new TensorOperations.Rotation(rope, words, rows.view(), 2, 1, 8)),
+          () ->
+              ops.tensor()
+                  .siluMultiply(
+                      queue,
+                      new TensorOperations.Gating(rows.view(), rows.view(), 2, 0, rows.view())),
+          () ->
+              ops.tensor().argmax(queue, new TensorOperations.Largest(rows.view(), 2, 1000, words)),
+          () -> ops.tensor().add(queue, new TensorOperations.Sum(other.view(), 2, 4, other.view())),
         }) {
       assertThatThrownBy(wrong::run).isInstanceOf(IllegalArgumentException.class);
     }
@@ -216,17 +250,59 @@ public abstract class QueueConformance extends DeviceConformance {
             layer.batch.seats(),
             layer.batch.selectCounts());
     Activations q = layer.query.view();
+    KvLayer without =
+        new KvLayer(
+            kv.layout(),
+            kv.layer(),
+            kv.seats(),
+            kv.maxChunks(),
+            kv.dense(),
+            new LayerIndex(SummaryFormat.NONE, null),
+            kv.window(),
+            kv.frameOfExtent(),
+            kv.lastUse());
     for (Runnable wrong :
         new Runnable[] {
-          () -> ops.resetSeat(queue, kv, sizes.seats()),
-          () -> ops.resetSeat(queue, kv, -1),
-          () -> ops.seed(queue, kv, scratch, 0, 16),
-          () -> ops.closeChunks(queue, kv, scratch, 0, 1, 0, layer.frames),
-          () -> ops.select(queue, layer.batch, kv, wide, q, layer.selection),
-          () -> ops.select(queue, many, kv, sizes.shape(), q, layer.selection),
-          () -> ops.diff(queue, layer.batch, kv, layer.selection, -1),
-          () -> ops.diff(queue, layer.batch, kv, layer.selection, 100),
-          () -> ops.land(queue, layer.batch, kv, layer.selection, 0, layer.mailbox, -1),
+          () -> ops.kv().reset(queue, new KvOperations.Reset(kv, sizes.seats())),
+          () -> ops.kv().reset(queue, new KvOperations.Reset(kv, -1)),
+          () -> ops.kv().seed(queue, new KvOperations.Seed(kv, scratch, 0, 16)),
+          () ->
+              ops.kv()
+                  .close(
+                      queue,
+                      new KvOperations.Close(new PromptChunks(kv, scratch, 0, 1, 0), layer.frames)),
+          () ->
+              ops.index()
+                  .score(
+                      queue,
+                      new IndexOperations.Score(
+                          new LayerStep(layer.batch, kv), wide, q, layer.selection)),
+          () ->
+              ops.index()
+                  .score(
+                      queue,
+                      new IndexOperations.Score(
+                          new LayerStep(many, kv), sizes.shape(), q, layer.selection)),
+          () ->
+              ops.window()
+                  .diff(queue, new Pass(new LayerStep(layer.batch, kv), layer.selection, -1)),
+          () ->
+              ops.window()
+                  .diff(queue, new Pass(new LayerStep(layer.batch, kv), layer.selection, 100)),
+          () ->
+              ops.index()
+                  .score(
+                      queue,
+                      new IndexOperations.Score(
+                          new LayerStep(layer.batch, without), sizes.shape(), q, layer.selection)),
+          () ->
+              ops.window()
+                  .land(
+                      queue,
+                      new WindowOperations.Land(
+                          new Pass(new LayerStep(layer.batch, kv), layer.selection, 0),
+                          layer.mailbox,
+                          -1)),
         }) {
       assertThatThrownBy(wrong::run).isInstanceOf(IllegalArgumentException.class);
     }

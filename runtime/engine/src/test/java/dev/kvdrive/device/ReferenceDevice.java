@@ -50,7 +50,13 @@ public final class ReferenceDevice implements Device {
     this.capacity = capacityBytes;
     this.hostCapacity = hostBytes;
     this.activations = activations;
-    operations = new CheckedOperations(new ReferenceOperations(activations), activations);
+    operations =
+        new Operations(
+            new ReferenceTensor(activations),
+            new ReferenceKv(activations),
+            new ReferenceIndex(activations),
+            new ReferenceWindow(activations),
+            new ReferenceAttention(activations));
   }
 
   @Override

@@ -100,7 +100,7 @@ final class Rig implements AutoCloseable {
     int stride = Math.ceilDiv(width, GUARD_ELEMENTS) * GUARD_ELEMENTS + GUARD_ELEMENTS;
     long elements = GUARD_ELEMENTS + (long) rows * stride;
     DeviceBuffer buffer = allocate(label, elements * type.bytes());
-    Rows made = new Rows(new Activations(buffer, GUARD_ELEMENTS, stride), rows, width, type);
+    Rows made = new Rows(new Activations(buffer, type, GUARD_ELEMENTS, stride), rows, width, type);
     fill(made, values);
     return made;
   }

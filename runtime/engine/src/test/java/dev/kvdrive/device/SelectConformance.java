@@ -2,6 +2,7 @@ package dev.kvdrive.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.plan.TwoBitSummary;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -125,17 +126,17 @@ public abstract class SelectConformance extends DeviceConformance {
   @MethodSource("sizes")
   void nearTiesAreDecidedWithinTheErrorOfAScore(LayerSizes sizes) {
     LayerContents contents = sequences(sizes, activations(), 7);
-    byte[] index = contents.representatives;
-    int codes = contents.layout.codeBytes();
-    int steps = contents.layout.stepOffset();
+    byte[] index = contents.summaries;
+    int codes = TwoBitSummary.of(contents.layout).codeBytes();
+    int steps = TwoBitSummary.of(contents.layout).stepOffset();
     for (int row = 0; row < CHUNKS.length; row++) {
       if (CHUNKS[row] > 0) {
         contents.row(row, seat(row), Math.max(1, CHUNKS[row] / 2));
         for (int head = 0; head < sizes.kvHeads(); head++) {
-          // Every representative has the keys of the first one in another order: sums of the same.
-          int first = contents.representativeAt(seat(row), head, 0);
+          // Every summary has the keys of the first one in another order: sums of the same.
+          int first = contents.summaryAt(seat(row), head, 0);
           for (int chunk = 1; chunk < CHUNKS[row]; chunk++) {
-            int at = contents.representativeAt(seat(row), head, chunk);
+            int at = contents.summaryAt(seat(row), head, chunk);
             for (int t = 0; t < 8; t++) {
               int from = (t + chunk) % 8;
               System.arraycopy(index, first + from * codes, index, at + t * codes, codes);

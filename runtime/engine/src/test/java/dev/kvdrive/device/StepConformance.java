@@ -89,23 +89,16 @@ public abstract class StepConformance extends DeviceConformance {
     }
 
     private void submit() {
-      rig.ops.append(rig.queue, layer.batch, layer.layer, layer.frames, keys.view(), values.view());
+      layer.append(keys.view(), values.view());
       layer.select();
       layer.beginAttention();
       for (int pass = 0; pass < layer.sizes.passes(50); pass++) {
+        layer.key();
         layer.diff(pass);
         order(rig.queue, diffed, transfers);
-        rig.ops.fetch(
-            transfers,
-            layer.batch,
-            layer.layer,
-            layer.selection,
-            pass,
-            layer.frames,
-            layer.mailbox);
+        layer.fetch(transfers, pass);
         layer.attendHits(pass);
-        rig.ops.land(
-            transfers, layer.batch, layer.layer, layer.selection, pass, layer.mailbox, 20_000);
+        layer.land(transfers, pass, 20_000);
         order(transfers, landed, rig.queue);
         layer.attendMisses(pass);
       }

@@ -4,10 +4,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.device.Activations;
+import dev.kvdrive.device.AttentionOperations;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.IndexOperations;
+import dev.kvdrive.device.KvOperations;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.TensorOperations;
+import dev.kvdrive.device.WindowOperations;
 import dev.kvdrive.model.Golden;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
@@ -240,10 +245,7 @@ public abstract class EngineLifeConformance extends EngineTest {
     }
 
     Device device() {
-      Operations operations =
-          proxy(
-              Operations.class,
-              (method, arguments) -> count(device.operations(), method, arguments));
+      Operations operations = around(device.operations(), this::count);
       return proxy(
           Device.class,
           (method, arguments) ->
@@ -331,16 +333,16 @@ public abstract class EngineLifeConformance extends EngineTest {
 
   /** The device, of which one logit of each row is NaN while {@code damaged}. */
   private Device damaging(AtomicBoolean damaged) {
-    Operations sound = device.operations();
     Operations operations =
-        proxy(
-            Operations.class,
-            (method, arguments) -> {
+        around(
+            device.operations(),
+            (sound, method, arguments) -> {
               Object result = method.invoke(sound, arguments);
               if (damaged.get() && method.getName().equals("logits")) {
                 Queue queue = (Queue) arguments[0];
-                Activations logits = (Activations) arguments[4];
-                for (int row = 0; row < (int) arguments[3]; row++) {
+                TensorOperations.Product product = (TensorOperations.Product) arguments[1];
+                Activations logits = product.out();
+                for (int row = 0; row < product.rows(); row++) {
                   long at = 4L * (logits.offset() + (long) row * logits.stride() + 77);
                   queue.fill(logits.buffer(), at, 1, Float.floatToIntBits(Float.NaN));
                 }
@@ -355,11 +357,10 @@ public abstract class EngineLifeConformance extends EngineTest {
 
   /** The device, whose embedding throws once {@code broken}. */
   private Device breaking(AtomicBoolean broken) {
-    Operations sound = device.operations();
     Operations operations =
-        proxy(
-            Operations.class,
-            (method, arguments) -> {
+        around(
+            device.operations(),
+            (sound, method, arguments) -> {
               if (broken.get() && method.getName().equals("embed")) {
                 throw new DeviceException("the device is on fire");
               }
@@ -374,6 +375,26 @@ public abstract class EngineLifeConformance extends EngineTest {
   private interface Call {
     Object on(Method method, Object[] arguments)
         throws IllegalAccessException, InvocationTargetException;
+  }
+
+  /** What happens in place of a verb. */
+  private interface Verb {
+    Object on(Object sound, Method method, Object[] arguments)
+        throws IllegalAccessException, InvocationTargetException;
+  }
+
+  /** The verbs of a device, each through {@code verb}. */
+  private static Operations around(Operations sound, Verb verb) {
+    return new Operations(
+        around(TensorOperations.class, sound.tensor(), verb),
+        around(KvOperations.class, sound.kv(), verb),
+        around(IndexOperations.class, sound.index(), verb),
+        around(WindowOperations.class, sound.window(), verb),
+        around(AttentionOperations.class, sound.attention(), verb));
+  }
+
+  private static <T> T around(Class<T> type, T sound, Verb verb) {
+    return proxy(type, (method, arguments) -> verb.on(sound, method, arguments));
   }
 
   private static <T> T proxy(Class<T> type, Call call) {

@@ -8,6 +8,7 @@ import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.Workspace;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -36,7 +37,8 @@ record EngineShape(
     boolean graphs,
     Duration fetchTimeout,
     Duration demotionTimeout,
-    int queueLimit) {
+    int queueLimit,
+    PolicyShape policy) {
   /** Everything resident, one queue, one seat: what the others are compared with. */
   static EngineShape roomy(double budget) {
     return new EngineShape(
@@ -54,12 +56,33 @@ record EngineShape(
         false,
         Duration.ofSeconds(20),
         Duration.ofSeconds(20),
-        16);
+        16,
+        PolicyShape.KVDRIVE);
   }
 
   /** Three seats that hardly hold an extent in DRAM, tiny windows, prefill in blocks of 50. */
   static EngineShape tight(double budget) {
     return roomy(budget).withSeats(3).withWindow(7, 5).withFrames(0).withBlock(50).withThreads(2);
+  }
+
+  EngineShape withPolicy(PolicyShape shape) {
+    return new EngineShape(
+        type,
+        context,
+        seats,
+        budget,
+        window,
+        passChunks,
+        prefillBlock,
+        extentChunks,
+        frames,
+        nvmeThreads,
+        pipeline,
+        graphs,
+        fetchTimeout,
+        demotionTimeout,
+        queueLimit,
+        shape);
   }
 
   EngineShape withType(KvType kvType) {
@@ -78,7 +101,8 @@ record EngineShape(
         graphs,
         fetchTimeout,
         demotionTimeout,
-        queueLimit);
+        queueLimit,
+        policy);
   }
 
   EngineShape withSeats(int count) {
@@ -97,7 +121,8 @@ record EngineShape(
         graphs,
         fetchTimeout,
         demotionTimeout,
-        queueLimit);
+        queueLimit,
+        policy);
   }
 
   EngineShape withWindow(int slots, int pass) {
@@ -116,7 +141,8 @@ record EngineShape(
         graphs,
         fetchTimeout,
         demotionTimeout,
-        queueLimit);
+        queueLimit,
+        policy);
   }
 
   EngineShape withBlock(int tokens) {
@@ -135,7 +161,8 @@ record EngineShape(
         graphs,
         fetchTimeout,
         demotionTimeout,
-        queueLimit);
+        queueLimit,
+        policy);
   }
 
   EngineShape withExtents(int chunks) {
@@ -154,7 +181,8 @@ record EngineShape(
         graphs,
         fetchTimeout,
         demotionTimeout,
-        queueLimit);
+        queueLimit,
+        policy);
   }
 
   EngineShape withFrames(int count) {
@@ -173,7 +201,8 @@ record EngineShape(
         graphs,
         fetchTimeout,
         demotionTimeout,
-        queueLimit);
+        queueLimit,
+        policy);
   }
 
   EngineShape withThreads(int count) {
@@ -192,7 +221,8 @@ record EngineShape(
         graphs,
         fetchTimeout,
         demotionTimeout,
-        queueLimit);
+        queueLimit,
+        policy);
   }
 
   EngineShape with(boolean pipelined, boolean recorded) {
@@ -211,7 +241,8 @@ record EngineShape(
         recorded,
         fetchTimeout,
         demotionTimeout,
-        queueLimit);
+        queueLimit,
+        policy);
   }
 
   EngineShape withTimeouts(Duration fetch, Duration demotion) {
@@ -230,7 +261,8 @@ record EngineShape(
         graphs,
         fetch,
         demotion,
-        queueLimit);
+        queueLimit,
+        policy);
   }
 
   EngineShape withQueueLimit(int limit) {
@@ -249,7 +281,8 @@ record EngineShape(
         graphs,
         fetchTimeout,
         demotionTimeout,
-        limit);
+        limit,
+        policy);
   }
 
   EngineSizes sizes(ModelGeometry model, Device device) {
@@ -277,7 +310,8 @@ record EngineShape(
         Workspace.shortPrompt(context, seats),
         Workspace.residualBlocks(context, seats, block),
         dram,
-        Math.max(0, all - dram));
+        Math.max(0, all - dram),
+        policy);
   }
 
   EngineSettings settings(ModelGeometry model, Device device, Path directory) {

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.ElementType;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.PolicyShape;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -78,6 +79,26 @@ public abstract class SameTokensConformance extends EngineTest {
     }
     assertThat(dramMisses).isPositive();
     assertThat(nvmeMisses).isPositive();
+  }
+
+  @Test
+  void thePolicyThatAttendsEverythingGivesTheTokensOfExactModeWithoutAnIndex() {
+    Map<String, List<GeneratedToken>> exact = alone(1, KvType.BF16);
+    EngineShape full =
+        EngineShape.tight(1).withType(KvType.BF16).withPolicy(PolicyShape.FULL).with(true, true);
+    long withIndex = usedBy(full.withPolicy(PolicyShape.KVDRIVE));
+    assertThat(usedBy(full)).isLessThan(withIndex);
+    try (KvDriveEngine engine = start(full)) {
+      compare("policy full", engine, exact, new SplittableRandom(7));
+      assertThat(engine.status().nvmeMisses()).isPositive();
+    }
+  }
+
+  /** Device memory of an engine. */
+  private long usedBy(EngineShape shape) {
+    try (KvDriveEngine engine = start(shape)) {
+      return engine.status().tiers().getFirst().usedBytes();
+    }
   }
 
   private static EngineShape combination(SplittableRandom random, double budget, KvType type) {

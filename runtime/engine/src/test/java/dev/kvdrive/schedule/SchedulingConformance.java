@@ -251,7 +251,8 @@ public abstract class SchedulingConformance extends EngineTest {
             shortPrompt,
             all.residualBlocks(),
             all.dramFrames(),
-            extents - all.dramFrames());
+            extents - all.dramFrames(),
+            all.policy());
     return EngineSettings.of(scarce, device, directory, shape.queueLimit())
         .withNvme(settings.nvme())
         .withDecode(settings.decode());

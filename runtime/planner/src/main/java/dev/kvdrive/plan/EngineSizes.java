@@ -21,6 +21,7 @@ package dev.kvdrive.plan;
  * @param dramFrames extents that fit the DRAM tier
  * @param nvmeExtents extents that the NVMe tier takes if its volume has room for them; 0 for no
  *     NVMe tier
+ * @param policy what its index costs
  */
 public record EngineSizes(
     ModelGeometry geometry,
@@ -37,7 +38,13 @@ public record EngineSizes(
     int shortPrompt,
     int residualBlocks,
     int dramFrames,
-    long nvmeExtents) {
+    long nvmeExtents,
+    PolicyShape policy) {
+
+  /** Bytes of the summary of one chunk of one (layer, KV head). */
+  public int summaryBytes() {
+    return policy.summary().bytes(layout);
+  }
 
   /** Whether every chunk is attended in every step. */
   public boolean exact() {

@@ -11,6 +11,7 @@ package dev.kvdrive.plan;
  * @param tiers budgets
  * @param device kind of device
  * @param queueLimit requests that may wait; they cost heap
+ * @param policy what its index costs
  */
 public record PlanRequest(
     ModelGeometry model,
@@ -20,7 +21,8 @@ public record PlanRequest(
     KvType kvType,
     TierBudgets tiers,
     DeviceKind device,
-    int queueLimit) {
+    int queueLimit,
+    PolicyShape policy) {
   /** The paper's larger budget: 6.25 % of the context. */
   public static final double DEFAULT_BUDGET = 0.0625;
 
@@ -56,22 +58,55 @@ public record PlanRequest(
           "%,d tokens x %,d of model %s are %.3g bytes of KV cache; a plan is possible up to 1 EiB"
               .formatted(contextLength, concurrency, model.name(), kv));
     }
+    if (!policy.selects() && budget < 1) {
+      throw new IllegalArgumentException(
+          "policy %s attends everything: its budget is 1, got %s".formatted(policy.name(), budget));
+    }
     if (queueLimit < 0) {
       throw new IllegalArgumentException("queueLimit must not be negative, got " + queueLimit);
     }
   }
 
+  /** With the policy that is used unless another is asked for. */
+  public PlanRequest(
+      ModelGeometry model,
+      int contextLength,
+      int concurrency,
+      double budget,
+      KvType kvType,
+      TierBudgets tiers,
+      DeviceKind device,
+      int queueLimit) {
+    this(
+        model,
+        contextLength,
+        concurrency,
+        budget,
+        kvType,
+        tiers,
+        device,
+        queueLimit,
+        PolicyShape.KVDRIVE);
+  }
+
+  /** The same for another policy. */
+  public PlanRequest withPolicy(PolicyShape shape) {
+    return new PlanRequest(
+        model, contextLength, concurrency, budget, kvType, tiers, device, queueLimit, shape);
+  }
+
   PlanRequest withContextLength(int tokens) {
-    return new PlanRequest(model, tokens, concurrency, budget, kvType, tiers, device, queueLimit);
+    return new PlanRequest(
+        model, tokens, concurrency, budget, kvType, tiers, device, queueLimit, policy);
   }
 
   PlanRequest withConcurrency(int sequences) {
     return new PlanRequest(
-        model, contextLength, sequences, budget, kvType, tiers, device, queueLimit);
+        model, contextLength, sequences, budget, kvType, tiers, device, queueLimit, policy);
   }
 
   PlanRequest withTiers(TierBudgets budgets) {
     return new PlanRequest(
-        model, contextLength, concurrency, budget, kvType, budgets, device, queueLimit);
+        model, contextLength, concurrency, budget, kvType, budgets, device, queueLimit, policy);
   }
 }

@@ -9,7 +9,7 @@ import java.util.function.IntPredicate;
  * Proves that a deployment fits its budgets, or says what is missing and what would fit. Pure and
  * deterministic; the only place where these bytes are added up.
  *
- * <p>GPU memory holds what every step touches: weights, the index (a representative for each closed
+ * <p>GPU memory holds what every step touches: weights, the index (a summary for each closed
  * chunk), sink and ring, the maps, the workspaces, and with all that is left the window. DRAM holds
  * staging and, with the rest, frames. Every closed chunk of every sequence has a place in DRAM or
  * on NVMe at the longest context; nothing is ever dropped.
@@ -283,12 +283,14 @@ public final class Planner {
           (int)
               Math.min(
                   Math.min(dramFrames(window), totalExtents + minimumFrames), Integer.MAX_VALUE),
-          needsNvme ? Math.min(mostExtents(), totalExtents) : 0);
+          needsNvme ? Math.min(mostExtents(), totalExtents) : 0,
+          request.policy());
     }
 
     List<Demand> demands(int window, long frames, long extents) {
       List<Demand> out = new ArrayList<>();
       int act = request.device().activationBytes();
+      int summaryBytes = request.policy().summary().bytes(layout);
       out.add(
           new Demand(
               Tier.GPU,
@@ -299,14 +301,10 @@ public final class Planner {
           new Demand(
               Tier.GPU,
               "index",
-              heads() * maxChunks * layout.representativeBytes(),
-              "%s x %d layers x %d KV heads x %,d chunks x %d B representative"
+              heads() * maxChunks * summaryBytes,
+              "%s x %d layers x %d KV heads x %,d chunks x %d B summary"
                   .formatted(
-                      sequences(),
-                      layout.layers(),
-                      layout.kvHeads(),
-                      maxChunks,
-                      layout.representativeBytes())));
+                      sequences(), layout.layers(), layout.kvHeads(), maxChunks, summaryBytes)));
       out.add(
           new Demand(
               Tier.GPU,

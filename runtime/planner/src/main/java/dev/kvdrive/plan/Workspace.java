@@ -65,13 +65,14 @@ public final class Workspace {
   }
 
   /**
-   * Bytes of the maps of all layers: slot of chunk, chunk and attention of slot, frame and last use
-   * of extent.
+   * Bytes of the maps of all layers: slot of chunk, chunk and key of slot, frame and last use of
+   * extent, and the windows of the seats.
    */
   public static long mapBytes(KvLayout layout, int seats, int maxChunks, int windowSlots) {
     long perHead = 4L * maxChunks + 8L * windowSlots + 8L * layout.extents(maxChunks);
     return layout.layers()
-        * ((long) seats * layout.kvHeads() * perHead + 4L * (layout.kvHeads() + 1));
+        * (long) seats
+        * (layout.kvHeads() * perHead + 4L * (layout.kvHeads() + 1));
   }
 
   /** Bytes of the keys and values of one layer of one prompt ({@code PrefillScratch}). */

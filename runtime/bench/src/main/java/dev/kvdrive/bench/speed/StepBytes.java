@@ -4,14 +4,15 @@ import dev.kvdrive.model.Model;
 import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.PolicyShape;
 
 /**
  * Bytes that a decode step of one sequence has to read at least: all weights once, the keys and
- * values that are attended, and, if there is something to select, every representative.
+ * values that are attended, and, if there is something to select, every summary.
  *
  * @param weights of all matrices; of an embedding that is not also the output, one row
  * @param cache of attended keys and values
- * @param index of representatives
+ * @param index of summaries
  */
 public record StepBytes(long weights, long cache, long index) {
   /**
@@ -47,7 +48,7 @@ public record StepBytes(long weights, long cache, long index) {
             : (long) layout.layers()
                 * layout.kvHeads()
                 * layout.grid().closedChunks(tokens)
-                * layout.representativeBytes());
+                * PolicyShape.KVDRIVE.summary().bytes(layout));
   }
 
   /** All of them. */

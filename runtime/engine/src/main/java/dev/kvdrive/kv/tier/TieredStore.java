@@ -44,7 +44,7 @@ import org.jspecify.annotations.Nullable;
  *   prefill, for each layer:
  *     for (c = from; c &lt; to; c = end) {
  *       end = provideForChunks(queue, layer, seat, c, to);  // c: no room yet, see waits(seat)
- *       operations.closeChunks(queue, layer, scratch, seat, c, end, frames());
+ *       operations.kv().close(queue, new Close(chunks from c to end, frames()));
  *     }
  *   each decode step:
  *     provideForStep(queue, seats, positions, rows);        // seats without room wait

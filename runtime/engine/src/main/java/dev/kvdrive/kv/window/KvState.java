@@ -5,6 +5,9 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.KvLayer;
+import dev.kvdrive.device.KvOperations;
+import dev.kvdrive.device.LayerIndex;
+import dev.kvdrive.device.LayerWindow;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.PrefillScratch;
 import dev.kvdrive.device.Queue;
@@ -14,7 +17,6 @@ import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -70,7 +72,7 @@ public final class KvState implements AutoCloseable {
       }
       prompts.add(allocateScratch(layout, sizes.contextLength(), "prefill scratch"));
       scratches = List.copyOf(prompts);
-      clear(queue);
+      clear(queue, sizes);
     } catch (RuntimeException e) {
       close();
       throw e;
@@ -91,25 +93,36 @@ public final class KvState implements AutoCloseable {
     KvLayout layout = sizes.layout();
     long heads = (long) sizes.concurrency() * layout.kvHeads();
     int chunks = sizes.maxChunks();
-    int[] slots = new int[layout.kvHeads()];
-    Arrays.fill(slots, sizes.windowSlots());
-    long allSlots = heads * sizes.windowSlots();
     String in = " of layer " + layer;
     return new KvLayer(
         layout,
         layer,
         sizes.concurrency(),
         chunks,
-        slots,
-        allocate("slot bases" + in, 4L * (layout.kvHeads() + 1)),
         allocate("sink and ring" + in, heads * 2 * layout.grid().denseTokens() * layout.rowBytes()),
-        allocate("representatives" + in, heads * chunks * layout.representativeBytes()),
-        allocate("window" + in, allSlots * layout.chunkBytes()),
-        allocate("slot of chunk" + in, 4 * heads * chunks),
-        allocate("chunk of slot" + in, 4 * allSlots),
-        allocate("attention of slot" + in, 4 * allSlots),
+        allocateIndex(sizes, heads * chunks, in),
+        allocateWindow(sizes, heads, in),
         allocate("frame of extent" + in, 4 * heads * layout.extents(chunks)),
         allocate("last use" + in, 4 * heads * layout.extents(chunks)));
+  }
+
+  private LayerIndex allocateIndex(EngineSizes sizes, long chunks, String in) {
+    long bytes = chunks * sizes.summaryBytes();
+    return new LayerIndex(
+        sizes.policy().summary(), bytes == 0 ? null : allocate("summaries" + in, bytes));
+  }
+
+  private LayerWindow allocateWindow(EngineSizes sizes, long heads, String in) {
+    long slots = heads * sizes.windowSlots();
+    return new LayerWindow(
+        Math.toIntExact(slots),
+        sizes.windowSlots(),
+        sizes.windowSlots(),
+        allocate("slot bases" + in, 4L * sizes.concurrency() * (sizes.layout().kvHeads() + 1)),
+        allocate("window" + in, slots * sizes.layout().chunkBytes()),
+        allocate("slot of chunk" + in, 4 * heads * sizes.maxChunks()),
+        allocate("chunk of slot" + in, 4 * slots),
+        allocate("key of slot" + in, 4 * slots));
   }
 
   private PrefillScratch allocateScratch(KvLayout layout, int tokens, String label) {
@@ -123,19 +136,25 @@ public final class KvState implements AutoCloseable {
     return buffer;
   }
 
-  private void clear(Queue queue) {
-    int heads = layers.getFirst().layout().kvHeads();
-    try (HostBuffer bases = device.allocateHost("slot bases", 4L * (heads + 1))) {
-      int base = 0;
-      int[] slots = layers.getFirst().windowSlots();
-      for (int head = 0; head <= heads; head++) {
-        bases.segment().setAtIndex(ValueLayout.JAVA_INT, head, base);
-        base += head < heads ? slots[head] : 0;
+  private void clear(Queue queue, EngineSizes sizes) {
+    int heads = sizes.layout().kvHeads();
+    int seats = sizes.concurrency();
+    try (HostBuffer bases = device.allocateHost("slot bases", 4L * seats * (heads + 1))) {
+      for (int seat = 0; seat < seats; seat++) {
+        for (int head = 0; head <= heads; head++) {
+          bases
+              .segment()
+              .setAtIndex(
+                  ValueLayout.JAVA_INT,
+                  (long) seat * (heads + 1) + head,
+                  (seat * heads + head) * sizes.windowSlots());
+        }
       }
       for (KvLayer layer : layers) {
-        queue.upload(bases, 0, layer.slotBase(), 0, layer.slotBase().bytes());
-        queue.fill(layer.slotOfChunk(), 0, layer.slotOfChunk().bytes() / 4, EMPTY);
-        queue.fill(layer.chunkOfSlot(), 0, layer.chunkOfSlot().bytes() / 4, EMPTY);
+        LayerWindow window = layer.window();
+        queue.upload(bases, 0, window.slotBase(), 0, window.slotBase().bytes());
+        queue.fill(window.slotOfChunk(), 0, window.slotOfChunk().bytes() / 4, EMPTY);
+        queue.fill(window.chunkOfSlot(), 0, window.chunkOfSlot().bytes() / 4, EMPTY);
         queue.fill(layer.frameOfExtent(), 0, layer.frameOfExtent().bytes() / 4, EMPTY);
       }
       queue.synchronize();
@@ -168,7 +187,7 @@ public final class KvState implements AutoCloseable {
   /** Empties the windows and maps of a seat in all layers. */
   public void reset(Queue queue, Operations operations, int seat) {
     for (KvLayer layer : layers) {
-      operations.resetSeat(queue, layer, seat);
+      operations.kv().reset(queue, new KvOperations.Reset(layer, seat));
     }
   }
 

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.KvLayer;
+import dev.kvdrive.device.LayerIndex;
+import dev.kvdrive.device.LayerWindow;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.tier.DeferredDevice.DeferredQueue;
@@ -13,6 +15,8 @@ import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.SummaryFormat;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
@@ -105,7 +109,8 @@ final class StoreHarness implements AutoCloseable {
             0,
             Math.ceilDiv(context, 64),
             dramFrames,
-            nvmeExtents);
+            nvmeExtents,
+            PolicyShape.KVDRIVE);
     for (int layer = 0; layer < layerCount; layer++) {
       long words = (long) seatCount * kvHeads * maxExtents;
       DeviceBuffer unused = memory("unused", 4);
@@ -115,14 +120,9 @@ final class StoreHarness implements AutoCloseable {
               layer,
               seatCount,
               maxChunks,
-              new int[kvHeads],
               unused,
-              unused,
-              unused,
-              unused,
-              unused,
-              unused,
-              unused,
+              new LayerIndex(SummaryFormat.NONE, null),
+              new LayerWindow(0, 0, 0, unused, unused, unused, unused, unused),
               memory("frameOfExtent", 4 * words),
               memory("lastUse", 4 * words)));
     }

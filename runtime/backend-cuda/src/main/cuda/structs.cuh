@@ -1,0 +1,436 @@
+// Generated from dev.kvdrive.cuda.Structs and Constants; StructHeaderTest says how. Do not edit.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef __nv_bfloat16 bf16;
+struct Round;
+
+#define WARP 32
+#define MAX_HEAD_DIM 256
+#define MAX_CHUNK 8
+#define MAX_PAIRS 256
+#define STATE_PARTS 65
+#define SMALLEST_KEY 0x1.0p-100f
+#define CODES_OF_WORD 16
+#define SCORE_WARPS 8
+#define SCORE_TILE 256
+#define SCORE_QUERIES 8
+#define SELECT_THREADS 1024
+#define DIFF_THREADS 512
+#define ATTEND_WARPS 4
+#define FINISH_THREADS 256
+#define CAUSAL_QUERIES 32
+#define CAUSAL_KEYS 32
+#define CAUSAL_LANES 8
+#define ATTEND_DENSE 0
+#define ATTEND_HITS 1
+#define ATTEND_MISSES 2
+#define TROUBLE_TOKEN 1
+#define TROUBLE_FRAME 2
+#define MAIL_COUNT 0
+#define MAIL_ROUND 1
+#define MAIL_STOPPED 2
+#define MAIL_SERVED 16
+#define MAIL_REQUESTS_AT 32
+#define MAIL_REQUEST_WORDS 6
+#define MAIL_DELIVERED 1
+#define COUNTERS 4
+#define HITS_COUNTER 0
+#define DRAM_COUNTER 1
+#define NVME_COUNTER 2
+#define FAULT_COUNTER 3
+
+struct Rows {
+  bf16* data;
+  int64_t stride;
+};
+static_assert(offsetof(Rows, data) == 0, "Rows.data");
+static_assert(offsetof(Rows, stride) == 8, "Rows.stride");
+static_assert(sizeof(Rows) == 16, "Rows");
+
+struct Layer {
+  char* dense;
+  char* summaries;
+  char* window;
+  int* slotBase;
+  int* slotOfChunk;
+  int* chunkOfSlot;
+  float* keyOfSlot;
+  int* frameOfExtent;
+  int* lastUse;
+  int64_t extentBytes;
+  int layer;
+  int kvHeads;
+  int headDim;
+  int elementBytes;
+  int maxChunks;
+  int maxExtents;
+  int sink;
+  int local;
+  int chunk;
+  int extentChunks;
+};
+static_assert(offsetof(Layer, dense) == 0, "Layer.dense");
+static_assert(offsetof(Layer, summaries) == 8, "Layer.summaries");
+static_assert(offsetof(Layer, window) == 16, "Layer.window");
+static_assert(offsetof(Layer, slotBase) == 24, "Layer.slotBase");
+static_assert(offsetof(Layer, slotOfChunk) == 32, "Layer.slotOfChunk");
+static_assert(offsetof(Layer, chunkOfSlot) == 40, "Layer.chunkOfSlot");
+static_assert(offsetof(Layer, keyOfSlot) == 48, "Layer.keyOfSlot");
+static_assert(offsetof(Layer, frameOfExtent) == 56, "Layer.frameOfExtent");
+static_assert(offsetof(Layer, lastUse) == 64, "Layer.lastUse");
+static_assert(offsetof(Layer, extentBytes) == 72, "Layer.extentBytes");
+static_assert(offsetof(Layer, layer) == 80, "Layer.layer");
+static_assert(offsetof(Layer, kvHeads) == 84, "Layer.kvHeads");
+static_assert(offsetof(Layer, headDim) == 88, "Layer.headDim");
+static_assert(offsetof(Layer, elementBytes) == 92, "Layer.elementBytes");
+static_assert(offsetof(Layer, maxChunks) == 96, "Layer.maxChunks");
+static_assert(offsetof(Layer, maxExtents) == 100, "Layer.maxExtents");
+static_assert(offsetof(Layer, sink) == 104, "Layer.sink");
+static_assert(offsetof(Layer, local) == 108, "Layer.local");
+static_assert(offsetof(Layer, chunk) == 112, "Layer.chunk");
+static_assert(offsetof(Layer, extentChunks) == 116, "Layer.extentChunks");
+static_assert(sizeof(Layer) == 120, "Layer");
+
+struct Batch {
+  const int* positions;
+  const int* seats;
+  const int* selectCounts;
+};
+static_assert(offsetof(Batch, positions) == 0, "Batch.positions");
+static_assert(offsetof(Batch, seats) == 8, "Batch.seats");
+static_assert(offsetof(Batch, selectCounts) == 16, "Batch.selectCounts");
+static_assert(sizeof(Batch) == 24, "Batch");
+
+struct Chosen {
+  float* scores;
+  int* selected;
+  int* selectedCount;
+  int* slots;
+  int* misses;
+  int* missCount;
+  int* counters;
+  int maxRows;
+  int maxChunks;
+  int maxSelected;
+  int passChunks;
+};
+static_assert(offsetof(Chosen, scores) == 0, "Chosen.scores");
+static_assert(offsetof(Chosen, selected) == 8, "Chosen.selected");
+static_assert(offsetof(Chosen, selectedCount) == 16, "Chosen.selectedCount");
+static_assert(offsetof(Chosen, slots) == 24, "Chosen.slots");
+static_assert(offsetof(Chosen, misses) == 32, "Chosen.misses");
+static_assert(offsetof(Chosen, missCount) == 40, "Chosen.missCount");
+static_assert(offsetof(Chosen, counters) == 48, "Chosen.counters");
+static_assert(offsetof(Chosen, maxRows) == 56, "Chosen.maxRows");
+static_assert(offsetof(Chosen, maxChunks) == 60, "Chosen.maxChunks");
+static_assert(offsetof(Chosen, maxSelected) == 64, "Chosen.maxSelected");
+static_assert(offsetof(Chosen, passChunks) == 68, "Chosen.passChunks");
+static_assert(sizeof(Chosen) == 72, "Chosen");
+
+struct EmbedArgs {
+  const void* table;
+  const int* tokens;
+  uint4* trouble;
+  Rows out;
+  int tableRows;
+  int cols;
+  int tableElementBytes;
+  float factor;
+};
+static_assert(offsetof(EmbedArgs, table) == 0, "EmbedArgs.table");
+static_assert(offsetof(EmbedArgs, tokens) == 8, "EmbedArgs.tokens");
+static_assert(offsetof(EmbedArgs, trouble) == 16, "EmbedArgs.trouble");
+static_assert(offsetof(EmbedArgs, out) == 24, "EmbedArgs.out");
+static_assert(offsetof(EmbedArgs, tableRows) == 40, "EmbedArgs.tableRows");
+static_assert(offsetof(EmbedArgs, cols) == 44, "EmbedArgs.cols");
+static_assert(offsetof(EmbedArgs, tableElementBytes) == 48, "EmbedArgs.tableElementBytes");
+static_assert(offsetof(EmbedArgs, factor) == 52, "EmbedArgs.factor");
+static_assert(sizeof(EmbedArgs) == 56, "EmbedArgs");
+
+struct NormArgs {
+  Rows in;
+  Rows out;
+  const float* gain;
+  int width;
+  float epsilon;
+};
+static_assert(offsetof(NormArgs, in) == 0, "NormArgs.in");
+static_assert(offsetof(NormArgs, out) == 16, "NormArgs.out");
+static_assert(offsetof(NormArgs, gain) == 32, "NormArgs.gain");
+static_assert(offsetof(NormArgs, width) == 40, "NormArgs.width");
+static_assert(offsetof(NormArgs, epsilon) == 44, "NormArgs.epsilon");
+static_assert(sizeof(NormArgs) == 48, "NormArgs");
+
+struct BiasArgs {
+  Rows x;
+  const float* bias;
+  int width;
+};
+static_assert(offsetof(BiasArgs, x) == 0, "BiasArgs.x");
+static_assert(offsetof(BiasArgs, bias) == 16, "BiasArgs.bias");
+static_assert(offsetof(BiasArgs, width) == 24, "BiasArgs.width");
+static_assert(sizeof(BiasArgs) == 32, "BiasArgs");
+
+struct AddArgs {
+  Rows x;
+  Rows out;
+  int width;
+};
+static_assert(offsetof(AddArgs, x) == 0, "AddArgs.x");
+static_assert(offsetof(AddArgs, out) == 16, "AddArgs.out");
+static_assert(offsetof(AddArgs, width) == 32, "AddArgs.width");
+static_assert(sizeof(AddArgs) == 40, "AddArgs");
+
+struct AnglesArgs {
+  const int* positions;
+  float* out;
+  int pairs;
+  float magnitude;
+  float growth;
+  int period;
+  float inverseFrequencies[256];
+};
+static_assert(offsetof(AnglesArgs, positions) == 0, "AnglesArgs.positions");
+static_assert(offsetof(AnglesArgs, out) == 8, "AnglesArgs.out");
+static_assert(offsetof(AnglesArgs, pairs) == 16, "AnglesArgs.pairs");
+static_assert(offsetof(AnglesArgs, magnitude) == 20, "AnglesArgs.magnitude");
+static_assert(offsetof(AnglesArgs, growth) == 24, "AnglesArgs.growth");
+static_assert(offsetof(AnglesArgs, period) == 28, "AnglesArgs.period");
+static_assert(offsetof(AnglesArgs, inverseFrequencies) == 32, "AnglesArgs.inverseFrequencies");
+static_assert(sizeof(AnglesArgs) == 1056, "AnglesArgs");
+
+struct RotateArgs {
+  Rows x;
+  const float* angles;
+  int heads;
+  int headDim;
+  int pairs;
+  int interleaved;
+};
+static_assert(offsetof(RotateArgs, x) == 0, "RotateArgs.x");
+static_assert(offsetof(RotateArgs, angles) == 16, "RotateArgs.angles");
+static_assert(offsetof(RotateArgs, heads) == 24, "RotateArgs.heads");
+static_assert(offsetof(RotateArgs, headDim) == 28, "RotateArgs.headDim");
+static_assert(offsetof(RotateArgs, pairs) == 32, "RotateArgs.pairs");
+static_assert(offsetof(RotateArgs, interleaved) == 36, "RotateArgs.interleaved");
+static_assert(sizeof(RotateArgs) == 40, "RotateArgs");
+
+struct SiluArgs {
+  Rows gate;
+  Rows up;
+  Rows out;
+  int width;
+};
+static_assert(offsetof(SiluArgs, gate) == 0, "SiluArgs.gate");
+static_assert(offsetof(SiluArgs, up) == 16, "SiluArgs.up");
+static_assert(offsetof(SiluArgs, out) == 32, "SiluArgs.out");
+static_assert(offsetof(SiluArgs, width) == 48, "SiluArgs.width");
+static_assert(sizeof(SiluArgs) == 56, "SiluArgs");
+
+struct ArgmaxArgs {
+  const float* logits;
+  int64_t stride;
+  int* out;
+  int width;
+};
+static_assert(offsetof(ArgmaxArgs, logits) == 0, "ArgmaxArgs.logits");
+static_assert(offsetof(ArgmaxArgs, stride) == 8, "ArgmaxArgs.stride");
+static_assert(offsetof(ArgmaxArgs, out) == 16, "ArgmaxArgs.out");
+static_assert(offsetof(ArgmaxArgs, width) == 24, "ArgmaxArgs.width");
+static_assert(sizeof(ArgmaxArgs) == 32, "ArgmaxArgs");
+
+struct MultiplyArgs {
+  const void* weight;
+  Rows in;
+  char* out;
+  int64_t outStride;
+  int weightElementBytes;
+  int outElementBytes;
+  int outputs;
+  int cols;
+  int add;
+};
+static_assert(offsetof(MultiplyArgs, weight) == 0, "MultiplyArgs.weight");
+static_assert(offsetof(MultiplyArgs, in) == 8, "MultiplyArgs.in");
+static_assert(offsetof(MultiplyArgs, out) == 24, "MultiplyArgs.out");
+static_assert(offsetof(MultiplyArgs, outStride) == 32, "MultiplyArgs.outStride");
+static_assert(offsetof(MultiplyArgs, weightElementBytes) == 40, "MultiplyArgs.weightElementBytes");
+static_assert(offsetof(MultiplyArgs, outElementBytes) == 44, "MultiplyArgs.outElementBytes");
+static_assert(offsetof(MultiplyArgs, outputs) == 48, "MultiplyArgs.outputs");
+static_assert(offsetof(MultiplyArgs, cols) == 52, "MultiplyArgs.cols");
+static_assert(offsetof(MultiplyArgs, add) == 56, "MultiplyArgs.add");
+static_assert(sizeof(MultiplyArgs) == 64, "MultiplyArgs");
+
+struct AppendArgs {
+  Layer layer;
+  Batch batch;
+  Rows keys;
+  Rows values;
+  char* frames;
+  uint4* trouble;
+  int frameCount;
+};
+static_assert(offsetof(AppendArgs, layer) == 0, "AppendArgs.layer");
+static_assert(offsetof(AppendArgs, batch) == 120, "AppendArgs.batch");
+static_assert(offsetof(AppendArgs, keys) == 144, "AppendArgs.keys");
+static_assert(offsetof(AppendArgs, values) == 160, "AppendArgs.values");
+static_assert(offsetof(AppendArgs, frames) == 176, "AppendArgs.frames");
+static_assert(offsetof(AppendArgs, trouble) == 184, "AppendArgs.trouble");
+static_assert(offsetof(AppendArgs, frameCount) == 192, "AppendArgs.frameCount");
+static_assert(sizeof(AppendArgs) == 200, "AppendArgs");
+
+struct StoreArgs {
+  Layer layer;
+  Rows keys;
+  Rows values;
+  char* scratch;
+  int maxTokens;
+  int start;
+};
+static_assert(offsetof(StoreArgs, layer) == 0, "StoreArgs.layer");
+static_assert(offsetof(StoreArgs, keys) == 120, "StoreArgs.keys");
+static_assert(offsetof(StoreArgs, values) == 136, "StoreArgs.values");
+static_assert(offsetof(StoreArgs, scratch) == 152, "StoreArgs.scratch");
+static_assert(offsetof(StoreArgs, maxTokens) == 160, "StoreArgs.maxTokens");
+static_assert(offsetof(StoreArgs, start) == 164, "StoreArgs.start");
+static_assert(sizeof(StoreArgs) == 168, "StoreArgs");
+
+struct PromptArgs {
+  Layer layer;
+  char* scratch;
+  char* frames;
+  uint4* trouble;
+  int maxTokens;
+  int start;
+  int seat;
+  int frameCount;
+};
+static_assert(offsetof(PromptArgs, layer) == 0, "PromptArgs.layer");
+static_assert(offsetof(PromptArgs, scratch) == 120, "PromptArgs.scratch");
+static_assert(offsetof(PromptArgs, frames) == 128, "PromptArgs.frames");
+static_assert(offsetof(PromptArgs, trouble) == 136, "PromptArgs.trouble");
+static_assert(offsetof(PromptArgs, maxTokens) == 144, "PromptArgs.maxTokens");
+static_assert(offsetof(PromptArgs, start) == 148, "PromptArgs.start");
+static_assert(offsetof(PromptArgs, seat) == 152, "PromptArgs.seat");
+static_assert(offsetof(PromptArgs, frameCount) == 156, "PromptArgs.frameCount");
+static_assert(sizeof(PromptArgs) == 160, "PromptArgs");
+
+struct ResetArgs {
+  Layer layer;
+  int seat;
+};
+static_assert(offsetof(ResetArgs, layer) == 0, "ResetArgs.layer");
+static_assert(offsetof(ResetArgs, seat) == 120, "ResetArgs.seat");
+static_assert(sizeof(ResetArgs) == 128, "ResetArgs");
+
+struct StepArgs {
+  Layer layer;
+  Batch batch;
+};
+static_assert(offsetof(StepArgs, layer) == 0, "StepArgs.layer");
+static_assert(offsetof(StepArgs, batch) == 120, "StepArgs.batch");
+static_assert(sizeof(StepArgs) == 144, "StepArgs");
+
+struct ScoreArgs {
+  Layer layer;
+  Batch batch;
+  Chosen chosen;
+  Rows query;
+  float* raw;
+  int heads;
+  float scale;
+  int firstRow;
+};
+static_assert(offsetof(ScoreArgs, layer) == 0, "ScoreArgs.layer");
+static_assert(offsetof(ScoreArgs, batch) == 120, "ScoreArgs.batch");
+static_assert(offsetof(ScoreArgs, chosen) == 144, "ScoreArgs.chosen");
+static_assert(offsetof(ScoreArgs, query) == 216, "ScoreArgs.query");
+static_assert(offsetof(ScoreArgs, raw) == 232, "ScoreArgs.raw");
+static_assert(offsetof(ScoreArgs, heads) == 240, "ScoreArgs.heads");
+static_assert(offsetof(ScoreArgs, scale) == 244, "ScoreArgs.scale");
+static_assert(offsetof(ScoreArgs, firstRow) == 248, "ScoreArgs.firstRow");
+static_assert(sizeof(ScoreArgs) == 256, "ScoreArgs");
+
+struct SelectArgs {
+  Layer layer;
+  Batch batch;
+  Chosen chosen;
+  int pass;
+};
+static_assert(offsetof(SelectArgs, layer) == 0, "SelectArgs.layer");
+static_assert(offsetof(SelectArgs, batch) == 120, "SelectArgs.batch");
+static_assert(offsetof(SelectArgs, chosen) == 144, "SelectArgs.chosen");
+static_assert(offsetof(SelectArgs, pass) == 216, "SelectArgs.pass");
+static_assert(sizeof(SelectArgs) == 224, "SelectArgs");
+
+struct FetchArgs {
+  Layer layer;
+  Batch batch;
+  Chosen chosen;
+  const char* frames;
+  int* control;
+  const char* transit;
+  Round* round;
+  int pass;
+  int timeoutMillis;
+};
+static_assert(offsetof(FetchArgs, layer) == 0, "FetchArgs.layer");
+static_assert(offsetof(FetchArgs, batch) == 120, "FetchArgs.batch");
+static_assert(offsetof(FetchArgs, chosen) == 144, "FetchArgs.chosen");
+static_assert(offsetof(FetchArgs, frames) == 216, "FetchArgs.frames");
+static_assert(offsetof(FetchArgs, control) == 224, "FetchArgs.control");
+static_assert(offsetof(FetchArgs, transit) == 232, "FetchArgs.transit");
+static_assert(offsetof(FetchArgs, round) == 240, "FetchArgs.round");
+static_assert(offsetof(FetchArgs, pass) == 248, "FetchArgs.pass");
+static_assert(offsetof(FetchArgs, timeoutMillis) == 252, "FetchArgs.timeoutMillis");
+static_assert(sizeof(FetchArgs) == 256, "FetchArgs");
+
+struct AttendArgs {
+  Layer layer;
+  Batch batch;
+  Chosen chosen;
+  Rows rows;
+  float* state;
+  int heads;
+  int splits;
+  int pass;
+  int mode;
+  float scale;
+};
+static_assert(offsetof(AttendArgs, layer) == 0, "AttendArgs.layer");
+static_assert(offsetof(AttendArgs, batch) == 120, "AttendArgs.batch");
+static_assert(offsetof(AttendArgs, chosen) == 144, "AttendArgs.chosen");
+static_assert(offsetof(AttendArgs, rows) == 216, "AttendArgs.rows");
+static_assert(offsetof(AttendArgs, state) == 232, "AttendArgs.state");
+static_assert(offsetof(AttendArgs, heads) == 240, "AttendArgs.heads");
+static_assert(offsetof(AttendArgs, splits) == 244, "AttendArgs.splits");
+static_assert(offsetof(AttendArgs, pass) == 248, "AttendArgs.pass");
+static_assert(offsetof(AttendArgs, mode) == 252, "AttendArgs.mode");
+static_assert(offsetof(AttendArgs, scale) == 256, "AttendArgs.scale");
+static_assert(sizeof(AttendArgs) == 264, "AttendArgs");
+
+struct CausalArgs {
+  Layer layer;
+  Rows query;
+  Rows out;
+  const char* scratch;
+  int maxTokens;
+  int heads;
+  int start;
+  int rows;
+  float scale;
+};
+static_assert(offsetof(CausalArgs, layer) == 0, "CausalArgs.layer");
+static_assert(offsetof(CausalArgs, query) == 120, "CausalArgs.query");
+static_assert(offsetof(CausalArgs, out) == 136, "CausalArgs.out");
+static_assert(offsetof(CausalArgs, scratch) == 152, "CausalArgs.scratch");
+static_assert(offsetof(CausalArgs, maxTokens) == 160, "CausalArgs.maxTokens");
+static_assert(offsetof(CausalArgs, heads) == 164, "CausalArgs.heads");
+static_assert(offsetof(CausalArgs, start) == 168, "CausalArgs.start");
+static_assert(offsetof(CausalArgs, rows) == 172, "CausalArgs.rows");
+static_assert(offsetof(CausalArgs, scale) == 176, "CausalArgs.scale");
+static_assert(sizeof(CausalArgs) == 184, "CausalArgs");

@@ -1,0 +1,97 @@
+package dev.kvdrive.cuda;
+
+import dev.kvdrive.device.Mailbox;
+import dev.kvdrive.device.Selection;
+import dev.kvdrive.plan.TwoBitSummary;
+import dev.kvdrive.plan.Workspace;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** Numbers that kernels and Java share; the header has them from here. */
+final class Constants {
+  static final int WARP = 32;
+
+  /** Elements of a head at most: 32 lanes with eight each. */
+  static final int MAX_HEAD_DIM = 256;
+
+  /** Tokens of a chunk that the kernels take at most. */
+  static final int MAX_CHUNK = 8;
+
+  /** Rotated pairs of a head at most. */
+  static final int MAX_PAIRS = 256;
+
+  /** Partial attention states of a (row, head): the dense part, then those of hits and misses. */
+  static final int STATE_PARTS = 1 + Workspace.ATTENTION_SPLITS;
+
+  static final int SCORE_WARPS = 8;
+
+  /** Chunks of one block that scores. */
+  static final int SCORE_TILE = 256;
+
+  /** Query heads of one block that scores: two of the sixteen rows of a product each. */
+  static final int SCORE_QUERIES = 8;
+
+  static final int SELECT_THREADS = 1024;
+  static final int DIFF_THREADS = 512;
+  static final int ATTEND_WARPS = 4;
+  static final int FINISH_THREADS = 256;
+  static final int CAUSAL_QUERIES = 32;
+  static final int CAUSAL_KEYS = 32;
+  static final int CAUSAL_LANES = 8;
+
+  static final int ATTEND_DENSE = 0;
+  static final int ATTEND_HITS = 1;
+  static final int ATTEND_MISSES = 2;
+
+  /** What a kernel found wrong: a token that the table does not have. */
+  static final int TROUBLE_TOKEN = 1;
+
+  /** What a kernel found wrong: an extent without a frame. */
+  static final int TROUBLE_FRAME = 2;
+
+  private Constants() {}
+
+  /** All of them as C writes them, in order. */
+  static Map<String, String> all() {
+    Map<String, String> all = new LinkedHashMap<>();
+    put(all, "WARP", WARP);
+    put(all, "MAX_HEAD_DIM", MAX_HEAD_DIM);
+    put(all, "MAX_CHUNK", MAX_CHUNK);
+    put(all, "MAX_PAIRS", MAX_PAIRS);
+    put(all, "STATE_PARTS", STATE_PARTS);
+    all.put("SMALLEST_KEY", Float.toHexString(TwoBitSummary.SMALLEST_KEY) + "f");
+    put(all, "CODES_OF_WORD", TwoBitSummary.CODES_OF_WORD);
+    put(all, "SCORE_WARPS", SCORE_WARPS);
+    put(all, "SCORE_TILE", SCORE_TILE);
+    put(all, "SCORE_QUERIES", SCORE_QUERIES);
+    put(all, "SELECT_THREADS", SELECT_THREADS);
+    put(all, "DIFF_THREADS", DIFF_THREADS);
+    put(all, "ATTEND_WARPS", ATTEND_WARPS);
+    put(all, "FINISH_THREADS", FINISH_THREADS);
+    put(all, "CAUSAL_QUERIES", CAUSAL_QUERIES);
+    put(all, "CAUSAL_KEYS", CAUSAL_KEYS);
+    put(all, "CAUSAL_LANES", CAUSAL_LANES);
+    put(all, "ATTEND_DENSE", ATTEND_DENSE);
+    put(all, "ATTEND_HITS", ATTEND_HITS);
+    put(all, "ATTEND_MISSES", ATTEND_MISSES);
+    put(all, "TROUBLE_TOKEN", TROUBLE_TOKEN);
+    put(all, "TROUBLE_FRAME", TROUBLE_FRAME);
+    put(all, "MAIL_COUNT", Mailbox.COUNT);
+    put(all, "MAIL_ROUND", Mailbox.ROUND);
+    put(all, "MAIL_STOPPED", Mailbox.STOPPED);
+    put(all, "MAIL_SERVED", Mailbox.SERVED);
+    put(all, "MAIL_REQUESTS_AT", Mailbox.REQUESTS_AT);
+    put(all, "MAIL_REQUEST_WORDS", Mailbox.REQUEST_WORDS);
+    put(all, "MAIL_DELIVERED", Mailbox.DELIVERED);
+    put(all, "COUNTERS", Selection.COUNTERS);
+    put(all, "HITS_COUNTER", Selection.HITS_COUNTER);
+    put(all, "DRAM_COUNTER", Selection.DRAM_COUNTER);
+    put(all, "NVME_COUNTER", Selection.NVME_COUNTER);
+    put(all, "FAULT_COUNTER", Selection.FAULT_COUNTER);
+    return all;
+  }
+
+  private static void put(Map<String, String> all, String name, int value) {
+    all.put(name, Integer.toString(value));
+  }
+}

@@ -1,0 +1,179 @@
+package dev.kvdrive.cuda;
+
+import static dev.kvdrive.cuda.Constants.ATTEND_DENSE;
+import static dev.kvdrive.cuda.Constants.ATTEND_HITS;
+import static dev.kvdrive.cuda.Constants.ATTEND_MISSES;
+import static dev.kvdrive.cuda.Constants.ATTEND_WARPS;
+import static dev.kvdrive.cuda.Constants.CAUSAL_KEYS;
+import static dev.kvdrive.cuda.Constants.CAUSAL_LANES;
+import static dev.kvdrive.cuda.Constants.CAUSAL_QUERIES;
+import static dev.kvdrive.cuda.Constants.FINISH_THREADS;
+import static dev.kvdrive.cuda.Constants.STATE_PARTS;
+import static dev.kvdrive.cuda.Constants.WARP;
+import static dev.kvdrive.cuda.CudaOperations.batch;
+import static dev.kvdrive.cuda.CudaOperations.bits;
+import static dev.kvdrive.cuda.CudaOperations.chosen;
+import static dev.kvdrive.cuda.CudaOperations.layer;
+import static dev.kvdrive.cuda.CudaOperations.requireHead;
+import static dev.kvdrive.cuda.CudaOperations.rows;
+
+import dev.kvdrive.device.Activations;
+import dev.kvdrive.device.AttentionOperations;
+import dev.kvdrive.device.AttentionShape;
+import dev.kvdrive.device.AttentionState;
+import dev.kvdrive.device.LayerStep;
+import dev.kvdrive.device.Pass;
+import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.KvType;
+import org.jspecify.annotations.Nullable;
+
+/** Attention of steps and of prompts. */
+final class CudaAttention implements AttentionOperations {
+  /** Blocks for each multiprocessor among which the hits of a step are split, or its misses. */
+  private static final int SPLIT_BLOCKS = 4;
+
+  private final Gpu gpu;
+
+  CudaAttention(Gpu gpu) {
+    this.gpu = gpu;
+  }
+
+  @Override
+  public void begin(Queue queue, Begin b) {
+    part((CudaQueue) queue, b.step(), null, b.shape(), b.query(), b.state(), ATTEND_DENSE);
+  }
+
+  @Override
+  public void hits(Queue queue, Attend h) {
+    Pass of = h.of();
+    part((CudaQueue) queue, of.step(), of, h.shape(), h.query(), h.state(), ATTEND_HITS);
+  }
+
+  @Override
+  public void misses(Queue queue, Attend m) {
+    Pass of = m.of();
+    part((CudaQueue) queue, of.step(), of, m.shape(), m.query(), m.state(), ATTEND_MISSES);
+  }
+
+  private void part(
+      CudaQueue queue,
+      LayerStep step,
+      @Nullable Pass pass,
+      AttentionShape shape,
+      Activations query,
+      AttentionState state,
+      int mode) {
+    int queries = queriesOfBlock(shape);
+    Arguments a = struct(queue, step, pass, shape, query, state, mode);
+    queue.launch(
+        gpu.kernel("attend" + variant(step.layer().layout()) + "_" + queries),
+        mode == ATTEND_DENSE ? 1 : splits(step.batch(), shape),
+        shape.kvHeads() * Math.ceilDiv(shape.groupSize(), queries),
+        step.batch().rows(),
+        ATTEND_WARPS * WARP,
+        mode == ATTEND_HITS ? bits(state.passChunks()) : 0,
+        a.end(Structs.ATTEND));
+  }
+
+  @Override
+  public void finish(Queue queue, Finish f) {
+    CudaQueue own = (CudaQueue) queue;
+    AttentionShape shape = f.shape();
+    Arguments a = struct(own, f.step(), null, shape, f.out(), f.state(), ATTEND_DENSE);
+    own.launch(
+        gpu.kernel("finish"),
+        shape.kvHeads(),
+        f.step().batch().rows(),
+        1,
+        FINISH_THREADS,
+        4 * shape.groupSize() * (STATE_PARTS + 1),
+        a.end(Structs.ATTEND));
+  }
+
+  private Arguments struct(
+      CudaQueue queue,
+      LayerStep step,
+      @Nullable Pass pass,
+      AttentionShape shape,
+      Activations rows,
+      AttentionState state,
+      int mode) {
+    Structs.Attend s = Structs.ATTEND;
+    Arguments a = layer(queue.arguments(), s.layer, step.layer());
+    batch(a, s.batch, step.batch());
+    if (pass == null) {
+      a.none(s.chosen);
+    } else {
+      chosen(a, s.chosen, pass.selection());
+    }
+    return rows(a, s.rows, rows)
+        .put(s.state, CudaQueue.address(state.buffer()))
+        .put(s.heads, shape.heads())
+        .put(s.splits, splits(step.batch(), shape))
+        .put(s.pass, pass == null ? 0 : pass.pass())
+        .put(s.mode, mode)
+        .put(s.scale, shape.scale());
+  }
+
+  /**
+   * Parts into which the hits, and the misses, of a (row, KV head) are split: enough blocks for the
+   * GPU, and the same for all calls of a step.
+   */
+  private int splits(StepBatch batch, AttentionShape shape) {
+    int tiles = Math.ceilDiv(shape.groupSize(), queriesOfBlock(shape));
+    int cells = batch.rows() * shape.kvHeads() * tiles;
+    return Math.clamp(
+        Math.ceilDiv(SPLIT_BLOCKS * gpu.multiprocessors(), cells), 1, (STATE_PARTS - 1) / 2);
+  }
+
+  /** Query heads that a block computes at a time. */
+  private static int queriesOfBlock(AttentionShape shape) {
+    int group = shape.groupSize();
+    return group <= 2 ? group : group <= 4 ? 4 : 8;
+  }
+
+  /** The part of a kernel's name that tells element type and lanes of a row. */
+  private static String variant(KvLayout layout) {
+    requireHead(layout);
+    return "_" + element(layout) + "_" + lanes(layout);
+  }
+
+  private static int lanes(KvLayout layout) {
+    return layout.headDim() <= 64 ? 8 : layout.headDim() <= 128 ? 16 : 32;
+  }
+
+  private static String element(KvLayout layout) {
+    return layout.type() == KvType.F32 ? "float" : "bf16";
+  }
+
+  @Override
+  public void causal(Queue queue, Causal c) {
+    CudaQueue own = (CudaQueue) queue;
+    KvLayout layout = c.layer().layout();
+    AttentionShape shape = c.shape();
+    requireHead(layout);
+    Structs.Causal s = Structs.CAUSAL;
+    Arguments a = layer(own.arguments(), s.layer, c.layer());
+    rows(rows(a, s.query, c.query()), s.out, c.out())
+        .put(s.scratch, CudaQueue.address(c.scratch().buffer()))
+        .put(s.maxTokens, c.scratch().maxTokens())
+        .put(s.heads, shape.heads())
+        .put(s.start, c.start())
+        .put(s.rows, c.rows())
+        .put(s.scale, shape.scale());
+    int shared =
+        4
+            * ((CAUSAL_QUERIES + CAUSAL_KEYS) * (layout.headDim() + 1)
+                + CAUSAL_QUERIES * (CAUSAL_KEYS + 1));
+    own.launch(
+        gpu.kernel("causal_" + element(layout) + "_" + lanes(layout)),
+        Math.ceilDiv(c.rows(), CAUSAL_QUERIES),
+        shape.heads(),
+        1,
+        CAUSAL_QUERIES * CAUSAL_LANES,
+        shared,
+        a.end(s));
+  }
+}

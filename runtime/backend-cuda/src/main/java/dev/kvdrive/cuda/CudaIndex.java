@@ -1,0 +1,122 @@
+package dev.kvdrive.cuda;
+
+import static dev.kvdrive.cuda.Constants.SCORE_QUERIES;
+import static dev.kvdrive.cuda.Constants.SCORE_TILE;
+import static dev.kvdrive.cuda.Constants.SCORE_WARPS;
+import static dev.kvdrive.cuda.Constants.SELECT_THREADS;
+import static dev.kvdrive.cuda.Constants.WARP;
+import static dev.kvdrive.cuda.CudaOperations.batch;
+import static dev.kvdrive.cuda.CudaOperations.chosen;
+import static dev.kvdrive.cuda.CudaOperations.layer;
+import static dev.kvdrive.cuda.CudaOperations.requireKernelsFor;
+import static dev.kvdrive.cuda.CudaOperations.rows;
+import static dev.kvdrive.cuda.CudaOperations.select;
+
+import dev.kvdrive.device.AttentionShape;
+import dev.kvdrive.device.IndexOperations;
+import dev.kvdrive.device.KvLayer;
+import dev.kvdrive.device.LayerStep;
+import dev.kvdrive.device.PromptChunks;
+import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.Selection;
+import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.plan.TwoBitSummary;
+
+/** Summaries of two bits an element, scores by them, and the best. */
+final class CudaIndex implements IndexOperations {
+  private static final int SUMMARISE_THREADS = 128;
+
+  private final Gpu gpu;
+
+  CudaIndex(Gpu gpu) {
+    this.gpu = gpu;
+  }
+
+  @Override
+  public void summarise(Queue queue, LayerStep step) {
+    CudaQueue own = (CudaQueue) queue;
+    KvLayer of = step.layer();
+    requireKernelsFor(of.layout());
+    Structs.Step s = Structs.STEP;
+    Arguments a = layer(own.arguments(), s.layer, of);
+    batch(a, s.batch, step.batch());
+    own.launch(
+        gpu.kernel("summariseClosed"),
+        of.layout().kvHeads(),
+        step.batch().rows(),
+        1,
+        SUMMARISE_THREADS,
+        0,
+        a.end(s));
+  }
+
+  @Override
+  public void summarise(Queue queue, PromptChunks chunks) {
+    if (chunks.to() == chunks.from()) {
+      return;
+    }
+    CudaQueue own = (CudaQueue) queue;
+    KvLayer of = chunks.layer();
+    requireKernelsFor(of.layout());
+    Arguments a =
+        CudaKv.withoutFrames(
+            CudaKv.prompt(own, of, chunks.scratch(), chunks.from(), chunks.seat()));
+    own.launch(
+        gpu.kernel("summarisePrompt"),
+        chunks.to() - chunks.from(),
+        of.layout().kvHeads(),
+        1,
+        SUMMARISE_THREADS,
+        0,
+        a.end(Structs.PROMPT));
+  }
+
+  @Override
+  public void score(Queue queue, Score score) {
+    CudaQueue own = (CudaQueue) queue;
+    KvLayer of = score.step().layer();
+    StepBatch batch = score.step().batch();
+    AttentionShape shape = score.shape();
+    Selection selection = score.selection();
+    requireKernelsFor(of.layout());
+    int words = TwoBitSummary.of(of.layout()).codeBytes() / Integer.BYTES;
+    String kernel = "score_" + (words <= 4 ? 1 : words <= 8 ? 2 : 4);
+    int parts = Math.ceilDiv(shape.groupSize(), SCORE_QUERIES);
+    int tiles = Math.ceilDiv(of.maxChunks(), SCORE_TILE);
+    Structs.Score s = Structs.SCORE;
+    // As many rows at a time as have room for their raw scores.
+    long rowBytes = 4L * shape.heads() * selection.maxChunks();
+    long raw = own.workspace(Math.max(rowBytes, Cublas.WORKSPACE_BYTES));
+    int some = Math.clamp(Cublas.WORKSPACE_BYTES / rowBytes, 1, batch.rows());
+    for (int first = 0; first < batch.rows(); first += some) {
+      int rows = Math.min(some, batch.rows() - first);
+      Arguments a = layer(own.arguments(), s.layer, of);
+      batch(a, s.batch, batch);
+      chosen(a, s.chosen, selection);
+      rows(a, s.query, score.query())
+          .put(s.raw, raw)
+          .put(s.heads, shape.heads())
+          .put(s.scale, shape.scale())
+          .put(s.firstRow, first);
+      var struct = a.end(s);
+      int threads = SCORE_WARPS * WARP;
+      own.launch(gpu.kernel(kernel), tiles, shape.kvHeads() * parts, rows, threads, 0, struct);
+      own.launch(gpu.kernel("share"), shape.kvHeads(), rows, 1, SELECT_THREADS, 0, struct);
+    }
+  }
+
+  @Override
+  public void best(Queue queue, Best best) {
+    CudaQueue own = (CudaQueue) queue;
+    LayerStep step = best.step();
+    Arguments a = select(own.arguments(), step, best.selection(), 0);
+    own.launch(
+        gpu.kernel("best"),
+        step.layer().layout().kvHeads(),
+        step.batch().rows(),
+        1,
+        SELECT_THREADS,
+        0,
+        a.end(Structs.SELECT));
+  }
+}

@@ -1,0 +1,89 @@
+package dev.kvdrive.cuda;
+
+import static dev.kvdrive.cuda.Constants.DIFF_THREADS;
+import static dev.kvdrive.cuda.CudaOperations.address;
+import static dev.kvdrive.cuda.CudaOperations.batch;
+import static dev.kvdrive.cuda.CudaOperations.bits;
+import static dev.kvdrive.cuda.CudaOperations.chosen;
+import static dev.kvdrive.cuda.CudaOperations.layer;
+import static dev.kvdrive.cuda.CudaOperations.select;
+
+import dev.kvdrive.device.LayerStep;
+import dev.kvdrive.device.Mailbox;
+import dev.kvdrive.device.Pass;
+import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.WindowOperations;
+
+/** Windows: keys, look-ups, and how misses come. */
+final class CudaWindow implements WindowOperations {
+  private static final int THREADS = 256;
+
+  /** Blocks that wait for the mailbox and copy what came. */
+  private static final int LAND_BLOCKS = 16;
+
+  /** Blocks of a fetch, where the batch has few (row, KV head): reading DRAM needs few. */
+  private static final int FETCH_BLOCKS = 64;
+
+  private final Gpu gpu;
+
+  CudaWindow(Gpu gpu) {
+    this.gpu = gpu;
+  }
+
+  @Override
+  public void key(Queue queue, Keys keys) {
+    CudaQueue own = (CudaQueue) queue;
+    LayerStep step = keys.step();
+    Arguments a = select(own.arguments(), step, keys.selection(), 0);
+    int heads = step.layer().layout().kvHeads();
+    own.launch(
+        gpu.kernel("keySlots"), heads, step.batch().rows(), 1, THREADS, 0, a.end(Structs.SELECT));
+  }
+
+  @Override
+  public void diff(Queue queue, Pass pass) {
+    CudaQueue own = (CudaQueue) queue;
+    Arguments a = select(own.arguments(), pass.step(), pass.selection(), pass.pass());
+    own.launch(
+        gpu.kernel("diff"),
+        pass.layer().layout().kvHeads(),
+        pass.batch().rows(),
+        1,
+        DIFF_THREADS,
+        bits(pass.layer().window().most()),
+        a.end(Structs.SELECT));
+  }
+
+  @Override
+  public void fetch(Queue queue, Fetch fetch) {
+    CudaQueue own = (CudaQueue) queue;
+    Pass pass = fetch.of();
+    Arguments a = mail(own.arguments(), pass, address(fetch.frames()), fetch.mailbox(), 0);
+    int heads = pass.layer().layout().kvHeads();
+    int rows = pass.batch().rows();
+    int blocks = Math.ceilDiv(FETCH_BLOCKS, rows * heads);
+    own.launch(gpu.kernel("fetch"), blocks, heads, rows, THREADS, 0, a.end(Structs.FETCH));
+  }
+
+  @Override
+  public void land(Queue queue, Land land) {
+    CudaQueue own = (CudaQueue) queue;
+    Arguments a = mail(own.arguments(), land.of(), 0, land.mailbox(), land.timeoutMillis());
+    own.launch(gpu.kernel("land"), LAND_BLOCKS, 1, 1, THREADS, 0, a.end(Structs.FETCH));
+  }
+
+  private static Arguments mail(
+      Arguments a, Pass pass, long frames, Mailbox mailbox, int timeoutMillis) {
+    CudaHostBuffer control = (CudaHostBuffer) mailbox.control();
+    Structs.Fetch s = Structs.FETCH;
+    layer(a, s.layer, pass.layer());
+    batch(a, s.batch, pass.batch());
+    return chosen(a, s.chosen, pass.selection())
+        .put(s.frames, frames)
+        .put(s.control, control.address())
+        .put(s.transit, ((CudaHostBuffer) mailbox.transit()).address())
+        .put(s.round, control.round())
+        .put(s.pass, pass.pass())
+        .put(s.timeoutMillis, timeoutMillis);
+  }
+}

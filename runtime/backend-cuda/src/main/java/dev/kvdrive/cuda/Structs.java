@@ -1,0 +1,372 @@
+package dev.kvdrive.cuda;
+
+import java.util.List;
+
+/** The structs of all kernels; names are those of C. */
+final class Structs {
+  private Structs() {}
+
+  /** A view of rows: element i of row r is data[r * stride + i]. */
+  static final class Rows extends Struct {
+    final Field data = pointer("bf16*", "data");
+    final Field stride = int64("stride");
+
+    Rows() {
+      super("Rows");
+    }
+  }
+
+  /** KvLayer. */
+  static final class Layer extends Struct {
+    final Field dense = pointer("char*", "dense");
+    final Field summaries = pointer("char*", "summaries");
+    final Field window = pointer("char*", "window");
+    final Field slotBase = pointer("int*", "slotBase");
+    final Field slotOfChunk = pointer("int*", "slotOfChunk");
+    final Field chunkOfSlot = pointer("int*", "chunkOfSlot");
+    final Field keyOfSlot = pointer("float*", "keyOfSlot");
+    final Field frameOfExtent = pointer("int*", "frameOfExtent");
+    final Field lastUse = pointer("int*", "lastUse");
+    final Field extentBytes = int64("extentBytes");
+    final Field layer = int32("layer");
+    final Field kvHeads = int32("kvHeads");
+    final Field headDim = int32("headDim");
+
+    /** 2: bf16, 4: F32. */
+    final Field elementBytes = int32("elementBytes");
+
+    final Field maxChunks = int32("maxChunks");
+    final Field maxExtents = int32("maxExtents");
+    final Field sink = int32("sink");
+    final Field local = int32("local");
+    final Field chunk = int32("chunk");
+    final Field extentChunks = int32("extentChunks");
+
+    Layer() {
+      super("Layer");
+    }
+  }
+
+  /** StepBatch. */
+  static final class Batch extends Struct {
+    final Field positions = pointer("const int*", "positions");
+    final Field seats = pointer("const int*", "seats");
+    final Field selectCounts = pointer("const int*", "selectCounts");
+
+    Batch() {
+      super("Batch");
+    }
+  }
+
+  /** Selection. */
+  static final class Chosen extends Struct {
+    final Field scores = pointer("float*", "scores");
+    final Field selected = pointer("int*", "selected");
+    final Field selectedCount = pointer("int*", "selectedCount");
+    final Field slots = pointer("int*", "slots");
+    final Field misses = pointer("int*", "misses");
+    final Field missCount = pointer("int*", "missCount");
+    final Field counters = pointer("int*", "counters");
+    final Field maxRows = int32("maxRows");
+    final Field maxChunks = int32("maxChunks");
+    final Field maxSelected = int32("maxSelected");
+    final Field passChunks = int32("passChunks");
+
+    Chosen() {
+      super("Chosen");
+    }
+  }
+
+  static final Rows ROWS = new Rows();
+  static final Layer LAYER = new Layer();
+  static final Batch BATCH = new Batch();
+  static final Chosen CHOSEN = new Chosen();
+
+  static final class Embed extends Struct {
+    final Field table = pointer("const void*", "table");
+    final Field tokens = pointer("const int*", "tokens");
+    final Field trouble = pointer("uint4*", "trouble");
+    final Field out = struct(ROWS, "out");
+    final Field tableRows = int32("tableRows");
+    final Field cols = int32("cols");
+    final Field tableElementBytes = int32("tableElementBytes");
+    final Field factor = float32("factor");
+
+    Embed() {
+      super("EmbedArgs");
+    }
+  }
+
+  static final class Norm extends Struct {
+    final Field in = struct(ROWS, "in");
+    final Field out = struct(ROWS, "out");
+    final Field gain = pointer("const float*", "gain");
+    final Field width = int32("width");
+    final Field epsilon = float32("epsilon");
+
+    Norm() {
+      super("NormArgs");
+    }
+  }
+
+  static final class Bias extends Struct {
+    final Field x = struct(ROWS, "x");
+    final Field bias = pointer("const float*", "bias");
+    final Field width = int32("width");
+
+    Bias() {
+      super("BiasArgs");
+    }
+  }
+
+  static final class Add extends Struct {
+    final Field x = struct(ROWS, "x");
+    final Field out = struct(ROWS, "out");
+    final Field width = int32("width");
+
+    Add() {
+      super("AddArgs");
+    }
+  }
+
+  static final class Angles extends Struct {
+    final Field positions = pointer("const int*", "positions");
+    final Field out = pointer("float*", "out");
+    final Field pairs = int32("pairs");
+    final Field magnitude = float32("magnitude");
+    final Field growth = float32("growth");
+    final Field period = int32("period");
+    final Field inverseFrequencies = floats("inverseFrequencies", Constants.MAX_PAIRS);
+
+    Angles() {
+      super("AnglesArgs");
+    }
+  }
+
+  static final class Rotate extends Struct {
+    final Field x = struct(ROWS, "x");
+    final Field angles = pointer("const float*", "angles");
+    final Field heads = int32("heads");
+    final Field headDim = int32("headDim");
+    final Field pairs = int32("pairs");
+    final Field interleaved = int32("interleaved");
+
+    Rotate() {
+      super("RotateArgs");
+    }
+  }
+
+  static final class Silu extends Struct {
+    final Field gate = struct(ROWS, "gate");
+    final Field up = struct(ROWS, "up");
+    final Field out = struct(ROWS, "out");
+    final Field width = int32("width");
+
+    Silu() {
+      super("SiluArgs");
+    }
+  }
+
+  static final class Argmax extends Struct {
+    final Field logits = pointer("const float*", "logits");
+    final Field stride = int64("stride");
+    final Field out = pointer("int*", "out");
+    final Field width = int32("width");
+
+    Argmax() {
+      super("ArgmaxArgs");
+    }
+  }
+
+  static final class Multiply extends Struct {
+    final Field weight = pointer("const void*", "weight");
+    final Field in = struct(ROWS, "in");
+    final Field out = pointer("char*", "out");
+    final Field outStride = int64("outStride");
+    final Field weightElementBytes = int32("weightElementBytes");
+    final Field outElementBytes = int32("outElementBytes");
+    final Field outputs = int32("outputs");
+    final Field cols = int32("cols");
+    final Field add = int32("add");
+
+    Multiply() {
+      super("MultiplyArgs");
+    }
+  }
+
+  static final class Append extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+    final Field keys = struct(ROWS, "keys");
+    final Field values = struct(ROWS, "values");
+    final Field frames = pointer("char*", "frames");
+    final Field trouble = pointer("uint4*", "trouble");
+    final Field frameCount = int32("frameCount");
+
+    Append() {
+      super("AppendArgs");
+    }
+  }
+
+  static final class Store extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field keys = struct(ROWS, "keys");
+    final Field values = struct(ROWS, "values");
+    final Field scratch = pointer("char*", "scratch");
+    final Field maxTokens = int32("maxTokens");
+    final Field start = int32("start");
+
+    Store() {
+      super("StoreArgs");
+    }
+  }
+
+  /** Of close, seed and the summaries of a prompt. */
+  static final class Prompt extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field scratch = pointer("char*", "scratch");
+    final Field frames = pointer("char*", "frames");
+    final Field trouble = pointer("uint4*", "trouble");
+    final Field maxTokens = int32("maxTokens");
+
+    /** First chunk; for seed the tokens of the prompt. */
+    final Field start = int32("start");
+
+    final Field seat = int32("seat");
+    final Field frameCount = int32("frameCount");
+
+    Prompt() {
+      super("PromptArgs");
+    }
+  }
+
+  static final class Reset extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field seat = int32("seat");
+
+    Reset() {
+      super("ResetArgs");
+    }
+  }
+
+  /** Of the summaries of a step. */
+  static final class Step extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+
+    Step() {
+      super("StepArgs");
+    }
+  }
+
+  static final class Score extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+    final Field chosen = struct(CHOSEN, "chosen");
+    final Field query = struct(ROWS, "query");
+
+    /** {@code [rows of the launch][heads][maxChunks]}: s(h,c) of IndexOperations.Score. */
+    final Field raw = pointer("float*", "raw");
+
+    final Field heads = int32("heads");
+    final Field scale = float32("scale");
+
+    /** Row of the first block. */
+    final Field firstRow = int32("firstRow");
+
+    Score() {
+      super("ScoreArgs");
+    }
+  }
+
+  /** Of best, key and diff. */
+  static final class Select extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+    final Field chosen = struct(CHOSEN, "chosen");
+    final Field pass = int32("pass");
+
+    Select() {
+      super("SelectArgs");
+    }
+  }
+
+  static final class Fetch extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+    final Field chosen = struct(CHOSEN, "chosen");
+    final Field frames = pointer("const char*", "frames");
+    final Field control = pointer("int*", "control");
+    final Field transit = pointer("const char*", "transit");
+    final Field round = pointer("Round*", "round");
+    final Field pass = int32("pass");
+    final Field timeoutMillis = int32("timeoutMillis");
+
+    Fetch() {
+      super("FetchArgs");
+    }
+  }
+
+  static final class Attend extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+    final Field chosen = struct(CHOSEN, "chosen");
+
+    /** The queries; for finish the output. */
+    final Field rows = struct(ROWS, "rows");
+
+    final Field state = pointer("float*", "state");
+    final Field heads = int32("heads");
+    final Field splits = int32("splits");
+    final Field pass = int32("pass");
+    final Field mode = int32("mode");
+    final Field scale = float32("scale");
+
+    Attend() {
+      super("AttendArgs");
+    }
+  }
+
+  static final class Causal extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field query = struct(ROWS, "query");
+    final Field out = struct(ROWS, "out");
+    final Field scratch = pointer("const char*", "scratch");
+    final Field maxTokens = int32("maxTokens");
+    final Field heads = int32("heads");
+    final Field start = int32("start");
+    final Field rows = int32("rows");
+    final Field scale = float32("scale");
+
+    Causal() {
+      super("CausalArgs");
+    }
+  }
+
+  static final Embed EMBED = new Embed();
+  static final Norm NORM = new Norm();
+  static final Bias BIAS = new Bias();
+  static final Add ADD = new Add();
+  static final Angles ANGLES = new Angles();
+  static final Rotate ROTATE = new Rotate();
+  static final Silu SILU = new Silu();
+  static final Argmax ARGMAX = new Argmax();
+  static final Multiply MULTIPLY = new Multiply();
+  static final Append APPEND = new Append();
+  static final Store STORE = new Store();
+  static final Prompt PROMPT = new Prompt();
+  static final Reset RESET = new Reset();
+  static final Step STEP = new Step();
+  static final Score SCORE = new Score();
+  static final Select SELECT = new Select();
+  static final Fetch FETCH = new Fetch();
+  static final Attend ATTEND = new Attend();
+  static final Causal CAUSAL = new Causal();
+
+  /** All of them, each behind those that it contains. */
+  static List<Struct> all() {
+    return List.of(
+        ROWS, LAYER, BATCH, CHOSEN, EMBED, NORM, BIAS, ADD, ANGLES, ROTATE, SILU, ARGMAX, MULTIPLY,
+        APPEND, STORE, PROMPT, RESET, STEP, SCORE, SELECT, FETCH, ATTEND, CAUSAL);
+  }
+}

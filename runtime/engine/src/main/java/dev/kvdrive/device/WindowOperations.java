@@ -1,0 +1,64 @@
+package dev.kvdrive.device;
+
+import static dev.kvdrive.device.Checks.check;
+import static dev.kvdrive.device.Checks.require;
+
+/** The window: which selected chunks are in it, which leave it, and how the missing ones come. */
+public interface WindowOperations {
+  /**
+   * Writes {@code keyOfSlot} of every chunk in the window of each (row, KV head): how soon it is
+   * likely to be used, by what this step knows. Where the row selects some of its chunks, the key
+   * is the chunk's score in {@code selection}. Where it selects all, in ascending order as in every
+   * step, the key is minus the chunk: of those that a pass does not need the last one is used
+   * latest.
+   */
+  record Keys(LayerStep step, Selection selection) {
+    public Keys {
+      check(step.batch(), step.layer(), selection);
+    }
+  }
+
+  /**
+   * Copies the misses of a pass that are in DRAM into their slots and counts them, and requests the
+   * others through the mailbox, whose {@code COUNT} it sets; once the mailbox is stopped these
+   * become faults instead. Sets {@code lastUse} of the extents asked for.
+   */
+  record Fetch(Pass of, FramePool frames, Mailbox mailbox) {
+    public Fetch {
+      check(of.layer().layout(), frames);
+      check(of.batch(), of.layer().layout(), of.selection(), mailbox);
+    }
+  }
+
+  /**
+   * Waits, at most {@code timeoutMillis}, until the requests of the last {@link Fetch} are served
+   * and copies and counts the chunks into their slots. A chunk that failed or did not come is
+   * counted as a fault of its row, taken out of the window maps, and its entry of {@code slots} is
+   * -1: attention skips it. Nothing to do when the last fetch requested nothing or the mailbox was
+   * stopped before.
+   */
+  record Land(Pass of, Mailbox mailbox, int timeoutMillis) {
+    public Land {
+      check(of.batch(), of.layer().layout(), of.selection(), mailbox);
+      require(timeoutMillis >= 0, "a wait of %d ms", timeoutMillis);
+    }
+  }
+
+  /** See {@link Keys}. */
+  void key(Queue queue, Keys keys);
+
+  /**
+   * Finds the slots of the chunks of a pass. Chunks in the window are hits; each miss is given an
+   * empty slot or that of the chunk with the lowest key which this pass does not need (equal keys:
+   * the lower slot; the key is any number). Misses are served in ascending order, empty slots first
+   * and from the lowest; the two maps are updated, the keys are only read. Counts hits. A row
+   * without chunks in this pass keeps its {@code slots} of the pass before and has no misses.
+   */
+  void diff(Queue queue, Pass pass);
+
+  /** See {@link Fetch}. */
+  void fetch(Queue queue, Fetch fetch);
+
+  /** See {@link Land}. */
+  void land(Queue queue, Land land);
+}

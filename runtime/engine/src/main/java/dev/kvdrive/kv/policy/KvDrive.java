@@ -1,0 +1,32 @@
+package dev.kvdrive.kv.policy;
+
+import dev.kvdrive.plan.PolicyShape;
+
+/**
+ * KVDrive (arXiv 2605.18071) with keys of two bits an element as representatives (decision 82): the
+ * queries of a group estimate each chunk's share of attention, the largest shares within the budget
+ * are attended. A chunk stays in the window by the share that this very step estimates for it
+ * (lookahead eviction, decision 108).
+ */
+public final class KvDrive implements Policy {
+  @Override
+  public PolicyShape shape() {
+    return PolicyShape.KVDRIVE;
+  }
+
+  @Override
+  public void close(Closing closing) {
+    closing.summarise();
+  }
+
+  @Override
+  public void choose(Choosing choosing) {
+    choosing.score();
+    choosing.best();
+  }
+
+  @Override
+  public void keep(Keeping keeping) {
+    keeping.lookahead();
+  }
+}

@@ -1,0 +1,218 @@
+package dev.kvdrive.device;
+
+import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.KvLayout;
+import java.lang.foreign.MemorySegment;
+
+/** Where keys and values are written, as the contract says it. */
+final class ReferenceKv extends ReferenceMemory implements KvOperations {
+  ReferenceKv(ElementType activations) {
+    super(activations);
+  }
+
+  @Override
+  public void append(Queue queue, Append a) {
+    StepBatch batch = a.step().batch();
+    KvLayer layer = a.step().layer();
+    FramePool frames = a.frames();
+    Activations keys = a.keys();
+    Activations values = a.values();
+    submit(
+        queue,
+        () ->
+            forEachRow(
+                batch,
+                (row, seat, position) -> {
+                  KvLayout layout = layer.layout();
+                  ChunkGrid grid = layout.grid();
+                  for (int head = 0; head < layout.kvHeads(); head++) {
+                    int closing = grid.closedChunks(position);
+                    if (grid.closedChunks(position + 1) > closing) {
+                      int firstRow = grid.sink() + grid.ringSlot(grid.firstToken(closing));
+                      int capacity = grid.ringCapacity();
+                      long[] tokenRows = new long[grid.chunk()];
+                      for (int t = 0; t < grid.chunk(); t++) {
+                        tokenRows[t] =
+                            grid.sink() + (long) ((firstRow - grid.sink() + t) % capacity);
+                      }
+                      long base = denseBase(layer, seat, head);
+                      closeChunk(
+                          layer,
+                          seat,
+                          head,
+                          closing,
+                          frames,
+                          memory(layer.dense()),
+                          t -> base + tokenRows[t] * layout.rowBytes(),
+                          (long) grid.denseTokens() * layout.rowBytes());
+                    }
+                    long denseRow =
+                        position < grid.sink() ? position : grid.sink() + grid.ringSlot(position);
+                    long at = denseBase(layer, seat, head) + denseRow * layout.rowBytes();
+                    for (int i = 0; i < layout.headDim(); i++) {
+                      int from = head * layout.headDim() + i;
+                      setKv(layout, layer.dense(), at, i, get(keys, row, from));
+                      setKv(
+                          layout,
+                          layer.dense(),
+                          at + (long) grid.denseTokens() * layout.rowBytes(),
+                          i,
+                          get(values, row, from));
+                    }
+                  }
+                }));
+  }
+
+  @Override
+  public void store(Queue queue, Store a) {
+    KvLayer layer = a.layer();
+    PrefillScratch scratch = a.scratch();
+    int start = a.start();
+    int rows = a.rows();
+    Activations keys = a.keys();
+    Activations values = a.values();
+    submit(
+        queue,
+        () -> {
+          KvLayout layout = layer.layout();
+          for (int row = 0; row < rows; row++) {
+            for (int head = 0; head < layout.kvHeads(); head++) {
+              long key = scratchRow(layout, scratch, head, start + row);
+              long value = key + (long) scratch.maxTokens() * layout.rowBytes();
+              for (int i = 0; i < layout.headDim(); i++) {
+                int from = head * layout.headDim() + i;
+                setKv(layout, scratch.buffer(), key, i, get(keys, row, from));
+                setKv(layout, scratch.buffer(), value, i, get(values, row, from));
+              }
+            }
+          }
+        });
+  }
+
+  @Override
+  public void close(Queue queue, Close a) {
+    KvLayer layer = a.chunks().layer();
+    PrefillScratch scratch = a.chunks().scratch();
+    int seat = a.chunks().seat();
+    int fromChunk = a.chunks().from();
+    int toChunk = a.chunks().to();
+    FramePool frames = a.frames();
+    submit(
+        queue,
+        () -> {
+          KvLayout layout = layer.layout();
+          for (int head = 0; head < layout.kvHeads(); head++) {
+            for (int chunk = fromChunk; chunk < toChunk; chunk++) {
+              long first = scratchRow(layout, scratch, head, layout.grid().firstToken(chunk));
+              closeChunk(
+                  layer,
+                  seat,
+                  head,
+                  chunk,
+                  frames,
+                  memory(scratch.buffer()),
+                  t -> first + (long) t * layout.rowBytes(),
+                  (long) scratch.maxTokens() * layout.rowBytes());
+            }
+          }
+        });
+  }
+
+  @Override
+  public void seed(Queue queue, Seed a) {
+    KvLayer layer = a.layer();
+    PrefillScratch scratch = a.scratch();
+    int seat = a.seat();
+    int tokens = a.tokens();
+    submit(
+        queue,
+        () -> {
+          KvLayout layout = layer.layout();
+          ChunkGrid grid = layout.grid();
+          for (int head = 0; head < layout.kvHeads(); head++) {
+            for (int t = 0; t < tokens; t++) {
+              if (t < grid.sink()) {
+                seedRow(layer, scratch, seat, head, t, t);
+              } else if (t >= grid.firstToken(grid.closedChunks(tokens))) {
+                seedRow(layer, scratch, seat, head, t, grid.sink() + grid.ringSlot(t));
+              }
+            }
+          }
+        });
+  }
+
+  @Override
+  public void reset(Queue queue, Reset a) {
+    KvLayer layer = a.layer();
+    int seat = a.seat();
+    submit(
+        queue,
+        () -> {
+          int kvHeads = layer.layout().kvHeads();
+          long chunks = (long) kvHeads * layer.maxChunks();
+          for (long i = 0; i < chunks; i++) {
+            setInt(layer.window().slotOfChunk(), seat * chunks + i, -1);
+          }
+          for (int head = 0; head < kvHeads; head++) {
+            for (int slot = 0; slot < windowSlots(layer, seat, head); slot++) {
+              setInt(layer.window().chunkOfSlot(), windowBase(layer, seat, head) + slot, -1);
+            }
+          }
+          long extents = (long) kvHeads * layer.maxExtents();
+          for (long i = 0; i < extents; i++) {
+            setInt(layer.lastUse(), seat * extents + i, -1);
+          }
+        });
+  }
+
+  /** Where the key of a token of a chunk lies. */
+  private interface KeyRow {
+    long offset(int tokenOfChunk);
+  }
+
+  private static void closeChunk(
+      KvLayer layer,
+      int seat,
+      int head,
+      int chunk,
+      FramePool frames,
+      MemorySegment source,
+      KeyRow rows,
+      long keyToValue) {
+    KvLayout layout = layer.layout();
+    int tokens = layout.grid().chunk();
+    int frame = intAt(layer.frameOfExtent(), extentIndex(layer, seat, head, chunk));
+    if (frame < 0 || frame >= frames.frames()) {
+      throw new DeviceException(
+          "chunk %d of layer %d, KV head %d, seat %d closes, but its extent has no DRAM frame (%d)"
+              .formatted(chunk, layer.layer(), head, seat, frame));
+    }
+    long target = chunkInFrame(layout, frame, chunk);
+    for (int t = 0; t < tokens; t++) {
+      long bytes = layout.rowBytes();
+      MemorySegment.copy(
+          source, rows.offset(t), frames.memory().segment(), target + t * bytes, bytes);
+      MemorySegment.copy(
+          source,
+          rows.offset(t) + keyToValue,
+          frames.memory().segment(),
+          target + layout.valueOffset() + t * bytes,
+          bytes);
+    }
+  }
+
+  private static void seedRow(
+      KvLayer layer, PrefillScratch scratch, int seat, int head, int token, int denseRow) {
+    KvLayout layout = layer.layout();
+    long source = scratchRow(layout, scratch, head, token);
+    long target = denseBase(layer, seat, head) + (long) denseRow * layout.rowBytes();
+    long bytes = layout.rowBytes();
+    MemorySegment.copy(memory(scratch.buffer()), source, memory(layer.dense()), target, bytes);
+    MemorySegment.copy(
+        memory(scratch.buffer()),
+        source + scratch.maxTokens() * bytes,
+        memory(layer.dense()),
+        target + layout.grid().denseTokens() * bytes,
+        bytes);
+  }
+}

@@ -1,0 +1,234 @@
+package dev.kvdrive.device;
+
+import dev.kvdrive.plan.KvLayout;
+import java.lang.foreign.MemorySegment;
+import java.util.Comparator;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import java.util.stream.IntStream;
+
+/** Keys, look-ups and transfers of a window, as the contract says them. */
+final class ReferenceWindow extends ReferenceMemory implements WindowOperations {
+  ReferenceWindow(ElementType activations) {
+    super(activations);
+  }
+
+  @Override
+  public void key(Queue queue, Keys a) {
+    StepBatch batch = a.step().batch();
+    KvLayer layer = a.step().layer();
+    Selection selection = a.selection();
+    submit(
+        queue,
+        () ->
+            forEachRow(
+                batch,
+                (row, seat, position) -> {
+                  int kvHeads = layer.layout().kvHeads();
+                  int closed = layer.layout().grid().closedChunks(position + 1);
+                  for (int head = 0; head < kvHeads; head++) {
+                    long cell = (long) row * kvHeads + head;
+                    boolean all = intAt(selection.selectedCount(), cell) >= closed;
+                    for (int slot = 0; slot < windowSlots(layer, seat, head); slot++) {
+                      long at = windowBase(layer, seat, head) + slot;
+                      int chunk = intAt(layer.window().chunkOfSlot(), at);
+                      if (chunk >= 0) {
+                        float score =
+                            all
+                                ? -chunk
+                                : floatAt(selection.scores(), cell * selection.maxChunks() + chunk);
+                        setFloat(layer.window().keyOfSlot(), at, score);
+                      }
+                    }
+                  }
+                }));
+  }
+
+  @Override
+  public void diff(Queue queue, Pass of) {
+    submit(
+        queue,
+        () ->
+            forEachRow(
+                of.batch(),
+                (row, seat, position) -> {
+                  for (int head = 0; head < of.layer().layout().kvHeads(); head++) {
+                    diff(of.layer(), of.selection(), of.pass(), row, seat, head);
+                  }
+                }));
+  }
+
+  private static void diff(
+      KvLayer layer, Selection selection, int pass, int row, int seat, int head) {
+    int kvHeads = layer.layout().kvHeads();
+    long cell = (long) row * kvHeads + head;
+    int from = pass * selection.passChunks();
+    int count = passCount(selection, cell, pass);
+    int slots = windowSlots(layer, seat, head);
+    long map = ((long) seat * kvHeads + head) * layer.maxChunks();
+    long window = windowBase(layer, seat, head);
+    boolean[] needed = new boolean[slots];
+    int misses = 0;
+    for (int i = 0; i < count; i++) {
+      int slot = intAt(layer.window().slotOfChunk(), map + selected(selection, cell, from + i));
+      setInt(selection.slots(), cell * selection.passChunks() + i, slot);
+      if (slot >= 0) {
+        needed[slot] = true;
+      } else {
+        setInt(selection.misses(), cell * selection.passChunks() + misses++, i);
+      }
+    }
+    setInt(selection.missCount(), cell, misses);
+    count(selection, row, Selection.HITS_COUNTER, count - misses);
+    int[] leaving =
+        IntStream.range(0, slots)
+            .filter(slot -> !needed[slot])
+            .boxed()
+            .sorted(
+                Comparator.comparingInt(
+                        (Integer slot) ->
+                            intAt(layer.window().chunkOfSlot(), window + slot) < 0 ? 0 : 1)
+                    .thenComparingDouble(
+                        slot ->
+                            intAt(layer.window().chunkOfSlot(), window + slot) < 0
+                                ? 0f
+                                : floatAt(layer.window().keyOfSlot(), window + slot))
+                    .thenComparing(Comparator.naturalOrder()))
+            .mapToInt(Integer::intValue)
+            .toArray();
+    for (int m = 0; m < misses; m++) {
+      int i = intAt(selection.misses(), cell * selection.passChunks() + m);
+      int slot = leaving[m];
+      int victim = intAt(layer.window().chunkOfSlot(), window + slot);
+      if (victim >= 0) {
+        setInt(layer.window().slotOfChunk(), map + victim, -1);
+      }
+      int chunk = selected(selection, cell, from + i);
+      setInt(layer.window().chunkOfSlot(), window + slot, chunk);
+      setInt(layer.window().slotOfChunk(), map + chunk, slot);
+      setInt(selection.slots(), cell * selection.passChunks() + i, slot);
+    }
+  }
+
+  @Override
+  public void fetch(Queue queue, Fetch a) {
+    StepBatch batch = a.of().batch();
+    KvLayer layer = a.of().layer();
+    Selection selection = a.of().selection();
+    int pass = a.of().pass();
+    FramePool frames = a.frames();
+    Mailbox mailbox = a.mailbox();
+    submit(
+        queue,
+        () -> {
+          KvLayout layout = layer.layout();
+          boolean stopped = mailbox.acquire(Mailbox.STOPPED) != 0;
+          int[] requests = {0};
+          forEachRow(
+              batch,
+              (row, seat, position) -> {
+                for (int head = 0; head < layout.kvHeads(); head++) {
+                  long cell = (long) row * layout.kvHeads() + head;
+                  int misses = intAt(selection.missCount(), cell);
+                  for (int m = 0; m < misses; m++) {
+                    int i = intAt(selection.misses(), cell * selection.passChunks() + m);
+                    int chunk = selected(selection, cell, pass * selection.passChunks() + i);
+                    long extent = extentIndex(layer, seat, head, chunk);
+                    setInt(layer.lastUse(), extent, position);
+                    int frame = intAt(layer.frameOfExtent(), extent);
+                    if (frame >= 0) {
+                      int slot = intAt(selection.slots(), cell * selection.passChunks() + i);
+                      MemorySegment.copy(
+                          frames.memory().segment(),
+                          chunkInFrame(layout, frame, chunk),
+                          memory(layer.window().chunks()),
+                          (windowBase(layer, seat, head) + slot) * layout.chunkBytes(),
+                          layout.chunkBytes());
+                      count(selection, row, Selection.DRAM_COUNTER, 1);
+                    } else if (stopped) {
+                      fault(layer, selection, row, seat, head, i);
+                    } else {
+                      int transit = (int) (cell * selection.passChunks() + i);
+                      int[] request = {layer.layer(), seat, head, chunk, transit, Mailbox.PENDING};
+                      for (int word = 0; word < request.length; word++) {
+                        mailbox.release(Mailbox.requestWord(requests[0], word), request[word]);
+                      }
+                      requests[0]++;
+                    }
+                  }
+                }
+              });
+          if (!stopped) {
+            mailbox.release(Mailbox.COUNT, requests[0]);
+            if (requests[0] > 0) {
+              mailbox.release(Mailbox.ROUND, mailbox.acquire(Mailbox.ROUND) + 1);
+              mailbox.doorbell().run();
+            }
+          }
+        });
+  }
+
+  @Override
+  public void land(Queue queue, Land a) {
+    KvLayer layer = a.of().layer();
+    Selection selection = a.of().selection();
+    Mailbox mailbox = a.mailbox();
+    int timeoutMillis = a.timeoutMillis();
+    submit(
+        queue,
+        () -> {
+          int requests = mailbox.acquire(Mailbox.COUNT);
+          if (requests == 0 || mailbox.acquire(Mailbox.STOPPED) != 0) {
+            return;
+          }
+          long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(timeoutMillis);
+          int round = mailbox.acquire(Mailbox.ROUND);
+          while (mailbox.acquire(Mailbox.SERVED) != round) {
+            if (System.nanoTime() - deadline >= 0) {
+              mailbox.release(Mailbox.STOPPED, 1);
+              break;
+            }
+            LockSupport.parkNanos(20_000);
+          }
+          for (int request = 0; request < requests; request++) {
+            land(layer, selection, mailbox, request);
+          }
+        });
+  }
+
+  private static void land(KvLayer layer, Selection selection, Mailbox mailbox, int request) {
+    KvLayout layout = layer.layout();
+    int status = mailbox.acquire(Mailbox.requestWord(request, 5));
+    int seat = mailbox.acquire(Mailbox.requestWord(request, 1));
+    int head = mailbox.acquire(Mailbox.requestWord(request, 2));
+    int transit = mailbox.acquire(Mailbox.requestWord(request, 4));
+    int row = transit / selection.passChunks() / layout.kvHeads();
+    if (status != Mailbox.DELIVERED) {
+      fault(layer, selection, row, seat, head, transit % selection.passChunks());
+      return;
+    }
+    int slot = intAt(selection.slots(), transit);
+    MemorySegment.copy(
+        mailbox.transit().segment(),
+        (long) transit * layout.chunkBytes(),
+        memory(layer.window().chunks()),
+        (windowBase(layer, seat, head) + slot) * layout.chunkBytes(),
+        layout.chunkBytes());
+    count(selection, row, Selection.NVME_COUNTER, 1);
+  }
+
+  private static void fault(
+      KvLayer layer, Selection selection, int row, int seat, int head, int indexOfPass) {
+    int kvHeads = layer.layout().kvHeads();
+    long slotAt = ((long) row * kvHeads + head) * selection.passChunks() + indexOfPass;
+    long window = windowBase(layer, seat, head) + intAt(selection.slots(), slotAt);
+    int chunk = intAt(layer.window().chunkOfSlot(), window);
+    setInt(
+        layer.window().slotOfChunk(),
+        ((long) seat * kvHeads + head) * layer.maxChunks() + chunk,
+        -1);
+    setInt(layer.window().chunkOfSlot(), window, -1);
+    setInt(selection.slots(), slotAt, -1);
+    count(selection, row, Selection.FAULT_COUNTER, 1);
+  }
+}
