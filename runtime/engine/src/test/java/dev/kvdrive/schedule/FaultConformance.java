@@ -16,7 +16,9 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
@@ -442,6 +444,7 @@ public abstract class FaultConformance extends EngineTest {
   void whateverADiskDoesNothingIsWrongNothingHangsAndNothingIsLeft() throws IOException {
     List<List<GeneratedToken>> expected = withoutFaults();
     Random random = new Random(SWEEP_SEED);
+    Map<String, Integer> kinds = new TreeMap<>();
     int injected = 0;
     int answers = 0;
     int errors = 0;
@@ -500,12 +503,14 @@ public abstract class FaultConformance extends EngineTest {
       }
       assertNothingIsLeft();
       injected += files.injected();
+      files.injectedByKind().forEach((kind, count) -> kinds.merge(kind, count, Integer::sum));
     }
     System.getLogger(FaultConformance.class.getName())
         .log(
             System.Logger.Level.INFO,
-            "{0} faults injected: {1} answers, all right; {2} errors, each with its cause",
+            "{0} faults injected ({1}): {2} answers, all right; {3} errors, each with its cause",
             injected,
+            kinds,
             answers,
             errors);
     assertThat(answers).isPositive();
@@ -516,13 +521,13 @@ public abstract class FaultConformance extends EngineTest {
   }
 
   private static void disturb(FaultyFiles files, Random random) {
-    double[] shares = {0.005, 0.05, 0.3};
+    double[] shares = {0.02, 0.08, 0.25};
     Fault[] kinds = Fault.values();
-    for (int i = random.nextInt(4); i > 0; i--) {
+    for (int i = 1 + random.nextInt(3); i > 0; i--) {
       files.with(kinds[random.nextInt(kinds.length)], shares[random.nextInt(shares.length)]);
     }
-    if (random.nextInt(5) == 0) {
-      files.slow(1 + random.nextInt(30));
+    if (random.nextInt(10) == 0) {
+      files.slow(1 + random.nextInt(5));
     }
     if (random.nextInt(5) == 0) {
       files.holdNext();

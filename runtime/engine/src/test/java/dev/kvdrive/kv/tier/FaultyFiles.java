@@ -10,9 +10,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Random;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -44,12 +44,13 @@ public final class FaultyFiles implements ExtentFile.Opener {
   }
 
   private static final long MAX_HOLD_SECONDS = 60;
+  private static final String SLOW = "SLOW";
 
   private final Random random;
   private final int extentBytes;
   private final Map<Fault, Double> shares = new EnumMap<>(Fault.class);
   private final Set<Fault> next = EnumSet.noneOf(Fault.class);
-  private final AtomicInteger injected = new AtomicInteger();
+  private final Map<String, Integer> injected = new TreeMap<>();
   private boolean directRefused;
   private boolean spaceRefused;
   private volatile CountDownLatch gate = new CountDownLatch(0);
@@ -136,9 +137,19 @@ public final class FaultyFiles implements ExtentFile.Opener {
     releasable.clear();
   }
 
-  /** Faults injected so far. */
-  public int injected() {
-    return injected.get();
+  /** Faults injected so far, accesses that were only slow aside. */
+  public synchronized int injected() {
+    return injected.values().stream().mapToInt(Integer::intValue).sum()
+        - injected.getOrDefault(SLOW, 0);
+  }
+
+  /** Faults injected so far, by kind. */
+  public synchronized Map<String, Integer> injectedByKind() {
+    return new TreeMap<>(injected);
+  }
+
+  private synchronized void count(String kind) {
+    injected.merge(kind, 1, Integer::sum);
   }
 
   @Override
@@ -157,7 +168,7 @@ public final class FaultyFiles implements ExtentFile.Opener {
   private synchronized @Nullable Fault draw(Fault... candidates) {
     for (Fault fault : candidates) {
       if (next.remove(fault) || random.nextDouble() < shares.getOrDefault(fault, 0.0)) {
-        injected.incrementAndGet();
+        count(fault.name());
         return fault;
       }
     }
@@ -178,8 +189,10 @@ public final class FaultyFiles implements ExtentFile.Opener {
     try {
       CountDownLatch mine = takeHeld();
       CountDownLatch all = gate;
-      if (mine != null || delayMillis > 0 || all.getCount() > 0) {
-        injected.incrementAndGet();
+      if (mine != null || all.getCount() > 0) {
+        count("HANGING");
+      } else if (delayMillis > 0) {
+        count(SLOW);
       }
       if (mine != null && !mine.await(MAX_HOLD_SECONDS, TimeUnit.SECONDS)) {
         throw new IOException("held for too long");
