@@ -6,6 +6,7 @@ import dev.kvdrive.api.v1alpha1.InferenceClassSpec.CatalogueEntry;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.plan.ContextLimit;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.ModelShape;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 import java.io.IOException;
 import java.io.InputStream;
@@ -105,13 +106,14 @@ public final class GeometryCatalogue {
     return new Known(
         new ModelGeometry(
             uri,
-            g.layers(),
-            g.hidden(),
-            g.heads(),
-            g.kvHeads(),
-            g.headDim(),
-            g.feedForward(),
-            g.vocabulary(),
+            new ModelShape(
+                g.layers(),
+                g.hidden(),
+                g.heads(),
+                g.kvHeads(),
+                g.headDim(),
+                g.feedForward(),
+                g.vocabulary()),
             g.maxContext(),
             Quantities.bytes("geometry.weights", g.weights()),
             g.contextLimit() == null

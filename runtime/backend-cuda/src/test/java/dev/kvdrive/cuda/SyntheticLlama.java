@@ -9,6 +9,7 @@ import dev.kvdrive.model.tensor.RopeSpec;
 import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.model.tensor.TensorType;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.ModelShape;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -81,13 +82,7 @@ final class SyntheticLlama implements Model {
         new TransformerSpec(
             "llama",
             "random weights of Llama-3-8B's shape",
-            layerCount,
-            HIDDEN,
-            HEADS,
-            KV_HEADS,
-            HEAD_DIM,
-            FEED_FORWARD,
-            VOCABULARY,
+            new ModelShape(layerCount, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, FEED_FORWARD, VOCABULARY),
             maxContext,
             1e-5f,
             (float) (1 / Math.sqrt(HEAD_DIM)),
@@ -145,13 +140,7 @@ final class SyntheticLlama implements Model {
             .toList();
     return new ModelGeometry(
         spec.name(),
-        spec.layers(),
-        HIDDEN,
-        HEADS,
-        KV_HEADS,
-        HEAD_DIM,
-        FEED_FORWARD,
-        VOCABULARY,
+        new ModelShape(spec.layers(), HIDDEN, HEADS, KV_HEADS, HEAD_DIM, FEED_FORWARD, VOCABULARY),
         spec.maxContext(),
         all.stream().mapToLong(TensorData::bytes).sum(),
         elements(all.stream().filter(t -> t.rows() > 1)),

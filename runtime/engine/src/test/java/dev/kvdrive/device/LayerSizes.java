@@ -4,6 +4,7 @@ import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.ModelShape;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -128,7 +129,10 @@ record LayerSizes(
   /** For arithmetic of the plan that asks for a model. */
   ModelGeometry geometry() {
     return new ModelGeometry(
-        "conformance", LAYER + 1, heads() * headDim, heads(), kvHeads, headDim, 8, 8, maxTokens, 0);
+        "conformance",
+        new ModelShape(LAYER + 1, heads() * headDim, heads(), kvHeads, headDim, 8, 8),
+        maxTokens,
+        0);
   }
 
   @Override

@@ -6,6 +6,7 @@ import dev.kvdrive.model.gguf.GgufHeader;
 import dev.kvdrive.model.gguf.GgufMetadata;
 import dev.kvdrive.model.tensor.RopeSpec;
 import dev.kvdrive.plan.ContextLimit;
+import dev.kvdrive.plan.ModelShape;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -120,13 +121,14 @@ final class GgufArchitecture {
         meta.file(),
         architecture,
         meta.string("general.name").filter(n -> !n.isBlank()).orElseGet(() -> stem(meta.file())),
-        layers,
-        hidden,
-        heads,
-        kvHeads,
-        headDim,
-        perLayer("feed_forward_length", null),
-        Math.toIntExact(embedding.shape().getFirst()),
+        new ModelShape(
+            layers,
+            hidden,
+            heads,
+            kvHeads,
+            headDim,
+            perLayer("feed_forward_length", null),
+            Math.toIntExact(embedding.shape().getFirst())),
         context,
         limit,
         number("attention.layer_norm_rms_epsilon")

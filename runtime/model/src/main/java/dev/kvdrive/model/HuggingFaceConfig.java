@@ -4,6 +4,7 @@ import dev.kvdrive.model.file.ModelFormatException;
 import dev.kvdrive.model.tensor.RopeSpec;
 import dev.kvdrive.model.tensor.TensorType;
 import dev.kvdrive.plan.ContextLimit;
+import dev.kvdrive.plan.ModelShape;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
@@ -229,13 +230,14 @@ final class HuggingFaceConfig {
             file,
             type,
             name,
-            layers,
-            hidden,
-            heads,
-            kvHeads,
-            headDim,
-            integer("intermediate_size", null),
-            integer("vocab_size", null),
+            new ModelShape(
+                layers,
+                hidden,
+                heads,
+                kvHeads,
+                headDim,
+                integer("intermediate_size", null),
+                integer("vocab_size", null)),
             reach.context,
             reach.limit,
             number(config, "rms_norm_eps", post ? 1e-5 : 1e-6),

@@ -4,6 +4,7 @@ import dev.kvdrive.model.file.ModelFormatException;
 import dev.kvdrive.model.tensor.RopeSpec;
 import dev.kvdrive.plan.ContextLimit;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.ModelShape;
 import dev.kvdrive.plan.RopeScaling;
 import java.nio.file.Path;
 import java.util.Set;
@@ -13,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  * The facts of a transformer as read from either kind of file, checked.
  *
  * @param file where they were read, for messages
+ * @param shape its sizes
  * @param maxContext tokens the model can serve; a sliding window shorter than the trained context
  *     caps it, since up to the window full attention is what the model computes
  * @param limit what {@code maxContext} is
@@ -23,13 +25,7 @@ record Hyperparameters(
     Path file,
     String architecture,
     String name,
-    int layers,
-    int hidden,
-    int heads,
-    int kvHeads,
-    int headDim,
-    int feedForward,
-    int vocabulary,
+    ModelShape shape,
     int maxContext,
     ContextLimit limit,
     double rmsEpsilon,
@@ -41,7 +37,8 @@ record Hyperparameters(
     Set<Integer> unrotatedLayers,
     double attentionScale,
     TransformerSpec.Multipliers multipliers,
-    Blocks blocks) {
+    Blocks blocks)
+    implements ModelShape.Of {
   /**
    * What the blocks of a family have.
    *
@@ -64,13 +61,16 @@ record Hyperparameters(
   }
 
   Hyperparameters {
-    within(file, "layers", layers, 1, ModelGeometry.MAX_LAYERS);
-    within(file, "the hidden size", hidden, 1, ModelGeometry.MAX_HIDDEN);
+    int heads = shape.heads();
+    int kvHeads = shape.kvHeads();
+    int headDim = shape.headDim();
+    within(file, "layers", shape.layers(), 1, ModelGeometry.MAX_LAYERS);
+    within(file, "the hidden size", shape.hidden(), 1, ModelGeometry.MAX_HIDDEN);
     within(file, "query heads", heads, 1, ModelGeometry.MAX_HEADS);
     within(file, "KV heads", kvHeads, 1, heads);
     within(file, "the head dimension", headDim, 2, ModelGeometry.MAX_HEAD_DIM);
-    within(file, "the feed-forward size", feedForward, 1, ModelGeometry.MAX_FEED_FORWARD);
-    within(file, "the vocabulary", vocabulary, 1, ModelGeometry.MAX_VOCABULARY);
+    within(file, "the feed-forward size", shape.feedForward(), 1, ModelGeometry.MAX_FEED_FORWARD);
+    within(file, "the vocabulary", shape.vocabulary(), 1, ModelGeometry.MAX_VOCABULARY);
     within(file, "the context length", maxContext, 1, ModelGeometry.MAX_CONTEXT);
     within(file, "rotated elements of a head", rotaryDim, 2, headDim);
     if (heads % kvHeads != 0) {
@@ -124,13 +124,7 @@ record Hyperparameters(
     return new TransformerSpec(
         architecture,
         name,
-        layers,
-        hidden,
-        heads,
-        kvHeads,
-        headDim,
-        feedForward,
-        vocabulary,
+        shape,
         maxContext,
         (float) rmsEpsilon,
         (float) attentionScale,
@@ -176,13 +170,7 @@ record Hyperparameters(
         file,
         architecture,
         name,
-        layers,
-        hidden,
-        heads,
-        kvHeads,
-        headDim,
-        feedForward,
-        vocabulary,
+        shape,
         reached,
         ContextLimit.EXTENDED,
         rmsEpsilon,
@@ -201,13 +189,7 @@ record Hyperparameters(
   ModelGeometry geometry(WeightCount weights) {
     return new ModelGeometry(
         name,
-        layers,
-        hidden,
-        heads,
-        kvHeads,
-        headDim,
-        feedForward,
-        vocabulary,
+        shape,
         maxContext,
         weights.bytes(),
         weights.matrixElements(),

@@ -1,6 +1,7 @@
 package dev.kvdrive.model;
 
 import dev.kvdrive.model.tensor.RopeSpec;
+import dev.kvdrive.plan.ModelShape;
 import java.util.Set;
 
 /**
@@ -10,13 +11,7 @@ import java.util.Set;
  *
  * @param architecture family, for instance {@code llama}, {@code qwen3}, {@code phi3}
  * @param name model name, for messages
- * @param layers transformer layers
- * @param hidden width of the residual stream
- * @param heads query heads
- * @param kvHeads KV heads
- * @param headDim elements of a head
- * @param feedForward inner width of the MLP
- * @param vocabulary rows of the embedding
+ * @param shape its sizes
  * @param maxContext tokens the model can serve
  * @param rmsEpsilon epsilon of every RMS norm
  * @param attentionScale factor on query-key products, usually {@code 1/sqrt(headDim)}
@@ -27,19 +22,14 @@ import java.util.Set;
 public record TransformerSpec(
     String architecture,
     String name,
-    int layers,
-    int hidden,
-    int heads,
-    int kvHeads,
-    int headDim,
-    int feedForward,
-    int vocabulary,
+    ModelShape shape,
     int maxContext,
     float rmsEpsilon,
     float attentionScale,
     RopeSpec rope,
     Set<Integer> unrotatedLayers,
-    Multipliers multipliers) {
+    Multipliers multipliers)
+    implements ModelShape.Of {
   public TransformerSpec {
     unrotatedLayers = Set.copyOf(unrotatedLayers);
   }
@@ -60,13 +50,7 @@ public record TransformerSpec(
   public TransformerSpec(
       String architecture,
       String name,
-      int layers,
-      int hidden,
-      int heads,
-      int kvHeads,
-      int headDim,
-      int feedForward,
-      int vocabulary,
+      ModelShape shape,
       int maxContext,
       float rmsEpsilon,
       float attentionScale,
@@ -74,13 +58,7 @@ public record TransformerSpec(
     this(
         architecture,
         name,
-        layers,
-        hidden,
-        heads,
-        kvHeads,
-        headDim,
-        feedForward,
-        vocabulary,
+        shape,
         maxContext,
         rmsEpsilon,
         attentionScale,

@@ -6,13 +6,7 @@ import org.jspecify.annotations.Nullable;
  * The sizes of a transformer that a plan depends on, whatever file they were read from.
  *
  * @param name for messages, for instance {@code kvdrive-tiny-32k}
- * @param layers transformer layers
- * @param hidden width of the residual stream
- * @param heads query heads
- * @param kvHeads KV heads; divides {@code heads}
- * @param headDim elements of a head
- * @param feedForward width of the MLP's inner layer
- * @param vocabulary rows of the embedding
+ * @param shape its sizes
  * @param maxContext tokens the model can serve
  * @param weightBytes bytes of all weights as they are stored
  * @param matrixElements elements of all matrices; a tied output counts once
@@ -21,18 +15,13 @@ import org.jspecify.annotations.Nullable;
  */
 public record ModelGeometry(
     String name,
-    int layers,
-    int hidden,
-    int heads,
-    int kvHeads,
-    int headDim,
-    int feedForward,
-    int vocabulary,
+    ModelShape shape,
     int maxContext,
     long weightBytes,
     long matrixElements,
     long vectorElements,
-    ContextLimit limit) {
+    ContextLimit limit)
+    implements ModelShape.Of {
   // Far beyond any model, and small enough that no sum of a plan overflows.
   public static final int MAX_LAYERS = 4096;
   public static final int MAX_HIDDEN = 1 << 17;
@@ -45,81 +34,42 @@ public record ModelGeometry(
   public static final long MAX_ELEMENTS = 1L << 57;
 
   public ModelGeometry {
-    within(name, "layers", layers, 1, MAX_LAYERS);
-    within(name, "hidden", hidden, 1, MAX_HIDDEN);
-    within(name, "heads", heads, 1, MAX_HEADS);
-    within(name, "kvHeads", kvHeads, 1, MAX_HEADS);
-    within(name, "headDim", headDim, 1, MAX_HEAD_DIM);
-    within(name, "feedForward", feedForward, 1, MAX_FEED_FORWARD);
-    within(name, "vocabulary", vocabulary, 1, MAX_VOCABULARY);
+    within(name, "layers", shape.layers(), 1, MAX_LAYERS);
+    within(name, "hidden", shape.hidden(), 1, MAX_HIDDEN);
+    within(name, "heads", shape.heads(), 1, MAX_HEADS);
+    within(name, "kvHeads", shape.kvHeads(), 1, MAX_HEADS);
+    within(name, "headDim", shape.headDim(), 1, MAX_HEAD_DIM);
+    within(name, "feedForward", shape.feedForward(), 1, MAX_FEED_FORWARD);
+    within(name, "vocabulary", shape.vocabulary(), 1, MAX_VOCABULARY);
     within(name, "maxContext", maxContext, 1, MAX_CONTEXT);
     within(name, "bytes of weights", weightBytes, 0, MAX_WEIGHT_BYTES);
     within(name, "elements of matrices", matrixElements, 0, MAX_ELEMENTS);
     within(name, "elements of vectors", vectorElements, 0, MAX_ELEMENTS);
-    if (heads % kvHeads != 0) {
+    if (shape.heads() % shape.kvHeads() != 0) {
       throw new IllegalArgumentException(
           "model %s has %d query heads, which %d KV heads do not divide"
-              .formatted(name, heads, kvHeads));
+              .formatted(name, shape.heads(), shape.kvHeads()));
     }
   }
 
   /** Of a model whose context is what it was trained for. */
   public ModelGeometry(
       String name,
-      int layers,
-      int hidden,
-      int heads,
-      int kvHeads,
-      int headDim,
-      int feedForward,
-      int vocabulary,
+      ModelShape shape,
       int maxContext,
       long weightBytes,
       long matrixElements,
       long vectorElements) {
     this(
-        name,
-        layers,
-        hidden,
-        heads,
-        kvHeads,
-        headDim,
-        feedForward,
-        vocabulary,
-        maxContext,
-        weightBytes,
-        matrixElements,
-        vectorElements,
-        ContextLimit.TRAINED);
+        name, shape, maxContext, weightBytes, matrixElements, vectorElements, ContextLimit.TRAINED);
   }
 
   /**
    * Of a model of which only the shape and the size of its files are known, and whose context is
    * what it was trained for.
    */
-  public ModelGeometry(
-      String name,
-      int layers,
-      int hidden,
-      int heads,
-      int kvHeads,
-      int headDim,
-      int feedForward,
-      int vocabulary,
-      int maxContext,
-      long weightBytes) {
-    this(
-        name,
-        layers,
-        hidden,
-        heads,
-        kvHeads,
-        headDim,
-        feedForward,
-        vocabulary,
-        maxContext,
-        weightBytes,
-        ContextLimit.TRAINED);
+  public ModelGeometry(String name, ModelShape shape, int maxContext, long weightBytes) {
+    this(name, shape, maxContext, weightBytes, ContextLimit.TRAINED);
   }
 
   /**
@@ -130,32 +80,26 @@ public record ModelGeometry(
    * @param limit what {@code maxContext} is
    */
   public ModelGeometry(
-      String name,
-      int layers,
-      int hidden,
-      int heads,
-      int kvHeads,
-      int headDim,
-      int feedForward,
-      int vocabulary,
-      int maxContext,
-      long weightBytes,
-      ContextLimit limit) {
+      String name, ModelShape shape, int maxContext, long weightBytes, ContextLimit limit) {
     this(
         name,
-        layers,
-        hidden,
-        heads,
-        kvHeads,
-        headDim,
-        feedForward,
-        vocabulary,
+        shape,
         maxContext,
         weightBytes,
-        2L * vocabulary * hidden
-            + layers * (2L * hidden * (heads + kvHeads) * headDim + 3L * hidden * feedForward),
-        hidden + layers * (3L * hidden + (heads + 2L * kvHeads) * headDim + 2L * headDim),
+        mostMatrixElements(shape),
+        mostVectorElements(shape),
         limit);
+  }
+
+  private static long mostMatrixElements(ModelShape s) {
+    long attention = 2L * s.hidden() * (s.heads() + s.kvHeads()) * s.headDim();
+    long mlp = 3L * s.hidden() * s.feedForward();
+    return 2L * s.vocabulary() * s.hidden() + s.layers() * (attention + mlp);
+  }
+
+  private static long mostVectorElements(ModelShape s) {
+    long biases = (s.heads() + 2L * s.kvHeads()) * s.headDim();
+    return s.hidden() + s.layers() * (3L * s.hidden() + biases + 2L * s.headDim());
   }
 
   private static void within(String model, String what, long value, long least, long most) {
@@ -178,13 +122,7 @@ public record ModelGeometry(
     }
     return new ModelGeometry(
         name,
-        layers,
-        hidden,
-        heads,
-        kvHeads,
-        headDim,
-        feedForward,
-        vocabulary,
+        shape,
         scaling.context(name, maxContext, limit),
         weightBytes,
         matrixElements,
@@ -216,11 +154,11 @@ public record ModelGeometry(
 
   /** Query heads that share one KV head. */
   public int groupSize() {
-    return heads / kvHeads;
+    return heads() / kvHeads();
   }
 
   /** The KV layout of this model for a type, a grid and an extent size. */
   public KvLayout kvLayout(KvType type, ChunkGrid grid, int extentChunks) {
-    return new KvLayout(layers, kvHeads, headDim, type, grid, extentChunks);
+    return new KvLayout(layers(), kvHeads(), headDim(), type, grid, extentChunks);
   }
 }

@@ -17,10 +17,14 @@ import org.junit.jupiter.api.Test;
 
 class PlannerTest {
   static final ModelGeometry TINY =
-      new ModelGeometry("kvdrive-tiny-32k", 6, 256, 4, 2, 64, 768, 8192, 32768, 7_225_344);
+      new ModelGeometry(
+          "kvdrive-tiny-32k", new ModelShape(6, 256, 4, 2, 64, 768, 8192), 32768, 7_225_344);
   static final ModelGeometry LLAMA_8B =
       new ModelGeometry(
-          "llama-3-8b-1m", 32, 4096, 32, 8, 128, 14336, 128256, 1_048_576, 16_060_522_496L);
+          "llama-3-8b-1m",
+          new ModelShape(32, 4096, 32, 8, 128, 14336, 128256),
+          1_048_576,
+          16_060_522_496L);
 
   static PlanRequest request(
       ModelGeometry model, int context, int concurrency, double budget, TierBudgets tiers) {
@@ -50,7 +54,8 @@ class PlannerTest {
   void weightsAreCountedAsTheDeviceHoldsThem() {
     // A quantised file: 1.0625 bytes for each element on the CPU, 2 on a GPU, 4 for vectors.
     ModelGeometry model =
-        new ModelGeometry("m", 2, 64, 4, 2, 16, 128, 512, 4096, 106_250, 100_000, 1000);
+        new ModelGeometry(
+            "m", new ModelShape(2, 64, 4, 2, 16, 128, 512), 4096, 106_250, 100_000, 1000);
     for (DeviceKind device : DeviceKind.values()) {
       Plan plan =
           Planner.plan(new PlanRequest(model, 1024, 1, 1, KvType.BF16, gib(1, 1, 1), device, 8));
@@ -196,13 +201,14 @@ class PlannerTest {
                 (layers, heads, headDim, context) ->
                     new ModelGeometry(
                         "random",
-                        layers,
-                        heads.get1() * headDim,
-                        heads.get1(),
-                        heads.get2(),
-                        headDim,
-                        4 * heads.get1() * headDim,
-                        32_000,
+                        new ModelShape(
+                            layers,
+                            heads.get1() * headDim,
+                            heads.get1(),
+                            heads.get2(),
+                            headDim,
+                            4 * heads.get1() * headDim,
+                            32_000),
                         context,
                         1_000_000L * layers));
     Arbitrary<TierBudgets> tiers =
@@ -303,13 +309,14 @@ class PlannerTest {
                 (layers, hidden, heads, headDim, feedForward, vocabulary, context, weights) ->
                     new ModelGeometry(
                         "extreme",
-                        layers,
-                        hidden,
-                        heads,
-                        heads % 2 == 0 ? heads / 2 : heads,
-                        headDim,
-                        feedForward,
-                        vocabulary,
+                        new ModelShape(
+                            layers,
+                            hidden,
+                            heads,
+                            heads % 2 == 0 ? heads / 2 : heads,
+                            headDim,
+                            feedForward,
+                            vocabulary),
                         context,
                         weights));
     Arbitrary<TierBudgets> tiers =
@@ -370,12 +377,14 @@ class PlannerTest {
 
   @Test
   void absurdSizesAreRefusedWithTheirName() {
-    assertThatThrownBy(() -> new ModelGeometry("m", 2_000_000_000, 1, 1, 1, 1, 1, 1, 1, 0))
+    assertThatThrownBy(
+            () -> new ModelGeometry("m", new ModelShape(2_000_000_000, 1, 1, 1, 1, 1, 1), 1, 0))
         .hasMessage("model m has 2,000,000,000 layers; a plan is possible for 1 to 4,096");
-    assertThatThrownBy(() -> new ModelGeometry("m", 1, 1, 1, 1, 1, 1, 1, 0, 0))
+    assertThatThrownBy(() -> new ModelGeometry("m", new ModelShape(1, 1, 1, 1, 1, 1, 1), 0, 0))
         .hasMessageContaining("0 maxContext");
     ModelGeometry huge =
-        new ModelGeometry("m", 4096, 1 << 17, 4096, 4096, 4096, 1 << 20, 1 << 22, 1 << 26, 0);
+        new ModelGeometry(
+            "m", new ModelShape(4096, 1 << 17, 4096, 4096, 4096, 1 << 20, 1 << 22), 1 << 26, 0);
     assertThatThrownBy(() -> request(huge, 1 << 26, 1024, 1, gib(1, 1, 1)))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("bytes of KV cache; a plan is possible up to 1 EiB");

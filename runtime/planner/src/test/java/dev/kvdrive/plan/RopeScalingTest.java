@@ -13,7 +13,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** A context is extended by a factor of what is stretched, where nothing else bounds it. */
 class RopeScalingTest {
   private static ModelGeometry model(int maxContext, ContextLimit limit) {
-    return new ModelGeometry("m", 2, 64, 4, 2, 16, 128, 512, maxContext, 1, 1, 1, limit);
+    return new ModelGeometry(
+        "m", new ModelShape(2, 64, 4, 2, 16, 128, 512), maxContext, 1, 1, 1, limit);
   }
 
   private static RopeScaling yarn(double factor, @Nullable Integer original) {

@@ -1,40 +1,27 @@
 package dev.kvdrive.bench.model;
 
+import dev.kvdrive.plan.ModelShape;
 import java.util.Locale;
 
 /**
  * The shape of a Llama-like model with tied embeddings.
  *
  * @param name as it is written in an address
- * @param layers transformer layers
- * @param hidden width of the residual stream
- * @param heads query heads
- * @param kvHeads KV heads
- * @param headDim elements of a head
- * @param feedForward inner width of the MLP
- * @param vocabulary rows of the embedding
+ * @param shape its sizes
  * @param maxContext tokens it claims to be trained for
  */
-public record ModelShape(
-    String name,
-    int layers,
-    int hidden,
-    int heads,
-    int kvHeads,
-    int headDim,
-    int feedForward,
-    int vocabulary,
-    int maxContext) {
+public record NamedShape(String name, ModelShape shape, int maxContext) implements ModelShape.Of {
   /** Llama 3.2 1B. */
-  public static final ModelShape LLAMA_3_2_1B =
-      new ModelShape("llama-3.2-1b", 16, 2048, 32, 8, 64, 8192, 128_256, 131_072);
+  public static final NamedShape LLAMA_3_2_1B =
+      new NamedShape("llama-3.2-1b", new ModelShape(16, 2048, 32, 8, 64, 8192, 128_256), 131_072);
 
   /** Small enough for tests. */
-  public static final ModelShape TEST = new ModelShape("test", 2, 128, 4, 2, 32, 256, 512, 4096);
+  public static final NamedShape TEST =
+      new NamedShape("test", new ModelShape(2, 128, 4, 2, 32, 256, 512), 4096);
 
   /** The shape of a name. */
-  public static ModelShape of(String name) {
-    for (ModelShape shape : new ModelShape[] {LLAMA_3_2_1B, TEST}) {
+  public static NamedShape of(String name) {
+    for (NamedShape shape : new NamedShape[] {LLAMA_3_2_1B, TEST}) {
       if (shape.name.equals(name.toLowerCase(Locale.ROOT))) {
         return shape;
       }

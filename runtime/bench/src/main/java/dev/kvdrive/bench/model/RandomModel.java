@@ -22,7 +22,7 @@ import tools.jackson.databind.json.JsonMapper;
  * @param shape sizes
  * @param type BF16, which makes a Hugging Face folder, or Q8_0, which makes a GGUF file
  */
-public record RandomModel(ModelShape shape, TensorType type) {
+public record RandomModel(NamedShape shape, TensorType type) {
   private static final String SCHEME = "random:";
   private static final float ROPE_THETA = 500_000;
   private static final float EPSILON = 1e-5f;
@@ -57,7 +57,7 @@ public record RandomModel(ModelShape shape, TensorType type) {
               throw new IllegalArgumentException(
                   "random models have type bf16 or q8_0, not '%s'".formatted(parts[1]));
         };
-    return new RandomModel(ModelShape.of(parts[0]), type);
+    return new RandomModel(NamedShape.of(parts[0]), type);
   }
 
   /**

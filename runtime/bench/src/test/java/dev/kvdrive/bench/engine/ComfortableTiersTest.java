@@ -8,6 +8,7 @@ import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.InfeasiblePlanException;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.ModelShape;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
@@ -18,7 +19,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class ComfortableTiersTest {
   private static final ModelGeometry MODEL =
-      new ModelGeometry("tiny", 6, 256, 4, 2, 64, 768, 8192, 32768, 7_500_000);
+      new ModelGeometry("tiny", new ModelShape(6, 256, 4, 2, 64, 768, 8192), 32768, 7_500_000);
 
   private static PlanRequest request(int context, int concurrency, double budget) {
     return new PlanRequest(

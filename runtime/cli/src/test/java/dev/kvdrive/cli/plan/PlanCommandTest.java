@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.plan.ContextLimit;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.ModelShape;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -316,7 +317,9 @@ class PlanCommandTest {
         new ManifestPlans(
             "default",
             false,
-            uri -> new ModelGeometry(uri, 4, 64, 4, 2, 16, 128, 1000, 32768, 4_000_000));
+            uri ->
+                new ModelGeometry(
+                    uri, new ModelShape(4, 64, 4, 2, 16, 128, 1000), 32768, 4_000_000));
     plans.read("file", manifest("hf://some/model", ""));
     ManifestPlans.Judged judged = plans.judge().getFirst();
     assertThat(judged.feasible()).isTrue();
@@ -353,7 +356,11 @@ class PlanCommandTest {
             false,
             uri ->
                 new ModelGeometry(
-                    uri, 4, 64, 4, 2, 16, 128, 1000, 32768, 4_000_000, ContextLimit.SCALED));
+                    uri,
+                    new ModelShape(4, 64, 4, 2, 16, 128, 1000),
+                    32768,
+                    4_000_000,
+                    ContextLimit.SCALED));
     plans.read("file", extended);
     ManifestPlans.Judged judged = plans.judge().getFirst();
     assertThat(judged.reason()).isEqualTo("InvalidSpec");

@@ -15,6 +15,7 @@ import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.ModelShape;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.SummaryFormat;
 import java.lang.foreign.MemorySegment;
@@ -95,7 +96,8 @@ final class StoreHarness implements AutoCloseable {
     int passChunks = Math.max(1, maxChunks);
     sizes =
         new EngineSizes(
-            new ModelGeometry("test", layerCount, 4, kvHeads, kvHeads, 2, 4, 4, context, 0),
+            new ModelGeometry(
+                "test", new ModelShape(layerCount, 4, kvHeads, kvHeads, 2, 4, 4), context, 0),
             layout,
             context,
             seatCount,
