@@ -151,7 +151,9 @@ public final class Definition {
       }
       String text = value.asText();
       if (value.isTextual()) {
-        bounds(path, "characters", text.length(), schema, "minLength", "maxLength");
+        // As the API server counts them: a character beyond the 16 bits of a char is one.
+        int characters = text.codePointCount(0, text.length());
+        bounds(path, "characters", characters, schema, "minLength", "maxLength");
       }
       if (schema.has("pattern")
           && !Pattern.compile(schema.path("pattern").asText()).matcher(text).find()) {

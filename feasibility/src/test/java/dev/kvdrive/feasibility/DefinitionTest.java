@@ -3,6 +3,7 @@ package dev.kvdrive.feasibility;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.plan.ModelGeometry;
@@ -67,6 +68,24 @@ class DefinitionTest {
         .asString()
         .startsWith("spec.model.geometry.contextLimit")
         .contains("[chunked, scaled, trained, window]");
+  }
+
+  /** As the API server counts: a character is a code point, whatever Java makes of it. */
+  @Test
+  void lengthsAreOfCodePoints() throws IOException {
+    JsonNode fits = withTemplate("\uD83D\uDE00".repeat(65536));
+    JsonNode isLonger = withTemplate("\uD83D\uDE00".repeat(65537));
+
+    assertThat(definition.faultsOfStored(fits)).isEmpty();
+    assertThat(definition.faultsOfStored(isLonger))
+        .singleElement()
+        .satisfies(fault -> assertThat(fault).contains("at most 65536 characters, got 65537"));
+  }
+
+  private static JsonNode withTemplate(String template) throws IOException {
+    JsonNode stored = tree(STORED.formatted("2", "4Mi"));
+    ((ObjectNode) stored.at("/spec/model")).put("chatTemplate", template);
+    return stored;
   }
 
   /** The API server refuses exactly what the planner would. */
