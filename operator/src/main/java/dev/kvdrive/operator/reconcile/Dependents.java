@@ -1,6 +1,7 @@
 package dev.kvdrive.operator.reconcile;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.feasibility.Assessment;
 import dev.kvdrive.operator.desired.DesiredObjects;
 import dev.kvdrive.operator.desired.Labels;
 import dev.kvdrive.operator.status.ForeignFields;
@@ -12,11 +13,13 @@ import io.fabric8.kubernetes.api.model.apps.Deployment;
 import io.fabric8.kubernetes.api.model.apps.StatefulSet;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.javaoperatorsdk.operator.api.config.informer.Informer;
 import io.javaoperatorsdk.operator.api.reconciler.Context;
 import io.javaoperatorsdk.operator.processing.dependent.kubernetes.CRUDKubernetesDependentResource;
 import io.javaoperatorsdk.operator.processing.dependent.kubernetes.KubernetesDependent;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
@@ -25,6 +28,9 @@ import java.util.stream.Stream;
  * the reconciler shares one {@link DesiredObjects} with all of them.
  */
 final class Dependents {
+  private static final int UNPROCESSABLE = 422;
+
+  private static final String VERDICT = Assessment.class.getName();
   private static final String KEY = DesiredObjects.class.getName();
 
   private Dependents() {}
@@ -32,6 +38,16 @@ final class Dependents {
   /** Makes {@code desired} known to the dependents of this reconciliation. */
   static void share(DesiredObjects desired, Context<InferenceDeployment> context) {
     context.managedWorkflowAndDependentResourceContext().put(KEY, desired);
+  }
+
+  /** Makes the verdict known to whoever looks after a reconciliation that failed. */
+  static void share(Assessment verdict, Context<InferenceDeployment> context) {
+    context.managedWorkflowAndDependentResourceContext().put(VERDICT, verdict);
+  }
+
+  /** The verdict of this reconciliation, if it came that far. */
+  static Optional<Assessment> verdict(Context<InferenceDeployment> context) {
+    return context.managedWorkflowAndDependentResourceContext().get(VERDICT, Assessment.class);
   }
 
   /** What the reconciler shared. */
@@ -54,6 +70,20 @@ final class Dependents {
       return there != null && isOwned(there, of)
           ? update(there, desired, of, context)
           : super.create(desired, of, context);
+    }
+
+    /** What cannot be applied beside what others put into the object is applied without that. */
+    @Override
+    public R update(
+        R actual, R desired, InferenceDeployment of, Context<InferenceDeployment> context) {
+      try {
+        return super.update(actual, desired, of, context);
+      } catch (KubernetesClientException e) {
+        if (e.getCode() != UNPROCESSABLE || !ForeignEntries.takeOut(desired, context.getClient())) {
+          throw e;
+        }
+        return super.update(actual, desired, of, context);
+      }
     }
   }
 
