@@ -154,12 +154,24 @@ final class Findings {
 
   Finding runtime() {
     int wanted = request.replicas();
-    Workload workload = observed.workload().orElse(new Workload(0, 0, 0, false, null));
+    Workload workload = observed.workload().orElse(Workload.NONE);
     if (workload.complete(wanted)) {
       return wanted == 0
           ? Finding.holds(RUNTIME_READY, "ScaledToZero", "No replicas are asked for.")
           : Finding.holds(
               RUNTIME_READY, "PodsReady", "%d of %d pods serve.".formatted(wanted, wanted));
+    }
+    if (workload.paused()) {
+      return Finding.stuck(
+          RUNTIME_READY,
+          "Paused",
+          "Somebody has paused the rollout of Deployment %s: %d of %d pods have the current specification. To go on: kubectl rollout resume deployment/%s --namespace %s"
+              .formatted(
+                  request.name(),
+                  Math.min(workload.updated(), wanted),
+                  wanted,
+                  request.name(),
+                  request.namespace()));
     }
     Optional<String> rejected = podsRejected();
     if (rejected.isPresent()) {
@@ -213,7 +225,7 @@ final class Findings {
           Finding.unknown(
               STORAGE_BOUND,
               WAITS_FOR_POD,
-              "Claim %s gets its volume of %s when its pod has a node."
+              "Claim %s gets its volume of %s when its pod is there and has a node."
                   .formatted(name, ByteSize.human(volumeBytes))));
     }
     Recorded warning = warning(claim).orElse(null);
@@ -245,6 +257,11 @@ final class Findings {
    * claim is no cause, and what was said of it before is no longer so.
    */
   private boolean waitsForPod(PersistentVolumeClaim claim) {
+    // The claim of a StatefulSet's pod is made before the pod, and so before the pod is rejected.
+    if (podsRejected().isPresent()
+        && observed.pods().stream().noneMatch(pod -> uses(pod, claim.getMetadata().getName()))) {
+      return true;
+    }
     return observed.pods().stream()
         .filter(pod -> uses(pod, claim.getMetadata().getName()))
         .flatMap(pod -> PodTrouble.of(pod, observed.recordedOf(pod)).stream())

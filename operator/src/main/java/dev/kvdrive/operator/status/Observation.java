@@ -57,9 +57,24 @@ public record Observation(
    * @param updated that have the current template
    * @param current whether these numbers speak of the current template
    * @param podsRejected why pods cannot be created, if so
+   * @param paused whether somebody has stopped the rollout of a Deployment
    */
   public record Workload(
-      int pods, int ready, int updated, boolean current, @Nullable String podsRejected) {
+      int pods,
+      int ready,
+      int updated,
+      boolean current,
+      @Nullable String podsRejected,
+      boolean paused) {
+
+    /** There is none, or its controller has not looked at it yet. */
+    static final Workload NONE = new Workload(0, 0, 0, false, null, false);
+
+    /** Of a workload that nobody has paused. */
+    public Workload(
+        int pods, int ready, int updated, boolean current, @Nullable String podsRejected) {
+      this(pods, ready, updated, current, podsRejected, false);
+    }
 
     /** Whether {@code wanted} pods of the current template serve, and no others are left. */
     public boolean complete(int wanted) {
@@ -68,8 +83,9 @@ public record Observation(
 
     public static Workload of(Deployment deployment) {
       var status = deployment.getStatus();
+      boolean paused = Boolean.TRUE.equals(deployment.getSpec().getPaused());
       if (status == null) {
-        return new Workload(0, 0, 0, false, null);
+        return new Workload(0, 0, 0, false, null, paused);
       }
       String rejected =
           status.getConditions().stream()
@@ -82,7 +98,8 @@ public record Observation(
           count(status.getReadyReplicas()),
           count(status.getUpdatedReplicas()),
           current(deployment.getMetadata().getGeneration(), status.getObservedGeneration()),
-          rejected);
+          rejected,
+          paused);
     }
 
     /**
@@ -93,7 +110,7 @@ public record Observation(
     public static Workload of(StatefulSet set, List<Recorded> recorded) {
       var status = set.getStatus();
       if (status == null) {
-        return new Workload(0, 0, 0, false, null);
+        return NONE;
       }
       return new Workload(
           count(status.getReplicas()),
