@@ -31,7 +31,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   verbs: [get, list, watch, create, patch]
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch]
@@ -44,12 +44,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [""]
   resources: [events]
   verbs: [list, create]
+# Whether another operator that serves a deployment still works.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [kvdrive-operator]
+  verbs: [get]
 {{- end -}}
 
 {{- define "kvdrive.config" -}}
 kvdrive:
   operator:
     namespace: {{ .Release.Namespace }}
+    release: {{ .Release.Name }}
+    take-over: {{ .Values.watch.takeOver }}
     watch-namespaces: {{ .Values.watch.namespaces | toJson }}
     classes: {{ .Values.watch.classes }}
     class-required: {{ .Values.classes.required }}

@@ -73,6 +73,9 @@ class OperatorBeans {
         new StatusAggregator(Clock.systemUTC()),
         new TierMeter(DesiredObjects.RUNTIME_PORT),
         properties.classes(),
+        properties.namespace(),
+        properties.release(),
+        properties.takeOver(),
         registry);
   }
 
@@ -97,7 +100,7 @@ class OperatorBeans {
     Operator operator = operator(properties, client, metrics, lead);
     Watches watches = new Watches(register(operator, reconciler, properties), client, properties);
     watches.bindTo(registry);
-    return new OperatorLifecycle(operator, lead, watches);
+    return new OperatorLifecycle(operator, lead, watches, reconciler::stop);
   }
 
   static Operator operator(

@@ -22,13 +22,18 @@ final class OperatorLifecycle implements SmartLifecycle, HealthIndicator {
   private final Operator operator;
   private final Lead lead;
   private final Watches watches;
+  private final Runnable beforeStop;
   private final ScheduledExecutorService reports =
       Executors.newSingleThreadScheduledExecutor(
           Thread.ofPlatform().daemon().name("watch-reports").factory());
   private volatile @Nullable ScheduledFuture<?> reporting;
   private volatile boolean running;
 
-  OperatorLifecycle(Operator operator, Lead lead, Watches watches) {
+  /**
+   * @param beforeStop done before anything is broken off
+   */
+  OperatorLifecycle(Operator operator, Lead lead, Watches watches, Runnable beforeStop) {
+    this.beforeStop = beforeStop;
     this.operator = operator;
     this.lead = lead;
     this.watches = watches;
@@ -47,6 +52,7 @@ final class OperatorLifecycle implements SmartLifecycle, HealthIndicator {
   @Override
   public void stop() {
     running = false;
+    beforeStop.run();
     ScheduledFuture<?> last = reporting;
     if (last != null) {
       last.cancel(true);

@@ -14,6 +14,8 @@ import org.springframework.boot.context.properties.bind.DefaultValue;
  * What the operator is installed with; the chart writes it.
  *
  * @param namespace the operator's own
+ * @param release name of the Helm release; with the namespace it tells operators apart
+ * @param takeOver whether deployments are taken that another operator serves
  * @param watchNamespaces namespaces it serves; empty for all
  * @param classes whether it reads the cluster-scoped InferenceClasses
  * @param classRequired whether a deployment that no class governs is refused
@@ -24,6 +26,8 @@ import org.springframework.boot.context.properties.bind.DefaultValue;
 @ConfigurationProperties("kvdrive.operator")
 public record OperatorProperties(
     String namespace,
+    @DefaultValue("kvdrive") String release,
+    @DefaultValue("false") boolean takeOver,
     @DefaultValue List<String> watchNamespaces,
     @DefaultValue("true") boolean classes,
     @DefaultValue("false") boolean classRequired,

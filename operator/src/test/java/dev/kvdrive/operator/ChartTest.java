@@ -82,6 +82,8 @@ class ChartTest {
             "--set",
             "classes.required=true",
             "--set",
+            "watch.takeOver=true",
+            "--set",
             "runtime.downloads.endpoint=https://mirror.example",
             "--set",
             "runtime.downloads.httpsProxy=http://proxy.example:3128",
@@ -108,6 +110,8 @@ class ChartTest {
             .get();
 
     assertThat(properties.classRequired()).isTrue();
+    assertThat(properties.release()).isEqualTo("kvdrive");
+    assertThat(properties.takeOver()).isTrue();
     assertThat(properties.runtime().downloads())
         .isEqualTo(
             new Downloads(

@@ -161,6 +161,8 @@ class ClassRequirementTest {
   private OperatorProperties requiringAClass() {
     return new OperatorProperties(
         namespace,
+        "kvdrive",
+        false,
         List.of(namespace),
         true,
         true,

@@ -22,14 +22,18 @@ import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.springframework.boot.SpringApplication;
+import org.springframework.boot.test.system.CapturedOutput;
+import org.springframework.boot.test.system.OutputCaptureExtension;
 import org.springframework.boot.web.server.reactive.context.ReactiveWebServerApplicationContext;
 
 /**
  * The program as the chart starts it: configuration in, health, metrics and a reconciled resource
  * out.
  */
+@ExtendWith(OutputCaptureExtension.class)
 class OperatorApplicationTest {
   private static final String KUBECONFIG = "kubeconfig";
 
@@ -52,29 +56,7 @@ class OperatorApplicationTest {
   void leadsReconcilesAndReportsItself() throws Exception {
     KubernetesClient client = ApiServer.get().client();
     String namespace = ApiServer.get().newNamespace();
-    Path configuration = folder.resolve("operator.yaml");
-    Files.writeString(
-        configuration,
-        """
-        kvdrive:
-          operator:
-            namespace: %1$s
-            watch-namespaces: ["%1$s"]
-            classes: true
-            monitoring-namespaces: []
-            runtime:
-              image: "kvdrive/runtime:test"
-              image-pull-policy: "IfNotPresent"
-              image-pull-secrets: []
-              user-id: 65532
-        """
-            .formatted(namespace));
-    try (var context =
-        (ReactiveWebServerApplicationContext)
-            SpringApplication.run(
-                OperatorApplication.class,
-                "--spring.config.additional-location=file:" + configuration,
-                "--server.port=0")) {
+    try (var context = start(namespace)) {
       client.resource(WrittenManifests.deployment("endpoint", namespace, "")).create();
 
       await()
@@ -100,6 +82,63 @@ class OperatorApplicationTest {
       assertThat(get(port, "/env").statusCode()).isEqualTo(404);
       assertThat(ownMetrics(get(port, "/metrics").body())).isEqualTo(documentedMetrics());
     }
+  }
+
+  /** What fails again and again is tried again and again, and said once. */
+  @Test
+  void oneRefusedDeploymentIsOneLineInTheLog(CapturedOutput output) throws Exception {
+    KubernetesClient client = ApiServer.get().client();
+    String namespace = ApiServer.get().newNamespace();
+    try (var context = start(namespace)) {
+      client
+          .resource(
+              WrittenManifests.deployment(
+                  "refused", namespace, "runtime: {labels: {team: 'not a label value!'}}"))
+          .create();
+      int port = Objects.requireNonNull(context.getWebServer()).getPort();
+
+      await().atMost(Duration.ofSeconds(60)).until(() -> failed(get(port, "/metrics").body()) >= 3);
+    }
+    assertThat(output.getAll().lines().filter(line -> line.contains("not a label value!")))
+        .singleElement()
+        .satisfies(
+            line ->
+                assertThat(line)
+                    .contains("InferenceDeployment " + namespace + "/refused: ObjectRefused"));
+    assertThat(output.getAll()).doesNotContain("Uncaught error").doesNotContain("\tat ");
+  }
+
+  private static double failed(String scrape) {
+    return Pattern.compile("^operator_sdk_reconciliations_failed\\S* (\\S+)$", Pattern.MULTILINE)
+        .matcher(scrape)
+        .results()
+        .mapToDouble(found -> Double.parseDouble(found.group(1)))
+        .sum();
+  }
+
+  private ReactiveWebServerApplicationContext start(String namespace) throws IOException {
+    Path configuration = folder.resolve("operator.yaml");
+    Files.writeString(
+        configuration,
+        """
+        kvdrive:
+          operator:
+            namespace: %1$s
+            watch-namespaces: ["%1$s"]
+            classes: true
+            monitoring-namespaces: []
+            runtime:
+              image: "kvdrive/runtime:test"
+              image-pull-policy: "IfNotPresent"
+              image-pull-secrets: []
+              user-id: 65532
+        """
+            .formatted(namespace));
+    return (ReactiveWebServerApplicationContext)
+        SpringApplication.run(
+            OperatorApplication.class,
+            "--spring.config.additional-location=file:" + configuration,
+            "--server.port=0");
   }
 
   private static Set<String> ownMetrics(String scrape) {

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.WrittenManifests;
+import io.fabric8.kubernetes.api.model.DeletionPropagation;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaimBuilder;
 import io.fabric8.kubernetes.api.model.Quantity;
@@ -45,6 +46,15 @@ class RolesTest {
   /** Rights that every account has. */
   private static final Set<String> EVERYBODYS =
       Set.of("authorization.k8s.io/selfsubjectrulesreviews create");
+
+  private static final String RETAINED =
+      """
+      contextLength: 16384
+      tiers:
+        gpu: {memory: 64Mi}
+        dram: {size: 64Mi}
+        nvme: {size: 512Mi, reclaim: Retain}
+      """;
 
   private static final Duration SOON = Duration.ofSeconds(30);
   private static final ObjectMapper JSON = new ObjectMapper();
@@ -95,20 +105,7 @@ class RolesTest {
         new RunningOperator(
             server.newClientAs(SYSTEM, ACCOUNT), RunningOperator.properties(SYSTEM, true))) {
       client.resource(WrittenManifests.deployment("pair", namespace, "replicas: 2")).create();
-      client
-          .resource(
-              WrittenManifests.deployment(
-                  "kept",
-                  namespace,
-                  """
-                  contextLength: 16384
-                  tiers:
-                    gpu: {memory: 64Mi}
-                    dram: {size: 64Mi}
-                    nvme: {size: 512Mi, reclaim: Retain}
-                  """,
-                  ""))
-          .create();
+      client.resource(WrittenManifests.deployment("kept", namespace, RETAINED, "")).create();
       await().atMost(SOON).until(() -> budget(namespace) != null && hasStatus(namespace, "kept"));
       client.resource(pendingClaim(namespace)).create();
       patch(namespace, "{\"spec\":{\"replicas\":1,\"contextLength\":8192}}");
@@ -118,8 +115,34 @@ class RolesTest {
       complete(namespace);
       await().atMost(SOON).until(() -> usedByTheOperator().contains("/configmaps delete"));
       await().atMost(SOON).until(() -> usedByTheOperator().contains("/events list"));
+      orphanAndMakeAgain(namespace);
       assertThat(operator).isNotNull();
     }
+  }
+
+  /** What a deployment left behind is taken over, and its workload of the other kind deleted. */
+  private void orphanAndMakeAgain(String namespace) {
+    var deployments = client.apps().deployments().inNamespace(namespace).withName("moved");
+    var sets = client.apps().statefulSets().inNamespace(namespace).withName("moved");
+    client.resource(WrittenManifests.deployment("moved", namespace, "")).create();
+    await().atMost(SOON).until(() -> deployments.get() != null);
+
+    orphan(namespace);
+    client.resource(WrittenManifests.deployment("moved", namespace, RETAINED, "")).create();
+    await().atMost(SOON).until(() -> sets.get() != null && deployments.get() == null);
+
+    orphan(namespace);
+    client.resource(WrittenManifests.deployment("moved", namespace, "")).create();
+    await().atMost(SOON).until(() -> deployments.get() != null && sets.get() == null);
+  }
+
+  /** As the garbage collector does it, but that the objects still name their former owner. */
+  private void orphan(String namespace) {
+    var moved =
+        client.resources(InferenceDeployment.class).inNamespace(namespace).withName("moved");
+    moved.withPropagationPolicy(DeletionPropagation.ORPHAN).delete();
+    moved.patch(PatchContext.of(PatchType.JSON_MERGE), "{\"metadata\":{\"finalizers\":null}}");
+    await().atMost(SOON).until(() -> moved.get() == null);
   }
 
   private int replicas(String namespace, String name) {

@@ -44,10 +44,27 @@ public final class RunningOperator implements AutoCloseable {
     return properties(namespace, watched, false);
   }
 
+  /** What the chart would configure for some namespaces, as one of several releases. */
+  public static OperatorProperties watching(
+      String namespace, String release, boolean takeOver, List<String> watched) {
+    return properties(namespace, release, takeOver, watched, true);
+  }
+
   private static OperatorProperties properties(
       String namespace, List<String> watched, boolean leaderElection) {
+    return properties(namespace, "kvdrive", false, watched, leaderElection);
+  }
+
+  private static OperatorProperties properties(
+      String namespace,
+      String release,
+      boolean takeOver,
+      List<String> watched,
+      boolean leaderElection) {
     return new OperatorProperties(
         namespace,
+        release,
+        takeOver,
         watched,
         true,
         false,

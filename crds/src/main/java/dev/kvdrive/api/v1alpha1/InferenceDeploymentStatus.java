@@ -28,4 +28,8 @@ public record InferenceDeploymentStatus(
     @Nullable @LabelSelector @JsonPropertyDescription("Selector of the pods, for autoscalers.")
         String selector,
     @Nullable @JsonPropertyDescription("The byte arithmetic of one replica.") PlanStatus plan,
-    @Nullable @JsonPropertyDescription("The tiers of one replica.") List<TierStatus> tiers) {}
+    @Nullable @JsonPropertyDescription("The tiers of one replica.") List<TierStatus> tiers,
+    @Nullable
+        @JsonPropertyDescription(
+            "The operator that serves this deployment, as namespace/release of its Helm release.")
+        String operator) {}

@@ -3,10 +3,15 @@ package dev.kvdrive.operator.reconcile;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.javaoperatorsdk.operator.AggregatedOperatorException;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.net.SocketTimeoutException;
+import java.nio.channels.ClosedByInterruptException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.concurrent.TimeoutException;
 
 /** What lies behind the framework's exceptions. */
 final class Failures {
@@ -28,6 +33,34 @@ final class Failures {
         && refused.getStatus().getDetails() != null
         && deployment.getPlural().equals(refused.getStatus().getDetails().getKind())
         && deployment.getMetadata().getName().equals(refused.getStatus().getDetails().getName());
+  }
+
+  /** Whether work was only broken off, because whoever does it is being stopped. */
+  static boolean meansStopped(Throwable error) {
+    Deque<Throwable> open = new ArrayDeque<>();
+    open.add(error);
+    for (int i = 0; !open.isEmpty() && i < MOST_CAUSES; i++) {
+      Throwable one = open.remove();
+      if (one instanceof InterruptedException
+          || one instanceof ClosedByInterruptException
+          || (one instanceof InterruptedIOException && !(one instanceof SocketTimeoutException))) {
+        return true;
+      }
+      if (one.getCause() != null) {
+        open.add(one.getCause());
+      }
+      if (one instanceof AggregatedOperatorException several) {
+        open.addAll(several.getAggregatedExceptions().values());
+      }
+    }
+    return false;
+  }
+
+  /** Whether a cause lies outside of the operator: the API server's refusal, or the way to it. */
+  static boolean isOutside(Throwable cause) {
+    return cause instanceof KubernetesClientException
+        || cause instanceof IOException
+        || cause instanceof TimeoutException;
   }
 
   /**

@@ -10,13 +10,17 @@ import dev.kvdrive.feasibility.Assessor;
 import dev.kvdrive.operator.desired.DesiredObjects;
 import dev.kvdrive.operator.desired.Labels;
 import dev.kvdrive.operator.status.Announcement;
+import dev.kvdrive.operator.status.ConditionTypes;
 import dev.kvdrive.operator.status.Observation;
 import dev.kvdrive.operator.status.StatusAggregator;
 import dev.kvdrive.operator.stored.UnreadableClass;
 import dev.kvdrive.operator.stored.UnreadableDeployment;
 import dev.kvdrive.operator.usage.TierMeter;
+import io.fabric8.kubernetes.api.model.Event;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.fabric8.kubernetes.client.dsl.base.PatchContext;
+import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import io.javaoperatorsdk.operator.api.reconciler.Context;
 import io.javaoperatorsdk.operator.api.reconciler.ControllerConfiguration;
@@ -29,6 +33,7 @@ import io.javaoperatorsdk.operator.api.reconciler.dependent.Dependent;
 import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import io.micrometer.core.instrument.MeterRegistry;
 import java.net.HttpURLConnection;
+import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Collection;
@@ -88,11 +93,17 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   private final StatusAggregator statuses;
   private final ClusterView view;
   private final boolean classesVisible;
+  private final Serving serving;
   private final MeterRegistry registry;
+  private final Memory memory = new Memory();
   private final Grants grants = new Grants();
+  private volatile boolean stopping;
 
   /**
    * @param classesVisible whether the operator may read the cluster-scoped classes
+   * @param namespace of the operator
+   * @param release of the operator
+   * @param takeOver whether it takes what another operator serves
    * @param registry where the conditions of deployments are shown
    */
   public InferenceDeploymentReconciler(
@@ -100,7 +111,11 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
       StatusAggregator statuses,
       TierMeter meter,
       boolean classesVisible,
+      String namespace,
+      String release,
+      boolean takeOver,
       MeterRegistry registry) {
+    this.serving = new Serving(namespace, release, takeOver, Clock.systemUTC());
     this.assessor = assessor;
     this.statuses = statuses;
     this.view = new ClusterView(meter);
@@ -112,8 +127,14 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   public List<EventSource<?, InferenceDeployment>> prepareEventSources(
       EventSourceContext<InferenceDeployment> context) {
     List<EventSource<?, InferenceDeployment>> sources = EventSources.of(context, classesVisible);
-    sources.add(new ConditionGauges(registry));
+    sources.add(new ConditionGauges(registry, serving.identity()));
+    sources.add(memory);
     return sources;
+  }
+
+  /** Nothing is written any more: what is broken off now says nothing about a deployment. */
+  public void stop() {
+    stopping = true;
   }
 
   @Override
@@ -123,7 +144,21 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
     if (!caches.haveNamespace(deployment.getMetadata().getNamespace())) {
       return UpdateControl.<InferenceDeployment>noUpdate().rescheduleAfter(NOT_READ_YET);
     }
+    if (!serving.isOurs(deployment)) {
+      if (!serving.mayTake(deployment, context.getClient())) {
+        leave(deployment, context);
+        return UpdateControl.<InferenceDeployment>noUpdate().rescheduleAfter(REFUSED);
+      }
+      if (!take(deployment, context)) {
+        return UpdateControl.<InferenceDeployment>noUpdate().rescheduleAfter(NOT_READ_YET);
+      }
+    }
+    Memory.OfOne remembered = memory.of(deployment);
     Assessment assessment = guarded(assess(deployment, caches, context), deployment, context);
+    Dependents.share(assessment, context);
+    if (assessment instanceof Infeasible) {
+      Upkeep.keep(deployment, remembered, context);
+    }
     if (assessment instanceof Feasible feasible) {
       Dependents.share(new DesiredObjects(feasible), context);
       context
@@ -134,7 +169,9 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
     Observation observed = view.observe(context);
     if (assessment instanceof Feasible) {
       PastConfigurations.collect(observed, context);
+      Upkeep.remember(remembered, context);
     }
+    remembered.fine();
     InferenceDeploymentStatus status =
         statuses.aggregate(deployment, assessment, observed, Dependents.foreignFields(context));
     return reschedule(update(deployment, status, context), assessment, status);
@@ -144,12 +181,99 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   public ErrorStatusUpdateControl<InferenceDeployment> updateErrorStatus(
       InferenceDeployment deployment, Context<InferenceDeployment> context, Exception e) {
     List<Throwable> causes = Failures.causes(e);
-    if (Failures.meansGone(causes, deployment)) {
+    if (stopping || Failures.meansStopped(e) || Failures.meansGone(causes, deployment)) {
       return ErrorStatusUpdateControl.<InferenceDeployment>noStatusUpdate().withNoRetry();
     }
-    InferenceDeploymentStatus status = statuses.failed(deployment, causes);
+    InferenceDeploymentStatus status =
+        statuses.failed(
+            deployment, Dependents.verdict(context), Dependents.foreignFields(context), causes);
+    report(deployment, status, causes);
     announce(deployment, status, context);
     return ErrorStatusUpdateControl.patchStatus(withStatus(deployment, status));
+  }
+
+  /** Says each failure once, and where it lies only when nobody but the operator can tell. */
+  private void report(
+      InferenceDeployment deployment,
+      InferenceDeploymentStatus status,
+      List<? extends Throwable> causes) {
+    String words =
+        Objects.requireNonNull(status.conditions()).stream()
+            .filter(c -> c.getType().equals(ConditionTypes.READY))
+            .map(c -> c.getReason() + ": " + c.getMessage())
+            .findFirst()
+            .orElse("");
+    if (memory.of(deployment).isNew(words)) {
+      log.atWarn()
+          .setMessage("InferenceDeployment {}/{}: {}")
+          .addArgument(deployment.getMetadata().getNamespace())
+          .addArgument(deployment.getMetadata().getName())
+          .addArgument(words)
+          .setCause(
+              causes.stream()
+                  .filter(c -> !Failures.isOutside(c))
+                  .map(Throwable.class::cast)
+                  .findFirst()
+                  .orElse(null))
+          .log();
+    }
+  }
+
+  /** Marks a deployment as this operator's, unless somebody has changed it meanwhile. */
+  private boolean take(InferenceDeployment deployment, Context<InferenceDeployment> context) {
+    if (stopping) {
+      return false;
+    }
+    InferenceDeploymentStatus status = statuses.served(deployment, serving.identity());
+    InferenceDeployment mark = withStatus(deployment, status);
+    mark.getMetadata().setResourceVersion(deployment.getMetadata().getResourceVersion());
+    try {
+      context
+          .getClient()
+          .resource(mark)
+          .subresource("status")
+          .patch(
+              new PatchContext.Builder()
+                  .withPatchType(PatchType.SERVER_SIDE_APPLY)
+                  .withFieldManager(REPORTER)
+                  .withForce(true)
+                  .build());
+    } catch (KubernetesClientException e) {
+      if (e.getCode() == HttpURLConnection.HTTP_CONFLICT) {
+        return false;
+      }
+      throw e;
+    }
+    if (!Serving.mark(deployment).isEmpty()) {
+      log.info(
+          "{}/{} was served by {} and is served by {} from now on",
+          deployment.getMetadata().getNamespace(),
+          deployment.getMetadata().getName(),
+          Serving.mark(deployment),
+          serving.identity());
+    }
+    deployment.setStatus(status);
+    return true;
+  }
+
+  /** Another operator serves it: nothing is done, and that is said. */
+  private void leave(InferenceDeployment deployment, Context<InferenceDeployment> context) {
+    String words =
+        ("Served by the operator of release %s, so that of %s leaves it alone. Have only one"
+                + " operator watch a namespace, or set watch.takeOver of the one that shall serve.")
+            .formatted(Serving.mark(deployment), serving.identity());
+    if (memory.of(deployment).isNew(words)) {
+      log.warn(
+          "InferenceDeployment {}/{}: {}",
+          deployment.getMetadata().getNamespace(),
+          deployment.getMetadata().getName(),
+          words);
+      write(
+          Announcement.leftAlone(
+              deployment, Serving.mark(deployment), words, REPORTER, Instant.now()),
+          deployment,
+          context);
+    }
   }
 
   private Assessment assess(
@@ -217,12 +341,14 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
     return assessment;
   }
 
-  private static UpdateControl<InferenceDeployment> update(
+  private UpdateControl<InferenceDeployment> update(
       InferenceDeployment deployment,
       InferenceDeploymentStatus status,
       Context<InferenceDeployment> context) {
     boolean same =
-        Objects.equals(Serialization.asJson(deployment.getStatus()), Serialization.asJson(status));
+        stopping
+            || Objects.equals(
+                Serialization.asJson(deployment.getStatus()), Serialization.asJson(status));
     if (same) {
       return UpdateControl.noUpdate();
     }
@@ -236,21 +362,23 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
       InferenceDeploymentStatus status,
       Context<InferenceDeployment> context) {
     Announcement.of(deployment, status, REPORTER, Instant.now())
-        .ifPresent(
-            event -> {
-              try {
-                context.getClient().resource(event).create();
-              } catch (KubernetesClientException e) {
-                if (e.getCode() == HttpURLConnection.HTTP_CONFLICT) {
-                  return; // told already: this status came from a cache that was behind
-                }
-                log.warn(
-                    "No event of {}/{}: {}",
-                    deployment.getMetadata().getNamespace(),
-                    deployment.getMetadata().getName(),
-                    e.getMessage());
-              }
-            });
+        .ifPresent(event -> write(event, deployment, context));
+  }
+
+  private static void write(
+      Event event, InferenceDeployment deployment, Context<InferenceDeployment> context) {
+    try {
+      context.getClient().resource(event).create();
+    } catch (KubernetesClientException e) {
+      if (e.getCode() == HttpURLConnection.HTTP_CONFLICT) {
+        return; // told already: this status came from a cache that was behind
+      }
+      log.warn(
+          "No event of {}/{}: {}",
+          deployment.getMetadata().getNamespace(),
+          deployment.getMetadata().getName(),
+          e.getMessage());
+    }
   }
 
   /** Only the status, so that server-side apply owns nothing else. */

@@ -49,46 +49,79 @@ public final class Announcement {
       return Optional.empty();
     }
     boolean normal = "True".equals(ready.getStatus()) || UNDER_WAY.contains(ready.getReason());
-    String time = now.truncatedTo(ChronoUnit.SECONDS).toString();
     return Optional.of(
-        new EventBuilder()
-            .withNewMetadata()
-            .withName(name(deployment, before, ready))
-            .withNamespace(deployment.getMetadata().getNamespace())
-            .endMetadata()
-            .withNewInvolvedObject()
-            .withApiVersion(deployment.getApiVersion())
-            .withKind(deployment.getKind())
-            .withNamespace(deployment.getMetadata().getNamespace())
-            .withName(deployment.getMetadata().getName())
-            .withUid(deployment.getMetadata().getUid())
-            .endInvolvedObject()
-            .withType(normal ? "Normal" : "Warning")
-            .withReason(ready.getReason())
-            .withMessage(cut(ready.getMessage()))
-            .withNewSource()
-            .withComponent(component)
-            .endSource()
-            .withReportingComponent(component)
-            .withFirstTimestamp(time)
-            .withLastTimestamp(time)
-            .withCount(1)
-            .build());
+        event(
+            deployment,
+            name(
+                deployment,
+                before == null ? "" : before.getLastTransitionTime(),
+                before == null ? "" : before.getStatus() + " " + before.getReason(),
+                ready.getStatus() + " " + ready.getReason()),
+            normal,
+            ready.getReason(),
+            ready.getMessage(),
+            component,
+            now));
+  }
+
+  /**
+   * The event that tells that an operator leaves {@code deployment} to another.
+   *
+   * @param other that serves it
+   * @param component that reports it
+   */
+  public static Event leftAlone(
+      InferenceDeployment deployment, String other, String message, String component, Instant now) {
+    return event(
+        deployment,
+        name(deployment, other, message),
+        false,
+        "ServedByAnother",
+        message,
+        component,
+        now);
+  }
+
+  private static Event event(
+      InferenceDeployment deployment,
+      String name,
+      boolean normal,
+      String reason,
+      String message,
+      String component,
+      Instant now) {
+    String time = now.truncatedTo(ChronoUnit.SECONDS).toString();
+    return new EventBuilder()
+        .withNewMetadata()
+        .withName(name)
+        .withNamespace(deployment.getMetadata().getNamespace())
+        .endMetadata()
+        .withNewInvolvedObject()
+        .withApiVersion(deployment.getApiVersion())
+        .withKind(deployment.getKind())
+        .withNamespace(deployment.getMetadata().getNamespace())
+        .withName(deployment.getMetadata().getName())
+        .withUid(deployment.getMetadata().getUid())
+        .endInvolvedObject()
+        .withType(normal ? "Normal" : "Warning")
+        .withReason(reason)
+        .withMessage(cut(message))
+        .withNewSource()
+        .withComponent(component)
+        .endSource()
+        .withReportingComponent(component)
+        .withFirstTimestamp(time)
+        .withLastTimestamp(time)
+        .withCount(1)
+        .build();
   }
 
   /**
    * A name of the step itself: who sees the same step twice, because a cache is behind, announces
    * it under the same name, and the second is refused.
    */
-  private static String name(
-      InferenceDeployment deployment, @Nullable Condition before, Condition ready) {
-    String step =
-        String.join(
-            "\n",
-            deployment.getMetadata().getUid(),
-            before == null ? "" : before.getLastTransitionTime(),
-            before == null ? "" : before.getStatus() + " " + before.getReason(),
-            ready.getStatus() + " " + ready.getReason());
+  private static String name(InferenceDeployment deployment, String... what) {
+    String step = deployment.getMetadata().getUid() + "\n" + String.join("\n", what);
     String digest = UUID.nameUUIDFromBytes(step.getBytes(StandardCharsets.UTF_8)).toString();
     return deployment.getMetadata().getName() + "." + digest.replace("-", "").substring(0, 16);
   }

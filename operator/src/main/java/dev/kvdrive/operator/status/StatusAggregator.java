@@ -30,6 +30,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -89,12 +90,18 @@ public final class StatusAggregator {
 
   /**
    * The status when reconciling failed. What the API server refuses as invalid comes from the
-   * specification, and only a change of it helps; anything else is tried again.
+   * specification, and only a change of it helps, or from what others put into the objects;
+   * anything else is tried again.
    *
+   * @param verdict on the specification, if it came that far
+   * @param foreign what others have added to its objects, a field each
    * @param causes refusals of the API server, or what else went wrong
    */
   public InferenceDeploymentStatus failed(
-      InferenceDeployment deployment, List<? extends Throwable> causes) {
+      InferenceDeployment deployment,
+      Optional<Assessment> verdict,
+      List<String> foreign,
+      List<? extends Throwable> causes) {
     InferenceDeploymentStatus before = deployment.getStatus();
     boolean invalid =
         causes.stream()
@@ -118,24 +125,79 @@ public final class StatusAggregator {
                 .map(StatusAggregator::words)
                 .distinct()
                 .sorted()
-                .collect(Collectors.joining("; "));
-    List<Condition> conditions =
-        conditions(
-            deployment,
-            List.of(
-                invalid
-                    ? Finding.stuck(READY, reason, message)
-                    : Finding.waiting(READY, reason, message),
-                Finding.holds(invalid ? STALLED : RECONCILING, reason, message)));
+                .collect(Collectors.joining("; "))
+            + (invalid && !foreign.isEmpty() ? perhapsOfOthers(foreign) : "");
+    String notJudged = "Not judged, for not everything could be applied.";
+    List<Finding> findings = new ArrayList<>();
+    findings.add(
+        invalid ? Finding.stuck(READY, reason, message) : Finding.waiting(READY, reason, message));
+    findings.add(
+        verdict
+            .map(
+                assessment ->
+                    switch (assessment) {
+                      case Feasible f -> Finding.holds(FEASIBLE, "Fits", f.plan().verdict());
+                      case Infeasible i -> Finding.stuck(FEASIBLE, i.reason(), i.message());
+                    })
+            .orElseGet(() -> Finding.unknown(FEASIBLE, reason, "Not judged.")));
+    for (String type : List.of(MODEL_AVAILABLE, STORAGE_BOUND, RUNTIME_READY)) {
+      findings.add(Finding.unknown(type, reason, notJudged));
+    }
+    findings.add(Finding.holds(invalid ? STALLED : RECONCILING, reason, message));
+    if (!foreign.isEmpty()) {
+      findings.add(altered(foreign));
+    }
     return new InferenceDeploymentStatus(
         deployment.getMetadata().getGeneration(),
-        merged(before, conditions),
+        conditions(deployment, findings),
         before == null ? null : before.url(),
         before == null ? null : before.replicas(),
         before == null ? null : before.readyReplicas(),
         before == null ? null : before.selector(),
         before == null ? null : before.plan(),
-        before == null ? null : before.tiers());
+        before == null ? null : before.tiers(),
+        before == null ? null : before.operator());
+  }
+
+  /**
+   * The status of a deployment that {@code operator} serves from now on: what it was, or that
+   * nothing has been judged yet.
+   */
+  public InferenceDeploymentStatus served(InferenceDeployment deployment, String operator) {
+    InferenceDeploymentStatus before = deployment.getStatus();
+    if (before != null && before.conditions() != null && !before.conditions().isEmpty()) {
+      return new InferenceDeploymentStatus(
+          before.observedGeneration(),
+          before.conditions(),
+          before.url(),
+          before.replicas(),
+          before.readyReplicas(),
+          before.selector(),
+          before.plan(),
+          before.tiers(),
+          operator);
+    }
+    String message = "The operator is about to judge the specification.";
+    List<Finding> findings = new ArrayList<>();
+    for (String type : List.of(READY, FEASIBLE, MODEL_AVAILABLE, STORAGE_BOUND, RUNTIME_READY)) {
+      findings.add(Finding.unknown(type, "Pending", message));
+    }
+    findings.add(Finding.holds(RECONCILING, "Pending", message));
+    return new InferenceDeploymentStatus(
+        deployment.getMetadata().getGeneration(),
+        conditions(deployment, findings),
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        operator);
+  }
+
+  private static String perhapsOfOthers(List<String> foreign) {
+    return ". Or it is refused beside what others put into the objects: %s. Take that out, or delete the object it is in (kubectl delete KIND NAME); the operator makes it again"
+        .formatted(String.join("; ", foreign.stream().limit(MOST_FOREIGN).toList()));
   }
 
   /** Whether a status says Ready. */
@@ -163,10 +225,12 @@ public final class StatusAggregator {
                 .formatted(
                     infeasible.message(),
                     serving == 1
-                        ? "1 pod is of an earlier specification and keeps serving."
-                        : "%d pods are of an earlier specification and keep serving."
-                            .formatted(serving));
-    String notPlanned = "Nothing runs until the specification is feasible.";
+                        ? "1 pod that ran before keeps serving."
+                        : "%d pods that ran before keep serving.".formatted(serving));
+    String notPlanned =
+        observed.workload().isPresent()
+            ? "Not judged while the specification is refused; what ran before is kept as it is."
+            : "Nothing runs until the specification is feasible.";
     return List.of(
         Finding.stuck(FEASIBLE, infeasible.reason(), message),
         Finding.unknown(MODEL_AVAILABLE, "NotFeasible", notPlanned),
@@ -218,7 +282,8 @@ public final class StatusAggregator {
         observed.workload().map(Workload::ready).orElse(0),
         selector(name),
         plan == null ? null : PlanView.plan(plan, geometrySource(assessment)),
-        plan == null ? null : PlanView.tiers(plan, observed.usage()));
+        plan == null ? null : PlanView.tiers(plan, observed.usage()),
+        deployment.getStatus() == null ? null : deployment.getStatus().operator());
   }
 
   private static String selector(String name) {
@@ -287,17 +352,5 @@ public final class StatusAggregator {
     return Stream.of(reason, message, rest)
         .filter(part -> !part.isEmpty())
         .collect(Collectors.joining(": "));
-  }
-
-  private static List<Condition> merged(
-      @Nullable InferenceDeploymentStatus before, List<Condition> changed) {
-    List<Condition> merged = new ArrayList<>(changed);
-    if (before != null && before.conditions() != null) {
-      before.conditions().stream()
-          .filter(old -> changed.stream().noneMatch(c -> c.getType().equals(old.getType())))
-          .filter(old -> !old.getType().equals(STALLED) && !old.getType().equals(RECONCILING))
-          .forEach(merged::add);
-    }
-    return merged;
   }
 }

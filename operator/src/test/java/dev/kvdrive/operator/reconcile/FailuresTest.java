@@ -71,6 +71,19 @@ class FailuresTest {
   }
 
   @Test
+  void whatAStopBrokeOffIsKnown() {
+    KubernetesClientException interrupted =
+        new KubernetesClientException("Operation: [patch] failed.", new InterruptedException());
+
+    assertThat(
+            Failures.meansStopped(
+                new AggregatedOperatorException("workflow", Map.of("service", interrupted))))
+        .isTrue();
+    assertThat(Failures.meansStopped(new KubernetesClientException("x", new IOException("y"))))
+        .isFalse();
+  }
+
+  @Test
   void withoutARefusalTheLastCauseSpeaks() {
     IOException connection = new IOException("connection refused");
 

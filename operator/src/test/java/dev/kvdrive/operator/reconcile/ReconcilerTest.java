@@ -3,6 +3,7 @@ package dev.kvdrive.operator.reconcile;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
 import dev.kvdrive.feasibility.WrittenManifests;
@@ -181,8 +182,7 @@ class ReconcilerTest {
     patch("{\"spec\":{\"contextLength\":1000000}}");
 
     Condition stalled = awaitCondition("Stalled", "True");
-    assertThat(stalled.getMessage())
-        .contains("(1 pod is of an earlier specification and keeps serving.)");
+    assertThat(stalled.getMessage()).contains("(1 pod that ran before keeps serving.)");
     assertThat(deployment().getMetadata().getGeneration()).isEqualTo(generation);
   }
 
@@ -365,13 +365,15 @@ class ReconcilerTest {
     create("");
     awaitCondition("Feasible", "True");
     MeterRegistry registry = Objects.requireNonNull(operator).registry();
-    await().atMost(SOON).until(() -> gauge(registry, "Feasible") == 1);
-    assertThat(gauge(registry, "Ready")).isZero();
-    assertThat(gauge(registry, "Stalled")).isZero();
+    await().atMost(SOON).until(() -> gauge(registry, "Feasible", "true") == 1);
+    assertThat(gauge(registry, "Ready", "true")).isZero();
+    assertThat(gauge(registry, "Ready", "false")).isOne();
+    assertThat(gauge(registry, "Stalled", "false")).isOne();
 
     patch("{\"spec\":{\"contextLength\":1000000}}");
-    await().atMost(SOON).until(() -> gauge(registry, "Stalled") == 1);
-    assertThat(gauge(registry, "Feasible")).isZero();
+    await().atMost(SOON).until(() -> gauge(registry, "Stalled", "true") == 1);
+    assertThat(gauge(registry, "Feasible", "true")).isZero();
+    assertThat(gauge(registry, "Feasible", "false")).isOne();
 
     client.resource(get()).delete();
     await()
@@ -782,6 +784,117 @@ class ReconcilerTest {
 
     awaitReason("PodsRejected");
     assertThat(condition("Ready").getMessage()).contains("exceeded quota: small");
+    // The controller makes the claim before the pod.
+    claim("nvme-endpoint-0");
+    await()
+        .atMost(SOON)
+        .untilAsserted(
+            () -> assertThat(condition("StorageBound").getMessage()).contains("nvme-endpoint-0"));
+    awaitReason("PodsRejected");
+    assertThat(condition("StorageBound").getReason()).isEqualTo("WaitsForPod");
+  }
+
+  @Test
+  void aPausedRolloutIsNamedWithTheWayOut() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    client
+        .resource(deployment())
+        .patch(PatchContext.of(PatchType.JSON_MERGE), "{\"spec\":{\"paused\":true}}");
+    patch("{\"spec\":{\"contextLength\":8192}}");
+
+    awaitReason("Paused");
+
+    assertThat(condition("Stalled").getMessage())
+        .contains("kubectl rollout resume deployment/endpoint");
+  }
+
+  @Test
+  void whileItsSpecificationIsRefusedWhatItsPodsRunWithIsMadeAgain() {
+    String clazz = "class-of-" + namespace;
+    InferenceClass open =
+        client.resource(WrittenManifests.clazz(clazz, "limits: {contextLength: 16384}")).create();
+    create("replicas: 2\nclassName: " + clazz);
+    await().atMost(SOON).until(() -> objects().size() == 6);
+    awaitCondition("Feasible", "True");
+    workloadIs(2, 2, 2);
+    awaitCondition("RuntimeReady", "True");
+    client.resource(open).delete();
+    awaitReason("ClassNotFound");
+    Map<String, HasMetadata> before = objects();
+
+    before.values().stream()
+        .filter(object -> !object.getKind().equals("Deployment"))
+        .forEach(object -> client.resource(object).delete());
+
+    await()
+        .atMost(SOON)
+        .untilAsserted(
+            () ->
+                assertThat(objects())
+                    .containsOnlyKeys(before.keySet())
+                    .allSatisfy(
+                        (kind, object) -> {
+                          assertThat(object.getMetadata().getName())
+                              .isEqualTo(
+                                  Objects.requireNonNull(before.get(kind)).getMetadata().getName());
+                          assertThat(object.getMetadata().getOwnerReferences()).hasSize(1);
+                        }));
+    assertThat(configs().values())
+        .singleElement()
+        .satisfies(
+            c ->
+                assertThat(c.getData())
+                    .isEqualTo(
+                        ((ConfigMap) Objects.requireNonNull(before.get("ConfigMap"))).getData()));
+    assertThat(objects().get("NetworkPolicy"))
+        .satisfies(
+            n ->
+                assertThat(((NetworkPolicy) n).getSpec())
+                    .isEqualTo(
+                        ((NetworkPolicy) Objects.requireNonNull(before.get("NetworkPolicy")))
+                            .getSpec()));
+    assertThat(condition("Ready").getReason()).isEqualTo("ClassNotFound");
+  }
+
+  @Test
+  void fewerReplicasAreHadWhateverElseIsRefused() {
+    create("replicas: 3");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    patch("{\"spec\":{\"contextLength\":1000000}}");
+    awaitReason("DoesNotFit");
+
+    patch("{\"spec\":{\"replicas\":1}}");
+    await().atMost(SOON).until(() -> deployment().getSpec().getReplicas() == 1);
+    patch("{\"spec\":{\"replicas\":0}}");
+    await().atMost(SOON).until(() -> deployment().getSpec().getReplicas() == 0);
+    long generation = deployment().getMetadata().getGeneration();
+    patch("{\"spec\":{\"replicas\":2}}");
+
+    await()
+        .atMost(SOON)
+        .untilAsserted(
+            () ->
+                assertThat(condition("Ready").getObservedGeneration())
+                    .isEqualTo(get().getMetadata().getGeneration()));
+    assertThat(deployment().getMetadata().getGeneration()).isEqualTo(generation);
+  }
+
+  @Test
+  void allConditionsAreThereWhenAnObjectIsRefused() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    patch("{\"spec\":{\"runtime\":{\"labels\":{\"team\":\"not a label value!\"}}}}");
+
+    awaitReason("ObjectRefused");
+
+    assertThat(status().conditions())
+        .extracting(Condition::getType)
+        .containsExactly(
+            "Ready", "Feasible", "ModelAvailable", "StorageBound", "RuntimeReady", "Stalled");
+    assertThat(status().conditions()).extracting(Condition::getObservedGeneration).containsOnly(2L);
+    assertThat(condition("Feasible").getStatus()).isEqualTo("True");
+    assertThat(condition("RuntimeReady").getStatus()).isEqualTo("Unknown");
   }
 
   @Test
@@ -958,10 +1071,10 @@ class ReconcilerTest {
         .patch(PatchContext.of(PatchType.JSON_MERGE), merge);
   }
 
-  private double gauge(MeterRegistry registry, String condition) {
+  private double gauge(MeterRegistry registry, String condition, String status) {
     return registry
         .get("kvdrive.deployment.condition")
-        .tags("namespace", namespace, "name", NAME, "condition", condition)
+        .tags("namespace", namespace, "name", NAME, "condition", condition, "status", status)
         .gauge()
         .value();
   }

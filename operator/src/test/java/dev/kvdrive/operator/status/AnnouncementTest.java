@@ -87,6 +87,7 @@ class AnnouncementTest {
         null,
         null,
         null,
+        null,
         null);
   }
 }

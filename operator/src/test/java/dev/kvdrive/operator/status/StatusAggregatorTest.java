@@ -1,6 +1,7 @@
 package dev.kvdrive.operator.status;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.tuple;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
@@ -556,12 +557,57 @@ class StatusAggregatorTest {
     deployment.setStatus(status(deployment, seen(SERVING, bound("512Mi"))));
 
     InferenceDeploymentStatus status =
-        aggregator(LATER).failed(deployment, List.of(new IllegalStateException("no connection")));
+        aggregator(LATER)
+            .failed(
+                deployment,
+                Optional.of(assess(deployment)),
+                List.of(),
+                List.of(new IllegalStateException("no connection")));
 
     assertThat(condition(status, "Ready").getReason()).isEqualTo("ReconcileFailed");
     assertThat(condition(status, "Ready").getMessage()).contains("no connection");
     assertThat(truth(status, "Feasible")).isEqualTo("True");
     assertThat(status.url()).isNotNull();
+  }
+
+  @Test
+  void aFailureLeavesNoConditionOutAndNoneAsItWas() {
+    deployment.setStatus(status(deployment, seen(SERVING, bound("512Mi"))));
+    deployment.getMetadata().setGeneration(8L);
+
+    InferenceDeploymentStatus status =
+        aggregator(LATER)
+            .failed(
+                deployment, Optional.empty(), List.of(), List.of(new IllegalStateException("no")));
+
+    assertThat(status.conditions())
+        .extracting(Condition::getType, Condition::getStatus, Condition::getObservedGeneration)
+        .containsExactly(
+            tuple("Ready", "False", 8L),
+            tuple("Feasible", "Unknown", 8L),
+            tuple("ModelAvailable", "Unknown", 8L),
+            tuple("StorageBound", "Unknown", 8L),
+            tuple("RuntimeReady", "Unknown", 8L),
+            tuple("Reconciling", "True", 8L));
+  }
+
+  @Test
+  void whatOthersPutThereIsNamedAsAPossibleCauseOfARefusal() {
+    Status invalid =
+        new StatusBuilder().withCode(422).withReason("Invalid").withMessage("no").build();
+
+    InferenceDeploymentStatus status =
+        aggregator(LATER)
+            .failed(
+                deployment,
+                Optional.of(assess(deployment)),
+                List.of("Service endpoint: spec.ports[8081,TCP] (by kubectl-patch)"),
+                List.of(new KubernetesClientException(invalid)));
+
+    assertThat(condition(status, "Stalled").getMessage())
+        .contains("Service endpoint: spec.ports[8081,TCP] (by kubectl-patch)")
+        .contains("kubectl delete");
+    assertThat(condition(status, "Altered").getStatus()).isEqualTo("True");
   }
 
   @Test
@@ -586,6 +632,8 @@ class StatusAggregatorTest {
             aggregator(NOW)
                 .failed(
                     deployment,
+                    Optional.empty(),
+                    List.of(),
                     List.of(
                         new KubernetesClientException(quota),
                         new KubernetesClientException(webhook),
