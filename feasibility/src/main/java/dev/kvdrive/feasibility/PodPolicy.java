@@ -3,6 +3,7 @@ package dev.kvdrive.feasibility;
 import static java.util.Objects.requireNonNullElse;
 
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Pods;
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.RuntimeSpec;
 import io.fabric8.kubernetes.api.model.Toleration;
 import java.util.ArrayList;
@@ -10,6 +11,7 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -26,6 +28,11 @@ final class PodPolicy {
   /** Keys that Kubernetes reserves for itself; app.kubernetes.io is meant for everybody. */
   private static final Pattern KUBERNETES_KEY =
       Pattern.compile("(?!app\\.kubernetes\\.io/)([^/]+\\.)?(kubernetes|k8s)\\.io/.*");
+
+  /** What selects the pods, and would be overwritten. */
+  private static final Set<String> OPERATORS_LABELS =
+      Set.of(
+          "app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by");
 
   private final Pods pods;
   private final @Nullable String className;
@@ -109,7 +116,11 @@ final class PodPolicy {
   private void keys(
       String field, Collection<String> asked, @Nullable List<String> allowed, Match match) {
     for (String key : new TreeSet<>(asked)) {
-      if (allowed != null) {
+      if (match == Match.START && isOperators(key)) {
+        found.add(
+            "runtime.%s has %s: the operator sets it by itself; leave it out."
+                .formatted(field, key));
+      } else if (allowed != null) {
         boolean listed =
             allowed.stream()
                 .anyMatch(one -> match == Match.WHOLE ? key.equals(one) : key.startsWith(one));
@@ -140,6 +151,10 @@ final class PodPolicy {
         ? "only an InferenceClass can allow it (%s), and none governs this deployment"
             .formatted(list)
         : "InferenceClass %s does not list it in %s".formatted(className, list);
+  }
+
+  private static boolean isOperators(String key) {
+    return OPERATORS_LABELS.contains(key) || key.startsWith(InferenceDeployment.GROUP + "/");
   }
 
   private static boolean isKubernetes(String key) {

@@ -209,6 +209,24 @@ class AssessorTest {
     assertThat(STRICT.assess(deployment("e", ""), clazz, List.of())).isInstanceOf(Feasible.class);
   }
 
+  /** It would be overwritten without a word. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "labels: {app.kubernetes.io/name: mine}",
+        "labels: {app.kubernetes.io/instance: mine}",
+        "labels: {app.kubernetes.io/managed-by: me}",
+        "annotations: {kvdrive.dev/dram-bytes: '0'}",
+      })
+  void whatTheOperatorSetsItselfIsRefused(String line) {
+    InferenceClass open =
+        WrittenManifests.clazz(
+            "c", "pods: {allowedLabelPrefixes: [''], allowedAnnotationPrefixes: ['']}");
+
+    assertThat(infeasible(deployment("e", "className: c\nruntime: {" + line + "}"), open).message())
+        .contains("the operator sets it by itself");
+  }
+
   /** What harms others no deployment may say, with a class, without one, or with a silent one. */
   @ParameterizedTest
   @ValueSource(
