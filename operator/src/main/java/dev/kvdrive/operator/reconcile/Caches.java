@@ -73,7 +73,8 @@ final class Caches {
     return Running.of(Assessor.className(deployment), workloads, list(Pod.class, namespace));
   }
 
-  private <R extends HasMetadata> List<R> list(Class<R> kind, String namespace) {
+  /** The operator's objects of a kind in a namespace. */
+  <R extends HasMetadata> List<R> list(Class<R> kind, String namespace) {
     List<R> found = new ArrayList<>();
     for (EventSource<R, InferenceDeployment> source :
         context.eventSourceRetriever().getEventSourcesFor(kind)) {

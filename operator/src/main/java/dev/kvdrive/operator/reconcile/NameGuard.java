@@ -13,6 +13,7 @@ import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.javaoperatorsdk.operator.api.reconciler.Context;
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -45,9 +46,40 @@ final class NameGuard {
         .map(
             e ->
                 ("There already is a %s named %s that belongs to somebody else; rename this resource"
-                        + " or remove that one.")
-                    .formatted(e.getKey().getSimpleName(), e.getValue()))
-        .findFirst();
+                        + " or remove that one: kubectl delete %s %s --namespace %s")
+                    .formatted(
+                        e.getKey().getSimpleName(),
+                        e.getValue(),
+                        e.getKey().getSimpleName().toLowerCase(Locale.ROOT),
+                        e.getValue(),
+                        request.namespace()))
+        .findFirst()
+        .or(() -> besides(request, context));
+  }
+
+  /**
+   * A workload of the other kind that a deployment of this name left when it was deleted without
+   * its objects: its pods would answer beside the new ones.
+   */
+  private static Optional<String> besides(Request request, Context<InferenceDeployment> context) {
+    Class<? extends HasMetadata> other =
+        request.retainsVolume() ? Deployment.class : StatefulSet.class;
+    return new Caches(context)
+        .list(other, request.namespace()).stream()
+            .filter(workload -> workload.getMetadata().getName().equals(request.name()))
+            .filter(workload -> !isWatched(other, request.name(), context))
+            .findFirst()
+            .map(
+                workload ->
+                    ("There is a %s named %s that a deleted deployment of this name left; its pods"
+                            + " would serve beside the new ones. Remove it: kubectl delete %s %s"
+                            + " --namespace %s")
+                        .formatted(
+                            other.getSimpleName(),
+                            request.name(),
+                            other.getSimpleName().toLowerCase(Locale.ROOT),
+                            request.name(),
+                            request.namespace()));
   }
 
   private static boolean isWatched(

@@ -52,7 +52,10 @@ final class Findings {
     this.volumeBytes = feasible.plan().requirePod().volumeBytes();
     this.observed = observed;
     this.claims =
-        observed.claims().stream().filter(claim -> !isSpare(feasible.request(), claim)).toList();
+        observed.claims().stream()
+            .filter(claim -> !isLeaving(claim))
+            .filter(claim -> !isSpare(feasible.request(), claim))
+            .toList();
     this.trouble = PodTrouble.of(observed).map(this::attributed);
   }
 
@@ -94,6 +97,15 @@ final class Findings {
       return problems.getFirst();
     }
     if (claims.size() < request.replicas()) {
+      Optional<PersistentVolumeClaim> deleted =
+          observed.claims().stream().filter(this::isDeletedInUse).findFirst();
+      if (deleted.isPresent()) {
+        return Finding.waiting(
+            STORAGE_BOUND,
+            "VolumeDeleted",
+            "Somebody has deleted claim %s, which its pod still uses: the volume goes when the pod does, and its successor gets an empty one. To have that now, delete the pod."
+                .formatted(deleted.get().getMetadata().getName()));
+      }
       String claimed =
           "%d of %d volumes have been claimed.".formatted(claims.size(), request.replicas());
       return podsRejected().isPresent()
@@ -129,7 +141,10 @@ final class Findings {
   }
 
   private String spare() {
-    int spare = observed.claims().size() - claims.size();
+    long spare =
+        observed.claims().stream()
+            .filter(claim -> !isLeaving(claim) && isSpare(request, claim))
+            .count();
     return spare == 0
         ? ""
         : " %d more kept for when there are more replicas again.".formatted(spare);
@@ -141,6 +156,15 @@ final class Findings {
     return request.retainsVolume()
         && ordinal.isPresent()
         && ordinal.getAsInt() >= request.replicas();
+  }
+
+  private static boolean isLeaving(PersistentVolumeClaim claim) {
+    return claim.getMetadata().getDeletionTimestamp() != null;
+  }
+
+  private boolean isDeletedInUse(PersistentVolumeClaim claim) {
+    return isLeaving(claim)
+        && observed.pods().stream().anyMatch(pod -> uses(pod, claim.getMetadata().getName()));
   }
 
   private static @Nullable String classOf(PersistentVolumeClaim claim) {

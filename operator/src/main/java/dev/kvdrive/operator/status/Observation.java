@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param workload its Deployment or StatefulSet, if there is one
  * @param pods its pods
- * @param claims its NVMe claims
+ * @param claims its NVMe claims, those that are being deleted included
  * @param recorded what Kubernetes recorded about those of them that are not as they should be, by
  *     {@link #key}
  * @param usage what the pods say about their tiers
@@ -35,7 +35,7 @@ public record Observation(
 
   public Observation {
     pods = pods.stream().filter(pod -> pod.getMetadata().getDeletionTimestamp() == null).toList();
-    claims = claims.stream().filter(c -> c.getMetadata().getDeletionTimestamp() == null).toList();
+    claims = List.copyOf(claims);
     recorded = Map.copyOf(recorded);
   }
 

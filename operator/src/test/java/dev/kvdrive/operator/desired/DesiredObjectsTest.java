@@ -122,15 +122,16 @@ class DesiredObjectsTest {
   }
 
   @Test
-  void usersLabelsDoNotHideTheOperators() {
+  void usersLabelsStandBesideTheOperators() {
     assertThat(
-            objects("runtime: {labels: {app.kubernetes.io/name: mine, team: a}}")
+            objects("runtime: {labels: {app.kubernetes.io/part-of: mine, team: a}}")
                 .deployment()
                 .getSpec()
                 .getTemplate()
                 .getMetadata()
                 .getLabels())
         .containsEntry("app.kubernetes.io/name", "kvdrive-runtime")
+        .containsEntry("app.kubernetes.io/part-of", "mine")
         .containsEntry("team", "a");
   }
 

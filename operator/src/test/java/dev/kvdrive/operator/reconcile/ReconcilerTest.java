@@ -970,6 +970,30 @@ class ReconcilerTest {
     awaitCondition("Feasible", "True");
   }
 
+  /** When a deployment was deleted without its objects, and its Service since. */
+  @Test
+  void aWorkloadOfTheOtherKindThatServesBesideIsNamed() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    Deployment left = new DeploymentBuilder(deployment()).build();
+    client.resource(get()).delete();
+    objects().values().forEach(object -> client.resource(object).delete());
+    left.getMetadata().setOwnerReferences(List.of());
+    left.getMetadata().setResourceVersion(null);
+    left.getMetadata().setManagedFields(null);
+    await().atMost(SOON).until(() -> deployment() == null);
+    client.resource(left).create();
+
+    client.resource(WrittenManifests.deployment(NAME, namespace, RETAINED, "")).create();
+
+    awaitReason("NameTaken");
+    assertThat(condition("Stalled").getMessage())
+        .contains("kubectl delete deployment endpoint --namespace " + namespace);
+    client.resource(deployment()).delete();
+    patch("{\"spec\":{\"contextLength\":8192}}");
+    await().atMost(SOON).until(() -> objects().containsKey("StatefulSet"));
+  }
+
   @Test
   void somebodyElsesServiceIsNotTakenOver() {
     client

@@ -553,6 +553,19 @@ class StatusAggregatorTest {
   }
 
   @Test
+  void aClaimThatIsDeletedWhileItsPodUsesItIsNamed() {
+    PersistentVolumeClaim leaving = claim("endpoint-1-nvme", "Bound", new Quantity("512Mi"));
+    leaving.getMetadata().setDeletionTimestamp("2026-11-24T12:00:00Z");
+
+    Condition storage =
+        condition(
+            status(deployment, seen(SERVING, List.of(pod().build()), leaving)), "StorageBound");
+
+    assertThat(storage.getReason()).isEqualTo("VolumeDeleted");
+    assertThat(storage.getMessage()).contains("endpoint-1-nvme").contains("delete the pod");
+  }
+
+  @Test
   void aFailureOfTheOperatorIsNoFailureOfTheDeployment() {
     deployment.setStatus(status(deployment, seen(SERVING, bound("512Mi"))));
 
