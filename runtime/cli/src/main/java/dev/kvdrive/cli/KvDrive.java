@@ -1,6 +1,7 @@
 package dev.kvdrive.cli;
 
 import dev.kvdrive.cli.bench.BenchCommand;
+import dev.kvdrive.cli.calibrate.CalibrateCommand;
 import dev.kvdrive.cli.demo.DemoCommand;
 import dev.kvdrive.cli.eval.EvalCommand;
 import dev.kvdrive.cli.plan.PlanCommand;
@@ -26,7 +27,8 @@ import picocli.CommandLine.Command;
       ServeCommand.class,
       PlanCommand.class,
       EvalCommand.class,
-      BenchCommand.class
+      BenchCommand.class,
+      CalibrateCommand.class
     })
 public final class KvDrive {
   private KvDrive() {}

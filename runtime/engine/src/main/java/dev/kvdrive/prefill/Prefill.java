@@ -63,6 +63,7 @@ public final class Prefill implements AutoCloseable {
   private final EngineSizes sizes;
   private final PrefillWork work;
   private final long rowBytes;
+  private final ProjectionObserver observer;
   private final HostBuffer residual;
   private final HostBuffer block;
   private final DeviceBuffer tokens;
@@ -88,6 +89,20 @@ public final class Prefill implements AutoCloseable {
       TieredStore store,
       StepOutput output,
       EngineSizes sizes) {
+    this(device, queue, transformer, kv, store, output, sizes, ProjectionObserver.NONE);
+  }
+
+  /** Like the other, watched. */
+  public Prefill(
+      Device device,
+      Queue queue,
+      Transformer transformer,
+      KvState kv,
+      TieredStore store,
+      StepOutput output,
+      EngineSizes sizes,
+      ProjectionObserver observer) {
+    this.observer = observer;
     this.operations = device.operations();
     this.policy = Policy.of(sizes.policy());
     this.queue = queue;
@@ -297,6 +312,7 @@ public final class Prefill implements AutoCloseable {
     // One wait for each quantum keeps the queue short, so that decode steps and other prompts get
     // their turn, and lets the store demote what this block has written.
     queue.synchronize();
+    observer.projected(layer, start, rows, a);
     if (lastBlock) {
       releaseScratch(prompt);
     }

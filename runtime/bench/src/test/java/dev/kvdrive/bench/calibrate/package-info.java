@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.bench.calibrate;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,5 @@
+/** {@code ./kvdrive calibrate}. */
+@NullMarked
+package dev.kvdrive.cli.calibrate;
+
+import org.jspecify.annotations.NullMarked;
