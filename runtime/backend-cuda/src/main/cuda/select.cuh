@@ -1,5 +1,6 @@
 // The index: summaries of closed chunks, the queries of a group score them all, the best chunks are
-// selected. Summaries are those of TwoBitSummary: rotated keys of two bits an element.
+// selected. Summaries are those of TwoBitSummary, rotated keys of two bits an element, or of
+// BitPlaneSummary, keys in a fitted space as strings of signs.
 #pragma once
 
 #include "common.cuh"
@@ -12,8 +13,23 @@ __device__ __forceinline__ int codeBytes(const Layer& l) {
 }
 __device__ __forceinline__ int stepOffset(const Layer& l) { return l.chunk * codeBytes(l); }
 __device__ __forceinline__ int summaryBytes(const Layer& l) {
-  return (stepOffset(l) + 2 * l.chunk + 3) / 4 * 4;
+  return l.bits == 0 ? (stepOffset(l) + 2 * l.chunk + 3) / 4 * 4 : l.chunk * l.bits / 8;
 }
+
+/** What BitPlaneSummary calls a codebook, of a KV head. */
+struct Codebook {
+  const float *mean, *forward, *backward, *coefficient;
+  const int* element;
+
+  __device__ __forceinline__ Codebook(const Layer& l, int head) {
+    int64_t words = (int64_t)l.headDim * (2 * l.headDim + 1) + 2 * l.bits;
+    mean = (const float*)l.codebooks + head * words;
+    forward = mean + l.headDim;
+    backward = forward + l.headDim * l.headDim;
+    coefficient = backward + l.headDim * l.headDim;
+    element = (const int*)(coefficient + l.bits);
+  }
+};
 /** Elements that are rotated together: the largest power of two that divides the head. */
 __device__ __forceinline__ int rotationBlock(const Layer& l) { return l.headDim & -l.headDim; }
 /** First summary of a (seat, KV head). */
@@ -63,6 +79,68 @@ __device__ void represent(const Layer& l, char* summary, const char* base, RowOf
   }
 }
 
+/**
+ * Writes the summary of a chunk as bit planes, with all threads of a block. A word begins with what
+ * the bits of its first element in the word before have left of it, found again from the start.
+ */
+template <typename RowOf>
+__device__ void representPlanes(const Layer& l, int head, char* summary, const char* base,
+                                RowOf rowOf) {
+  __shared__ float keys[MAX_CHUNK * MAX_HEAD_DIM];
+  __shared__ float z[MAX_CHUNK * MAX_HEAD_DIM];
+  Codebook book(l, head);
+  int width = l.headDim;
+  for (int i = threadIdx.x; i < l.chunk * width; i += blockDim.x) {
+    const char* row = base + (int64_t)rowOf(i / width) * rowBytes(l);
+    keys[i] = __fsub_rn(element(row, i % width, l.elementBytes), book.mean[i % width]);
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < l.chunk * width; i += blockDim.x) {
+    const float* key = keys + i / width * width;
+    float sum = 0;
+    for (int j = 0; j < width; j++) {
+      sum = __fmaf_rn(book.forward[j * width + i % width], key[j], sum);
+    }
+    z[i] = sum;
+  }
+  __syncthreads();
+  int words = l.bits / BITS_OF_WORD;
+  for (int i = threadIdx.x; i < l.chunk * words; i += blockDim.x) {
+    int word = i / l.chunk, token = i % l.chunk;
+    int first = word * BITS_OF_WORD;
+    int bit = first;
+    while (bit > 0 && book.element[bit - 1] == book.element[first]) {
+      bit--;
+    }
+    int of = -1;
+    float left = 0;
+    uint32_t code = 0;
+    for (; bit < first + BITS_OF_WORD; bit++) {
+      if (book.element[bit] != of) {
+        of = book.element[bit];
+        left = z[token * width + of];
+      }
+      bool positive = left >= 0;
+      if (positive && bit >= first) {
+        code |= 1u << (bit - first);
+      }
+      float step = book.coefficient[bit];
+      left = positive ? __fsub_rn(left, step) : __fadd_rn(left, step);
+    }
+    ((uint32_t*)summary)[i] = code;
+  }
+}
+
+/** Writes the summary of a chunk in the layer's format, with all threads of a block. */
+template <typename RowOf>
+__device__ void summarise(const Layer& l, int head, char* summary, const char* base, RowOf rowOf) {
+  if (l.bits == 0) {
+    represent(l, summary, base, rowOf);
+  } else {
+    representPlanes(l, head, summary, base, rowOf);
+  }
+}
+
 // Grid: (kvHeads, rows). The chunk that a row's newest token has closed is still in the ring.
 extern "C" __global__ void summariseClosed(StepArgs a) {
   const Layer& l = a.layer;
@@ -75,7 +153,7 @@ extern "C" __global__ void summariseClosed(StepArgs a) {
   int chunk = closedChunks(l, position);
   if (closedChunks(l, position + 1) > chunk) {
     int first = firstToken(l, chunk);
-    represent(l, summaries(l, seat, head) + (int64_t)chunk * summaryBytes(l),
+    summarise(l, head, summaries(l, seat, head) + (int64_t)chunk * summaryBytes(l),
               denseBase(l, seat, head), [&](int t) { return denseRow(l, first + t); });
   }
 }
@@ -84,7 +162,7 @@ extern "C" __global__ void summariseClosed(StepArgs a) {
 extern "C" __global__ void summarisePrompt(PromptArgs a) {
   const Layer& l = a.layer;
   int chunk = a.start + blockIdx.x, head = blockIdx.y;
-  represent(l, summaries(l, a.seat, head) + (int64_t)chunk * summaryBytes(l),
+  summarise(l, head, summaries(l, a.seat, head) + (int64_t)chunk * summaryBytes(l),
             scratchRow(l, a.scratch, a.maxTokens, head, firstToken(l, chunk)),
             [](int t) { return t; });
 }
@@ -216,6 +294,86 @@ __device__ __forceinline__ void scoreTile(const ScoreArgs& a) {
       int chunk = base + k;
       if (part == 0 && token < queries && chunk < end) {
         rawScores(a, row, firstQuery + token)[chunk] = most + logf(sum);
+      }
+    }
+  }
+}
+
+// Grid: (tiles, kvHeads * parts, rows). Raw scores by bit planes: eight lanes have the tokens of a
+// chunk, each adds the weights of its bits.
+extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scorePlanes(ScoreArgs a) {
+  __shared__ float query[SCORE_QUERIES * MAX_HEAD_DIM];
+  __shared__ float turned[SCORE_QUERIES * MAX_HEAD_DIM];
+  __shared__ float weights[SCORE_QUERIES * MAX_PLANES * MAX_HEAD_DIM];
+  const Layer& l = a.layer;
+  int row = a.firstRow + blockIdx.z;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int closed = closedChunks(l, a.batch.positions[row] + 1);
+  int tile = blockIdx.x * SCORE_TILE;
+  if (tile >= closed || wanted(a.batch, a.chosen, row) >= closed) {
+    return;  // nothing here, or all are selected
+  }
+  int groupSize = a.heads / l.kvHeads;
+  int parts = (groupSize + SCORE_QUERIES - 1) / SCORE_QUERIES;
+  int head = blockIdx.y / parts;
+  int firstQuery = head * groupSize + blockIdx.y % parts * SCORE_QUERIES;
+  int queries = min(SCORE_QUERIES, (head + 1) * groupSize - firstQuery);
+  int width = l.headDim;
+  Codebook book(l, head);
+  const bf16* from = a.query.data + row * a.query.stride + (int64_t)firstQuery * width;
+  for (int i = threadIdx.x; i < queries * width; i += blockDim.x) {
+    query[i] = widen(from[i]) * a.scale;
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < queries * width; i += blockDim.x) {
+    const float* q = query + i / width * width;
+    float sum = 0;
+    for (int j = 0; j < width; j++) {
+      sum += book.backward[j * width + i % width] * q[j];
+    }
+    turned[i] = sum;
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < queries * l.bits; i += blockDim.x) {
+    int bit = i % l.bits;
+    weights[i] = turned[i / l.bits * width + book.element[bit]] * book.coefficient[bit];
+  }
+  __syncthreads();
+  const char* index = summaries(l, seat, head);
+  int end = min(tile + SCORE_TILE, closed);
+  int words = l.bits / BITS_OF_WORD;
+  int token = threadIdx.x % MAX_CHUNK;
+  // All lanes of a warp go round alike: they add up the tokens of a chunk together.
+  for (int base = tile; base < end; base += blockDim.x / MAX_CHUNK) {
+    int chunk = base + threadIdx.x / MAX_CHUNK;
+    const uint32_t* codes = (const uint32_t*)(index + (int64_t)min(chunk, end - 1) * summaryBytes(l));
+    for (int g = 0; g < queries; g++) {
+      const float* weight = weights + g * l.bits;
+      float score = 0;
+      for (int word = 0; word < words; word++) {
+        uint32_t code = codes[word * l.chunk + min(token, l.chunk - 1)];
+#pragma unroll
+        for (int bit = 0; bit < BITS_OF_WORD; bit++) {
+          float w = weight[word * BITS_OF_WORD + bit];
+          score += code >> bit & 1 ? w : -w;
+        }
+      }
+      score = token < l.chunk ? score : -INFINITY;
+      float most = score;
+#pragma unroll
+      for (int offset = MAX_CHUNK / 2; offset > 0; offset /= 2) {
+        most = fmaxf(most, __shfl_xor_sync(FULL_MASK, most, offset));
+      }
+      float sum = expf(score - most);
+#pragma unroll
+      for (int offset = MAX_CHUNK / 2; offset > 0; offset /= 2) {
+        sum += __shfl_xor_sync(FULL_MASK, sum, offset);
+      }
+      if (token == 0 && chunk < end) {
+        rawScores(a, row, firstQuery + g)[chunk] = most + logf(sum);
       }
     }
   }

@@ -15,6 +15,8 @@ struct Round;
 #define STATE_PARTS 65
 #define SMALLEST_KEY 0x1.0p-100f
 #define CODES_OF_WORD 16
+#define BITS_OF_WORD 32
+#define MAX_PLANES 3
 #define SCORE_WARPS 8
 #define SCORE_TILE 256
 #define SCORE_QUERIES 8
@@ -54,6 +56,7 @@ static_assert(sizeof(Rows) == 16, "Rows");
 struct Layer {
   char* dense;
   char* summaries;
+  const char* codebooks;
   char* window;
   int* slotBase;
   int* slotOfChunk;
@@ -72,28 +75,31 @@ struct Layer {
   int local;
   int chunk;
   int extentChunks;
+  int bits;
 };
 static_assert(offsetof(Layer, dense) == 0, "Layer.dense");
 static_assert(offsetof(Layer, summaries) == 8, "Layer.summaries");
-static_assert(offsetof(Layer, window) == 16, "Layer.window");
-static_assert(offsetof(Layer, slotBase) == 24, "Layer.slotBase");
-static_assert(offsetof(Layer, slotOfChunk) == 32, "Layer.slotOfChunk");
-static_assert(offsetof(Layer, chunkOfSlot) == 40, "Layer.chunkOfSlot");
-static_assert(offsetof(Layer, keyOfSlot) == 48, "Layer.keyOfSlot");
-static_assert(offsetof(Layer, frameOfExtent) == 56, "Layer.frameOfExtent");
-static_assert(offsetof(Layer, lastUse) == 64, "Layer.lastUse");
-static_assert(offsetof(Layer, extentBytes) == 72, "Layer.extentBytes");
-static_assert(offsetof(Layer, layer) == 80, "Layer.layer");
-static_assert(offsetof(Layer, kvHeads) == 84, "Layer.kvHeads");
-static_assert(offsetof(Layer, headDim) == 88, "Layer.headDim");
-static_assert(offsetof(Layer, elementBytes) == 92, "Layer.elementBytes");
-static_assert(offsetof(Layer, maxChunks) == 96, "Layer.maxChunks");
-static_assert(offsetof(Layer, maxExtents) == 100, "Layer.maxExtents");
-static_assert(offsetof(Layer, sink) == 104, "Layer.sink");
-static_assert(offsetof(Layer, local) == 108, "Layer.local");
-static_assert(offsetof(Layer, chunk) == 112, "Layer.chunk");
-static_assert(offsetof(Layer, extentChunks) == 116, "Layer.extentChunks");
-static_assert(sizeof(Layer) == 120, "Layer");
+static_assert(offsetof(Layer, codebooks) == 16, "Layer.codebooks");
+static_assert(offsetof(Layer, window) == 24, "Layer.window");
+static_assert(offsetof(Layer, slotBase) == 32, "Layer.slotBase");
+static_assert(offsetof(Layer, slotOfChunk) == 40, "Layer.slotOfChunk");
+static_assert(offsetof(Layer, chunkOfSlot) == 48, "Layer.chunkOfSlot");
+static_assert(offsetof(Layer, keyOfSlot) == 56, "Layer.keyOfSlot");
+static_assert(offsetof(Layer, frameOfExtent) == 64, "Layer.frameOfExtent");
+static_assert(offsetof(Layer, lastUse) == 72, "Layer.lastUse");
+static_assert(offsetof(Layer, extentBytes) == 80, "Layer.extentBytes");
+static_assert(offsetof(Layer, layer) == 88, "Layer.layer");
+static_assert(offsetof(Layer, kvHeads) == 92, "Layer.kvHeads");
+static_assert(offsetof(Layer, headDim) == 96, "Layer.headDim");
+static_assert(offsetof(Layer, elementBytes) == 100, "Layer.elementBytes");
+static_assert(offsetof(Layer, maxChunks) == 104, "Layer.maxChunks");
+static_assert(offsetof(Layer, maxExtents) == 108, "Layer.maxExtents");
+static_assert(offsetof(Layer, sink) == 112, "Layer.sink");
+static_assert(offsetof(Layer, local) == 116, "Layer.local");
+static_assert(offsetof(Layer, chunk) == 120, "Layer.chunk");
+static_assert(offsetof(Layer, extentChunks) == 124, "Layer.extentChunks");
+static_assert(offsetof(Layer, bits) == 128, "Layer.bits");
+static_assert(sizeof(Layer) == 136, "Layer");
 
 struct Batch {
   const int* positions;
@@ -275,13 +281,13 @@ struct AppendArgs {
   int frameCount;
 };
 static_assert(offsetof(AppendArgs, layer) == 0, "AppendArgs.layer");
-static_assert(offsetof(AppendArgs, batch) == 120, "AppendArgs.batch");
-static_assert(offsetof(AppendArgs, keys) == 144, "AppendArgs.keys");
-static_assert(offsetof(AppendArgs, values) == 160, "AppendArgs.values");
-static_assert(offsetof(AppendArgs, frames) == 176, "AppendArgs.frames");
-static_assert(offsetof(AppendArgs, trouble) == 184, "AppendArgs.trouble");
-static_assert(offsetof(AppendArgs, frameCount) == 192, "AppendArgs.frameCount");
-static_assert(sizeof(AppendArgs) == 200, "AppendArgs");
+static_assert(offsetof(AppendArgs, batch) == 136, "AppendArgs.batch");
+static_assert(offsetof(AppendArgs, keys) == 160, "AppendArgs.keys");
+static_assert(offsetof(AppendArgs, values) == 176, "AppendArgs.values");
+static_assert(offsetof(AppendArgs, frames) == 192, "AppendArgs.frames");
+static_assert(offsetof(AppendArgs, trouble) == 200, "AppendArgs.trouble");
+static_assert(offsetof(AppendArgs, frameCount) == 208, "AppendArgs.frameCount");
+static_assert(sizeof(AppendArgs) == 216, "AppendArgs");
 
 struct StoreArgs {
   Layer layer;
@@ -292,12 +298,12 @@ struct StoreArgs {
   int start;
 };
 static_assert(offsetof(StoreArgs, layer) == 0, "StoreArgs.layer");
-static_assert(offsetof(StoreArgs, keys) == 120, "StoreArgs.keys");
-static_assert(offsetof(StoreArgs, values) == 136, "StoreArgs.values");
-static_assert(offsetof(StoreArgs, scratch) == 152, "StoreArgs.scratch");
-static_assert(offsetof(StoreArgs, maxTokens) == 160, "StoreArgs.maxTokens");
-static_assert(offsetof(StoreArgs, start) == 164, "StoreArgs.start");
-static_assert(sizeof(StoreArgs) == 168, "StoreArgs");
+static_assert(offsetof(StoreArgs, keys) == 136, "StoreArgs.keys");
+static_assert(offsetof(StoreArgs, values) == 152, "StoreArgs.values");
+static_assert(offsetof(StoreArgs, scratch) == 168, "StoreArgs.scratch");
+static_assert(offsetof(StoreArgs, maxTokens) == 176, "StoreArgs.maxTokens");
+static_assert(offsetof(StoreArgs, start) == 180, "StoreArgs.start");
+static_assert(sizeof(StoreArgs) == 184, "StoreArgs");
 
 struct PromptArgs {
   Layer layer;
@@ -310,30 +316,30 @@ struct PromptArgs {
   int frameCount;
 };
 static_assert(offsetof(PromptArgs, layer) == 0, "PromptArgs.layer");
-static_assert(offsetof(PromptArgs, scratch) == 120, "PromptArgs.scratch");
-static_assert(offsetof(PromptArgs, frames) == 128, "PromptArgs.frames");
-static_assert(offsetof(PromptArgs, trouble) == 136, "PromptArgs.trouble");
-static_assert(offsetof(PromptArgs, maxTokens) == 144, "PromptArgs.maxTokens");
-static_assert(offsetof(PromptArgs, start) == 148, "PromptArgs.start");
-static_assert(offsetof(PromptArgs, seat) == 152, "PromptArgs.seat");
-static_assert(offsetof(PromptArgs, frameCount) == 156, "PromptArgs.frameCount");
-static_assert(sizeof(PromptArgs) == 160, "PromptArgs");
+static_assert(offsetof(PromptArgs, scratch) == 136, "PromptArgs.scratch");
+static_assert(offsetof(PromptArgs, frames) == 144, "PromptArgs.frames");
+static_assert(offsetof(PromptArgs, trouble) == 152, "PromptArgs.trouble");
+static_assert(offsetof(PromptArgs, maxTokens) == 160, "PromptArgs.maxTokens");
+static_assert(offsetof(PromptArgs, start) == 164, "PromptArgs.start");
+static_assert(offsetof(PromptArgs, seat) == 168, "PromptArgs.seat");
+static_assert(offsetof(PromptArgs, frameCount) == 172, "PromptArgs.frameCount");
+static_assert(sizeof(PromptArgs) == 176, "PromptArgs");
 
 struct ResetArgs {
   Layer layer;
   int seat;
 };
 static_assert(offsetof(ResetArgs, layer) == 0, "ResetArgs.layer");
-static_assert(offsetof(ResetArgs, seat) == 120, "ResetArgs.seat");
-static_assert(sizeof(ResetArgs) == 128, "ResetArgs");
+static_assert(offsetof(ResetArgs, seat) == 136, "ResetArgs.seat");
+static_assert(sizeof(ResetArgs) == 144, "ResetArgs");
 
 struct StepArgs {
   Layer layer;
   Batch batch;
 };
 static_assert(offsetof(StepArgs, layer) == 0, "StepArgs.layer");
-static_assert(offsetof(StepArgs, batch) == 120, "StepArgs.batch");
-static_assert(sizeof(StepArgs) == 144, "StepArgs");
+static_assert(offsetof(StepArgs, batch) == 136, "StepArgs.batch");
+static_assert(sizeof(StepArgs) == 160, "StepArgs");
 
 struct ScoreArgs {
   Layer layer;
@@ -346,14 +352,14 @@ struct ScoreArgs {
   int firstRow;
 };
 static_assert(offsetof(ScoreArgs, layer) == 0, "ScoreArgs.layer");
-static_assert(offsetof(ScoreArgs, batch) == 120, "ScoreArgs.batch");
-static_assert(offsetof(ScoreArgs, chosen) == 144, "ScoreArgs.chosen");
-static_assert(offsetof(ScoreArgs, query) == 216, "ScoreArgs.query");
-static_assert(offsetof(ScoreArgs, raw) == 232, "ScoreArgs.raw");
-static_assert(offsetof(ScoreArgs, heads) == 240, "ScoreArgs.heads");
-static_assert(offsetof(ScoreArgs, scale) == 244, "ScoreArgs.scale");
-static_assert(offsetof(ScoreArgs, firstRow) == 248, "ScoreArgs.firstRow");
-static_assert(sizeof(ScoreArgs) == 256, "ScoreArgs");
+static_assert(offsetof(ScoreArgs, batch) == 136, "ScoreArgs.batch");
+static_assert(offsetof(ScoreArgs, chosen) == 160, "ScoreArgs.chosen");
+static_assert(offsetof(ScoreArgs, query) == 232, "ScoreArgs.query");
+static_assert(offsetof(ScoreArgs, raw) == 248, "ScoreArgs.raw");
+static_assert(offsetof(ScoreArgs, heads) == 256, "ScoreArgs.heads");
+static_assert(offsetof(ScoreArgs, scale) == 260, "ScoreArgs.scale");
+static_assert(offsetof(ScoreArgs, firstRow) == 264, "ScoreArgs.firstRow");
+static_assert(sizeof(ScoreArgs) == 272, "ScoreArgs");
 
 struct SelectArgs {
   Layer layer;
@@ -362,10 +368,10 @@ struct SelectArgs {
   int pass;
 };
 static_assert(offsetof(SelectArgs, layer) == 0, "SelectArgs.layer");
-static_assert(offsetof(SelectArgs, batch) == 120, "SelectArgs.batch");
-static_assert(offsetof(SelectArgs, chosen) == 144, "SelectArgs.chosen");
-static_assert(offsetof(SelectArgs, pass) == 216, "SelectArgs.pass");
-static_assert(sizeof(SelectArgs) == 224, "SelectArgs");
+static_assert(offsetof(SelectArgs, batch) == 136, "SelectArgs.batch");
+static_assert(offsetof(SelectArgs, chosen) == 160, "SelectArgs.chosen");
+static_assert(offsetof(SelectArgs, pass) == 232, "SelectArgs.pass");
+static_assert(sizeof(SelectArgs) == 240, "SelectArgs");
 
 struct FetchArgs {
   Layer layer;
@@ -379,15 +385,15 @@ struct FetchArgs {
   int timeoutMillis;
 };
 static_assert(offsetof(FetchArgs, layer) == 0, "FetchArgs.layer");
-static_assert(offsetof(FetchArgs, batch) == 120, "FetchArgs.batch");
-static_assert(offsetof(FetchArgs, chosen) == 144, "FetchArgs.chosen");
-static_assert(offsetof(FetchArgs, frames) == 216, "FetchArgs.frames");
-static_assert(offsetof(FetchArgs, control) == 224, "FetchArgs.control");
-static_assert(offsetof(FetchArgs, transit) == 232, "FetchArgs.transit");
-static_assert(offsetof(FetchArgs, round) == 240, "FetchArgs.round");
-static_assert(offsetof(FetchArgs, pass) == 248, "FetchArgs.pass");
-static_assert(offsetof(FetchArgs, timeoutMillis) == 252, "FetchArgs.timeoutMillis");
-static_assert(sizeof(FetchArgs) == 256, "FetchArgs");
+static_assert(offsetof(FetchArgs, batch) == 136, "FetchArgs.batch");
+static_assert(offsetof(FetchArgs, chosen) == 160, "FetchArgs.chosen");
+static_assert(offsetof(FetchArgs, frames) == 232, "FetchArgs.frames");
+static_assert(offsetof(FetchArgs, control) == 240, "FetchArgs.control");
+static_assert(offsetof(FetchArgs, transit) == 248, "FetchArgs.transit");
+static_assert(offsetof(FetchArgs, round) == 256, "FetchArgs.round");
+static_assert(offsetof(FetchArgs, pass) == 264, "FetchArgs.pass");
+static_assert(offsetof(FetchArgs, timeoutMillis) == 268, "FetchArgs.timeoutMillis");
+static_assert(sizeof(FetchArgs) == 272, "FetchArgs");
 
 struct AttendArgs {
   Layer layer;
@@ -402,16 +408,16 @@ struct AttendArgs {
   float scale;
 };
 static_assert(offsetof(AttendArgs, layer) == 0, "AttendArgs.layer");
-static_assert(offsetof(AttendArgs, batch) == 120, "AttendArgs.batch");
-static_assert(offsetof(AttendArgs, chosen) == 144, "AttendArgs.chosen");
-static_assert(offsetof(AttendArgs, rows) == 216, "AttendArgs.rows");
-static_assert(offsetof(AttendArgs, state) == 232, "AttendArgs.state");
-static_assert(offsetof(AttendArgs, heads) == 240, "AttendArgs.heads");
-static_assert(offsetof(AttendArgs, splits) == 244, "AttendArgs.splits");
-static_assert(offsetof(AttendArgs, pass) == 248, "AttendArgs.pass");
-static_assert(offsetof(AttendArgs, mode) == 252, "AttendArgs.mode");
-static_assert(offsetof(AttendArgs, scale) == 256, "AttendArgs.scale");
-static_assert(sizeof(AttendArgs) == 264, "AttendArgs");
+static_assert(offsetof(AttendArgs, batch) == 136, "AttendArgs.batch");
+static_assert(offsetof(AttendArgs, chosen) == 160, "AttendArgs.chosen");
+static_assert(offsetof(AttendArgs, rows) == 232, "AttendArgs.rows");
+static_assert(offsetof(AttendArgs, state) == 248, "AttendArgs.state");
+static_assert(offsetof(AttendArgs, heads) == 256, "AttendArgs.heads");
+static_assert(offsetof(AttendArgs, splits) == 260, "AttendArgs.splits");
+static_assert(offsetof(AttendArgs, pass) == 264, "AttendArgs.pass");
+static_assert(offsetof(AttendArgs, mode) == 268, "AttendArgs.mode");
+static_assert(offsetof(AttendArgs, scale) == 272, "AttendArgs.scale");
+static_assert(sizeof(AttendArgs) == 280, "AttendArgs");
 
 struct CausalArgs {
   Layer layer;
@@ -425,12 +431,12 @@ struct CausalArgs {
   float scale;
 };
 static_assert(offsetof(CausalArgs, layer) == 0, "CausalArgs.layer");
-static_assert(offsetof(CausalArgs, query) == 120, "CausalArgs.query");
-static_assert(offsetof(CausalArgs, out) == 136, "CausalArgs.out");
-static_assert(offsetof(CausalArgs, scratch) == 152, "CausalArgs.scratch");
-static_assert(offsetof(CausalArgs, maxTokens) == 160, "CausalArgs.maxTokens");
-static_assert(offsetof(CausalArgs, heads) == 164, "CausalArgs.heads");
-static_assert(offsetof(CausalArgs, start) == 168, "CausalArgs.start");
-static_assert(offsetof(CausalArgs, rows) == 172, "CausalArgs.rows");
-static_assert(offsetof(CausalArgs, scale) == 176, "CausalArgs.scale");
-static_assert(sizeof(CausalArgs) == 184, "CausalArgs");
+static_assert(offsetof(CausalArgs, query) == 136, "CausalArgs.query");
+static_assert(offsetof(CausalArgs, out) == 152, "CausalArgs.out");
+static_assert(offsetof(CausalArgs, scratch) == 168, "CausalArgs.scratch");
+static_assert(offsetof(CausalArgs, maxTokens) == 176, "CausalArgs.maxTokens");
+static_assert(offsetof(CausalArgs, heads) == 180, "CausalArgs.heads");
+static_assert(offsetof(CausalArgs, start) == 184, "CausalArgs.start");
+static_assert(offsetof(CausalArgs, rows) == 188, "CausalArgs.rows");
+static_assert(offsetof(CausalArgs, scale) == 192, "CausalArgs.scale");
+static_assert(sizeof(CausalArgs) == 200, "CausalArgs");

@@ -12,13 +12,15 @@ import dev.kvdrive.device.IndexOperations;
 import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.PromptChunks;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TwoBitSummary;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
-/** Summaries of two bits an element: writes them, scores chunks by them, selects the best. */
+/** Summaries of chunks: writes them, scores chunks by them, selects the best. */
 final class ChunkIndex implements IndexOperations {
   /** Chunks scored at once: a multiple of the lanes of every vector. */
   private static final int BLOCK = 32;
@@ -84,6 +86,7 @@ final class ChunkIndex implements IndexOperations {
               long ring = kv.denseKeys(seat, head) + (long) grid.sink() * kv.layout.rowBytes();
               represent(
                   kv,
+                  head,
                   kv.summary(seat, head, chunk),
                   t -> ring + (long) grid.ringSlot(first + t) * kv.layout.rowBytes(),
                   scratch[thread]);
@@ -102,6 +105,7 @@ final class ChunkIndex implements IndexOperations {
             long first = KvWriter.promptKey(layout, chunks.scratch(), head, token);
             represent(
                 kv,
+                head,
                 kv.summary(chunks.seat(), head, chunk),
                 t -> first + (long) t * layout.rowBytes(),
                 scratch[thread]);
@@ -115,8 +119,26 @@ final class ChunkIndex implements IndexOperations {
   }
 
   /** Writes the summary of a chunk from its keys. */
-  private static void represent(KvMemory kv, long target, KeyRow rows, ThreadScratch scratch) {
-    KvLayout layout = kv.layout;
+  private static void represent(
+      KvMemory kv, int head, long target, KeyRow rows, ThreadScratch scratch) {
+    switch (kv.layer.index().format()) {
+      case SummaryFormat.TwoBit() -> twoBit(kv.layout, target, rows, scratch);
+      case SummaryFormat.BitPlanes(int bits) -> {
+        KvLayout layout = kv.layout;
+        BitPlaneSummary format = BitPlaneSummary.of(layout, bits);
+        int padded = KvRows.padded(layout.headDim());
+        long key = scratch.floats(Use.KEYS, padded);
+        long z = scratch.floats(Use.SUMS, padded);
+        for (int t = 0; t < format.chunk(); t++) {
+          KvRows.widen(layout.type(), rows.at(t), 1, layout.headDim(), key, padded);
+          BitPlaneKeys.encode(format, kv.codebook(head), key, z, target + format.wordOffset(0, t));
+        }
+      }
+      case SummaryFormat.None() -> throw new IllegalStateException("there are no summaries");
+    }
+  }
+
+  private static void twoBit(KvLayout layout, long target, KeyRow rows, ThreadScratch scratch) {
     TwoBitSummary format = TwoBitSummary.of(layout);
     int headDim = layout.headDim();
     int block = format.rotationBlock();
@@ -203,26 +225,107 @@ final class ChunkIndex implements IndexOperations {
       long scores,
       ThreadScratch scratch) {
     int group = shape.groupSize();
+    // One row of scores for each query, with room for the vectors that are written beyond it.
+    long stride = 4L * (closed + Lanes.N);
+    long products = scratch.floats(Use.SCORES, (long) group * (closed + Lanes.N));
+    long summaries = kv.summary(seat, head, 0);
+    switch (kv.layer.index().format()) {
+      case SummaryFormat.TwoBit() ->
+          twoBit(kv.layout, shape, queries, summaries, closed, products, stride, scratch);
+      case SummaryFormat.BitPlanes(int bits) ->
+          bitPlanes(
+              BitPlaneSummary.of(kv.layout, bits),
+              kv.codebook(head),
+              shape,
+              queries,
+              summaries,
+              closed,
+              products,
+              stride,
+              scratch);
+      case SummaryFormat.None() -> throw new IllegalStateException("there are no summaries");
+    }
+    for (int g = 0; g < group; g++) {
+      long row = products + g * stride;
+      float logSum = logSumExp(row, closed);
+      for (int chunk = 0; chunk < closed; chunk++) {
+        float score = Memory.getFloat(row + 4L * chunk) - logSum;
+        long at = scores + 4L * chunk;
+        Memory.putFloat(at, g == 0 ? score : Math.max(score, Memory.getFloat(at)));
+      }
+    }
+  }
+
+  private static void bitPlanes(
+      BitPlaneSummary format,
+      long book,
+      AttentionShape shape,
+      long queries,
+      long summaries,
+      int closed,
+      long products,
+      long stride,
+      ThreadScratch scratch) {
+    int group = shape.groupSize();
+    int headDim = shape.headDim();
+    int padded = KvRows.padded(headDim);
+    int tableFloats = BitPlaneKeys.tableFloats(format);
+    long turned = scratch.floats(Use.QUERIES, 2L * padded);
+    long tables = scratch.floats(Use.VALUES, (long) group * tableFloats);
+    for (int g = 0; g < group; g++) {
+      long scaled = turned + 4L * padded;
+      StepAttention.scale(queries + 4L * g * headDim, headDim, shape.scale(), scaled, padded);
+      BitPlaneKeys.tables(format, book, scaled, turned, tables + 4L * g * tableFloats);
+    }
+    int tokens = format.chunk();
+    int row = tokens * BLOCK;
+    // The words of a block's codes, so that those of one token of all its chunks follow each other.
+    long codes = scratch.floats(Use.KEYS, (long) format.words() * row);
+    long ofTokens = scratch.floats(Use.SUMS, row + Lanes.N);
+    for (int chunk = 0; chunk < closed; chunk += BLOCK) {
+      int count = Math.min(BLOCK, closed - chunk);
+      for (int c = 0; c < count; c++) {
+        long from = summaries + (long) (chunk + c) * format.bytes();
+        for (int word = 0; word < format.words(); word++) {
+          for (int t = 0; t < tokens; t++) {
+            Memory.putInt(
+                codes + 4L * ((long) word * row + (long) t * BLOCK + c),
+                Memory.getInt(from + format.wordOffset(word, t)));
+          }
+        }
+      }
+      for (int g = 0; g < group; g++) {
+        BitPlaneKeys.products(format, tables + 4L * g * tableFloats, codes, row, ofTokens);
+        sumTokens(ofTokens, tokens, count, products + g * stride + 4L * chunk);
+      }
+    }
+  }
+
+  private static void twoBit(
+      KvLayout layout,
+      AttentionShape shape,
+      long queries,
+      long summaries,
+      int closed,
+      long products,
+      long stride,
+      ThreadScratch scratch) {
+    TwoBitSummary format = TwoBitSummary.of(layout);
+    int group = shape.groupSize();
     int headDim = shape.headDim();
     int padded = KvRows.padded(headDim);
     long scaled = scratch.floats(Use.QUERIES, (long) group * padded);
     for (int g = 0; g < group; g++) {
       StepAttention.scale(
           queries + 4L * g * headDim, headDim, shape.scale(), scaled + 4L * g * padded, padded);
-      TwoBitKeys.rotate(
-          scaled + 4L * g * padded, headDim, TwoBitSummary.of(kv.layout).rotationBlock());
+      TwoBitKeys.rotate(scaled + 4L * g * padded, headDim, format.rotationBlock());
     }
-    TwoBitSummary format = TwoBitSummary.of(kv.layout);
     int tokens = format.chunk();
     // The keys of one token of each chunk of a block, and of all its tokens the steps and products.
     long keys = scratch.floats(Use.KEYS, (long) BLOCK * padded);
     long steps = scratch.floats(Use.VALUES, (long) tokens * BLOCK);
     long ofQuery = (long) tokens * BLOCK + Lanes.N;
     long ofTokens = scratch.floats(Use.SUMS, group * ofQuery);
-    // One row of scores for each query, with room for the vectors that are written beyond it.
-    long stride = 4L * (closed + Lanes.N);
-    long products = scratch.floats(Use.SCORES, (long) group * (closed + Lanes.N));
-    long summaries = kv.summary(seat, head, 0);
     for (int chunk = 0; chunk < closed; chunk += BLOCK) {
       int count = Math.min(BLOCK, closed - chunk);
       for (int t = 0; t < tokens; t++) {
@@ -243,35 +346,34 @@ final class ChunkIndex implements IndexOperations {
         }
       }
       for (int g = 0; g < group; g++) {
-        sumTokens(
-            ofTokens + 4L * g * ofQuery, steps, tokens, count, products + g * stride + 4L * chunk);
+        long own = ofTokens + 4L * g * ofQuery;
+        takeSteps(own, steps, tokens, count);
+        sumTokens(own, tokens, count, products + g * stride + 4L * chunk);
       }
     }
-    for (int g = 0; g < group; g++) {
-      long row = products + g * stride;
-      float logSum = logSumExp(row, closed);
-      for (int chunk = 0; chunk < closed; chunk++) {
-        float score = Memory.getFloat(row + 4L * chunk) - logSum;
-        long at = scores + 4L * chunk;
-        Memory.putFloat(at, g == 0 ? score : Math.max(score, Memory.getFloat(at)));
+  }
+
+  /** Multiplies the products of the chunks of a block with the steps of their tokens. */
+  private static void takeSteps(long products, long steps, int tokens, int count) {
+    for (int t = 0; t < tokens; t++) {
+      for (long c = 0; c < 4L * count; c += 4L * Lanes.N) {
+        long at = 4L * t * BLOCK + c;
+        Lanes.store(Lanes.load(products + at).mul(Lanes.load(steps + at)), products + at);
       }
     }
   }
 
   /**
-   * Scores of the chunks of a block: {@code log(sum(exp(product * step)))} over the tokens of each.
+   * Scores of the chunks of a block: {@code log(sum(exp(product)))} over the tokens of each.
    *
-   * @param products address of {@code [tokens][BLOCK]} floats, overwritten
+   * @param products address of {@code [tokens][BLOCK]} floats
    * @param target address of {@code count} floats; up to a vector is written behind them
    */
-  private static void sumTokens(long products, long steps, int tokens, int count, long target) {
+  private static void sumTokens(long products, int tokens, int count, long target) {
     for (long c = 0; c < 4L * count; c += 4L * Lanes.N) {
       FloatVector most = FloatVector.broadcast(Lanes.F, Float.NEGATIVE_INFINITY);
       for (int t = 0; t < tokens; t++) {
-        long at = 4L * t * BLOCK + c;
-        FloatVector score = Lanes.load(products + at).mul(Lanes.load(steps + at));
-        Lanes.store(score, products + at);
-        most = Lanes.larger(most, score);
+        most = Lanes.larger(most, Lanes.load(products + 4L * t * BLOCK + c));
       }
       FloatVector sum = FloatVector.zero(Lanes.F);
       for (int t = 0; t < tokens; t++) {

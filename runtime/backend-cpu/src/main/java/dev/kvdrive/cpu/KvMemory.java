@@ -13,6 +13,8 @@ final class KvMemory {
   private final long dense;
   private final long summaries;
   private final int summaryBytes;
+  private final long codebooks;
+  private final int codebookBytes;
   private final long window;
   private final long slotBase;
   private final long slotOfChunk;
@@ -29,6 +31,9 @@ final class KvMemory {
     DeviceBuffer index = layer.index().summaries();
     summaries = index == null ? 0 : CpuBuffer.address(index);
     summaryBytes = layer.index().format().bytes(layout);
+    DeviceBuffer codebook = layer.index().codebook();
+    codebooks = codebook == null ? 0 : CpuBuffer.address(codebook);
+    codebookBytes = layer.index().format().codebookBytes(layout);
     LayerWindow windows = layer.window();
     window = CpuBuffer.address(windows.chunks());
     slotBase = CpuBuffer.address(windows.slotBase());
@@ -70,6 +75,11 @@ final class KvMemory {
   /** The summary of a chunk; those of the next chunks follow. */
   long summary(int seat, int head, int chunk) {
     return summaries + (head(seat, head) * layer.maxChunks() + chunk) * summaryBytes;
+  }
+
+  /** The codebook that summaries of a KV head are written and read with. */
+  long codebook(int head) {
+    return codebooks + (long) head * codebookBytes;
   }
 
   /** Chunk in slot 0; the others follow. */

@@ -2,6 +2,7 @@ package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.Selection;
+import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.TwoBitSummary;
 import dev.kvdrive.plan.Workspace;
 import java.util.LinkedHashMap;
@@ -61,6 +62,8 @@ final class Constants {
     put(all, "STATE_PARTS", STATE_PARTS);
     all.put("SMALLEST_KEY", Float.toHexString(TwoBitSummary.SMALLEST_KEY) + "f");
     put(all, "CODES_OF_WORD", TwoBitSummary.CODES_OF_WORD);
+    put(all, "BITS_OF_WORD", BitPlaneSummary.WORD);
+    put(all, "MAX_PLANES", BitPlaneSummary.MOST);
     put(all, "SCORE_WARPS", SCORE_WARPS);
     put(all, "SCORE_TILE", SCORE_TILE);
     put(all, "SCORE_QUERIES", SCORE_QUERIES);

@@ -20,9 +20,10 @@ import dev.kvdrive.device.PromptChunks;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TwoBitSummary;
 
-/** Summaries of two bits an element, scores by them, and the best. */
+/** Summaries of both formats, scores by them, and the best. */
 final class CudaIndex implements IndexOperations {
   private static final int SUMMARISE_THREADS = 128;
 
@@ -79,8 +80,7 @@ final class CudaIndex implements IndexOperations {
     AttentionShape shape = score.shape();
     Selection selection = score.selection();
     requireKernelsFor(of.layout());
-    int words = TwoBitSummary.of(of.layout()).codeBytes() / Integer.BYTES;
-    String kernel = "score_" + (words <= 4 ? 1 : words <= 8 ? 2 : 4);
+    String kernel = scoreKernel(of);
     int parts = Math.ceilDiv(shape.groupSize(), SCORE_QUERIES);
     int tiles = Math.ceilDiv(of.maxChunks(), SCORE_TILE);
     Structs.Score s = Structs.SCORE;
@@ -103,6 +103,14 @@ final class CudaIndex implements IndexOperations {
       own.launch(gpu.kernel(kernel), tiles, shape.kvHeads() * parts, rows, threads, 0, struct);
       own.launch(gpu.kernel("share"), shape.kvHeads(), rows, 1, SELECT_THREADS, 0, struct);
     }
+  }
+
+  private static String scoreKernel(KvLayer layer) {
+    if (layer.index().format() instanceof SummaryFormat.BitPlanes) {
+      return "scorePlanes";
+    }
+    int words = TwoBitSummary.of(layer.layout()).codeBytes() / Integer.BYTES;
+    return "score_" + (words <= 4 ? 1 : words <= 8 ? 2 : 4);
   }
 
   @Override

@@ -12,6 +12,7 @@ import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.SummaryFormat;
 
 /**
  * The verbs as kernel launches, and how structs are written that several of them take. Shapes are
@@ -46,9 +47,12 @@ final class CudaOperations {
     ChunkGrid grid = layout.grid();
     LayerWindow window = layer.window();
     DeviceBuffer summaries = layer.index().summaries();
+    DeviceBuffer codebooks = layer.index().codebook();
+    int bits = layer.index().format() instanceof SummaryFormat.BitPlanes format ? format.bits() : 0;
     int at = field.offset();
     return a.put(at, s.dense, CudaQueue.address(layer.dense()))
         .put(at, s.summaries, summaries == null ? 0L : CudaQueue.address(summaries))
+        .put(at, s.codebooks, codebooks == null ? 0L : CudaQueue.address(codebooks))
         .put(at, s.window, CudaQueue.address(window.chunks()))
         .put(at, s.slotBase, CudaQueue.address(window.slotBase()))
         .put(at, s.slotOfChunk, CudaQueue.address(window.slotOfChunk()))
@@ -66,7 +70,8 @@ final class CudaOperations {
         .put(at, s.sink, grid.sink())
         .put(at, s.local, grid.local())
         .put(at, s.chunk, grid.chunk())
-        .put(at, s.extentChunks, layout.extentChunks());
+        .put(at, s.extentChunks, layout.extentChunks())
+        .put(at, s.bits, bits);
   }
 
   static Arguments batch(Arguments a, Struct.Field field, StepBatch batch) {

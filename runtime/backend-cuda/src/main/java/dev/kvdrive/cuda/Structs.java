@@ -20,6 +20,7 @@ final class Structs {
   static final class Layer extends Struct {
     final Field dense = pointer("char*", "dense");
     final Field summaries = pointer("char*", "summaries");
+    final Field codebooks = pointer("const char*", "codebooks");
     final Field window = pointer("char*", "window");
     final Field slotBase = pointer("int*", "slotBase");
     final Field slotOfChunk = pointer("int*", "slotOfChunk");
@@ -41,6 +42,9 @@ final class Structs {
     final Field local = int32("local");
     final Field chunk = int32("chunk");
     final Field extentChunks = int32("extentChunks");
+
+    /** Of a key in the index, 0 for two an element without a codebook. */
+    final Field bits = int32("bits");
 
     Layer() {
       super("Layer");

@@ -108,6 +108,10 @@ final class Checks {
     }
     long chunks = (long) layer.seats() * layer.layout().kvHeads() * layer.maxChunks();
     bytes("summaries", summaries, chunks * layer.index().format().bytes(layer.layout()));
+    int codebook = layer.index().format().codebookBytes(layer.layout());
+    if (codebook > 0) {
+      bytes("codebook", layer.index().codebooks(), (long) layer.layout().kvHeads() * codebook);
+    }
   }
 
   static void check(KvLayer layer, AttentionShape shape) {

@@ -8,13 +8,29 @@ import org.jspecify.annotations.Nullable;
  *
  * @param format of a summary; the same bits on every device
  * @param summaries {@code [seats][kvHeads][maxChunks]} summaries; null if the format has none
+ * @param codebook {@code [kvHeads]} codebooks of the format, written once when the engine starts;
+ *     null if it needs none
  */
-public record LayerIndex(SummaryFormat format, @Nullable DeviceBuffer summaries) {
+public record LayerIndex(
+    SummaryFormat format, @Nullable DeviceBuffer summaries, @Nullable DeviceBuffer codebook) {
+  /** Without a codebook. */
+  public LayerIndex(SummaryFormat format, @Nullable DeviceBuffer summaries) {
+    this(format, summaries, null);
+  }
+
   /** The summaries of a format that has them. */
   public DeviceBuffer memory() {
     if (summaries == null) {
       throw new IllegalStateException("an index of format " + format + " has no summaries");
     }
     return summaries;
+  }
+
+  /** The codebooks of a format that needs them. */
+  public DeviceBuffer codebooks() {
+    if (codebook == null) {
+      throw new IllegalStateException("an index of format " + format + " has no codebook");
+    }
+    return codebook;
   }
 }

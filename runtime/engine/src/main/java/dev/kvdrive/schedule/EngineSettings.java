@@ -2,6 +2,7 @@ package dev.kvdrive.schedule;
 
 import dev.kvdrive.decode.DecodeOptions;
 import dev.kvdrive.device.Device;
+import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.plan.EngineSizes;
@@ -22,6 +23,7 @@ import org.jspecify.annotations.Nullable;
  * @param warmUpTokens length of the prompt that the engine runs before it is ready; 0 for none
  * @param turnTimeout how long a turn of the engine thread, a prefill quantum and a decode step, may
  *     last before the engine counts as failed
+ * @param calibration of the model, which an index of bit planes needs
  */
 public record EngineSettings(
     EngineSizes sizes,
@@ -31,7 +33,8 @@ public record EngineSettings(
     DecodeOptions decode,
     double prefillShare,
     int warmUpTokens,
-    Duration turnTimeout) {
+    Duration turnTimeout,
+    @Nullable IndexCalibration calibration) {
   /** Bound of a turn unless said otherwise: far longer than any work takes. */
   public static final Duration DEFAULT_TURN_TIMEOUT = Duration.ofMinutes(2);
 
@@ -70,36 +73,90 @@ public record EngineSettings(
         new DecodeOptions(true, device.prefersGraphs(), DecodeOptions.DEFAULT_FETCH_TIMEOUT),
         DEFAULT_PREFILL_SHARE,
         DEFAULT_WARM_UP_TOKENS,
-        DEFAULT_TURN_TIMEOUT);
+        DEFAULT_TURN_TIMEOUT,
+        null);
   }
 
   public EngineSettings withNvme(NvmeOptions options) {
     return new EngineSettings(
-        sizes, options, extentFiles, queueLimit, decode, prefillShare, warmUpTokens, turnTimeout);
+        sizes,
+        options,
+        extentFiles,
+        queueLimit,
+        decode,
+        prefillShare,
+        warmUpTokens,
+        turnTimeout,
+        calibration);
   }
 
   public EngineSettings withExtentFiles(ExtentFile.Opener opener) {
     return new EngineSettings(
-        sizes, nvme, opener, queueLimit, decode, prefillShare, warmUpTokens, turnTimeout);
+        sizes,
+        nvme,
+        opener,
+        queueLimit,
+        decode,
+        prefillShare,
+        warmUpTokens,
+        turnTimeout,
+        calibration);
   }
 
   public EngineSettings withDecode(DecodeOptions options) {
     return new EngineSettings(
-        sizes, nvme, extentFiles, queueLimit, options, prefillShare, warmUpTokens, turnTimeout);
+        sizes,
+        nvme,
+        extentFiles,
+        queueLimit,
+        options,
+        prefillShare,
+        warmUpTokens,
+        turnTimeout,
+        calibration);
   }
 
   public EngineSettings withPrefillShare(double share) {
     return new EngineSettings(
-        sizes, nvme, extentFiles, queueLimit, decode, share, warmUpTokens, turnTimeout);
+        sizes,
+        nvme,
+        extentFiles,
+        queueLimit,
+        decode,
+        share,
+        warmUpTokens,
+        turnTimeout,
+        calibration);
   }
 
   public EngineSettings withWarmUpTokens(int tokens) {
     return new EngineSettings(
-        sizes, nvme, extentFiles, queueLimit, decode, prefillShare, tokens, turnTimeout);
+        sizes,
+        nvme,
+        extentFiles,
+        queueLimit,
+        decode,
+        prefillShare,
+        tokens,
+        turnTimeout,
+        calibration);
   }
 
   public EngineSettings withTurnTimeout(Duration timeout) {
     return new EngineSettings(
-        sizes, nvme, extentFiles, queueLimit, decode, prefillShare, warmUpTokens, timeout);
+        sizes,
+        nvme,
+        extentFiles,
+        queueLimit,
+        decode,
+        prefillShare,
+        warmUpTokens,
+        timeout,
+        calibration);
+  }
+
+  public EngineSettings withCalibration(@Nullable IndexCalibration of) {
+    return new EngineSettings(
+        sizes, nvme, extentFiles, queueLimit, decode, prefillShare, warmUpTokens, turnTimeout, of);
   }
 }

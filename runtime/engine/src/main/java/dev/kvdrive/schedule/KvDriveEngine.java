@@ -1,11 +1,14 @@
 package dev.kvdrive.schedule;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.tier.TierStatus;
 import dev.kvdrive.model.Model;
+import dev.kvdrive.model.WeightFingerprint;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.text.Tokenizer;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -92,6 +95,7 @@ public final class KvDriveEngine implements InferenceEngine {
   public static KvDriveEngine begin(
       Model model, Tokenizer tokenizer, Device device, EngineSettings settings) {
     check(model, device, settings.sizes());
+    check(model, settings);
     KvDriveEngine engine = new KvDriveEngine(device, model, tokenizer, settings);
     engine.thread.start();
     return engine;
@@ -111,6 +115,24 @@ public final class KvDriveEngine implements InferenceEngine {
         throw cause;
       }
       throw new GenerationException("the engine could not start: " + e.getCause(), e);
+    }
+  }
+
+  private static void check(Model model, EngineSettings settings) {
+    if (!(settings.sizes().policy().summary() instanceof SummaryFormat.BitPlanes format)) {
+      return;
+    }
+    IndexCalibration calibration = settings.calibration();
+    if (calibration == null) {
+      throw new IllegalArgumentException(
+          "an index of %d bits a key needs a calibration of %s: make it with ./kvdrive calibrate, or take the index that needs none"
+              .formatted(format.bits(), model.geometry().name()));
+    }
+    String weights = WeightFingerprint.of(model);
+    if (!calibration.weights().equals(weights)) {
+      throw new IllegalArgumentException(
+          "the calibration belongs to weights %s, those of %s are %s: calibrate this model"
+              .formatted(calibration.weights(), model.geometry().name(), weights));
     }
   }
 

@@ -98,7 +98,7 @@ final class Scheduler implements AutoCloseable {
       queue = own(device.createQueue("engine"));
       Transformer transformer = own(Transformer.load(device, model, sizes, checkpoint));
       checkpoint.run();
-      KvState kv = own(KvState.allocate(device, queue, sizes));
+      KvState kv = own(KvState.allocate(device, queue, sizes, settings.calibration()));
       checkpoint.run();
       store = own(openStore(device, kv));
       checkpoint.run();

@@ -1,8 +1,12 @@
 package dev.kvdrive.device;
 
+import dev.kvdrive.kv.index.Codebook;
+import dev.kvdrive.kv.index.KeyTransform;
+import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TwoBitSummary;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
@@ -31,6 +35,9 @@ final class LayerContents {
 
   /** In the layout's format; steps that no operation may use are NaN. */
   final byte[] summaries;
+
+  /** One for each KV head, of random transforms; empty where the format needs none. */
+  final byte[] codebooks;
 
   final float[] window;
   final int[] slotOfChunk;
@@ -62,6 +69,68 @@ final class LayerContents {
   /** {@code [rows][heads * headDim]}. */
   final float[] query;
 
+  private byte[] randomCodebooks() {
+    byte[] books = new byte[sizes.kvHeads() * sizes.format().codebookBytes(layout)];
+    if (sizes.format() instanceof SummaryFormat.BitPlanes(int bits)) {
+      BitPlaneSummary format = BitPlaneSummary.of(layout, bits);
+      int dim = sizes.headDim();
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        float[] deviation = new float[dim];
+        for (int i = 0; i < dim; i++) {
+          deviation[i] = (float) Math.exp(-3.0 * i / dim);
+        }
+        KeyTransform transform =
+            new KeyTransform(
+                gaussians(dim, ElementType.F32), reflection(dim), reflection(dim), deviation);
+        Codebook.write(
+            format, transform, MemorySegment.ofArray(books), (long) head * format.codebookBytes());
+      }
+    }
+    return books;
+  }
+
+  /** A random reflection, which changes no length. */
+  private float[] reflection(int dim) {
+    float[] normal = gaussians(dim, ElementType.F32);
+    double square = 0;
+    for (float element : normal) {
+      square += (double) element * element;
+    }
+    float[] matrix = new float[dim * dim];
+    for (int i = 0; i < dim; i++) {
+      for (int j = 0; j < dim; j++) {
+        matrix[i * dim + j] = (float) ((i == j ? 1 : 0) - 2.0 * normal[i] * normal[j] / square);
+      }
+    }
+    return matrix;
+  }
+
+  /** Copies what a summary holds of one token to that of another. */
+  void copySummary(byte[] source, int from, int fromToken, int to, int toToken) {
+    switch (sizes.format()) {
+      case SummaryFormat.TwoBit() -> {
+        TwoBitSummary format = TwoBitSummary.of(layout);
+        int codes = format.codeBytes();
+        System.arraycopy(source, from + fromToken * codes, summaries, to + toToken * codes, codes);
+        int steps = format.stepOffset();
+        System.arraycopy(
+            source, from + steps + 2 * fromToken, summaries, to + steps + 2 * toToken, 2);
+      }
+      case SummaryFormat.BitPlanes(int bits) -> {
+        BitPlaneSummary format = BitPlaneSummary.of(layout, bits);
+        for (int word = 0; word < format.words(); word++) {
+          System.arraycopy(
+              source,
+              from + format.wordOffset(word, fromToken),
+              summaries,
+              to + format.wordOffset(word, toToken),
+              4);
+        }
+      }
+      case SummaryFormat.None() -> {}
+    }
+  }
+
   /** Sequences of {@code tokens} tokens, everything closed in DRAM, windows and rows empty. */
   LayerContents(LayerSizes sizes, ElementType activations, long seed, int... tokens) {
     this.sizes = sizes;
@@ -74,8 +143,9 @@ final class LayerContents {
     keys = new float[sizes.seats()][sizes.kvHeads()][];
     values = new float[sizes.seats()][sizes.kvHeads()][];
     dense = nans(cells * 2 * LayerSizes.GRID.denseTokens() * dim);
-    summaries = new byte[cells * sizes.maxChunks() * TwoBitSummary.of(layout).bytes()];
+    summaries = new byte[cells * sizes.maxChunks() * sizes.format().bytes(layout)];
     Arrays.fill(summaries, (byte) 0xff);
+    codebooks = randomCodebooks();
     window = nans(sizes.allSlots() * chunkElements());
     slotOfChunk = filled(cells * sizes.maxChunks(), -1);
     chunkOfSlot = filled(sizes.allSlots(), -1);
@@ -136,7 +206,10 @@ final class LayerContents {
         float[] key =
             Arrays.copyOfRange(keys[seat][head], (first + t) * dim, (first + t + 1) * dim);
         ReferenceIndex.represent(
-            TwoBitSummary.of(layout),
+            sizes.format(),
+            layout,
+            head,
+            MemorySegment.ofArray(codebooks),
             key,
             t,
             MemorySegment.ofArray(summaries),
@@ -270,7 +343,7 @@ final class LayerContents {
 
   /** First byte of a summary. */
   int summaryAt(int seat, int head, int chunk) {
-    return (cell(seat, head) * sizes.maxChunks() + chunk) * TwoBitSummary.of(layout).bytes();
+    return (cell(seat, head) * sizes.maxChunks() + chunk) * sizes.format().bytes(layout);
   }
 
   int chunkInFrame(int frame, int chunk) {
@@ -321,7 +394,10 @@ final class LayerContents {
             double sum = 0;
             for (double element :
                 ReferenceIndex.represented(
-                    TwoBitSummary.of(layout),
+                    sizes.format(),
+                    layout,
+                    head,
+                    MemorySegment.ofArray(codebooks),
                     MemorySegment.ofArray(summaries),
                     summaryAt(seat, head, chunk),
                     t)) {
@@ -335,7 +411,9 @@ final class LayerContents {
     return DeviceConformance.SUMMATION
         * sizes.shape().scale()
         * largestNorm(query)
-        * Math.sqrt(TwoBitSummary.of(layout).rotationBlock())
+        * (sizes.format() instanceof SummaryFormat.BitPlanes
+            ? 1
+            : Math.sqrt(TwoBitSummary.of(layout).rotationBlock()))
         * keyNorm;
   }
 

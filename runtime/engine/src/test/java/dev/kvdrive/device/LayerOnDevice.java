@@ -1,6 +1,5 @@
 package dev.kvdrive.device;
 
-import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -34,7 +33,10 @@ final class LayerOnDevice {
             sizes.seats(),
             sizes.maxChunks(),
             rig.buffer("dense", Rig.bytes(c.dense, c.type())),
-            new LayerIndex(SummaryFormat.TWO_BIT, rig.buffer("summaries", c.summaries)),
+            new LayerIndex(
+                c.sizes.format(),
+                rig.buffer("summaries", c.summaries),
+                c.codebooks.length == 0 ? null : rig.buffer("codebooks", c.codebooks)),
             new LayerWindow(
                 sizes.allSlots(),
                 sizes.fewestSlots(),

@@ -5,6 +5,7 @@ import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
+import dev.kvdrive.plan.SummaryFormat;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -12,6 +13,7 @@ import java.util.List;
  * Sizes of one layer's KV state and of the workspaces for it.
  *
  * @param maxTokens tokens a seat can have
+ * @param format of the index
  * @param window slots of the first KV head of the first seat; each further head has three more, and
  *     the seats after a multiple of three one and two
  */
@@ -25,7 +27,8 @@ record LayerSizes(
     int maxTokens,
     int window,
     int passChunks,
-    int extentChunks) {
+    int extentChunks,
+    SummaryFormat format) {
   static final ChunkGrid GRID = ChunkGrid.PAPER;
 
   /** Index of the layer that is tested, of two. */
@@ -48,24 +51,70 @@ record LayerSizes(
               GRID.firstToken(67) + GRID.local(),
               67,
               67,
-              3));
+              3,
+              SummaryFormat.twoBit()));
     }
     return all;
   }
 
+  /** Those of {@link #groups} and some whose index has bit planes. */
+  static List<LayerSizes> formats() {
+    List<LayerSizes> all = new ArrayList<>(groups());
+    int[] bits = {64, 192, 128};
+    for (int i = 0; i < bits.length; i++) {
+      all.add(groups().get(2 * i).withFormat(SummaryFormat.bitPlanes(bits[i])));
+    }
+    return all;
+  }
+
+  LayerSizes withFormat(SummaryFormat of) {
+    return new LayerSizes(
+        type,
+        group,
+        kvHeads,
+        headDim,
+        seats,
+        rows,
+        maxTokens,
+        window,
+        passChunks,
+        extentChunks,
+        of);
+  }
+
   LayerSizes withWindow(int slots, int pass) {
     return new LayerSizes(
-        type, group, kvHeads, headDim, seats, rows, maxTokens, slots, pass, extentChunks);
+        type, group, kvHeads, headDim, seats, rows, maxTokens, slots, pass, extentChunks, format);
   }
 
   LayerSizes withRows(int count) {
     return new LayerSizes(
-        type, group, kvHeads, headDim, seats, count, maxTokens, window, passChunks, extentChunks);
+        type,
+        group,
+        kvHeads,
+        headDim,
+        seats,
+        count,
+        maxTokens,
+        window,
+        passChunks,
+        extentChunks,
+        format);
   }
 
   LayerSizes withType(KvType kvType) {
     return new LayerSizes(
-        kvType, group, kvHeads, headDim, seats, rows, maxTokens, window, passChunks, extentChunks);
+        kvType,
+        group,
+        kvHeads,
+        headDim,
+        seats,
+        rows,
+        maxTokens,
+        window,
+        passChunks,
+        extentChunks,
+        format);
   }
 
   KvLayout layout() {
@@ -137,7 +186,7 @@ record LayerSizes(
 
   @Override
   public String toString() {
-    return "%d x %d queries of %d, %s, window %d, passes of %d"
-        .formatted(kvHeads, group, headDim, type, window, passChunks);
+    return "%d x %d queries of %d, %s, window %d, passes of %d, %s"
+        .formatted(kvHeads, group, headDim, type, window, passChunks, format);
   }
 }

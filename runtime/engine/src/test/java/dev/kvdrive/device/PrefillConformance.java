@@ -17,7 +17,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** A prompt in blocks: stored, attended, its chunks closed, its sink and ring seeded. */
 public abstract class PrefillConformance extends DeviceConformance {
   static List<LayerSizes> sizes() {
-    return LayerSizes.groups();
+    return LayerSizes.formats();
   }
 
   /** A prompt of one layer on a device. */

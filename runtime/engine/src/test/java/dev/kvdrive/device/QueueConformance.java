@@ -257,7 +257,7 @@ public abstract class QueueConformance extends DeviceConformance {
             kv.seats(),
             kv.maxChunks(),
             kv.dense(),
-            new LayerIndex(SummaryFormat.NONE, null),
+            new LayerIndex(SummaryFormat.none(), null),
             kv.window(),
             kv.frameOfExtent(),
             kv.lastUse());

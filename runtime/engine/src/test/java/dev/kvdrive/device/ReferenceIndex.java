@@ -1,7 +1,9 @@
 package dev.kvdrive.device;
 
+import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TwoBitSummary;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -10,7 +12,7 @@ import java.util.Comparator;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 
-/** Summaries of two bits an element, scores by them and the best, as the contract says them. */
+/** Summaries of every format, scores by them and the best, as the contract says them. */
 final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
   ReferenceIndex(ElementType activations) {
     super(activations);
@@ -64,14 +66,137 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
   private static void summarise(
       KvLayer layer, int seat, int head, int chunk, int token, MemorySegment keys, long at) {
     KvLayout layout = layer.layout();
-    TwoBitSummary format = TwoBitSummary.of(layout);
+    SummaryFormat format = layer.index().format();
     long summary =
-        (((long) seat * layout.kvHeads() + head) * layer.maxChunks() + chunk) * format.bytes();
+        (((long) seat * layout.kvHeads() + head) * layer.maxChunks() + chunk)
+            * format.bytes(layout);
     float[] key = new float[layout.headDim()];
     for (int i = 0; i < key.length; i++) {
       key[i] = kvAt(layout, keys, at, i);
     }
-    represent(format, key, token, memory(layer.index().memory()), summary);
+    represent(format, layout, head, codebook(layer), key, token, memory(layer), summary);
+  }
+
+  private static MemorySegment memory(KvLayer layer) {
+    return memory(layer.index().memory());
+  }
+
+  private static MemorySegment codebook(KvLayer layer) {
+    DeviceBuffer codebook = layer.index().codebook();
+    return codebook == null ? MemorySegment.NULL : memory(codebook);
+  }
+
+  /** Writes a token's part of the summary at {@code at}. */
+  static void represent(
+      SummaryFormat format,
+      KvLayout layout,
+      int head,
+      MemorySegment codebooks,
+      float[] key,
+      int token,
+      MemorySegment memory,
+      long at) {
+    switch (format) {
+      case SummaryFormat.TwoBit() -> represent(TwoBitSummary.of(layout), key, token, memory, at);
+      case SummaryFormat.BitPlanes(int bits) ->
+          represent(BitPlaneSummary.of(layout, bits), head, codebooks, key, token, memory, at);
+      case SummaryFormat.None() -> throw new IllegalArgumentException("there is no summary");
+    }
+  }
+
+  private static void represent(
+      BitPlaneSummary format,
+      int head,
+      MemorySegment codebooks,
+      float[] key,
+      int token,
+      MemorySegment memory,
+      long at) {
+    long book = (long) head * format.codebookBytes();
+    float[] z = new float[key.length];
+    for (int i = 0; i < z.length; i++) {
+      for (int j = 0; j < key.length; j++) {
+        float forward = real(codebooks, book + format.forwardOffset(), j * key.length + i);
+        z[i] = Math.fma(forward, key[j] - real(codebooks, book, j), z[i]);
+      }
+    }
+    int[] words = new int[format.words()];
+    for (int bit = 0; bit < format.bits(); bit++) {
+      int element = whole(codebooks, book + format.elementOffset(), bit);
+      float coefficient = real(codebooks, book + format.coefficientOffset(), bit);
+      if (z[element] >= 0) {
+        words[bit / 32] |= 1 << (bit % 32);
+        z[element] -= coefficient;
+      } else {
+        z[element] += coefficient;
+      }
+    }
+    for (int word = 0; word < words.length; word++) {
+      memory.set(ValueLayout.JAVA_INT_UNALIGNED, at + format.wordOffset(word, token), words[word]);
+    }
+  }
+
+  private static float real(MemorySegment memory, long from, int index) {
+    return memory.get(ValueLayout.JAVA_FLOAT_UNALIGNED, from + 4L * index);
+  }
+
+  private static int whole(MemorySegment memory, long from, int index) {
+    return memory.get(ValueLayout.JAVA_INT_UNALIGNED, from + 4L * index);
+  }
+
+  /**
+   * What the summary at {@code at} holds of a token, in a space in which {@link #query} writes
+   * queries: products are those of query and key but for what is the same for all keys.
+   */
+  static double[] represented(
+      SummaryFormat format,
+      KvLayout layout,
+      int head,
+      MemorySegment codebooks,
+      MemorySegment memory,
+      long at,
+      int token) {
+    return switch (format) {
+      case SummaryFormat.TwoBit() -> represented(TwoBitSummary.of(layout), memory, at, token);
+      case SummaryFormat.BitPlanes(int bits) -> {
+        BitPlaneSummary planes = BitPlaneSummary.of(layout, bits);
+        long book = (long) head * planes.codebookBytes();
+        double[] key = new double[layout.headDim()];
+        for (int bit = 0; bit < bits; bit++) {
+          int word = whole(memory, at + planes.wordOffset(bit / 32, token), 0);
+          double coefficient = real(codebooks, book + planes.coefficientOffset(), bit);
+          int element = whole(codebooks, book + planes.elementOffset(), bit);
+          key[element] += (word >> (bit % 32) & 1) != 0 ? coefficient : -coefficient;
+        }
+        yield key;
+      }
+      case SummaryFormat.None() -> throw new IllegalArgumentException("there is no summary");
+    };
+  }
+
+  /** A query in the space of what summaries hold. */
+  static double[] query(
+      SummaryFormat format,
+      KvLayout layout,
+      int head,
+      MemorySegment codebooks,
+      IntToDoubleFunction query) {
+    double[] out = new double[layout.headDim()];
+    for (int i = 0; i < out.length; i++) {
+      switch (format) {
+        case SummaryFormat.TwoBit() ->
+            out[i] = rotated(TwoBitSummary.of(layout).rotationBlock(), query, i);
+        case SummaryFormat.BitPlanes(int bits) -> {
+          BitPlaneSummary planes = BitPlaneSummary.of(layout, bits);
+          long book = (long) head * planes.codebookBytes() + planes.backwardOffset();
+          for (int j = 0; j < out.length; j++) {
+            out[i] += real(codebooks, book, j * out.length + i) * query.applyAsDouble(j);
+          }
+        }
+        case SummaryFormat.None() -> throw new IllegalArgumentException("there is no summary");
+      }
+    }
+    return out;
   }
 
   /** Writes a token's part of the summary at {@code at}. */
@@ -203,20 +328,27 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
       int seat,
       int head,
       int closed) {
-    TwoBitSummary format = TwoBitSummary.of(layer.layout());
+    SummaryFormat format = layer.index().format();
+    KvLayout layout = layer.layout();
+    MemorySegment codebooks = codebook(layer);
     double[] merged = new double[closed];
     Arrays.fill(merged, Double.NEGATIVE_INFINITY);
     for (int h = head * shape.groupSize(); h < (head + 1) * shape.groupSize(); h++) {
       int first = h * shape.headDim();
-      double[] rotated = new double[shape.headDim()];
-      for (int i = 0; i < rotated.length; i++) {
-        rotated[i] = rotated(format.rotationBlock(), j -> get(query, row, first + j), i);
-      }
+      double[] turned = query(format, layout, head, codebooks, j -> get(query, row, first + j));
       double[] scores = new double[closed];
       double max = Double.NEGATIVE_INFINITY;
       for (int c = 0; c < closed; c++) {
-        long at = (((long) seat * shape.kvHeads() + head) * layer.maxChunks() + c) * format.bytes();
-        scores[c] = chunkScore(format, shape, memory(layer.index().memory()), at, rotated);
+        long at =
+            (((long) seat * shape.kvHeads() + head) * layer.maxChunks() + c) * format.bytes(layout);
+        double[] ofTokens = new double[layout.grid().chunk()];
+        for (int t = 0; t < ofTokens.length; t++) {
+          double[] key = represented(format, layout, head, codebooks, memory(layer), at, t);
+          for (int i = 0; i < key.length; i++) {
+            ofTokens[t] += shape.scale() * turned[i] * key[i];
+          }
+        }
+        scores[c] = logSumExp(ofTokens);
         max = Math.max(max, scores[c]);
       }
       double sum = 0;
@@ -234,20 +366,8 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
     }
   }
 
-  /** log of the sum of exp(scale * query . key) over the keys of a summary. */
-  private static double chunkScore(
-      TwoBitSummary format, AttentionShape shape, MemorySegment memory, long at, double[] rotated) {
-    double[] scores = new double[format.chunk()];
-    double max = Double.NEGATIVE_INFINITY;
-    for (int t = 0; t < scores.length; t++) {
-      double[] key = represented(format, memory, at, t);
-      double sum = 0;
-      for (int i = 0; i < key.length; i++) {
-        sum += rotated[i] * key[i];
-      }
-      scores[t] = shape.scale() * sum;
-      max = Math.max(max, scores[t]);
-    }
+  private static double logSumExp(double[] scores) {
+    double max = Arrays.stream(scores).max().orElseThrow();
     double sum = 0;
     for (double score : scores) {
       sum += Math.exp(score - max);

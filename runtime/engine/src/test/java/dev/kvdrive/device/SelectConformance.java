@@ -2,7 +2,6 @@ package dev.kvdrive.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.kvdrive.plan.TwoBitSummary;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -17,7 +16,7 @@ public abstract class SelectConformance extends DeviceConformance {
   private static final int[] CHUNKS = {65, 7, -1, 1, 0, 63, 9, 8, 0, 65};
 
   static List<LayerSizes> sizes() {
-    return LayerSizes.groups();
+    return LayerSizes.formats();
   }
 
   /** Sequences with {@link #CHUNKS} in seats that are not the rows; some have hardly a token. */
@@ -126,9 +125,7 @@ public abstract class SelectConformance extends DeviceConformance {
   @MethodSource("sizes")
   void nearTiesAreDecidedWithinTheErrorOfAScore(LayerSizes sizes) {
     LayerContents contents = sequences(sizes, activations(), 7);
-    byte[] index = contents.summaries;
-    int codes = TwoBitSummary.of(contents.layout).codeBytes();
-    int steps = TwoBitSummary.of(contents.layout).stepOffset();
+    byte[] before = contents.summaries.clone();
     for (int row = 0; row < CHUNKS.length; row++) {
       if (CHUNKS[row] > 0) {
         contents.row(row, seat(row), Math.max(1, CHUNKS[row] / 2));
@@ -139,8 +136,7 @@ public abstract class SelectConformance extends DeviceConformance {
             int at = contents.summaryAt(seat(row), head, chunk);
             for (int t = 0; t < 8; t++) {
               int from = (t + chunk) % 8;
-              System.arraycopy(index, first + from * codes, index, at + t * codes, codes);
-              System.arraycopy(index, first + steps + 2 * from, index, at + steps + 2 * t, 2);
+              contents.copySummary(before, first, from, at, t);
             }
           }
         }
@@ -177,7 +173,7 @@ public abstract class SelectConformance extends DeviceConformance {
 
   @Test
   void amongEqualScoresTheLowerChunkIsSelected() {
-    for (LayerSizes sizes : sizes()) {
+    for (LayerSizes sizes : LayerSizes.groups()) {
       int dim = sizes.headDim();
       LayerContents contents = sequences(sizes, activations(), 8);
       for (int i = 0; i < contents.query.length; i++) {

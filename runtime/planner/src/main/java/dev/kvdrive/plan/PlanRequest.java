@@ -105,7 +105,8 @@ public record PlanRequest(
         model, contextLength, sequences, budget, kvType, tiers, device, queueLimit, policy);
   }
 
-  PlanRequest withTiers(TierBudgets budgets) {
+  /** The same with other budgets. */
+  public PlanRequest withTiers(TierBudgets budgets) {
     return new PlanRequest(
         model, contextLength, concurrency, budget, kvType, budgets, device, queueLimit, policy);
   }

@@ -305,6 +305,16 @@ public final class Planner {
               "%s x %d layers x %d KV heads x %,d chunks x %d B summary"
                   .formatted(
                       sequences(), layout.layers(), layout.kvHeads(), maxChunks, summaryBytes)));
+      int codebookBytes = request.policy().summary().codebookBytes(layout);
+      if (codebookBytes > 0) {
+        out.add(
+            new Demand(
+                Tier.GPU,
+                "codebooks",
+                (long) layout.layers() * layout.kvHeads() * codebookBytes,
+                "%d layers x %d KV heads x %s"
+                    .formatted(layout.layers(), layout.kvHeads(), ByteSize.human(codebookBytes))));
+      }
       out.add(
           new Demand(
               Tier.GPU,

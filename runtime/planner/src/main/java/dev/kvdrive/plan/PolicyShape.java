@@ -9,13 +9,18 @@ package dev.kvdrive.plan;
  */
 public record PolicyShape(String name, SummaryFormat summary) {
   /** Chunks are chosen by their share of attention, estimated from two-bit keys. */
-  public static final PolicyShape KVDRIVE = new PolicyShape("kvdrive", SummaryFormat.TWO_BIT);
+  public static final PolicyShape KVDRIVE = new PolicyShape("kvdrive", SummaryFormat.twoBit());
 
   /** Every chunk is attended in every step; there is no index. */
-  public static final PolicyShape FULL = new PolicyShape("full", SummaryFormat.NONE);
+  public static final PolicyShape FULL = new PolicyShape("full", SummaryFormat.none());
 
   /** Whether it can attend less than everything. */
   public boolean selects() {
-    return summary != SummaryFormat.NONE;
+    return !summary.equals(SummaryFormat.none());
+  }
+
+  /** The same with another index. */
+  public PolicyShape withSummary(SummaryFormat format) {
+    return new PolicyShape(name, format);
   }
 }

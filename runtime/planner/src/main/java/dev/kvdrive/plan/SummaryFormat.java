@@ -1,23 +1,96 @@
 package dev.kvdrive.plan;
 
 /** What an index keeps of a chunk, in bytes; how it is laid out says the record of the format. */
-public enum SummaryFormat {
+public sealed interface SummaryFormat {
+  /** Bytes of the summary of one chunk of one (layer, KV head). */
+  int bytes(KvLayout layout);
+
+  /** Bytes that each (layer, KV head) has once for all seats, to write and read summaries with. */
+  default int codebookBytes(KvLayout layout) {
+    return 0;
+  }
+
+  /** As users write it: {@code none}, {@code two-bit}, {@code planes-128}. */
+  String word();
+
+  /**
+   * The index that a user has written: {@code two-bit}, or {@code planes-N} for N bits a key.
+   *
+   * @throws IllegalArgumentException if it is neither, with what there is
+   */
+  static SummaryFormat parse(String word) {
+    if (word.equals("two-bit")) {
+      return twoBit();
+    }
+    if (word.matches("planes-[1-9][0-9]{0,3}")) {
+      return bitPlanes(Integer.parseInt(word.substring("planes-".length())));
+    }
+    throw new IllegalArgumentException(
+        "there is no index '%s'; write two-bit, or planes-64, planes-96, planes-128 and so on for as many bits a key"
+            .formatted(word));
+  }
+
   /** Nothing: every chunk is attended. */
-  NONE {
+  static SummaryFormat none() {
+    return new None();
+  }
+
+  /** The chunk's keys, rotated, with two bits an element: {@link TwoBitSummary}. */
+  static SummaryFormat twoBit() {
+    return new TwoBit();
+  }
+
+  /**
+   * The chunk's keys in a space fitted to keys and queries: {@link BitPlaneSummary}. Needs a
+   * calibration of the model.
+   *
+   * @param bits of each key
+   */
+  static SummaryFormat bitPlanes(int bits) {
+    return new BitPlanes(bits);
+  }
+
+  /** See {@link #none}. */
+  record None() implements SummaryFormat {
+    @Override
+    public String word() {
+      return "none";
+    }
+
     @Override
     public int bytes(KvLayout layout) {
       return 0;
     }
-  },
+  }
 
-  /** The chunk's keys, rotated, with two bits an element: {@link TwoBitSummary}. */
-  TWO_BIT {
+  /** See {@link #twoBit}. */
+  record TwoBit() implements SummaryFormat {
+    @Override
+    public String word() {
+      return "two-bit";
+    }
+
     @Override
     public int bytes(KvLayout layout) {
       return TwoBitSummary.of(layout).bytes();
     }
-  };
+  }
 
-  /** Bytes of the summary of one chunk of one (layer, KV head). */
-  public abstract int bytes(KvLayout layout);
+  /** See {@link #bitPlanes}. */
+  record BitPlanes(int bits) implements SummaryFormat {
+    @Override
+    public String word() {
+      return "planes-" + bits;
+    }
+
+    @Override
+    public int bytes(KvLayout layout) {
+      return BitPlaneSummary.of(layout, bits).bytes();
+    }
+
+    @Override
+    public int codebookBytes(KvLayout layout) {
+      return BitPlaneSummary.of(layout, bits).codebookBytes();
+    }
+  }
 }

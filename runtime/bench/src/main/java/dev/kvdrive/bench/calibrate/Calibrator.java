@@ -96,18 +96,7 @@ public final class Calibrator implements AutoCloseable {
 
   /** Host memory that it takes beside what a plan counts. */
   public static long hostBytes(PlanRequest request) {
-    EngineSizes sizes =
-        Planner.plan(
-                new PlanRequest(
-                    request.model(),
-                    request.contextLength(),
-                    request.concurrency(),
-                    request.budget(),
-                    request.kvType(),
-                    PLENTY,
-                    request.device(),
-                    request.queueLimit()))
-            .requireSizes();
+    EngineSizes sizes = Planner.plan(request.withTiers(PLENTY)).requireSizes();
     return blockBytes(sizes) + Device.HOST_PAGE;
   }
 
@@ -127,7 +116,8 @@ public final class Calibrator implements AutoCloseable {
     promptTokens = prompt.length;
     PromptPrefill reading = prefill.begin(prompt, List.of(), false);
     try {
-      while (!prefill.advance(reading)) {}
+      // It has no seat, so there is nothing to wait for.
+      while (prefill.advance(reading) != Prefill.Progress.FINISHED) {}
     } finally {
       prefill.end(reading);
     }

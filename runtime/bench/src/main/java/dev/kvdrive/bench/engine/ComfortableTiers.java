@@ -53,21 +53,8 @@ public record ComfortableTiers(double windows, double dramShare) {
     return new TierBudgets(gpu, dram, nvme);
   }
 
-  /** A request with other budgets. */
-  public static PlanRequest with(PlanRequest request, TierBudgets tiers) {
-    return new PlanRequest(
-        request.model(),
-        request.contextLength(),
-        request.concurrency(),
-        request.budget(),
-        request.kvType(),
-        tiers,
-        request.device(),
-        request.queueLimit());
-  }
-
   private static Plan plan(PlanRequest request, long gpu, long dram, long nvme) {
-    return Planner.plan(with(request, new TierBudgets(gpu, dram, nvme)));
+    return Planner.plan(request.withTiers(new TierBudgets(gpu, dram, nvme)));
   }
 
   private static boolean grants(Plan plan, int window, long frames, long extents) {

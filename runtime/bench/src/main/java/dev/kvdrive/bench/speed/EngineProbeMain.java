@@ -80,7 +80,7 @@ public final class EngineProbeMain {
             1);
     TierBudgets tiers = new ComfortableTiers(budget >= 1 ? 1 : 2, 1).of(request);
     return new EngineProbe(
-        LocalEngine.start(model, ComfortableTiers.with(request, tiers), threads, Path.of(".")),
+        LocalEngine.start(model, request.withTiers(tiers), threads, Path.of(".")),
         promptTokens,
         tokens);
   }

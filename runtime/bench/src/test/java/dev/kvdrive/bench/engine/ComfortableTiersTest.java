@@ -34,7 +34,7 @@ class ComfortableTiersTest {
   }
 
   private static Plan plan(PlanRequest request, ComfortableTiers tiers) {
-    return Planner.plan(ComfortableTiers.with(request, tiers.of(request)));
+    return Planner.plan(request.withTiers(tiers.of(request)));
   }
 
   private static int extents(PlanRequest request, EngineSizes sizes) {
@@ -73,18 +73,16 @@ class ComfortableTiersTest {
   void aMebibyteLessOfAnyTierWouldNotGrantTheWish() {
     PlanRequest request = request(8192, 1, 0.0625);
     TierBudgets tiers = new ComfortableTiers(2, 0.4).of(request);
-    EngineSizes granted = Planner.plan(ComfortableTiers.with(request, tiers)).requireSizes();
+    EngineSizes granted = Planner.plan(request.withTiers(tiers)).requireSizes();
     long mib = 1 << 20;
     EngineSizes lessGpu =
         Planner.plan(
-                ComfortableTiers.with(
-                    request, new TierBudgets(tiers.gpu() - mib, tiers.dram(), tiers.nvme())))
+                request.withTiers(new TierBudgets(tiers.gpu() - mib, tiers.dram(), tiers.nvme())))
             .requireSizes();
     assertThat(lessGpu.windowSlots()).isLessThan(2 * granted.maxSelected());
     EngineSizes lessNvme =
         Planner.plan(
-                ComfortableTiers.with(
-                    request, new TierBudgets(tiers.gpu(), tiers.dram(), tiers.nvme() - mib)))
+                request.withTiers(new TierBudgets(tiers.gpu(), tiers.dram(), tiers.nvme() - mib)))
             .requireSizes();
     assertThat(lessNvme.nvmeExtents()).isLessThan(granted.nvmeExtents());
   }

@@ -48,7 +48,7 @@ class EvaluationTest {
     local =
         LocalEngine.start(
             LocalModel.of(model),
-            ComfortableTiers.with(request, new ComfortableTiers(1, 1).of(request)),
+            request.withTiers(new ComfortableTiers(1, 1).of(request)),
             2,
             folder);
   }

@@ -4,6 +4,7 @@ import dev.kvdrive.bench.calibrate.CalibrationPrompts;
 import dev.kvdrive.bench.calibrate.Calibrator;
 import dev.kvdrive.bench.engine.ComfortableTiers;
 import dev.kvdrive.bench.engine.LocalEngine;
+import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.ProgressBar;
@@ -43,7 +44,7 @@ import picocli.CommandLine.Spec;
     name = "calibrate",
     description =
         "Fits the index of a model to its keys and queries, and writes what it found beside the"
-            + " weights, where serve, eval and bench look for it.",
+            + " weights, where 'eval --index planes-128' looks for it.",
     mixinStandardHelpOptions = true)
 public final class CalibrateCommand implements Callable<Integer> {
   private static final int SHORTEST = 512;
@@ -103,7 +104,7 @@ public final class CalibrateCommand implements Callable<Integer> {
             "--length must be from %,d to %,d, the context of %s, got %,d"
                 .formatted(SHORTEST, most, opened.geometry().name(), length));
       }
-      List<int[]> prompts = prompts(opened);
+      List<int[]> prompts = prompts(file, opened);
       PlanRequest request =
           new PlanRequest(
               opened.geometry(),
@@ -120,8 +121,7 @@ public final class CalibrateCommand implements Callable<Integer> {
               DeviceFactory.require(device.kind())
                   .open(tiers.gpu(), tiers.dram() + Calibrator.hostBytes(request), threads);
           Calibrator calibrator =
-              new Calibrator(
-                  opened, on, Planner.plan(ComfortableTiers.with(request, tiers)).requireSizes())) {
+              new Calibrator(opened, on, Planner.plan(request.withTiers(tiers)).requireSizes())) {
         terminal.line("reading %d documents on %s".formatted(prompts.size(), on.description()));
         fitted = read(prompts, calibrator, terminal);
       }
@@ -133,12 +133,12 @@ public final class CalibrateCommand implements Callable<Integer> {
     return 0;
   }
 
-  private List<int[]> prompts(Model opened) throws IOException {
+  private List<int[]> prompts(Path file, Model opened) throws IOException {
     Tokenizer tokenizer = LocalEngine.tokenizer(opened.tokenizer());
     List<int[]> prompts =
         new ArrayList<>(
             CalibrationPrompts.ofTasks(
-                length, tokenizer, LocalEngine.template(opened.tokenizer())));
+                length, tokenizer, LocalModel.of(file).template(opened.tokenizer())));
     for (Path text : texts) {
       prompts.addAll(CalibrationPrompts.ofText(Files.readString(text), length, tokenizer));
     }

@@ -7,6 +7,7 @@ import dev.kvdrive.bench.eval.EvalTask;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.ChatTemplateOption;
 import dev.kvdrive.cli.option.DeviceOption;
+import dev.kvdrive.cli.option.IndexConverter;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.option.TierOptions;
@@ -18,6 +19,7 @@ import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.RopeScaling;
+import dev.kvdrive.plan.SummaryFormat;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -107,6 +109,17 @@ public final class EvalCommand implements Callable<Integer> {
       description = "Type of cached keys and values: ${COMPLETION-CANDIDATES} (default: BF16).")
   private KvType kvType;
 
+  @Option(
+      names = "--index",
+      paramLabel = "FORMAT",
+      defaultValue = "two-bit",
+      converter = IndexConverter.class,
+      description =
+          "What chunks are chosen by: two-bit, or planes-64, planes-96, planes-128 and so on for keys"
+              + " of as many bits in a space that ./kvdrive calibrate has fitted (default:"
+              + " ${DEFAULT-VALUE}).")
+  private SummaryFormat index;
+
   @Mixin private DeviceOption device = new DeviceOption();
 
   @Option(
@@ -148,7 +161,7 @@ public final class EvalCommand implements Callable<Integer> {
       EvalRun run =
           new EvalRun(
               new LocalModel(file, scaling, template),
-              new EvalRun.Conditions(kvType, samples, device.kind(), threads),
+              new EvalRun.Conditions(kvType, index, samples, device.kind(), threads),
               tiers,
               scratch == null ? tiers.nvmeDir() : scratch.path(),
               log == null ? EvalLog.none() : EvalLog.open(log),

@@ -19,6 +19,8 @@ import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
 import dev.kvdrive.text.ChatTemplate;
 import dev.kvdrive.text.Tokenizer;
@@ -55,11 +57,13 @@ final class EvalRun {
    * What all columns have in common.
    *
    * @param kvType type of cached keys and values
+   * @param index what chunks are chosen by
    * @param samples at once
    * @param device what to compute on
    * @param threads of the CPU device; 0 for the processors there are
    */
-  record Conditions(KvType kvType, int samples, DeviceKind device, int threads) {}
+  record Conditions(
+      KvType kvType, SummaryFormat index, int samples, DeviceKind device, int threads) {}
 
   EvalRun(
       LocalModel source,
@@ -87,6 +91,7 @@ final class EvalRun {
     facts.put("model", sizes.geometry().name());
     facts.put("weightBytes", sizes.geometry().weightBytes());
     facts.put("kvType", conditions.kvType().name());
+    facts.put("index", conditions.index().word());
     facts.put("contextLength", sizes.context());
     if (source.scaling() != null) {
       facts.put("ropeScaling", source.scaling().toString());
@@ -105,6 +110,9 @@ final class EvalRun {
                 conditions.device() == DeviceKind.CPU ? "" : ", " + conditions.device(),
                 source.scaling() == null ? "" : ", rope " + source.scaling(),
                 source.template() == null ? "" : ", template " + digest(source.template()));
+    if (!conditions.index().equals(SummaryFormat.twoBit())) {
+      run += ", " + conditions.index().word();
+    }
     Set<EvalResult> results = new LinkedHashSet<>();
     List<Evaluation.Question> open = new ArrayList<>();
     long known = 0;
@@ -142,7 +150,8 @@ final class EvalRun {
                 conditions.kvType(),
                 new TierBudgets(0, 0, 0),
                 conditions.device(),
-                conditions.samples() * budgets.size()),
+                conditions.samples() * budgets.size(),
+                PolicyShape.KVDRIVE.withSummary(conditions.index())),
             largestSparse(budgets));
     try (LocalEngine local =
         LocalEngine.start(

@@ -47,8 +47,7 @@ public final class TierOptions {
   public PlanRequest applyTo(PlanRequest request, double budget) {
     double windows = Math.min(2 * budget, 1) / request.budget();
     TierBudgets all = new ComfortableTiers(windows, 1).of(request);
-    return ComfortableTiers.with(
-        request,
+    return request.withTiers(
         new TierBudgets(
             gpu == null ? all.gpu() : gpu,
             dram == null ? all.dram() : dram,

@@ -1,5 +1,6 @@
 package dev.kvdrive.kv.index;
 
+import dev.kvdrive.plan.BitPlaneSummary;
 import java.util.Arrays;
 
 /**
@@ -10,18 +11,16 @@ import java.util.Arrays;
  * is a sum over bits, each with a weight that depends on the query only.
  *
  * <p>Bits go where they save most of the expected squared error (reverse water-filling), at most
- * {@link #MOST} to an element; they lie in order of the elements, those of one element together.
+ * {@link BitPlaneSummary#MOST} to an element; they lie in order of the elements, those of one
+ * element together.
  *
  * @param element {@code [bits]} element that the bit belongs to, ascending
  * @param coefficient {@code [bits]} what its sign is multiplied by: {@code sd c_i}
  */
 @SuppressWarnings("ArrayRecordComponent") // immutable by contract: nobody writes what is in it
 public record BitPlanes(int[] element, float[] coefficient) {
-  /** Bits of an element at most. */
-  public static final int MOST = 3;
-
-  /** Bits of a word of a code: a code has whole words. */
-  public static final int WORD = 32;
+  private static final int MOST = BitPlaneSummary.MOST;
+  private static final int WORD = BitPlaneSummary.WORD;
 
   /** {@code c_i} of an element with 1, 2, 3 bits, for a normal distribution of deviation 1. */
   private static final float[][] LEVELS = {
@@ -38,14 +37,9 @@ public record BitPlanes(int[] element, float[] coefficient) {
    */
   public static BitPlanes allocate(KeyTransform transform, int bits) {
     float[] deviation = transform.deviation();
-    if (bits < WORD || bits % WORD != 0 || bits > MOST * deviation.length) {
-      throw new IllegalArgumentException(
-          "a code of a key of %d elements has from %d to %d bits, in steps of %d; got %d"
-              .formatted(
-                  deviation.length, WORD, MOST * deviation.length / WORD * WORD, WORD, bits));
-    }
+    BitPlaneSummary format = new BitPlaneSummary(deviation.length, 1, bits); // checks the bits
     int[] given = new int[deviation.length];
-    for (int bit = 0; bit < bits; bit++) {
+    for (int bit = 0; bit < format.bits(); bit++) {
       int best = -1;
       double most = -1;
       for (int i = 0; i < deviation.length; i++) {

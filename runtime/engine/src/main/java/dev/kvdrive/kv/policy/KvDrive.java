@@ -3,15 +3,24 @@ package dev.kvdrive.kv.policy;
 import dev.kvdrive.plan.PolicyShape;
 
 /**
- * KVDrive (arXiv 2605.18071) with keys of two bits an element as representatives (decision 82): the
+ * KVDrive (arXiv 2605.18071) with keys of a few bits as representatives (decisions 82, 115): the
  * queries of a group estimate each chunk's share of attention, the largest shares within the budget
  * are attended. A chunk stays in the window by the share that this very step estimates for it
  * (lookahead eviction, decision 108).
  */
 public final class KvDrive implements Policy {
+  private final PolicyShape shape;
+
+  /**
+   * @param shape with the format of its index
+   */
+  public KvDrive(PolicyShape shape) {
+    this.shape = shape;
+  }
+
   @Override
   public PolicyShape shape() {
-    return PolicyShape.KVDRIVE;
+    return shape;
   }
 
   @Override

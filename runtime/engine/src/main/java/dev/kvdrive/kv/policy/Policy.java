@@ -33,10 +33,11 @@ public interface Policy {
    * @throws IllegalArgumentException if there is none
    */
   static Policy of(PolicyShape shape) {
-    for (Policy policy : new Policy[] {new KvDrive(), new Full()}) {
-      if (policy.shape().equals(shape)) {
-        return policy;
-      }
+    if (shape.name().equals(PolicyShape.KVDRIVE.name()) && shape.selects()) {
+      return new KvDrive(shape);
+    }
+    if (shape.equals(PolicyShape.FULL)) {
+      return new Full();
     }
     throw new IllegalArgumentException("there is no policy '" + shape.name() + "'");
   }

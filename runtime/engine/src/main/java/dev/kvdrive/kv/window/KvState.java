@@ -12,12 +12,18 @@ import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.PrefillScratch;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
+import dev.kvdrive.kv.index.Codebook;
+import dev.kvdrive.kv.index.IndexCalibration;
+import dev.kvdrive.kv.index.KeyTransform;
+import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * All KV state in device memory: windows, index, sink and ring and maps of every layer, and the
@@ -34,7 +40,8 @@ public final class KvState implements AutoCloseable {
   private final AttentionState attention;
   private final List<PrefillScratch> scratches;
 
-  private KvState(Device device, Queue queue, EngineSizes sizes) {
+  private KvState(
+      Device device, Queue queue, EngineSizes sizes, @Nullable IndexCalibration calibration) {
     this.device = device;
     KvLayout layout = sizes.layout();
     int rows = sizes.concurrency();
@@ -73,20 +80,30 @@ public final class KvState implements AutoCloseable {
       prompts.add(allocateScratch(layout, sizes.contextLength(), "prefill scratch"));
       scratches = List.copyOf(prompts);
       clear(queue, sizes);
+      if (sizes.policy().summary() instanceof SummaryFormat.BitPlanes format) {
+        writeCodebooks(queue, sizes, format.bits(), calibration);
+      }
     } catch (RuntimeException e) {
       close();
       throw e;
     }
   }
 
+  /** Like the other, for an index that needs no calibration. */
+  public static KvState allocate(Device device, Queue queue, EngineSizes sizes) {
+    return new KvState(device, queue, sizes, null);
+  }
+
   /**
    * Allocates everything and empties every seat.
    *
    * @param queue used for the initial contents; synchronised on return
+   * @param calibration of the model, where the index needs one
    * @throws dev.kvdrive.device.DeviceMemoryException if it does not fit; nothing stays allocated
    */
-  public static KvState allocate(Device device, Queue queue, EngineSizes sizes) {
-    return new KvState(device, queue, sizes);
+  public static KvState allocate(
+      Device device, Queue queue, EngineSizes sizes, @Nullable IndexCalibration calibration) {
+    return new KvState(device, queue, sizes, calibration);
   }
 
   private KvLayer allocateLayer(EngineSizes sizes, int layer) {
@@ -107,9 +124,49 @@ public final class KvState implements AutoCloseable {
   }
 
   private LayerIndex allocateIndex(EngineSizes sizes, long chunks, String in) {
+    KvLayout layout = sizes.layout();
+    SummaryFormat format = sizes.policy().summary();
     long bytes = chunks * sizes.summaryBytes();
+    long codebooks = (long) layout.kvHeads() * format.codebookBytes(layout);
     return new LayerIndex(
-        sizes.policy().summary(), bytes == 0 ? null : allocate("summaries" + in, bytes));
+        format,
+        bytes == 0 ? null : allocate("summaries" + in, bytes),
+        codebooks == 0 ? null : allocate("codebooks" + in, codebooks));
+  }
+
+  private void writeCodebooks(
+      Queue queue, EngineSizes sizes, int bits, @Nullable IndexCalibration calibration) {
+    if (calibration == null) {
+      throw new IllegalArgumentException(
+          "an index of %d bits a key needs a calibration of the model".formatted(bits));
+    }
+    KvLayout layout = sizes.layout();
+    if (calibration.layers().size() != layout.layers()
+        || calibration.kvHeads() != layout.kvHeads()
+        || calibration.headDim() != layout.headDim()) {
+      throw new IllegalArgumentException(
+          "the calibration is of %d layers of %d KV heads of %d elements, the model has %d of %d of %d; calibrate this model"
+              .formatted(
+                  calibration.layers().size(),
+                  calibration.kvHeads(),
+                  calibration.headDim(),
+                  layout.layers(),
+                  layout.kvHeads(),
+                  layout.headDim()));
+    }
+    BitPlaneSummary format = BitPlaneSummary.of(layout, bits);
+    long bytes = (long) layout.kvHeads() * format.codebookBytes();
+    try (HostBuffer host = device.allocateHost("codebooks of a layer", bytes)) {
+      for (KvLayer layer : layers) {
+        List<KeyTransform> heads = calibration.layers().get(layer.layer());
+        for (int head = 0; head < heads.size(); head++) {
+          Codebook.write(
+              format, heads.get(head), host.segment(), (long) head * format.codebookBytes());
+        }
+        queue.upload(host, 0, layer.index().codebooks(), 0, bytes);
+        queue.synchronize();
+      }
+    }
   }
 
   private LayerWindow allocateWindow(EngineSizes sizes, long heads, String in) {

@@ -123,7 +123,7 @@ final class StoreHarness implements AutoCloseable {
               seatCount,
               maxChunks,
               unused,
-              new LayerIndex(SummaryFormat.NONE, null),
+              new LayerIndex(SummaryFormat.none(), null),
               new LayerWindow(0, 0, 0, unused, unused, unused, unused, unused),
               memory("frameOfExtent", 4 * words),
               memory("lastUse", 4 * words)));

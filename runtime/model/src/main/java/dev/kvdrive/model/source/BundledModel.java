@@ -7,6 +7,7 @@ import java.net.URL;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -19,6 +20,9 @@ final class BundledModel {
   static final String SHA256 = "0a4dbfbe0d3bc25d44d1b04be1dfc2727cc00438839c62e2f4f17099e58b67a4";
 
   private static final String NAME = "kvdrive-tiny-32k-q8_0.gguf";
+
+  /** The calibration of its index, which lies beside a model. */
+  private static final String CALIBRATION = ".kvdrive-index.safetensors";
 
   private BundledModel() {}
 
@@ -38,7 +42,9 @@ final class BundledModel {
     IOException last = null;
     for (Path folder : folders) {
       try {
-        return copied(resource, folder.resolve("builtin"));
+        Path model = copied(resource, folder.resolve("builtin"));
+        copyCalibration(model);
+        return model;
       } catch (IOException e) {
         last = e;
       }
@@ -73,6 +79,28 @@ final class BundledModel {
       Files.deleteIfExists(fresh);
     }
     return target;
+  }
+
+  /** Puts the calibration beside a copy, or replaces one that is another. */
+  private static void copyCalibration(Path model) throws IOException {
+    try (InputStream in = BundledModel.class.getResourceAsStream("/models/" + NAME + CALIBRATION)) {
+      if (in == null) {
+        return;
+      }
+      byte[] bytes = in.readAllBytes();
+      Path target = model.resolveSibling(model.getFileName() + CALIBRATION);
+      if (Files.isRegularFile(target) && Arrays.equals(Files.readAllBytes(target), bytes)) {
+        return;
+      }
+      Path fresh = Files.createTempFile(model.getParent(), NAME, ".part");
+      try {
+        Files.write(fresh, bytes);
+        Files.move(
+            fresh, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+      } finally {
+        Files.deleteIfExists(fresh);
+      }
+    }
   }
 
   static boolean is(String uri) {

@@ -1,0 +1,187 @@
+package dev.kvdrive.cpu;
+
+import dev.kvdrive.plan.BitPlaneSummary;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
+
+/**
+ * Keys as {@link BitPlaneSummary} holds them, and products of queries with them by table look-ups:
+ * four bits of a code have sixteen sums of weights, which are one vector register where vectors
+ * have sixteen lanes.
+ */
+final class BitPlaneKeys {
+  /** Bits looked up at once. */
+  private static final int NIBBLE = 4;
+
+  /** Entries of a table. */
+  private static final int ENTRIES = 1 << NIBBLE;
+
+  private static final int NIBBLES_OF_WORD = BitPlaneSummary.WORD / NIBBLE;
+
+  private BitPlaneKeys() {}
+
+  /** Floats of the tables of one query. */
+  static int tableFloats(BitPlaneSummary format) {
+    return format.words() * NIBBLES_OF_WORD * ENTRIES;
+  }
+
+  /**
+   * Writes the code of a key.
+   *
+   * @param book address of the codebook
+   * @param key address of {@code headDim} floats, overwritten
+   * @param z address of {@code headDim} floats, padded to whole vectors; overwritten
+   * @param target address of the token's first word; its words are a chunk's tokens apart
+   */
+  static void encode(BitPlaneSummary format, long book, long key, long z, long target) {
+    int width = format.headDim();
+    for (int j = 0; j < width; j++) {
+      long at = key + 4L * j;
+      Memory.putFloat(at, Memory.getFloat(at) - Memory.getFloat(book + 4L * j));
+    }
+    product(book + format.forwardOffset(), key, width, z);
+    long coefficient = book + format.coefficientOffset();
+    long element = book + format.elementOffset();
+    int word = 0;
+    int bit = 0;
+    int of = -1;
+    float left = 0;
+    for (int b = 0; b < format.bits(); b++) {
+      int next = Memory.getInt(element + 4L * b);
+      if (next != of) {
+        of = next;
+        left = Memory.getFloat(z + 4L * next);
+      }
+      float step = Memory.getFloat(coefficient + 4L * b);
+      if (left >= 0) {
+        word |= 1 << bit;
+        left -= step;
+      } else {
+        left += step;
+      }
+      if (++bit == BitPlaneSummary.WORD) {
+        Memory.putInt(target + 4L * format.chunk() * (b / BitPlaneSummary.WORD), word);
+        word = 0;
+        bit = 0;
+      }
+    }
+  }
+
+  /** {@code out[i] = sum of matrix[j][i] * in[j]}, each a chain of fused steps in order of j. */
+  private static void product(long matrix, long in, int width, long out) {
+    int whole = width - width % Lanes.N;
+    for (int i = 0; i < whole; i += Lanes.N) {
+      FloatVector sum = FloatVector.zero(Lanes.F);
+      for (int j = 0; j < width; j++) {
+        FloatVector row = Lanes.load(matrix + 4L * ((long) j * width + i));
+        sum = row.fma(FloatVector.broadcast(Lanes.F, Memory.getFloat(in + 4L * j)), sum);
+      }
+      Lanes.store(sum, out + 4L * i);
+    }
+    for (int i = whole; i < width; i++) {
+      float sum = 0;
+      for (int j = 0; j < width; j++) {
+        sum =
+            Math.fma(
+                Memory.getFloat(matrix + 4L * ((long) j * width + i)),
+                Memory.getFloat(in + 4L * j),
+                sum);
+      }
+      Memory.putFloat(out + 4L * i, sum);
+    }
+  }
+
+  /**
+   * Writes the tables of a query.
+   *
+   * @param query address of {@code headDim} floats, scaled
+   * @param turned address of {@code headDim} floats, padded to whole vectors; overwritten
+   * @param tables address of {@link #tableFloats} floats
+   */
+  static void tables(BitPlaneSummary format, long book, long query, long turned, long tables) {
+    product(book + format.backwardOffset(), query, format.headDim(), turned);
+    long coefficient = book + format.coefficientOffset();
+    long element = book + format.elementOffset();
+    for (int nibble = 0; nibble < format.bits() / NIBBLE; nibble++) {
+      long table = tables + 4L * ENTRIES * nibble;
+      Memory.putFloat(table, 0);
+      for (int b = 0; b < NIBBLE; b++) {
+        long at = 4L * (NIBBLE * nibble + b);
+        float weight =
+            Memory.getFloat(coefficient + at)
+                * Memory.getFloat(turned + 4L * Memory.getInt(element + at));
+        // Every entry so far has two successors: without the bit, and with it.
+        for (int entry = (1 << b) - 1; entry >= 0; entry--) {
+          float sum = Memory.getFloat(table + 4L * entry);
+          Memory.putFloat(table + 4L * (entry | 1 << b), sum + weight);
+          Memory.putFloat(table + 4L * entry, sum - weight);
+        }
+      }
+    }
+  }
+
+  /**
+   * Products of a query with coded keys, without what is the same for all of them.
+   *
+   * @param codes address of {@code int[words][stride]}
+   * @param stride codes of which there is room in each row, whole vectors
+   * @param out address of {@code stride} floats
+   */
+  static void products(BitPlaneSummary format, long tables, long codes, int stride, long out) {
+    if (Lanes.N == ENTRIES) {
+      lookUp(format.words(), tables, codes, stride, out);
+      return;
+    }
+    for (int i = 0; i < stride; i++) {
+      float sum = 0;
+      for (int word = 0; word < format.words(); word++) {
+        int code = Memory.getInt(codes + 4L * ((long) word * stride + i));
+        for (int nibble = 0; nibble < NIBBLES_OF_WORD; nibble++) {
+          int entry =
+              (word * NIBBLES_OF_WORD + nibble) * ENTRIES + ((code >>> (NIBBLE * nibble)) & 15);
+          sum += Memory.getFloat(tables + 4L * entry);
+        }
+      }
+      Memory.putFloat(out + 4L * i, sum);
+    }
+  }
+
+  private static void lookUp(int words, long tables, long codes, int stride, long out) {
+    int pairs = stride / (2 * Lanes.N) * 2 * Lanes.N;
+    for (int i = 0; i < pairs; i += 2 * Lanes.N) {
+      FloatVector a = FloatVector.zero(Lanes.F);
+      FloatVector b = FloatVector.zero(Lanes.F);
+      for (int word = 0; word < words; word++) {
+        long at = codes + 4L * ((long) word * stride + i);
+        IntVector x = IntVector.fromMemorySegment(Lanes.I, Memory.ALL, at, Lanes.ORDER);
+        IntVector y =
+            IntVector.fromMemorySegment(Lanes.I, Memory.ALL, at + 4L * Lanes.N, Lanes.ORDER);
+        for (int nibble = 0; nibble < NIBBLES_OF_WORD; nibble++) {
+          long of = tables + 4L * ENTRIES * (word * NIBBLES_OF_WORD + nibble);
+          IntVector table = IntVector.fromMemorySegment(Lanes.I, Memory.ALL, of, Lanes.ORDER);
+          a = a.add(x.and(15).selectFrom(table).reinterpretAsFloats());
+          b = b.add(y.and(15).selectFrom(table).reinterpretAsFloats());
+          x = x.lanewise(VectorOperators.LSHR, NIBBLE);
+          y = y.lanewise(VectorOperators.LSHR, NIBBLE);
+        }
+      }
+      Lanes.store(a, out + 4L * i);
+      Lanes.store(b, out + 4L * (i + Lanes.N));
+    }
+    for (int i = pairs; i < stride; i += Lanes.N) {
+      FloatVector a = FloatVector.zero(Lanes.F);
+      for (int word = 0; word < words; word++) {
+        long at = codes + 4L * ((long) word * stride + i);
+        IntVector x = IntVector.fromMemorySegment(Lanes.I, Memory.ALL, at, Lanes.ORDER);
+        for (int nibble = 0; nibble < NIBBLES_OF_WORD; nibble++) {
+          long of = tables + 4L * ENTRIES * (word * NIBBLES_OF_WORD + nibble);
+          IntVector table = IntVector.fromMemorySegment(Lanes.I, Memory.ALL, of, Lanes.ORDER);
+          a = a.add(x.and(15).selectFrom(table).reinterpretAsFloats());
+          x = x.lanewise(VectorOperators.LSHR, NIBBLE);
+        }
+      }
+      Lanes.store(a, out + 4L * i);
+    }
+  }
+}
