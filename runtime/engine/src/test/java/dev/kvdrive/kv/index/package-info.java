@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.kv.index;
+
+import org.jspecify.annotations.NullMarked;
