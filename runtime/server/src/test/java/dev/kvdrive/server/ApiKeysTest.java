@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.server.access.ApiKeys;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
@@ -47,5 +48,15 @@ class ApiKeysTest {
     assertThatThrownBy(() -> ApiKeys.read(weak))
         .hasMessageContaining("line 1")
         .hasMessageNotContaining("hunter2");
+  }
+
+  /** Editors and shells of Windows write both. */
+  @Test
+  void aMarkOfTheEncodingIsNoPartOfAKeyAndAnotherEncodingIsRefused() throws IOException {
+    Path marked = Files.writeString(folder.resolve("marked"), "\uFEFF" + FIRST + "\r\n");
+    assertThat(ApiKeys.read(marked).admits(FIRST)).isTrue();
+
+    Path wide = Files.writeString(folder.resolve("wide"), FIRST, StandardCharsets.UTF_16);
+    assertThatThrownBy(() -> ApiKeys.read(wide)).hasMessageContaining("not in UTF-8");
   }
 }

@@ -2,6 +2,8 @@ package dev.kvdrive.server.access;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -93,7 +95,7 @@ public final class ApiKeys {
   private static Keys parse(Path file, byte[] bytes) {
     List<byte[]> hashes = new ArrayList<>();
     int number = 0;
-    for (String line : new String(bytes, StandardCharsets.UTF_8).lines().toList()) {
+    for (String line : text(file, bytes).lines().toList()) {
       number++;
       String key = line.strip();
       if (key.isEmpty() || key.startsWith("#")) {
@@ -107,6 +109,17 @@ public final class ApiKeys {
       hashes.add(sha256(key.getBytes(StandardCharsets.UTF_8)));
     }
     return new Keys(hex(bytes), List.copyOf(hashes));
+  }
+
+  /** Some editors begin a file with a mark of its encoding, which is no part of the first key. */
+  private static String text(Path file, byte[] bytes) {
+    try {
+      String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+      return text.startsWith("\uFEFF") ? text.substring(1) : text;
+    } catch (CharacterCodingException e) {
+      throw new IllegalArgumentException(
+          "the API key file %s is not in UTF-8; save it as plain text".formatted(file), e);
+    }
   }
 
   private static byte[] bytes(Path file) throws IOException {
