@@ -98,14 +98,16 @@ class OperatorApplicationTest {
       int port = Objects.requireNonNull(context.getWebServer()).getPort();
 
       await().atMost(Duration.ofSeconds(60)).until(() -> failed(get(port, "/metrics").body()) >= 3);
+
+      String said = output.getAll();
+      assertThat(said.lines().filter(line -> line.contains("not a label value!")))
+          .singleElement()
+          .satisfies(
+              line ->
+                  assertThat(line)
+                      .contains("InferenceDeployment " + namespace + "/refused: ObjectRefused"));
+      assertThat(said).doesNotContain("Uncaught error").doesNotContain("\tat ");
     }
-    assertThat(output.getAll().lines().filter(line -> line.contains("not a label value!")))
-        .singleElement()
-        .satisfies(
-            line ->
-                assertThat(line)
-                    .contains("InferenceDeployment " + namespace + "/refused: ObjectRefused"));
-    assertThat(output.getAll()).doesNotContain("Uncaught error").doesNotContain("\tat ");
   }
 
   private static double failed(String scrape) {
