@@ -78,6 +78,14 @@ public sealed interface SummaryFormat {
 
   /** See {@link #bitPlanes}. */
   record BitPlanes(int bits) implements SummaryFormat {
+    public BitPlanes {
+      if (bits < BitPlaneSummary.WORD || bits % BitPlaneSummary.WORD != 0) {
+        throw new IllegalArgumentException(
+            "an index has whole words of %d bits a key, got %d; write for instance planes-96 or planes-128"
+                .formatted(BitPlaneSummary.WORD, bits));
+      }
+    }
+
     @Override
     public String word() {
       return "planes-" + bits;

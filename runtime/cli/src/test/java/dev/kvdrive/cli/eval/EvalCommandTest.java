@@ -2,12 +2,15 @@ package dev.kvdrive.cli.eval;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.model.source.HubSettings;
+import dev.kvdrive.model.source.ModelSource;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import picocli.CommandLine;
@@ -85,6 +88,57 @@ class EvalCommandTest {
     assertThat(run(args)).isZero();
     assertThat(out.toString().substring(told)).isEqualTo(first);
     assertThat(err.toString()).as("no engine was started").doesNotContain("window of");
+  }
+
+  @Test
+  void anIndexOfBitPlanesFindsWhatIsAskedForAndIsAnotherRun() throws Exception {
+    Path log = folder.resolve("log.jsonl");
+    Path json = folder.resolve("scores.json");
+    List<String> args =
+        List.of(
+            "--tasks",
+            tasks(),
+            "--tasks-only",
+            "passkey",
+            "--limit",
+            "1",
+            "--budget",
+            "25%",
+            "--log",
+            log.toString(),
+            "--json",
+            json.toString());
+    for (String index : List.of("two-bit", "planes-96")) {
+      List<String> more = new ArrayList<>(args);
+      more.addAll(List.of("--index", index));
+      assertThat(run(more.toArray(String[]::new))).as(err.toString()).isZero();
+      assertThat(out.toString()).contains("**100.0**");
+      assertThat(json).content().contains("\"index\" : \"" + index + "\"");
+    }
+    assertThat(Files.readAllLines(log)).filteredOn(line -> !line.isBlank()).hasSize(2);
+  }
+
+  @Test
+  void anIndexThatIsNoneAndAModelWithoutCalibrationAreToldWithTheWayOut() throws Exception {
+    assertThat(run("--index", "planes-33")).isEqualTo(2);
+    assertThat(err.toString()).contains("whole words of 32 bits a key, got 33");
+    assertThat(run("--index", "best")).isEqualTo(2);
+    assertThat(err.toString()).contains("there is no index 'best'", "planes-128");
+    Path bundled = new ModelSource(folder, HubSettings.from(Map.of())).resolve(ModelSource.BUILTIN);
+    Path alone = Files.copy(bundled, folder.resolve("alone.gguf"));
+    assertThat(
+            run(
+                "--model",
+                alone.toString(),
+                "--index",
+                "planes-96",
+                "--tasks-only",
+                "passkey",
+                "--limit",
+                "1"))
+        .isEqualTo(1);
+    assertThat(err.toString())
+        .contains("needs a calibration", "alone.gguf.kvdrive-index.safetensors", "calibrate");
   }
 
   @Test
