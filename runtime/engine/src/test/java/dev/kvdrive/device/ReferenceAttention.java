@@ -21,7 +21,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
     StepBatch batch = a.step().batch();
     KvLayer layer = a.step().layer();
     AttentionShape shape = a.shape();
-    Activations query = a.query();
+    Activations query = require(a.query());
     AttentionState state = a.state();
     submit(
         queue,
@@ -61,7 +61,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
     Selection selection = a.of().selection();
     int pass = a.of().pass();
     AttentionShape shape = a.shape();
-    Activations query = a.query();
+    Activations query = require(a.query());
     AttentionState state = a.state();
     submit(
         queue,
@@ -92,7 +92,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
     Selection selection = a.of().selection();
     int pass = a.of().pass();
     AttentionShape shape = a.shape();
-    Activations query = a.query();
+    Activations query = require(a.query());
     AttentionState state = a.state();
     submit(
         queue,
@@ -138,7 +138,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
     StepBatch batch = a.step().batch();
     AttentionShape shape = a.shape();
     AttentionState state = a.state();
-    Activations out = a.out();
+    Activations out = require(a.out());
     submit(
         queue,
         () ->
@@ -159,10 +159,10 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
     KvLayer layer = a.layer();
     AttentionShape shape = a.shape();
     PrefillScratch scratch = a.scratch();
-    Activations query = a.query();
+    Activations query = require(a.query());
     int start = a.start();
     int rows = a.rows();
-    Activations out = a.out();
+    Activations out = require(a.out());
     submit(
         queue,
         () -> {

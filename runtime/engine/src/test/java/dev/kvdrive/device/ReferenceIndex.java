@@ -269,7 +269,7 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
     StepBatch batch = a.step().batch();
     KvLayer layer = a.step().layer();
     AttentionShape shape = a.shape();
-    Activations query = a.query();
+    Activations query = require(a.query());
     Selection selection = a.selection();
     submit(
         queue,

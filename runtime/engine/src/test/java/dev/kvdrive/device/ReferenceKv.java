@@ -15,8 +15,8 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
     StepBatch batch = a.step().batch();
     KvLayer layer = a.step().layer();
     FramePool frames = a.frames();
-    Activations keys = a.keys();
-    Activations values = a.values();
+    Activations keys = require(a.keys());
+    Activations values = require(a.values());
     submit(
         queue,
         () ->
@@ -69,8 +69,8 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
     PrefillScratch scratch = a.scratch();
     int start = a.start();
     int rows = a.rows();
-    Activations keys = a.keys();
-    Activations values = a.values();
+    Activations keys = require(a.keys());
+    Activations values = require(a.values());
     submit(
         queue,
         () -> {

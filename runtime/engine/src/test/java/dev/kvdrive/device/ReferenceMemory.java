@@ -150,7 +150,8 @@ abstract class ReferenceMemory {
     ((ReferenceQueue) queue).submit(work);
   }
 
-  private Activations require(Activations x) {
+  /** A view that this device computes with, or an error before anything is submitted. */
+  Activations require(Activations x) {
     if (x.type() != activations) {
       throw new IllegalArgumentException(
           "%s has %s elements; activations of this device are %s"

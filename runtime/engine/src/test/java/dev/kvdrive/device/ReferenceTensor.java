@@ -11,7 +11,7 @@ final class ReferenceTensor extends ReferenceMemory implements TensorOperations 
 
   @Override
   public void embed(Queue queue, Embed a) {
-    Activations out = a.out();
+    Activations out = require(a.out());
     DeviceBuffer tokens = a.tokens();
     float factor = a.factor();
     int rows = a.rows();
@@ -36,8 +36,8 @@ final class ReferenceTensor extends ReferenceMemory implements TensorOperations 
 
   @Override
   public void rmsNorm(Queue queue, RmsNorm a) {
-    Activations in = a.in();
-    Activations out = a.out();
+    Activations in = require(a.in());
+    Activations out = require(a.out());
     Weight gain = a.gain();
     float epsilon = a.epsilon();
     int rows = a.rows();
@@ -52,7 +52,7 @@ final class ReferenceTensor extends ReferenceMemory implements TensorOperations 
 
   @Override
   public void headNorm(Queue queue, HeadNorm a) {
-    Activations x = a.x();
+    Activations x = require(a.x());
     Weight gain = a.gain();
     float epsilon = a.epsilon();
     int rows = a.rows();
@@ -70,8 +70,8 @@ final class ReferenceTensor extends ReferenceMemory implements TensorOperations 
 
   @Override
   public void matmul(Queue queue, Product a) {
-    Activations in = a.in();
-    Activations out = a.out();
+    Activations in = require(a.in());
+    Activations out = require(a.out());
     Weight weight = a.weight();
     int rows = a.rows();
     submit(
@@ -81,8 +81,8 @@ final class ReferenceTensor extends ReferenceMemory implements TensorOperations 
 
   @Override
   public void matmulAdd(Queue queue, Product a) {
-    Activations in = a.in();
-    Activations out = a.out();
+    Activations in = require(a.in());
+    Activations out = require(a.out());
     Weight weight = a.weight();
     int rows = a.rows();
     submit(
@@ -97,7 +97,7 @@ final class ReferenceTensor extends ReferenceMemory implements TensorOperations 
 
   @Override
   public void logits(Queue queue, Product a) {
-    Activations in = a.in();
+    Activations in = require(a.in());
     Activations out = a.out();
     Weight weight = a.weight();
     int rows = a.rows();
@@ -113,7 +113,7 @@ final class ReferenceTensor extends ReferenceMemory implements TensorOperations 
 
   @Override
   public void addBias(Queue queue, Bias a) {
-    Activations x = a.x();
+    Activations x = require(a.x());
     Weight bias = a.bias();
     int rows = a.rows();
     submit(
@@ -129,8 +129,8 @@ final class ReferenceTensor extends ReferenceMemory implements TensorOperations 
 
   @Override
   public void add(Queue queue, Sum a) {
-    Activations x = a.x();
-    Activations out = a.out();
+    Activations x = require(a.x());
+    Activations out = require(a.out());
     int rows = a.rows();
     int width = a.width();
     submit(
@@ -197,9 +197,9 @@ final class ReferenceTensor extends ReferenceMemory implements TensorOperations 
 
   @Override
   public void siluMultiply(Queue queue, Gating a) {
-    Activations gate = a.gate();
-    Activations up = a.up();
-    Activations out = a.out();
+    Activations gate = require(a.gate());
+    Activations up = require(a.up());
+    Activations out = require(a.out());
     int rows = a.rows();
     int width = a.width();
     submit(

@@ -2,7 +2,7 @@ package dev.kvdrive.bench.engine;
 
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
-import dev.kvdrive.kv.index.CalibrationFile;
+import dev.kvdrive.calibration.CalibrationFile;
 import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;

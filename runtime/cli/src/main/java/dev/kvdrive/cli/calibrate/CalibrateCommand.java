@@ -12,7 +12,7 @@ import dev.kvdrive.cli.terminal.Quantities;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
-import dev.kvdrive.kv.index.CalibrationFile;
+import dev.kvdrive.calibration.CalibrationFile;
 import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;

@@ -1,8 +1,10 @@
-package dev.kvdrive.kv.index;
+package dev.kvdrive.calibration;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvdrive.kv.index.IndexCalibration;
+import dev.kvdrive.kv.index.KeyTransform;
 import dev.kvdrive.model.file.ModelFormatException;
 import java.io.IOException;
 import java.nio.file.Files;

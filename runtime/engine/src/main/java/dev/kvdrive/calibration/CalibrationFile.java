@@ -1,5 +1,7 @@
-package dev.kvdrive.kv.index;
+package dev.kvdrive.calibration;
 
+import dev.kvdrive.kv.index.IndexCalibration;
+import dev.kvdrive.kv.index.KeyTransform;
 import dev.kvdrive.model.file.MappedFile;
 import dev.kvdrive.model.file.ModelFormatException;
 import dev.kvdrive.model.file.TensorEntry;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.calibration;
+
+import org.jspecify.annotations.NullMarked;
