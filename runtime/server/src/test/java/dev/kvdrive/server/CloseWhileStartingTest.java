@@ -2,11 +2,16 @@ package dev.kvdrive.server;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.device.AttentionOperations;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.device.ElementType;
+import dev.kvdrive.device.IndexOperations;
+import dev.kvdrive.device.KvOperations;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.ReferenceDevice;
+import dev.kvdrive.device.TensorOperations;
+import dev.kvdrive.device.WindowOperations;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.schedule.EngineDrainingException;
@@ -108,7 +113,14 @@ class CloseWhileStartingTest {
       closer.reached("device open");
       ReferenceDevice opened = new ReferenceDevice(memoryBytes, hostBytes, ElementType.F32);
       device.set(opened);
-      Operations operations = noticed(Operations.class, opened.operations());
+      Operations sound = opened.operations();
+      Operations operations =
+          new Operations(
+              noticed(TensorOperations.class, sound.tensor()),
+              noticed(KvOperations.class, sound.kv()),
+              noticed(IndexOperations.class, sound.index()),
+              noticed(WindowOperations.class, sound.window()),
+              noticed(AttentionOperations.class, sound.attention()));
       return (Device)
           Proxy.newProxyInstance(
               Device.class.getClassLoader(),
@@ -189,7 +201,7 @@ class CloseWhileStartingTest {
         "device allocate",
         "device allocateHost",
         "device embed",
-        "device attendCausal",
+        "device causal",
         "device append",
         "device logits"
       })

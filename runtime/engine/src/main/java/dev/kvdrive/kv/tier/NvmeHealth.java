@@ -7,15 +7,18 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Whether the drive of the NVMe tier works. It does not any more once reads, or writes, have failed
- * {@value #FAILURES} times in a row, or half as many were not answered in time; it does again when
- * a block that is written comes back. Until then that is tried again and again, at intervals that
- * grow.
+ * {@value #FAILURES} times in a row, or half as many of both together were not answered in time; it
+ * does again when a block that is written comes back. Until then that is tried again and again, at
+ * intervals that grow.
  *
  * <p>Not thread-safe but for {@link #failure}: belongs under the lock of {@link NvmeIo}.
  */
 final class NvmeHealth {
   /** Reads or writes in a row that fail, each with its repetition, before the drive is given up. */
   static final int FAILURES = 4;
+
+  /** What an access that is not answered in time weighs beside one that fails. */
+  private static final int UNANSWERED = 2;
 
   private static final long FIRST_INTERVAL = TimeUnit.SECONDS.toNanos(1);
   private static final long LAST_INTERVAL = TimeUnit.SECONDS.toNanos(10);
@@ -33,6 +36,10 @@ final class NvmeHealth {
   }
 
   private final Map<Access, Integer> failed = new EnumMap<>(Access.class);
+
+  /** What accesses without an answer weigh since the last that had one, of either kind. */
+  private int silence;
+
   private long interval = FIRST_INTERVAL;
   private long probeAt;
   private boolean probing;
@@ -46,6 +53,7 @@ final class NvmeHealth {
   /** An access succeeded. */
   void succeeded(Access access) {
     failed.put(access, 0);
+    silence = 0;
   }
 
   /**
@@ -59,11 +67,12 @@ final class NvmeHealth {
 
   /** Like {@link #failed}: an access was not answered in time, which is worse than an error. */
   boolean unanswered(Access access) {
-    return failed(access, "it did not answer in time", 2);
+    silence += UNANSWERED;
+    return failed(access, "it did not answer in time", UNANSWERED);
   }
 
   private boolean failed(Access access, String reason, int weight) {
-    int inARow = failed.merge(access, weight, Integer::sum);
+    int inARow = Math.max(failed.merge(access, weight, Integer::sum), silence);
     if (failure != null || inARow < FAILURES) {
       return false;
     }
@@ -101,6 +110,7 @@ final class NvmeHealth {
     if (refusal == null) {
       failure = null;
       failed.clear();
+      silence = 0;
     } else {
       interval = Math.min(2 * interval, LAST_INTERVAL);
       probeAt = System.nanoTime() + interval;
