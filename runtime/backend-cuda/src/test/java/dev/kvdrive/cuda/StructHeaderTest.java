@@ -10,7 +10,8 @@ import org.junit.jupiter.api.Test;
 
 /**
  * The structs of kernels are declared once. After a change of {@link Structs} or {@link Constants}
- * write the header with {@code KVDRIVE_WRITE_HEADER=true} in the environment of this test.
+ * write the header with {@code KVDRIVE_WRITE_HEADER=true} in the environment of this test and
+ * {@code -Dexec.skip=true}, for the kernels are compiled before it runs.
  */
 class StructHeaderTest {
   private static final Path HEADER = Path.of("src/main/cuda/structs.cuh");
