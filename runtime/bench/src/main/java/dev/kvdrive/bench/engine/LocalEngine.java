@@ -1,8 +1,8 @@
 package dev.kvdrive.bench.engine;
 
+import dev.kvdrive.calibration.CalibrationFile;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
-import dev.kvdrive.calibration.CalibrationFile;
 import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
