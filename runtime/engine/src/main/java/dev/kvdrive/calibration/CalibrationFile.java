@@ -23,6 +23,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 /**
  * A calibration as a safetensors file: {@code weights} is the fingerprint of the weights in ASCII
@@ -73,31 +74,25 @@ public final class CalibrationFile {
               StandardOpenOption.WRITE,
               StandardOpenOption.TRUNCATE_EXISTING)) {
         writeAll(out, head);
-        for (List<KeyTransform> layer : calibration.layers()) {
-          for (KeyTransform key : layer) {
-            writeAll(out, bytes(key.mean()));
-          }
-        }
-        for (List<KeyTransform> layer : calibration.layers()) {
-          for (KeyTransform key : layer) {
-            writeAll(out, bytes(key.deviation()));
-          }
-        }
-        for (List<KeyTransform> layer : calibration.layers()) {
-          for (KeyTransform key : layer) {
-            writeAll(out, bytes(key.forward()));
-          }
-        }
-        for (List<KeyTransform> layer : calibration.layers()) {
-          for (KeyTransform key : layer) {
-            writeAll(out, bytes(key.backward()));
-          }
-        }
+        writeAll(out, calibration, KeyTransform::mean);
+        writeAll(out, calibration, KeyTransform::deviation);
+        writeAll(out, calibration, KeyTransform::forward);
+        writeAll(out, calibration, KeyTransform::backward);
         writeAll(out, ByteBuffer.wrap(weights));
       }
       Files.move(whole, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     } finally {
       Files.deleteIfExists(whole);
+    }
+  }
+
+  private static void writeAll(
+      FileChannel out, IndexCalibration calibration, Function<KeyTransform, float[]> part)
+      throws IOException {
+    for (List<KeyTransform> layer : calibration.layers()) {
+      for (KeyTransform head : layer) {
+        writeAll(out, bytes(part.apply(head)));
+      }
     }
   }
 

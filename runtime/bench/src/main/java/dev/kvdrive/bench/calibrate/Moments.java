@@ -54,10 +54,6 @@ final class Moments {
     return keys;
   }
 
-  double queries() {
-    return queries;
-  }
-
   float[] meanKey() {
     float[] mean = new float[width];
     for (int i = 0; i < width; i++) {
