@@ -26,7 +26,8 @@ final class PlanView {
     return new PlanStatus(
         plan.feasible(),
         geometrySource,
-        Planner.layout(plan.request().model(), plan.request().kvType()).bytesPerToken(),
+        Planner.layout(plan.request().model(), plan.request().kvType(), plan.request().formats())
+            .backingBytes(1),
         pod == null ? null : Quantities.ofBytes(pod.memoryBytes()),
         pod == null ? null : Quantities.ofBytes(pod.heapBytes()),
         pod == null || pod.volumeBytes() == 0 ? null : Quantities.ofBytes(pod.volumeBytes()),

@@ -84,7 +84,7 @@ final class KvMemory {
 
   /** Chunk in slot 0; the others follow. */
   long window(int seat, int head) {
-    return window + slot(seat, head) * layout.chunkBytes();
+    return window + slot(seat, head) * layout.resident().bytes();
   }
 
   /** {@code int[maxChunks]}. */
@@ -119,6 +119,6 @@ final class KvMemory {
   /** Offset of a chunk in the frame pool. */
   long chunkInFrame(int frame, int chunk) {
     return (long) frame * layout.extentBytes()
-        + (long) (chunk % layout.extentChunks()) * layout.chunkBytes();
+        + (long) (chunk % layout.extentChunks()) * layout.backing().bytes();
   }
 }

@@ -123,7 +123,7 @@ final class KvWriter implements KvOperations {
       Memory.copy(from, target + (long) t * rowBytes, rowBytes);
       Memory.copy(
           from + kv.denseValueOffset(),
-          target + layout.valueOffset() + (long) t * rowBytes,
+          target + layout.backing().valueOffset() + (long) t * rowBytes,
           rowBytes);
     }
   }
@@ -185,11 +185,11 @@ final class KvWriter implements KvOperations {
           for (int chunk = chunks.from(); chunk < chunks.to(); chunk++) {
             long target = placeOf(kv, frames, chunks.seat(), head, chunk);
             long from = promptKey(layout, prompt, head, layout.grid().firstToken(chunk));
-            Memory.copy(from, target, layout.valueOffset());
+            Memory.copy(from, target, layout.backing().valueOffset());
             Memory.copy(
                 from + promptValueOffset(layout, prompt),
-                target + layout.valueOffset(),
-                layout.valueOffset());
+                target + layout.backing().valueOffset(),
+                layout.backing().valueOffset());
           }
         });
   }

@@ -122,7 +122,7 @@ final class MissFetch {
       long frames) {
     int seat = batch.seat(row);
     int position = batch.position(row);
-    long chunkBytes = kv.layout.chunkBytes();
+    long chunkBytes = kv.layout.resident().bytes();
     long slots = selection.slots(row, head);
     long window = kv.window(seat, head);
     int misses = Memory.getInt(selection.missCount(row, head));
@@ -162,7 +162,7 @@ final class MissFetch {
     }
     await(mailbox, timeoutMillis);
     int heads = kv.layout.kvHeads();
-    int chunkBytes = kv.layout.chunkBytes();
+    int chunkBytes = kv.layout.resident().bytes();
     long transits = mailbox.transit().segment().address();
     for (int request = 0; request < requests; request++) {
       int status = mailbox.acquire(Mailbox.requestWord(request, STATUS_WORD));

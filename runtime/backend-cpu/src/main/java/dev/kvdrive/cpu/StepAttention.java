@@ -398,22 +398,23 @@ final class StepAttention {
           scores[g * stride + tokens + t] = Memory.getFloat(from + 4L * t);
         }
       }
-      add(chunkAt(seat, slot) + kv.layout.valueOffset(), chunk);
+      add(chunkAt(seat, slot) + kv.layout.resident().valueOffset(), chunk);
     }
 
     /** Asks the memory for the keys of a chunk that is scored soon, if it is in a slot. */
     void announceKeys(int seat, int slot) {
-      scratch.touch(chunkAt(seat, Math.max(0, slot)), kv.layout.valueOffset());
+      scratch.touch(chunkAt(seat, Math.max(0, slot)), kv.layout.resident().valueOffset());
     }
 
     /** Asks the memory for the values of a chunk that is added soon, if it is in a slot. */
     void announceValues(int seat, int slot) {
       scratch.touch(
-          chunkAt(seat, Math.max(0, slot)) + kv.layout.valueOffset(), kv.layout.valueOffset());
+          chunkAt(seat, Math.max(0, slot)) + kv.layout.resident().valueOffset(),
+          kv.layout.resident().valueOffset());
     }
 
     private long chunkAt(int seat, int slot) {
-      return kv.window(seat, head) + (long) slot * kv.layout.chunkBytes();
+      return kv.window(seat, head) + (long) slot * kv.layout.resident().bytes();
     }
 
     private void reserve(int count) {

@@ -434,7 +434,7 @@ final class LayerStages implements AutoCloseable {
   void gather() {
     KvLayer layer = kv.layers().getFirst();
     double[] rates = new double[7];
-    long bytes = (long) chosen.length * sizes.maxSelected() * layout.chunkBytes();
+    long bytes = (long) chosen.length * sizes.maxSelected() * layout.backing().bytes();
     for (int i = 0; i < rates.length; i++) {
       prepare();
       queue.copy(prepared, 0, kv.selection().selected(), 0, prepared.bytes());
@@ -460,8 +460,8 @@ final class LayerStages implements AutoCloseable {
     Arrays.sort(rates);
     out.printf(
         "gather of %d chunks of %d bytes from DRAM: %.1f GB/s (median of %d, %.1f to %.1f)%n",
-        bytes / layout.chunkBytes(),
-        layout.chunkBytes(),
+        bytes / layout.backing().bytes(),
+        layout.backing().bytes(),
         rates[rates.length / 2],
         rates.length,
         rates[0],
@@ -600,7 +600,7 @@ final class LayerStages implements AutoCloseable {
     double hidden = SyntheticLlama.HIDDEN;
     double queryWidth = SyntheticLlama.HEADS * SyntheticLlama.HEAD_DIM;
     double keyWidth = SyntheticLlama.KV_HEADS * SyntheticLlama.HEAD_DIM;
-    double chunk = layout.chunkBytes();
+    double chunk = layout.backing().bytes();
     double cells = chosen.length;
     double dense = layout.grid().denseTokens() * 2.0 * layout.rowBytes();
     Map<String, Double> bytes = new LinkedHashMap<>();

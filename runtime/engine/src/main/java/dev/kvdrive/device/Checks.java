@@ -86,7 +86,7 @@ final class Checks {
         window.fewest(),
         window.most());
     words("slot base", window.slotBase(), layer.seats() * (layout.kvHeads() + 1L));
-    bytes("window", window.chunks(), (long) window.slots() * layout.chunkBytes());
+    bytes("window", window.chunks(), (long) window.slots() * layout.resident().bytes());
     words("slot of chunk", window.slotOfChunk(), cells * layer.maxChunks());
     words("chunk of slot", window.chunkOfSlot(), window.slots());
     words("key of slot", window.keyOfSlot(), window.slots());
@@ -162,7 +162,7 @@ final class Checks {
         capacity);
     require(
         mailbox.control().bytes() >= Mailbox.controlBytes(mailbox.capacity())
-            && mailbox.transit().bytes() >= (long) mailbox.capacity() * layout.chunkBytes(),
+            && mailbox.transit().bytes() >= (long) mailbox.capacity() * layout.backing().bytes(),
         "a mailbox of %d requests has %d control and %d transit bytes, too few",
         mailbox.capacity(),
         mailbox.control().bytes(),

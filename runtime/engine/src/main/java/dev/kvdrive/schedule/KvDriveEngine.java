@@ -341,7 +341,7 @@ public final class KvDriveEngine implements InferenceEngine {
         sizes.layout().denseBytesPerSequence()
             + (long) sizes.layout().layers()
                 * sizes.layout().kvHeads()
-                * ((long) sizes.windowSlots() * sizes.layout().chunkBytes()
+                * ((long) sizes.windowSlots() * sizes.layout().resident().bytes()
                     + (long) sizes.maxChunks() * sizes.summaryBytes());
     List<EngineStatus.Tier> list = new ArrayList<>();
     list.add(

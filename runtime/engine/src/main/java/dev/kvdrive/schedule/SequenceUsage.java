@@ -58,8 +58,8 @@ final class SequenceUsage {
         hits,
         dramMisses,
         nvmeMisses,
-        dramMisses * layout.chunkBytes(),
-        nvmeMisses * layout.chunkBytes(),
+        dramMisses * layout.backing().bytes(),
+        nvmeMisses * layout.backing().bytes(),
         (admitted == 0 ? now : admitted) - submitted,
         admitted == 0 ? 0 : (firstToken == 0 ? now : firstToken) - admitted,
         firstToken == 0 ? 0 : now - firstToken);

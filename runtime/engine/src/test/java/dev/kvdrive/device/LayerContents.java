@@ -330,7 +330,7 @@ final class LayerContents {
   }
 
   int chunkElements() {
-    return layout.chunkBytes() / sizes.type().bytes();
+    return layout.backing().bytes() / sizes.type().bytes();
   }
 
   int slotAt(int seat, int head, int slot) {
@@ -347,7 +347,7 @@ final class LayerContents {
   }
 
   int chunkInFrame(int frame, int chunk) {
-    return (frame * layout.extentBytes() + chunk % layout.extentChunks() * layout.chunkBytes())
+    return (frame * layout.extentBytes() + chunk % layout.extentChunks() * layout.backing().bytes())
         / type().bytes();
   }
 

@@ -84,7 +84,7 @@ final class LayerOnDevice {
         new Mailbox(
             capacity,
             rig.allocateHost("mailbox", Mailbox.controlBytes(capacity)),
-            rig.allocateHost("transit", (long) capacity * c.layout.chunkBytes()),
+            rig.allocateHost("transit", (long) capacity * c.layout.backing().bytes()),
             doorbell);
     query = rig.rows("query", sizes.rows(), sizes.heads() * sizes.headDim(), c.query);
   }

@@ -125,7 +125,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
                             s,
                             layout,
                             memory(layer.window().chunks()),
-                            at + layout.valueOffset() + (long) t * layout.rowBytes());
+                            at + layout.resident().valueOffset() + (long) t * layout.rowBytes());
                       }
                     }
                     fold.store();
@@ -243,7 +243,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
   }
 
   private static long chunkInWindow(KvLayer layer, int seat, int head, int slot) {
-    return (windowBase(layer, seat, head) + slot) * layer.layout().chunkBytes();
+    return (windowBase(layer, seat, head) + slot) * layer.layout().resident().bytes();
   }
 
   /** Online softmax of one query, read from and written to the state's memory. */

@@ -196,7 +196,7 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
           source,
           rows.offset(t) + keyToValue,
           frames.memory().segment(),
-          target + layout.valueOffset() + t * bytes,
+          target + layout.backing().valueOffset() + t * bytes,
           bytes);
     }
   }

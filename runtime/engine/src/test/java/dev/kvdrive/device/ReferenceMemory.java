@@ -70,7 +70,7 @@ abstract class ReferenceMemory {
 
   static long chunkInFrame(KvLayout layout, int frame, int chunk) {
     return (long) frame * layout.extentBytes()
-        + (long) (chunk % layout.extentChunks()) * layout.chunkBytes();
+        + (long) (chunk % layout.extentChunks()) * layout.backing().bytes();
   }
 
   static long scratchRow(KvLayout layout, PrefillScratch scratch, int head, int token) {

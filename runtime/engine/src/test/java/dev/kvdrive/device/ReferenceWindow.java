@@ -142,8 +142,8 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                           frames.memory().segment(),
                           chunkInFrame(layout, frame, chunk),
                           memory(layer.window().chunks()),
-                          (windowBase(layer, seat, head) + slot) * layout.chunkBytes(),
-                          layout.chunkBytes());
+                          (windowBase(layer, seat, head) + slot) * layout.resident().bytes(),
+                          layout.resident().bytes());
                       count(selection, row, Selection.DRAM_COUNTER, 1);
                     } else if (stopped) {
                       fault(layer, selection, row, seat, head, i);
@@ -210,10 +210,10 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
     int slot = intAt(selection.slots(), transit);
     MemorySegment.copy(
         mailbox.transit().segment(),
-        (long) transit * layout.chunkBytes(),
+        (long) transit * layout.resident().bytes(),
         memory(layer.window().chunks()),
-        (windowBase(layer, seat, head) + slot) * layout.chunkBytes(),
-        layout.chunkBytes());
+        (windowBase(layer, seat, head) + slot) * layout.resident().bytes(),
+        layout.resident().bytes());
     count(selection, row, Selection.NVME_COUNTER, 1);
   }
 

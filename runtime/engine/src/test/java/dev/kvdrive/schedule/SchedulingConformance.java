@@ -898,7 +898,7 @@ public abstract class SchedulingConformance extends EngineTest {
     assertThat(usage.contextTokens()).isEqualTo(19L * (151 + 169) / 2);
     assertThat(usage.attendedTokens()).isEqualTo(usage.contextTokens());
     assertThat(usage.nvmeMisses()).isPositive();
-    assertThat(usage.nvmeBytes()).isEqualTo(usage.nvmeMisses() * sizes.layout().chunkBytes());
+    assertThat(usage.nvmeBytes()).isEqualTo(usage.nvmeMisses() * sizes.layout().backing().bytes());
     assertThat(usage.hitRate()).isBetween(0.0, 1.0);
     assertThat(usage.queueNanos()).isNotNegative();
     assertThat(usage.prefillNanos()).isPositive();

@@ -1,21 +1,29 @@
 package dev.kvdrive.plan;
 
 /**
- * Bytes and layout of cached keys and values, the same on every device and in every tier.
+ * Bytes and layout of cached keys and values, the same on every device.
  *
- * <p>A <i>chunk</i> of one (layer, KV head) is {@code K[chunk][headDim]} followed by {@code
- * V[chunk][headDim]}, both row-major, little endian. An <i>extent</i> is {@link #extentChunks}
- * consecutive chunks of one (layer, KV head): the unit of a DRAM frame and of NVMe I/O.
+ * <p>Single tokens, in sink, ring and prompts, have the type of keys and values. A <i>chunk</i> of
+ * one (layer, KV head) has one form in the window and one in both tiers below it ({@link
+ * ChunkLayout}). An <i>extent</i> is {@link #extentChunks} consecutive chunks of one (layer, KV
+ * head) in their backing form: the unit of a DRAM frame and of NVMe I/O.
  *
  * @param layers transformer layers
  * @param kvHeads KV heads of a layer
  * @param headDim elements of one head's key (and value)
- * @param type element type
+ * @param type element type of keys and values
+ * @param formats of closed chunks
  * @param grid how tokens divide into sink, chunks and ring
  * @param extentChunks chunks of one extent
  */
 public record KvLayout(
-    int layers, int kvHeads, int headDim, KvType type, ChunkGrid grid, int extentChunks) {
+    int layers,
+    int kvHeads,
+    int headDim,
+    KvType type,
+    Formats formats,
+    ChunkGrid grid,
+    int extentChunks) {
   /** Logical block that O_DIRECT needs at worst; extents are a multiple of it. */
   public static final int BLOCK_BYTES = 4096;
 
@@ -25,6 +33,23 @@ public record KvLayout(
           "a KV layout needs positive sizes, got layers=%d kvHeads=%d headDim=%d extentChunks=%d"
               .formatted(layers, kvHeads, headDim, extentChunks));
     }
+    formats.check(type);
+  }
+
+  /** With chunks that stay what was computed. */
+  public KvLayout(
+      int layers, int kvHeads, int headDim, KvType type, ChunkGrid grid, int extentChunks) {
+    this(layers, kvHeads, headDim, type, Formats.of(type), grid, extentChunks);
+  }
+
+  /** A chunk in the window. */
+  public ChunkLayout resident() {
+    return new ChunkLayout(formats.resident(), headDim, grid.chunk());
+  }
+
+  /** A chunk in a frame, on NVMe and on its way into the window. */
+  public ChunkLayout backing() {
+    return new ChunkLayout(formats.backing(), headDim, grid.chunk());
   }
 
   /** Bytes of the keys (or the values) of one token of one (layer, KV head). */
@@ -32,19 +57,9 @@ public record KvLayout(
     return headDim * type.bytes();
   }
 
-  /** Offset of the values inside a chunk. */
-  public int valueOffset() {
-    return grid.chunk() * rowBytes();
-  }
-
-  /** Bytes of one chunk of one (layer, KV head), keys and values. */
-  public int chunkBytes() {
-    return 2 * grid.chunk() * rowBytes();
-  }
-
   /** Bytes of the chunks of one extent, without padding. */
   public int extentDataBytes() {
-    return extentChunks * chunkBytes();
+    return extentChunks * backing().bytes();
   }
 
   /** Bytes one extent occupies in a DRAM frame and on NVMe: rounded up to whole blocks. */
@@ -57,9 +72,14 @@ public record KvLayout(
     return Math.ceilDiv(chunks, extentChunks);
   }
 
-  /** Bytes that one token adds over all layers and KV heads, keys and values. */
+  /** Bytes of one token in sink, ring or prompt over all layers and KV heads, keys and values. */
   public long bytesPerToken() {
     return 2L * layers * kvHeads * rowBytes();
+  }
+
+  /** Bytes that {@code tokens} tokens of closed chunks take in DRAM or on NVMe. */
+  public long backingBytes(long tokens) {
+    return Math.ceilDiv((long) layers * kvHeads * backing().bytes() * tokens, grid.chunk());
   }
 
   /** Bytes of sink and ring of one sequence over all layers and KV heads. */

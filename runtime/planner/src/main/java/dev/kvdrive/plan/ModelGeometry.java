@@ -157,8 +157,13 @@ public record ModelGeometry(
     return heads() / kvHeads();
   }
 
-  /** The KV layout of this model for a type, a grid and an extent size. */
+  /** The KV layout of this model for a type, formats of chunks, a grid and an extent size. */
+  public KvLayout kvLayout(KvType type, Formats formats, ChunkGrid grid, int extentChunks) {
+    return new KvLayout(layers(), kvHeads(), headDim(), type, formats, grid, extentChunks);
+  }
+
+  /** With chunks that stay what was computed. */
   public KvLayout kvLayout(KvType type, ChunkGrid grid, int extentChunks) {
-    return new KvLayout(layers(), kvHeads(), headDim(), type, grid, extentChunks);
+    return kvLayout(type, Formats.of(type), grid, extentChunks);
   }
 }

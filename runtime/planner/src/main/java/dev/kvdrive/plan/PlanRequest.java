@@ -12,6 +12,7 @@ package dev.kvdrive.plan;
  * @param device kind of device
  * @param queueLimit requests that may wait; they cost heap
  * @param policy what its index costs
+ * @param formats of closed chunks
  */
 public record PlanRequest(
     ModelGeometry model,
@@ -22,7 +23,8 @@ public record PlanRequest(
     TierBudgets tiers,
     DeviceKind device,
     int queueLimit,
-    PolicyShape policy) {
+    PolicyShape policy,
+    Formats formats) {
   /** The paper's larger budget: 6.25 % of the context. */
   public static final double DEFAULT_BUDGET = 0.0625;
 
@@ -65,6 +67,31 @@ public record PlanRequest(
     if (queueLimit < 0) {
       throw new IllegalArgumentException("queueLimit must not be negative, got " + queueLimit);
     }
+    formats.check(kvType);
+  }
+
+  /** With the formats that are used unless others are asked for. */
+  public PlanRequest(
+      ModelGeometry model,
+      int contextLength,
+      int concurrency,
+      double budget,
+      KvType kvType,
+      TierBudgets tiers,
+      DeviceKind device,
+      int queueLimit,
+      PolicyShape policy) {
+    this(
+        model,
+        contextLength,
+        concurrency,
+        budget,
+        kvType,
+        tiers,
+        device,
+        queueLimit,
+        policy,
+        Formats.of(kvType));
   }
 
   /** With the policy that is used unless another is asked for. */
@@ -92,22 +119,64 @@ public record PlanRequest(
   /** The same for another policy. */
   public PlanRequest withPolicy(PolicyShape shape) {
     return new PlanRequest(
-        model, contextLength, concurrency, budget, kvType, tiers, device, queueLimit, shape);
+        model,
+        contextLength,
+        concurrency,
+        budget,
+        kvType,
+        tiers,
+        device,
+        queueLimit,
+        shape,
+        formats);
   }
 
   PlanRequest withContextLength(int tokens) {
     return new PlanRequest(
-        model, tokens, concurrency, budget, kvType, tiers, device, queueLimit, policy);
+        model, tokens, concurrency, budget, kvType, tiers, device, queueLimit, policy, formats);
   }
 
   PlanRequest withConcurrency(int sequences) {
     return new PlanRequest(
-        model, contextLength, sequences, budget, kvType, tiers, device, queueLimit, policy);
+        model,
+        contextLength,
+        sequences,
+        budget,
+        kvType,
+        tiers,
+        device,
+        queueLimit,
+        policy,
+        formats);
   }
 
   /** The same with other budgets. */
   public PlanRequest withTiers(TierBudgets budgets) {
     return new PlanRequest(
-        model, contextLength, concurrency, budget, kvType, budgets, device, queueLimit, policy);
+        model,
+        contextLength,
+        concurrency,
+        budget,
+        kvType,
+        budgets,
+        device,
+        queueLimit,
+        policy,
+        formats);
+  }
+
+  /** The same with chunks of other formats. */
+  public PlanRequest withFormats(Formats others) {
+    return new PlanRequest(
+        model,
+        contextLength,
+        concurrency,
+        budget,
+        kvType,
+        tiers,
+        device,
+        queueLimit,
+        policy,
+        others);
   }
 }

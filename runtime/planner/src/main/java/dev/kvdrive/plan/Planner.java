@@ -62,10 +62,15 @@ public final class Planner {
   }
 
   /** The layout a model gets on every device. */
+  public static KvLayout layout(ModelGeometry model, KvType type, Formats formats) {
+    KvLayout chunk = model.kvLayout(type, formats, ChunkGrid.PAPER, 1);
+    int extentChunks = Math.max(1, EXTENT_TARGET_BYTES / chunk.backing().bytes());
+    return model.kvLayout(type, formats, ChunkGrid.PAPER, extentChunks);
+  }
+
+  /** With chunks that stay what was computed. */
   public static KvLayout layout(ModelGeometry model, KvType type) {
-    KvLayout chunk = model.kvLayout(type, ChunkGrid.PAPER, 1);
-    int extentChunks = Math.max(1, EXTENT_TARGET_BYTES / chunk.chunkBytes());
-    return model.kvLayout(type, ChunkGrid.PAPER, extentChunks);
+    return layout(model, type, Formats.of(type));
   }
 
   private static List<String> warnings(PlanRequest request, Arithmetic a, EngineSizes sizes) {
@@ -167,7 +172,7 @@ public final class Planner {
     Arithmetic(PlanRequest request) {
       this.request = request;
       model = request.model();
-      layout = layout(model, request.kvType());
+      layout = layout(model, request.kvType(), request.formats());
       seats = request.concurrency();
       context = request.contextLength();
       maxChunks = layout.grid().closedChunks(context);
@@ -200,7 +205,7 @@ public final class Planner {
     }
 
     long slotBytes() {
-      return heads() * (layout.chunkBytes() + 8L);
+      return heads() * (layout.resident().bytes() + 8L);
     }
 
     long gpuBytes(int window) {
@@ -329,9 +334,13 @@ public final class Planner {
           new Demand(
               Tier.GPU,
               "window",
-              heads() * window * layout.chunkBytes(),
-              "%,d heads in all x %,d slots x %s per chunk"
-                  .formatted(heads(), window, ByteSize.human(layout.chunkBytes()))));
+              heads() * window * layout.resident().bytes(),
+              "%,d heads in all x %,d slots x %s per chunk in %s"
+                  .formatted(
+                      heads(),
+                      window,
+                      ByteSize.human(layout.resident().bytes()),
+                      layout.formats().resident().word())));
       out.add(
           new Demand(
               Tier.GPU,
@@ -370,7 +379,12 @@ public final class Planner {
               Tier.DRAM,
               "frames",
               frames * layout.extentBytes(),
-              "%,d frames of %s".formatted(frames, ByteSize.human(layout.extentBytes()))));
+              "%,d frames of %s, %,d chunks in %s each"
+                  .formatted(
+                      frames,
+                      ByteSize.human(layout.extentBytes()),
+                      layout.extentChunks(),
+                      layout.formats().backing().word())));
       out.add(
           new Demand(
               Tier.NVME,
@@ -417,12 +431,13 @@ public final class Planner {
                 (frames + expectedExtents()) * layout.extentBytes(),
                 missing * layout.extentBytes());
         out.add(
-            "KV cache: %s x %,d tokens x %s per token are %s; in extents, with those in flight, %s are needed, DRAM and NVMe together have room for %s, %s short."
+            "KV cache: %s x %,d tokens x %s per token in %s are %s; in extents, with those in flight, %s are needed, DRAM and NVMe together have room for %s, %s short."
                 .formatted(
                     sequences(),
                     context,
-                    ByteSize.human(layout.bytesPerToken()),
-                    ByteSize.human((long) seats * context * layout.bytesPerToken()),
+                    ByteSize.human(layout.backingBytes(1)),
+                    layout.formats().backing().word(),
+                    ByteSize.human(layout.backingBytes((long) seats * context)),
                     sum.get(2),
                     sum.get(0),
                     sum.get(1)));

@@ -111,7 +111,7 @@ public final class Workspace {
 
   /** Host bytes of the mailbox: its control words and one transit chunk for each request. */
   public static long mailboxBytes(KvLayout layout, int capacity) {
-    return 4L * (32 + 6L * capacity) + (long) capacity * layout.chunkBytes();
+    return 4L * (32 + 6L * capacity) + (long) capacity * layout.backing().bytes();
   }
 
   /** Host bytes that are lost because every buffer takes whole pages. */

@@ -178,7 +178,7 @@ final class PlanReport {
       PodSizes pod = plan.requirePod();
       Map<String, Object> engine = new LinkedHashMap<>();
       engine.put("bytesPerToken", s.layout().bytesPerToken());
-      engine.put("chunkBytes", s.layout().chunkBytes());
+      engine.put("chunkBytes", s.layout().backing().bytes());
       engine.put("extentBytes", s.layout().extentBytes());
       engine.put("maxChunks", s.maxChunks());
       engine.put("maxSelected", s.maxSelected());

@@ -151,7 +151,7 @@ final class IoThread {
   }
 
   private void deliver(ReadRound round, int request, MemorySegment extentBytes) {
-    long chunkBytes = layout.chunkBytes();
+    long chunkBytes = layout.backing().bytes();
     MemorySegment.copy(
         extentBytes,
         round.chunk[request] % layout.extentChunks() * chunkBytes,

@@ -137,7 +137,9 @@ public final class TieredStore implements AutoCloseable {
           new Mailbox(
               capacity,
               kept(opened, device.allocateHost("mailbox", Mailbox.controlBytes(capacity))),
-              kept(opened, device.allocateHost("transit", (long) capacity * layout.chunkBytes())),
+              kept(
+                  opened,
+                  device.allocateHost("transit", (long) capacity * layout.backing().bytes())),
               this::ring);
       buffers =
           kept(

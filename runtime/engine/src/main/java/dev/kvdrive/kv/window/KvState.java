@@ -176,7 +176,7 @@ public final class KvState implements AutoCloseable {
         sizes.windowSlots(),
         sizes.windowSlots(),
         allocate("slot bases" + in, 4L * sizes.concurrency() * (sizes.layout().kvHeads() + 1)),
-        allocate("window" + in, slots * sizes.layout().chunkBytes()),
+        allocate("window" + in, slots * sizes.layout().resident().bytes()),
         allocate("slot of chunk" + in, 4 * heads * sizes.maxChunks()),
         allocate("chunk of slot" + in, 4 * slots),
         allocate("key of slot" + in, 4 * slots));

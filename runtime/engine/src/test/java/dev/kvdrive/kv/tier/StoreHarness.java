@@ -362,7 +362,7 @@ final class StoreHarness implements AutoCloseable {
             words[2],
             words[3],
             mailbox.transit().segment(),
-            (long) words[4] * sizes.layout().chunkBytes());
+            (long) words[4] * sizes.layout().backing().bytes());
         delivered++;
       } else {
         faulted.add(words[1]);
@@ -380,7 +380,7 @@ final class StoreHarness implements AutoCloseable {
       assertThat(frame).as("frame of chunk %d of seat %d", chunk, seat).isNotNegative();
       MemorySegment frames = store.frames().memory().segment();
       SplittableRandom content = content(sequence, layer, kvHead, chunk);
-      for (int at = 0; at < sizes.layout().chunkBytes(); at += 4) {
+      for (int at = 0; at < sizes.layout().backing().bytes(); at += 4) {
         frames.set(ValueLayout.JAVA_INT, frameOffset(frame, chunk) + at, content.nextInt());
       }
     }
@@ -389,7 +389,7 @@ final class StoreHarness implements AutoCloseable {
   private void check(
       Sequence sequence, int layer, int kvHead, int chunk, MemorySegment memory, long offset) {
     SplittableRandom content = content(sequence, layer, kvHead, chunk);
-    for (int at = 0; at < sizes.layout().chunkBytes(); at += 4) {
+    for (int at = 0; at < sizes.layout().backing().bytes(); at += 4) {
       int want = content.nextInt();
       int got = memory.get(ValueLayout.JAVA_INT, offset + at);
       if (want != got) {
@@ -412,7 +412,7 @@ final class StoreHarness implements AutoCloseable {
 
   private long frameOffset(int frame, int chunk) {
     return (long) frame * sizes.layout().extentBytes()
-        + (long) (chunk % EXTENT_CHUNKS) * sizes.layout().chunkBytes();
+        + (long) (chunk % EXTENT_CHUNKS) * sizes.layout().backing().bytes();
   }
 
   /** Where the extents of a seat's first head and layer are: D in DRAM, n not. */

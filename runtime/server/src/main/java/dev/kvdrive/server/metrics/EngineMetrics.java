@@ -22,7 +22,7 @@ final class EngineMetrics {
   EngineMetrics(ServedModel model, MeterRegistry registry) {
     this.model = model;
     this.registry = registry;
-    this.chunkBytes = model.engine().sizes().layout().chunkBytes();
+    this.chunkBytes = model.engine().sizes().layout().backing().bytes();
     this.status = model.engine().status();
     Tags none = Tags.empty();
     gauge("kvdrive.requests.running", "Generations with a seat.", none, EngineStatus::running);

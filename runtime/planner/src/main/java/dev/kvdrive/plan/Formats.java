@@ -1,0 +1,39 @@
+package dev.kvdrive.plan;
+
+/**
+ * What closed chunks look like. A chunk closes into its backing form and enters a window only from
+ * there, so that it is the same wherever it has been: what a step attends does not depend on tiers.
+ *
+ * @param resident in the window
+ * @param backing in DRAM and on NVMe
+ */
+public record Formats(ChunkFormat resident, ChunkFormat backing) {
+  /** Chunks stay what was computed. */
+  public static Formats of(KvType type) {
+    return new Formats(ChunkFormat.of(type), ChunkFormat.of(type));
+  }
+
+  /**
+   * Checks that chunks of keys and values of a type can have these formats.
+   *
+   * @throws IllegalArgumentException if not, with those that can
+   */
+  public void check(KvType type) {
+    ChunkFormat plain = ChunkFormat.of(type);
+    check("resident", resident, plain);
+    check("backing", backing, plain);
+    if (resident == ChunkFormat.INT8 && backing != ChunkFormat.INT8) {
+      throw new IllegalArgumentException(
+          "resident int8 with backing %s: windows are filled from DRAM, whose chunks would be twice as large for nothing; write backing int8 too, or resident %s"
+              .formatted(backing.word(), plain.word()));
+    }
+  }
+
+  private static void check(String which, ChunkFormat format, ChunkFormat plain) {
+    if (format != plain && format != ChunkFormat.INT8) {
+      throw new IllegalArgumentException(
+          "%s %s, but keys and values are %s: a chunk is %s or int8; choose one of these, or the other type of keys and values"
+              .formatted(which, format.word(), plain.word(), plain.word()));
+    }
+  }
+}
