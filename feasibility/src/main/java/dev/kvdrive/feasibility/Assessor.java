@@ -6,9 +6,11 @@ import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessment.Infeasible;
 import dev.kvdrive.feasibility.GeometryCatalogue.Known;
+import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
+import dev.kvdrive.plan.PolicyShape;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.List;
@@ -180,19 +182,24 @@ public final class Assessor {
                   + " them added to the catalogue of the InferenceClass.")
               .formatted(request.model().uri()));
     }
+    ModelGeometry geometry = known.get().geometry().extended(Request.ropeScaling(request.model()));
     Plan plan =
         Planner.plan(
             new PlanRequest(
-                known.get().geometry().extended(Request.ropeScaling(request.model())),
+                geometry,
                 request.contextLength(),
                 request.concurrency(),
                 request.budget(),
                 request.kvType(),
                 request.tiers(),
                 request.device(),
-                request.queueLimit()));
+                request.queueLimit(),
+                request.index() == null
+                    ? PolicyShape.kvdrive(geometry)
+                    : PolicyShape.KVDRIVE.withSummary(request.index())));
     return plan.feasible()
-        ? new Feasible(request, plan, known.get().source())
+        ? new Feasible(
+            request.withIndex(plan.request().policy().summary()), plan, known.get().source())
         : new Infeasible("DoesNotFit", plan.verdict(), plan, known.get().source());
   }
 

@@ -105,20 +105,21 @@ public final class GeometryCatalogue {
   private static Known known(String uri, Geometry g, String source) {
     return new Known(
         new ModelGeometry(
-            uri,
-            new ModelShape(
-                g.layers(),
-                g.hidden(),
-                g.heads(),
-                g.kvHeads(),
-                g.headDim(),
-                g.feedForward(),
-                g.vocabulary()),
-            g.maxContext(),
-            Quantities.bytes("geometry.weights", g.weights()),
-            g.contextLimit() == null
-                ? ContextLimit.TRAINED
-                : ContextLimit.valueOf(g.contextLimit().name())),
+                uri,
+                new ModelShape(
+                    g.layers(),
+                    g.hidden(),
+                    g.heads(),
+                    g.kvHeads(),
+                    g.headDim(),
+                    g.feedForward(),
+                    g.vocabulary()),
+                g.maxContext(),
+                Quantities.bytes("geometry.weights", g.weights()),
+                g.contextLimit() == null
+                    ? ContextLimit.TRAINED
+                    : ContextLimit.valueOf(g.contextLimit().name()))
+            .calibrated(Boolean.TRUE.equals(g.calibrated())),
         source);
   }
 }

@@ -9,6 +9,7 @@ import dev.kvdrive.api.v1alpha1.Rollout;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.RopeScaling;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
@@ -29,6 +30,8 @@ import org.jspecify.annotations.Nullable;
  * @param contextLength tokens of prompt and answer together
  * @param concurrency requests at once, of one replica
  * @param budget share of the context attended per step, in (0, 1]
+ * @param index what chunks are chosen by; null as long as the model is not known, which decides
+ *     where nobody has
  * @param kvType element type of cached keys and values
  * @param tiers byte budgets of one replica
  * @param reclaim how long an NVMe volume lives
@@ -49,6 +52,7 @@ public record Request(
     int contextLength,
     int concurrency,
     double budget,
+    @Nullable SummaryFormat index,
     KvType kvType,
     TierBudgets tiers,
     Reclaim reclaim,
@@ -123,6 +127,30 @@ public record Request(
     } catch (IllegalArgumentException e) {
       throw new IllegalArgumentException("spec.model.ropeScaling: " + e.getMessage(), e);
     }
+  }
+
+  /** The same with an index. */
+  Request withIndex(SummaryFormat format) {
+    return new Request(
+        name,
+        namespace,
+        className,
+        model,
+        servedModelName,
+        contextLength,
+        concurrency,
+        budget,
+        format,
+        kvType,
+        tiers,
+        reclaim,
+        storageClassName,
+        replicas,
+        queueLimit,
+        drainSeconds,
+        device,
+        access,
+        pod);
   }
 
   /** Whether a StatefulSet keeps the NVMe volumes across restarts. */

@@ -19,6 +19,7 @@ import dev.kvdrive.api.v1alpha1.Tiers;
 import dev.kvdrive.feasibility.Request.PodSettings;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
@@ -75,6 +76,7 @@ public final class RequestResolver {
         spec.contextLength(),
         concurrency,
         share("spec.budget", requireNonNullElse(spec.budget(), DEFAULT_BUDGET)),
+        index(spec.index()),
         dev.kvdrive.plan.KvType.valueOf(requireNonNullElse(spec.kvType(), KvType.BF16).name()),
         tiers(spec.tiers()),
         nvme == null ? Reclaim.EPHEMERAL : requireNonNullElse(nvme.reclaim(), Reclaim.EPHEMERAL),
@@ -115,6 +117,14 @@ public final class RequestResolver {
         Quantities.bytes("spec.tiers.gpu.memory", tiers.gpu().memory()),
         Quantities.bytes("spec.tiers.dram.size", tiers.dram().size()),
         nvme == null ? 0 : Quantities.bytes("spec.tiers.nvme.size", nvme.size()));
+  }
+
+  private static @Nullable SummaryFormat index(@Nullable String word) {
+    try {
+      return word == null ? null : SummaryFormat.parse(word);
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException("spec.index: " + e.getMessage(), e);
+    }
   }
 
   /** A share from a percentage such as {@code 6.25%}. */

@@ -48,6 +48,37 @@ class AssessorTest {
     assertThat(request.storageClassName()).isNull();
   }
 
+  /** The bundled model comes with its calibration, so it gets the better index. */
+  @Test
+  void theIndexIsTheDeploymentsWordOrWhatTheModelIsKnownToBring() {
+    assertThat(index(feasible(deployment("endpoint", ""), null))).isEqualTo("planes-128");
+    assertThat(index(feasible(deployment("endpoint", "index: two-bit"), null)))
+        .isEqualTo("two-bit");
+    assertThat(index(feasible(deployment("endpoint", "index: planes-64"), null)))
+        .isEqualTo("planes-64");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          planes-100  | spec.index: an index has whole words of 32 bits a key, got 100
+          planes-9984 | has from 32 to 192 bits a key, in steps of 32; got 9984
+          quest       | spec.index: there is no index 'quest'; write two-bit, or planes-64
+          """)
+  void anIndexThatCannotBeIsRefusedWithWhatCan(String index, String words) {
+    Infeasible refused = infeasible(deployment("endpoint", "index: " + index), null);
+
+    assertThat(refused.reason()).isEqualTo("InvalidSpec");
+    assertThat(refused.message()).contains(words);
+  }
+
+  private static String index(Feasible feasible) {
+    assertThat(feasible.request().index()).isEqualTo(feasible.plan().request().policy().summary());
+    return feasible.plan().request().policy().summary().word();
+  }
+
   @Test
   void theClassFillsWhatTheDeploymentLeavesOpenAndHoldsItsNodes() {
     InferenceClass clazz =

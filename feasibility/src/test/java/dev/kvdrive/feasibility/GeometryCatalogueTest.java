@@ -97,7 +97,8 @@ class GeometryCatalogueTest {
             g.vocabulary(),
             g.maxContext(),
             g.weights(),
-            Geometry.ContextLimit.valueOf(limit.name()));
+            Geometry.ContextLimit.valueOf(limit.name()),
+            null);
     assertThat(CATALOGUE.find(model("hf://a/b", stated), null).orElseThrow().geometry().limit())
         .isEqualTo(limit);
     assertThat(Geometry.ContextLimit.values()).hasSize(ContextLimit.values().length - 1);

@@ -56,7 +56,12 @@ public record Geometry(
                 + " ropeScaling can extend. scaled: what the rope_scaling of its config.json"
                 + " reaches. window: its sliding_window. chunked: the"
                 + " original_max_position_embeddings of its dual_chunk_attention_config.")
-        ContextLimit contextLimit) {
+        ContextLimit contextLimit,
+    @Nullable
+        @JsonPropertyDescription(
+            "Whether the calibration of its index, which kvdrive calibrate makes, lies beside the"
+                + " weights.")
+        Boolean calibrated) {
 
   /** What bounds the context of a model. */
   public enum ContextLimit {

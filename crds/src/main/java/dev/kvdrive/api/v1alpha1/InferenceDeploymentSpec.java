@@ -48,6 +48,15 @@ public record InferenceDeploymentSpec(
             "Share of the context attended per step, for instance 6.25% or 1.56%. 100% is exact:"
                 + " nothing is left out.")
         String budget,
+    @Nullable
+        @Pattern("^[a-z0-9]+(-[a-z0-9]+)*$")
+        @Size(max = 63)
+        @JsonPropertyDescription(
+            "What chunks are chosen by: two-bit, or planes-64, planes-96, planes-128 and so on for"
+                + " keys of as many bits in a space that kvdrive calibrate has fitted to the model."
+                + " Without one: planes where such a calibration is known to come with the model,"
+                + " else two-bit.")
+        String index,
     @Nullable @Default("BF16") @JsonPropertyDescription("Element type of cached keys and values.")
         KvType kvType,
     @Required @JsonPropertyDescription("Byte budgets of one replica.") Tiers tiers,

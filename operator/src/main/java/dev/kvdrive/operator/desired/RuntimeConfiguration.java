@@ -73,6 +73,9 @@ final class RuntimeConfiguration {
     kvdrive.put("context-length", request.contextLength());
     kvdrive.put("concurrency", request.concurrency());
     kvdrive.put("budget", request.budget());
+    if (request.index() != null) {
+      kvdrive.put("index", request.index().word());
+    }
     kvdrive.put("device", request.device().word());
     kvdrive.put("kv-type", request.kvType().name().toLowerCase(Locale.ROOT));
     kvdrive.put("tiers", tiers);

@@ -185,6 +185,7 @@ class KvDriveTest {
         "eval --chat-template none.jinja | --chat-template none.jinja",
         "demo --chat-template none.jinja | --chat-template none.jinja",
         "plan -f none.yaml --kv-type f32 | --kv-type and -f exclude each other",
+        "plan -f none.yaml --index two-bit | --index and -f exclude each other",
         "plan -f none.yaml --rope-factor 2 | --rope-factor and -f exclude each other",
       })
   void whatDoesNotGoWithTheModelIsWrongUsage(String command, String message) {

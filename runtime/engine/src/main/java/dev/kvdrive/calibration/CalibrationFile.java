@@ -2,11 +2,13 @@ package dev.kvdrive.calibration;
 
 import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.index.KeyTransform;
+import dev.kvdrive.model.IndexSidecar;
 import dev.kvdrive.model.file.MappedFile;
 import dev.kvdrive.model.file.ModelFormatException;
 import dev.kvdrive.model.file.TensorEntry;
 import dev.kvdrive.model.safetensors.SafetensorsHeader;
 import dev.kvdrive.model.safetensors.SafetensorsReader;
+import dev.kvdrive.plan.SummaryFormat;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -24,6 +26,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A calibration as a safetensors file: {@code weights} is the fingerprint of the weights in ASCII
@@ -32,20 +35,31 @@ import java.util.function.Function;
  * backward} {@code [layers][kvHeads][headDim][headDim]}.
  */
 public final class CalibrationFile {
-  /** What follows the name of a model file or stands in its folder. */
-  public static final String NAME = "kvdrive-index.safetensors";
-
   private static final String AGAIN = "calibrate the model again";
   private static final ValueLayout.OfFloat FLOAT =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
   private CalibrationFile() {}
 
-  /** The file that belongs to a model: beside a GGUF file, inside a folder. */
-  public static Path beside(Path model) {
-    return Files.isDirectory(model)
-        ? model.resolve(NAME)
-        : model.resolveSibling(model.getFileName() + "." + NAME);
+  /**
+   * What an index has to be given of a model.
+   *
+   * @param model its file or folder
+   * @return null if the index needs no calibration
+   * @throws IllegalArgumentException if it needs one and none is there, with the way out
+   * @throws dev.kvdrive.model.file.ModelFormatException if what is there cannot be used
+   */
+  public static @Nullable IndexCalibration neededBy(SummaryFormat index, Path model) {
+    if (!(index instanceof SummaryFormat.BitPlanes)) {
+      return null;
+    }
+    Path file = IndexSidecar.of(model);
+    if (!Files.exists(file)) {
+      throw new IllegalArgumentException(
+          "index %s needs a calibration of the model, and there is no %s: run ./kvdrive calibrate, or take the index two-bit"
+              .formatted(index.word(), file));
+    }
+    return read(file);
   }
 
   /** Writes a file, or replaces it in one step. */

@@ -30,7 +30,7 @@ class CalibrationFileTest {
   }
 
   private Path written() throws IOException {
-    Path file = folder.resolve("model.gguf." + CalibrationFile.NAME);
+    Path file = folder.resolve("model.gguf.kvdrive-index.safetensors");
     CalibrationFile.write(
         file,
         new IndexCalibration(
@@ -75,12 +75,5 @@ class CalibrationFileTest {
     assertThatThrownBy(() -> CalibrationFile.read(file))
         .isInstanceOf(ModelFormatException.class)
         .hasMessageContaining("must hold numbers");
-  }
-
-  @Test
-  void itLiesBesideAFileAndInsideAFolder() {
-    assertThat(CalibrationFile.beside(folder)).isEqualTo(folder.resolve(CalibrationFile.NAME));
-    assertThat(CalibrationFile.beside(folder.resolve("m.gguf")))
-        .isEqualTo(folder.resolve("m.gguf." + CalibrationFile.NAME));
   }
 }

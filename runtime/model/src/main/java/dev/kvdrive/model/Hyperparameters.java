@@ -194,7 +194,8 @@ record Hyperparameters(
         weights.bytes(),
         weights.matrixElements(),
         weights.vectorElements(),
-        limit);
+        limit,
+        false);
   }
 
   private static void within(Path file, String what, long value, long min, long max) {

@@ -88,11 +88,16 @@ public final class ModelLoader {
 
   /**
    * The sizes of a model from headers alone: of a GGUF file, of a folder with weights, of a folder
-   * that has only config.json, or of a config.json by itself.
+   * that has only config.json, or of a config.json by itself. Whether there is a calibration is
+   * looked up beside it.
    *
    * @throws ModelFormatException if it cannot be used
    */
   public static ModelGeometry geometry(Path source) {
+    return sizes(source).calibrated(IndexSidecar.isThere(source));
+  }
+
+  private static ModelGeometry sizes(Path source) {
     if (isFolder(source)) {
       Path weights = source.resolve("model.safetensors");
       Path index = source.resolve("model.safetensors.index.json");
@@ -180,6 +185,7 @@ public final class ModelLoader {
     TensorNames.GGUF_ROPE.forEach(table::ignore);
     boolean tied = !table.has("output.weight");
     return assemble(
+        file,
         p.extended(ropeScaling),
         table,
         TensorNames.GGUF,
@@ -223,6 +229,7 @@ public final class ModelLoader {
       table.ignore("model.layers." + i + ".self_attn.rotary_emb.inv_freq");
     }
     return assemble(
+        folder,
         facts.parameters().extended(ropeScaling),
         table,
         names,
@@ -233,6 +240,7 @@ public final class ModelLoader {
   }
 
   private static OpenModel assemble(
+      Path source,
       Hyperparameters p,
       WeightTable table,
       TensorNames names,
@@ -255,7 +263,7 @@ public final class ModelLoader {
         outputNorm,
         output,
         List.copyOf(layers),
-        p.geometry(table.handedOut()),
+        p.geometry(table.handedOut()).calibrated(IndexSidecar.isThere(source)),
         tokenizer,
         arena);
   }

@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
  * @param matrixElements elements of all matrices; a tied output counts once
  * @param vectorElements elements of all vectors: norms and biases
  * @param limit what {@code maxContext} is
+ * @param calibrated whether a calibration of its index comes with the weights
  */
 public record ModelGeometry(
     String name,
@@ -20,7 +21,8 @@ public record ModelGeometry(
     long weightBytes,
     long matrixElements,
     long vectorElements,
-    ContextLimit limit)
+    ContextLimit limit,
+    boolean calibrated)
     implements ModelShape.Of {
   // Far beyond any model, and small enough that no sum of a plan overflows.
   public static final int MAX_LAYERS = 4096;
@@ -61,7 +63,14 @@ public record ModelGeometry(
       long matrixElements,
       long vectorElements) {
     this(
-        name, shape, maxContext, weightBytes, matrixElements, vectorElements, ContextLimit.TRAINED);
+        name,
+        shape,
+        maxContext,
+        weightBytes,
+        matrixElements,
+        vectorElements,
+        ContextLimit.TRAINED,
+        false);
   }
 
   /**
@@ -88,7 +97,8 @@ public record ModelGeometry(
         weightBytes,
         mostMatrixElements(shape),
         mostVectorElements(shape),
-        limit);
+        limit,
+        false);
   }
 
   private static long mostMatrixElements(ModelShape s) {
@@ -127,7 +137,14 @@ public record ModelGeometry(
         weightBytes,
         matrixElements,
         vectorElements,
-        ContextLimit.EXTENDED);
+        ContextLimit.EXTENDED,
+        calibrated);
+  }
+
+  /** The same model, with a calibration of its index or without. */
+  public ModelGeometry calibrated(boolean comes) {
+    return new ModelGeometry(
+        name, shape, maxContext, weightBytes, matrixElements, vectorElements, limit, comes);
   }
 
   /**

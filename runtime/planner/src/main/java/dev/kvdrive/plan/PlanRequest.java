@@ -113,7 +113,7 @@ public record PlanRequest(
         tiers,
         device,
         queueLimit,
-        PolicyShape.KVDRIVE);
+        PolicyShape.kvdrive(model));
   }
 
   /** The same for another policy. */

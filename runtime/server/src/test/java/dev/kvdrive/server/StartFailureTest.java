@@ -227,6 +227,21 @@ class StartFailureTest {
   }
 
   @Test
+  void anIndexThatNeedsACalibrationSaysWhereOneWouldBe() throws IOException {
+    Path model = folder.resolve("own.gguf");
+    Files.copy(
+        new ModelSource(folder, HubSettings.from(Map.of())).resolve(ModelSource.BUILTIN), model);
+    Map<String, String> values = sound();
+    values.put("kvdrive.model.uri", model.toString());
+    values.put("kvdrive.index", "planes-128");
+
+    assertThat(reason(values, MachineCheck.here()))
+        .contains("index planes-128 needs a calibration of the model")
+        .contains("own.gguf.kvdrive-index.safetensors")
+        .contains("./kvdrive calibrate", "two-bit");
+  }
+
+  @Test
   void saysWhatIsWrongWithAModel() throws IOException {
     Path bundled = new ModelSource(folder, HubSettings.from(Map.of())).resolve(ModelSource.BUILTIN);
     byte[] whole = Files.readAllBytes(bundled);
@@ -347,6 +362,8 @@ class StartFailureTest {
           kvdrive.tiers.gpu-bytes   | lots   | 'lots' is not a size; write for instance 512Mi
           kvdrive.tiers.dram-bytes  | -1     | '-1' is outside of 0 to 8Ei
           kvdrive.kv-type           | F64    | kvdrive.kv-type
+          kvdrive.index             | best   | kvdrive.index: there is no index 'best'; write two-bit
+          kvdrive.index             | planes-33 | kvdrive.index: an index has whole words of 32 bits
           kvdrive.device            | tpu    | kvdrive.device
           kvdrive.threads           | -2     | got -2
           kvdrive.queue-limit       | -1     | must not be negative, got -1

@@ -3,7 +3,6 @@ package dev.kvdrive.bench.engine;
 import dev.kvdrive.calibration.CalibrationFile;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
-import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
@@ -11,14 +10,12 @@ import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
-import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.schedule.EngineSettings;
 import dev.kvdrive.schedule.InferenceEngine;
 import dev.kvdrive.schedule.KvDriveEngine;
 import dev.kvdrive.text.ChatTemplate;
 import dev.kvdrive.text.Tokenizer;
 import dev.kvdrive.text.Tokenizers;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -69,27 +66,14 @@ public record LocalEngine(
               tokenizer,
               device,
               EngineSettings.of(sizes, device, nvme, request.queueLimit())
-                  .withCalibration(calibration(local.file(), request)));
+                  .withCalibration(
+                      CalibrationFile.neededBy(request.policy().summary(), local.file())));
       engine.awaitReady();
       return new LocalEngine(plan, tokenizer, template, device, engine, model);
     } catch (RuntimeException e) {
       close(engine, device, model);
       throw e;
     }
-  }
-
-  /** The calibration beside a model, where the request's index needs one. */
-  private static @Nullable IndexCalibration calibration(Path file, PlanRequest request) {
-    if (!(request.policy().summary() instanceof SummaryFormat.BitPlanes)) {
-      return null;
-    }
-    Path beside = CalibrationFile.beside(file);
-    if (!Files.exists(beside)) {
-      throw new IllegalArgumentException(
-          "index %s needs a calibration of the model, and there is no %s: run ./kvdrive calibrate, or take the index two-bit"
-              .formatted(request.policy().summary().word(), beside));
-    }
-    return CalibrationFile.read(beside);
   }
 
   /** The tokenizer that comes with a model. */

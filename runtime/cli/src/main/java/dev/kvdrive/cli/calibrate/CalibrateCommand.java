@@ -14,6 +14,7 @@ import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.kv.index.IndexCalibration;
+import dev.kvdrive.model.IndexSidecar;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
@@ -94,7 +95,7 @@ public final class CalibrateCommand implements Callable<Integer> {
     Path file =
         new ModelSource(LocalRuntime.cacheFolder(), HubSettings.from(System.getenv()))
             .resolve(model);
-    Path target = out == null ? CalibrationFile.beside(file) : out;
+    Path target = out == null ? IndexSidecar.of(file) : out;
     Terminal terminal = Terminal.of(spec.commandLine().getErr());
     try (Model opened = ModelLoader.open(file, 0, ModelLoader.Verification.SAMPLE)) {
       int most = opened.geometry().maxContext();

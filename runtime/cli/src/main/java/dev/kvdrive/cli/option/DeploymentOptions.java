@@ -4,6 +4,8 @@ import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -25,6 +27,7 @@ public final class DeploymentOptions {
           "kvdrive.context-length", "--context",
           "kvdrive.concurrency", "--concurrency",
           "kvdrive.budget", "--budget",
+          "kvdrive.index", "--index",
           "kvdrive.kv-type", "--kv-type",
           "kvdrive.tiers.gpu-bytes", "--gpu",
           "kvdrive.tiers.dram-bytes", "--dram",
@@ -63,6 +66,16 @@ public final class DeploymentOptions {
       description =
           "Share of the context attended per step, or 'exact' for all of it (default: 6.25%%).")
   private @Nullable Double budget;
+
+  @Option(
+      names = "--index",
+      paramLabel = "FORMAT",
+      converter = IndexConverter.class,
+      description =
+          "What chunks are chosen by: two-bit, or planes-64, planes-96, planes-128 and so on for keys"
+              + " of as many bits in a space that ./kvdrive calibrate has fitted (default: planes"
+              + " where such a calibration comes with the model, else two-bit).")
+  private @Nullable SummaryFormat index;
 
   @Option(
       names = "--kv-type",
@@ -142,7 +155,8 @@ public final class DeploymentOptions {
           kvType == null ? KvType.BF16 : kvType,
           new TierBudgets(gpu, dram, nvme == null ? 0 : nvme),
           device.kind(),
-          Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT));
+          Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT),
+          index == null ? PolicyShape.kvdrive(geometry) : PolicyShape.KVDRIVE.withSummary(index));
     } catch (IllegalArgumentException e) {
       // The model is one; what does not go with it was asked for here.
       throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
@@ -166,6 +180,7 @@ public final class DeploymentOptions {
     put(settings, "kvdrive.context-length", context);
     put(settings, "kvdrive.concurrency", concurrency);
     put(settings, "kvdrive.budget", budget);
+    put(settings, "kvdrive.index", index == null ? null : index.word());
     put(settings, "kvdrive.kv-type", kvType);
     put(settings, "kvdrive.tiers.gpu-bytes", gpu);
     put(settings, "kvdrive.tiers.dram-bytes", dram);

@@ -162,7 +162,8 @@ final class ManifestPlans {
         g.vocabulary(),
         g.maxContext(),
         new Quantity(Long.toString(g.weightBytes())),
-        g.limit() == ContextLimit.TRAINED ? null : Geometry.ContextLimit.valueOf(g.limit().name()));
+        g.limit() == ContextLimit.TRAINED ? null : Geometry.ContextLimit.valueOf(g.limit().name()),
+        g.calibrated() ? Boolean.TRUE : null);
   }
 
   private static InferenceDeploymentSpec withGeometry(
@@ -181,6 +182,7 @@ final class ManifestPlans {
         spec.contextLength(),
         spec.concurrency(),
         spec.budget(),
+        spec.index(),
         spec.kvType(),
         spec.tiers(),
         spec.replicas(),

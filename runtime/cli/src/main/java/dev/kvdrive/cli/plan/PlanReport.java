@@ -220,6 +220,8 @@ final class PlanReport {
     out.put("contextLength", r.contextLength());
     out.put("concurrency", r.concurrency());
     out.put("budget", r.budget());
+    out.put("policy", r.policy().name());
+    out.put("index", r.policy().summary().word());
     out.put("kvType", r.kvType().name());
     out.put("device", r.device().name());
     out.put("gpuBytes", r.tiers().gpu());

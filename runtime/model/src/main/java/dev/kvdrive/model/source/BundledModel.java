@@ -1,5 +1,6 @@
 package dev.kvdrive.model.source;
 
+import dev.kvdrive.model.IndexSidecar;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URISyntaxException;
@@ -20,9 +21,7 @@ final class BundledModel {
   static final String SHA256 = "0a4dbfbe0d3bc25d44d1b04be1dfc2727cc00438839c62e2f4f17099e58b67a4";
 
   private static final String NAME = "kvdrive-tiny-32k-q8_0.gguf";
-
-  /** The calibration of its index, which lies beside a model. */
-  private static final String CALIBRATION = ".kvdrive-index.safetensors";
+  private static final String CALIBRATION = IndexSidecar.besideGguf(NAME);
 
   private BundledModel() {}
 
@@ -83,12 +82,12 @@ final class BundledModel {
 
   /** Puts the calibration beside a copy, or replaces one that is another. */
   private static void copyCalibration(Path model) throws IOException {
-    try (InputStream in = BundledModel.class.getResourceAsStream("/models/" + NAME + CALIBRATION)) {
+    try (InputStream in = BundledModel.class.getResourceAsStream("/models/" + CALIBRATION)) {
       if (in == null) {
         return;
       }
       byte[] bytes = in.readAllBytes();
-      Path target = model.resolveSibling(model.getFileName() + CALIBRATION);
+      Path target = IndexSidecar.of(model);
       if (Files.isRegularFile(target) && Arrays.equals(Files.readAllBytes(target), bytes)) {
         return;
       }

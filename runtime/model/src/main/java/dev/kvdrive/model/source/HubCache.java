@@ -1,5 +1,6 @@
 package dev.kvdrive.model.source;
 
+import dev.kvdrive.model.IndexSidecar;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.file.MappedFile;
 import dev.kvdrive.model.file.ModelFormatException;
@@ -56,7 +57,8 @@ final class HubCache {
           "vocab.json",
           "merges.txt",
           "chat_template.jinja",
-          "chat_template.json");
+          "chat_template.json",
+          IndexSidecar.NAME);
 
   private final Path root;
   private final HubSettings settings;
@@ -105,17 +107,20 @@ final class HubCache {
     HubListing listing = client.listing(ref);
     String file = ref.file() != null ? ref.file() : onlyGguf(ref, listing).orElse(null);
     if (file != null) {
-      return ModelLoader.geometry(
-          GgufHeader.joined(
-              parts(ref, listing, file).stream()
-                  .map(part -> ggufHeader(client, ref, listing, part))
-                  .toList()));
+      ModelGeometry sizes =
+          ModelLoader.geometry(
+              GgufHeader.joined(
+                  parts(ref, listing, file).stream()
+                      .map(part -> ggufHeader(client, ref, listing, part))
+                      .toList()));
+      return sizes.calibrated(listing.file(IndexSidecar.besideGguf(file)).isPresent());
     }
     HubFile config = required(ref, listing, "config.json");
     return ModelLoader.geometry(
-        Path.of(config.name()),
-        ref.repository(),
-        small(client, ref, listing.commit(), config, MAX_CONFIG_BYTES));
+            Path.of(config.name()),
+            ref.repository(),
+            small(client, ref, listing.commit(), config, MAX_CONFIG_BYTES))
+        .calibrated(listing.file(IndexSidecar.NAME).isPresent());
   }
 
   /** The files of the model that a GGUF file is, or by its name is a part of. */
@@ -157,6 +162,7 @@ final class HubCache {
     String file = ref.file() != null ? ref.file() : onlyGguf(ref, listing).orElse(null);
     if (file != null) {
       wanted.addAll(parts(ref, listing, file));
+      listing.file(IndexSidecar.besideGguf(file)).ifPresent(wanted::add);
       result = folder.resolve(file);
     } else {
       listing.files().stream().filter(f -> COMPANIONS.contains(f.name())).forEach(wanted::add);

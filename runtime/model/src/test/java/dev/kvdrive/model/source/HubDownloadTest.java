@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.model.Golden;
+import dev.kvdrive.model.IndexSidecar;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubStandIn.Fault;
@@ -310,6 +311,18 @@ class HubDownloadTest {
         .isEqualTo(ModelLoader.geometry(Golden.file("llama")));
     assertThat(hub.count("store", "safetensors")).isZero();
     assertThat(cache.resolve("hub")).doesNotExist();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"", "/model.gguf"})
+  void theCalibrationOfAnIndexComesWithTheWeights(String file) throws IOException {
+    assertThat(source().geometry(FOLDER + file).calibrated()).isFalse();
+    byte[] calibration = {1, 2, 3};
+    hub.put(
+        file.isEmpty() ? IndexSidecar.NAME : IndexSidecar.besideGguf("model.gguf"), calibration);
+
+    assertThat(source().geometry(FOLDER + file).calibrated()).isTrue();
+    assertThat(IndexSidecar.of(source().resolve(FOLDER + file))).hasBinaryContent(calibration);
   }
 
   private long size(String name) {

@@ -1,7 +1,9 @@
 package dev.kvdrive.server.serving;
 
+import dev.kvdrive.calibration.CalibrationFile;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
+import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
@@ -104,12 +106,14 @@ public final class EngineStart implements ModelStart {
     progress.accept(plan.verdict());
     plan.warnings().forEach(progress);
     machine.require(plan, settings.tiers().nvmeDir());
+    IndexCalibration calibration =
+        CalibrationFile.neededBy(plan.request().policy().summary(), file);
     Device device =
         devices.open(
             settings.tiers().gpu().bytes(), settings.tiers().dram().bytes(), settings.threads());
     opened(closing(device::close));
     progress.accept("loading and warming up on " + device.description());
-    KvDriveEngine engine = begin(model, tokenizer, device, plan.requireSizes());
+    KvDriveEngine engine = begin(model, tokenizer, device, plan.requireSizes(), calibration);
     engine.awaitReady();
     String served = settings.servedModelName();
     return ServedModel.of(
@@ -168,7 +172,12 @@ public final class EngineStart implements ModelStart {
    * Begins the engine, and has it in the list before it is ready: whoever closes meanwhile ends the
    * engine before what it works on.
    */
-  private KvDriveEngine begin(Model model, Tokenizer tokenizer, Device device, EngineSizes sizes) {
+  private KvDriveEngine begin(
+      Model model,
+      Tokenizer tokenizer,
+      Device device,
+      EngineSizes sizes,
+      @Nullable IndexCalibration calibration) {
     synchronized (opened) {
       if (closed) {
         throw shuttingDown(); // device and model may be closed already
@@ -178,7 +187,8 @@ public final class EngineStart implements ModelStart {
               model,
               tokenizer,
               device,
-              EngineSettings.of(sizes, device, settings.tiers().nvmeDir(), settings.queue()));
+              EngineSettings.of(sizes, device, settings.tiers().nvmeDir(), settings.queue())
+                  .withCalibration(calibration));
       opened.push(
           () -> {
             engine.close();

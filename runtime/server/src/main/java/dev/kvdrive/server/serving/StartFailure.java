@@ -40,7 +40,7 @@ public final class StartFailure extends RuntimeException {
     }
     BindException bind = cause(failure, BindException.class);
     if (bind != null) {
-      String why = text(root(bind));
+      String why = text(namesSetting(bind));
       if (bind.getProperty() == null) {
         return oneLine("configuration %s: %s".formatted(bind.getName(), why));
       }
@@ -112,6 +112,16 @@ public final class StartFailure extends RuntimeException {
       }
     }
     return null;
+  }
+
+  /** What names the setting at fault, else the root: a value's own complaint may not know it. */
+  private static Throwable namesSetting(Throwable failure) {
+    for (Throwable t = failure.getCause(); t != null; t = t.getCause()) {
+      if (t.getMessage() != null && t.getMessage().startsWith("kvdrive.")) {
+        return t;
+      }
+    }
+    return root(failure);
   }
 
   private static Throwable root(Throwable t) {

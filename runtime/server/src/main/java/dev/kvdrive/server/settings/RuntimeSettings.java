@@ -4,8 +4,10 @@ import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.RequestMemory;
 import dev.kvdrive.plan.RopeScaling;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -24,6 +26,8 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param contextLength tokens of a sequence, prompt and generation together
  * @param concurrency sequences at once
  * @param budget share of the context attended per step, in (0, 1]; 1 is exact mode
+ * @param index what chunks are chosen by: {@code two-bit}, {@code planes-128} and so on; if not
+ *     set, bit planes where a calibration comes with the model, else two-bit
  * @param kvType element type of cached keys and values
  * @param tiers bytes of each tier
  * @param apiKeysFile file with the keys that may call the API; an open server if not set
@@ -43,6 +47,7 @@ public record RuntimeSettings(
     @DefaultValue("32768") int contextLength,
     @DefaultValue("1") int concurrency,
     @DefaultValue("0.0625") double budget,
+    @Nullable String index,
     @DefaultValue("BF16") KvType kvType,
     @DefaultValue Tiers tiers,
     @Nullable Path apiKeysFile,
@@ -170,6 +175,13 @@ public record RuntimeSettings(
       throw new IllegalArgumentException(
           "kvdrive.budget must be a share above 0 and at most 1, got " + budget);
     }
+    try {
+      if (index != null) {
+        var _ = SummaryFormat.parse(index);
+      }
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException("kvdrive.index: " + e.getMessage(), e);
+    }
     if (threads < 0) {
       throw new IllegalArgumentException(
           "kvdrive.threads must be 0 (as many as processors) or more, got " + threads);
@@ -219,6 +231,9 @@ public record RuntimeSettings(
         kvType,
         new TierBudgets(tiers.gpu().bytes(), tiers.dram().bytes(), tiers.nvme().bytes()),
         kind,
-        queue());
+        queue(),
+        index == null
+            ? PolicyShape.kvdrive(geometry)
+            : PolicyShape.KVDRIVE.withSummary(SummaryFormat.parse(index)));
   }
 }

@@ -1,0 +1,40 @@
+package dev.kvdrive.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The calibration of an index lies beside a file, inside a folder, and is part of the sizes. */
+class IndexSidecarTest {
+  @TempDir Path folder;
+
+  @Test
+  void itLiesBesideAFileAndInsideAFolder() {
+    assertThat(IndexSidecar.of(folder)).isEqualTo(folder.resolve("kvdrive-index.safetensors"));
+    assertThat(IndexSidecar.of(folder.resolve("m.gguf")))
+        .isEqualTo(folder.resolve("m.gguf.kvdrive-index.safetensors"));
+  }
+
+  @Test
+  void aSplitModelHasOneWhicheverPartNamesIt() {
+    assertThat(IndexSidecar.of(folder.resolve("m-00003-of-00003.gguf")))
+        .isEqualTo(folder.resolve("m-00001-of-00003.gguf.kvdrive-index.safetensors"));
+  }
+
+  @Test
+  void theSizesOfAModelSayWhetherItComesWithTheWeights() throws IOException {
+    Path model = Files.copy(Golden.file("llama-mixed.gguf"), folder.resolve("m.gguf"));
+    assertThat(ModelLoader.geometry(model).calibrated()).isFalse();
+
+    Files.writeString(IndexSidecar.of(model), "anything");
+
+    assertThat(ModelLoader.geometry(model).calibrated()).isTrue();
+    try (Model open = ModelLoader.open(model)) {
+      assertThat(open.geometry()).isEqualTo(ModelLoader.geometry(model));
+    }
+  }
+}
