@@ -3,12 +3,21 @@ package dev.kvdrive.cpu;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.LayerWindow;
+import dev.kvdrive.plan.ChunkFormat;
+import dev.kvdrive.plan.ChunkLayout;
 import dev.kvdrive.plan.KvLayout;
 
 /** Addresses of what a {@link KvLayer} describes. Valid while its buffers are open. */
 final class KvMemory {
   final KvLayer layer;
   final KvLayout layout;
+
+  /** A chunk in the window. */
+  final ChunkLayout resident;
+
+  /** A chunk in a frame or in transit. */
+  final ChunkLayout backing;
+
   private final int kvHeads;
   private final long dense;
   private final long summaries;
@@ -26,6 +35,8 @@ final class KvMemory {
   KvMemory(KvLayer layer) {
     this.layer = layer;
     layout = layer.layout();
+    resident = layout.resident();
+    backing = layout.backing();
     kvHeads = layout.kvHeads();
     dense = CpuBuffer.address(layer.dense());
     DeviceBuffer index = layer.index().summaries();
@@ -84,7 +95,7 @@ final class KvMemory {
 
   /** Chunk in slot 0; the others follow. */
   long window(int seat, int head) {
-    return window + slot(seat, head) * layout.resident().bytes();
+    return window + slot(seat, head) * resident.bytes();
   }
 
   /** {@code int[maxChunks]}. */
@@ -119,6 +130,40 @@ final class KvMemory {
   /** Offset of a chunk in the frame pool. */
   long chunkInFrame(int frame, int chunk) {
     return (long) frame * layout.extentBytes()
-        + (long) (chunk % layout.extentChunks()) * layout.backing().bytes();
+        + (long) (chunk % layout.extentChunks()) * backing.bytes();
+  }
+
+  /** Brings a chunk in its backing form to a window slot. */
+  void bring(long from, long slot) {
+    if (resident.format() == backing.format()) {
+      Memory.copy(from, slot, resident.bytes());
+    } else {
+      Int8Rows.decode(backing, from, layout.type(), resident, slot);
+    }
+  }
+
+  /**
+   * Writes the rows of one half of a chunk, which lie one behind the other, in its backing form.
+   *
+   * @param rows keys, or values, as they were computed
+   * @param half where they go
+   */
+  void close(long rows, long half) {
+    if (backing.format() == ChunkFormat.INT8) {
+      for (int t = 0; t < backing.chunk(); t++) {
+        Int8Rows.encode(layout.type(), rows + (long) t * layout.rowBytes(), backing, half, t);
+      }
+    } else {
+      Memory.copy(rows, half, backing.valueOffset());
+    }
+  }
+
+  /** {@link #close} of one row. */
+  void close(long row, long half, int token) {
+    if (backing.format() == ChunkFormat.INT8) {
+      Int8Rows.encode(layout.type(), row, backing, half, token);
+    } else {
+      Memory.copy(row, half + (long) token * layout.rowBytes(), layout.rowBytes());
+    }
   }
 }

@@ -222,7 +222,7 @@ final class KvRows {
   }
 
   /** Elements {@code i} and on of a row. */
-  private static FloatVector lanes(KvType type, long row, int i) {
+  static FloatVector lanes(KvType type, long row, int i) {
     return type == KvType.BF16 ? Lanes.loadBfloat16(row + 2L * i) : Lanes.load(row + 4L * i);
   }
 

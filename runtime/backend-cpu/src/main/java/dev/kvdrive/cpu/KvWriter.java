@@ -116,15 +116,11 @@ final class KvWriter implements KvOperations {
     KvLayout layout = kv.layout;
     ChunkGrid grid = layout.grid();
     long target = placeOf(kv, frames, seat, head, chunk);
-    int rowBytes = layout.rowBytes();
     for (int t = 0; t < grid.chunk(); t++) {
       long row = grid.sink() + (long) grid.ringSlot(grid.firstToken(chunk) + t);
-      long from = dense + row * rowBytes;
-      Memory.copy(from, target + (long) t * rowBytes, rowBytes);
-      Memory.copy(
-          from + kv.denseValueOffset(),
-          target + layout.backing().valueOffset() + (long) t * rowBytes,
-          rowBytes);
+      long from = dense + row * layout.rowBytes();
+      kv.close(from, target, t);
+      kv.close(from + kv.denseValueOffset(), target + kv.backing.valueOffset(), t);
     }
   }
 
@@ -185,11 +181,8 @@ final class KvWriter implements KvOperations {
           for (int chunk = chunks.from(); chunk < chunks.to(); chunk++) {
             long target = placeOf(kv, frames, chunks.seat(), head, chunk);
             long from = promptKey(layout, prompt, head, layout.grid().firstToken(chunk));
-            Memory.copy(from, target, layout.backing().valueOffset());
-            Memory.copy(
-                from + promptValueOffset(layout, prompt),
-                target + layout.backing().valueOffset(),
-                layout.backing().valueOffset());
+            kv.close(from, target);
+            kv.close(from + promptValueOffset(layout, prompt), target + kv.backing.valueOffset());
           }
         });
   }

@@ -127,6 +127,19 @@ final class Lanes {
     return sum.lane(0);
   }
 
+  /** The largest lane. */
+  static float largest(FloatVector v) {
+    FloatVector most = larger(v, v.rearrange(SWAP1));
+    most = larger(most, most.rearrange(SWAP2));
+    if (N > 4) {
+      most = larger(most, most.rearrange(SWAP4));
+    }
+    if (N > 8) {
+      most = larger(most, most.rearrange(SWAP8));
+    }
+    return most.lane(0);
+  }
+
   /** The sums of all lanes of four vectors in lanes 0 to 3, each as {@link #sum} adds them. */
   static FloatVector sums4(FloatVector a, FloatVector b, FloatVector c, FloatVector d) {
     FloatVector ab = a.blend(b, ODD1).add(a.blend(b, EVEN1).rearrange(SWAP1));

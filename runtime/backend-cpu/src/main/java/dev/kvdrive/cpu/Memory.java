@@ -53,6 +53,10 @@ final class Memory {
     return Float.float16ToFloat(ALL.get(SHORT, address));
   }
 
+  static void putByte(long address, byte value) {
+    ALL.set(BYTE, address, value);
+  }
+
   static void putFloat(long address, float value) {
     ALL.set(FLOAT, address, value);
   }

@@ -122,7 +122,7 @@ final class MissFetch {
       long frames) {
     int seat = batch.seat(row);
     int position = batch.position(row);
-    long chunkBytes = kv.layout.resident().bytes();
+    long chunkBytes = kv.resident.bytes();
     long slots = selection.slots(row, head);
     long window = kv.window(seat, head);
     int misses = Memory.getInt(selection.missCount(row, head));
@@ -133,10 +133,9 @@ final class MissFetch {
       Memory.putInt(kv.lastUse(seat, head, chunk), position);
       int frame = Memory.getInt(kv.frameOfExtent(seat, head, chunk));
       if (frame >= 0) {
-        Memory.copy(
+        kv.bring(
             frames + kv.chunkInFrame(frame, chunk),
-            window + Memory.getInt(slots + 4L * i) * chunkBytes,
-            chunkBytes);
+            window + Memory.getInt(slots + 4L * i) * chunkBytes);
         copied++;
       }
     }
@@ -162,7 +161,6 @@ final class MissFetch {
     }
     await(mailbox, timeoutMillis);
     int heads = kv.layout.kvHeads();
-    int chunkBytes = kv.layout.resident().bytes();
     long transits = mailbox.transit().segment().address();
     for (int request = 0; request < requests; request++) {
       int status = mailbox.acquire(Mailbox.requestWord(request, STATUS_WORD));
@@ -173,10 +171,9 @@ final class MissFetch {
       int i = transit % selection.selection.passChunks();
       if (status == Mailbox.DELIVERED) {
         int slot = Memory.getInt(selection.slots(row, head) + 4L * i);
-        Memory.copy(
-            transits + (long) transit * chunkBytes,
-            kv.window(seat, head) + (long) slot * chunkBytes,
-            chunkBytes);
+        kv.bring(
+            transits + (long) transit * kv.backing.bytes(),
+            kv.window(seat, head) + (long) slot * kv.resident.bytes());
         selection.count(row, Selection.NVME_COUNTER, 1);
       } else {
         fault(kv, selection, row, seat, head, i);

@@ -3,6 +3,7 @@ package dev.kvdrive.cpu;
 import dev.kvdrive.cpu.ThreadScratch.Use;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.AttentionState;
+import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvType;
 import java.util.Arrays;
@@ -333,7 +334,7 @@ final class StepAttention {
       }
     }
 
-    /** Takes what was attended so far; before {@link #add}. */
+    /** Takes what was attended so far; before {@link #addDense} and {@link #addChunk}. */
     void begin() {
       for (int g = 0; g < size; g++) {
         int queryHead = head * size + g;
@@ -372,14 +373,27 @@ final class StepAttention {
         long rows = keyRows + (long) done * kv.layout.rowBytes();
         reserve(part);
         products(rows, part, tokens);
-        add(rows + kv.denseValueOffset(), part);
+        KvRows.widenToPanels(
+            kv.layout.type(),
+            rows + kv.denseValueOffset(),
+            part,
+            headDim,
+            values,
+            tile,
+            tokens,
+            padded);
+        added(part);
       }
     }
 
     /** Scores chunk {@code i} of the pass, which is in {@code slot}. */
     void score(int seat, int slot, int i) {
       int chunk = kv.layout.grid().chunk();
-      products(chunkAt(seat, slot), chunk, 0);
+      if (kv.resident.format() == ChunkFormat.INT8) {
+        codeProducts(chunkAt(seat, slot));
+      } else {
+        products(chunkAt(seat, slot), chunk, 0);
+      }
       for (int g = 0; g < size; g++) {
         long to = states.scores(row, head * size + g) + 4L * i * chunk;
         for (int t = 0; t < chunk; t++) {
@@ -398,23 +412,29 @@ final class StepAttention {
           scores[g * stride + tokens + t] = Memory.getFloat(from + 4L * t);
         }
       }
-      add(chunkAt(seat, slot) + kv.layout.resident().valueOffset(), chunk);
+      long valueRows = chunkAt(seat, slot) + kv.resident.valueOffset();
+      if (kv.resident.format() == ChunkFormat.INT8) {
+        Int8Rows.widenToPanels(kv.resident, valueRows, values, tile, tokens, padded);
+      } else {
+        KvRows.widenToPanels(
+            kv.layout.type(), valueRows, chunk, headDim, values, tile, tokens, padded);
+      }
+      added(chunk);
     }
 
     /** Asks the memory for the keys of a chunk that is scored soon, if it is in a slot. */
     void announceKeys(int seat, int slot) {
-      scratch.touch(chunkAt(seat, Math.max(0, slot)), kv.layout.resident().valueOffset());
+      scratch.touch(chunkAt(seat, Math.max(0, slot)), kv.resident.valueOffset());
     }
 
     /** Asks the memory for the values of a chunk that is added soon, if it is in a slot. */
     void announceValues(int seat, int slot) {
       scratch.touch(
-          chunkAt(seat, Math.max(0, slot)) + kv.layout.resident().valueOffset(),
-          kv.layout.resident().valueOffset());
+          chunkAt(seat, Math.max(0, slot)) + kv.resident.valueOffset(), kv.resident.valueOffset());
     }
 
     private long chunkAt(int seat, int slot) {
-      return kv.window(seat, head) + (long) slot * kv.layout.resident().bytes();
+      return kv.window(seat, head) + (long) slot * kv.resident.bytes();
     }
 
     private void reserve(int count) {
@@ -423,10 +443,8 @@ final class StepAttention {
       }
     }
 
-    /** Adds a unit of tokens, whose scores are in their place. */
-    private void add(long valueRows, int count) {
-      KvRows.widenToPanels(
-          kv.layout.type(), valueRows, count, headDim, values, tile, tokens, padded);
+    /** Notes a unit of tokens, whose scores and values are in their place. */
+    private void added(int count) {
       tokens += count;
       unitCount++;
       units[unitCount] = tokens;
@@ -452,6 +470,18 @@ final class StepAttention {
       if (g < size) {
         KvRows.products(
             type, keyRows, count, headDim, queries, g * padded, scores, g * stride + at);
+      }
+    }
+
+    /** Products of the codes of a chunk's keys with all queries, to the first of the scores. */
+    private void codeProducts(long keys) {
+      int g = 0;
+      for (; g + 2 <= size; g += 2) {
+        Int8Rows.products2(
+            kv.resident, keys, queries, g * padded, padded, scores, g * stride, stride);
+      }
+      if (g < size) {
+        Int8Rows.products(kv.resident, keys, queries, g * padded, scores, g * stride);
       }
     }
 

@@ -3,10 +3,12 @@ package dev.kvdrive.device;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import dev.kvdrive.plan.ChunkLayout;
 import dev.kvdrive.plan.TwoBitSummary;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -17,7 +19,9 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 public abstract class AppendConformance extends DeviceConformance {
   static List<LayerSizes> sizes() {
-    return LayerSizes.formats().stream().map(s -> s.withRows(4)).toList();
+    return Stream.concat(LayerSizes.formats().stream(), LayerSizes.int8().stream())
+        .map(s -> s.withRows(4))
+        .toList();
   }
 
   @ParameterizedTest
@@ -136,6 +140,65 @@ public abstract class AppendConformance extends DeviceConformance {
               .isCloseTo(rotated[i], within(bound * largest + error));
         }
       }
+    }
+  }
+
+  @Test
+  void anInt8RowIsWithinHalfAStepOfWhatWasComputed() {
+    for (LayerSizes all : LayerSizes.int8()) {
+      LayerSizes sizes = all.withRows(1);
+      LayerContents contents = new LayerContents(sizes, activations(), 15);
+      LayerOnDevice layer = prepared(subject, contents);
+      LayerOnDevice expected = prepared(oracle, contents);
+      int dim = sizes.headDim();
+      int width = sizes.kvHeads() * dim;
+      int tokens = LayerSizes.GRID.firstToken(1) + LayerSizes.GRID.local();
+      float[][] keys = new float[tokens][];
+      for (int token = 0; token < tokens; token++) {
+        keys[token] = contents.gaussians(width, ElementType.BF16);
+        int kind = token % 8;
+        for (int i = 0; i < width; i++) {
+          keys[token][i] =
+              switch (kind) {
+                case 1 -> i % dim == dim - 1 ? -1000 : keys[token][i];
+                case 2 -> 0;
+                case 3 -> Math.scalb(Math.signum(keys[token][i]), -110);
+                case 4 -> Math.scalb(keys[token][i], 100);
+                case 5 -> i % 2 == 0 ? 4 : -4;
+                case 6 -> Math.scalb(keys[token][i], -98);
+                default -> keys[token][i];
+              };
+        }
+        append(layer, new int[] {7}, new int[] {token}, keys[token], keys[token]);
+        append(expected, new int[] {7}, new int[] {token}, keys[token], keys[token]);
+      }
+      assertThat(layer.frameBytes()).isEqualTo(expected.frameBytes());
+      MemorySegment frames = MemorySegment.ofArray(layer.frameBytes());
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        int at = contents.chunkInFrame(contents.frameOfExtent[contents.extentAt(7, head, 0)], 0);
+        for (int t = 0; t < LayerSizes.GRID.chunk(); t++) {
+          float[] key =
+              Arrays.copyOfRange(
+                  keys[LayerSizes.GRID.firstToken(0) + t], head * dim, (head + 1) * dim);
+          double largest = 0;
+          for (float element : key) {
+            largest = Math.max(largest, Math.abs(element));
+          }
+          // Half a step, which has eight bits itself.
+          double error = largest / ChunkLayout.MOST * (0.5 + 0x1p-8) + 0x1p-100;
+          for (int half = 0; half < 2; half++) {
+            long from = at + (long) half * contents.layout.backing().valueOffset();
+            for (int i = 0; i < dim; i++) {
+              assertThat(
+                      ReferenceChunk.read(contents.layout.backing(), frames, from, t, i) - key[i])
+                  .as("%s: head %d token %d element %d", sizes, head, t, i)
+                  .isCloseTo(0f, within((float) error));
+            }
+          }
+        }
+      }
+      subject.freeAll();
+      oracle.freeAll();
     }
   }
 

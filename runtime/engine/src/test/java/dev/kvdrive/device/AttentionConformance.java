@@ -28,11 +28,16 @@ public abstract class AttentionConformance extends DeviceConformance {
     for (LayerSizes sizes : LayerSizes.groups().subList(0, 3)) {
       all.add(sizes.withType(sizes.type() == KvType.F32 ? KvType.BF16 : KvType.F32));
     }
+    for (LayerSizes sizes : LayerSizes.int8()) {
+      all.add(sizes.withWindow(19, 16));
+    }
     return all;
   }
 
   static List<LayerSizes> groups() {
-    return LayerSizes.groups();
+    List<LayerSizes> all = new ArrayList<>(LayerSizes.groups());
+    all.addAll(LayerSizes.int8().subList(2, 4));
+    return all;
   }
 
   /** Output of an attention and the layer afterwards. */

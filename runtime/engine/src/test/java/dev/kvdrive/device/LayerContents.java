@@ -4,6 +4,7 @@ import dev.kvdrive.kv.index.Codebook;
 import dev.kvdrive.kv.index.KeyTransform;
 import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.ChunkLayout;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.SummaryFormat;
@@ -17,6 +18,8 @@ import java.util.SplittableRandom;
  * sequences of random keys and values; what no operation may use is NaN.
  */
 final class LayerContents {
+  private static final byte NOTHING = (byte) 0xff;
+
   final LayerSizes sizes;
   final KvLayout layout;
   final ElementType activations;
@@ -39,15 +42,17 @@ final class LayerContents {
   /** One for each KV head, of random transforms; empty where the format needs none. */
   final byte[] codebooks;
 
-  final float[] window;
+  /** Chunks as they are in the window; what no operation may use is NaN, or has a NaN as step. */
+  final byte[] window;
+
   final int[] slotOfChunk;
   final int[] chunkOfSlot;
   final float[] keyOfSlot;
   final int[] frameOfExtent;
   final int[] lastUse;
 
-  /** All frames, padding included. */
-  final float[] frames;
+  /** All frames, chunks in their backing form, padding included. */
+  final byte[] frames;
 
   final int frameCount;
 
@@ -146,14 +151,14 @@ final class LayerContents {
     summaries = new byte[cells * sizes.maxChunks() * sizes.format().bytes(layout)];
     Arrays.fill(summaries, (byte) 0xff);
     codebooks = randomCodebooks();
-    window = nans(sizes.allSlots() * chunkElements());
+    window = nothing(sizes.allSlots() * layout.resident().bytes());
     slotOfChunk = filled(cells * sizes.maxChunks(), -1);
     chunkOfSlot = filled(sizes.allSlots(), -1);
     keyOfSlot = new float[sizes.allSlots()];
     frameOfExtent = filled(cells * sizes.maxExtents(), -1);
     lastUse = filled(cells * sizes.maxExtents(), -1);
     frameCount = cells * sizes.maxExtents() + 2;
-    frames = nans(frameCount * layout.extentBytes() / sizes.type().bytes());
+    frames = nothing(frameCount * layout.extentBytes());
     int rows = sizes.rows();
     int rowCells = rows * sizes.kvHeads();
     tokenIds = filled(rows, -1);
@@ -217,7 +222,7 @@ final class LayerContents {
       }
       int frame = frameOfExtent[extentAt(seat, head, chunk / layout.extentChunks())];
       if (frame >= 0) {
-        copyChunk(seat, head, chunk, frames, chunkInFrame(frame, chunk));
+        writeBacking(seat, head, chunk, frames, chunkInFrame(frame, chunk));
       }
     }
   }
@@ -251,7 +256,7 @@ final class LayerContents {
     chunkOfSlot[at] = chunk;
     slotOfChunk[cell(seat, head) * sizes.maxChunks() + chunk] = slot;
     keyOfSlot[at] = key;
-    copyChunk(seat, head, chunk, window, at * chunkElements());
+    writeResident(seat, head, chunk, at);
   }
 
   /** Gives a frame to every extent that a sequence can have. */
@@ -278,8 +283,8 @@ final class LayerContents {
     int frame = frameOfExtent[extentAt(seat, head, extent)];
     if (frame >= 0) {
       frameOfExtent[extentAt(seat, head, extent)] = -1;
-      int size = layout.extentBytes() / type().bytes();
-      Arrays.fill(frames, frame * size, (frame + 1) * size, Float.NaN);
+      int size = layout.extentBytes();
+      Arrays.fill(frames, frame * size, (frame + 1) * size, NOTHING);
     }
   }
 
@@ -295,19 +300,45 @@ final class LayerContents {
         for (int slot = 0; slot < sizes.windowSlots(seat, head); slot++) {
           int at = slotAt(seat, head, slot);
           if (chunkOfSlot[at] >= 0) {
-            copyChunk(seat, head, chunkOfSlot[at], window, at * chunkElements());
+            writeResident(seat, head, chunkOfSlot[at], at);
           }
         }
       }
     }
   }
 
-  /** Elements of a chunk as the chunk format says, into {@code target}. */
-  void copyChunk(int seat, int head, int chunk, float[] target, int at) {
-    int half = LayerSizes.GRID.chunk() * sizes.headDim();
-    int from = LayerSizes.GRID.firstToken(chunk) * sizes.headDim();
-    System.arraycopy(keys[seat][head], from, target, at, half);
-    System.arraycopy(values[seat][head], from, target, at + half, half);
+  /** Writes a chunk in its backing form. */
+  void writeBacking(int seat, int head, int chunk, byte[] target, int at) {
+    ChunkLayout backing = layout.backing();
+    int dim = sizes.headDim();
+    for (int t = 0; t < backing.chunk(); t++) {
+      int from = (LayerSizes.GRID.firstToken(chunk) + t) * dim;
+      MemorySegment to = MemorySegment.ofArray(target);
+      float[] key = Arrays.copyOfRange(keys[seat][head], from, from + dim);
+      ReferenceChunk.write(backing, key, to, at, t);
+      float[] value = Arrays.copyOfRange(values[seat][head], from, from + dim);
+      ReferenceChunk.write(backing, value, to, at + backing.valueOffset(), t);
+    }
+  }
+
+  /** A chunk as it is in the window, having come there from its backing form. */
+  byte[] resident(int seat, int head, int chunk) {
+    byte[] backing = nothing(layout.backing().bytes());
+    writeBacking(seat, head, chunk, backing, 0);
+    byte[] resident = nothing(layout.resident().bytes());
+    ReferenceChunk.bring(
+        layout.backing(),
+        MemorySegment.ofArray(backing),
+        0,
+        layout.resident(),
+        MemorySegment.ofArray(resident),
+        0);
+    return resident;
+  }
+
+  private void writeResident(int seat, int head, int chunk, int slot) {
+    byte[] chunkBytes = resident(seat, head, chunk);
+    System.arraycopy(chunkBytes, 0, window, slot * chunkBytes.length, chunkBytes.length);
   }
 
   // --- where things are ---
@@ -329,10 +360,6 @@ final class LayerContents {
     return seat * sizes.kvHeads() + head;
   }
 
-  int chunkElements() {
-    return layout.backing().bytes() / sizes.type().bytes();
-  }
-
   int slotAt(int seat, int head, int slot) {
     return sizes.slotBase()[seat * (sizes.kvHeads() + 1) + head] + slot;
   }
@@ -347,8 +374,7 @@ final class LayerContents {
   }
 
   int chunkInFrame(int frame, int chunk) {
-    return (frame * layout.extentBytes() + chunk % layout.extentChunks() * layout.backing().bytes())
-        / type().bytes();
+    return frame * layout.extentBytes() + chunk % layout.extentChunks() * layout.backing().bytes();
   }
 
   // --- numbers ---
@@ -433,6 +459,13 @@ final class LayerContents {
     float[] values = new float[count];
     Arrays.fill(values, Float.NaN);
     return values;
+  }
+
+  /** Bytes that are NaN in whatever type. */
+  private static byte[] nothing(int count) {
+    byte[] bytes = new byte[count];
+    Arrays.fill(bytes, NOTHING);
+    return bytes;
   }
 
   private static int[] filled(int count, int value) {

@@ -42,7 +42,7 @@ final class LayerOnDevice {
                 sizes.fewestSlots(),
                 sizes.mostSlots(),
                 rig.ints("slot base", sizes.slotBase()),
-                rig.buffer("window", Rig.bytes(c.window, c.type())),
+                rig.buffer("window", c.window),
                 rig.ints("slot of chunk", c.slotOfChunk),
                 rig.ints("chunk of slot", c.chunkOfSlot),
                 rig.floats("key of slot", c.keyOfSlot)),
@@ -76,7 +76,7 @@ final class LayerOnDevice {
                 "attention state",
                 Workspace.attentionBytes(
                     sizes.geometry(), LayerSizes.GRID, sizes.rows(), sizes.passChunks())));
-    byte[] pool = Rig.bytes(c.frames, c.type());
+    byte[] pool = c.frames;
     frames = new FramePool(rig.allocateHost("frames", pool.length), c.frameCount);
     MemorySegment.copy(pool, 0, frames.memory().segment(), ValueLayout.JAVA_BYTE, 0, pool.length);
     int capacity = sizes.rows() * sizes.kvHeads() * sizes.passChunks();

@@ -1,6 +1,8 @@
 package dev.kvdrive.device;
 
+import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
@@ -14,6 +16,7 @@ import java.util.List;
  *
  * @param maxTokens tokens a seat can have
  * @param format of the index
+ * @param chunks formats of closed chunks
  * @param window slots of the first KV head of the first seat; each further head has three more, and
  *     the seats after a multiple of three one and two
  */
@@ -28,7 +31,8 @@ record LayerSizes(
     int window,
     int passChunks,
     int extentChunks,
-    SummaryFormat format) {
+    SummaryFormat format,
+    Formats chunks) {
   static final ChunkGrid GRID = ChunkGrid.PAPER;
 
   /** Index of the layer that is tested, of two. */
@@ -52,7 +56,8 @@ record LayerSizes(
               67,
               67,
               3,
-              SummaryFormat.twoBit()));
+              SummaryFormat.twoBit(),
+              Formats.of(group % 2 == 0 ? KvType.F32 : KvType.BF16)));
     }
     return all;
   }
@@ -79,12 +84,24 @@ record LayerSizes(
         window,
         passChunks,
         extentChunks,
-        of);
+        of,
+        chunks);
   }
 
   LayerSizes withWindow(int slots, int pass) {
     return new LayerSizes(
-        type, group, kvHeads, headDim, seats, rows, maxTokens, slots, pass, extentChunks, format);
+        type,
+        group,
+        kvHeads,
+        headDim,
+        seats,
+        rows,
+        maxTokens,
+        slots,
+        pass,
+        extentChunks,
+        format,
+        chunks);
   }
 
   LayerSizes withRows(int count) {
@@ -99,7 +116,8 @@ record LayerSizes(
         window,
         passChunks,
         extentChunks,
-        format);
+        format,
+        chunks);
   }
 
   LayerSizes withType(KvType kvType) {
@@ -114,11 +132,69 @@ record LayerSizes(
         window,
         passChunks,
         extentChunks,
-        format);
+        format,
+        Formats.of(kvType));
+  }
+
+  LayerSizes withChunks(Formats of) {
+    return new LayerSizes(
+        type,
+        group,
+        kvHeads,
+        headDim,
+        seats,
+        rows,
+        maxTokens,
+        window,
+        passChunks,
+        extentChunks,
+        format,
+        of);
+  }
+
+  LayerSizes withHeadDim(int elements) {
+    return new LayerSizes(
+        type,
+        group,
+        kvHeads,
+        elements,
+        seats,
+        rows,
+        maxTokens,
+        window,
+        passChunks,
+        extentChunks,
+        format,
+        chunks);
+  }
+
+  /**
+   * All pairs of formats that have int8 in them, of both types and all head dimensions, one of
+   * which fills no whole vectors and whose halves are filled up.
+   */
+  static List<LayerSizes> int8() {
+    List<LayerSizes> all = new ArrayList<>();
+    for (int i = 0; i < 6; i++) {
+      LayerSizes sizes = groups().get(i);
+      ChunkFormat plain = ChunkFormat.of(sizes.type());
+      all.add(sizes.withChunks(new Formats(plain, ChunkFormat.INT8)));
+      all.add(sizes.withChunks(new Formats(ChunkFormat.INT8, ChunkFormat.INT8)));
+    }
+    for (LayerSizes sizes : List.copyOf(all.subList(0, 4))) {
+      all.add(sizes.withHeadDim(44));
+    }
+    return all;
+  }
+
+  /** Those of {@link #groups} and {@link #int8}. */
+  static List<LayerSizes> ofAllChunks() {
+    List<LayerSizes> all = new ArrayList<>(groups());
+    all.addAll(int8());
+    return all;
   }
 
   KvLayout layout() {
-    return new KvLayout(LAYER + 1, kvHeads, headDim, type, GRID, extentChunks);
+    return new KvLayout(LAYER + 1, kvHeads, headDim, type, chunks, GRID, extentChunks);
   }
 
   AttentionShape shape() {
@@ -186,7 +262,16 @@ record LayerSizes(
 
   @Override
   public String toString() {
-    return "%d x %d queries of %d, %s, window %d, passes of %d, %s"
-        .formatted(kvHeads, group, headDim, type, window, passChunks, format);
+    return "%d x %d queries of %d, %s, window %d, passes of %d, %s, %s from %s"
+        .formatted(
+            kvHeads,
+            group,
+            headDim,
+            type,
+            window,
+            passChunks,
+            format,
+            chunks.resident(),
+            chunks.backing());
   }
 }

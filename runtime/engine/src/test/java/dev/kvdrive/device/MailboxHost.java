@@ -77,9 +77,8 @@ final class MailboxHost implements AutoCloseable {
       return false;
     }
     if (answer == Answer.DELIVER) {
-      float[] chunk = new float[contents.chunkElements()];
-      contents.copyChunk(words[1], words[2], words[3], chunk, 0);
-      byte[] bytes = Rig.bytes(chunk, contents.type());
+      byte[] bytes = new byte[contents.layout.backing().bytes()];
+      contents.writeBacking(words[1], words[2], words[3], bytes, 0);
       MemorySegment.copy(
           bytes,
           0,

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -18,6 +19,10 @@ import org.junit.jupiter.params.provider.ValueSource;
 public abstract class PrefillConformance extends DeviceConformance {
   static List<LayerSizes> sizes() {
     return LayerSizes.formats();
+  }
+
+  static List<LayerSizes> closing() {
+    return Stream.concat(sizes().stream(), LayerSizes.int8().stream()).toList();
   }
 
   /** A prompt of one layer on a device. */
@@ -139,7 +144,7 @@ public abstract class PrefillConformance extends DeviceConformance {
   }
 
   @ParameterizedTest
-  @MethodSource("sizes")
+  @MethodSource("closing")
   void closesChunksAndSeedsSinkAndRing(LayerSizes sizes) {
     int seat = 4;
     for (int closed : new int[] {0, 1, 7, 8, 9, 63, 65}) {
@@ -187,7 +192,11 @@ public abstract class PrefillConformance extends DeviceConformance {
   @ParameterizedTest
   @ValueSource(ints = {69, 76, 77, 140})
   void aPromptAndItsTokensOneByOneLeaveTheSame(int tokens) {
-    LayerSizes sizes = LayerSizes.groups().get(2).withRows(1);
+    aPromptAndItsTokensLeaveTheSame(LayerSizes.groups().get(2).withRows(1), tokens);
+    aPromptAndItsTokensLeaveTheSame(LayerSizes.int8().get(4).withRows(1), tokens);
+  }
+
+  private void aPromptAndItsTokensLeaveTheSame(LayerSizes sizes, int tokens) {
     LayerContents contents = new LayerContents(sizes, activations(), 70);
     int seat = 7;
     int width = sizes.kvHeads() * sizes.headDim();

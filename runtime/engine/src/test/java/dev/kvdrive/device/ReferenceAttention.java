@@ -1,6 +1,7 @@
 package dev.kvdrive.device;
 
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.ChunkLayout;
 import dev.kvdrive.plan.KvLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -40,14 +41,14 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
                     for (int t = 0; t < Math.min(tokens, grid.sink()); t++) {
                       long at = base + (long) t * layout.rowBytes();
                       double s =
-                          product(layout, shape, memory(layer.dense()), at, query, row, head);
-                      fold.add(s, layout, memory(layer.dense()), at + keyToValue);
+                          product(shape, row(layout, memory(layer.dense()), at), query, row, head);
+                      fold.add(s, row(layout, memory(layer.dense()), at + keyToValue));
                     }
                     for (int t = grid.firstToken(grid.closedChunks(tokens)); t < tokens; t++) {
                       long at = base + (long) (grid.sink() + grid.ringSlot(t)) * layout.rowBytes();
                       double s =
-                          product(layout, shape, memory(layer.dense()), at, query, row, head);
-                      fold.add(s, layout, memory(layer.dense()), at + keyToValue);
+                          product(shape, row(layout, memory(layer.dense()), at), query, row, head);
+                      fold.add(s, row(layout, memory(layer.dense()), at + keyToValue));
                     }
                     fold.store();
                   }
@@ -121,11 +122,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
                         double s =
                             floatAt(
                                 state.buffer(), scoreIndex(layout, shape, state, row, head, i, t));
-                        fold.add(
-                            s,
-                            layout,
-                            memory(layer.window().chunks()),
-                            at + layout.resident().valueOffset() + (long) t * layout.rowBytes());
+                        fold.add(s, chunkRow(layer, at + layout.resident().valueOffset(), t));
                       }
                     }
                     fold.store();
@@ -176,7 +173,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
               double max = Double.NEGATIVE_INFINITY;
               for (int t = 0; t < keys; t++) {
                 long key = scratchRow(layout, scratch, head / shape.groupSize(), t);
-                weights[t] = product(layout, shape, memory, key, query, row, head);
+                weights[t] = product(shape, row(layout, memory, key), query, row, head);
                 max = Math.max(max, weights[t]);
               }
               double sum = 0;
@@ -213,15 +210,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
     int slot = intAt(selection.slots(), cell * selection.passChunks() + indexOfPass);
     long at = chunkInWindow(layer, seat, kvHead, slot);
     for (int t = 0; t < layout.grid().chunk(); t++) {
-      double s =
-          product(
-              layout,
-              shape,
-              memory(layer.window().chunks()),
-              at + (long) t * layout.rowBytes(),
-              query,
-              row,
-              head);
+      double s = product(shape, chunkRow(layer, at, t), query, row, head);
       setFloat(
           state.buffer(), scoreIndex(layout, shape, state, row, head, indexOfPass, t), (float) s);
     }
@@ -244,6 +233,13 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
 
   private static long chunkInWindow(KvLayer layer, int seat, int head, int slot) {
     return (windowBase(layer, seat, head) + slot) * layer.layout().resident().bytes();
+  }
+
+  /** A row of a chunk in the window. */
+  private static Row chunkRow(KvLayer layer, long half, int token) {
+    ChunkLayout resident = layer.layout().resident();
+    MemorySegment chunks = memory(layer.window().chunks());
+    return i -> ReferenceChunk.read(resident, chunks, half, token, i);
   }
 
   /** Online softmax of one query, read from and written to the state's memory. */
@@ -271,7 +267,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
       Arrays.fill(values, 0);
     }
 
-    void add(double score, KvLayout layout, MemorySegment source, long valueRow) {
+    void add(double score, Row value) {
       if (score > max) {
         double factor = Math.exp(max - score);
         sum *= factor;
@@ -283,7 +279,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
       double weight = Math.exp(score - max);
       sum += weight;
       for (int i = 0; i < values.length; i++) {
-        values[i] += weight * kvAt(layout, source, valueRow, i);
+        values[i] += weight * value.get(i);
       }
     }
 

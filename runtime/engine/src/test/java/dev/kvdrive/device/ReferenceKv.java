@@ -1,6 +1,7 @@
 package dev.kvdrive.device;
 
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.ChunkLayout;
 import dev.kvdrive.plan.KvLayout;
 import java.lang.foreign.MemorySegment;
 
@@ -180,7 +181,7 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
       KeyRow rows,
       long keyToValue) {
     KvLayout layout = layer.layout();
-    int tokens = layout.grid().chunk();
+    ChunkLayout backing = layout.backing();
     int frame = intAt(layer.frameOfExtent(), extentIndex(layer, seat, head, chunk));
     if (frame < 0 || frame >= frames.frames()) {
       throw new DeviceException(
@@ -188,16 +189,19 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
               .formatted(chunk, layer.layer(), head, seat, frame));
     }
     long target = chunkInFrame(layout, frame, chunk);
-    for (int t = 0; t < tokens; t++) {
-      long bytes = layout.rowBytes();
-      MemorySegment.copy(
-          source, rows.offset(t), frames.memory().segment(), target + t * bytes, bytes);
-      MemorySegment.copy(
-          source,
-          rows.offset(t) + keyToValue,
-          frames.memory().segment(),
-          target + layout.backing().valueOffset() + t * bytes,
-          bytes);
+    for (int t = 0; t < backing.chunk(); t++) {
+      for (int half = 0; half < 2; half++) {
+        float[] row = new float[layout.headDim()];
+        for (int i = 0; i < row.length; i++) {
+          row[i] = kvAt(layout, source, rows.offset(t) + half * keyToValue, i);
+        }
+        ReferenceChunk.write(
+            backing,
+            row,
+            frames.memory().segment(),
+            target + (long) half * backing.valueOffset(),
+            t);
+      }
     }
   }
 

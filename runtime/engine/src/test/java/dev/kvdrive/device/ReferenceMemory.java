@@ -77,19 +77,22 @@ abstract class ReferenceMemory {
     return ((long) head * 2 * scratch.maxTokens() + token) * layout.rowBytes();
   }
 
-  double product(
-      KvLayout layout,
-      AttentionShape shape,
-      MemorySegment keys,
-      long keyRow,
-      Activations query,
-      int row,
-      int head) {
+  /** An element of a row of keys or values. */
+  interface Row {
+    float get(int i);
+  }
+
+  double product(AttentionShape shape, Row key, Activations query, int row, int head) {
     double sum = 0;
     for (int i = 0; i < shape.headDim(); i++) {
-      sum += (double) kvAt(layout, keys, keyRow, i) * get(query, row, head * shape.headDim() + i);
+      sum += (double) key.get(i) * get(query, row, head * shape.headDim() + i);
     }
     return shape.scale() * sum;
+  }
+
+  /** A row of single tokens: of sink, ring or a prompt. */
+  static Row row(KvLayout layout, MemorySegment memory, long at) {
+    return i -> kvAt(layout, memory, at, i);
   }
 
   static float kvAt(KvLayout layout, MemorySegment memory, long row, int i) {

@@ -1,7 +1,6 @@
 package dev.kvdrive.device;
 
 import dev.kvdrive.plan.KvLayout;
-import java.lang.foreign.MemorySegment;
 import java.util.Comparator;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -138,12 +137,13 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                     int frame = intAt(layer.frameOfExtent(), extent);
                     if (frame >= 0) {
                       int slot = intAt(selection.slots(), cell * selection.passChunks() + i);
-                      MemorySegment.copy(
+                      ReferenceChunk.bring(
+                          layout.backing(),
                           frames.memory().segment(),
                           chunkInFrame(layout, frame, chunk),
+                          layout.resident(),
                           memory(layer.window().chunks()),
-                          (windowBase(layer, seat, head) + slot) * layout.resident().bytes(),
-                          layout.resident().bytes());
+                          (windowBase(layer, seat, head) + slot) * layout.resident().bytes());
                       count(selection, row, Selection.DRAM_COUNTER, 1);
                     } else if (stopped) {
                       fault(layer, selection, row, seat, head, i);
@@ -208,12 +208,13 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
       return;
     }
     int slot = intAt(selection.slots(), transit);
-    MemorySegment.copy(
+    ReferenceChunk.bring(
+        layout.backing(),
         mailbox.transit().segment(),
-        (long) transit * layout.resident().bytes(),
+        (long) transit * layout.backing().bytes(),
+        layout.resident(),
         memory(layer.window().chunks()),
-        (windowBase(layer, seat, head) + slot) * layout.resident().bytes(),
-        layout.resident().bytes());
+        (windowBase(layer, seat, head) + slot) * layout.resident().bytes());
     count(selection, row, Selection.NVME_COUNTER, 1);
   }
 
