@@ -18,7 +18,8 @@ __device__ __forceinline__ float weightOf(float maximum, float merged) {
 }
 
 /**
- * Attends a share of the dense tokens, hits or misses with GT query heads of one KV head. LANES
+ * Attends a share of the dense tokens, hits or misses with GT query heads of one KV head. T is what
+ * is loaded: elements of sink and ring, or of chunks in the window, which may be codes. LANES
  * lanes share a row, eight elements each; a warp takes a chunk (or eight dense tokens) at a time
  * with an online softmax for each group of lanes.
  */
@@ -101,7 +102,8 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
     }
   }
   int64_t window = a.mode == ATTEND_DENSE ? 0 : windowBase(l, seat, head);
-  int bytes = rowBytes(l);
+  constexpr bool CODES = sizeof(T) == 1;  // never of sink and ring
+  int bytes = l.headDim * (int)sizeof(T);
   const char* denseKeys = denseBase(l, seat, head);
   for (int item = begin + warp; item < end; item += ATTEND_WARPS) {
     int index = item;  // within the pass
@@ -124,13 +126,15 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
       if (slot < 0) {
         continue;  // it did not come
       }
-      keys = l.window + (window + slot) * chunkBytes(l);
-      toValues = valueOffset(l);
+      keys = l.window + (window + slot) * residentBytes(l);
+      toValues = l.residentHalf;
       limit = l.chunk;
     }
-    bool aligned = ((uintptr_t)keys | (uintptr_t)bytes | (uintptr_t)toValues) % 16 == 0;
+    bool aligned =
+        ((uintptr_t)keys | (uintptr_t)bytes | (uintptr_t)toValues) % (CODES ? 8 : 16) == 0;
     for (int base = 0; base < limit; base += GROUPS * J) {
       float k[J][8], v[J][8];
+      float keyStep[J], valueStep[J];
 #pragma unroll
       for (int j = 0; j < J; j++) {
         int t = min(base + j * GROUPS + group, limit - 1);
@@ -142,6 +146,8 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
         const char* from = keys + (int64_t)at * bytes;
         load8((const T*)from + 8 * p, n, aligned, k[j]);
         load8((const T*)(from + toValues) + 8 * p, n, aligned, v[j]);
+        keyStep[j] = CODES ? stepOf(l, keys, at) : 1.f;
+        valueStep[j] = CODES ? stepOf(l, keys + toValues, at) : 1.f;
       }
 #pragma unroll
       for (int g = 0; g < GT; g++) {
@@ -163,7 +169,7 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
             product += __shfl_xor_sync(FULL_MASK, product, offset);
           }
           int t = base + j * GROUPS + group;
-          s[j] = t < limit ? product : -INFINITY;
+          s[j] = t < limit ? product * keyStep[j] : -INFINITY;
           highest = fmaxf(highest, s[j]);
         }
         float old = weightOf(most[g], highest);
@@ -176,6 +182,7 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
         for (int j = 0; j < J; j++) {
           float weight = weightOf(s[j], highest);
           sum[g] += weight;
+          weight *= valueStep[j];
 #pragma unroll
           for (int i = 0; i < 8; i++) {
             values[g][i] = fmaf(weight, v[j][i], values[g][i]);
@@ -265,6 +272,9 @@ ATTEND_KERNELS(bf16, 32)
 ATTEND_KERNELS(float, 8)
 ATTEND_KERNELS(float, 16)
 ATTEND_KERNELS(float, 32)
+ATTEND_KERNELS(int8, 8)
+ATTEND_KERNELS(int8, 16)
+ATTEND_KERNELS(int8, 32)
 
 // Grid: (kvHeads, rows). Dynamic shared memory: STATE_PARTS + 1 floats for each head of the group.
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish(AttendArgs a) {

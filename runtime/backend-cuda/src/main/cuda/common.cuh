@@ -9,9 +9,15 @@
 
 #define FULL_MASK 0xffffffffu
 
+typedef signed char int8;
+
 __device__ __forceinline__ int rowBytes(const Layer& l) { return l.headDim * l.elementBytes; }
-__device__ __forceinline__ int valueOffset(const Layer& l) { return l.chunk * rowBytes(l); }
-__device__ __forceinline__ int64_t chunkBytes(const Layer& l) { return 2 * (int64_t)valueOffset(l); }
+__device__ __forceinline__ int64_t residentBytes(const Layer& l) {
+  return 2 * (int64_t)l.residentHalf;
+}
+__device__ __forceinline__ int64_t backingBytes(const Layer& l) {
+  return 2 * (int64_t)l.backingHalf;
+}
 __device__ __forceinline__ int ringCapacity(const Layer& l) { return l.local + l.chunk; }
 __device__ __forceinline__ int denseTokens(const Layer& l) { return l.sink + ringCapacity(l); }
 
@@ -47,7 +53,7 @@ __device__ __forceinline__ int64_t extentIndex(const Layer& l, int seat, int hea
 }
 
 __device__ __forceinline__ int64_t chunkInFrame(const Layer& l, int frame, int chunk) {
-  return frame * l.extentBytes + (chunk % l.extentChunks) * chunkBytes(l);
+  return frame * l.extentBytes + (chunk % l.extentChunks) * backingBytes(l);
 }
 
 __device__ __forceinline__ int passCount(const Chosen& s, int64_t cell, int pass) {
@@ -132,6 +138,24 @@ __device__ __forceinline__ void load8<float>(const float* from, int n, bool alig
   }
 }
 
+template <>
+__device__ __forceinline__ void load8<int8>(const int8* from, int n, bool aligned,
+                                            float (&out)[8]) {
+  if (aligned && n >= 8) {
+    uint2 raw = *(const uint2*)from;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      out[i] = (float)(int8)(raw.x >> 8 * i);
+      out[4 + i] = (float)(int8)(raw.y >> 8 * i);
+    }
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 8; i++) {
+    out[i] = i < n ? (float)from[i] : 0.f;
+  }
+}
+
 /**
  * Walsh-Hadamard transform of each block of elements of rows in shared memory, in place, with all
  * threads of a block: sums and differences in the order that KvLayout says. Synchronises before it
@@ -189,6 +213,135 @@ __device__ __forceinline__ void copyChunkByWarp(char* to, const char* from, int 
         ((uint4*)to)[i] = held[k];
       }
     }
+  }
+}
+
+/** The step of a row of a chunk of codes; half is that of the keys or of the values. */
+__device__ __forceinline__ float stepOf(const Layer& l, const char* half, int token) {
+  return widen(*(const bf16*)(half + l.chunk * l.headDim + 2 * token));
+}
+
+/** Writes a row of keys or values as codes and a step with one warp: ChunkLayout. */
+__device__ __forceinline__ void encodeRowByWarp(const Layer& l, const char* row, char* half,
+                                                int token, int lane) {
+  constexpr int QUADS = MAX_HEAD_DIM / 4 / WARP;
+  float x[QUADS][4];
+  float largest = 0;
+#pragma unroll
+  for (int j = 0; j < QUADS; j++) {
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+      int e = 4 * (lane + WARP * j) + k;
+      x[j][k] = e < l.headDim ? element(row, e, l.elementBytes) : 0.f;
+      largest = fmaxf(largest, fabsf(x[j][k]));
+    }
+  }
+#pragma unroll
+  for (int offset = WARP / 2; offset > 0; offset /= 2) {
+    largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, offset));
+  }
+  bf16 rounded = narrow<bf16>(largest < SMALLEST_ROW ? 0.f : __fmul_rn(largest, 1.f / CODE_MOST));
+  float step = widen(rounded);
+  float inverse = step == 0 ? 0.f : __fdiv_rn(1.f, step);
+  char* codes = half + token * l.headDim;
+#pragma unroll
+  for (int j = 0; j < QUADS; j++) {
+    int first = 4 * (lane + WARP * j);
+    uint32_t word = 0;
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+      int code = min(max(__float2int_rn(__fmul_rn(x[j][k], inverse)), -CODE_MOST), CODE_MOST);
+      word |= (uint32_t)(uint8_t)code << 8 * k;
+    }
+    if (l.headDim % 4 == 0) {
+      if (first < l.headDim) {
+        *(uint32_t*)(codes + first) = word;
+      }
+    } else {
+      for (int k = 0; k < 4 && first + k < l.headDim; k++) {
+        codes[first + k] = (char)(word >> 8 * k);
+      }
+    }
+  }
+  if (lane == 0) {
+    *(bf16*)(half + l.chunk * l.headDim + 2 * token) = rounded;
+  }
+}
+
+/** Four codes as elements of the type of keys and values. */
+__device__ __forceinline__ void decodeQuad(char* to, uint32_t codes, float step,
+                                           int elementBytes) {
+  float x[4];
+#pragma unroll
+  for (int k = 0; k < 4; k++) {
+    x[k] = (float)(int8)(codes >> 8 * k) * step;
+  }
+  if (elementBytes == 2) {
+    bf16 y[4] = {narrow<bf16>(x[0]), narrow<bf16>(x[1]), narrow<bf16>(x[2]), narrow<bf16>(x[3])};
+    uint2 packed;
+    memcpy(&packed, y, sizeof(packed));
+    *(uint2*)to = packed;
+  } else {
+    *(float4*)to = make_float4(x[0], x[1], x[2], x[3]);
+  }
+}
+
+/** Decodes a chunk of codes with one warp, keeping up to eight loads of each lane in flight. */
+__device__ __forceinline__ void decodeChunkByWarp(const Layer& l, char* to, const char* from,
+                                                  int lane) {
+  int codes = l.chunk * l.headDim;  // of a half
+  if (l.headDim % 4 != 0 || codes % 16 != 0 || ((uintptr_t)to | (uintptr_t)from) % 16 != 0) {
+    for (int i = lane; i < 2 * codes; i += WARP) {
+      int half = i / codes, o = i % codes;
+      const char* source = from + half * l.backingHalf;
+      float x = (float)((const int8*)source)[o] * stepOf(l, source, o / l.headDim);
+      setElement(to + half * l.residentHalf, o, l.elementBytes, x);
+    }
+    return;
+  }
+  // Lane t has the step of key t, lane MAX_CHUNK + t that of value t.
+  float step = 0;
+  if (lane < 2 * MAX_CHUNK && lane % MAX_CHUNK < l.chunk) {
+    step = stepOf(l, from + lane / MAX_CHUNK * l.backingHalf, lane % MAX_CHUNK);
+  }
+  int pieces = codes / 16;  // of a half
+  for (int base = 0; base < 2 * pieces; base += 8 * WARP) {
+    uint4 held[8];
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      int i = base + k * WARP + lane;
+      if (i < 2 * pieces) {
+        int half = i >= pieces;
+        held[k] = __ldcs((const uint4*)(from + half * l.backingHalf) + i - half * pieces);
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+      if (base + k * WARP < 2 * pieces) {  // the same for the whole warp
+        int i = min(base + k * WARP + lane, 2 * pieces - 1);
+        int half = i >= pieces;
+        const uint32_t words[4] = {held[k].x, held[k].y, held[k].z, held[k].w};
+#pragma unroll
+        for (int w = 0; w < 4; w++) {
+          int o = 16 * (i - half * pieces) + 4 * w;
+          float of = __shfl_sync(FULL_MASK, step, half * MAX_CHUNK + o / l.headDim);
+          if (base + k * WARP + lane < 2 * pieces) {
+            decodeQuad(to + half * l.residentHalf + o * l.elementBytes, words[w], of,
+                       l.elementBytes);
+          }
+        }
+      }
+    }
+  }
+}
+
+/** Brings a chunk from its backing form into a window slot with one warp. */
+__device__ __forceinline__ void bringChunkByWarp(const Layer& l, char* slot, const char* from,
+                                                 int lane) {
+  if (l.residentElementBytes == l.backingElementBytes) {
+    copyChunkByWarp(slot, from, (int)residentBytes(l), lane);
+  } else {
+    decodeChunkByWarp(l, slot, from, lane);
   }
 }
 

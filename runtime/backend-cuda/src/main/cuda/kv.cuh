@@ -4,7 +4,7 @@
 #include "common.cuh"
 
 /**
- * Writes a chunk to its frame, with all threads of a block. Its token t is row rowOf(t) of {K[..], V[..]} at base, the values keyToValue bytes behind the keys.
+ * Writes a chunk to its frame in its backing form, with all threads of a block. Its token t is row rowOf(t) of {K[..], V[..]} at base, the values keyToValue bytes behind the keys.
  */
 template <typename RowOf>
 __device__ void closeChunk(const Layer& l, int seat, int head, int chunk, char* frames,
@@ -20,10 +20,19 @@ __device__ void closeChunk(const Layer& l, int seat, int head, int chunk, char* 
   }
   int bytes = rowBytes(l);
   char* to = frames + chunkInFrame(l, frame, chunk);
+  if (l.backingElementBytes == 1) {
+    int warps = blockDim.x / WARP;
+    for (int r = threadIdx.x / WARP; r < 2 * l.chunk; r += warps) {
+      int t = r % l.chunk, half = r / l.chunk;
+      encodeRowByWarp(l, base + (int64_t)rowOf(t) * bytes + half * keyToValue,
+                      to + half * l.backingHalf, t, threadIdx.x % WARP);
+    }
+    return;
+  }
   for (int t = 0; t < l.chunk; t++) {
     const char* from = base + (int64_t)rowOf(t) * bytes;
     copyBytes(to + t * bytes, from, bytes, threadIdx.x, blockDim.x);
-    copyBytes(to + valueOffset(l) + t * bytes, from + keyToValue, bytes, threadIdx.x, blockDim.x);
+    copyBytes(to + l.backingHalf + t * bytes, from + keyToValue, bytes, threadIdx.x, blockDim.x);
   }
 }
 

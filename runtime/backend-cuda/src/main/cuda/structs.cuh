@@ -15,6 +15,8 @@ struct Round;
 #define STATE_PARTS 65
 #define SMALLEST_KEY 0x1.0p-100f
 #define CODES_OF_WORD 16
+#define CODE_MOST 127
+#define SMALLEST_ROW 0x1.0p-100f
 #define BITS_OF_WORD 32
 #define MAX_PLANES 3
 #define SCORE_WARPS 8
@@ -69,6 +71,10 @@ struct Layer {
   int kvHeads;
   int headDim;
   int elementBytes;
+  int backingElementBytes;
+  int backingHalf;
+  int residentElementBytes;
+  int residentHalf;
   int maxChunks;
   int maxExtents;
   int sink;
@@ -92,14 +98,18 @@ static_assert(offsetof(Layer, layer) == 88, "Layer.layer");
 static_assert(offsetof(Layer, kvHeads) == 92, "Layer.kvHeads");
 static_assert(offsetof(Layer, headDim) == 96, "Layer.headDim");
 static_assert(offsetof(Layer, elementBytes) == 100, "Layer.elementBytes");
-static_assert(offsetof(Layer, maxChunks) == 104, "Layer.maxChunks");
-static_assert(offsetof(Layer, maxExtents) == 108, "Layer.maxExtents");
-static_assert(offsetof(Layer, sink) == 112, "Layer.sink");
-static_assert(offsetof(Layer, local) == 116, "Layer.local");
-static_assert(offsetof(Layer, chunk) == 120, "Layer.chunk");
-static_assert(offsetof(Layer, extentChunks) == 124, "Layer.extentChunks");
-static_assert(offsetof(Layer, bits) == 128, "Layer.bits");
-static_assert(sizeof(Layer) == 136, "Layer");
+static_assert(offsetof(Layer, backingElementBytes) == 104, "Layer.backingElementBytes");
+static_assert(offsetof(Layer, backingHalf) == 108, "Layer.backingHalf");
+static_assert(offsetof(Layer, residentElementBytes) == 112, "Layer.residentElementBytes");
+static_assert(offsetof(Layer, residentHalf) == 116, "Layer.residentHalf");
+static_assert(offsetof(Layer, maxChunks) == 120, "Layer.maxChunks");
+static_assert(offsetof(Layer, maxExtents) == 124, "Layer.maxExtents");
+static_assert(offsetof(Layer, sink) == 128, "Layer.sink");
+static_assert(offsetof(Layer, local) == 132, "Layer.local");
+static_assert(offsetof(Layer, chunk) == 136, "Layer.chunk");
+static_assert(offsetof(Layer, extentChunks) == 140, "Layer.extentChunks");
+static_assert(offsetof(Layer, bits) == 144, "Layer.bits");
+static_assert(sizeof(Layer) == 152, "Layer");
 
 struct Batch {
   const int* positions;
@@ -281,13 +291,13 @@ struct AppendArgs {
   int frameCount;
 };
 static_assert(offsetof(AppendArgs, layer) == 0, "AppendArgs.layer");
-static_assert(offsetof(AppendArgs, batch) == 136, "AppendArgs.batch");
-static_assert(offsetof(AppendArgs, keys) == 160, "AppendArgs.keys");
-static_assert(offsetof(AppendArgs, values) == 176, "AppendArgs.values");
-static_assert(offsetof(AppendArgs, frames) == 192, "AppendArgs.frames");
-static_assert(offsetof(AppendArgs, trouble) == 200, "AppendArgs.trouble");
-static_assert(offsetof(AppendArgs, frameCount) == 208, "AppendArgs.frameCount");
-static_assert(sizeof(AppendArgs) == 216, "AppendArgs");
+static_assert(offsetof(AppendArgs, batch) == 152, "AppendArgs.batch");
+static_assert(offsetof(AppendArgs, keys) == 176, "AppendArgs.keys");
+static_assert(offsetof(AppendArgs, values) == 192, "AppendArgs.values");
+static_assert(offsetof(AppendArgs, frames) == 208, "AppendArgs.frames");
+static_assert(offsetof(AppendArgs, trouble) == 216, "AppendArgs.trouble");
+static_assert(offsetof(AppendArgs, frameCount) == 224, "AppendArgs.frameCount");
+static_assert(sizeof(AppendArgs) == 232, "AppendArgs");
 
 struct StoreArgs {
   Layer layer;
@@ -298,12 +308,12 @@ struct StoreArgs {
   int start;
 };
 static_assert(offsetof(StoreArgs, layer) == 0, "StoreArgs.layer");
-static_assert(offsetof(StoreArgs, keys) == 136, "StoreArgs.keys");
-static_assert(offsetof(StoreArgs, values) == 152, "StoreArgs.values");
-static_assert(offsetof(StoreArgs, scratch) == 168, "StoreArgs.scratch");
-static_assert(offsetof(StoreArgs, maxTokens) == 176, "StoreArgs.maxTokens");
-static_assert(offsetof(StoreArgs, start) == 180, "StoreArgs.start");
-static_assert(sizeof(StoreArgs) == 184, "StoreArgs");
+static_assert(offsetof(StoreArgs, keys) == 152, "StoreArgs.keys");
+static_assert(offsetof(StoreArgs, values) == 168, "StoreArgs.values");
+static_assert(offsetof(StoreArgs, scratch) == 184, "StoreArgs.scratch");
+static_assert(offsetof(StoreArgs, maxTokens) == 192, "StoreArgs.maxTokens");
+static_assert(offsetof(StoreArgs, start) == 196, "StoreArgs.start");
+static_assert(sizeof(StoreArgs) == 200, "StoreArgs");
 
 struct PromptArgs {
   Layer layer;
@@ -316,30 +326,30 @@ struct PromptArgs {
   int frameCount;
 };
 static_assert(offsetof(PromptArgs, layer) == 0, "PromptArgs.layer");
-static_assert(offsetof(PromptArgs, scratch) == 136, "PromptArgs.scratch");
-static_assert(offsetof(PromptArgs, frames) == 144, "PromptArgs.frames");
-static_assert(offsetof(PromptArgs, trouble) == 152, "PromptArgs.trouble");
-static_assert(offsetof(PromptArgs, maxTokens) == 160, "PromptArgs.maxTokens");
-static_assert(offsetof(PromptArgs, start) == 164, "PromptArgs.start");
-static_assert(offsetof(PromptArgs, seat) == 168, "PromptArgs.seat");
-static_assert(offsetof(PromptArgs, frameCount) == 172, "PromptArgs.frameCount");
-static_assert(sizeof(PromptArgs) == 176, "PromptArgs");
+static_assert(offsetof(PromptArgs, scratch) == 152, "PromptArgs.scratch");
+static_assert(offsetof(PromptArgs, frames) == 160, "PromptArgs.frames");
+static_assert(offsetof(PromptArgs, trouble) == 168, "PromptArgs.trouble");
+static_assert(offsetof(PromptArgs, maxTokens) == 176, "PromptArgs.maxTokens");
+static_assert(offsetof(PromptArgs, start) == 180, "PromptArgs.start");
+static_assert(offsetof(PromptArgs, seat) == 184, "PromptArgs.seat");
+static_assert(offsetof(PromptArgs, frameCount) == 188, "PromptArgs.frameCount");
+static_assert(sizeof(PromptArgs) == 192, "PromptArgs");
 
 struct ResetArgs {
   Layer layer;
   int seat;
 };
 static_assert(offsetof(ResetArgs, layer) == 0, "ResetArgs.layer");
-static_assert(offsetof(ResetArgs, seat) == 136, "ResetArgs.seat");
-static_assert(sizeof(ResetArgs) == 144, "ResetArgs");
+static_assert(offsetof(ResetArgs, seat) == 152, "ResetArgs.seat");
+static_assert(sizeof(ResetArgs) == 160, "ResetArgs");
 
 struct StepArgs {
   Layer layer;
   Batch batch;
 };
 static_assert(offsetof(StepArgs, layer) == 0, "StepArgs.layer");
-static_assert(offsetof(StepArgs, batch) == 136, "StepArgs.batch");
-static_assert(sizeof(StepArgs) == 160, "StepArgs");
+static_assert(offsetof(StepArgs, batch) == 152, "StepArgs.batch");
+static_assert(sizeof(StepArgs) == 176, "StepArgs");
 
 struct ScoreArgs {
   Layer layer;
@@ -352,14 +362,14 @@ struct ScoreArgs {
   int firstRow;
 };
 static_assert(offsetof(ScoreArgs, layer) == 0, "ScoreArgs.layer");
-static_assert(offsetof(ScoreArgs, batch) == 136, "ScoreArgs.batch");
-static_assert(offsetof(ScoreArgs, chosen) == 160, "ScoreArgs.chosen");
-static_assert(offsetof(ScoreArgs, query) == 232, "ScoreArgs.query");
-static_assert(offsetof(ScoreArgs, raw) == 248, "ScoreArgs.raw");
-static_assert(offsetof(ScoreArgs, heads) == 256, "ScoreArgs.heads");
-static_assert(offsetof(ScoreArgs, scale) == 260, "ScoreArgs.scale");
-static_assert(offsetof(ScoreArgs, firstRow) == 264, "ScoreArgs.firstRow");
-static_assert(sizeof(ScoreArgs) == 272, "ScoreArgs");
+static_assert(offsetof(ScoreArgs, batch) == 152, "ScoreArgs.batch");
+static_assert(offsetof(ScoreArgs, chosen) == 176, "ScoreArgs.chosen");
+static_assert(offsetof(ScoreArgs, query) == 248, "ScoreArgs.query");
+static_assert(offsetof(ScoreArgs, raw) == 264, "ScoreArgs.raw");
+static_assert(offsetof(ScoreArgs, heads) == 272, "ScoreArgs.heads");
+static_assert(offsetof(ScoreArgs, scale) == 276, "ScoreArgs.scale");
+static_assert(offsetof(ScoreArgs, firstRow) == 280, "ScoreArgs.firstRow");
+static_assert(sizeof(ScoreArgs) == 288, "ScoreArgs");
 
 struct SelectArgs {
   Layer layer;
@@ -368,10 +378,10 @@ struct SelectArgs {
   int pass;
 };
 static_assert(offsetof(SelectArgs, layer) == 0, "SelectArgs.layer");
-static_assert(offsetof(SelectArgs, batch) == 136, "SelectArgs.batch");
-static_assert(offsetof(SelectArgs, chosen) == 160, "SelectArgs.chosen");
-static_assert(offsetof(SelectArgs, pass) == 232, "SelectArgs.pass");
-static_assert(sizeof(SelectArgs) == 240, "SelectArgs");
+static_assert(offsetof(SelectArgs, batch) == 152, "SelectArgs.batch");
+static_assert(offsetof(SelectArgs, chosen) == 176, "SelectArgs.chosen");
+static_assert(offsetof(SelectArgs, pass) == 248, "SelectArgs.pass");
+static_assert(sizeof(SelectArgs) == 256, "SelectArgs");
 
 struct FetchArgs {
   Layer layer;
@@ -385,15 +395,15 @@ struct FetchArgs {
   int timeoutMillis;
 };
 static_assert(offsetof(FetchArgs, layer) == 0, "FetchArgs.layer");
-static_assert(offsetof(FetchArgs, batch) == 136, "FetchArgs.batch");
-static_assert(offsetof(FetchArgs, chosen) == 160, "FetchArgs.chosen");
-static_assert(offsetof(FetchArgs, frames) == 232, "FetchArgs.frames");
-static_assert(offsetof(FetchArgs, control) == 240, "FetchArgs.control");
-static_assert(offsetof(FetchArgs, transit) == 248, "FetchArgs.transit");
-static_assert(offsetof(FetchArgs, round) == 256, "FetchArgs.round");
-static_assert(offsetof(FetchArgs, pass) == 264, "FetchArgs.pass");
-static_assert(offsetof(FetchArgs, timeoutMillis) == 268, "FetchArgs.timeoutMillis");
-static_assert(sizeof(FetchArgs) == 272, "FetchArgs");
+static_assert(offsetof(FetchArgs, batch) == 152, "FetchArgs.batch");
+static_assert(offsetof(FetchArgs, chosen) == 176, "FetchArgs.chosen");
+static_assert(offsetof(FetchArgs, frames) == 248, "FetchArgs.frames");
+static_assert(offsetof(FetchArgs, control) == 256, "FetchArgs.control");
+static_assert(offsetof(FetchArgs, transit) == 264, "FetchArgs.transit");
+static_assert(offsetof(FetchArgs, round) == 272, "FetchArgs.round");
+static_assert(offsetof(FetchArgs, pass) == 280, "FetchArgs.pass");
+static_assert(offsetof(FetchArgs, timeoutMillis) == 284, "FetchArgs.timeoutMillis");
+static_assert(sizeof(FetchArgs) == 288, "FetchArgs");
 
 struct AttendArgs {
   Layer layer;
@@ -408,16 +418,16 @@ struct AttendArgs {
   float scale;
 };
 static_assert(offsetof(AttendArgs, layer) == 0, "AttendArgs.layer");
-static_assert(offsetof(AttendArgs, batch) == 136, "AttendArgs.batch");
-static_assert(offsetof(AttendArgs, chosen) == 160, "AttendArgs.chosen");
-static_assert(offsetof(AttendArgs, rows) == 232, "AttendArgs.rows");
-static_assert(offsetof(AttendArgs, state) == 248, "AttendArgs.state");
-static_assert(offsetof(AttendArgs, heads) == 256, "AttendArgs.heads");
-static_assert(offsetof(AttendArgs, splits) == 260, "AttendArgs.splits");
-static_assert(offsetof(AttendArgs, pass) == 264, "AttendArgs.pass");
-static_assert(offsetof(AttendArgs, mode) == 268, "AttendArgs.mode");
-static_assert(offsetof(AttendArgs, scale) == 272, "AttendArgs.scale");
-static_assert(sizeof(AttendArgs) == 280, "AttendArgs");
+static_assert(offsetof(AttendArgs, batch) == 152, "AttendArgs.batch");
+static_assert(offsetof(AttendArgs, chosen) == 176, "AttendArgs.chosen");
+static_assert(offsetof(AttendArgs, rows) == 248, "AttendArgs.rows");
+static_assert(offsetof(AttendArgs, state) == 264, "AttendArgs.state");
+static_assert(offsetof(AttendArgs, heads) == 272, "AttendArgs.heads");
+static_assert(offsetof(AttendArgs, splits) == 276, "AttendArgs.splits");
+static_assert(offsetof(AttendArgs, pass) == 280, "AttendArgs.pass");
+static_assert(offsetof(AttendArgs, mode) == 284, "AttendArgs.mode");
+static_assert(offsetof(AttendArgs, scale) == 288, "AttendArgs.scale");
+static_assert(sizeof(AttendArgs) == 296, "AttendArgs");
 
 struct CausalArgs {
   Layer layer;
@@ -431,12 +441,12 @@ struct CausalArgs {
   float scale;
 };
 static_assert(offsetof(CausalArgs, layer) == 0, "CausalArgs.layer");
-static_assert(offsetof(CausalArgs, query) == 136, "CausalArgs.query");
-static_assert(offsetof(CausalArgs, out) == 152, "CausalArgs.out");
-static_assert(offsetof(CausalArgs, scratch) == 168, "CausalArgs.scratch");
-static_assert(offsetof(CausalArgs, maxTokens) == 176, "CausalArgs.maxTokens");
-static_assert(offsetof(CausalArgs, heads) == 180, "CausalArgs.heads");
-static_assert(offsetof(CausalArgs, start) == 184, "CausalArgs.start");
-static_assert(offsetof(CausalArgs, rows) == 188, "CausalArgs.rows");
-static_assert(offsetof(CausalArgs, scale) == 192, "CausalArgs.scale");
-static_assert(sizeof(CausalArgs) == 200, "CausalArgs");
+static_assert(offsetof(CausalArgs, query) == 152, "CausalArgs.query");
+static_assert(offsetof(CausalArgs, out) == 168, "CausalArgs.out");
+static_assert(offsetof(CausalArgs, scratch) == 184, "CausalArgs.scratch");
+static_assert(offsetof(CausalArgs, maxTokens) == 192, "CausalArgs.maxTokens");
+static_assert(offsetof(CausalArgs, heads) == 196, "CausalArgs.heads");
+static_assert(offsetof(CausalArgs, start) == 200, "CausalArgs.start");
+static_assert(offsetof(CausalArgs, rows) == 204, "CausalArgs.rows");
+static_assert(offsetof(CausalArgs, scale) == 208, "CausalArgs.scale");
+static_assert(sizeof(CausalArgs) == 216, "CausalArgs");

@@ -198,8 +198,8 @@ extern "C" __global__ void __launch_bounds__(256) fetch(FetchArgs a) {
       }
       if (frame >= 0) {
         int slot = s.slots[cell * s.passChunks + i];
-        copyChunkByWarp(l.window + (window + slot) * chunkBytes(l),
-                        a.frames + chunkInFrame(l, frame, chunk), (int)chunkBytes(l), lane);
+        bringChunkByWarp(l, l.window + (window + slot) * residentBytes(l),
+                         a.frames + chunkInFrame(l, frame, chunk), lane);
         copied++;
       } else if (lane == 0) {
         if (stopped < 0) {
@@ -284,8 +284,8 @@ extern "C" __global__ void __launch_bounds__(256) land(FetchArgs a) {
     int row = transit / s.passChunks / l.kvHeads;
     if (status == MAIL_DELIVERED) {
       int slot = s.slots[transit];
-      copyChunkByWarp(l.window + (windowBase(l, seat, head) + slot) * chunkBytes(l),
-                      a.transit + transit * chunkBytes(l), (int)chunkBytes(l), lane);
+      bringChunkByWarp(l, l.window + (windowBase(l, seat, head) + slot) * residentBytes(l),
+                       a.transit + transit * backingBytes(l), lane);
       if (lane == 0) {
         atomicAdd(&s.counters[row * COUNTERS + NVME_COUNTER], 1);
       }

@@ -3,6 +3,7 @@ package dev.kvdrive.cuda;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.plan.BitPlaneSummary;
+import dev.kvdrive.plan.ChunkLayout;
 import dev.kvdrive.plan.TwoBitSummary;
 import dev.kvdrive.plan.Workspace;
 import java.util.LinkedHashMap;
@@ -62,6 +63,8 @@ final class Constants {
     put(all, "STATE_PARTS", STATE_PARTS);
     all.put("SMALLEST_KEY", Float.toHexString(TwoBitSummary.SMALLEST_KEY) + "f");
     put(all, "CODES_OF_WORD", TwoBitSummary.CODES_OF_WORD);
+    put(all, "CODE_MOST", ChunkLayout.MOST);
+    all.put("SMALLEST_ROW", Float.toHexString(ChunkLayout.SMALLEST) + "f");
     put(all, "BITS_OF_WORD", BitPlaneSummary.WORD);
     put(all, "MAX_PLANES", BitPlaneSummary.MOST);
     put(all, "SCORE_WARPS", SCORE_WARPS);

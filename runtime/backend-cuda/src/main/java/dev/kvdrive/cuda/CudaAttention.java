@@ -25,6 +25,7 @@ import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.Pass;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import org.jspecify.annotations.Nullable;
@@ -68,7 +69,7 @@ final class CudaAttention implements AttentionOperations {
     int queries = queriesOfBlock(shape);
     Arguments a = struct(queue, step, pass, shape, query, state, mode);
     queue.launch(
-        gpu.kernel("attend" + variant(step.layer().layout()) + "_" + queries),
+        gpu.kernel("attend" + variant(step.layer().layout(), mode) + "_" + queries),
         mode == ATTEND_DENSE ? 1 : splits(step.batch(), shape),
         shape.kvHeads() * Math.ceilDiv(shape.groupSize(), queries),
         step.batch().rows(),
@@ -135,9 +136,10 @@ final class CudaAttention implements AttentionOperations {
   }
 
   /** The part of a kernel's name that tells element type and lanes of a row. */
-  private static String variant(KvLayout layout) {
+  private static String variant(KvLayout layout, int mode) {
     requireHead(layout);
-    return "_" + element(layout) + "_" + lanes(layout);
+    boolean codes = mode != ATTEND_DENSE && layout.formats().resident() == ChunkFormat.INT8;
+    return "_" + (codes ? "int8" : element(layout)) + "_" + lanes(layout);
   }
 
   private static int lanes(KvLayout layout) {

@@ -36,6 +36,14 @@ final class Structs {
     /** 2: bf16, 4: F32. */
     final Field elementBytes = int32("elementBytes");
 
+    /** 1: whole numbers and steps, otherwise as elementBytes. */
+    final Field backingElementBytes = int32("backingElementBytes");
+
+    /** Offset of the values in a chunk in its backing form, half of its bytes. */
+    final Field backingHalf = int32("backingHalf");
+
+    final Field residentElementBytes = int32("residentElementBytes");
+    final Field residentHalf = int32("residentHalf");
     final Field maxChunks = int32("maxChunks");
     final Field maxExtents = int32("maxExtents");
     final Field sink = int32("sink");
