@@ -4,7 +4,7 @@ import dev.kvdrive.model.Model;
 import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvLayout;
-import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.SummaryFormat;
 
 /**
  * Bytes that a decode step of one sequence has to read at least: all weights once, the keys and
@@ -21,7 +21,7 @@ public record StepBytes(long weights, long cache, long index) {
    * @param device that holds the weights
    * @param attendedTokens tokens attended
    * @param tokens tokens in the sequence
-   * @param exact whether everything is attended, so that nothing is selected
+   * @param index what is read of each chunk to select; none where everything is attended
    */
   public static StepBytes of(
       Model model,
@@ -29,7 +29,7 @@ public record StepBytes(long weights, long cache, long index) {
       KvLayout layout,
       double attendedTokens,
       int tokens,
-      boolean exact) {
+      SummaryFormat index) {
     long weights = model.geometry().weightBytes(device);
     if (!model.output().name().equals(model.embedding().name())) {
       TensorData table = model.embedding();
@@ -43,12 +43,10 @@ public record StepBytes(long weights, long cache, long index) {
     return new StepBytes(
         weights,
         (long) (attendedTokens * layout.bytesPerToken()),
-        exact
-            ? 0
-            : (long) layout.layers()
-                * layout.kvHeads()
-                * layout.grid().closedChunks(tokens)
-                * PolicyShape.KVDRIVE.summary().bytes(layout));
+        (long) layout.layers()
+            * layout.kvHeads()
+            * layout.grid().closedChunks(tokens)
+            * index.bytes(layout));
   }
 
   /** All of them. */

@@ -17,6 +17,7 @@ import dev.kvdrive.model.tensor.TensorType;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Planner;
+import dev.kvdrive.plan.SummaryFormat;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
@@ -78,11 +79,13 @@ class RandomModelTest {
   void aStepReadsAllWeightsOnceAndWhatItAttends() {
     try (Model model = open(make("bf16"))) {
       var layout = Planner.layout(model.geometry(), KvType.BF16);
-      StepBytes exact = StepBytes.of(model, DeviceKind.CPU, layout, 1000, 1000, true);
+      StepBytes exact =
+          StepBytes.of(model, DeviceKind.CPU, layout, 1000, 1000, SummaryFormat.none());
       assertThat(exact.weights()).isEqualTo(model.geometry().weightBytes());
       assertThat(exact.cache()).isEqualTo(1000 * layout.bytesPerToken());
       assertThat(exact.index()).isZero();
-      StepBytes sparse = StepBytes.of(model, DeviceKind.CPU, layout, 100, 1000, false);
+      StepBytes sparse =
+          StepBytes.of(model, DeviceKind.CPU, layout, 100, 1000, SummaryFormat.twoBit());
       assertThat(sparse.cache()).isEqualTo(100 * layout.bytesPerToken());
       assertThat(sparse.index()).isEqualTo(2L * 2 * ((1000 - 68) / 8) * 8 * (32 / 4 + 2));
       assertThat(sparse.total()).isLessThan(exact.total());

@@ -20,6 +20,8 @@ import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Planner;
+import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.SummaryFormat;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -194,7 +196,9 @@ final class BenchRun {
                         layout,
                         runs.getLast().attendedTokens(),
                         prompt + conditions.tokens() / 2,
-                        entry.budget() >= 1)
+                        entry.budget() >= 1
+                            ? SummaryFormat.none()
+                            : PolicyShape.kvdrive(model.geometry()).summary())
                     .total()
                 : 0;
         table.add(SpeedTable.Row.of(entry.name(), budgetName(entry.budget()), runs, bytes));
