@@ -5,6 +5,7 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
@@ -21,6 +22,7 @@ import java.time.Duration;
  *     NVMe
  * @param window window slots of each head
  * @param passChunks chunks of one pass
+ * @param formats of closed chunks
  */
 record EngineShape(
     KvType type,
@@ -38,7 +40,8 @@ record EngineShape(
     Duration fetchTimeout,
     Duration demotionTimeout,
     int queueLimit,
-    PolicyShape policy) {
+    PolicyShape policy,
+    Formats formats) {
   /** Everything resident, one queue, one seat: what the others are compared with. */
   static EngineShape roomy(double budget) {
     return new EngineShape(
@@ -57,7 +60,8 @@ record EngineShape(
         Duration.ofSeconds(20),
         Duration.ofSeconds(20),
         16,
-        PolicyShape.KVDRIVE);
+        PolicyShape.KVDRIVE,
+        Formats.of(KvType.F32));
   }
 
   /** Three seats that hardly hold an extent in DRAM, tiny windows, prefill in blocks of 50. */
@@ -82,7 +86,8 @@ record EngineShape(
         fetchTimeout,
         demotionTimeout,
         queueLimit,
-        shape);
+        shape,
+        formats);
   }
 
   EngineShape withType(KvType kvType) {
@@ -102,7 +107,29 @@ record EngineShape(
         fetchTimeout,
         demotionTimeout,
         queueLimit,
-        policy);
+        policy,
+        Formats.of(kvType));
+  }
+
+  EngineShape withChunks(Formats others) {
+    return new EngineShape(
+        type,
+        context,
+        seats,
+        budget,
+        window,
+        passChunks,
+        prefillBlock,
+        extentChunks,
+        frames,
+        nvmeThreads,
+        pipeline,
+        graphs,
+        fetchTimeout,
+        demotionTimeout,
+        queueLimit,
+        policy,
+        others);
   }
 
   EngineShape withSeats(int count) {
@@ -122,7 +149,8 @@ record EngineShape(
         fetchTimeout,
         demotionTimeout,
         queueLimit,
-        policy);
+        policy,
+        formats);
   }
 
   EngineShape withWindow(int slots, int pass) {
@@ -142,7 +170,8 @@ record EngineShape(
         fetchTimeout,
         demotionTimeout,
         queueLimit,
-        policy);
+        policy,
+        formats);
   }
 
   EngineShape withBlock(int tokens) {
@@ -162,7 +191,8 @@ record EngineShape(
         fetchTimeout,
         demotionTimeout,
         queueLimit,
-        policy);
+        policy,
+        formats);
   }
 
   EngineShape withExtents(int chunks) {
@@ -182,7 +212,8 @@ record EngineShape(
         fetchTimeout,
         demotionTimeout,
         queueLimit,
-        policy);
+        policy,
+        formats);
   }
 
   EngineShape withFrames(int count) {
@@ -202,7 +233,8 @@ record EngineShape(
         fetchTimeout,
         demotionTimeout,
         queueLimit,
-        policy);
+        policy,
+        formats);
   }
 
   EngineShape withThreads(int count) {
@@ -222,7 +254,8 @@ record EngineShape(
         fetchTimeout,
         demotionTimeout,
         queueLimit,
-        policy);
+        policy,
+        formats);
   }
 
   EngineShape with(boolean pipelined, boolean recorded) {
@@ -242,7 +275,8 @@ record EngineShape(
         fetchTimeout,
         demotionTimeout,
         queueLimit,
-        policy);
+        policy,
+        formats);
   }
 
   EngineShape withTimeouts(Duration fetch, Duration demotion) {
@@ -262,7 +296,8 @@ record EngineShape(
         fetch,
         demotion,
         queueLimit,
-        policy);
+        policy,
+        formats);
   }
 
   EngineShape withQueueLimit(int limit) {
@@ -282,11 +317,12 @@ record EngineShape(
         fetchTimeout,
         demotionTimeout,
         limit,
-        policy);
+        policy,
+        formats);
   }
 
   EngineSizes sizes(ModelGeometry model, Device device) {
-    KvLayout layout = model.kvLayout(type, ChunkGrid.PAPER, extentChunks);
+    KvLayout layout = model.kvLayout(type, formats, ChunkGrid.PAPER, extentChunks);
     int maxChunks = layout.grid().closedChunks(context);
     int maxSelected =
         budget >= 1 ? maxChunks : Math.min(maxChunks, (int) Math.ceil(budget * maxChunks));

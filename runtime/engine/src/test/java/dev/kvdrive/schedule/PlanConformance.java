@@ -17,13 +17,16 @@ import dev.kvdrive.model.Golden;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.Demand;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
+import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.TierBudgets;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -40,14 +43,16 @@ public abstract class PlanConformance extends EngineTest {
 
   @ParameterizedTest
   @CsvSource({
-    // model, context, concurrency, budget, KV type, GPU, DRAM, NVMe in MiB
-    "llama3, 256, 1, 1, F32, 8, 8, 64",
-    "llama3, 256, 8, 0.0625, BF16, 24, 16, 64",
-    "qwen3, 256, 4, 0.25, F32, 24, 24, 64",
-    "qwen2, 256, 16, 1, BF16, 40, 24, 64",
-    "llama, 256, 2, 0.5, BF16, 40, 64, 0",
-    "qwen3, 128, 3, 0.0625, F32, 8, 8, 64",
-    "llama3-q8_0.gguf, 256, 4, 1, BF16, 12, 12, 64",
+    // model, context, concurrency, budget, KV type, resident, backing, GPU, DRAM, NVMe in MiB
+    "llama3, 256, 1, 1, F32, F32, F32, 8, 8, 64",
+    "llama3, 256, 8, 0.0625, BF16, BF16, BF16, 24, 16, 64",
+    "llama3, 256, 8, 0.0625, BF16, BF16, INT8, 24, 16, 64",
+    "qwen3, 256, 4, 0.25, F32, F32, F32, 24, 24, 64",
+    "qwen3, 256, 4, 0.25, F32, INT8, INT8, 24, 24, 64",
+    "qwen2, 256, 16, 1, BF16, BF16, BF16, 40, 24, 64",
+    "llama, 256, 2, 0.5, BF16, BF16, BF16, 40, 64, 0",
+    "qwen3, 128, 3, 0.0625, F32, F32, F32, 8, 8, 64",
+    "llama3-q8_0.gguf, 256, 4, 1, BF16, BF16, BF16, 12, 12, 64",
   })
   void theEngineAllocatesWhatThePlanSays(
       String name,
@@ -55,6 +60,8 @@ public abstract class PlanConformance extends EngineTest {
       int concurrency,
       double budget,
       KvType type,
+      ChunkFormat resident,
+      ChunkFormat backing,
       long gpu,
       long dram,
       long nvme)
@@ -70,7 +77,9 @@ public abstract class PlanConformance extends EngineTest {
                   type,
                   new TierBudgets(gpu * MIB, dram * MIB, nvme * MIB),
                   kind(),
-                  4));
+                  4,
+                  PolicyShape.KVDRIVE,
+                  new Formats(resident, backing)));
       EngineSizes sizes = plan.requireSizes();
       // What is planned of DRAM is enough, to the byte.
       Device own = open(gpu * MIB, plan.demand(Demand.Tier.DRAM), 2);

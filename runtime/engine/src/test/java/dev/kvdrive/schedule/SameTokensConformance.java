@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.ElementType;
+import dev.kvdrive.plan.ChunkFormat;
+import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.PolicyShape;
 import java.util.ArrayList;
@@ -45,8 +47,13 @@ public abstract class SameTokensConformance extends EngineTest {
 
   /** What each request is answered, alone on an engine that has room for everything. */
   private Map<String, List<GeneratedToken>> alone(double budget, KvType type) {
+    return alone(budget, type, Formats.of(type));
+  }
+
+  private Map<String, List<GeneratedToken>> alone(double budget, KvType type, Formats chunks) {
     Map<String, List<GeneratedToken>> answers = new HashMap<>();
-    try (KvDriveEngine engine = start(EngineShape.roomy(budget).withType(type))) {
+    try (KvDriveEngine engine =
+        start(EngineShape.roomy(budget).withType(type).withChunks(chunks))) {
       for (GenerationRequest request : requests()) {
         answers.put(request.id(), generate(engine, request).tokens());
       }
@@ -64,9 +71,11 @@ public abstract class SameTokensConformance extends EngineTest {
     for (int i = 0; i < COMBINATIONS; i++) {
       double budget = BUDGETS[i % BUDGETS.length];
       KvType type = random.nextInt(3) == 0 ? KvType.BF16 : KvType.F32;
+      Formats chunks = chunks(random, type);
       Map<String, List<GeneratedToken>> expected =
-          baselines.computeIfAbsent(budget + " " + type, key -> alone(budget, type));
-      EngineShape shape = combination(random, budget, type);
+          baselines.computeIfAbsent(
+              budget + " " + type + " " + chunks, key -> alone(budget, type, chunks));
+      EngineShape shape = combination(random, budget, type).withChunks(chunks);
       Device before = device;
       device = open(CAPACITY, 1 + random.nextInt(4));
       before.close();
@@ -114,6 +123,15 @@ public abstract class SameTokensConformance extends EngineTest {
         .with(random.nextBoolean(), random.nextBoolean());
   }
 
+  private static Formats chunks(SplittableRandom random, KvType type) {
+    ChunkFormat plain = ChunkFormat.of(type);
+    return switch (random.nextInt(4)) {
+      case 0 -> new Formats(plain, ChunkFormat.INT8);
+      case 1 -> new Formats(ChunkFormat.INT8, ChunkFormat.INT8);
+      default -> Formats.of(type);
+    };
+  }
+
   private void compare(
       String what,
       KvDriveEngine engine,
@@ -154,6 +172,15 @@ public abstract class SameTokensConformance extends EngineTest {
         "all attended",
         alone(0.2, KvType.F32, "in the ring"),
         exact.getOrDefault("in the ring", List.of()));
+    for (ChunkFormat resident : List.of(ChunkFormat.F32, ChunkFormat.INT8)) {
+      Map<String, List<GeneratedToken>> coded =
+          alone(1, KvType.F32, new Formats(resident, ChunkFormat.INT8));
+      assertThat(coded.get("long")).as("%s from int8", resident).isNotEqualTo(exact.get("long"));
+      assertSame(
+          "no chunk has closed",
+          coded.getOrDefault("in the sink", List.of()),
+          exact.getOrDefault("in the sink", List.of()));
+    }
     List<GeneratedToken> rounded = alone(1, KvType.BF16, "in the ring");
     if (device.activationType() == ElementType.F32) {
       assertThat(rounded).isNotEqualTo(exact.getOrDefault("in the ring", List.of()));
