@@ -7,24 +7,18 @@ import static dev.kvdrive.cpu.CpuOperations.submit;
 
 import dev.kvdrive.cpu.ThreadScratch.Use;
 import dev.kvdrive.device.AttentionShape;
-import dev.kvdrive.device.Bfloat16;
 import dev.kvdrive.device.IndexOperations;
 import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.PromptChunks;
 import dev.kvdrive.device.Queue;
-import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
-import dev.kvdrive.plan.SummaryFormat;
-import dev.kvdrive.plan.TwoBitSummary;
+import dev.kvdrive.plan.LandmarkSummary;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
 /** Summaries of chunks: writes them, scores chunks by them, selects the best. */
 final class ChunkIndex implements IndexOperations {
-  /** Chunks scored at once: a multiple of the lanes of every vector. */
-  private static final int BLOCK = 32;
-
   private final ComputePool pool;
   private final ThreadScratch[] scratch;
 
@@ -52,7 +46,7 @@ final class ChunkIndex implements IndexOperations {
             score(
                 new StepRows(a.step().batch()),
                 new KvMemory(a.step().layer()),
-                a.shape(),
+                a,
                 address(a.query()),
                 stride(a.query()),
                 new SelectionMemory(a.selection(), a.shape().kvHeads())));
@@ -84,12 +78,12 @@ final class ChunkIndex implements IndexOperations {
             int first = grid.firstToken(chunk);
             for (int head = 0; head < kv.layout.kvHeads(); head++) {
               long ring = kv.denseKeys(seat, head) + (long) grid.sink() * kv.layout.rowBytes();
-              represent(
-                  kv,
-                  head,
-                  kv.summary(seat, head, chunk),
-                  t -> ring + (long) grid.ringSlot(first + t) * kv.layout.rowBytes(),
-                  scratch[thread]);
+              Summaries.of(kv, head)
+                  .write(
+                      t -> ring + (long) grid.ringSlot(first + t) * kv.layout.rowBytes(),
+                      kv.summary(seat, head, chunk),
+                      kv.firstOfSummary(chunk),
+                      scratch[thread]);
             }
           }
         });
@@ -100,57 +94,17 @@ final class ChunkIndex implements IndexOperations {
     pool.run(
         layout.kvHeads(),
         (head, thread) -> {
+          Summaries summaries = Summaries.of(kv, head);
           for (int chunk = chunks.from(); chunk < chunks.to(); chunk++) {
             int token = layout.grid().firstToken(chunk);
             long first = KvWriter.promptKey(layout, chunks.scratch(), head, token);
-            represent(
-                kv,
-                head,
-                kv.summary(chunks.seat(), head, chunk),
+            summaries.write(
                 t -> first + (long) t * layout.rowBytes(),
+                kv.summary(chunks.seat(), head, chunk),
+                kv.firstOfSummary(chunk),
                 scratch[thread]);
           }
         });
-  }
-
-  /** Address of the key of a token of a chunk. */
-  private interface KeyRow {
-    long at(int token);
-  }
-
-  /** Writes the summary of a chunk from its keys. */
-  private static void represent(
-      KvMemory kv, int head, long target, KeyRow rows, ThreadScratch scratch) {
-    switch (kv.layer.index().format()) {
-      case SummaryFormat.TwoBit() -> twoBit(kv.layout, target, rows, scratch);
-      case SummaryFormat.BitPlanes(int bits) -> {
-        KvLayout layout = kv.layout;
-        BitPlaneSummary format = BitPlaneSummary.of(layout, bits);
-        int padded = KvRows.padded(layout.headDim());
-        long key = scratch.floats(Use.KEYS, padded);
-        long z = scratch.floats(Use.SUMS, padded);
-        for (int t = 0; t < format.chunk(); t++) {
-          KvRows.widen(layout.type(), rows.at(t), 1, layout.headDim(), key, padded);
-          BitPlaneKeys.encode(format, kv.codebook(head), key, z, target + format.wordOffset(0, t));
-        }
-      }
-      case SummaryFormat.None() -> throw new IllegalStateException("there are no summaries");
-    }
-  }
-
-  private static void twoBit(KvLayout layout, long target, KeyRow rows, ThreadScratch scratch) {
-    TwoBitSummary format = TwoBitSummary.of(layout);
-    int headDim = layout.headDim();
-    int block = format.rotationBlock();
-    int padded = KvRows.padded(headDim);
-    long keys = scratch.floats(Use.KEYS, padded);
-    for (int t = 0; t < format.chunk(); t++) {
-      KvRows.widen(layout.type(), rows.at(t), 1, headDim, keys, padded);
-      TwoBitKeys.rotate(keys, headDim, block);
-      long codes = target + (long) t * format.codeBytes();
-      float cell = TwoBitKeys.encode(keys, headDim, codes, format.codeBytes());
-      Memory.putShort(target + format.stepOffset() + 2L * t, Bfloat16.round(cell / block));
-    }
   }
 
   /** Chunks that a row selects of those closed, all if it asks for as many. */
@@ -162,10 +116,11 @@ final class ChunkIndex implements IndexOperations {
   private void score(
       StepRows batch,
       KvMemory kv,
-      AttentionShape shape,
+      Score of,
       long query,
       long queryStride,
       SelectionMemory selection) {
+    AttentionShape shape = of.shape();
     pool.run(
         batch.rows * shape.kvHeads(),
         (task, thread) -> {
@@ -180,7 +135,57 @@ final class ChunkIndex implements IndexOperations {
             long queries =
                 query + row * queryStride + 4L * head * shape.groupSize() * shape.headDim();
             long scores = selection.scores(row, head);
-            score(kv, shape, queries, seat, head, closed, scores, scratch[thread]);
+            score(kv, of, queries, seat, head, closed, scores, scratch[thread]);
+          }
+        });
+  }
+
+  @Override
+  public void pin(Queue queue, Pin a) {
+    submit(
+        queue,
+        () ->
+            pin(
+                new StepRows(a.step().batch()),
+                new KvMemory(a.step().layer()),
+                a,
+                new SelectionMemory(a.selection(), a.step().layer().layout().kvHeads())));
+  }
+
+  private void pin(StepRows batch, KvMemory kv, Pin a, SelectionMemory selection) {
+    int heads = kv.layout.kvHeads();
+    LandmarkSummary format = LandmarkSummary.of(kv.layout);
+    pool.run(
+        batch.rows * heads,
+        (task, thread) -> {
+          int row = task / heads;
+          int head = task % heads;
+          int seat = batch.seat(row);
+          if (seat < 0) {
+            return;
+          }
+          int closed = kv.layout.grid().closedChunks(batch.tokens(row));
+          int count = count(batch, selection, row, closed);
+          int pinned = (int) ((long) count * a.of() / a.per());
+          if (count == closed || pinned == 0) {
+            return;
+          }
+          long opposites = scratch[thread].floats(Use.SCORES, closed);
+          for (int chunk = 0; chunk < closed; chunk++) {
+            long at = kv.summary(seat, head, chunk) + format.cosineOffset();
+            Memory.putFloat(opposites + 4L * chunk, -Memory.getFloat(at));
+          }
+          long lowest = scratch[thread].floats(Use.SUMS, pinned);
+          TopChunks.select(
+              opposites,
+              closed,
+              pinned,
+              lowest,
+              scratch[thread].ints(closed),
+              scratch[thread].histogram());
+          for (int i = 0; i < pinned; i++) {
+            long at = selection.scores(row, head) + 4L * Memory.getInt(lowest + 4L * i);
+            Memory.putFloat(at, Float.POSITIVE_INFINITY);
           }
         });
   }
@@ -217,169 +222,36 @@ final class ChunkIndex implements IndexOperations {
   /** Writes the merged score of every closed chunk. */
   private static void score(
       KvMemory kv,
-      AttentionShape shape,
+      Score of,
       long queries,
       int seat,
       int head,
       int closed,
       long scores,
       ThreadScratch scratch) {
-    int group = shape.groupSize();
-    // One row of scores for each query, with room for the vectors that are written beyond it.
-    long stride = 4L * (closed + Lanes.N);
-    long products = scratch.floats(Use.SCORES, (long) group * (closed + Lanes.N));
-    long summaries = kv.summary(seat, head, 0);
-    switch (kv.layer.index().format()) {
-      case SummaryFormat.TwoBit() ->
-          twoBit(kv.layout, shape, queries, summaries, closed, products, stride, scratch);
-      case SummaryFormat.BitPlanes(int bits) ->
-          bitPlanes(
-              BitPlaneSummary.of(kv.layout, bits),
-              kv.codebook(head),
-              shape,
-              queries,
-              summaries,
-              closed,
-              products,
-              stride,
-              scratch);
-      case SummaryFormat.None() -> throw new IllegalStateException("there are no summaries");
-    }
+    int count = kv.layer.index().format().summaries(closed);
+    // One row of products for each query, with room for the vectors that are written beyond it.
+    long stride = 4L * (count + Lanes.N);
+    int group = of.shape().groupSize();
+    long products = scratch.floats(Use.SCORES, (long) group * (count + Lanes.N));
+    Summaries.of(kv, head)
+        .products(of.shape(), queries, kv.summary(seat, head, 0), count, products, stride, scratch);
     for (int g = 0; g < group; g++) {
       long row = products + g * stride;
-      float logSum = logSumExp(row, closed);
-      for (int chunk = 0; chunk < closed; chunk++) {
-        float score = Memory.getFloat(row + 4L * chunk) - logSum;
-        long at = scores + 4L * chunk;
+      float minus =
+          switch (of.merge()) {
+            case LARGEST_SHARE -> logSumExp(row, count);
+            case LARGEST_PRODUCT -> 0;
+          };
+      for (int i = 0; i < count; i++) {
+        float score = Memory.getFloat(row + 4L * i) - minus;
+        long at = products + 4L * i;
         Memory.putFloat(at, g == 0 ? score : Math.max(score, Memory.getFloat(at)));
       }
     }
-  }
-
-  private static void bitPlanes(
-      BitPlaneSummary format,
-      long book,
-      AttentionShape shape,
-      long queries,
-      long summaries,
-      int closed,
-      long products,
-      long stride,
-      ThreadScratch scratch) {
-    int group = shape.groupSize();
-    int headDim = shape.headDim();
-    int padded = KvRows.padded(headDim);
-    int tableFloats = BitPlaneKeys.tableFloats(format);
-    long turned = scratch.floats(Use.QUERIES, 2L * padded);
-    long tables = scratch.floats(Use.VALUES, (long) group * tableFloats);
-    for (int g = 0; g < group; g++) {
-      long scaled = turned + 4L * padded;
-      StepAttention.scale(queries + 4L * g * headDim, headDim, shape.scale(), scaled, padded);
-      BitPlaneKeys.tables(format, book, scaled, turned, tables + 4L * g * tableFloats);
-    }
-    int tokens = format.chunk();
-    int row = tokens * BLOCK;
-    // The words of a block's codes, so that those of one token of all its chunks follow each other.
-    long codes = scratch.floats(Use.KEYS, (long) format.words() * row);
-    long ofTokens = scratch.floats(Use.SUMS, row + Lanes.N);
-    for (int chunk = 0; chunk < closed; chunk += BLOCK) {
-      int count = Math.min(BLOCK, closed - chunk);
-      for (int c = 0; c < count; c++) {
-        long from = summaries + (long) (chunk + c) * format.bytes();
-        for (int word = 0; word < format.words(); word++) {
-          for (int t = 0; t < tokens; t++) {
-            Memory.putInt(
-                codes + 4L * ((long) word * row + (long) t * BLOCK + c),
-                Memory.getInt(from + format.wordOffset(word, t)));
-          }
-        }
-      }
-      for (int g = 0; g < group; g++) {
-        BitPlaneKeys.products(format, tables + 4L * g * tableFloats, codes, row, ofTokens);
-        sumTokens(ofTokens, tokens, count, products + g * stride + 4L * chunk);
-      }
-    }
-  }
-
-  private static void twoBit(
-      KvLayout layout,
-      AttentionShape shape,
-      long queries,
-      long summaries,
-      int closed,
-      long products,
-      long stride,
-      ThreadScratch scratch) {
-    TwoBitSummary format = TwoBitSummary.of(layout);
-    int group = shape.groupSize();
-    int headDim = shape.headDim();
-    int padded = KvRows.padded(headDim);
-    long scaled = scratch.floats(Use.QUERIES, (long) group * padded);
-    for (int g = 0; g < group; g++) {
-      StepAttention.scale(
-          queries + 4L * g * headDim, headDim, shape.scale(), scaled + 4L * g * padded, padded);
-      TwoBitKeys.rotate(scaled + 4L * g * padded, headDim, format.rotationBlock());
-    }
-    int tokens = format.chunk();
-    // The keys of one token of each chunk of a block, and of all its tokens the steps and products.
-    long keys = scratch.floats(Use.KEYS, (long) BLOCK * padded);
-    long steps = scratch.floats(Use.VALUES, (long) tokens * BLOCK);
-    long ofQuery = (long) tokens * BLOCK + Lanes.N;
-    long ofTokens = scratch.floats(Use.SUMS, group * ofQuery);
-    for (int chunk = 0; chunk < closed; chunk += BLOCK) {
-      int count = Math.min(BLOCK, closed - chunk);
-      for (int t = 0; t < tokens; t++) {
-        for (int c = 0; c < count; c++) {
-          long from = summaries + (long) (chunk + c) * format.bytes();
-          TwoBitKeys.decode(
-              from + (long) t * format.codeBytes(), headDim, keys + 4L * c * padded, padded);
-          short step = Memory.getShort(from + format.stepOffset() + 2L * t);
-          Memory.putFloat(steps + 4L * (t * BLOCK + c), Bfloat16.widen(step));
-        }
-        for (int g = 0; g < group; g++) {
-          KvRows.products(
-              scaled + 4L * g * padded,
-              keys,
-              count,
-              padded,
-              ofTokens + 4 * (g * ofQuery + (long) t * BLOCK));
-        }
-      }
-      for (int g = 0; g < group; g++) {
-        long own = ofTokens + 4L * g * ofQuery;
-        takeSteps(own, steps, tokens, count);
-        sumTokens(own, tokens, count, products + g * stride + 4L * chunk);
-      }
-    }
-  }
-
-  /** Multiplies the products of the chunks of a block with the steps of their tokens. */
-  private static void takeSteps(long products, long steps, int tokens, int count) {
-    for (int t = 0; t < tokens; t++) {
-      for (long c = 0; c < 4L * count; c += 4L * Lanes.N) {
-        long at = 4L * t * BLOCK + c;
-        Lanes.store(Lanes.load(products + at).mul(Lanes.load(steps + at)), products + at);
-      }
-    }
-  }
-
-  /**
-   * Scores of the chunks of a block: {@code log(sum(exp(product)))} over the tokens of each.
-   *
-   * @param products address of {@code [tokens][BLOCK]} floats
-   * @param target address of {@code count} floats; up to a vector is written behind them
-   */
-  private static void sumTokens(long products, int tokens, int count, long target) {
-    for (long c = 0; c < 4L * count; c += 4L * Lanes.N) {
-      FloatVector most = FloatVector.broadcast(Lanes.F, Float.NEGATIVE_INFINITY);
-      for (int t = 0; t < tokens; t++) {
-        most = Lanes.larger(most, Lanes.load(products + 4L * t * BLOCK + c));
-      }
-      FloatVector sum = FloatVector.zero(Lanes.F);
-      for (int t = 0; t < tokens; t++) {
-        sum = sum.add(Lanes.exp(Lanes.load(products + 4L * t * BLOCK + c).sub(most)));
-      }
-      Lanes.store(most.add(Lanes.log(sum)), target + c);
+    int chunks = kv.layer.index().format().chunks();
+    for (int chunk = 0; chunk < closed; chunk++) {
+      Memory.putFloat(scores + 4L * chunk, Memory.getFloat(products + 4L * (chunk / chunks)));
     }
   }
 

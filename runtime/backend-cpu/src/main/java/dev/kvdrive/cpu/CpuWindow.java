@@ -30,6 +30,31 @@ final class CpuWindow implements WindowOperations {
   }
 
   @Override
+  public void recent(Queue queue, Pass pass) {
+    submit(
+        queue,
+        () ->
+            diff.recent(
+                new StepRows(pass.batch()),
+                new KvMemory(pass.layer()),
+                new SelectionMemory(pass),
+                pass.pass()));
+  }
+
+  @Override
+  public void forget(Queue queue, Forget a) {
+    LayerStep step = a.step();
+    submit(
+        queue,
+        () ->
+            diff.forget(
+                new StepRows(step.batch()),
+                new KvMemory(step.layer()),
+                new SelectionMemory(a.selection(), step.layer().layout().kvHeads()),
+                a.which()));
+  }
+
+  @Override
   public void diff(Queue queue, Pass pass) {
     submit(
         queue,

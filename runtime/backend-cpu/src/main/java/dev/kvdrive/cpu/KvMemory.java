@@ -22,6 +22,8 @@ final class KvMemory {
   private final long dense;
   private final long summaries;
   private final int summaryBytes;
+  private final int summaryChunks;
+  private final int summariesOfHead;
   private final long codebooks;
   private final int codebookBytes;
   private final long window;
@@ -42,6 +44,8 @@ final class KvMemory {
     DeviceBuffer index = layer.index().summaries();
     summaries = index == null ? 0 : CpuBuffer.address(index);
     summaryBytes = layer.index().format().bytes(layout);
+    summaryChunks = layer.index().format().chunks();
+    summariesOfHead = layer.index().format().summaries(layer.maxChunks());
     DeviceBuffer codebook = layer.index().codebook();
     codebooks = codebook == null ? 0 : CpuBuffer.address(codebook);
     codebookBytes = layer.index().format().codebookBytes(layout);
@@ -83,9 +87,14 @@ final class KvMemory {
     return (long) layout.grid().denseTokens() * layout.rowBytes();
   }
 
-  /** The summary of a chunk; those of the next chunks follow. */
+  /** The summary that a chunk belongs to; the next ones follow. */
   long summary(int seat, int head, int chunk) {
-    return summaries + (head(seat, head) * layer.maxChunks() + chunk) * summaryBytes;
+    return summaries + (head(seat, head) * summariesOfHead + chunk / summaryChunks) * summaryBytes;
+  }
+
+  /** Whether a chunk is the first of its summary. */
+  boolean firstOfSummary(int chunk) {
+    return chunk % summaryChunks == 0;
   }
 
   /** The codebook that summaries of a KV head are written and read with. */

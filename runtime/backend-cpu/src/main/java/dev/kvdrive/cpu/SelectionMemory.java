@@ -52,6 +52,26 @@ final class SelectionMemory {
     return selectedCount + 4 * cell(row, head);
   }
 
+  /** Whether a chunk is one of those selected. */
+  boolean isSelected(int row, int head, int chunk) {
+    long selected = selected(row, head);
+    int low = 0;
+    int high = Memory.getInt(selectedCount(row, head)) - 1;
+    while (low <= high) {
+      int middle = (low + high) >>> 1;
+      int at = Memory.getInt(selected + 4L * middle);
+      if (at == chunk) {
+        return true;
+      }
+      if (at < chunk) {
+        low = middle + 1;
+      } else {
+        high = middle - 1;
+      }
+    }
+    return false;
+  }
+
   /** {@code int[passChunks]}. */
   long slots(int row, int head) {
     return slots + 4 * cell(row, head) * passChunks;

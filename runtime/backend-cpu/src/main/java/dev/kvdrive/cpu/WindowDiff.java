@@ -1,6 +1,7 @@
 package dev.kvdrive.cpu;
 
 import dev.kvdrive.device.Selection;
+import dev.kvdrive.device.WindowOperations.Forgotten;
 import java.util.Arrays;
 
 /** Keys of resident chunks, look-ups of selected ones, and slots for misses. */
@@ -35,6 +36,51 @@ final class WindowDiff {
             if (chunk >= 0) {
               float key = all ? -chunk : Memory.getFloat(scores + 4L * chunk);
               Memory.putFloat(keyOfSlot + 4L * slot, key);
+            }
+          }
+        });
+  }
+
+  void recent(StepRows batch, KvMemory kv, SelectionMemory selection, int pass) {
+    int heads = kv.layout.kvHeads();
+    pool.run(
+        batch.rows * heads,
+        (task, thread) -> {
+          int row = task / heads;
+          int head = task % heads;
+          int seat = batch.seat(row);
+          if (seat < 0) {
+            return;
+          }
+          long slots = selection.slots(row, head);
+          long keyOfSlot = kv.keyOfSlot(seat, head);
+          int count = selection.passCount(row, head, pass);
+          for (int i = 0; i < count; i++) {
+            int slot = Memory.getInt(slots + 4L * i);
+            Memory.putFloat(keyOfSlot + 4L * slot, batch.position(row));
+          }
+        });
+  }
+
+  void forget(StepRows batch, KvMemory kv, SelectionMemory selection, Forgotten which) {
+    int heads = kv.layout.kvHeads();
+    pool.run(
+        batch.rows * heads,
+        (task, thread) -> {
+          int row = task / heads;
+          int head = task % heads;
+          int seat = batch.seat(row);
+          if (seat < 0) {
+            return;
+          }
+          long chunkOfSlot = kv.chunkOfSlot(seat, head);
+          long slotOfChunk = kv.slotOfChunk(seat, head);
+          int slots = kv.windowSlots(seat, head);
+          for (int slot = 0; slot < slots; slot++) {
+            int chunk = Memory.getInt(chunkOfSlot + 4L * slot);
+            if (chunk >= 0 && (which == Forgotten.ALL || !selection.isSelected(row, head, chunk))) {
+              Memory.putInt(chunkOfSlot + 4L * slot, -1);
+              Memory.putInt(slotOfChunk + 4L * chunk, -1);
             }
           }
         });

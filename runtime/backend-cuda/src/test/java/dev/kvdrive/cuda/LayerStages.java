@@ -610,7 +610,7 @@ final class LayerStages implements AutoCloseable {
     bytes.put("down", 2 * hidden * SyntheticLlama.FEED_FORWARD);
     bytes.put("logits", 2 * hidden * SyntheticLlama.VOCABULARY);
     bytes.put("argmax", 4.0 * rows * SyntheticLlama.VOCABULARY);
-    bytes.put("score", cells * closed * sizes.summaryBytes());
+    bytes.put("score", cells * sizes.policy().summary().indexBytes(layout, closed));
     bytes.put("attend sink and ring", cells * dense);
     bytes.put("attend hits", hits * chunk);
     bytes.put("attend misses", misses * chunk);

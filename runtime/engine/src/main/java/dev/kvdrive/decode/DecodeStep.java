@@ -37,8 +37,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>The host submits everything and synchronises once at the end. What differs between steps lies
  * in device arrays; only the number of rows and of passes is fixed in what is submitted, and a
- * graph is recorded for each pair of them. A graph has a power of two of rows; those without a
- * sequence have seat -1.
+ * graph is recorded for each combination of them. A graph has a power of two of rows; those without
+ * a sequence have seat -1.
  *
  * <p>Usage, on the engine thread: {@link #clear}, {@link #add} for each row, {@link #provide},
  * {@link #run}, then the results of each row.
@@ -47,7 +47,13 @@ public final class DecodeStep implements AutoCloseable {
   /** Recorded graphs kept at most; the one unused for longest goes first. */
   private static final int MAX_GRAPHS = 64;
 
-  private record Shape(int rows, int passes) {}
+  /**
+   * What a graph is recorded for.
+   *
+   * @param passes over a selection
+   * @param densePasses over all chunks, where a layer is dense
+   */
+  private record Shape(int rows, int passes, int densePasses) {}
 
   private final Queue queue;
   private final LayerProgram program;
@@ -62,6 +68,7 @@ public final class DecodeStep implements AutoCloseable {
   private final StepParameters parameters;
   private final HostBuffer counters;
   private final StepBatch[] batches;
+  private final StepBatch[] denseBatches;
   private final LinkedHashMap<Shape, Recording> recordings = new LinkedHashMap<>(16, 0.75f, true);
 
   /** What gives back its own queue, events and memory, the last made first. */
@@ -72,6 +79,7 @@ public final class DecodeStep implements AutoCloseable {
   private final boolean[] wantsLogits;
   private int rows;
   private int mostSelected;
+  private int mostClosed;
 
   /** A graph, from the second step of its shape on. */
   private static final class Recording {
@@ -107,7 +115,7 @@ public final class DecodeStep implements AutoCloseable {
     positions = new int[maxRows];
     wantsLogits = new boolean[maxRows];
     try {
-      parameters = new StepParameters(device, maxRows);
+      parameters = new StepParameters(device, queue, maxRows);
       owned.push(parameters::close);
       counters = device.allocateHost("step counters", 4L * maxRows * Selection.COUNTERS);
       owned.push(counters::close);
@@ -127,8 +135,10 @@ public final class DecodeStep implements AutoCloseable {
       throw e;
     }
     batches = new StepBatch[maxRows + 1];
+    denseBatches = new StepBatch[maxRows + 1];
     for (int n = 1; n <= maxRows; n++) {
       batches[n] = parameters.batch(n);
+      denseBatches[n] = parameters.denseBatch(n);
     }
   }
 
@@ -146,6 +156,7 @@ public final class DecodeStep implements AutoCloseable {
   public void clear() {
     rows = 0;
     mostSelected = 0;
+    mostClosed = 0;
   }
 
   /**
@@ -159,12 +170,14 @@ public final class DecodeStep implements AutoCloseable {
    */
   public void add(int token, int position, int seat, double budget, boolean logits) {
     double share = policy.shape().selects() ? budget : 1;
-    int selected = EngineSizes.selectCount(share, grid().closedChunks(position + 1));
+    int closed = grid().closedChunks(position + 1);
+    int selected = EngineSizes.selectCount(share, closed);
     parameters.set(rows, token, position, seat, selected);
     seats[rows] = seat;
     positions[rows] = position;
     wantsLogits[rows] = logits;
     mostSelected = Math.max(mostSelected, selected);
+    mostClosed = Math.max(mostClosed, closed);
     rows++;
   }
 
@@ -189,13 +202,14 @@ public final class DecodeStep implements AutoCloseable {
    */
   public StepFaults run(long patience) {
     int shaped = graphs ? Math.min(sizes.concurrency(), ceilingPowerOfTwo(rows)) : rows;
-    int passes = sizes.passChunks() == 0 ? 0 : Math.ceilDiv(mostSelected, sizes.passChunks());
+    int densePasses = policy.shape().denseLayers() == 0 ? 0 : passes(mostClosed);
+    Shape shape = new Shape(shaped, passes(mostSelected), densePasses);
     parameters.pad(rows, shaped);
     store.beginStep(patience, fetchTimeoutNanos);
     if (graphs) {
-      launch(new Shape(shaped, passes));
+      launch(shape);
     } else {
-      submit(shaped, passes);
+      submit(shape);
     }
     for (int row = 0; row < rows; row++) {
       if (wantsLogits[row]) {
@@ -216,14 +230,14 @@ public final class DecodeStep implements AutoCloseable {
     Recording recording = recordings.get(shape);
     if (recording == null) {
       // The first step of a shape runs as it is, so that everything a recording uses is ready.
-      submit(shape.rows(), shape.passes());
+      submit(shape);
       recordings.put(shape, new Recording());
       evictRecordings();
       return;
     }
     Graph graph = recording.graph;
     if (graph == null) {
-      graph = queue.capture(() -> submit(shape.rows(), shape.passes()));
+      graph = queue.capture(() -> submit(shape));
       recording.graph = graph;
     }
     queue.launch(graph);
@@ -243,7 +257,12 @@ public final class DecodeStep implements AutoCloseable {
     }
   }
 
-  private void submit(int rows, int passes) {
+  private int passes(int chunks) {
+    return sizes.passChunks() == 0 ? 0 : Math.ceilDiv(chunks, sizes.passChunks());
+  }
+
+  private void submit(Shape shape) {
+    int rows = shape.rows();
     StepBatch batch = batches[rows];
     ActivationBuffers rowsOf = transformer.activations();
     parameters.upload(queue, rows);
@@ -252,11 +271,12 @@ public final class DecodeStep implements AutoCloseable {
     transformer.embed(queue, batch.tokens(), rows);
     for (KvLayer layer : kv.layers()) {
       transformer.project(queue, layer.layer(), rows);
+      boolean dense = policy.shape().dense(layer.layer());
       program.submit(
           queue,
-          batch,
+          dense ? denseBatches[rows] : batch,
           layer,
-          passes,
+          dense ? shape.densePasses() : shape.passes(),
           rowsOf.query(),
           rowsOf.key(),
           rowsOf.value(),

@@ -32,7 +32,7 @@ import org.jspecify.annotations.Nullable;
  * <pre>
  *   append -> close -> choose -> begin (sink, ring)
  *     for each pass over the selection:
- *       keep -> diff -> fetch, hits -> land -> misses
+ *       keep -> diff -> used -> fetch, hits -> land -> misses
  *   -> finish
  * </pre>
  *
@@ -94,8 +94,10 @@ record LayerProgram(
 
   private void submitPass(Queue queue, Pass pass, Activations query) {
     Attend attend = new Attend(pass, shape, query, state);
-    policy.keep(new Keeping(operations.window(), queue, pass.step(), selection));
+    Keeping keeping = new Keeping(operations.window(), queue, pass);
+    policy.keep(keeping);
     operations.window().diff(queue, pass);
+    policy.used(keeping);
     Queue transfers = queue;
     if (pipeline != null) {
       transfers = pipeline.transfers();

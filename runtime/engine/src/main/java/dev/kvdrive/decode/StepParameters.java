@@ -16,17 +16,30 @@ import java.util.List;
 final class StepParameters implements AutoCloseable {
   private static final int UNUSED = -1;
 
+  /** Arrays of the block. */
+  private static final int UPLOADED = 4;
+
   private final int maxRows;
   private final HostBuffer block;
   private final List<DeviceBuffer> arrays = new ArrayList<>();
 
-  StepParameters(Device device, int maxRows) {
+  /** Select counts of rows that attend everything. */
+  private final DeviceBuffer everything;
+
+  /**
+   * @param queue on which what never changes is written
+   */
+  StepParameters(Device device, Queue queue, int maxRows) {
     this.maxRows = maxRows;
     block = device.allocateHost("step parameters", 4L * 4 * maxRows);
     try {
       for (String label : List.of("tokens", "positions", "seats", "select counts")) {
         arrays.add(device.allocate(label + " of the step", 4L * maxRows));
       }
+      everything = device.allocate("select counts of dense layers", 4L * maxRows);
+      arrays.add(everything);
+      queue.fill(everything, 0, maxRows, Integer.MAX_VALUE);
+      queue.synchronize();
     } catch (RuntimeException e) {
       close();
       throw e;
@@ -53,7 +66,7 @@ final class StepParameters implements AutoCloseable {
 
   /** Uploads the first {@code rows} rows; the block must not change until that is done. */
   void upload(Queue queue, int rows) {
-    for (int array = 0; array < arrays.size(); array++) {
+    for (int array = 0; array < UPLOADED; array++) {
       queue.upload(block, 4L * array * maxRows, arrays.get(array), 0, 4L * rows);
     }
   }
@@ -61,6 +74,11 @@ final class StepParameters implements AutoCloseable {
   /** The arrays as operations take them. */
   StepBatch batch(int rows) {
     return new StepBatch(rows, arrays.get(0), arrays.get(1), arrays.get(2), arrays.get(3));
+  }
+
+  /** The same where every row attends everything. */
+  StepBatch denseBatch(int rows) {
+    return new StepBatch(rows, arrays.get(0), arrays.get(1), arrays.get(2), everything);
   }
 
   @Override

@@ -106,8 +106,9 @@ final class Checks {
           "the index of layer %d keeps no summaries: there is nothing to score"
               .formatted(layer.layer()));
     }
-    long chunks = (long) layer.seats() * layer.layout().kvHeads() * layer.maxChunks();
-    bytes("summaries", summaries, chunks * layer.index().format().bytes(layer.layout()));
+    long cells = (long) layer.seats() * layer.layout().kvHeads();
+    long perCell = layer.index().format().indexBytes(layer.layout(), layer.maxChunks());
+    bytes("summaries", summaries, cells * perCell);
     int codebook = layer.index().format().codebookBytes(layer.layout());
     if (codebook > 0) {
       bytes("codebook", layer.index().codebooks(), (long) layer.layout().kvHeads() * codebook);

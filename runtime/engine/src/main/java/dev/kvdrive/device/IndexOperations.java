@@ -1,27 +1,68 @@
 package dev.kvdrive.device;
 
 import static dev.kvdrive.device.Checks.check;
+import static dev.kvdrive.device.Checks.require;
 import static dev.kvdrive.device.Checks.view;
+
+import dev.kvdrive.plan.SummaryFormat;
 
 /**
  * The index: a summary of every closed chunk, in the layer's {@link LayerIndex#format}, scores of
  * the chunks by their summaries, and the best of them. The same bits of a summary on every device.
  */
 public interface IndexOperations {
+  /** What becomes of the products of a group's query heads with one summary. */
+  enum Merge {
+    /**
+     * The largest share: the maximum over the heads of {@code s(h,i) - log sum_j exp s(h,j)}, the
+     * sum over all summaries of the closed chunks.
+     */
+    LARGEST_SHARE,
+    /** The largest product: the maximum over the heads of {@code s(h,i)}. */
+    LARGEST_PRODUCT
+  }
+
   /**
-   * Scores every closed chunk of each (row, KV head). With {@code s(h,c) = log sum_t exp(scale *
-   * q_h . k_t)} over the keys {@code k_t} that the summary of chunk {@code c} stands for, the score
-   * of a chunk is the maximum over the group's query heads of {@code s(h,c) - log sum_c' exp
-   * s(h,c')}: the largest share of attention that the chunk has in any of them. Equal summaries
-   * have equal scores. Where a row selects all of its closed chunks the scores may be left
-   * unwritten.
+   * Scores every closed chunk of each (row, KV head): the chunk's score is that of the summary it
+   * belongs to, the merged products of the group's query heads {@code q_h} with it. The product
+   * {@code s(h,i)} with summary {@code i} says the format:
+   *
+   * <ul>
+   *   <li>two-bit keys, bit planes: {@code log sum_t exp(scale * q_h . k_t)} over the keys that the
+   *       summary stands for, which is the share of attention that they estimate;
+   *   <li>mean, landmark: {@code scale * q_h . mean};
+   *   <li>min-max: {@code scale * sum_d max(q_h[d] * smallest[d], q_h[d] * largest[d])}, which no
+   *       key of the page exceeds.
+   * </ul>
+   *
+   * Equal summaries have equal scores. Where a row selects all of its closed chunks the scores may
+   * be left unwritten.
    */
-  record Score(LayerStep step, AttentionShape shape, Activations query, Selection selection) {
+  record Score(
+      LayerStep step, AttentionShape shape, Activations query, Selection selection, Merge merge) {
     public Score {
       Checks.checkSummaries(step.layer());
       check(step.layer(), shape);
       check(step.batch(), step.layer(), selection);
       view("query", query, step.batch().rows(), shape.heads() * shape.headDim());
+    }
+  }
+
+  /**
+   * Makes sure of outliers: of the {@code n} chunks that a row is going to select, {@code n * of /
+   * per}, rounded down, are those whose summaries have the lowest cosines (the lower chunk among
+   * equals), since their scores become positive infinity. The others' scores stay. After {@code
+   * score}; nothing where a row selects all of its closed chunks. Needs landmarks.
+   */
+  record Pin(LayerStep step, Selection selection, int of, int per) {
+    public Pin {
+      Checks.checkSummaries(step.layer());
+      check(step.batch(), step.layer(), selection);
+      require(
+          step.layer().index().format() instanceof SummaryFormat.Landmark,
+          "an index of format %s knows no cosines",
+          step.layer().index().format().word());
+      require(of >= 0 && of <= per && per > 0, "%d of %d chunks cannot be outliers", of, per);
     }
   }
 
@@ -38,7 +79,8 @@ public interface IndexOperations {
 
   /**
    * Writes the summary of the chunk that each row's newest token has closed, if it has, from the
-   * ring: after {@code append}, before the next token.
+   * ring: after {@code append}, before the next token. Where a summary is of several chunks, the
+   * first of them begins it, and each further one is added.
    */
   void summarise(Queue queue, LayerStep step);
 
@@ -47,6 +89,9 @@ public interface IndexOperations {
 
   /** See {@link Score}. */
   void score(Queue queue, Score score);
+
+  /** See {@link Pin}. */
+  void pin(Queue queue, Pin pin);
 
   /** See {@link Best}. */
   void best(Queue queue, Best best);

@@ -7,7 +7,8 @@ import org.jspecify.annotations.Nullable;
  * What is kept of a layer's closed chunks to choose among them.
  *
  * @param format of a summary; the same bits on every device
- * @param summaries {@code [seats][kvHeads][maxChunks]} summaries; null if the format has none
+ * @param summaries {@code [seats][kvHeads][format.summaries(maxChunks)]} summaries; null if the
+ *     format has none
  * @param codebook {@code [kvHeads]} codebooks of the format, written once when the engine starts;
  *     null if it needs none
  */

@@ -18,6 +18,24 @@ public interface WindowOperations {
     }
   }
 
+  /** Which chunks a window forgets. */
+  enum Forgotten {
+    /** Those that the row has not selected. */
+    UNSELECTED,
+    /** Every one. */
+    ALL
+  }
+
+  /**
+   * Takes chunks out of the window of each (row, KV head): their slots are empty then, and they are
+   * misses when they are selected again. Before the selection is looked up.
+   */
+  record Forget(LayerStep step, Selection selection, Forgotten which) {
+    public Forget {
+      check(step.batch(), step.layer(), selection);
+    }
+  }
+
   /**
    * Copies the misses of a pass that are in DRAM into their slots and counts them, and requests the
    * others through the mailbox, whose {@code COUNT} it sets; once the mailbox is stopped these
@@ -46,6 +64,15 @@ public interface WindowOperations {
 
   /** See {@link Keys}. */
   void key(Queue queue, Keys keys);
+
+  /**
+   * Writes {@code keyOfSlot} of the chunks of a pass that has been looked up: the position of the
+   * row's newest token, so that the chunk used least recently has the lowest.
+   */
+  void recent(Queue queue, Pass pass);
+
+  /** See {@link Forget}. */
+  void forget(Queue queue, Forget forget);
 
   /**
    * Finds the slots of the chunks of a pass. Chunks in the window are hits; each miss is given an

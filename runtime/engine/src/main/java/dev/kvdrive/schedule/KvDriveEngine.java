@@ -342,7 +342,7 @@ public final class KvDriveEngine implements InferenceEngine {
             + (long) sizes.layout().layers()
                 * sizes.layout().kvHeads()
                 * ((long) sizes.windowSlots() * sizes.layout().resident().bytes()
-                    + (long) sizes.maxChunks() * sizes.summaryBytes());
+                    + sizes.indexBytes());
     List<EngineStatus.Tier> list = new ArrayList<>();
     list.add(
         new EngineStatus.Tier(

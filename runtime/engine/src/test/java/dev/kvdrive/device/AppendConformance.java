@@ -122,12 +122,12 @@ public abstract class AppendConformance extends DeviceConformance {
         float[] key = keys[LayerSizes.GRID.firstToken(0) + t];
         int from = head * dim;
         double[] held =
-            ReferenceIndex.represented(
-                TwoBitSummary.of(contents.layout), index, contents.summaryAt(7, head, 0), t);
+            new ReferenceSummary.TwoBit(TwoBitSummary.of(contents.layout))
+                .key(index, contents.summaryAt(7, head, 0), t);
         double[] rotated = new double[dim];
         double largest = 0;
         for (int i = 0; i < dim; i++) {
-          rotated[i] = ReferenceIndex.rotated(block, j -> key[from + j], i);
+          rotated[i] = ReferenceSummary.TwoBit.rotated(block, j -> key[from + j], i);
           largest = Math.max(largest, Math.abs(rotated[i]));
         }
         // Half a step of 3/8 of the largest element inside of two steps, 7/16 of it at the ends; a

@@ -8,7 +8,6 @@ import dev.kvdrive.plan.ChunkLayout;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.SummaryFormat;
-import dev.kvdrive.plan.TwoBitSummary;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.SplittableRandom;
@@ -110,30 +109,13 @@ final class LayerContents {
     return matrix;
   }
 
-  /** Copies what a summary holds of one token to that of another. */
-  void copySummary(byte[] source, int from, int fromToken, int to, int toToken) {
-    switch (sizes.format()) {
-      case SummaryFormat.TwoBit() -> {
-        TwoBitSummary format = TwoBitSummary.of(layout);
-        int codes = format.codeBytes();
-        System.arraycopy(source, from + fromToken * codes, summaries, to + toToken * codes, codes);
-        int steps = format.stepOffset();
-        System.arraycopy(
-            source, from + steps + 2 * fromToken, summaries, to + steps + 2 * toToken, 2);
-      }
-      case SummaryFormat.BitPlanes(int bits) -> {
-        BitPlaneSummary format = BitPlaneSummary.of(layout, bits);
-        for (int word = 0; word < format.words(); word++) {
-          System.arraycopy(
-              source,
-              from + format.wordOffset(word, fromToken),
-              summaries,
-              to + format.wordOffset(word, toToken),
-              4);
-        }
-      }
-      case SummaryFormat.None() -> {}
-    }
+  /** Makes a summary one with the keys of another, in another order. */
+  void reorderSummary(byte[] source, int from, int to, int turn) {
+    summary(0).reorder(source, from, summaries, to, turn);
+  }
+
+  private ReferenceSummary summary(int head) {
+    return ReferenceSummary.of(sizes.format(), layout, head, MemorySegment.ofArray(codebooks));
   }
 
   /** Sequences of {@code tokens} tokens, everything closed in DRAM, windows and rows empty. */
@@ -148,7 +130,7 @@ final class LayerContents {
     keys = new float[sizes.seats()][sizes.kvHeads()][];
     values = new float[sizes.seats()][sizes.kvHeads()][];
     dense = nans(cells * 2 * LayerSizes.GRID.denseTokens() * dim);
-    summaries = new byte[cells * sizes.maxChunks() * sizes.format().bytes(layout)];
+    summaries = new byte[(int) (cells * sizes.format().indexBytes(layout, sizes.maxChunks()))];
     Arrays.fill(summaries, (byte) 0xff);
     codebooks = randomCodebooks();
     window = nothing(sizes.allSlots() * layout.resident().bytes());
@@ -207,18 +189,18 @@ final class LayerContents {
     }
     for (int chunk = 0; chunk < closed(seat); chunk++) {
       int first = grid.firstToken(chunk);
-      for (int t = 0; t < grid.chunk(); t++) {
-        float[] key =
-            Arrays.copyOfRange(keys[seat][head], (first + t) * dim, (first + t + 1) * dim);
-        ReferenceIndex.represent(
-            sizes.format(),
-            layout,
-            head,
-            MemorySegment.ofArray(codebooks),
-            key,
-            t,
-            MemorySegment.ofArray(summaries),
-            summaryAt(seat, head, chunk));
+      if (sizes.format().bytes(layout) > 0) {
+        float[][] ofTokens = new float[grid.chunk()][];
+        for (int t = 0; t < ofTokens.length; t++) {
+          ofTokens[t] =
+              Arrays.copyOfRange(keys[seat][head], (first + t) * dim, (first + t + 1) * dim);
+        }
+        summary(head)
+            .write(
+                ofTokens,
+                chunk % sizes.format().chunks() == 0,
+                MemorySegment.ofArray(summaries),
+                summaryAt(seat, head, chunk));
       }
       int frame = frameOfExtent[extentAt(seat, head, chunk / layout.extentChunks())];
       if (frame >= 0) {
@@ -368,9 +350,11 @@ final class LayerContents {
     return cell(seat, head) * sizes.maxExtents() + extent;
   }
 
-  /** First byte of a summary. */
+  /** First byte of the summary that a chunk belongs to. */
   int summaryAt(int seat, int head, int chunk) {
-    return (cell(seat, head) * sizes.maxChunks() + chunk) * sizes.format().bytes(layout);
+    int summaries = sizes.format().summaries(sizes.maxChunks());
+    return (cell(seat, head) * summaries + chunk / sizes.format().chunks())
+        * sizes.format().bytes(layout);
   }
 
   int chunkInFrame(int frame, int chunk) {
@@ -408,39 +392,20 @@ final class LayerContents {
   }
 
   /**
-   * Bound of a score's error: its sums are at most the product of the norms of the rotated query
-   * and of a key that a summary holds, which is never less than the sum of absolute products.
+   * Bound of a score's error: its sums of absolute terms are at most the product of the norms of a
+   * query and of what a summary stands for.
    */
   double scoreError() {
-    double keyNorm = 0;
+    double norm = 0;
     for (int seat = 0; seat < sizes.seats(); seat++) {
       for (int head = 0; head < sizes.kvHeads(); head++) {
         for (int chunk = 0; chunk < closed(seat); chunk++) {
-          for (int t = 0; t < LayerSizes.GRID.chunk(); t++) {
-            double sum = 0;
-            for (double element :
-                ReferenceIndex.represented(
-                    sizes.format(),
-                    layout,
-                    head,
-                    MemorySegment.ofArray(codebooks),
-                    MemorySegment.ofArray(summaries),
-                    summaryAt(seat, head, chunk),
-                    t)) {
-              sum += element * element;
-            }
-            keyNorm = Math.max(keyNorm, Math.sqrt(sum));
-          }
+          int at = summaryAt(seat, head, chunk);
+          norm = Math.max(norm, summary(head).norm(MemorySegment.ofArray(summaries), at));
         }
       }
     }
-    return DeviceConformance.SUMMATION
-        * sizes.shape().scale()
-        * largestNorm(query)
-        * (sizes.format() instanceof SummaryFormat.BitPlanes
-            ? 1
-            : Math.sqrt(TwoBitSummary.of(layout).rotationBlock()))
-        * keyNorm;
+    return DeviceConformance.SUMMATION * sizes.shape().scale() * largestNorm(query) * norm;
   }
 
   private double largestNorm(float[] rows) {

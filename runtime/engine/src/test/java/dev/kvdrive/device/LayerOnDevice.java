@@ -1,5 +1,7 @@
 package dev.kvdrive.device;
 
+import dev.kvdrive.device.IndexOperations.Merge;
+import dev.kvdrive.device.WindowOperations.Forgotten;
 import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -117,15 +119,34 @@ final class LayerOnDevice {
     rig.ops.index().summarise(rig.queue, chunks);
   }
 
+  void score(Merge merge) {
+    rig.ops
+        .index()
+        .score(
+            rig.queue,
+            new IndexOperations.Score(step(), sizes.shape(), query.view(), selection, merge));
+  }
+
+  void pin(int of, int per) {
+    rig.ops.index().pin(rig.queue, new IndexOperations.Pin(step(), selection, of, per));
+  }
+
   void select() {
+    score(Merge.LARGEST_SHARE);
     IndexOperations index = rig.ops.index();
-    index.score(
-        rig.queue, new IndexOperations.Score(step(), sizes.shape(), query.view(), selection));
     index.best(rig.queue, new IndexOperations.Best(step(), selection));
   }
 
   void key() {
     rig.ops.window().key(rig.queue, new WindowOperations.Keys(step(), selection));
+  }
+
+  void recent(int pass) {
+    rig.ops.window().recent(rig.queue, pass(pass));
+  }
+
+  void forget(Forgotten which) {
+    rig.ops.window().forget(rig.queue, new WindowOperations.Forget(step(), selection, which));
   }
 
   void diff(int pass) {

@@ -62,12 +62,18 @@ record LayerSizes(
     return all;
   }
 
-  /** Those of {@link #groups} and some whose index has bit planes. */
+  /** Those of {@link #groups}, and some with every other format of an index. */
   static List<LayerSizes> formats() {
     List<LayerSizes> all = new ArrayList<>(groups());
     int[] bits = {64, 192, 128};
     for (int i = 0; i < bits.length; i++) {
       all.add(groups().get(2 * i).withFormat(SummaryFormat.bitPlanes(bits[i])));
+    }
+    SummaryFormat[] others = {
+      SummaryFormat.mean(), SummaryFormat.landmark(), SummaryFormat.minMax()
+    };
+    for (int i = 0; i < 2 * others.length; i++) {
+      all.add(groups().get(i + 1).withFormat(others[i % others.length]));
     }
     return all;
   }

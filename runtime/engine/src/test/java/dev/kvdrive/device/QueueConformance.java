@@ -3,6 +3,7 @@ package dev.kvdrive.device;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvdrive.device.IndexOperations.Merge;
 import dev.kvdrive.model.tensor.RopeSpec;
 import dev.kvdrive.plan.SummaryFormat;
 import java.lang.foreign.ValueLayout;
@@ -276,13 +277,21 @@ public abstract class QueueConformance extends DeviceConformance {
                   .score(
                       queue,
                       new IndexOperations.Score(
-                          new LayerStep(layer.batch, kv), wide, q, layer.selection)),
+                          new LayerStep(layer.batch, kv),
+                          wide,
+                          q,
+                          layer.selection,
+                          Merge.LARGEST_SHARE)),
           () ->
               ops.index()
                   .score(
                       queue,
                       new IndexOperations.Score(
-                          new LayerStep(many, kv), sizes.shape(), q, layer.selection)),
+                          new LayerStep(many, kv),
+                          sizes.shape(),
+                          q,
+                          layer.selection,
+                          Merge.LARGEST_SHARE)),
           () ->
               ops.window()
                   .diff(queue, new Pass(new LayerStep(layer.batch, kv), layer.selection, -1)),
@@ -294,7 +303,17 @@ public abstract class QueueConformance extends DeviceConformance {
                   .score(
                       queue,
                       new IndexOperations.Score(
-                          new LayerStep(layer.batch, without), sizes.shape(), q, layer.selection)),
+                          new LayerStep(layer.batch, without),
+                          sizes.shape(),
+                          q,
+                          layer.selection,
+                          Merge.LARGEST_SHARE)),
+          () ->
+              ops.index()
+                  .pin(
+                      queue,
+                      new IndexOperations.Pin(
+                          new LayerStep(layer.batch, kv), layer.selection, 1, 4)),
           () ->
               ops.window()
                   .land(

@@ -2,6 +2,8 @@ package dev.kvdrive.device;
 
 import dev.kvdrive.plan.KvLayout;
 import java.util.Comparator;
+import java.util.HashSet;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import java.util.stream.IntStream;
@@ -37,6 +39,63 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                                 ? -chunk
                                 : floatAt(selection.scores(), cell * selection.maxChunks() + chunk);
                         setFloat(layer.window().keyOfSlot(), at, score);
+                      }
+                    }
+                  }
+                }));
+  }
+
+  @Override
+  public void recent(Queue queue, Pass of) {
+    Selection selection = of.selection();
+    KvLayer layer = of.layer();
+    submit(
+        queue,
+        () ->
+            forEachRow(
+                of.batch(),
+                (row, seat, position) -> {
+                  for (int head = 0; head < layer.layout().kvHeads(); head++) {
+                    long cell = (long) row * layer.layout().kvHeads() + head;
+                    for (int i = 0; i < passCount(selection, cell, of.pass()); i++) {
+                      int slot = intAt(selection.slots(), cell * selection.passChunks() + i);
+                      setFloat(
+                          layer.window().keyOfSlot(),
+                          windowBase(layer, seat, head) + slot,
+                          position);
+                    }
+                  }
+                }));
+  }
+
+  @Override
+  public void forget(Queue queue, Forget a) {
+    KvLayer layer = a.step().layer();
+    Selection selection = a.selection();
+    submit(
+        queue,
+        () ->
+            forEachRow(
+                a.step().batch(),
+                (row, seat, position) -> {
+                  for (int head = 0; head < layer.layout().kvHeads(); head++) {
+                    long cell = (long) row * layer.layout().kvHeads() + head;
+                    Set<Integer> kept = new HashSet<>();
+                    for (int i = 0; i < intAt(selection.selectedCount(), cell); i++) {
+                      if (a.which() == Forgotten.UNSELECTED) {
+                        kept.add(selected(selection, cell, i));
+                      }
+                    }
+                    for (int slot = 0; slot < windowSlots(layer, seat, head); slot++) {
+                      long at = windowBase(layer, seat, head) + slot;
+                      int chunk = intAt(layer.window().chunkOfSlot(), at);
+                      if (chunk >= 0 && !kept.contains(chunk)) {
+                        setInt(layer.window().chunkOfSlot(), at, -1);
+                        setInt(
+                            layer.window().slotOfChunk(),
+                            ((long) seat * layer.layout().kvHeads() + head) * layer.maxChunks()
+                                + chunk,
+                            -1);
                       }
                     }
                   }

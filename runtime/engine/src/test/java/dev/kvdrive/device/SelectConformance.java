@@ -111,8 +111,9 @@ public abstract class SelectConformance extends DeviceConformance {
           int from = (row * sizes.kvHeads() + head) * sizes.maxChunks();
           float[] sorted = Arrays.copyOfRange(scores, from, from + CHUNKS[row]);
           Arrays.sort(sorted);
-          if (sorted[CHUNKS[row] - count] - sorted[CHUNKS[row] - count - 1]
-              < 10 * contents.scoreError()) {
+          double gap = sorted[CHUNKS[row] - count] - sorted[CHUNKS[row] - count - 1];
+          // Chunks of one summary have one score, and the lower of them is selected.
+          if (gap != 0 && gap < 10 * contents.scoreError()) {
             return false;
           }
         }
@@ -134,10 +135,7 @@ public abstract class SelectConformance extends DeviceConformance {
           int first = contents.summaryAt(seat(row), head, 0);
           for (int chunk = 1; chunk < CHUNKS[row]; chunk++) {
             int at = contents.summaryAt(seat(row), head, chunk);
-            for (int t = 0; t < 8; t++) {
-              int from = (t + chunk) % 8;
-              contents.copySummary(before, first, from, at, t);
-            }
+            contents.reorderSummary(before, first, at, chunk % 8);
           }
         }
       }

@@ -11,7 +11,7 @@ package dev.kvdrive.plan;
  * @param budget share of the closed chunks attended per step, in (0, 1]; 1 is exact mode
  * @param activationBytes bytes of one activation element on the device
  * @param maxChunks closed chunks of a sequence of {@code contextLength} tokens
- * @param maxSelected chunks selected for a sequence of that length
+ * @param maxSelected chunks selected for a sequence of that length, where a layer is not dense
  * @param windowSlots window slots of each (seat, layer, KV head)
  * @param passChunks chunks of one pass: never more than {@code windowSlots}
  * @param prefillBlock prompt tokens of one prefill block
@@ -21,7 +21,7 @@ package dev.kvdrive.plan;
  * @param dramFrames extents that fit the DRAM tier
  * @param nvmeExtents extents that the NVMe tier takes if its volume has room for them; 0 for no
  *     NVMe tier
- * @param policy what its index costs
+ * @param policy its index, its dense layers, its windows
  */
 public record EngineSizes(
     ModelGeometry geometry,
@@ -41,9 +41,18 @@ public record EngineSizes(
     long nvmeExtents,
     PolicyShape policy) {
 
-  /** Bytes of the summary of one chunk of one (layer, KV head). */
-  public int summaryBytes() {
-    return policy.summary().bytes(layout);
+  /** Bytes of the summaries of one (seat, layer, KV head). */
+  public long indexBytes() {
+    return policy.summary().indexBytes(layout, maxChunks);
+  }
+
+  /** Chunks that a layer of a step may select: all of them where a layer is dense. */
+  public int mostSelected() {
+    return mostSelected(policy, maxSelected, maxChunks);
+  }
+
+  static int mostSelected(PolicyShape policy, int maxSelected, int maxChunks) {
+    return policy.denseLayers() > 0 ? maxChunks : maxSelected;
   }
 
   /** Whether every chunk is attended in every step. */

@@ -75,7 +75,8 @@ public final class Planner {
 
   private static List<String> warnings(PlanRequest request, Arithmetic a, EngineSizes sizes) {
     List<String> warnings = new ArrayList<>();
-    if (!sizes.exact() && sizes.windowSlots() < COMFORTABLE_WINDOW * sizes.maxSelected()) {
+    boolean grows = request.policy().window() == PolicyShape.WindowLimit.WHAT_IS_LEFT;
+    if (grows && !sizes.exact() && sizes.windowSlots() < COMFORTABLE_WINDOW * sizes.maxSelected()) {
       warnings.add(
           "The window of %,d chunks per head holds little more than the %,d selected per step, so many of them are fetched again in every step; %s more GPU memory would make room for %.1f times the selection."
               .formatted(
@@ -218,11 +219,20 @@ public final class Planner {
     int largestWindow() {
       return largest(
           minWindow,
-          maxChunks,
+          mostWindow(),
           w ->
               gpuBytes(w) <= request.tiers().gpu()
                   && dramFrames(w) >= minimumFrames
                   && neededExtents(dramFrames(w)) <= expectedExtents());
+    }
+
+    /** Slots that the policy has a use for. */
+    int mostWindow() {
+      return switch (request.policy().window()) {
+        case WHAT_IS_LEFT -> maxChunks;
+        case ONE_SELECTION -> Math.max(minWindow, maxSelected);
+        case ONE_PASS -> minWindow;
+      };
     }
 
     /** Host memory beside the frames, with or without the I/O buffers of an NVMe tier. */
@@ -295,7 +305,7 @@ public final class Planner {
     List<Demand> demands(int window, long frames, long extents) {
       List<Demand> out = new ArrayList<>();
       int act = request.device().activationBytes();
-      int summaryBytes = request.policy().summary().bytes(layout);
+      SummaryFormat summary = request.policy().summary();
       out.add(
           new Demand(
               Tier.GPU,
@@ -306,11 +316,18 @@ public final class Planner {
           new Demand(
               Tier.GPU,
               "index",
-              heads() * maxChunks * summaryBytes,
-              "%s x %d layers x %d KV heads x %,d chunks x %d B summary"
+              heads() * summary.indexBytes(layout, maxChunks),
+              "%s x %d layers x %d KV heads x %,d %s x %d B summary"
                   .formatted(
-                      sequences(), layout.layers(), layout.kvHeads(), maxChunks, summaryBytes)));
-      int codebookBytes = request.policy().summary().codebookBytes(layout);
+                      sequences(),
+                      layout.layers(),
+                      layout.kvHeads(),
+                      summary.summaries(maxChunks),
+                      summary.chunks() == 1
+                          ? "chunks"
+                          : "pages of %d chunks".formatted(summary.chunks()),
+                      summary.bytes(layout))));
+      int codebookBytes = summary.codebookBytes(layout);
       if (codebookBytes > 0) {
         out.add(
             new Demand(
@@ -351,7 +368,12 @@ public final class Planner {
           new Demand(
               Tier.GPU,
               "workspace",
-              Workspace.selectionBytes(model, seats, maxChunks, maxSelected, passChunks(window))
+              Workspace.selectionBytes(
+                      model,
+                      seats,
+                      maxChunks,
+                      EngineSizes.mostSelected(request.policy(), maxSelected, maxChunks),
+                      passChunks(window))
                   + Workspace.attentionBytes(model, layout.grid(), seats, passChunks(window))
                   + Workspace.logitsBytes(model, seats)
                   + Workspace.activationBytes(model, Math.max(seats, prefillBlock), act),

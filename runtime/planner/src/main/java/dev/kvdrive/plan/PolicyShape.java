@@ -1,21 +1,92 @@
 package dev.kvdrive.plan;
 
+import java.util.List;
+import java.util.stream.Collectors;
+
 /**
  * What a plan has to know of a policy, which decides what a step attends and what stays in the
  * window: pure numbers. The policy itself is the engine's.
  *
  * @param name as users write it
- * @param summary what its index keeps of a chunk
+ * @param summary what its index keeps of chunks
+ * @param denseLayers the first layers, which attend everything whatever the budget
+ * @param window how large its windows may be
  */
-public record PolicyShape(String name, SummaryFormat summary) {
+public record PolicyShape(String name, SummaryFormat summary, int denseLayers, WindowLimit window) {
+  /** How many chunks a window has room for at most. */
+  public enum WindowLimit {
+    /** What is left of the GPU memory. */
+    WHAT_IS_LEFT,
+    /** The chunks that one step selects. */
+    ONE_SELECTION,
+    /** The chunks that are attended at once. */
+    ONE_PASS
+  }
+
   /** Bits of a fitted key, unless another number is asked for or a head has too few elements. */
   private static final int FITTED_BITS = 128;
 
   /** Chunks are chosen by their share of attention, estimated from two-bit keys. */
   public static final PolicyShape KVDRIVE = new PolicyShape("kvdrive", SummaryFormat.twoBit());
 
+  /** KVDrive as its paper has it: chosen by mean keys. */
+  public static final PolicyShape KVDRIVE_PAPER =
+      new PolicyShape("kvdrive-paper", SummaryFormat.mean());
+
+  /** Quest: pages of 16 tokens by an upper bound, the first two layers dense. */
+  public static final PolicyShape QUEST =
+      new PolicyShape("quest", SummaryFormat.minMax(), 2, WindowLimit.WHAT_IS_LEFT);
+
+  /** ShadowKV: landmarks and outliers; what the last step selected stays. */
+  public static final PolicyShape SHADOWKV =
+      new PolicyShape("shadowkv", SummaryFormat.landmark(), 0, WindowLimit.ONE_SELECTION);
+
   /** Every chunk is attended in every step; there is no index. */
   public static final PolicyShape FULL = new PolicyShape("full", SummaryFormat.none());
+
+  /** Like {@link #FULL}, and every chunk comes anew in every step. */
+  public static final PolicyShape FULL_OFFLOAD =
+      new PolicyShape("full-offload", SummaryFormat.none(), 0, WindowLimit.ONE_PASS);
+
+  private static final List<PolicyShape> ALL =
+      List.of(KVDRIVE, KVDRIVE_PAPER, QUEST, SHADOWKV, FULL, FULL_OFFLOAD);
+
+  public PolicyShape {
+    if (denseLayers < 0) {
+      throw new IllegalArgumentException(
+          "policy %s cannot have %d dense layers".formatted(name, denseLayers));
+    }
+  }
+
+  /** Sparse in all layers, with windows as large as may be. */
+  public PolicyShape(String name, SummaryFormat summary) {
+    this(name, summary, 0, WindowLimit.WHAT_IS_LEFT);
+  }
+
+  /** All there are. */
+  public static List<PolicyShape> all() {
+    return ALL;
+  }
+
+  /**
+   * The policy that a user has named.
+   *
+   * @throws IllegalArgumentException if there is none, with those there are
+   */
+  public static PolicyShape named(String name) {
+    return ALL.stream()
+        .filter(shape -> shape.name.equals(name))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new IllegalArgumentException(
+                    "there is no policy '%s'; there are %s"
+                        .formatted(
+                            name,
+                            ALL.stream()
+                                .map(PolicyShape::name)
+                                .collect(Collectors.joining(", ")))));
+  }
 
   /**
    * KVDrive with the index that a model gets where none is asked for: bit planes where a
@@ -34,8 +105,18 @@ public record PolicyShape(String name, SummaryFormat summary) {
     return !summary.equals(SummaryFormat.none());
   }
 
+  /** Whether a layer attends everything whatever the budget. */
+  public boolean dense(int layer) {
+    return layer < denseLayers;
+  }
+
   /** The same with another index. */
   public PolicyShape withSummary(SummaryFormat format) {
-    return new PolicyShape(name, format);
+    return new PolicyShape(name, format, denseLayers, window);
+  }
+
+  /** The same with so many dense layers. */
+  public PolicyShape withDenseLayers(int layers) {
+    return new PolicyShape(name, summary, layers, window);
   }
 }

@@ -1,20 +1,41 @@
 package dev.kvdrive.plan;
 
-/** What an index keeps of a chunk, in bytes; how it is laid out says the record of the format. */
+/**
+ * What an index keeps of closed chunks, in bytes; how it is laid out says the record of the format.
+ */
 public sealed interface SummaryFormat {
-  /** Bytes of the summary of one chunk of one (layer, KV head). */
+  /** Bytes of one summary of one (layer, KV head). */
   int bytes(KvLayout layout);
+
+  /**
+   * Consecutive chunks that a summary is of: summary {@code i} is of those from {@code i} times
+   * this on.
+   */
+  default int chunks() {
+    return 1;
+  }
+
+  /** Summaries of one (layer, KV head) with so many closed chunks; the last may be of fewer. */
+  default int summaries(int closedChunks) {
+    return Math.ceilDiv(closedChunks, chunks());
+  }
+
+  /** Bytes of all summaries of one (layer, KV head) with so many closed chunks. */
+  default long indexBytes(KvLayout layout, int closedChunks) {
+    return (long) summaries(closedChunks) * bytes(layout);
+  }
 
   /** Bytes that each (layer, KV head) has once for all seats, to write and read summaries with. */
   default int codebookBytes(KvLayout layout) {
     return 0;
   }
 
-  /** As users write it: {@code none}, {@code two-bit}, {@code planes-128}. */
+  /** As users see it: {@code none}, {@code two-bit}, {@code planes-128}, {@code min-max}. */
   String word();
 
   /**
-   * The index that a user has written: {@code two-bit}, or {@code planes-N} for N bits a key.
+   * The index of policy {@code kvdrive} that a user has written: {@code two-bit}, or {@code
+   * planes-N} for N bits a key.
    *
    * @throws IllegalArgumentException if it is neither, with what there is
    */
@@ -48,6 +69,24 @@ public sealed interface SummaryFormat {
    */
   static SummaryFormat bitPlanes(int bits) {
     return new BitPlanes(bits);
+  }
+
+  /** The mean of a chunk's keys: {@link MeanSummary}. */
+  static SummaryFormat mean() {
+    return new Mean();
+  }
+
+  /**
+   * The mean of a chunk's keys, and how far the farthest of them turns away: {@link
+   * LandmarkSummary}.
+   */
+  static SummaryFormat landmark() {
+    return new Landmark();
+  }
+
+  /** The smallest and the largest of each element of the keys of a page: {@link MinMaxSummary}. */
+  static SummaryFormat minMax() {
+    return new MinMax();
   }
 
   /** See {@link #none}. */
@@ -99,6 +138,50 @@ public sealed interface SummaryFormat {
     @Override
     public int codebookBytes(KvLayout layout) {
       return BitPlaneSummary.of(layout, bits).codebookBytes();
+    }
+  }
+
+  /** See {@link #mean}. */
+  record Mean() implements SummaryFormat {
+    @Override
+    public String word() {
+      return "mean";
+    }
+
+    @Override
+    public int bytes(KvLayout layout) {
+      return MeanSummary.of(layout).bytes();
+    }
+  }
+
+  /** See {@link #landmark}. */
+  record Landmark() implements SummaryFormat {
+    @Override
+    public String word() {
+      return "landmark";
+    }
+
+    @Override
+    public int bytes(KvLayout layout) {
+      return LandmarkSummary.of(layout).bytes();
+    }
+  }
+
+  /** See {@link #minMax}. */
+  record MinMax() implements SummaryFormat {
+    @Override
+    public String word() {
+      return "min-max";
+    }
+
+    @Override
+    public int bytes(KvLayout layout) {
+      return MinMaxSummary.of(layout).bytes();
+    }
+
+    @Override
+    public int chunks() {
+      return MinMaxSummary.CHUNKS;
     }
   }
 }

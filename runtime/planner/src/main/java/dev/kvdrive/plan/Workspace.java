@@ -59,9 +59,9 @@ public final class Workspace {
    * parameters.
    */
   public static long selectionBytes(
-      ModelGeometry model, int rows, int maxChunks, int maxSelected, int passChunks) {
-    long perHead = 4L * maxChunks + 4L * maxSelected + 8L * passChunks + 8;
-    return rows * (model.kvHeads() * perHead + 4L * 4 + 5L * 4);
+      ModelGeometry model, int rows, int maxChunks, int mostSelected, int passChunks) {
+    long perHead = 4L * maxChunks + 4L * mostSelected + 8L * passChunks + 8;
+    return rows * (model.kvHeads() * perHead + 4L * 4 + 6L * 4);
   }
 
   /**

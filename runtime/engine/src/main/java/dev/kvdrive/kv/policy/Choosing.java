@@ -3,6 +3,7 @@ package dev.kvdrive.kv.policy;
 import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.IndexOperations;
+import dev.kvdrive.device.IndexOperations.Merge;
 import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
@@ -24,9 +25,18 @@ public record Choosing(
     AttentionShape shape,
     Activations query,
     Selection selection) {
-  /** Scores the closed chunks of every row that does not attend all of them, by their summaries. */
-  public void score() {
-    index.score(queue, new IndexOperations.Score(step, shape, query, selection));
+  /**
+   * Scores the closed chunks of every row that does not attend all of them, by their summaries.
+   *
+   * @param merge what becomes of the queries of a group
+   */
+  public void score(Merge merge) {
+    index.score(queue, new IndexOperations.Score(step, shape, query, selection, merge));
+  }
+
+  /** Makes {@code of} of {@code per} chunks that are chosen next those with the lowest cosines. */
+  public void pin(int of, int per) {
+    index.pin(queue, new IndexOperations.Pin(step, selection, of, per));
   }
 
   /** Chooses as many chunks as each row's budget allows, those with the largest scores. */

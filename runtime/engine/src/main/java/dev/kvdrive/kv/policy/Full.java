@@ -4,9 +4,18 @@ import dev.kvdrive.plan.PolicyShape;
 
 /** Dense attention over the tiers: every chunk in every step, and no index at all. */
 public final class Full implements Policy {
+  private final PolicyShape shape;
+
+  /**
+   * @param shape without an index
+   */
+  public Full(PolicyShape shape) {
+    this.shape = shape;
+  }
+
   @Override
   public PolicyShape shape() {
-    return PolicyShape.FULL;
+    return shape;
   }
 
   @Override

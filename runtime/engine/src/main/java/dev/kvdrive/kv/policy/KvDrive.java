@@ -1,5 +1,6 @@
 package dev.kvdrive.kv.policy;
 
+import dev.kvdrive.device.IndexOperations.Merge;
 import dev.kvdrive.plan.PolicyShape;
 
 /**
@@ -30,7 +31,7 @@ public final class KvDrive implements Policy {
 
   @Override
   public void choose(Choosing choosing) {
-    choosing.score();
+    choosing.score(Merge.LARGEST_SHARE);
     choosing.best();
   }
 

@@ -18,7 +18,10 @@ public interface Policy {
   /** Writes what the index keeps of chunks that have just closed. */
   void close(Closing closing);
 
-  /** Chooses the chunks of a layer that a step attends. */
+  /**
+   * Chooses the chunks of a layer that a step attends. In a dense layer of its shape all rows ask
+   * for everything.
+   */
   void choose(Choosing choosing);
 
   /**
@@ -27,18 +30,23 @@ public interface Policy {
    */
   void keep(Keeping keeping);
 
+  /** Notes what a pass uses, after it has been looked up and before the next one is. */
+  default void used(Keeping keeping) {}
+
   /**
    * The policy of a shape.
    *
    * @throws IllegalArgumentException if there is none
    */
   static Policy of(PolicyShape shape) {
-    if (shape.name().equals(PolicyShape.KVDRIVE.name()) && shape.selects()) {
-      return new KvDrive(shape);
-    }
-    if (shape.equals(PolicyShape.FULL)) {
-      return new Full();
-    }
-    throw new IllegalArgumentException("there is no policy '" + shape.name() + "'");
+    return switch (shape.name()) {
+      case "kvdrive" -> new KvDrive(shape);
+      case "kvdrive-paper" -> new KvDrivePaper(shape);
+      case "quest" -> new Quest(shape);
+      case "shadowkv" -> new ShadowKv(shape);
+      case "full" -> new Full(shape);
+      case "full-offload" -> new FullOffload(shape);
+      default -> throw new IllegalArgumentException("there is no policy '" + shape.name() + "'");
+    };
   }
 }

@@ -57,10 +57,10 @@ public final class KvState implements AutoCloseable {
           new Selection(
               rows,
               sizes.maxChunks(),
-              sizes.maxSelected(),
+              sizes.mostSelected(),
               pass,
               allocate("scores", 4L * rows * heads * sizes.maxChunks()),
-              allocate("selected chunks", 4L * rows * heads * sizes.maxSelected()),
+              allocate("selected chunks", 4L * rows * heads * sizes.mostSelected()),
               allocate("selected counts", 4L * rows * heads),
               allocate("slots of the pass", 4L * rows * heads * pass),
               allocate("misses of the pass", 4L * rows * heads * pass),
@@ -117,16 +117,16 @@ public final class KvState implements AutoCloseable {
         sizes.concurrency(),
         chunks,
         allocate("sink and ring" + in, heads * 2 * layout.grid().denseTokens() * layout.rowBytes()),
-        allocateIndex(sizes, heads * chunks, in),
+        allocateIndex(sizes, heads, in),
         allocateWindow(sizes, heads, in),
         allocate("frame of extent" + in, 4 * heads * layout.extents(chunks)),
         allocate("last use" + in, 4 * heads * layout.extents(chunks)));
   }
 
-  private LayerIndex allocateIndex(EngineSizes sizes, long chunks, String in) {
+  private LayerIndex allocateIndex(EngineSizes sizes, long heads, String in) {
     KvLayout layout = sizes.layout();
     SummaryFormat format = sizes.policy().summary();
-    long bytes = chunks * sizes.summaryBytes();
+    long bytes = heads * sizes.indexBytes();
     long codebooks = (long) layout.kvHeads() * format.codebookBytes(layout);
     return new LayerIndex(
         format,

@@ -1,0 +1,70 @@
+package dev.kvdrive.cpu;
+
+import dev.kvdrive.cpu.ThreadScratch.Use;
+import dev.kvdrive.device.AttentionShape;
+import dev.kvdrive.plan.BitPlaneSummary;
+import dev.kvdrive.plan.KvType;
+
+/**
+ * Keys as strings of signs in a fitted space.
+ *
+ * @param book address of the KV head's codebook
+ */
+record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book) implements Summaries {
+  private static final int BLOCK = TokenSums.BLOCK;
+
+  @Override
+  public void write(KeyRow rows, long target, boolean first, ThreadScratch scratch) {
+    int padded = KvRows.padded(format.headDim());
+    long key = scratch.floats(Use.KEYS, padded);
+    long z = scratch.floats(Use.SUMS, padded);
+    for (int t = 0; t < format.chunk(); t++) {
+      KvRows.widen(type, rows.at(t), 1, format.headDim(), key, padded);
+      BitPlaneKeys.encode(format, book, key, z, target + format.wordOffset(0, t));
+    }
+  }
+
+  @Override
+  public void products(
+      AttentionShape shape,
+      long queries,
+      long summaries,
+      int count,
+      long products,
+      long stride,
+      ThreadScratch scratch) {
+    int group = shape.groupSize();
+    int headDim = shape.headDim();
+    int padded = KvRows.padded(headDim);
+    int tableFloats = BitPlaneKeys.tableFloats(format);
+    long turned = scratch.floats(Use.QUERIES, 2L * padded);
+    long tables = scratch.floats(Use.VALUES, (long) group * tableFloats);
+    for (int g = 0; g < group; g++) {
+      long scaled = turned + 4L * padded;
+      StepAttention.scale(queries + 4L * g * headDim, headDim, shape.scale(), scaled, padded);
+      BitPlaneKeys.tables(format, book, scaled, turned, tables + 4L * g * tableFloats);
+    }
+    int tokens = format.chunk();
+    int row = tokens * BLOCK;
+    // The words of a block's codes, so that those of one token of all its chunks follow each other.
+    long codes = scratch.floats(Use.KEYS, (long) format.words() * row);
+    long ofTokens = scratch.floats(Use.SUMS, row + Lanes.N);
+    for (int chunk = 0; chunk < count; chunk += BLOCK) {
+      int some = Math.min(BLOCK, count - chunk);
+      for (int c = 0; c < some; c++) {
+        long from = summaries + (long) (chunk + c) * format.bytes();
+        for (int word = 0; word < format.words(); word++) {
+          for (int t = 0; t < tokens; t++) {
+            Memory.putInt(
+                codes + 4L * ((long) word * row + (long) t * BLOCK + c),
+                Memory.getInt(from + format.wordOffset(word, t)));
+          }
+        }
+      }
+      for (int g = 0; g < group; g++) {
+        BitPlaneKeys.products(format, tables + 4L * g * tableFloats, codes, row, ofTokens);
+        TokenSums.logSumExp(ofTokens, tokens, some, products + g * stride + 4L * chunk);
+      }
+    }
+  }
+}

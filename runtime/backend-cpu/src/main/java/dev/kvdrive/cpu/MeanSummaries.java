@@ -1,0 +1,73 @@
+package dev.kvdrive.cpu;
+
+import dev.kvdrive.cpu.ThreadScratch.Use;
+import dev.kvdrive.device.AttentionShape;
+import dev.kvdrive.plan.MeanSummary;
+import jdk.incubator.vector.FloatVector;
+
+/**
+ * Mean keys.
+ *
+ * @param stride bytes from one to the next
+ */
+record MeanSummaries(MeanSummary format, int stride) implements Summaries {
+  @Override
+  public void write(KeyRow rows, long target, boolean first, ThreadScratch scratch) {
+    int padded = KvRows.padded(format.headDim());
+    long mean = scratch.floats(Use.SUMS, padded);
+    mean(rows, mean, scratch.floats(Use.KEYS, padded));
+    KvRows.narrow(format.type(), mean, format.headDim(), target);
+  }
+
+  /**
+   * The mean before it is rounded.
+   *
+   * @param mean address of a padded row
+   * @param key the same, overwritten
+   */
+  void mean(KeyRow rows, long mean, long key) {
+    int padded = KvRows.padded(format.headDim());
+    for (int i = 0; i < padded; i += Lanes.N) {
+      Lanes.store(FloatVector.zero(Lanes.F), mean + 4L * i);
+    }
+    for (int t = 0; t < format.chunk(); t++) {
+      KvRows.widen(format.type(), rows.at(t), 1, format.headDim(), key, padded);
+      for (int i = 0; i < padded; i += Lanes.N) {
+        Lanes.store(Lanes.load(mean + 4L * i).add(Lanes.load(key + 4L * i)), mean + 4L * i);
+      }
+    }
+    for (int i = 0; i < padded; i += Lanes.N) {
+      Lanes.store(Lanes.load(mean + 4L * i).mul(format.share()), mean + 4L * i);
+    }
+  }
+
+  @Override
+  public void products(
+      AttentionShape shape,
+      long queries,
+      long summaries,
+      int count,
+      long products,
+      long rowBytes,
+      ThreadScratch scratch) {
+    int headDim = shape.headDim();
+    int padded = KvRows.padded(headDim);
+    long scaled = scratch.floats(Use.QUERIES, (long) shape.groupSize() * padded);
+    for (int g = 0; g < shape.groupSize(); g++) {
+      long to = scaled + 4L * g * padded;
+      StepAttention.scale(queries + 4L * g * headDim, headDim, shape.scale(), to, padded);
+    }
+    long keys = scratch.floats(Use.KEYS, (long) TokenSums.BLOCK * padded);
+    for (int from = 0; from < count; from += TokenSums.BLOCK) {
+      int some = Math.min(TokenSums.BLOCK, count - from);
+      for (int i = 0; i < some; i++) {
+        long mean = summaries + (long) (from + i) * stride;
+        KvRows.widen(format.type(), mean, 1, headDim, keys + 4L * i * padded, padded);
+      }
+      for (int g = 0; g < shape.groupSize(); g++) {
+        long to = products + g * rowBytes + 4L * from;
+        KvRows.products(scaled + 4L * g * padded, keys, some, padded, to);
+      }
+    }
+  }
+}

@@ -1,0 +1,31 @@
+package dev.kvdrive.cpu;
+
+import jdk.incubator.vector.FloatVector;
+
+/** Products with the tokens of chunks, added up. */
+final class TokenSums {
+  /** Chunks at once: a multiple of the lanes of every vector. */
+  static final int BLOCK = 32;
+
+  private TokenSums() {}
+
+  /**
+   * Scores of the chunks of a block: {@code log(sum(exp(product)))} over the tokens of each.
+   *
+   * @param products address of {@code [tokens][BLOCK]} floats
+   * @param target address of {@code count} floats; up to a vector is written behind them
+   */
+  static void logSumExp(long products, int tokens, int count, long target) {
+    for (long c = 0; c < 4L * count; c += 4L * Lanes.N) {
+      FloatVector most = FloatVector.broadcast(Lanes.F, Float.NEGATIVE_INFINITY);
+      for (int t = 0; t < tokens; t++) {
+        most = Lanes.larger(most, Lanes.load(products + 4L * t * BLOCK + c));
+      }
+      FloatVector sum = FloatVector.zero(Lanes.F);
+      for (int t = 0; t < tokens; t++) {
+        sum = sum.add(Lanes.exp(Lanes.load(products + 4L * t * BLOCK + c).sub(most)));
+      }
+      Lanes.store(most.add(Lanes.log(sum)), target + c);
+    }
+  }
+}
