@@ -1,6 +1,6 @@
 // The index: summaries of closed chunks, the queries of a group score them all, the best chunks are
-// selected. Summaries are those of TwoBitSummary, rotated keys of two bits an element, or of
-// BitPlaneSummary, keys in a fitted space as strings of signs.
+// selected. A format of summaries is a form: how a chunk is written to one, and a kernel for the
+// products of queries with them.
 #pragma once
 
 #include "common.cuh"
@@ -12,9 +12,6 @@ __device__ __forceinline__ int codeBytes(const Layer& l) {
   return (l.headDim + CODES_OF_WORD - 1) / CODES_OF_WORD * 4;
 }
 __device__ __forceinline__ int stepOffset(const Layer& l) { return l.chunk * codeBytes(l); }
-__device__ __forceinline__ int summaryBytes(const Layer& l) {
-  return l.bits == 0 ? (stepOffset(l) + 2 * l.chunk + 3) / 4 * 4 : l.chunk * l.bits / 8;
-}
 
 /** What BitPlaneSummary calls a codebook, of a KV head. */
 struct Codebook {
@@ -34,7 +31,11 @@ struct Codebook {
 __device__ __forceinline__ int rotationBlock(const Layer& l) { return l.headDim & -l.headDim; }
 /** First summary of a (seat, KV head). */
 __device__ __forceinline__ char* summaries(const Layer& l, int seat, int head) {
-  return l.summaries + ((int64_t)seat * l.kvHeads + head) * l.maxChunks * summaryBytes(l);
+  return l.summaries + ((int64_t)seat * l.kvHeads + head) * l.maxSummaries * l.summaryBytes;
+}
+/** The summary that a chunk belongs to. */
+__device__ __forceinline__ char* summaryOf(const Layer& l, int seat, int head, int chunk) {
+  return summaries(l, seat, head) + (int64_t)(chunk / l.summaryChunks) * l.summaryBytes;
 }
 
 /**
@@ -131,18 +132,123 @@ __device__ void representPlanes(const Layer& l, int head, char* summary, const c
   }
 }
 
-/** Writes the summary of a chunk in the layer's format, with all threads of a block. */
+/** The mean of an element of a chunk's keys, before it is rounded. */
 template <typename RowOf>
-__device__ void summarise(const Layer& l, int head, char* summary, const char* base, RowOf rowOf) {
-  if (l.bits == 0) {
-    represent(l, summary, base, rowOf);
-  } else {
-    representPlanes(l, head, summary, base, rowOf);
+__device__ __forceinline__ float meanElement(const Layer& l, const char* base, RowOf rowOf, int i) {
+  float sum = 0;
+  for (int t = 0; t < l.chunk; t++) {
+    sum = __fadd_rn(sum, element(base + (int64_t)rowOf(t) * rowBytes(l), i, l.elementBytes));
   }
+  return __fmul_rn(sum, __fdiv_rn(1.f, (float)l.chunk));
 }
 
-// Grid: (kvHeads, rows). The chunk that a row's newest token has closed is still in the ring.
-extern "C" __global__ void summariseClosed(StepArgs a) {
+// Forms: write() writes a chunk to a summary with all threads of a block. Its token t is row
+// rowOf(t) at base; it begins the summary or is added to it.
+
+struct TwoBitForm {
+  template <typename RowOf>
+  static __device__ void write(const Layer& l, int head, char* summary, const char* base,
+                               RowOf rowOf, bool first) {
+    represent(l, summary, base, rowOf);
+  }
+};
+
+struct PlanesForm {
+  template <typename RowOf>
+  static __device__ void write(const Layer& l, int head, char* summary, const char* base,
+                               RowOf rowOf, bool first) {
+    representPlanes(l, head, summary, base, rowOf);
+  }
+};
+
+struct MeanForm {
+  template <typename RowOf>
+  static __device__ void write(const Layer& l, int head, char* summary, const char* base,
+                               RowOf rowOf, bool first) {
+    for (int i = threadIdx.x; i < l.headDim; i += blockDim.x) {
+      setElement(summary, i, l.elementBytes, meanElement(l, base, rowOf, i));
+    }
+  }
+
+  /** What element i adds to the product of a query with a summary. */
+  static __device__ __forceinline__ float term(const Layer& l, float query, const char* summary,
+                                               int i) {
+    return query * element(summary, i, l.elementBytes);
+  }
+};
+
+struct LandmarkForm {
+  template <typename RowOf>
+  static __device__ void write(const Layer& l, int head, char* summary, const char* base,
+                               RowOf rowOf, bool first) {
+    __shared__ float mean[MAX_HEAD_DIM];
+    __shared__ float keys[MAX_CHUNK * MAX_HEAD_DIM];
+    __shared__ float cosines[MAX_CHUNK];
+    int width = l.headDim;
+    for (int i = threadIdx.x; i < width; i += blockDim.x) {
+      mean[i] = meanElement(l, base, rowOf, i);
+      setElement(summary, i, l.elementBytes, mean[i]);
+    }
+    for (int i = threadIdx.x; i < l.chunk * width; i += blockDim.x) {
+      const char* row = base + (int64_t)rowOf(i / width) * rowBytes(l);
+      keys[i] = element(row, i % width, l.elementBytes);
+    }
+    __syncthreads();
+    if (threadIdx.x < l.chunk) {
+      // Sums in the order that LandmarkSummary says: a thread has a token.
+      const float* key = keys + threadIdx.x * width;
+      float ofMean = 0, ofKey = 0, ofBoth = 0;
+      for (int i = 0; i < width; i++) {
+        ofMean = __fmaf_rn(mean[i], mean[i], ofMean);
+        ofKey = __fmaf_rn(key[i], key[i], ofKey);
+        ofBoth = __fmaf_rn(mean[i], key[i], ofBoth);
+      }
+      float lengths = __fmul_rn(__fsqrt_rn(ofMean), __fsqrt_rn(ofKey));
+      cosines[threadIdx.x] = lengths == 0 ? 1.f : __fdiv_rn(ofBoth, lengths);
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      float lowest = 1;
+      for (int t = 0; t < l.chunk; t++) {
+        lowest = cosines[t] < lowest ? cosines[t] : lowest;
+      }
+      *(float*)(summary + l.summaryBytes - 4) = lowest;
+    }
+  }
+};
+
+struct MinMaxForm {
+  template <typename RowOf>
+  static __device__ void write(const Layer& l, int head, char* summary, const char* base,
+                               RowOf rowOf, bool first) {
+    char* largestOf = summary + rowBytes(l);
+    for (int i = threadIdx.x; i < l.headDim; i += blockDim.x) {
+      float smallest = 0, largest = 0;
+      if (!first) {
+        smallest = element(summary, i, l.elementBytes);
+        largest = element(largestOf, i, l.elementBytes);
+      }
+      for (int t = 0; t < l.chunk; t++) {
+        float x = element(base + (int64_t)rowOf(t) * rowBytes(l), i, l.elementBytes);
+        bool begins = first && t == 0;
+        smallest = begins || x < smallest ? x : smallest;
+        largest = begins || x > largest ? x : largest;
+      }
+      setElement(summary, i, l.elementBytes, smallest);
+      setElement(largestOf, i, l.elementBytes, largest);
+    }
+  }
+
+  static __device__ __forceinline__ float term(const Layer& l, float query, const char* summary,
+                                               int i) {
+    return fmaxf(query * element(summary, i, l.elementBytes),
+                 query * element(summary + rowBytes(l), i, l.elementBytes));
+  }
+};
+
+/** Grid: (kvHeads, rows). The chunk that a row's newest token has closed is still in the ring. */
+template <typename Form>
+__device__ __forceinline__ void summariseClosed(const StepArgs& a) {
   const Layer& l = a.layer;
   int head = blockIdx.x, row = blockIdx.y;
   int seat = a.batch.seats[row];
@@ -152,20 +258,34 @@ extern "C" __global__ void summariseClosed(StepArgs a) {
   int position = a.batch.positions[row];
   int chunk = closedChunks(l, position);
   if (closedChunks(l, position + 1) > chunk) {
-    int first = firstToken(l, chunk);
-    summarise(l, head, summaries(l, seat, head) + (int64_t)chunk * summaryBytes(l),
-              denseBase(l, seat, head), [&](int t) { return denseRow(l, first + t); });
+    int token = firstToken(l, chunk);
+    Form::write(l, head, summaryOf(l, seat, head, chunk), denseBase(l, seat, head),
+                [&](int t) { return denseRow(l, token + t); }, chunk % l.summaryChunks == 0);
   }
 }
 
-// Grid: (chunks, kvHeads).
-extern "C" __global__ void summarisePrompt(PromptArgs a) {
+/** Grid: (summaries, kvHeads). A block has all chunks of a summary, one after the other. */
+template <typename Form>
+__device__ __forceinline__ void summarisePrompt(const PromptArgs& a) {
   const Layer& l = a.layer;
-  int chunk = a.start + blockIdx.x, head = blockIdx.y;
-  summarise(l, head, summaries(l, a.seat, head) + (int64_t)chunk * summaryBytes(l),
-            scratchRow(l, a.scratch, a.maxTokens, head, firstToken(l, chunk)),
-            [](int t) { return t; });
+  int summary = a.start / l.summaryChunks + blockIdx.x, head = blockIdx.y;
+  int end = min(a.end, (summary + 1) * l.summaryChunks);
+  for (int chunk = max(a.start, summary * l.summaryChunks); chunk < end; chunk++) {
+    Form::write(l, head, summaryOf(l, a.seat, head, chunk),
+                scratchRow(l, a.scratch, a.maxTokens, head, firstToken(l, chunk)),
+                [](int t) { return t; }, chunk % l.summaryChunks == 0);
+    __syncthreads();
+  }
 }
+
+#define SUMMARY_KERNELS(NAME, FORM)                                                            \
+  extern "C" __global__ void summariseClosed_##NAME(StepArgs a) { summariseClosed<FORM>(a); } \
+  extern "C" __global__ void summarisePrompt_##NAME(PromptArgs a) { summarisePrompt<FORM>(a); }
+SUMMARY_KERNELS(twoBit, TwoBitForm)
+SUMMARY_KERNELS(planes, PlanesForm)
+SUMMARY_KERNELS(mean, MeanForm)
+SUMMARY_KERNELS(landmark, LandmarkForm)
+SUMMARY_KERNELS(minMax, MinMaxForm)
 
 __device__ __forceinline__ float* rawScores(const ScoreArgs& a, int row, int query) {
   return a.raw + ((int64_t)(row - a.firstRow) * a.heads + query) * a.chosen.maxChunks;
@@ -261,7 +381,7 @@ __device__ __forceinline__ void scoreTile(const ScoreArgs& a) {
     uint32_t codes[SCORE_FLIGHT][WORDS], steps[SCORE_FLIGHT];
 #pragma unroll
     for (int k = 0; k < SCORE_FLIGHT; k++) {
-      const char* entry = index + (int64_t)min(base + k, end - 1) * summaryBytes(l);
+      const char* entry = index + (int64_t)min(base + k, end - 1) * l.summaryBytes;
 #pragma unroll
       for (int m = 0; m < WORDS; m++) {
         int word = 4 * m + part;
@@ -349,7 +469,7 @@ extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scorePlanes(Sco
   // All lanes of a warp go round alike: they add up the tokens of a chunk together.
   for (int base = tile; base < end; base += blockDim.x / MAX_CHUNK) {
     int chunk = base + threadIdx.x / MAX_CHUNK;
-    const uint32_t* codes = (const uint32_t*)(index + (int64_t)min(chunk, end - 1) * summaryBytes(l));
+    const uint32_t* codes = (const uint32_t*)(index + (int64_t)min(chunk, end - 1) * l.summaryBytes);
     for (int g = 0; g < queries; g++) {
       const float* weight = weights + g * l.bits;
       float score = 0;
@@ -377,6 +497,61 @@ extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scorePlanes(Sco
       }
     }
   }
+}
+
+/**
+ * Grid: (tiles, kvHeads * parts, rows). Raw scores by summaries that a product goes through element
+ * by element: a warp has a summary, and takes one query after the other.
+ */
+template <typename Form>
+__device__ __forceinline__ void scoreElements(const ScoreArgs& a) {
+  __shared__ float query[SCORE_QUERIES * MAX_HEAD_DIM];
+  const Layer& l = a.layer;
+  int row = a.firstRow + blockIdx.z;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int closed = closedChunks(l, a.batch.positions[row] + 1);
+  int count = (closed + l.summaryChunks - 1) / l.summaryChunks;
+  int tile = blockIdx.x * SCORE_TILE;
+  if (tile >= count || wanted(a.batch, a.chosen, row) >= closed) {
+    return;  // nothing here, or all are selected
+  }
+  int groupSize = a.heads / l.kvHeads;
+  int parts = (groupSize + SCORE_QUERIES - 1) / SCORE_QUERIES;
+  int head = blockIdx.y / parts;
+  int firstQuery = head * groupSize + blockIdx.y % parts * SCORE_QUERIES;
+  int queries = min(SCORE_QUERIES, (head + 1) * groupSize - firstQuery);
+  int width = l.headDim;
+  const bf16* from = a.query.data + row * a.query.stride + (int64_t)firstQuery * width;
+  for (int i = threadIdx.x; i < queries * width; i += blockDim.x) {
+    query[i] = widen(from[i]) * a.scale;
+  }
+  __syncthreads();
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  int end = min(tile + SCORE_TILE, count);
+  for (int at = tile + warp; at < end; at += SCORE_WARPS) {
+    const char* summary = summaries(l, seat, head) + (int64_t)at * l.summaryBytes;
+    for (int g = 0; g < queries; g++) {
+      float sum = 0;
+      for (int i = lane; i < width; i += WARP) {
+        sum += Form::term(l, query[g * width + i], summary, i);
+      }
+      sum = warpSum(sum);
+      if (lane == 0) {
+        rawScores(a, row, firstQuery + g)[at] = sum;
+      }
+    }
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreMean(ScoreArgs a) {
+  scoreElements<MeanForm>(a);
+}
+
+extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreMinMax(ScoreArgs a) {
+  scoreElements<MinMaxForm>(a);
 }
 
 /** Larger scores have larger keys. */
@@ -481,7 +656,35 @@ __device__ __forceinline__ uint32_t radixSelect(int count, int wanted, KeyAt key
   return LARGEST ? prefix : ~prefix;
 }
 
-// Grid: (kvHeads, rows). Merges the queries of the group by their best log-softmax.
+/** log(sum(exp(x))) of count floats, with all threads of a block. Shared holds 32 floats. */
+__device__ __forceinline__ float logSumExp(const float* x, int count, float* shared) {
+  float most = -INFINITY;
+  for (int i = threadIdx.x; i < count; i += blockDim.x) {
+    most = fmaxf(most, x[i]);
+  }
+#pragma unroll
+  for (int offset = WARP / 2; offset > 0; offset /= 2) {
+    most = fmaxf(most, __shfl_xor_sync(FULL_MASK, most, offset));
+  }
+  __syncthreads();
+  if (threadIdx.x % WARP == 0) {
+    shared[threadIdx.x / WARP] = most;
+  }
+  __syncthreads();
+  most = shared[threadIdx.x % WARP];
+#pragma unroll
+  for (int offset = WARP / 2; offset > 0; offset /= 2) {
+    most = fmaxf(most, __shfl_xor_sync(FULL_MASK, most, offset));
+  }
+  float sum = 0;
+  for (int i = threadIdx.x; i < count; i += blockDim.x) {
+    sum += expf(x[i] - most);
+  }
+  return most + logf(blockSum(sum, shared));
+}
+
+// Grid: (kvHeads, rows). Merges the queries of the group by their largest share, which is the
+// log-softmax, or their largest product.
 extern "C" __global__ void __launch_bounds__(SELECT_THREADS) share(ScoreArgs a) {
   __shared__ float reduce[WARP];
   const Layer& l = a.layer;
@@ -495,38 +698,65 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) share(ScoreArgs a) 
   if (wanted(a.batch, s, row) >= closed) {
     return;  // all are selected
   }
+  int count = (closed + l.summaryChunks - 1) / l.summaryChunks;
   int64_t cell = (int64_t)row * l.kvHeads + head;
   int groupSize = a.heads / l.kvHeads;
   float* scores = s.scores + cell * s.maxChunks;
   for (int g = 0; g < groupSize; g++) {
     const float* raw = rawScores(a, row, head * groupSize + g);
-    float most = -INFINITY;
+    float minus = a.shares ? logSumExp(raw, count, reduce) : 0.f;
     for (int c = threadIdx.x; c < closed; c += blockDim.x) {
-      most = fmaxf(most, raw[c]);
-    }
-#pragma unroll
-    for (int offset = WARP / 2; offset > 0; offset /= 2) {
-      most = fmaxf(most, __shfl_xor_sync(FULL_MASK, most, offset));
-    }
-    __syncthreads();
-    if (threadIdx.x % WARP == 0) {
-      reduce[threadIdx.x / WARP] = most;
-    }
-    __syncthreads();
-    most = reduce[threadIdx.x % WARP];
-#pragma unroll
-    for (int offset = WARP / 2; offset > 0; offset /= 2) {
-      most = fmaxf(most, __shfl_xor_sync(FULL_MASK, most, offset));
-    }
-    float sum = 0;
-    for (int c = threadIdx.x; c < closed; c += blockDim.x) {
-      sum += expf(raw[c] - most);
-    }
-    float logSum = most + logf(blockSum(sum, reduce));
-    for (int c = threadIdx.x; c < closed; c += blockDim.x) {
-      float merged = raw[c] - logSum;
+      float merged = raw[c / l.summaryChunks] - minus;
       scores[c] = g == 0 ? merged : fmaxf(scores[c], merged);
     }
+  }
+}
+
+// Grid: (kvHeads, rows). Makes sure of the chunks with the lowest cosines: IndexOperations.Pin.
+extern "C" __global__ void __launch_bounds__(SELECT_THREADS) pin(PinArgs a) {
+  __shared__ int histogram[256];
+  __shared__ int ranks[WARP + 1];
+  __shared__ int found[2];
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int head = blockIdx.x, row = blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int closed = closedChunks(l, a.batch.positions[row] + 1);
+  int asked = wanted(a.batch, s, row);
+  if (asked >= closed) {
+    return;  // all are selected
+  }
+  int pinned = (int)((int64_t)max(asked, 0) * a.of / a.per);
+  if (pinned == 0) {
+    return;
+  }
+  const char* cosines = summaries(l, seat, head) + a.cosineOffset;
+  auto cosineKey = [&](int chunk) {
+    return keyOf(*(const float*)(cosines + (int64_t)chunk * l.summaryBytes));
+  };
+  int equal;
+  uint32_t threshold = radixSelect<false>(
+      closed, pinned,
+      [&](int i, uint32_t& key) {
+        key = cosineKey(i);
+        return true;
+      },
+      histogram, found, equal);
+  float* scores = s.scores + ((int64_t)row * l.kvHeads + head) * s.maxChunks;
+  int equalsTaken = 0;
+  for (int base = 0; base < closed; base += blockDim.x) {
+    int c = base + threadIdx.x;
+    uint32_t key = c < closed ? cosineKey(c) : 0;
+    bool equals = c < closed && key == threshold;
+    int equalsHere;
+    int rank = blockRank(equals, ranks, equalsHere);
+    if (c < closed && (key < threshold || (equals && equalsTaken + rank < equal))) {
+      scores[c] = INFINITY;
+    }
+    equalsTaken += equalsHere;
   }
 }
 

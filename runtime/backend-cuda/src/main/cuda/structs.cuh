@@ -82,6 +82,9 @@ struct Layer {
   int chunk;
   int extentChunks;
   int bits;
+  int summaryBytes;
+  int summaryChunks;
+  int maxSummaries;
 };
 static_assert(offsetof(Layer, dense) == 0, "Layer.dense");
 static_assert(offsetof(Layer, summaries) == 8, "Layer.summaries");
@@ -109,7 +112,10 @@ static_assert(offsetof(Layer, local) == 132, "Layer.local");
 static_assert(offsetof(Layer, chunk) == 136, "Layer.chunk");
 static_assert(offsetof(Layer, extentChunks) == 140, "Layer.extentChunks");
 static_assert(offsetof(Layer, bits) == 144, "Layer.bits");
-static_assert(sizeof(Layer) == 152, "Layer");
+static_assert(offsetof(Layer, summaryBytes) == 148, "Layer.summaryBytes");
+static_assert(offsetof(Layer, summaryChunks) == 152, "Layer.summaryChunks");
+static_assert(offsetof(Layer, maxSummaries) == 156, "Layer.maxSummaries");
+static_assert(sizeof(Layer) == 160, "Layer");
 
 struct Batch {
   const int* positions;
@@ -291,13 +297,13 @@ struct AppendArgs {
   int frameCount;
 };
 static_assert(offsetof(AppendArgs, layer) == 0, "AppendArgs.layer");
-static_assert(offsetof(AppendArgs, batch) == 152, "AppendArgs.batch");
-static_assert(offsetof(AppendArgs, keys) == 176, "AppendArgs.keys");
-static_assert(offsetof(AppendArgs, values) == 192, "AppendArgs.values");
-static_assert(offsetof(AppendArgs, frames) == 208, "AppendArgs.frames");
-static_assert(offsetof(AppendArgs, trouble) == 216, "AppendArgs.trouble");
-static_assert(offsetof(AppendArgs, frameCount) == 224, "AppendArgs.frameCount");
-static_assert(sizeof(AppendArgs) == 232, "AppendArgs");
+static_assert(offsetof(AppendArgs, batch) == 160, "AppendArgs.batch");
+static_assert(offsetof(AppendArgs, keys) == 184, "AppendArgs.keys");
+static_assert(offsetof(AppendArgs, values) == 200, "AppendArgs.values");
+static_assert(offsetof(AppendArgs, frames) == 216, "AppendArgs.frames");
+static_assert(offsetof(AppendArgs, trouble) == 224, "AppendArgs.trouble");
+static_assert(offsetof(AppendArgs, frameCount) == 232, "AppendArgs.frameCount");
+static_assert(sizeof(AppendArgs) == 240, "AppendArgs");
 
 struct StoreArgs {
   Layer layer;
@@ -308,12 +314,12 @@ struct StoreArgs {
   int start;
 };
 static_assert(offsetof(StoreArgs, layer) == 0, "StoreArgs.layer");
-static_assert(offsetof(StoreArgs, keys) == 152, "StoreArgs.keys");
-static_assert(offsetof(StoreArgs, values) == 168, "StoreArgs.values");
-static_assert(offsetof(StoreArgs, scratch) == 184, "StoreArgs.scratch");
-static_assert(offsetof(StoreArgs, maxTokens) == 192, "StoreArgs.maxTokens");
-static_assert(offsetof(StoreArgs, start) == 196, "StoreArgs.start");
-static_assert(sizeof(StoreArgs) == 200, "StoreArgs");
+static_assert(offsetof(StoreArgs, keys) == 160, "StoreArgs.keys");
+static_assert(offsetof(StoreArgs, values) == 176, "StoreArgs.values");
+static_assert(offsetof(StoreArgs, scratch) == 192, "StoreArgs.scratch");
+static_assert(offsetof(StoreArgs, maxTokens) == 200, "StoreArgs.maxTokens");
+static_assert(offsetof(StoreArgs, start) == 204, "StoreArgs.start");
+static_assert(sizeof(StoreArgs) == 208, "StoreArgs");
 
 struct PromptArgs {
   Layer layer;
@@ -322,34 +328,36 @@ struct PromptArgs {
   uint4* trouble;
   int maxTokens;
   int start;
+  int end;
   int seat;
   int frameCount;
 };
 static_assert(offsetof(PromptArgs, layer) == 0, "PromptArgs.layer");
-static_assert(offsetof(PromptArgs, scratch) == 152, "PromptArgs.scratch");
-static_assert(offsetof(PromptArgs, frames) == 160, "PromptArgs.frames");
-static_assert(offsetof(PromptArgs, trouble) == 168, "PromptArgs.trouble");
-static_assert(offsetof(PromptArgs, maxTokens) == 176, "PromptArgs.maxTokens");
-static_assert(offsetof(PromptArgs, start) == 180, "PromptArgs.start");
-static_assert(offsetof(PromptArgs, seat) == 184, "PromptArgs.seat");
-static_assert(offsetof(PromptArgs, frameCount) == 188, "PromptArgs.frameCount");
-static_assert(sizeof(PromptArgs) == 192, "PromptArgs");
+static_assert(offsetof(PromptArgs, scratch) == 160, "PromptArgs.scratch");
+static_assert(offsetof(PromptArgs, frames) == 168, "PromptArgs.frames");
+static_assert(offsetof(PromptArgs, trouble) == 176, "PromptArgs.trouble");
+static_assert(offsetof(PromptArgs, maxTokens) == 184, "PromptArgs.maxTokens");
+static_assert(offsetof(PromptArgs, start) == 188, "PromptArgs.start");
+static_assert(offsetof(PromptArgs, end) == 192, "PromptArgs.end");
+static_assert(offsetof(PromptArgs, seat) == 196, "PromptArgs.seat");
+static_assert(offsetof(PromptArgs, frameCount) == 200, "PromptArgs.frameCount");
+static_assert(sizeof(PromptArgs) == 208, "PromptArgs");
 
 struct ResetArgs {
   Layer layer;
   int seat;
 };
 static_assert(offsetof(ResetArgs, layer) == 0, "ResetArgs.layer");
-static_assert(offsetof(ResetArgs, seat) == 152, "ResetArgs.seat");
-static_assert(sizeof(ResetArgs) == 160, "ResetArgs");
+static_assert(offsetof(ResetArgs, seat) == 160, "ResetArgs.seat");
+static_assert(sizeof(ResetArgs) == 168, "ResetArgs");
 
 struct StepArgs {
   Layer layer;
   Batch batch;
 };
 static_assert(offsetof(StepArgs, layer) == 0, "StepArgs.layer");
-static_assert(offsetof(StepArgs, batch) == 152, "StepArgs.batch");
-static_assert(sizeof(StepArgs) == 176, "StepArgs");
+static_assert(offsetof(StepArgs, batch) == 160, "StepArgs.batch");
+static_assert(sizeof(StepArgs) == 184, "StepArgs");
 
 struct ScoreArgs {
   Layer layer;
@@ -360,16 +368,18 @@ struct ScoreArgs {
   int heads;
   float scale;
   int firstRow;
+  int shares;
 };
 static_assert(offsetof(ScoreArgs, layer) == 0, "ScoreArgs.layer");
-static_assert(offsetof(ScoreArgs, batch) == 152, "ScoreArgs.batch");
-static_assert(offsetof(ScoreArgs, chosen) == 176, "ScoreArgs.chosen");
-static_assert(offsetof(ScoreArgs, query) == 248, "ScoreArgs.query");
-static_assert(offsetof(ScoreArgs, raw) == 264, "ScoreArgs.raw");
-static_assert(offsetof(ScoreArgs, heads) == 272, "ScoreArgs.heads");
-static_assert(offsetof(ScoreArgs, scale) == 276, "ScoreArgs.scale");
-static_assert(offsetof(ScoreArgs, firstRow) == 280, "ScoreArgs.firstRow");
-static_assert(sizeof(ScoreArgs) == 288, "ScoreArgs");
+static_assert(offsetof(ScoreArgs, batch) == 160, "ScoreArgs.batch");
+static_assert(offsetof(ScoreArgs, chosen) == 184, "ScoreArgs.chosen");
+static_assert(offsetof(ScoreArgs, query) == 256, "ScoreArgs.query");
+static_assert(offsetof(ScoreArgs, raw) == 272, "ScoreArgs.raw");
+static_assert(offsetof(ScoreArgs, heads) == 280, "ScoreArgs.heads");
+static_assert(offsetof(ScoreArgs, scale) == 284, "ScoreArgs.scale");
+static_assert(offsetof(ScoreArgs, firstRow) == 288, "ScoreArgs.firstRow");
+static_assert(offsetof(ScoreArgs, shares) == 292, "ScoreArgs.shares");
+static_assert(sizeof(ScoreArgs) == 296, "ScoreArgs");
 
 struct SelectArgs {
   Layer layer;
@@ -378,10 +388,38 @@ struct SelectArgs {
   int pass;
 };
 static_assert(offsetof(SelectArgs, layer) == 0, "SelectArgs.layer");
-static_assert(offsetof(SelectArgs, batch) == 152, "SelectArgs.batch");
-static_assert(offsetof(SelectArgs, chosen) == 176, "SelectArgs.chosen");
-static_assert(offsetof(SelectArgs, pass) == 248, "SelectArgs.pass");
-static_assert(sizeof(SelectArgs) == 256, "SelectArgs");
+static_assert(offsetof(SelectArgs, batch) == 160, "SelectArgs.batch");
+static_assert(offsetof(SelectArgs, chosen) == 184, "SelectArgs.chosen");
+static_assert(offsetof(SelectArgs, pass) == 256, "SelectArgs.pass");
+static_assert(sizeof(SelectArgs) == 264, "SelectArgs");
+
+struct PinArgs {
+  Layer layer;
+  Batch batch;
+  Chosen chosen;
+  int cosineOffset;
+  int of;
+  int per;
+};
+static_assert(offsetof(PinArgs, layer) == 0, "PinArgs.layer");
+static_assert(offsetof(PinArgs, batch) == 160, "PinArgs.batch");
+static_assert(offsetof(PinArgs, chosen) == 184, "PinArgs.chosen");
+static_assert(offsetof(PinArgs, cosineOffset) == 256, "PinArgs.cosineOffset");
+static_assert(offsetof(PinArgs, of) == 260, "PinArgs.of");
+static_assert(offsetof(PinArgs, per) == 264, "PinArgs.per");
+static_assert(sizeof(PinArgs) == 272, "PinArgs");
+
+struct ForgetArgs {
+  Layer layer;
+  Batch batch;
+  Chosen chosen;
+  int all;
+};
+static_assert(offsetof(ForgetArgs, layer) == 0, "ForgetArgs.layer");
+static_assert(offsetof(ForgetArgs, batch) == 160, "ForgetArgs.batch");
+static_assert(offsetof(ForgetArgs, chosen) == 184, "ForgetArgs.chosen");
+static_assert(offsetof(ForgetArgs, all) == 256, "ForgetArgs.all");
+static_assert(sizeof(ForgetArgs) == 264, "ForgetArgs");
 
 struct FetchArgs {
   Layer layer;
@@ -395,15 +433,15 @@ struct FetchArgs {
   int timeoutMillis;
 };
 static_assert(offsetof(FetchArgs, layer) == 0, "FetchArgs.layer");
-static_assert(offsetof(FetchArgs, batch) == 152, "FetchArgs.batch");
-static_assert(offsetof(FetchArgs, chosen) == 176, "FetchArgs.chosen");
-static_assert(offsetof(FetchArgs, frames) == 248, "FetchArgs.frames");
-static_assert(offsetof(FetchArgs, control) == 256, "FetchArgs.control");
-static_assert(offsetof(FetchArgs, transit) == 264, "FetchArgs.transit");
-static_assert(offsetof(FetchArgs, round) == 272, "FetchArgs.round");
-static_assert(offsetof(FetchArgs, pass) == 280, "FetchArgs.pass");
-static_assert(offsetof(FetchArgs, timeoutMillis) == 284, "FetchArgs.timeoutMillis");
-static_assert(sizeof(FetchArgs) == 288, "FetchArgs");
+static_assert(offsetof(FetchArgs, batch) == 160, "FetchArgs.batch");
+static_assert(offsetof(FetchArgs, chosen) == 184, "FetchArgs.chosen");
+static_assert(offsetof(FetchArgs, frames) == 256, "FetchArgs.frames");
+static_assert(offsetof(FetchArgs, control) == 264, "FetchArgs.control");
+static_assert(offsetof(FetchArgs, transit) == 272, "FetchArgs.transit");
+static_assert(offsetof(FetchArgs, round) == 280, "FetchArgs.round");
+static_assert(offsetof(FetchArgs, pass) == 288, "FetchArgs.pass");
+static_assert(offsetof(FetchArgs, timeoutMillis) == 292, "FetchArgs.timeoutMillis");
+static_assert(sizeof(FetchArgs) == 296, "FetchArgs");
 
 struct AttendArgs {
   Layer layer;
@@ -418,16 +456,16 @@ struct AttendArgs {
   float scale;
 };
 static_assert(offsetof(AttendArgs, layer) == 0, "AttendArgs.layer");
-static_assert(offsetof(AttendArgs, batch) == 152, "AttendArgs.batch");
-static_assert(offsetof(AttendArgs, chosen) == 176, "AttendArgs.chosen");
-static_assert(offsetof(AttendArgs, rows) == 248, "AttendArgs.rows");
-static_assert(offsetof(AttendArgs, state) == 264, "AttendArgs.state");
-static_assert(offsetof(AttendArgs, heads) == 272, "AttendArgs.heads");
-static_assert(offsetof(AttendArgs, splits) == 276, "AttendArgs.splits");
-static_assert(offsetof(AttendArgs, pass) == 280, "AttendArgs.pass");
-static_assert(offsetof(AttendArgs, mode) == 284, "AttendArgs.mode");
-static_assert(offsetof(AttendArgs, scale) == 288, "AttendArgs.scale");
-static_assert(sizeof(AttendArgs) == 296, "AttendArgs");
+static_assert(offsetof(AttendArgs, batch) == 160, "AttendArgs.batch");
+static_assert(offsetof(AttendArgs, chosen) == 184, "AttendArgs.chosen");
+static_assert(offsetof(AttendArgs, rows) == 256, "AttendArgs.rows");
+static_assert(offsetof(AttendArgs, state) == 272, "AttendArgs.state");
+static_assert(offsetof(AttendArgs, heads) == 280, "AttendArgs.heads");
+static_assert(offsetof(AttendArgs, splits) == 284, "AttendArgs.splits");
+static_assert(offsetof(AttendArgs, pass) == 288, "AttendArgs.pass");
+static_assert(offsetof(AttendArgs, mode) == 292, "AttendArgs.mode");
+static_assert(offsetof(AttendArgs, scale) == 296, "AttendArgs.scale");
+static_assert(sizeof(AttendArgs) == 304, "AttendArgs");
 
 struct CausalArgs {
   Layer layer;
@@ -441,12 +479,12 @@ struct CausalArgs {
   float scale;
 };
 static_assert(offsetof(CausalArgs, layer) == 0, "CausalArgs.layer");
-static_assert(offsetof(CausalArgs, query) == 152, "CausalArgs.query");
-static_assert(offsetof(CausalArgs, out) == 168, "CausalArgs.out");
-static_assert(offsetof(CausalArgs, scratch) == 184, "CausalArgs.scratch");
-static_assert(offsetof(CausalArgs, maxTokens) == 192, "CausalArgs.maxTokens");
-static_assert(offsetof(CausalArgs, heads) == 196, "CausalArgs.heads");
-static_assert(offsetof(CausalArgs, start) == 200, "CausalArgs.start");
-static_assert(offsetof(CausalArgs, rows) == 204, "CausalArgs.rows");
-static_assert(offsetof(CausalArgs, scale) == 208, "CausalArgs.scale");
-static_assert(sizeof(CausalArgs) == 216, "CausalArgs");
+static_assert(offsetof(CausalArgs, query) == 160, "CausalArgs.query");
+static_assert(offsetof(CausalArgs, out) == 176, "CausalArgs.out");
+static_assert(offsetof(CausalArgs, scratch) == 192, "CausalArgs.scratch");
+static_assert(offsetof(CausalArgs, maxTokens) == 200, "CausalArgs.maxTokens");
+static_assert(offsetof(CausalArgs, heads) == 204, "CausalArgs.heads");
+static_assert(offsetof(CausalArgs, start) == 208, "CausalArgs.start");
+static_assert(offsetof(CausalArgs, rows) == 212, "CausalArgs.rows");
+static_assert(offsetof(CausalArgs, scale) == 216, "CausalArgs.scale");
+static_assert(sizeof(CausalArgs) == 224, "CausalArgs");

@@ -29,6 +29,62 @@ extern "C" __global__ void keySlots(SelectArgs a) {
   }
 }
 
+// Grid: (kvHeads, rows). The key of what a pass uses: WindowOperations.recent.
+extern "C" __global__ void recent(SelectArgs a) {
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int head = blockIdx.x, row = blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int64_t cell = (int64_t)row * l.kvHeads + head;
+  int count = passCount(s, cell, a.pass);
+  const int* slots = s.slots + cell * s.passChunks;
+  float* keyOfSlot = l.keyOfSlot + windowBase(l, seat, head);
+  for (int i = threadIdx.x; i < count; i += blockDim.x) {
+    keyOfSlot[slots[i]] = (float)a.batch.positions[row];
+  }
+}
+
+/** Whether a chunk is one of count ascending ones. */
+__device__ __forceinline__ bool isSelected(const int* selected, int count, int chunk) {
+  int low = 0, high = count;
+  while (low < high) {
+    int middle = (low + high) / 2;
+    if (selected[middle] < chunk) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low < count && selected[low] == chunk;
+}
+
+// Grid: (kvHeads, rows). Takes chunks out of windows: WindowOperations.Forget.
+extern "C" __global__ void forget(ForgetArgs a) {
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int head = blockIdx.x, row = blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int64_t cell = (int64_t)row * l.kvHeads + head;
+  const int* selected = s.selected + cell * s.maxSelected;
+  int count = s.selectedCount[cell];
+  int* slotOfChunk = l.slotOfChunk + ((int64_t)seat * l.kvHeads + head) * l.maxChunks;
+  int* chunkOfSlot = l.chunkOfSlot + windowBase(l, seat, head);
+  int slots = windowSlots(l, seat, head);
+  for (int i = threadIdx.x; i < slots; i += blockDim.x) {
+    int chunk = chunkOfSlot[i];
+    if (chunk >= 0 && (a.all || !isSelected(selected, count, chunk))) {
+      chunkOfSlot[i] = -1;
+      slotOfChunk[chunk] = -1;
+    }
+  }
+}
+
 /** Sorts size (a power of two) keys in shared memory, ascending, with all threads of the block. */
 __device__ __forceinline__ void bitonicSort(uint64_t* keys, int size) {
   for (int span = 2; span <= size; span *= 2) {

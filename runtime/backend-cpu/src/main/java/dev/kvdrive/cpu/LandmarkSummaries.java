@@ -26,7 +26,7 @@ record LandmarkSummaries(LandmarkSummary format, MeanSummaries means) implements
       KvRows.widen(of.type(), rows.at(t), 1, width, key, padded);
       float lengths = ofMean * (float) Math.sqrt(product(key, key, width));
       float cosine = lengths == 0 ? 1 : product(mean, key, width) / lengths;
-      lowest = Math.min(lowest, cosine);
+      lowest = cosine < lowest ? cosine : lowest;
     }
     Memory.putFloat(target + format.cosineOffset(), lowest);
   }

@@ -20,10 +20,11 @@ import dev.kvdrive.device.PromptChunks;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.plan.LandmarkSummary;
 import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TwoBitSummary;
 
-/** Summaries of both formats, scores by them, and the best. */
+/** Summaries of all formats, scores by them, and the best. */
 final class CudaIndex implements IndexOperations {
   private static final int SUMMARISE_THREADS = 128;
 
@@ -42,7 +43,7 @@ final class CudaIndex implements IndexOperations {
     Arguments a = layer(own.arguments(), s.layer, of);
     batch(a, s.batch, step.batch());
     own.launch(
-        gpu.kernel("summariseClosed"),
+        gpu.kernel("summariseClosed_" + Form.of(of).writing),
         of.layout().kvHeads(),
         step.batch().rows(),
         1,
@@ -61,10 +62,11 @@ final class CudaIndex implements IndexOperations {
     requireKernelsFor(of.layout());
     Arguments a =
         CudaKv.withoutFrames(
-            CudaKv.prompt(own, of, chunks.scratch(), chunks.from(), chunks.seat()));
+            CudaKv.prompt(own, of, chunks.scratch(), chunks.from(), chunks.to(), chunks.seat()));
+    SummaryFormat format = of.index().format();
     own.launch(
-        gpu.kernel("summarisePrompt"),
-        chunks.to() - chunks.from(),
+        gpu.kernel("summarisePrompt_" + Form.of(of).writing),
+        format.summaries(chunks.to()) - chunks.from() / format.chunks(),
         of.layout().kvHeads(),
         1,
         SUMMARISE_THREADS,
@@ -80,9 +82,9 @@ final class CudaIndex implements IndexOperations {
     AttentionShape shape = score.shape();
     Selection selection = score.selection();
     requireKernelsFor(of.layout());
-    String kernel = scoreKernel(of);
+    String kernel = Form.of(of).scoring;
     int parts = Math.ceilDiv(shape.groupSize(), SCORE_QUERIES);
-    int tiles = Math.ceilDiv(of.maxChunks(), SCORE_TILE);
+    int tiles = Math.ceilDiv(of.index().format().summaries(of.maxChunks()), SCORE_TILE);
     Structs.Score s = Structs.SCORE;
     // As many rows at a time as have room for their raw scores.
     long rowBytes = 4L * shape.heads() * selection.maxChunks();
@@ -97,7 +99,8 @@ final class CudaIndex implements IndexOperations {
           .put(s.raw, raw)
           .put(s.heads, shape.heads())
           .put(s.scale, shape.scale())
-          .put(s.firstRow, first);
+          .put(s.firstRow, first)
+          .put(s.shares, score.merge() == Merge.LARGEST_SHARE ? 1 : 0);
       var struct = a.end(s);
       int threads = SCORE_WARPS * WARP;
       own.launch(gpu.kernel(kernel), tiles, shape.kvHeads() * parts, rows, threads, 0, struct);
@@ -105,12 +108,47 @@ final class CudaIndex implements IndexOperations {
     }
   }
 
-  private static String scoreKernel(KvLayer layer) {
-    if (layer.index().format() instanceof SummaryFormat.BitPlanes) {
-      return "scorePlanes";
+  /**
+   * The kernels of a format.
+   *
+   * @param writing its name in those that write summaries
+   * @param scoring the one that computes products
+   */
+  private record Form(String writing, String scoring) {
+    static Form of(KvLayer layer) {
+      return switch (layer.index().format()) {
+        case SummaryFormat.TwoBit() -> {
+          int words = TwoBitSummary.of(layer.layout()).codeBytes() / Integer.BYTES;
+          yield new Form("twoBit", "score_" + (words <= 4 ? 1 : words <= 8 ? 2 : 4));
+        }
+        case SummaryFormat.BitPlanes(int bits) -> new Form("planes", "scorePlanes");
+        case SummaryFormat.Mean() -> new Form("mean", "scoreMean");
+        case SummaryFormat.Landmark() -> new Form("landmark", "scoreMean");
+        case SummaryFormat.MinMax() -> new Form("minMax", "scoreMinMax");
+        case SummaryFormat.None() -> throw new IllegalStateException("there are no summaries");
+      };
     }
-    int words = TwoBitSummary.of(layer.layout()).codeBytes() / Integer.BYTES;
-    return "score_" + (words <= 4 ? 1 : words <= 8 ? 2 : 4);
+  }
+
+  @Override
+  public void pin(Queue queue, Pin pin) {
+    CudaQueue own = (CudaQueue) queue;
+    KvLayer of = pin.step().layer();
+    Structs.Pin s = Structs.PIN;
+    Arguments a = layer(own.arguments(), s.layer, of);
+    batch(a, s.batch, pin.step().batch());
+    chosen(a, s.chosen, pin.selection())
+        .put(s.cosineOffset, LandmarkSummary.of(of.layout()).cosineOffset())
+        .put(s.of, pin.of())
+        .put(s.per, pin.per());
+    own.launch(
+        gpu.kernel("pin"),
+        of.layout().kvHeads(),
+        pin.step().batch().rows(),
+        1,
+        SELECT_THREADS,
+        0,
+        a.end(s));
   }
 
   @Override

@@ -74,7 +74,7 @@ final class CudaKv implements KvOperations {
     requireKernelsFor(chunks.layer().layout());
     CudaQueue own = (CudaQueue) queue;
     Arguments a =
-        prompt(own, chunks.layer(), chunks.scratch(), chunks.from(), chunks.seat())
+        prompt(own, chunks.layer(), chunks.scratch(), chunks.from(), chunks.to(), chunks.seat())
             .put(Structs.PROMPT.frames, address(close.frames()))
             .put(Structs.PROMPT.frameCount, close.frames().frames());
     own.launch(
@@ -91,7 +91,7 @@ final class CudaKv implements KvOperations {
   public void seed(Queue queue, Seed seed) {
     CudaQueue own = (CudaQueue) queue;
     KvLayer of = seed.layer();
-    Arguments a = withoutFrames(prompt(own, of, seed.scratch(), seed.tokens(), seed.seat()));
+    Arguments a = withoutFrames(prompt(own, of, seed.scratch(), seed.tokens(), 0, seed.seat()));
     own.launch(
         gpu.kernel("seed"),
         of.layout().grid().denseTokens(),
@@ -104,13 +104,14 @@ final class CudaKv implements KvOperations {
 
   /** A prompt's struct, but for the frames. */
   static Arguments prompt(
-      CudaQueue queue, KvLayer layer, PrefillScratch scratch, int start, int seat) {
+      CudaQueue queue, KvLayer layer, PrefillScratch scratch, int start, int end, int seat) {
     Structs.Prompt s = Structs.PROMPT;
     return layer(queue.arguments(), s.layer, layer)
         .put(s.scratch, CudaQueue.address(scratch.buffer()))
         .put(s.trouble, queue.trouble())
         .put(s.maxTokens, scratch.maxTokens())
         .put(s.start, start)
+        .put(s.end, end)
         .put(s.seat, seat);
   }
 

@@ -48,7 +48,8 @@ final class CudaOperations {
     LayerWindow window = layer.window();
     DeviceBuffer summaries = layer.index().summaries();
     DeviceBuffer codebooks = layer.index().codebook();
-    int bits = layer.index().format() instanceof SummaryFormat.BitPlanes format ? format.bits() : 0;
+    SummaryFormat format = layer.index().format();
+    int bits = format instanceof SummaryFormat.BitPlanes planes ? planes.bits() : 0;
     int at = field.offset();
     return a.put(at, s.dense, CudaQueue.address(layer.dense()))
         .put(at, s.summaries, summaries == null ? 0L : CudaQueue.address(summaries))
@@ -75,7 +76,10 @@ final class CudaOperations {
         .put(at, s.local, grid.local())
         .put(at, s.chunk, grid.chunk())
         .put(at, s.extentChunks, layout.extentChunks())
-        .put(at, s.bits, bits);
+        .put(at, s.bits, bits)
+        .put(at, s.summaryBytes, format.bytes(layout))
+        .put(at, s.summaryChunks, format.chunks())
+        .put(at, s.maxSummaries, format.summaries(layer.maxChunks()));
   }
 
   static Arguments batch(Arguments a, Struct.Field field, StepBatch batch) {
@@ -101,7 +105,7 @@ final class CudaOperations {
         .put(at, s.passChunks, selection.passChunks());
   }
 
-  /** The struct of best, key and diff. */
+  /** The struct of best, key, diff and recent. */
   static Arguments select(Arguments a, LayerStep step, Selection selection, int pass) {
     layer(a, Structs.SELECT.layer, step.layer());
     batch(a, Structs.SELECT.batch, step.batch());

@@ -8,6 +8,7 @@ import static dev.kvdrive.cuda.CudaOperations.chosen;
 import static dev.kvdrive.cuda.CudaOperations.layer;
 import static dev.kvdrive.cuda.CudaOperations.select;
 
+import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.Pass;
@@ -38,6 +39,33 @@ final class CudaWindow implements WindowOperations {
     int heads = step.layer().layout().kvHeads();
     own.launch(
         gpu.kernel("keySlots"), heads, step.batch().rows(), 1, THREADS, 0, a.end(Structs.SELECT));
+  }
+
+  @Override
+  public void recent(Queue queue, Pass pass) {
+    CudaQueue own = (CudaQueue) queue;
+    Arguments a = select(own.arguments(), pass.step(), pass.selection(), pass.pass());
+    int heads = pass.layer().layout().kvHeads();
+    own.launch(
+        gpu.kernel("recent"), heads, pass.batch().rows(), 1, THREADS, 0, a.end(Structs.SELECT));
+  }
+
+  @Override
+  public void forget(Queue queue, Forget forget) {
+    CudaQueue own = (CudaQueue) queue;
+    KvLayer of = forget.step().layer();
+    Structs.Forget s = Structs.FORGET;
+    Arguments a = layer(own.arguments(), s.layer, of);
+    batch(a, s.batch, forget.step().batch());
+    chosen(a, s.chosen, forget.selection()).put(s.all, forget.which() == Forgotten.ALL ? 1 : 0);
+    own.launch(
+        gpu.kernel("forget"),
+        of.layout().kvHeads(),
+        forget.step().batch().rows(),
+        1,
+        THREADS,
+        0,
+        a.end(s));
   }
 
   @Override

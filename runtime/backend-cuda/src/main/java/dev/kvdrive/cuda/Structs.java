@@ -51,8 +51,16 @@ final class Structs {
     final Field chunk = int32("chunk");
     final Field extentChunks = int32("extentChunks");
 
-    /** Of a key in the index, 0 for two an element without a codebook. */
+    /** Of a key in the index, where it has bit planes. */
     final Field bits = int32("bits");
+
+    final Field summaryBytes = int32("summaryBytes");
+
+    /** Chunks that a summary is of. */
+    final Field summaryChunks = int32("summaryChunks");
+
+    /** Summaries of a (seat, KV head). */
+    final Field maxSummaries = int32("maxSummaries");
 
     Layer() {
       super("Layer");
@@ -244,6 +252,9 @@ final class Structs {
     /** First chunk; for seed the tokens of the prompt. */
     final Field start = int32("start");
 
+    /** Behind the last chunk; for seed 0. */
+    final Field end = int32("end");
+
     final Field seat = int32("seat");
     final Field frameCount = int32("frameCount");
 
@@ -277,7 +288,7 @@ final class Structs {
     final Field chosen = struct(CHOSEN, "chosen");
     final Field query = struct(ROWS, "query");
 
-    /** {@code [rows of the launch][heads][maxChunks]}: s(h,c) of IndexOperations.Score. */
+    /** {@code [rows of the launch][heads][maxChunks]}: s(h,i) of IndexOperations.Score. */
     final Field raw = pointer("float*", "raw");
 
     final Field heads = int32("heads");
@@ -286,12 +297,15 @@ final class Structs {
     /** Row of the first block. */
     final Field firstRow = int32("firstRow");
 
+    /** Whether scores are shares. */
+    final Field shares = int32("shares");
+
     Score() {
       super("ScoreArgs");
     }
   }
 
-  /** Of best, key and diff. */
+  /** Of best, key, diff and recent. */
   static final class Select extends Struct {
     final Field layer = struct(LAYER, "layer");
     final Field batch = struct(BATCH, "batch");
@@ -300,6 +314,35 @@ final class Structs {
 
     Select() {
       super("SelectArgs");
+    }
+  }
+
+  static final class Pin extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+    final Field chosen = struct(CHOSEN, "chosen");
+
+    /** Of the lowest cosine in a summary. */
+    final Field cosineOffset = int32("cosineOffset");
+
+    final Field of = int32("of");
+    final Field per = int32("per");
+
+    Pin() {
+      super("PinArgs");
+    }
+  }
+
+  static final class Forget extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+    final Field chosen = struct(CHOSEN, "chosen");
+
+    /** Whether selected chunks are forgotten too. */
+    final Field all = int32("all");
+
+    Forget() {
+      super("ForgetArgs");
     }
   }
 
@@ -371,6 +414,8 @@ final class Structs {
   static final Step STEP = new Step();
   static final Score SCORE = new Score();
   static final Select SELECT = new Select();
+  static final Pin PIN = new Pin();
+  static final Forget FORGET = new Forget();
   static final Fetch FETCH = new Fetch();
   static final Attend ATTEND = new Attend();
   static final Causal CAUSAL = new Causal();
@@ -379,6 +424,6 @@ final class Structs {
   static List<Struct> all() {
     return List.of(
         ROWS, LAYER, BATCH, CHOSEN, EMBED, NORM, BIAS, ADD, ANGLES, ROTATE, SILU, ARGMAX, MULTIPLY,
-        APPEND, STORE, PROMPT, RESET, STEP, SCORE, SELECT, FETCH, ATTEND, CAUSAL);
+        APPEND, STORE, PROMPT, RESET, STEP, SCORE, SELECT, PIN, FORGET, FETCH, ATTEND, CAUSAL);
   }
 }

@@ -11,6 +11,7 @@ import dev.kvdrive.device.Event;
 import dev.kvdrive.device.Graph;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.IndexOperations.Best;
+import dev.kvdrive.device.IndexOperations.Merge;
 import dev.kvdrive.device.IndexOperations.Score;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.KvOperations.Append;
@@ -343,7 +344,7 @@ final class LayerStages implements AutoCloseable {
     mark("append");
     ops.index().summarise(queue, step);
     mark("summarise");
-    ops.index().score(queue, new Score(step, shape, a.query(), selection));
+    ops.index().score(queue, new Score(step, shape, a.query(), selection, Merge.LARGEST_SHARE));
     mark("score");
     ops.index().best(queue, new Best(step, selection));
     mark("best");

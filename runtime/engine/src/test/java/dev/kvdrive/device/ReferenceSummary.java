@@ -296,7 +296,8 @@ interface ReferenceSummary {
       float lowest = 1;
       for (float[] key : keys) {
         float lengths = (float) Math.sqrt(fused(m, m)) * (float) Math.sqrt(fused(key, key));
-        lowest = Math.min(lowest, lengths == 0 ? 1 : fused(m, key) / lengths);
+        float cosine = lengths == 0 ? 1 : fused(m, key) / lengths;
+        lowest = cosine < lowest ? cosine : lowest;
       }
       memory.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at + format.cosineOffset(), lowest);
     }

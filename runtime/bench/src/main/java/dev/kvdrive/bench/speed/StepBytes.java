@@ -45,8 +45,7 @@ public record StepBytes(long weights, long cache, long index) {
         (long) (attendedTokens * layout.bytesPerToken()),
         (long) layout.layers()
             * layout.kvHeads()
-            * layout.grid().closedChunks(tokens)
-            * index.bytes(layout));
+            * index.indexBytes(layout, layout.grid().closedChunks(tokens)));
   }
 
   /** All of them. */
