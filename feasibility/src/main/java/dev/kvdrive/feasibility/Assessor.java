@@ -196,7 +196,8 @@ public final class Assessor {
                 request.queueLimit(),
                 request.index() == null
                     ? PolicyShape.kvdrive(geometry)
-                    : PolicyShape.KVDRIVE.withSummary(request.index())));
+                    : PolicyShape.KVDRIVE.withSummary(request.index()),
+                request.formats()));
     return plan.feasible()
         ? new Feasible(
             request.withIndex(plan.request().policy().summary()), plan, known.get().source())

@@ -7,6 +7,7 @@ import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.api.v1alpha1.Reclaim;
 import dev.kvdrive.api.v1alpha1.Rollout;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.SummaryFormat;
@@ -33,6 +34,7 @@ import org.jspecify.annotations.Nullable;
  * @param index what chunks are chosen by; null as long as the model is not known, which decides
  *     where nobody has
  * @param kvType element type of cached keys and values
+ * @param formats of closed chunks
  * @param tiers byte budgets of one replica
  * @param reclaim how long an NVMe volume lives
  * @param storageClassName storage class of the volume; null for the cluster's default
@@ -54,6 +56,7 @@ public record Request(
     double budget,
     @Nullable SummaryFormat index,
     KvType kvType,
+    Formats formats,
     TierBudgets tiers,
     Reclaim reclaim,
     @Nullable String storageClassName,
@@ -142,6 +145,7 @@ public record Request(
         budget,
         format,
         kvType,
+        formats,
         tiers,
         reclaim,
         storageClassName,

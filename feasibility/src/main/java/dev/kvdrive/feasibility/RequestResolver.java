@@ -4,6 +4,7 @@ import static java.util.Objects.requireNonNullElse;
 import static java.util.Objects.requireNonNullElseGet;
 
 import dev.kvdrive.api.v1alpha1.Access;
+import dev.kvdrive.api.v1alpha1.ChunkFormat;
 import dev.kvdrive.api.v1alpha1.Device;
 import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
@@ -18,6 +19,7 @@ import dev.kvdrive.api.v1alpha1.RuntimeSpec;
 import dev.kvdrive.api.v1alpha1.Tiers;
 import dev.kvdrive.feasibility.Request.PodSettings;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
@@ -67,6 +69,9 @@ public final class RequestResolver {
     Tiers.@Nullable Nvme nvme = spec.tiers().nvme();
     int concurrency = requireNonNullElse(spec.concurrency(), DEFAULT_CONCURRENCY);
     String name = deployment.getMetadata().getName();
+    double budget = share("spec.budget", requireNonNullElse(spec.budget(), DEFAULT_BUDGET));
+    var kvType =
+        dev.kvdrive.plan.KvType.valueOf(requireNonNullElse(spec.kvType(), KvType.BF16).name());
     return new Request(
         name,
         deployment.getMetadata().getNamespace(),
@@ -75,9 +80,10 @@ public final class RequestResolver {
         requireNonNullElse(spec.servedModelName(), name),
         spec.contextLength(),
         concurrency,
-        share("spec.budget", requireNonNullElse(spec.budget(), DEFAULT_BUDGET)),
+        budget,
         index(spec.index()),
-        dev.kvdrive.plan.KvType.valueOf(requireNonNullElse(spec.kvType(), KvType.BF16).name()),
+        kvType,
+        formats(spec, kvType, budget),
         tiers(spec.tiers()),
         nvme == null ? Reclaim.EPHEMERAL : requireNonNullElse(nvme.reclaim(), Reclaim.EPHEMERAL),
         storageClassName(nvme, from),
@@ -117,6 +123,21 @@ public final class RequestResolver {
         Quantities.bytes("spec.tiers.gpu.memory", tiers.gpu().memory()),
         Quantities.bytes("spec.tiers.dram.size", tiers.dram().size()),
         nvme == null ? 0 : Quantities.bytes("spec.tiers.nvme.size", nvme.size()));
+  }
+
+  private static Formats formats(
+      InferenceDeploymentSpec spec, dev.kvdrive.plan.KvType kvType, double budget) {
+    try {
+      Formats formats = Formats.of(kvType, budget, format(spec.resident()), format(spec.backing()));
+      formats.check(kvType);
+      return formats;
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException("spec.resident, spec.backing: " + e.getMessage(), e);
+    }
+  }
+
+  private static dev.kvdrive.plan.@Nullable ChunkFormat format(@Nullable ChunkFormat given) {
+    return given == null ? null : dev.kvdrive.plan.ChunkFormat.valueOf(given.name());
   }
 
   private static @Nullable SummaryFormat index(@Nullable String word) {

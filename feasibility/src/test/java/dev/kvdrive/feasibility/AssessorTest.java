@@ -11,7 +11,10 @@ import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.api.v1alpha1.RopeScaling;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessment.Infeasible;
+import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.KvType;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -72,6 +75,37 @@ class AssessorTest {
 
     assertThat(refused.reason()).isEqualTo("InvalidSpec");
     assertThat(refused.message()).contains(words);
+  }
+
+  @Test
+  void chunksHaveTheFormatsOfTheDeploymentsWord() {
+    Formats plain = feasible(deployment("endpoint", ""), null).request().formats();
+    assertThat(plain).isEqualTo(Formats.usual(KvType.BF16, 0.0625));
+    Feasible int8 = feasible(deployment("endpoint", "resident: INT8\nbacking: INT8"), null);
+    assertThat(int8.request().formats())
+        .isEqualTo(new Formats(ChunkFormat.INT8, ChunkFormat.INT8))
+        .isEqualTo(int8.plan().request().formats());
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          F32  | INT8 | BF16 | keys and values are bf16: a chunk is bf16 or int8
+          INT8 | BF16 | BF16 | write backing int8 too, or resident bf16
+          F32  | BF16 | F32  | backing bf16, but keys and values are f32: a chunk is f32 or int8
+          """)
+  void formatsThatCannotBeAreRefusedWithThoseThatCan(
+      String resident, String backing, String type, String words) {
+    Infeasible refused =
+        infeasible(
+            deployment(
+                "endpoint",
+                "resident: %s\nbacking: %s\nkvType: %s".formatted(resident, backing, type)),
+            null);
+    assertThat(refused.reason()).isEqualTo("InvalidSpec");
+    assertThat(refused.message()).contains("spec.resident, spec.backing: ").contains(words);
   }
 
   private static String index(Feasible feasible) {

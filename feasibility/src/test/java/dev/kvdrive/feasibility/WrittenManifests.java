@@ -90,6 +90,8 @@ public final class WrittenManifests {
         spec.budget(),
         spec.index(),
         spec.kvType(),
+        spec.resident(),
+        spec.backing(),
         spec.tiers(),
         spec.replicas(),
         spec.access(),

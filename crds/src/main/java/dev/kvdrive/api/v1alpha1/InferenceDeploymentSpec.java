@@ -59,6 +59,16 @@ public record InferenceDeploymentSpec(
         String index,
     @Nullable @Default("BF16") @JsonPropertyDescription("Element type of cached keys and values.")
         KvType kvType,
+    @Nullable
+        @JsonPropertyDescription(
+            "Chunks of keys and values in the window. INT8, which needs backing INT8, has nearly"
+                + " twice the slots in the same bytes. Without one: the kvType.")
+        ChunkFormat resident,
+    @Nullable
+        @JsonPropertyDescription(
+            "Chunks of keys and values in DRAM and on NVMe. INT8, with a step for each key and"
+                + " value, takes half of BF16. Without one: the kvType.")
+        ChunkFormat backing,
     @Required @JsonPropertyDescription("Byte budgets of one replica.") Tiers tiers,
     @Nullable
         @Default("1")

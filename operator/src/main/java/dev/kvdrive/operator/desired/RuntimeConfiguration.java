@@ -78,6 +78,8 @@ final class RuntimeConfiguration {
     }
     kvdrive.put("device", request.device().word());
     kvdrive.put("kv-type", request.kvType().name().toLowerCase(Locale.ROOT));
+    kvdrive.put("resident", request.formats().resident().word());
+    kvdrive.put("backing", request.formats().backing().word());
     kvdrive.put("tiers", tiers);
     kvdrive.put("queue-limit", request.queueLimit());
     kvdrive.put("drain-timeout", request.drainSeconds() + "s");

@@ -71,6 +71,9 @@ class DesiredObjectsTest {
     assertThat(configuration.get("context-length").asInt()).isEqualTo(16384);
     assertThat(configuration.get("concurrency").asInt()).isEqualTo(2);
     assertThat(configuration.get("index").asText()).isEqualTo("planes-128");
+    assertThat(configuration.get("kv-type").asText()).isEqualTo("bf16");
+    assertThat(configuration.get("resident").asText()).isEqualTo("bf16");
+    assertThat(configuration.get("backing").asText()).isEqualTo("bf16");
     assertThat(configuration.get("queue-limit").asInt()).isEqualTo(16);
     assertThat(configuration.get("served-model-name").asText()).isEqualTo("tiny");
     assertThat(configuration.at("/tiers/nvme-bytes").asLong()).isEqualTo(512L << 20);

@@ -1,5 +1,7 @@
 package dev.kvdrive.plan;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * What closed chunks look like. A chunk closes into its backing form and enters a window only from
  * there, so that it is the same wherever it has been: what a step attends does not depend on tiers.
@@ -8,6 +10,29 @@ package dev.kvdrive.plan;
  * @param backing in DRAM and on NVMe
  */
 public record Formats(ChunkFormat resident, ChunkFormat backing) {
+  /**
+   * Those that are used unless others are asked for: chunks stay what was computed.
+   *
+   * @param budget share of the closed chunks attended per step; 1 is exact mode
+   */
+  public static Formats usual(KvType type, double budget) {
+    return of(type, budget, null, null);
+  }
+
+  /**
+   * What a user has asked for, completed.
+   *
+   * @param resident null for what goes with the rest
+   * @param backing null for what goes with the rest
+   */
+  public static Formats of(
+      KvType type, double budget, @Nullable ChunkFormat resident, @Nullable ChunkFormat backing) {
+    ChunkFormat plain = ChunkFormat.of(type);
+    ChunkFormat below =
+        backing != null ? backing : resident == ChunkFormat.INT8 ? ChunkFormat.INT8 : plain;
+    return new Formats(resident != null ? resident : plain, below);
+  }
+
   /** Chunks stay what was computed. */
   public static Formats of(KvType type) {
     return new Formats(ChunkFormat.of(type), ChunkFormat.of(type));

@@ -82,6 +82,11 @@ public record KvLayout(
     return Math.ceilDiv((long) layers * kvHeads * backing().bytes() * tokens, grid.chunk());
   }
 
+  /** Bytes of {@code tokens} tokens of closed chunks in the window. */
+  public long residentBytes(long tokens) {
+    return Math.ceilDiv((long) layers * kvHeads * resident().bytes() * tokens, grid.chunk());
+  }
+
   /** Bytes of sink and ring of one sequence over all layers and KV heads. */
   public long denseBytesPerSequence() {
     return bytesPerToken() * grid.denseTokens();

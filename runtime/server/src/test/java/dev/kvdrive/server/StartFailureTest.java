@@ -362,6 +362,8 @@ class StartFailureTest {
           kvdrive.tiers.gpu-bytes   | lots   | 'lots' is not a size; write for instance 512Mi
           kvdrive.tiers.dram-bytes  | -1     | '-1' is outside of 0 to 8Ei
           kvdrive.kv-type           | F64    | kvdrive.kv-type
+          kvdrive.backing           | int4   | kvdrive.backing
+          kvdrive.backing           | f32    | kvdrive.resident, kvdrive.backing: backing f32, but
           kvdrive.index             | best   | kvdrive.index: there is no index 'best'; write two-bit
           kvdrive.index             | planes-33 | kvdrive.index: an index has whole words of 32 bits
           kvdrive.device            | tpu    | kvdrive.device

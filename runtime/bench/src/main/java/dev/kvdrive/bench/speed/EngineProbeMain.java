@@ -3,7 +3,9 @@ package dev.kvdrive.bench.speed;
 import dev.kvdrive.bench.engine.ComfortableTiers;
 import dev.kvdrive.bench.engine.LocalEngine;
 import dev.kvdrive.bench.engine.LocalModel;
+import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.RopeScaling;
@@ -15,8 +17,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * This project's engine in a process of its own. Arguments: file, prompt tokens, tokens to write,
- * budget, device, threads, and where the model's context is extended the type of the rope scaling,
- * its factor and, unless it is the model's own, the original context.
+ * budget, device, threads, formats of chunks in the window and below it, and where the model's
+ * context is extended the type of the rope scaling, its factor and, unless it is the model's own,
+ * the original context.
  */
 public final class EngineProbeMain {
   private EngineProbeMain() {}
@@ -32,16 +35,17 @@ public final class EngineProbeMain {
                 tokens,
                 Double.parseDouble(args[3]),
                 DeviceKind.valueOf(args[4]),
-                Integer.parseInt(args[5])));
+                Integer.parseInt(args[5]),
+                new Formats(ChunkFormat.valueOf(args[6]), ChunkFormat.valueOf(args[7]))));
   }
 
   private static @Nullable RopeScaling scaling(String[] args) {
-    return args.length < 8
+    return args.length < 10
         ? null
         : new RopeScaling(
-            RopeScaling.Type.of(args[6]),
-            Double.parseDouble(args[7]),
-            args.length < 9 ? null : Integer.valueOf(args[8]));
+            RopeScaling.Type.of(args[8]),
+            Double.parseDouble(args[9]),
+            args.length < 11 ? null : Integer.valueOf(args[10]));
   }
 
   /** A scaling as the arguments that {@code main} reads. */
@@ -67,17 +71,19 @@ public final class EngineProbeMain {
       int tokens,
       double budget,
       DeviceKind device,
-      int threads) {
+      int threads,
+      Formats formats) {
     PlanRequest request =
         new PlanRequest(
-            model.geometry(),
-            Math.max(PlanRequest.MIN_CONTEXT, promptTokens + tokens),
-            1,
-            budget,
-            KvType.BF16,
-            new TierBudgets(0, 0, 0),
-            device,
-            1);
+                model.geometry(),
+                Math.max(PlanRequest.MIN_CONTEXT, promptTokens + tokens),
+                1,
+                budget,
+                KvType.BF16,
+                new TierBudgets(0, 0, 0),
+                device,
+                1)
+            .withFormats(formats);
     TierBudgets tiers = new ComfortableTiers(budget >= 1 ? 1 : 2, 1).of(request);
     return new EngineProbe(
         LocalEngine.start(model, request.withTiers(tiers), threads, Path.of(".")),

@@ -40,9 +40,13 @@ public record StepBytes(long weights, long cache, long index) {
           };
       weights -= (table.rows() - 1) * row;
     }
+    // Of sink and ring, and of chunks in the window.
+    double dense = Math.min(attendedTokens, layout.grid().denseTokens());
     return new StepBytes(
         weights,
-        (long) (attendedTokens * layout.bytesPerToken()),
+        (long)
+            (dense * layout.bytesPerToken()
+                + Math.max(0, attendedTokens - dense) * layout.residentBytes(1)),
         (long) layout.layers()
             * layout.kvHeads()
             * index.indexBytes(layout, layout.grid().closedChunks(tokens)));

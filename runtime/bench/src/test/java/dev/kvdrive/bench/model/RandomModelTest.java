@@ -15,6 +15,7 @@ import dev.kvdrive.model.tensor.Dequantizer;
 import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.model.tensor.TensorType;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.SummaryFormat;
@@ -40,7 +41,14 @@ class RandomModelTest {
   @CsvSource({"bf16", "q8_0"})
   void isAWholeModelThatTheEngineRuns(String type) {
     try (EngineProbe probe =
-        EngineProbeMain.open(LocalModel.of(make(type)), 300, 9, 0.25, DeviceKind.CPU, 2)) {
+        EngineProbeMain.open(
+            LocalModel.of(make(type)),
+            300,
+            9,
+            0.25,
+            DeviceKind.CPU,
+            2,
+            Formats.usual(KvType.BF16, 0.25))) {
       SpeedRun run = probe.run();
       assertThat(run.promptTokens()).isEqualTo(300);
       assertThat(run.decodeSteps()).isEqualTo(8);

@@ -14,14 +14,21 @@ import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.RopeScaling;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -84,6 +91,22 @@ public final class BenchCommand implements Callable<Integer> {
       description = "Budgets, for instance exact,6.25%% (default: ${DEFAULT-VALUE}).")
   private List<Double> budgets;
 
+  @Option(
+      names = "--backing",
+      paramLabel = "FORMAT",
+      split = ",",
+      description =
+          "Chunks in DRAM and on NVMe, for instance bf16,int8 to measure both (default: as serve).")
+  private List<ChunkFormat> backing = List.of();
+
+  @Option(
+      names = "--resident",
+      paramLabel = "FORMAT",
+      split = ",",
+      description =
+          "Chunks in the window, with each --backing that they can come from (default: as serve).")
+  private List<ChunkFormat> resident = List.of();
+
   @Mixin private DeviceOption device = new DeviceOption();
 
   @Option(
@@ -143,6 +166,7 @@ public final class BenchCommand implements Callable<Integer> {
               .formatted(beside, scaling));
     }
     device.require(spec);
+    var _ = formats(1);
     Terminal progress = Terminal.of(spec.commandLine().getErr());
     Map<String, Path> files = new LinkedHashMap<>();
     for (String model : models) {
@@ -159,7 +183,7 @@ public final class BenchCommand implements Callable<Integer> {
       Path file = Objects.requireNonNull(files.get(model));
       for (int context : contexts) {
         if (beside == null) {
-          run.alone(model, new LocalModel(file, scaling, null), context, budgets);
+          run.alone(model, new LocalModel(file, scaling, null), context, budgets, this::formats);
         } else {
           run.besideJlama(model, file, context);
         }
@@ -195,6 +219,32 @@ public final class BenchCommand implements Callable<Integer> {
     }
     progress.line("Measuring the memory bandwidth with %d threads ...".formatted(readers));
     return MemoryBandwidth.measure(readers, BANDWIDTH_BYTES, BANDWIDTH_PASSES);
+  }
+
+  /** The formats to measure at a budget: all pairs of those given that there can be. */
+  private List<Formats> formats(double budget) {
+    Set<Formats> all = new LinkedHashSet<>();
+    IllegalArgumentException impossible = null;
+    for (ChunkFormat below : orUnsaid(backing)) {
+      for (ChunkFormat above : orUnsaid(resident)) {
+        try {
+          Formats formats = Formats.of(KvType.BF16, budget, above, below);
+          formats.check(KvType.BF16);
+          all.add(formats);
+        } catch (IllegalArgumentException e) {
+          impossible = e;
+        }
+      }
+    }
+    if (all.isEmpty()) {
+      throw new ParameterException(
+          spec.commandLine(), String.valueOf(Objects.requireNonNull(impossible).getMessage()));
+    }
+    return List.copyOf(all);
+  }
+
+  private static List<@Nullable ChunkFormat> orUnsaid(List<ChunkFormat> given) {
+    return given.isEmpty() ? Collections.singletonList(null) : new ArrayList<>(given);
   }
 
   private void atLeast(String option, int value, int least) {

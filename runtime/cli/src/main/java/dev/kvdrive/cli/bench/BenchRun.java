@@ -17,7 +17,7 @@ import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.tensor.TensorType;
 import dev.kvdrive.plan.DeviceKind;
-import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.PolicyShape;
@@ -27,6 +27,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.DoubleFunction;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Measures probes in turn, so that what changes on the machine changes for all of them. Every probe
@@ -65,15 +67,33 @@ final class BenchRun {
   }
 
   /** An engine that is measured, and how it is shown. */
-  private record Entry(Probe probe, String name, double budget, boolean ours) {}
+  private record Entry(Probe probe, String name, double budget, @Nullable Formats formats) {
+    boolean ours() {
+      return formats != null;
+    }
+  }
 
-  /** This engine with each budget. */
-  void alone(String name, LocalModel model, int prompt, List<Double> budgets)
+  private static final Formats PLAIN = Formats.of(KvType.BF16);
+
+  /** This engine with each budget, and the formats to measure at it. */
+  void alone(
+      String name,
+      LocalModel model,
+      int prompt,
+      List<Double> budgets,
+      DoubleFunction<List<Formats>> formats)
       throws InterruptedException {
     List<Entry> entries = new ArrayList<>();
     try {
       for (double budget : budgets) {
-        entries.add(new Entry(own(model, prompt, budget), name(name), budget, true));
+        for (Formats chunks : formats.apply(budget)) {
+          String of =
+              chunks.equals(PLAIN)
+                  ? name(name)
+                  : "%s, %s from %s"
+                      .formatted(name(name), chunks.resident().word(), chunks.backing().word());
+          entries.add(new Entry(own(model, prompt, budget, chunks), of, budget, chunks));
+        }
       }
       measure(model.file(), prompt, entries);
     } finally {
@@ -92,7 +112,8 @@ final class BenchRun {
     List<Entry> entries = new ArrayList<>();
     try {
       entries.add(
-          new Entry(own(LocalModel.of(file), prompt, 1), "KVDrive, " + name(model), 1, true));
+          new Entry(
+              own(LocalModel.of(file), prompt, 1, PLAIN), "KVDrive, " + name(model), 1, PLAIN));
       terminal.line("Starting Jlama on " + folder);
       entries.add(
           new Entry(
@@ -110,7 +131,7 @@ final class BenchRun {
                   ? "Jlama, " + name(model)
                   : "Jlama, " + name(model) + " converted to BF16",
               1,
-              false));
+              null));
       measure(file, prompt, entries);
     } finally {
       entries.forEach(entry -> entry.probe().close());
@@ -137,7 +158,7 @@ final class BenchRun {
     }
   }
 
-  private Probe own(LocalModel model, int prompt, double budget) {
+  private Probe own(LocalModel model, int prompt, double budget, Formats formats) {
     terminal.line(
         "Starting KVDrive on %s, %d tokens, %s"
             .formatted(model.file(), prompt, budgetName(budget)));
@@ -149,7 +170,9 @@ final class BenchRun {
                 Integer.toString(conditions.tokens()),
                 Double.toString(budget),
                 conditions.device().name(),
-                Integer.toString(conditions.threads())));
+                Integer.toString(conditions.threads()),
+                formats.resident().name(),
+                formats.backing().name()));
     arguments.addAll(EngineProbeMain.arguments(model.scaling()));
     return ForkedProbe.start(
         System.getProperty("java.class.path"),
@@ -181,7 +204,6 @@ final class BenchRun {
       }
     }
     try (Model model = ModelLoader.open(file, 0, ModelLoader.Verification.NONE)) {
-      KvLayout layout = Planner.layout(model.geometry(), KvType.BF16);
       for (int i = 0; i < entries.size(); i++) {
         Entry entry = entries.get(i);
         if (entry.ours()) {
@@ -189,11 +211,11 @@ final class BenchRun {
         }
         List<SpeedRun> runs = results.get(i);
         long bytes =
-            entry.ours()
+            entry.formats() != null
                 ? StepBytes.of(
                         model,
                         conditions.device(),
-                        layout,
+                        Planner.layout(model.geometry(), KvType.BF16, entry.formats()),
                         runs.getLast().attendedTokens(),
                         prompt + conditions.tokens() / 2,
                         entry.budget() >= 1

@@ -7,6 +7,7 @@ import dev.kvdrive.bench.eval.EvalTask;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.ChatTemplateOption;
 import dev.kvdrive.cli.option.DeviceOption;
+import dev.kvdrive.cli.option.FormatOptions;
 import dev.kvdrive.cli.option.IndexConverter;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
@@ -23,6 +24,7 @@ import dev.kvdrive.plan.SummaryFormat;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -109,6 +111,8 @@ public final class EvalCommand implements Callable<Integer> {
       description = "Type of cached keys and values: ${COMPLETION-CANDIDATES} (default: BF16).")
   private KvType kvType;
 
+  @Mixin private FormatOptions formats = new FormatOptions();
+
   @Option(
       names = "--index",
       paramLabel = "FORMAT",
@@ -161,7 +165,13 @@ public final class EvalCommand implements Callable<Integer> {
       EvalRun run =
           new EvalRun(
               new LocalModel(file, scaling, template),
-              new EvalRun.Conditions(kvType, index, samples, device.kind(), threads),
+              new EvalRun.Conditions(
+                  kvType,
+                  formats.formats(spec, kvType, Collections.max(budgets)),
+                  index,
+                  samples,
+                  device.kind(),
+                  threads),
               tiers,
               scratch == null ? tiers.nvmeDir() : scratch.path(),
               log == null ? EvalLog.none() : EvalLog.open(log),

@@ -16,6 +16,7 @@ import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
@@ -57,13 +58,19 @@ final class EvalRun {
    * What all columns have in common.
    *
    * @param kvType type of cached keys and values
+   * @param formats of closed chunks
    * @param index what chunks are chosen by
    * @param samples at once
    * @param device what to compute on
    * @param threads of the CPU device; 0 for the processors there are
    */
   record Conditions(
-      KvType kvType, SummaryFormat index, int samples, DeviceKind device, int threads) {}
+      KvType kvType,
+      Formats formats,
+      SummaryFormat index,
+      int samples,
+      DeviceKind device,
+      int threads) {}
 
   EvalRun(
       LocalModel source,
@@ -91,6 +98,8 @@ final class EvalRun {
     facts.put("model", sizes.geometry().name());
     facts.put("weightBytes", sizes.geometry().weightBytes());
     facts.put("kvType", conditions.kvType().name());
+    facts.put("resident", conditions.formats().resident().name());
+    facts.put("backing", conditions.formats().backing().name());
     facts.put("index", conditions.index().word());
     facts.put("contextLength", sizes.context());
     if (source.scaling() != null) {
@@ -112,6 +121,10 @@ final class EvalRun {
                 source.template() == null ? "" : ", template " + digest(source.template()));
     if (!conditions.index().equals(SummaryFormat.twoBit())) {
       run += ", " + conditions.index().word();
+    }
+    if (!conditions.formats().equals(Formats.of(conditions.kvType()))) {
+      run +=
+          ", %s from %s".formatted(conditions.formats().resident(), conditions.formats().backing());
     }
     Set<EvalResult> results = new LinkedHashSet<>();
     List<Evaluation.Question> open = new ArrayList<>();
@@ -151,7 +164,8 @@ final class EvalRun {
                 new TierBudgets(0, 0, 0),
                 conditions.device(),
                 conditions.samples() * budgets.size(),
-                PolicyShape.KVDRIVE.withSummary(conditions.index())),
+                PolicyShape.KVDRIVE.withSummary(conditions.index()),
+                conditions.formats()),
             largestSparse(budgets));
     try (LocalEngine local =
         LocalEngine.start(

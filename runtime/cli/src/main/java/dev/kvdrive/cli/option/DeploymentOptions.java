@@ -1,6 +1,7 @@
 package dev.kvdrive.cli.option;
 
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
@@ -22,17 +23,19 @@ import picocli.CommandLine.ParameterException;
 public final class DeploymentOptions {
   /** Each setting of the runtime that an option stands for, and the option. */
   static final Map<String, String> FLAGS =
-      Map.of(
-          "kvdrive.model.uri", "--model",
-          "kvdrive.context-length", "--context",
-          "kvdrive.concurrency", "--concurrency",
-          "kvdrive.budget", "--budget",
-          "kvdrive.index", "--index",
-          "kvdrive.kv-type", "--kv-type",
-          "kvdrive.tiers.gpu-bytes", "--gpu",
-          "kvdrive.tiers.dram-bytes", "--dram",
-          "kvdrive.tiers.nvme-bytes", "--nvme",
-          "kvdrive.device", "--device");
+      Map.ofEntries(
+          Map.entry("kvdrive.model.uri", "--model"),
+          Map.entry("kvdrive.context-length", "--context"),
+          Map.entry("kvdrive.concurrency", "--concurrency"),
+          Map.entry("kvdrive.budget", "--budget"),
+          Map.entry("kvdrive.index", "--index"),
+          Map.entry("kvdrive.kv-type", "--kv-type"),
+          Map.entry("kvdrive.resident", "--resident"),
+          Map.entry("kvdrive.backing", "--backing"),
+          Map.entry("kvdrive.tiers.gpu-bytes", "--gpu"),
+          Map.entry("kvdrive.tiers.dram-bytes", "--dram"),
+          Map.entry("kvdrive.tiers.nvme-bytes", "--nvme"),
+          Map.entry("kvdrive.device", "--device"));
 
   @Option(
       names = "--model",
@@ -82,6 +85,8 @@ public final class DeploymentOptions {
       paramLabel = "TYPE",
       description = "Type of cached keys and values: ${COMPLETION-CANDIDATES} (default: BF16).")
   private @Nullable KvType kvType;
+
+  @Mixin private FormatOptions formats = new FormatOptions();
 
   @Option(
       names = "--gpu",
@@ -146,17 +151,21 @@ public final class DeploymentOptions {
     int seats = concurrency == null ? 1 : concurrency;
     rope.scaling(spec); // what is wrong in itself is told before anything is downloaded
     ModelGeometry geometry = rope.extended(spec, sizes.apply(model));
+    double share = budget == null ? PlanRequest.DEFAULT_BUDGET : budget;
+    KvType type = kvType == null ? KvType.BF16 : kvType;
+    Formats chunks = formats.formats(spec, type, share);
     try {
       return new PlanRequest(
           geometry,
           context,
           seats,
-          budget == null ? PlanRequest.DEFAULT_BUDGET : budget,
-          kvType == null ? KvType.BF16 : kvType,
+          share,
+          type,
           new TierBudgets(gpu, dram, nvme == null ? 0 : nvme),
           device.kind(),
           Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT),
-          index == null ? PolicyShape.kvdrive(geometry) : PolicyShape.KVDRIVE.withSummary(index));
+          index == null ? PolicyShape.kvdrive(geometry) : PolicyShape.KVDRIVE.withSummary(index),
+          chunks);
     } catch (IllegalArgumentException e) {
       // The model is one; what does not go with it was asked for here.
       throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
@@ -182,6 +191,7 @@ public final class DeploymentOptions {
     put(settings, "kvdrive.budget", budget);
     put(settings, "kvdrive.index", index == null ? null : index.word());
     put(settings, "kvdrive.kv-type", kvType);
+    formats.settings().forEach((name, format) -> put(settings, name, format));
     put(settings, "kvdrive.tiers.gpu-bytes", gpu);
     put(settings, "kvdrive.tiers.dram-bytes", dram);
     put(settings, "kvdrive.tiers.nvme-bytes", nvme);

@@ -184,6 +184,8 @@ final class ManifestPlans {
         spec.budget(),
         spec.index(),
         spec.kvType(),
+        spec.resident(),
+        spec.backing(),
         spec.tiers(),
         spec.replicas(),
         spec.access(),

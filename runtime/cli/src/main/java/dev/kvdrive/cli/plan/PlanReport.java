@@ -58,9 +58,15 @@ final class PlanReport {
           out,
           "engine",
           "KV cache",
-          ByteSize.human(s.layout().bytesPerToken()),
-          "per token: 2 x %d layers x %d KV heads x %d B"
-              .formatted(s.layout().layers(), s.layout().kvHeads(), s.layout().rowBytes()));
+          ByteSize.human(s.layout().backingBytes(1)),
+          "per token: %d layers x %d KV heads x %d B for %d tokens in %s; in the window %s"
+              .formatted(
+                  s.layout().layers(),
+                  s.layout().kvHeads(),
+                  s.layout().backing().bytes(),
+                  s.layout().grid().chunk(),
+                  s.layout().formats().backing().word(),
+                  s.layout().formats().resident().word()));
       row(
           out,
           "engine",
@@ -177,8 +183,9 @@ final class PlanReport {
       EngineSizes s = plan.requireSizes();
       PodSizes pod = plan.requirePod();
       Map<String, Object> engine = new LinkedHashMap<>();
-      engine.put("bytesPerToken", s.layout().bytesPerToken());
+      engine.put("bytesPerToken", s.layout().backingBytes(1));
       engine.put("chunkBytes", s.layout().backing().bytes());
+      engine.put("residentChunkBytes", s.layout().resident().bytes());
       engine.put("extentBytes", s.layout().extentBytes());
       engine.put("maxChunks", s.maxChunks());
       engine.put("maxSelected", s.maxSelected());
@@ -223,6 +230,8 @@ final class PlanReport {
     out.put("policy", r.policy().name());
     out.put("index", r.policy().summary().word());
     out.put("kvType", r.kvType().name());
+    out.put("resident", r.formats().resident().name());
+    out.put("backing", r.formats().backing().name());
     out.put("device", r.device().name());
     out.put("gpuBytes", r.tiers().gpu());
     out.put("dramBytes", r.tiers().dram());

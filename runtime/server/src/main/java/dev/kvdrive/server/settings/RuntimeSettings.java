@@ -1,6 +1,8 @@
 package dev.kvdrive.server.settings;
 
+import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
@@ -29,6 +31,8 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param index what chunks are chosen by: {@code two-bit}, {@code planes-128} and so on; if not
  *     set, bit planes where a calibration comes with the model, else two-bit
  * @param kvType element type of cached keys and values
+ * @param resident format of chunks in the window; if not set, what goes with the rest
+ * @param backing format of chunks in DRAM and on NVMe; if not set, what goes with the rest
  * @param tiers bytes of each tier
  * @param apiKeysFile file with the keys that may call the API; an open server if not set
  * @param device what computes; nothing else takes its place where it cannot be used
@@ -49,6 +53,8 @@ public record RuntimeSettings(
     @DefaultValue("0.0625") double budget,
     @Nullable String index,
     @DefaultValue("BF16") KvType kvType,
+    @Nullable ChunkFormat resident,
+    @Nullable ChunkFormat backing,
     @DefaultValue Tiers tiers,
     @Nullable Path apiKeysFile,
     @DefaultValue("CPU") DeviceKind device,
@@ -182,6 +188,11 @@ public record RuntimeSettings(
     } catch (IllegalArgumentException e) {
       throw new IllegalArgumentException("kvdrive.index: " + e.getMessage(), e);
     }
+    try {
+      Formats.of(kvType, budget, resident, backing).check(kvType);
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException("kvdrive.resident, kvdrive.backing: " + e.getMessage(), e);
+    }
     if (threads < 0) {
       throw new IllegalArgumentException(
           "kvdrive.threads must be 0 (as many as processors) or more, got " + threads);
@@ -217,6 +228,10 @@ public record RuntimeSettings(
     return RequestMemory.of(contextLength, concurrency, queue());
   }
 
+  private Formats formats() {
+    return Formats.of(kvType, budget, resident, backing);
+  }
+
   /**
    * What to ask the planner about a model.
    *
@@ -234,6 +249,7 @@ public record RuntimeSettings(
         queue(),
         index == null
             ? PolicyShape.kvdrive(geometry)
-            : PolicyShape.KVDRIVE.withSummary(SummaryFormat.parse(index)));
+            : PolicyShape.KVDRIVE.withSummary(SummaryFormat.parse(index)),
+        formats());
   }
 }
