@@ -7,6 +7,7 @@ import dev.kvdrive.device.DiffConformance;
 import dev.kvdrive.device.FetchConformance;
 import dev.kvdrive.device.MatmulConformance;
 import dev.kvdrive.device.MemoryConformance;
+import dev.kvdrive.device.PaperConformance;
 import dev.kvdrive.device.PointwiseConformance;
 import dev.kvdrive.device.PrefillConformance;
 import dev.kvdrive.device.QueueConformance;
@@ -156,6 +157,19 @@ class CpuDeviceConformanceTest {
 
   @Nested
   class Step extends StepConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
+    }
+  }
+
+  @Nested
+  class Papers extends PaperConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes) {
       return device(capacityBytes, hostBytes);

@@ -5,6 +5,7 @@ import dev.kvdrive.schedule.EngineLifeConformance;
 import dev.kvdrive.schedule.FaultConformance;
 import dev.kvdrive.schedule.ForwardPassConformance;
 import dev.kvdrive.schedule.PlanConformance;
+import dev.kvdrive.schedule.PolicyConformance;
 import dev.kvdrive.schedule.SameTokensConformance;
 import dev.kvdrive.schedule.SchedulingConformance;
 import org.junit.jupiter.api.Nested;
@@ -53,6 +54,14 @@ class CpuDeviceEngineTest {
 
   @Nested
   class Life extends EngineLifeConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CpuDevice.open(capacityBytes, hostBytes, threads);
+    }
+  }
+
+  @Nested
+  class Policies extends PolicyConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes, int threads) {
       return CpuDevice.open(capacityBytes, hostBytes, threads);

@@ -7,6 +7,7 @@ import dev.kvdrive.device.DiffConformance;
 import dev.kvdrive.device.FetchConformance;
 import dev.kvdrive.device.MatmulConformance;
 import dev.kvdrive.device.MemoryConformance;
+import dev.kvdrive.device.PaperConformance;
 import dev.kvdrive.device.PointwiseConformance;
 import dev.kvdrive.device.PrefillConformance;
 import dev.kvdrive.device.QueueConformance;
@@ -100,6 +101,14 @@ class CudaDeviceConformanceTest {
 
   @Nested
   class Step extends StepConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
+    }
+  }
+
+  @Nested
+  class Papers extends PaperConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes) {
       return CudaDevice.open(0, capacityBytes, hostBytes);

@@ -2,9 +2,11 @@ package dev.kvdrive.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.device.WindowOperations.Forgotten;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.RepetitionInfo;
 import org.junit.jupiter.api.Test;
@@ -165,6 +167,63 @@ public abstract class DiffConformance extends DeviceConformance {
           assertThat(results.keyOfSlot[at])
               .as("key of chunk %d of row %d", chunk, row)
               .isEqualTo(row == 5 ? -chunk : contents.scores[score]);
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void theKeysOfWhatAPassUsesAreThePositionOfItsToken(LayerSizes sizes) {
+    LayerContents contents = selecting(sizes.withWindow(9, 8), 29, 9);
+    Arrays.fill(contents.keyOfSlot, -1);
+    LayerOnDevice actual = new LayerOnDevice(subject, contents);
+    LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+    for (int pass = 0; pass < 3; pass++) {
+      for (LayerOnDevice layer : List.of(actual, expected)) {
+        layer.diff(pass);
+        layer.recent(pass);
+      }
+      actual.results().assertSameAs(expected.results(), contents, pass);
+    }
+    // Row 0 has gone through its window of 9 slots, or some more, three times.
+    int seat = SelectConformance.seat(0);
+    for (int slot = 0; slot < sizes.withWindow(9, 8).windowSlots(seat, 0); slot++) {
+      assertThat(actual.results().keyOfSlot[contents.slotAt(seat, 0, slot)])
+          .isEqualTo(contents.positions[0]);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void aWindowForgetsWhatIsNotSelectedOrEverything(LayerSizes sizes) {
+    LayerContents contents = selecting(sizes, 30, 1);
+    for (int row = 0; row < sizes.rows(); row++) {
+      int seat = contents.rowSeats[row];
+      for (int head = 0; head < sizes.kvHeads() && seat >= 0; head++) {
+        int closed = contents.closed(seat);
+        int[] some = IntStream.range(0, closed).filter(c -> c % 3 == 1).toArray();
+        contents.select(row, head, some);
+        int[] slots = contents.shuffled(sizes.windowSlots(seat, head));
+        for (int chunk = 0; chunk < closed; chunk += 2) {
+          contents.resident(seat, head, slots[chunk], chunk, chunk);
+        }
+      }
+    }
+    for (Forgotten which : Forgotten.values()) {
+      LayerOnDevice actual = new LayerOnDevice(subject, contents);
+      LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+      actual.forget(which);
+      expected.forget(which);
+      LayerResults results = actual.results();
+      assertThat(results.chunkOfSlot).isEqualTo(expected.results().chunkOfSlot);
+      assertThat(results.slotOfChunk).isEqualTo(expected.results().slotOfChunk);
+      for (int row = 0; row < sizes.rows(); row++) {
+        int seat = contents.rowSeats[row];
+        for (int chunk = 0; seat >= 0 && chunk < contents.closed(seat); chunk++) {
+          int slot = results.slotOfChunk[contents.cell(seat, 0) * sizes.maxChunks() + chunk];
+          boolean stays = which == Forgotten.UNSELECTED && chunk % 2 == 0 && chunk % 3 == 1;
+          assertThat(slot >= 0).as("chunk %d of row %d stays", chunk, row).isEqualTo(stays);
         }
       }
     }

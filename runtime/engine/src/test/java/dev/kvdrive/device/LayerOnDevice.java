@@ -133,6 +133,10 @@ final class LayerOnDevice {
 
   void select() {
     score(Merge.LARGEST_SHARE);
+    best();
+  }
+
+  void best() {
     IndexOperations index = rig.ops.index();
     index.best(rig.queue, new IndexOperations.Best(step(), selection));
   }

@@ -98,4 +98,12 @@ class ReferenceDeviceConformanceTest {
       return device(capacityBytes, hostBytes);
     }
   }
+
+  @Nested
+  class Papers extends PaperConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
+    }
+  }
 }

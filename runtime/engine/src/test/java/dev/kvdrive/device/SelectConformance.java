@@ -2,8 +2,12 @@ package dev.kvdrive.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.device.IndexOperations.Merge;
+import dev.kvdrive.plan.SummaryFormat;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
@@ -96,6 +100,84 @@ public abstract class SelectConformance extends DeviceConformance {
       }
     }
     throw new AssertionError("no contents with clear scores for " + sizes);
+  }
+
+  static List<LayerSizes> oneOfEachFormat() {
+    return LayerSizes.formats().stream()
+        .collect(Collectors.toMap(LayerSizes::format, s -> s, (a, b) -> b, LinkedHashMap::new))
+        .values()
+        .stream()
+        .toList();
+  }
+
+  @ParameterizedTest
+  @MethodSource("oneOfEachFormat")
+  void theQueriesOfAGroupAreMergedAsAsked(LayerSizes sizes) {
+    LayerContents contents = sequences(sizes, activations(), 31);
+    for (int row = 0; row < CHUNKS.length; row++) {
+      if (CHUNKS[row] > 0) {
+        contents.row(row, seat(row), CHUNKS[row] / 2);
+      }
+    }
+    for (Merge merge : Merge.values()) {
+      LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+      expected.score(merge);
+      LayerOnDevice actual = new LayerOnDevice(subject, contents);
+      actual.score(merge);
+      float[] scores = subject.readFloats(actual.selection.scores());
+      float[] wanted = oracle.readFloats(expected.selection.scores());
+      for (int row = 0; row < sizes.rows(); row++) {
+        for (int i = 0; i < sizes.kvHeads() * Math.max(0, CHUNKS[row]); i++) {
+          int head = i / CHUNKS[row];
+          int at = (row * sizes.kvHeads() + head) * sizes.maxChunks() + i % CHUNKS[row];
+          assertThat((double) scores[at])
+              .as("%s of row %d head %d chunk %d", merge, row, head, i % CHUNKS[row])
+              .isCloseTo(wanted[at], within(3 * contents.scoreError()));
+        }
+      }
+    }
+  }
+
+  @Test
+  void theChunksWithTheLowestCosinesAreSelectedWhateverTheirScores() {
+    for (LayerSizes sizes : LayerSizes.formats()) {
+      if (!(sizes.format() instanceof SummaryFormat.Landmark)) {
+        continue;
+      }
+      int[] counts = {20, 3, 0, 1, 0, 62, 8, 1, 0, Integer.MAX_VALUE};
+      LayerContents contents = sequences(sizes, activations(), 32);
+      for (int row = 0; row < CHUNKS.length; row++) {
+        if (CHUNKS[row] >= 0) {
+          contents.row(row, seat(row), counts[row]);
+        }
+        for (int i = 0; i < sizes.kvHeads() * sizes.maxChunks(); i++) {
+          contents.scores[row * sizes.kvHeads() * sizes.maxChunks() + i] = -i % sizes.maxChunks();
+        }
+      }
+      // Equal chunks have equal cosines: the lower one of them counts.
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        for (int chunk = 1; chunk < CHUNKS[5]; chunk += 3) {
+          int from = contents.summaryAt(seat(5), head, chunk);
+          int to = contents.summaryAt(seat(5), head, chunk + 1);
+          contents.reorderSummary(contents.summaries.clone(), from, to, 0);
+        }
+      }
+      LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+      LayerOnDevice actual = new LayerOnDevice(subject, contents);
+      for (LayerOnDevice layer : List.of(expected, actual)) {
+        layer.pin(3, 8);
+        layer.best();
+      }
+      assertThat(subject.readFloats(actual.selection.scores()))
+          .isEqualTo(oracle.readFloats(expected.selection.scores()));
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        int[] selected = actual.results().selected(0, head);
+        assertThat(selected).isEqualTo(expected.results().selected(0, head)).hasSize(20);
+        // 7 outliers, and the first of the others.
+        assertThat(Arrays.stream(selected).filter(c -> c >= 20).count()).isBetween(1L, 7L);
+        assertThat(selected).contains(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
+      }
+    }
   }
 
   private static Offset<Double> within(double error) {

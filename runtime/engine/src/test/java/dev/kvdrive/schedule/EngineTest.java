@@ -12,7 +12,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
@@ -147,6 +149,39 @@ public abstract class EngineTest {
       assertThat(actual.stream().map(GeneratedToken::id))
           .as(what)
           .isEqualTo(expected.stream().map(GeneratedToken::id).toList());
+    }
+  }
+
+  /** Checks that requests are answered as expected, submitted at once in a random order. */
+  void compare(
+      String what,
+      KvDriveEngine engine,
+      Map<String, List<GeneratedToken>> expected,
+      List<GenerationRequest> requests,
+      SplittableRandom random) {
+    List<GenerationRequest> order = new ArrayList<>(requests);
+    for (int i = order.size() - 1; i > 0; i--) {
+      order.set(i, order.set(random.nextInt(i + 1), order.get(i)));
+    }
+    Map<String, Recorder> recorders = new HashMap<>();
+    for (GenerationRequest request : order) {
+      Recorder recorder = new Recorder().onToken(token -> assertWithinCaps(engine.status()));
+      recorders.put(request.id(), recorder);
+      engine.submit(request, recorder);
+    }
+    recorders.forEach(
+        (id, recorder) -> {
+          recorder.await().finish();
+          assertSame(
+              what + ", request " + id, recorder.tokens(), expected.getOrDefault(id, List.of()));
+        });
+  }
+
+  private static void assertWithinCaps(EngineStatus status) {
+    for (EngineStatus.Tier tier : status.tiers()) {
+      assertThat(tier.usedBytes())
+          .as("bytes used of %s", tier)
+          .isBetween(tier.kvBytes(), tier.capacityBytes());
     }
   }
 }

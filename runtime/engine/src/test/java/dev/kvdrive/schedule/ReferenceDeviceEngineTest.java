@@ -58,4 +58,12 @@ class ReferenceDeviceEngineTest {
       return device(capacityBytes, hostBytes);
     }
   }
+
+  @Nested
+  class Policies extends PolicyConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
+    }
+  }
 }

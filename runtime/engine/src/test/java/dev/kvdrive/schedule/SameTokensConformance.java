@@ -32,7 +32,7 @@ public abstract class SameTokensConformance extends EngineTest {
   private static final double[] BUDGETS = {1, 0.5, 0.2, 0.0625};
 
   /** Requests that are in the sink, in the ring, about to close chunks, and long. */
-  private static List<GenerationRequest> requests() {
+  static List<GenerationRequest> requests() {
     return List.of(
         request("in the sink", prompt(1, 2), random(1), 20),
         request("in the ring", prompt(2, 60), Sampling.GREEDY, 24),
@@ -80,7 +80,7 @@ public abstract class SameTokensConformance extends EngineTest {
       device = open(CAPACITY, 1 + random.nextInt(4));
       before.close();
       try (KvDriveEngine engine = start(shape)) {
-        compare("combination " + i + ": " + shape, engine, expected, random);
+        compare("combination " + i + ": " + shape, engine, expected, requests(), random);
         EngineStatus status = engine.status();
         nvmeMisses += status.nvmeMisses();
         dramMisses += status.dramMisses();
@@ -98,7 +98,7 @@ public abstract class SameTokensConformance extends EngineTest {
     long withIndex = usedBy(full.withPolicy(PolicyShape.KVDRIVE));
     assertThat(usedBy(full)).isLessThan(withIndex);
     try (KvDriveEngine engine = start(full)) {
-      compare("policy full", engine, exact, new SplittableRandom(7));
+      compare("policy full", engine, exact, requests(), new SplittableRandom(7));
       assertThat(engine.status().nvmeMisses()).isPositive();
     }
   }
@@ -110,7 +110,7 @@ public abstract class SameTokensConformance extends EngineTest {
     }
   }
 
-  private static EngineShape combination(SplittableRandom random, double budget, KvType type) {
+  static EngineShape combination(SplittableRandom random, double budget, KvType type) {
     int pass = 1 + random.nextInt(12);
     return EngineShape.roomy(budget)
         .withType(type)
@@ -130,37 +130,6 @@ public abstract class SameTokensConformance extends EngineTest {
       case 1 -> new Formats(ChunkFormat.INT8, ChunkFormat.INT8);
       default -> Formats.of(type);
     };
-  }
-
-  private void compare(
-      String what,
-      KvDriveEngine engine,
-      Map<String, List<GeneratedToken>> expected,
-      SplittableRandom random) {
-    List<GenerationRequest> order = new ArrayList<>(requests());
-    for (int i = order.size() - 1; i > 0; i--) {
-      order.set(i, order.set(random.nextInt(i + 1), order.get(i)));
-    }
-    Map<String, Recorder> recorders = new HashMap<>();
-    for (GenerationRequest request : order) {
-      Recorder recorder = new Recorder().onToken(token -> assertWithinCaps(engine.status()));
-      recorders.put(request.id(), recorder);
-      engine.submit(request, recorder);
-    }
-    recorders.forEach(
-        (id, recorder) -> {
-          recorder.await().finish();
-          assertSame(
-              what + ", request " + id, recorder.tokens(), expected.getOrDefault(id, List.of()));
-        });
-  }
-
-  private static void assertWithinCaps(EngineStatus status) {
-    for (EngineStatus.Tier tier : status.tiers()) {
-      assertThat(tier.usedBytes())
-          .as("bytes used of %s", tier)
-          .isBetween(tier.kvBytes(), tier.capacityBytes());
-    }
   }
 
   @Test

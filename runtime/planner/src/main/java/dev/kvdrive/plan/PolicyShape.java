@@ -89,6 +89,16 @@ public record PolicyShape(String name, SummaryFormat summary, int denseLayers, W
   }
 
   /**
+   * The policy that a user has named, with the index that the model gets where none is asked for.
+   *
+   * @throws IllegalArgumentException if there is none, with those there are
+   */
+  public static PolicyShape named(String name, ModelGeometry model) {
+    PolicyShape shape = named(name);
+    return shape.equals(KVDRIVE) ? kvdrive(model) : shape;
+  }
+
+  /**
    * KVDrive with the index that a model gets where none is asked for: bit planes where a
    * calibration comes with it, else two bits an element, which need none.
    */
