@@ -37,7 +37,8 @@ public record ComfortableTiers(double windows, double dramShare) {
    */
   public TierBudgets of(PlanRequest request) {
     EngineSizes most = plan(request, PLENTY, PLENTY, 0).requireSizes();
-    int window = Math.clamp((long) Math.ceil(windows * most.maxSelected()), 1, most.maxChunks());
+    // With plenty of memory a window is as large as its policy has a use for.
+    int window = Math.clamp((long) Math.ceil(windows * most.maxSelected()), 1, most.windowSlots());
     long extents =
         (long) request.concurrency()
             * most.layout().layers()

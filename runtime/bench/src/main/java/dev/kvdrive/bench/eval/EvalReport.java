@@ -23,6 +23,7 @@ public final class EvalReport {
    * @param samples how many
    * @param attended share of the context attended in decode
    * @param hitRate share of the selected chunks that were in the window
+   * @param indexBytes of a token and KV head
    * @param prefillPerSecond prompt tokens per second
    * @param decodePerSecond tokens per second of a sequence, the first of each answer not counted
    */
@@ -31,6 +32,7 @@ public final class EvalReport {
       int samples,
       double attended,
       double hitRate,
+      double indexBytes,
       double prefillPerSecond,
       double decodePerSecond) {
     /** The mean over tasks. */
@@ -38,7 +40,7 @@ public final class EvalReport {
       return scores.values().stream().mapToDouble(Double::doubleValue).average().orElse(Double.NaN);
     }
 
-    static Column of(List<EvalResult> results) {
+    static Column of(List<EvalResult> results, double indexBytes) {
       Map<String, Double> scores =
           results.stream()
               .collect(
@@ -69,14 +71,20 @@ public final class EvalReport {
           results.size(),
           context == 0 ? 1 : (double) attended / context,
           selected == 0 ? 1 : (double) hits / selected,
+          indexBytes,
           prefillNanos == 0 ? Double.NaN : 1e9 * prompt / prefillNanos,
           decodeNanos == 0 ? Double.NaN : 1e9 * steps / decodeNanos);
     }
   }
 
-  /** Adds the results of one column; at least one. */
-  public void add(String column, List<EvalResult> results) {
-    columns.put(column, Column.of(results));
+  /**
+   * Adds a column.
+   *
+   * @param indexBytes that the column's policy keeps of a token and KV head
+   * @param results at least one
+   */
+  public void add(String column, double indexBytes, List<EvalResult> results) {
+    columns.put(column, Column.of(results, indexBytes));
   }
 
   /** The columns in the order in which they were added. */
@@ -102,6 +110,7 @@ public final class EvalReport {
     rows.add(row("samples", cells("%d", c -> c.samples())));
     rows.add(row("attended", cells("%.1f %%", c -> 100 * c.attended())));
     rows.add(row("hit rate", cells("%.1f %%", c -> 100 * c.hitRate())));
+    rows.add(row("index, B/token", cells("%.1f", c -> c.indexBytes())));
     return table(rows);
   }
 

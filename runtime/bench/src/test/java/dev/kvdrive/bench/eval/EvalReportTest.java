@@ -30,6 +30,7 @@ class EvalReportTest {
   void aTaskIsTheMeanOfItsSamplesAndAColumnTheMeanOfItsTasks() {
     report.add(
         "exact",
+        18,
         List.of(result("a", 1, 1000, 0), result("a", 0, 1000, 0), result("b", 1, 1000, 0)));
     EvalReport.Column column = column("exact");
     assertThat(column.scores()).containsEntry("a", 50.0).containsEntry("b", 100.0);
@@ -39,7 +40,7 @@ class EvalReportTest {
 
   @Test
   void sharesAndRatesAreOverAllSamples() {
-    report.add("6.25 %", List.of(result("a", 1, 100, 900), result("a", 1, 300, 100)));
+    report.add("6.25 %", 18, List.of(result("a", 1, 100, 900), result("a", 1, 300, 100)));
     EvalReport.Column column = column("6.25 %");
     assertThat(column.attended()).isEqualTo(0.2);
     assertThat(column.hitRate()).isCloseTo(1000 / 1200.0, Assertions.within(1e-12));
@@ -49,19 +50,20 @@ class EvalReportTest {
 
   @Test
   void theTableHasAColumnForEachBudgetAndADashWhereATaskWasNotRun() {
-    report.add("exact", List.of(result("a", 1, 1000, 0), result("bb", 0.5, 1000, 0)));
-    report.add("6.25 %", List.of(result("a", 0.875, 65, 100)));
+    report.add("exact", 18, List.of(result("a", 1, 1000, 0), result("bb", 0.5, 1000, 0)));
+    report.add("6.25 %", 18, List.of(result("a", 0.875, 65, 100)));
     assertThat(report.markdown())
         .isEqualTo(
             """
-            | task     |    exact |   6.25 % |
-            |----------|---------:|---------:|
-            | a        |    100.0 |     87.5 |
-            | bb       |     50.0 |        - |
-            | **mean** | **75.0** | **87.5** |
-            | samples  |        2 |        1 |
-            | attended |  100.0 % |    6.5 % |
-            | hit rate |    0.0 % |   50.0 % |
+            | task           |    exact |   6.25 % |
+            |----------------|---------:|---------:|
+            | a              |    100.0 |     87.5 |
+            | bb             |     50.0 |        - |
+            | **mean**       | **75.0** | **87.5** |
+            | samples        |        2 |        1 |
+            | attended       |  100.0 % |    6.5 % |
+            | hit rate       |    0.0 % |   50.0 % |
+            | index, B/token |     18.0 |     18.0 |
             """);
   }
 }

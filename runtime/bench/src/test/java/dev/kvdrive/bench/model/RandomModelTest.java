@@ -48,7 +48,8 @@ class RandomModelTest {
             0.25,
             DeviceKind.CPU,
             2,
-            Formats.usual(KvType.BF16, 0.25))) {
+            Formats.usual(KvType.BF16, 0.25),
+            "kvdrive")) {
       SpeedRun run = probe.run();
       assertThat(run.promptTokens()).isEqualTo(300);
       assertThat(run.decodeSteps()).isEqualTo(8);

@@ -7,6 +7,7 @@ import dev.kvdrive.bench.speed.SpeedTable;
 import dev.kvdrive.bench.speed.Spread;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.DeviceOption;
+import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.serve.LocalRuntime;
@@ -18,6 +19,7 @@ import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.RopeScaling;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -107,6 +109,8 @@ public final class BenchCommand implements Callable<Integer> {
           "Chunks in the window, with each --backing that they can come from (default: as serve).")
   private List<ChunkFormat> resident = List.of();
 
+  @Mixin private PolicyOptions policy = new PolicyOptions();
+
   @Mixin private DeviceOption device = new DeviceOption();
 
   @Option(
@@ -165,6 +169,12 @@ public final class BenchCommand implements Callable<Integer> {
           "--beside %s reads models as their files are; leave rope scaling (%s) out"
               .formatted(beside, scaling));
     }
+    List<PolicyShape> policies = policy.policies(spec, budgets);
+    if (beside != null && !policies.equals(List.of(PolicyShape.KVDRIVE))) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--beside %s compares exact decoding; leave --policy out".formatted(beside));
+    }
     device.require(spec);
     var _ = formats(1);
     Terminal progress = Terminal.of(spec.commandLine().getErr());
@@ -183,7 +193,13 @@ public final class BenchCommand implements Callable<Integer> {
       Path file = Objects.requireNonNull(files.get(model));
       for (int context : contexts) {
         if (beside == null) {
-          run.alone(model, new LocalModel(file, scaling, null), context, budgets, this::formats);
+          run.alone(
+              model,
+              new LocalModel(file, scaling, null),
+              context,
+              policies,
+              budgets,
+              this::formats);
         } else {
           run.besideJlama(model, file, context);
         }

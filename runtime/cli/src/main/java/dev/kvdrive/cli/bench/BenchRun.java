@@ -10,6 +10,7 @@ import dev.kvdrive.bench.speed.SpeedRun;
 import dev.kvdrive.bench.speed.SpeedTable;
 import dev.kvdrive.bench.speed.StepBytes;
 import dev.kvdrive.cli.option.ModelName;
+import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.Quantities;
 import dev.kvdrive.cli.terminal.Terminal;
@@ -67,7 +68,8 @@ final class BenchRun {
   }
 
   /** An engine that is measured, and how it is shown. */
-  private record Entry(Probe probe, String name, double budget, @Nullable Formats formats) {
+  private record Entry(
+      Probe probe, String name, PolicyShape policy, double budget, @Nullable Formats formats) {
     boolean ours() {
       return formats != null;
     }
@@ -75,24 +77,30 @@ final class BenchRun {
 
   private static final Formats PLAIN = Formats.of(KvType.BF16);
 
-  /** This engine with each budget, and the formats to measure at it. */
+  /** This engine with each policy and budget, and the formats to measure at it. */
   void alone(
       String name,
       LocalModel model,
       int prompt,
+      List<PolicyShape> policies,
       List<Double> budgets,
       DoubleFunction<List<Formats>> formats)
       throws InterruptedException {
     List<Entry> entries = new ArrayList<>();
     try {
-      for (double budget : budgets) {
-        for (Formats chunks : formats.apply(budget)) {
-          String of =
-              chunks.equals(PLAIN)
-                  ? name(name)
-                  : "%s, %s from %s"
-                      .formatted(name(name), chunks.resident().word(), chunks.backing().word());
-          entries.add(new Entry(own(model, prompt, budget, chunks), of, budget, chunks));
+      for (PolicyShape policy : policies) {
+        for (double budget : PolicyOptions.budgets(policy, budgets)) {
+          for (Formats chunks : formats.apply(budget)) {
+            String of = name(name);
+            if (!policy.equals(PolicyShape.KVDRIVE)) {
+              of += ", " + policy.name();
+            }
+            if (!chunks.equals(PLAIN)) {
+              of += ", %s from %s".formatted(chunks.resident().word(), chunks.backing().word());
+            }
+            Probe probe = own(model, prompt, policy, budget, chunks);
+            entries.add(new Entry(probe, of, policy, budget, chunks));
+          }
         }
       }
       measure(model.file(), prompt, entries);
@@ -113,7 +121,11 @@ final class BenchRun {
     try {
       entries.add(
           new Entry(
-              own(LocalModel.of(file), prompt, 1, PLAIN), "KVDrive, " + name(model), 1, PLAIN));
+              own(LocalModel.of(file), prompt, PolicyShape.KVDRIVE, 1, PLAIN),
+              "KVDrive, " + name(model),
+              PolicyShape.KVDRIVE,
+              1,
+              PLAIN));
       terminal.line("Starting Jlama on " + folder);
       entries.add(
           new Entry(
@@ -130,6 +142,7 @@ final class BenchRun {
               folder.equals(file)
                   ? "Jlama, " + name(model)
                   : "Jlama, " + name(model) + " converted to BF16",
+              PolicyShape.FULL,
               1,
               null));
       measure(file, prompt, entries);
@@ -158,10 +171,11 @@ final class BenchRun {
     }
   }
 
-  private Probe own(LocalModel model, int prompt, double budget, Formats formats) {
+  private Probe own(
+      LocalModel model, int prompt, PolicyShape policy, double budget, Formats formats) {
     terminal.line(
-        "Starting KVDrive on %s, %d tokens, %s"
-            .formatted(model.file(), prompt, budgetName(budget)));
+        "Starting KVDrive on %s, policy %s, %d tokens, %s"
+            .formatted(model.file(), policy.name(), prompt, budgetName(budget)));
     List<String> arguments =
         new ArrayList<>(
             List.of(
@@ -172,7 +186,8 @@ final class BenchRun {
                 conditions.device().name(),
                 Integer.toString(conditions.threads()),
                 formats.resident().name(),
-                formats.backing().name()));
+                formats.backing().name(),
+                policy.name()));
     arguments.addAll(EngineProbeMain.arguments(model.scaling()));
     return ForkedProbe.start(
         System.getProperty("java.class.path"),
@@ -220,7 +235,7 @@ final class BenchRun {
                         prompt + conditions.tokens() / 2,
                         entry.budget() >= 1
                             ? SummaryFormat.none()
-                            : PolicyShape.kvdrive(model.geometry()).summary())
+                            : PolicyShape.named(entry.policy().name(), model.geometry()).summary())
                     .total()
                 : 0;
         table.add(SpeedTable.Row.of(entry.name(), budgetName(entry.budget()), runs, bytes));

@@ -9,6 +9,7 @@ import dev.kvdrive.cli.option.ChatTemplateOption;
 import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.FormatOptions;
 import dev.kvdrive.cli.option.IndexConverter;
+import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.option.TierOptions;
@@ -19,6 +20,7 @@ import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.SummaryFormat;
 import java.nio.file.Files;
@@ -116,13 +118,14 @@ public final class EvalCommand implements Callable<Integer> {
   @Option(
       names = "--index",
       paramLabel = "FORMAT",
-      defaultValue = "two-bit",
       converter = IndexConverter.class,
       description =
-          "What chunks are chosen by: two-bit, or planes-64, planes-96, planes-128 and so on for keys"
-              + " of as many bits in a space that ./kvdrive calibrate has fitted (default:"
-              + " ${DEFAULT-VALUE}).")
-  private SummaryFormat index;
+          "What policy kvdrive chooses chunks by: two-bit, or planes-64, planes-96, planes-128 and so"
+              + " on for keys of as many bits in a space that ./kvdrive calibrate has fitted"
+              + " (default: two-bit). The other policies have indexes of their own.")
+  private @Nullable SummaryFormat index;
+
+  @Mixin private PolicyOptions policy = new PolicyOptions();
 
   @Mixin private DeviceOption device = new DeviceOption();
 
@@ -152,6 +155,7 @@ public final class EvalCommand implements Callable<Integer> {
     if (new TreeSet<>(budgets).size() < budgets.size()) {
       throw new ParameterException(spec.commandLine(), "--budget: every budget only once");
     }
+    List<PolicyShape> policies = policies();
     RopeScaling scaling = rope.scaling(spec);
     String template = chatTemplate.source(spec);
     device.require(spec);
@@ -168,7 +172,6 @@ public final class EvalCommand implements Callable<Integer> {
               new EvalRun.Conditions(
                   kvType,
                   formats.formats(spec, kvType, Collections.max(budgets)),
-                  index,
                   samples,
                   device.kind(),
                   threads),
@@ -176,7 +179,7 @@ public final class EvalCommand implements Callable<Integer> {
               scratch == null ? tiers.nvmeDir() : scratch.path(),
               log == null ? EvalLog.none() : EvalLog.open(log),
               progress);
-      EvalReport report = run.run(tasks, budgets);
+      EvalReport report = run.run(tasks, policies, budgets);
       if (run.device() != null) {
         spec.commandLine().getOut().printf("Device: %s%n%n", run.device());
       }
@@ -192,6 +195,23 @@ public final class EvalCommand implements Callable<Integer> {
       }
     }
     return 0;
+  }
+
+  private List<PolicyShape> policies() {
+    List<PolicyShape> policies = policy.policies(spec, budgets);
+    SummaryFormat format = index;
+    if (format == null) {
+      return policies;
+    }
+    if (!policies.contains(PolicyShape.KVDRIVE)) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--index is of policy kvdrive, policy %s has its own (%s); leave --index out, or add --policy kvdrive"
+              .formatted(policies.getFirst().name(), policies.getFirst().summary().word()));
+    }
+    return policies.stream()
+        .map(shape -> shape.equals(PolicyShape.KVDRIVE) ? shape.withSummary(format) : shape)
+        .toList();
   }
 
   private List<EvalTask> tasks() {

@@ -8,6 +8,7 @@ import dev.kvdrive.bench.eval.EvalReport;
 import dev.kvdrive.bench.eval.EvalResult;
 import dev.kvdrive.bench.eval.EvalTask;
 import dev.kvdrive.bench.eval.Evaluation;
+import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.option.TierOptions;
 import dev.kvdrive.cli.terminal.ProgressBar;
 import dev.kvdrive.cli.terminal.Quantities;
@@ -17,9 +18,11 @@ import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
@@ -43,7 +46,9 @@ import java.util.Set;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
-/** Runs all samples on one engine, every sample with all budgets after one prefill. */
+/**
+ * Runs all samples on an engine for each policy, every sample with all budgets after one prefill.
+ */
 final class EvalRun {
   private final LocalModel source;
   private final Conditions conditions;
@@ -59,18 +64,11 @@ final class EvalRun {
    *
    * @param kvType type of cached keys and values
    * @param formats of closed chunks
-   * @param index what chunks are chosen by
    * @param samples at once
    * @param device what to compute on
    * @param threads of the CPU device; 0 for the processors there are
    */
-  record Conditions(
-      KvType kvType,
-      Formats formats,
-      SummaryFormat index,
-      int samples,
-      DeviceKind device,
-      int threads) {}
+  record Conditions(KvType kvType, Formats formats, int samples, DeviceKind device, int threads) {}
 
   EvalRun(
       LocalModel source,
@@ -92,15 +90,15 @@ final class EvalRun {
     return device;
   }
 
-  /** A column for each length and budget. */
-  EvalReport run(List<EvalTask> tasks, List<Double> budgets) throws InterruptedException {
+  /** A column for each policy, length and budget. */
+  EvalReport run(List<EvalTask> tasks, List<PolicyShape> policies, List<Double> budgets)
+      throws InterruptedException {
     Sizes sizes = measure(tasks);
     facts.put("model", sizes.geometry().name());
     facts.put("weightBytes", sizes.geometry().weightBytes());
     facts.put("kvType", conditions.kvType().name());
     facts.put("resident", conditions.formats().resident().name());
     facts.put("backing", conditions.formats().backing().name());
-    facts.put("index", conditions.index().word());
     facts.put("contextLength", sizes.context());
     if (source.scaling() != null) {
       facts.put("ropeScaling", source.scaling().toString());
@@ -119,13 +117,51 @@ final class EvalRun {
                 conditions.device() == DeviceKind.CPU ? "" : ", " + conditions.device(),
                 source.scaling() == null ? "" : ", rope " + source.scaling(),
                 source.template() == null ? "" : ", template " + digest(source.template()));
-    if (!conditions.index().equals(SummaryFormat.twoBit())) {
-      run += ", " + conditions.index().word();
+    EvalReport report = new EvalReport();
+    Map<String, Object> conditionsOf = new LinkedHashMap<>();
+    for (PolicyShape policy : policies) {
+      Map<String, Object> own = policies.size() == 1 ? facts : new LinkedHashMap<>();
+      own.put("index", policy.summary().word());
+      List<Double> shares = PolicyOptions.budgets(policy, budgets);
+      Set<EvalResult> results = results(tasks, policy, shares, sizes, run + suffix(policy), own);
+      String prefix = policies.size() == 1 ? "" : policy.name() + " ";
+      report(report, prefix, indexBytes(policy, sizes.geometry()), tasks, shares, results);
+      conditionsOf.put(policy.name(), own);
     }
-    if (!conditions.formats().equals(Formats.of(conditions.kvType()))) {
-      run +=
-          ", %s from %s".formatted(conditions.formats().resident(), conditions.formats().backing());
+    if (policies.size() == 1) {
+      facts.put("policy", policies.getFirst().name());
+    } else {
+      facts.put("policies", conditionsOf);
     }
+    return report;
+  }
+
+  /** What tells answers in a log from those of the policy and the formats of today's default. */
+  private String suffix(PolicyShape policy) {
+    String name = policy.name().equals(PolicyShape.KVDRIVE.name()) ? "" : ", " + policy.name();
+    String index = policy.equals(PolicyShape.KVDRIVE) ? "" : ", " + policy.summary().word();
+    Formats formats = conditions.formats();
+    return name
+        + index
+        + (formats.equals(Formats.of(conditions.kvType()))
+            ? ""
+            : ", %s from %s".formatted(formats.resident(), formats.backing()));
+  }
+
+  private double indexBytes(PolicyShape policy, ModelGeometry geometry) {
+    KvLayout layout = Planner.layout(geometry, conditions.kvType());
+    SummaryFormat format = policy.summary();
+    return (double) format.bytes(layout) / (format.chunks() * layout.grid().chunk());
+  }
+
+  private Set<EvalResult> results(
+      List<EvalTask> tasks,
+      PolicyShape policy,
+      List<Double> budgets,
+      Sizes sizes,
+      String run,
+      Map<String, Object> conditionsOf)
+      throws InterruptedException {
     Set<EvalResult> results = new LinkedHashSet<>();
     List<Evaluation.Question> open = new ArrayList<>();
     long known = 0;
@@ -141,17 +177,20 @@ final class EvalRun {
       }
     }
     if (!open.isEmpty()) {
-      results.addAll(ask(open, budgets, sizes, run, new Progress(sizes.promptTokens(), known)));
+      Progress progress = new Progress(policy, sizes.promptTokens(), known);
+      results.addAll(ask(open, policy, budgets, sizes, run, progress, conditionsOf));
     }
-    return report(tasks, budgets, results);
+    return results;
   }
 
   private List<EvalResult> ask(
       List<Evaluation.Question> open,
+      PolicyShape policy,
       List<Double> budgets,
       Sizes sizes,
       String run,
-      Progress progress)
+      Progress progress,
+      Map<String, Object> conditionsOf)
       throws InterruptedException {
     PlanRequest request =
         tiers.applyTo(
@@ -164,13 +203,13 @@ final class EvalRun {
                 new TierBudgets(0, 0, 0),
                 conditions.device(),
                 conditions.samples() * budgets.size(),
-                PolicyShape.KVDRIVE.withSummary(conditions.index()),
+                policy,
                 conditions.formats()),
             largestSparse(budgets));
     try (LocalEngine local =
         LocalEngine.start(
             source, request, conditions.threads(), nvme == null ? Path.of(".") : nvme)) {
-      note(local, request.tiers());
+      note(local, request.tiers(), conditionsOf);
       return new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
           .run(
               open,
@@ -204,21 +243,25 @@ final class EvalRun {
     return budgets.stream().filter(b -> b < 1).max(Double::compare).orElse(1.0);
   }
 
-  private static EvalReport report(
-      List<EvalTask> tasks, List<Double> budgets, Set<EvalResult> results) {
-    EvalReport report = new EvalReport();
+  private static void report(
+      EvalReport report,
+      String prefix,
+      double indexBytes,
+      List<EvalTask> tasks,
+      List<Double> budgets,
+      Set<EvalResult> results) {
     Set<Integer> lengths = new TreeSet<>();
     tasks.forEach(task -> lengths.add(task.length()));
     for (int length : lengths) {
       for (double budget : budgets) {
         report.add(
-            name(length, budget, lengths.size()),
+            prefix + name(length, budget, lengths.size()),
+            indexBytes,
             results.stream()
                 .filter(r -> r.task().length() == length && r.budget() == budget)
                 .toList());
       }
     }
-    return report;
   }
 
   private static String name(int length, double budget, int lengths) {
@@ -283,13 +326,13 @@ final class EvalRun {
     }
   }
 
-  private void note(LocalEngine local, TierBudgets bytes) {
+  private void note(LocalEngine local, TierBudgets bytes, Map<String, Object> conditionsOf) {
     device = local.device().description();
     facts.put("device", device);
-    facts.put("gpuBytes", bytes.gpu());
-    facts.put("dramBytes", bytes.dram());
-    facts.put("nvmeBytes", bytes.nvme());
-    facts.put("windowChunks", local.engine().sizes().windowSlots());
+    conditionsOf.put("gpuBytes", bytes.gpu());
+    conditionsOf.put("dramBytes", bytes.dram());
+    conditionsOf.put("nvmeBytes", bytes.nvme());
+    conditionsOf.put("windowChunks", local.engine().sizes().windowSlots());
     terminal.line(
         "%s of GPU memory, %s of DRAM, %s of NVMe; window of %s chunks; %s"
             .formatted(
@@ -314,6 +357,7 @@ final class EvalRun {
               fields.put("samples", column.samples());
               fields.put("attended", column.attended());
               fields.put("hitRate", column.hitRate());
+              fields.put("indexBytesPerToken", column.indexBytes());
               fields.put("prefillTokensPerSecond", column.prefillPerSecond());
               fields.put("decodeTokensPerSecond", column.decodePerSecond());
               columns.put(name, fields);
@@ -326,10 +370,13 @@ final class EvalRun {
   private final class Progress {
     private final long total;
     private final long known;
-    private final ProgressBar bar = new ProgressBar(terminal, "eval");
+    private final PolicyShape policy;
+    private final ProgressBar bar;
     private final long start = System.nanoTime();
 
-    Progress(long total, long known) {
+    Progress(PolicyShape policy, long total, long known) {
+      this.policy = policy;
+      bar = new ProgressBar(terminal, "eval " + policy.name());
       this.total = total;
       this.known = known;
     }
@@ -338,7 +385,8 @@ final class EvalRun {
       terminal.line(
           String.format(
               Locale.ROOT,
-              "%-8s %-16s %6d  %5.1f  %s",
+              "%-13s %-8s %-16s %6d  %5.1f  %s",
+              policy.name(),
               name(result.budget()),
               result.task().task(),
               result.task().length(),

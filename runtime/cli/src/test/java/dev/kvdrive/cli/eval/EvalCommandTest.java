@@ -119,6 +119,50 @@ class EvalCommandTest {
   }
 
   @Test
+  void everyPolicyHasColumnsOfItsOwnWithWhatItsIndexTakes() throws Exception {
+    Path json = folder.resolve("scores.json");
+    assertThat(
+            run(
+                "--tasks",
+                tasks(),
+                "--tasks-only",
+                "passkey",
+                "--limit",
+                "1",
+                "--budget",
+                "50%",
+                "--policy",
+                "full,quest,shadowkv",
+                "--json",
+                json.toString()))
+        .as(err.toString())
+        .isZero();
+    assertThat(out.toString()).contains("full exact", "quest 50 %", "shadowkv 50 %");
+    JsonNode scores = JsonMapper.shared().readTree(Files.readString(json));
+    assertThat(scores.at("/columns/full exact/scores/passkey").asDouble()).isEqualTo(100);
+    // Two keys of 64 bf16 elements for 16 tokens; one and a cosine for 8.
+    assertThat(scores.at("/columns/quest 50 %/indexBytesPerToken").asDouble()).isEqualTo(16);
+    assertThat(scores.at("/columns/shadowkv 50 %/indexBytesPerToken").asDouble()).isEqualTo(16.5);
+    assertThat(scores.at("/policies/quest/index").asString()).isEqualTo("min-max");
+    // Two layers of six are dense, beside sink and local tokens.
+    assertThat(scores.at("/columns/quest 50 %/attended").asDouble())
+        .isGreaterThan(scores.at("/columns/shadowkv 50 %/attended").asDouble() + 0.05);
+  }
+
+  @Test
+  void policiesAndOptionsThatDoNotGoTogetherAreToldWithTheWayOut() {
+    assertThat(run("--policy", "best")).isEqualTo(2);
+    assertThat(err.toString()).contains("there is no policy 'best'", "quest, shadowkv");
+    assertThat(run("--policy", "quest,quest")).isEqualTo(2);
+    assertThat(err.toString()).contains("every policy only once");
+    assertThat(run("--policy", "quest", "--index", "planes-64")).isEqualTo(2);
+    assertThat(err.toString())
+        .contains("policy quest has its own (min-max); leave --index out, or add --policy kvdrive");
+    assertThat(run("--policy", "full", "--budget", "25%")).isEqualTo(2);
+    assertThat(err.toString()).contains("policy full attends everything; take --budget exact");
+  }
+
+  @Test
   void anIndexThatIsNoneAndAModelWithoutCalibrationAreToldWithTheWayOut() throws Exception {
     assertThat(run("--index", "planes-33")).isEqualTo(2);
     assertThat(err.toString()).contains("whole words of 32 bits a key, got 33");
