@@ -8,7 +8,8 @@
 
 #define ATTEND_THREADS (WARP * ATTEND_WARPS)
 
-__device__ __forceinline__ float* part(const AttendArgs& a, int row, int head, int index) {
+template <typename Args>
+__device__ __forceinline__ float* part(const Args& a, int row, int head, int index) {
   return a.state +
          (((int64_t)row * a.heads + head) * STATE_PARTS + index) * (2 + a.layer.headDim);
 }

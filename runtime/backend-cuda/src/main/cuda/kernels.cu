@@ -1,5 +1,6 @@
 // All kernels of the CUDA device, compiled to one fat binary.
 #include "attention.cuh"
+#include "cluster.cuh"
 #include "kv.cuh"
 #include "pointwise.cuh"
 #include "prefill.cuh"

@@ -126,4 +126,7 @@ extern "C" __global__ void resetSeat(ResetArgs a) {
   for (int64_t i = first; i < extents; i += step) {
     l.lastUse[a.seat * extents + i] = -1;
   }
+  for (int64_t i = first; l.clustered != nullptr && i < l.kvHeads; i += step) {
+    l.clustered[(int64_t)a.seat * l.kvHeads + i] = 0;
+  }
 }

@@ -29,6 +29,18 @@ struct Round;
 #define CAUSAL_QUERIES 32
 #define CAUSAL_KEYS 32
 #define CAUSAL_LANES 8
+#define CLUSTER_TOKENS 32
+#define CLUSTER_TILE 32
+#define CLUSTER_LANES 8
+#define CLUSTER_THREADS 256
+#define CENTROID_STEP_OFFSET 0
+#define VALUE_STEP_OFFSET 4
+#define SIZE_OFFSET 8
+#define CENTROID_OFFSET 12
+#define LARGEST_ELEMENT 127
+#define ESTIMATE_WARPS 8
+#define ESTIMATE_QUERIES 8
+#define ESTIMATE_TILE 2048
 #define ATTEND_DENSE 0
 #define ATTEND_HITS 1
 #define ATTEND_MISSES 2
@@ -66,6 +78,9 @@ struct Layer {
   float* keyOfSlot;
   int* frameOfExtent;
   int* lastUse;
+  char* clusters;
+  uint16_t* clusterOfToken;
+  int* clustered;
   int64_t extentBytes;
   int layer;
   int kvHeads;
@@ -85,6 +100,8 @@ struct Layer {
   int summaryBytes;
   int summaryChunks;
   int maxSummaries;
+  int clusterTokens;
+  int maxClusters;
 };
 static_assert(offsetof(Layer, dense) == 0, "Layer.dense");
 static_assert(offsetof(Layer, summaries) == 8, "Layer.summaries");
@@ -96,26 +113,31 @@ static_assert(offsetof(Layer, chunkOfSlot) == 48, "Layer.chunkOfSlot");
 static_assert(offsetof(Layer, keyOfSlot) == 56, "Layer.keyOfSlot");
 static_assert(offsetof(Layer, frameOfExtent) == 64, "Layer.frameOfExtent");
 static_assert(offsetof(Layer, lastUse) == 72, "Layer.lastUse");
-static_assert(offsetof(Layer, extentBytes) == 80, "Layer.extentBytes");
-static_assert(offsetof(Layer, layer) == 88, "Layer.layer");
-static_assert(offsetof(Layer, kvHeads) == 92, "Layer.kvHeads");
-static_assert(offsetof(Layer, headDim) == 96, "Layer.headDim");
-static_assert(offsetof(Layer, elementBytes) == 100, "Layer.elementBytes");
-static_assert(offsetof(Layer, backingElementBytes) == 104, "Layer.backingElementBytes");
-static_assert(offsetof(Layer, backingHalf) == 108, "Layer.backingHalf");
-static_assert(offsetof(Layer, residentElementBytes) == 112, "Layer.residentElementBytes");
-static_assert(offsetof(Layer, residentHalf) == 116, "Layer.residentHalf");
-static_assert(offsetof(Layer, maxChunks) == 120, "Layer.maxChunks");
-static_assert(offsetof(Layer, maxExtents) == 124, "Layer.maxExtents");
-static_assert(offsetof(Layer, sink) == 128, "Layer.sink");
-static_assert(offsetof(Layer, local) == 132, "Layer.local");
-static_assert(offsetof(Layer, chunk) == 136, "Layer.chunk");
-static_assert(offsetof(Layer, extentChunks) == 140, "Layer.extentChunks");
-static_assert(offsetof(Layer, bits) == 144, "Layer.bits");
-static_assert(offsetof(Layer, summaryBytes) == 148, "Layer.summaryBytes");
-static_assert(offsetof(Layer, summaryChunks) == 152, "Layer.summaryChunks");
-static_assert(offsetof(Layer, maxSummaries) == 156, "Layer.maxSummaries");
-static_assert(sizeof(Layer) == 160, "Layer");
+static_assert(offsetof(Layer, clusters) == 80, "Layer.clusters");
+static_assert(offsetof(Layer, clusterOfToken) == 88, "Layer.clusterOfToken");
+static_assert(offsetof(Layer, clustered) == 96, "Layer.clustered");
+static_assert(offsetof(Layer, extentBytes) == 104, "Layer.extentBytes");
+static_assert(offsetof(Layer, layer) == 112, "Layer.layer");
+static_assert(offsetof(Layer, kvHeads) == 116, "Layer.kvHeads");
+static_assert(offsetof(Layer, headDim) == 120, "Layer.headDim");
+static_assert(offsetof(Layer, elementBytes) == 124, "Layer.elementBytes");
+static_assert(offsetof(Layer, backingElementBytes) == 128, "Layer.backingElementBytes");
+static_assert(offsetof(Layer, backingHalf) == 132, "Layer.backingHalf");
+static_assert(offsetof(Layer, residentElementBytes) == 136, "Layer.residentElementBytes");
+static_assert(offsetof(Layer, residentHalf) == 140, "Layer.residentHalf");
+static_assert(offsetof(Layer, maxChunks) == 144, "Layer.maxChunks");
+static_assert(offsetof(Layer, maxExtents) == 148, "Layer.maxExtents");
+static_assert(offsetof(Layer, sink) == 152, "Layer.sink");
+static_assert(offsetof(Layer, local) == 156, "Layer.local");
+static_assert(offsetof(Layer, chunk) == 160, "Layer.chunk");
+static_assert(offsetof(Layer, extentChunks) == 164, "Layer.extentChunks");
+static_assert(offsetof(Layer, bits) == 168, "Layer.bits");
+static_assert(offsetof(Layer, summaryBytes) == 172, "Layer.summaryBytes");
+static_assert(offsetof(Layer, summaryChunks) == 176, "Layer.summaryChunks");
+static_assert(offsetof(Layer, maxSummaries) == 180, "Layer.maxSummaries");
+static_assert(offsetof(Layer, clusterTokens) == 184, "Layer.clusterTokens");
+static_assert(offsetof(Layer, maxClusters) == 188, "Layer.maxClusters");
+static_assert(sizeof(Layer) == 192, "Layer");
 
 struct Batch {
   const int* positions;
@@ -297,13 +319,13 @@ struct AppendArgs {
   int frameCount;
 };
 static_assert(offsetof(AppendArgs, layer) == 0, "AppendArgs.layer");
-static_assert(offsetof(AppendArgs, batch) == 160, "AppendArgs.batch");
-static_assert(offsetof(AppendArgs, keys) == 184, "AppendArgs.keys");
-static_assert(offsetof(AppendArgs, values) == 200, "AppendArgs.values");
-static_assert(offsetof(AppendArgs, frames) == 216, "AppendArgs.frames");
-static_assert(offsetof(AppendArgs, trouble) == 224, "AppendArgs.trouble");
-static_assert(offsetof(AppendArgs, frameCount) == 232, "AppendArgs.frameCount");
-static_assert(sizeof(AppendArgs) == 240, "AppendArgs");
+static_assert(offsetof(AppendArgs, batch) == 192, "AppendArgs.batch");
+static_assert(offsetof(AppendArgs, keys) == 216, "AppendArgs.keys");
+static_assert(offsetof(AppendArgs, values) == 232, "AppendArgs.values");
+static_assert(offsetof(AppendArgs, frames) == 248, "AppendArgs.frames");
+static_assert(offsetof(AppendArgs, trouble) == 256, "AppendArgs.trouble");
+static_assert(offsetof(AppendArgs, frameCount) == 264, "AppendArgs.frameCount");
+static_assert(sizeof(AppendArgs) == 272, "AppendArgs");
 
 struct StoreArgs {
   Layer layer;
@@ -314,12 +336,12 @@ struct StoreArgs {
   int start;
 };
 static_assert(offsetof(StoreArgs, layer) == 0, "StoreArgs.layer");
-static_assert(offsetof(StoreArgs, keys) == 160, "StoreArgs.keys");
-static_assert(offsetof(StoreArgs, values) == 176, "StoreArgs.values");
-static_assert(offsetof(StoreArgs, scratch) == 192, "StoreArgs.scratch");
-static_assert(offsetof(StoreArgs, maxTokens) == 200, "StoreArgs.maxTokens");
-static_assert(offsetof(StoreArgs, start) == 204, "StoreArgs.start");
-static_assert(sizeof(StoreArgs) == 208, "StoreArgs");
+static_assert(offsetof(StoreArgs, keys) == 192, "StoreArgs.keys");
+static_assert(offsetof(StoreArgs, values) == 208, "StoreArgs.values");
+static_assert(offsetof(StoreArgs, scratch) == 224, "StoreArgs.scratch");
+static_assert(offsetof(StoreArgs, maxTokens) == 232, "StoreArgs.maxTokens");
+static_assert(offsetof(StoreArgs, start) == 236, "StoreArgs.start");
+static_assert(sizeof(StoreArgs) == 240, "StoreArgs");
 
 struct PromptArgs {
   Layer layer;
@@ -333,31 +355,31 @@ struct PromptArgs {
   int frameCount;
 };
 static_assert(offsetof(PromptArgs, layer) == 0, "PromptArgs.layer");
-static_assert(offsetof(PromptArgs, scratch) == 160, "PromptArgs.scratch");
-static_assert(offsetof(PromptArgs, frames) == 168, "PromptArgs.frames");
-static_assert(offsetof(PromptArgs, trouble) == 176, "PromptArgs.trouble");
-static_assert(offsetof(PromptArgs, maxTokens) == 184, "PromptArgs.maxTokens");
-static_assert(offsetof(PromptArgs, start) == 188, "PromptArgs.start");
-static_assert(offsetof(PromptArgs, end) == 192, "PromptArgs.end");
-static_assert(offsetof(PromptArgs, seat) == 196, "PromptArgs.seat");
-static_assert(offsetof(PromptArgs, frameCount) == 200, "PromptArgs.frameCount");
-static_assert(sizeof(PromptArgs) == 208, "PromptArgs");
+static_assert(offsetof(PromptArgs, scratch) == 192, "PromptArgs.scratch");
+static_assert(offsetof(PromptArgs, frames) == 200, "PromptArgs.frames");
+static_assert(offsetof(PromptArgs, trouble) == 208, "PromptArgs.trouble");
+static_assert(offsetof(PromptArgs, maxTokens) == 216, "PromptArgs.maxTokens");
+static_assert(offsetof(PromptArgs, start) == 220, "PromptArgs.start");
+static_assert(offsetof(PromptArgs, end) == 224, "PromptArgs.end");
+static_assert(offsetof(PromptArgs, seat) == 228, "PromptArgs.seat");
+static_assert(offsetof(PromptArgs, frameCount) == 232, "PromptArgs.frameCount");
+static_assert(sizeof(PromptArgs) == 240, "PromptArgs");
 
 struct ResetArgs {
   Layer layer;
   int seat;
 };
 static_assert(offsetof(ResetArgs, layer) == 0, "ResetArgs.layer");
-static_assert(offsetof(ResetArgs, seat) == 160, "ResetArgs.seat");
-static_assert(sizeof(ResetArgs) == 168, "ResetArgs");
+static_assert(offsetof(ResetArgs, seat) == 192, "ResetArgs.seat");
+static_assert(sizeof(ResetArgs) == 200, "ResetArgs");
 
 struct StepArgs {
   Layer layer;
   Batch batch;
 };
 static_assert(offsetof(StepArgs, layer) == 0, "StepArgs.layer");
-static_assert(offsetof(StepArgs, batch) == 160, "StepArgs.batch");
-static_assert(sizeof(StepArgs) == 184, "StepArgs");
+static_assert(offsetof(StepArgs, batch) == 192, "StepArgs.batch");
+static_assert(sizeof(StepArgs) == 216, "StepArgs");
 
 struct ScoreArgs {
   Layer layer;
@@ -371,15 +393,15 @@ struct ScoreArgs {
   int shares;
 };
 static_assert(offsetof(ScoreArgs, layer) == 0, "ScoreArgs.layer");
-static_assert(offsetof(ScoreArgs, batch) == 160, "ScoreArgs.batch");
-static_assert(offsetof(ScoreArgs, chosen) == 184, "ScoreArgs.chosen");
-static_assert(offsetof(ScoreArgs, query) == 256, "ScoreArgs.query");
-static_assert(offsetof(ScoreArgs, raw) == 272, "ScoreArgs.raw");
-static_assert(offsetof(ScoreArgs, heads) == 280, "ScoreArgs.heads");
-static_assert(offsetof(ScoreArgs, scale) == 284, "ScoreArgs.scale");
-static_assert(offsetof(ScoreArgs, firstRow) == 288, "ScoreArgs.firstRow");
-static_assert(offsetof(ScoreArgs, shares) == 292, "ScoreArgs.shares");
-static_assert(sizeof(ScoreArgs) == 296, "ScoreArgs");
+static_assert(offsetof(ScoreArgs, batch) == 192, "ScoreArgs.batch");
+static_assert(offsetof(ScoreArgs, chosen) == 216, "ScoreArgs.chosen");
+static_assert(offsetof(ScoreArgs, query) == 288, "ScoreArgs.query");
+static_assert(offsetof(ScoreArgs, raw) == 304, "ScoreArgs.raw");
+static_assert(offsetof(ScoreArgs, heads) == 312, "ScoreArgs.heads");
+static_assert(offsetof(ScoreArgs, scale) == 316, "ScoreArgs.scale");
+static_assert(offsetof(ScoreArgs, firstRow) == 320, "ScoreArgs.firstRow");
+static_assert(offsetof(ScoreArgs, shares) == 324, "ScoreArgs.shares");
+static_assert(sizeof(ScoreArgs) == 328, "ScoreArgs");
 
 struct SelectArgs {
   Layer layer;
@@ -388,10 +410,10 @@ struct SelectArgs {
   int pass;
 };
 static_assert(offsetof(SelectArgs, layer) == 0, "SelectArgs.layer");
-static_assert(offsetof(SelectArgs, batch) == 160, "SelectArgs.batch");
-static_assert(offsetof(SelectArgs, chosen) == 184, "SelectArgs.chosen");
-static_assert(offsetof(SelectArgs, pass) == 256, "SelectArgs.pass");
-static_assert(sizeof(SelectArgs) == 264, "SelectArgs");
+static_assert(offsetof(SelectArgs, batch) == 192, "SelectArgs.batch");
+static_assert(offsetof(SelectArgs, chosen) == 216, "SelectArgs.chosen");
+static_assert(offsetof(SelectArgs, pass) == 288, "SelectArgs.pass");
+static_assert(sizeof(SelectArgs) == 296, "SelectArgs");
 
 struct PinArgs {
   Layer layer;
@@ -402,12 +424,12 @@ struct PinArgs {
   int per;
 };
 static_assert(offsetof(PinArgs, layer) == 0, "PinArgs.layer");
-static_assert(offsetof(PinArgs, batch) == 160, "PinArgs.batch");
-static_assert(offsetof(PinArgs, chosen) == 184, "PinArgs.chosen");
-static_assert(offsetof(PinArgs, cosineOffset) == 256, "PinArgs.cosineOffset");
-static_assert(offsetof(PinArgs, of) == 260, "PinArgs.of");
-static_assert(offsetof(PinArgs, per) == 264, "PinArgs.per");
-static_assert(sizeof(PinArgs) == 272, "PinArgs");
+static_assert(offsetof(PinArgs, batch) == 192, "PinArgs.batch");
+static_assert(offsetof(PinArgs, chosen) == 216, "PinArgs.chosen");
+static_assert(offsetof(PinArgs, cosineOffset) == 288, "PinArgs.cosineOffset");
+static_assert(offsetof(PinArgs, of) == 292, "PinArgs.of");
+static_assert(offsetof(PinArgs, per) == 296, "PinArgs.per");
+static_assert(sizeof(PinArgs) == 304, "PinArgs");
 
 struct ForgetArgs {
   Layer layer;
@@ -416,10 +438,54 @@ struct ForgetArgs {
   int all;
 };
 static_assert(offsetof(ForgetArgs, layer) == 0, "ForgetArgs.layer");
-static_assert(offsetof(ForgetArgs, batch) == 160, "ForgetArgs.batch");
-static_assert(offsetof(ForgetArgs, chosen) == 184, "ForgetArgs.chosen");
-static_assert(offsetof(ForgetArgs, all) == 256, "ForgetArgs.all");
-static_assert(sizeof(ForgetArgs) == 264, "ForgetArgs");
+static_assert(offsetof(ForgetArgs, batch) == 192, "ForgetArgs.batch");
+static_assert(offsetof(ForgetArgs, chosen) == 216, "ForgetArgs.chosen");
+static_assert(offsetof(ForgetArgs, all) == 288, "ForgetArgs.all");
+static_assert(sizeof(ForgetArgs) == 296, "ForgetArgs");
+
+struct ClusterArgs {
+  Layer layer;
+  char* scratch;
+  float* centroids;
+  float* biases;
+  int maxTokens;
+  int seat;
+  int from;
+  int to;
+  int clusters;
+  int firstCluster;
+  int last;
+};
+static_assert(offsetof(ClusterArgs, layer) == 0, "ClusterArgs.layer");
+static_assert(offsetof(ClusterArgs, scratch) == 192, "ClusterArgs.scratch");
+static_assert(offsetof(ClusterArgs, centroids) == 200, "ClusterArgs.centroids");
+static_assert(offsetof(ClusterArgs, biases) == 208, "ClusterArgs.biases");
+static_assert(offsetof(ClusterArgs, maxTokens) == 216, "ClusterArgs.maxTokens");
+static_assert(offsetof(ClusterArgs, seat) == 220, "ClusterArgs.seat");
+static_assert(offsetof(ClusterArgs, from) == 224, "ClusterArgs.from");
+static_assert(offsetof(ClusterArgs, to) == 228, "ClusterArgs.to");
+static_assert(offsetof(ClusterArgs, clusters) == 232, "ClusterArgs.clusters");
+static_assert(offsetof(ClusterArgs, firstCluster) == 236, "ClusterArgs.firstCluster");
+static_assert(offsetof(ClusterArgs, last) == 240, "ClusterArgs.last");
+static_assert(sizeof(ClusterArgs) == 248, "ClusterArgs");
+
+struct EstimateArgs {
+  Layer layer;
+  Batch batch;
+  Chosen chosen;
+  Rows query;
+  float* state;
+  int heads;
+  float scale;
+};
+static_assert(offsetof(EstimateArgs, layer) == 0, "EstimateArgs.layer");
+static_assert(offsetof(EstimateArgs, batch) == 192, "EstimateArgs.batch");
+static_assert(offsetof(EstimateArgs, chosen) == 216, "EstimateArgs.chosen");
+static_assert(offsetof(EstimateArgs, query) == 288, "EstimateArgs.query");
+static_assert(offsetof(EstimateArgs, state) == 304, "EstimateArgs.state");
+static_assert(offsetof(EstimateArgs, heads) == 312, "EstimateArgs.heads");
+static_assert(offsetof(EstimateArgs, scale) == 316, "EstimateArgs.scale");
+static_assert(sizeof(EstimateArgs) == 320, "EstimateArgs");
 
 struct FetchArgs {
   Layer layer;
@@ -433,15 +499,15 @@ struct FetchArgs {
   int timeoutMillis;
 };
 static_assert(offsetof(FetchArgs, layer) == 0, "FetchArgs.layer");
-static_assert(offsetof(FetchArgs, batch) == 160, "FetchArgs.batch");
-static_assert(offsetof(FetchArgs, chosen) == 184, "FetchArgs.chosen");
-static_assert(offsetof(FetchArgs, frames) == 256, "FetchArgs.frames");
-static_assert(offsetof(FetchArgs, control) == 264, "FetchArgs.control");
-static_assert(offsetof(FetchArgs, transit) == 272, "FetchArgs.transit");
-static_assert(offsetof(FetchArgs, round) == 280, "FetchArgs.round");
-static_assert(offsetof(FetchArgs, pass) == 288, "FetchArgs.pass");
-static_assert(offsetof(FetchArgs, timeoutMillis) == 292, "FetchArgs.timeoutMillis");
-static_assert(sizeof(FetchArgs) == 296, "FetchArgs");
+static_assert(offsetof(FetchArgs, batch) == 192, "FetchArgs.batch");
+static_assert(offsetof(FetchArgs, chosen) == 216, "FetchArgs.chosen");
+static_assert(offsetof(FetchArgs, frames) == 288, "FetchArgs.frames");
+static_assert(offsetof(FetchArgs, control) == 296, "FetchArgs.control");
+static_assert(offsetof(FetchArgs, transit) == 304, "FetchArgs.transit");
+static_assert(offsetof(FetchArgs, round) == 312, "FetchArgs.round");
+static_assert(offsetof(FetchArgs, pass) == 320, "FetchArgs.pass");
+static_assert(offsetof(FetchArgs, timeoutMillis) == 324, "FetchArgs.timeoutMillis");
+static_assert(sizeof(FetchArgs) == 328, "FetchArgs");
 
 struct AttendArgs {
   Layer layer;
@@ -456,16 +522,16 @@ struct AttendArgs {
   float scale;
 };
 static_assert(offsetof(AttendArgs, layer) == 0, "AttendArgs.layer");
-static_assert(offsetof(AttendArgs, batch) == 160, "AttendArgs.batch");
-static_assert(offsetof(AttendArgs, chosen) == 184, "AttendArgs.chosen");
-static_assert(offsetof(AttendArgs, rows) == 256, "AttendArgs.rows");
-static_assert(offsetof(AttendArgs, state) == 272, "AttendArgs.state");
-static_assert(offsetof(AttendArgs, heads) == 280, "AttendArgs.heads");
-static_assert(offsetof(AttendArgs, splits) == 284, "AttendArgs.splits");
-static_assert(offsetof(AttendArgs, pass) == 288, "AttendArgs.pass");
-static_assert(offsetof(AttendArgs, mode) == 292, "AttendArgs.mode");
-static_assert(offsetof(AttendArgs, scale) == 296, "AttendArgs.scale");
-static_assert(sizeof(AttendArgs) == 304, "AttendArgs");
+static_assert(offsetof(AttendArgs, batch) == 192, "AttendArgs.batch");
+static_assert(offsetof(AttendArgs, chosen) == 216, "AttendArgs.chosen");
+static_assert(offsetof(AttendArgs, rows) == 288, "AttendArgs.rows");
+static_assert(offsetof(AttendArgs, state) == 304, "AttendArgs.state");
+static_assert(offsetof(AttendArgs, heads) == 312, "AttendArgs.heads");
+static_assert(offsetof(AttendArgs, splits) == 316, "AttendArgs.splits");
+static_assert(offsetof(AttendArgs, pass) == 320, "AttendArgs.pass");
+static_assert(offsetof(AttendArgs, mode) == 324, "AttendArgs.mode");
+static_assert(offsetof(AttendArgs, scale) == 328, "AttendArgs.scale");
+static_assert(sizeof(AttendArgs) == 336, "AttendArgs");
 
 struct CausalArgs {
   Layer layer;
@@ -479,12 +545,12 @@ struct CausalArgs {
   float scale;
 };
 static_assert(offsetof(CausalArgs, layer) == 0, "CausalArgs.layer");
-static_assert(offsetof(CausalArgs, query) == 160, "CausalArgs.query");
-static_assert(offsetof(CausalArgs, out) == 176, "CausalArgs.out");
-static_assert(offsetof(CausalArgs, scratch) == 192, "CausalArgs.scratch");
-static_assert(offsetof(CausalArgs, maxTokens) == 200, "CausalArgs.maxTokens");
-static_assert(offsetof(CausalArgs, heads) == 204, "CausalArgs.heads");
-static_assert(offsetof(CausalArgs, start) == 208, "CausalArgs.start");
-static_assert(offsetof(CausalArgs, rows) == 212, "CausalArgs.rows");
-static_assert(offsetof(CausalArgs, scale) == 216, "CausalArgs.scale");
-static_assert(sizeof(CausalArgs) == 224, "CausalArgs");
+static_assert(offsetof(CausalArgs, query) == 192, "CausalArgs.query");
+static_assert(offsetof(CausalArgs, out) == 208, "CausalArgs.out");
+static_assert(offsetof(CausalArgs, scratch) == 224, "CausalArgs.scratch");
+static_assert(offsetof(CausalArgs, maxTokens) == 232, "CausalArgs.maxTokens");
+static_assert(offsetof(CausalArgs, heads) == 236, "CausalArgs.heads");
+static_assert(offsetof(CausalArgs, start) == 240, "CausalArgs.start");
+static_assert(offsetof(CausalArgs, rows) == 244, "CausalArgs.rows");
+static_assert(offsetof(CausalArgs, scale) == 248, "CausalArgs.scale");
+static_assert(sizeof(CausalArgs) == 256, "CausalArgs");

@@ -196,11 +196,11 @@ public final class Assessor {
                 request.queueLimit(),
                 request.index() == null
                     ? PolicyShape.kvdrive(geometry)
-                    : PolicyShape.KVDRIVE.withSummary(request.index()),
+                    : PolicyShape.KVDRIVE.withIndex(request.index()),
                 request.formats()));
     return plan.feasible()
         ? new Feasible(
-            request.withIndex(plan.request().policy().summary()), plan, known.get().source())
+            request.withIndex(plan.request().policy().index()), plan, known.get().source())
         : new Infeasible("DoesNotFit", plan.verdict(), plan, known.get().source());
   }
 

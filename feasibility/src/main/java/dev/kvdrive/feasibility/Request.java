@@ -8,9 +8,9 @@ import dev.kvdrive.api.v1alpha1.Reclaim;
 import dev.kvdrive.api.v1alpha1.Rollout;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.RopeScaling;
-import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
@@ -54,7 +54,7 @@ public record Request(
     int contextLength,
     int concurrency,
     double budget,
-    @Nullable SummaryFormat index,
+    @Nullable IndexShape index,
     KvType kvType,
     Formats formats,
     TierBudgets tiers,
@@ -133,7 +133,7 @@ public record Request(
   }
 
   /** The same with an index. */
-  Request withIndex(SummaryFormat format) {
+  Request withIndex(IndexShape format) {
     return new Request(
         name,
         namespace,

@@ -20,8 +20,8 @@ import dev.kvdrive.api.v1alpha1.Tiers;
 import dev.kvdrive.feasibility.Request.PodSettings;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.PlanRequest;
-import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
@@ -140,9 +140,9 @@ public final class RequestResolver {
     return given == null ? null : dev.kvdrive.plan.ChunkFormat.valueOf(given.name());
   }
 
-  private static @Nullable SummaryFormat index(@Nullable String word) {
+  private static @Nullable IndexShape index(@Nullable String word) {
     try {
-      return word == null ? null : SummaryFormat.parse(word);
+      return word == null ? null : IndexShape.parse(word);
     } catch (IllegalArgumentException e) {
       throw new IllegalArgumentException("spec.index: " + e.getMessage(), e);
     }

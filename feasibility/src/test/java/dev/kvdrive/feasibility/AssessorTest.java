@@ -59,6 +59,8 @@ class AssessorTest {
         .isEqualTo("two-bit");
     assertThat(index(feasible(deployment("endpoint", "index: planes-64"), null)))
         .isEqualTo("planes-64");
+    assertThat(index(feasible(deployment("endpoint", "index: two-bit+clusters-64"), null)))
+        .isEqualTo("two-bit+clusters-64");
   }
 
   @ParameterizedTest
@@ -109,8 +111,8 @@ class AssessorTest {
   }
 
   private static String index(Feasible feasible) {
-    assertThat(feasible.request().index()).isEqualTo(feasible.plan().request().policy().summary());
-    return feasible.plan().request().policy().summary().word();
+    assertThat(feasible.request().index()).isEqualTo(feasible.plan().request().policy().index());
+    return feasible.plan().request().policy().index().word();
   }
 
   @Test

@@ -17,13 +17,15 @@ import dev.kvdrive.plan.LandmarkSummary;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
-/** Summaries of chunks: writes them, scores chunks by them, selects the best. */
+/** Summaries of chunks: writes them, scores chunks by them, selects the best; clusters. */
 final class ChunkIndex implements IndexOperations {
   private final ComputePool pool;
   private final ThreadScratch[] scratch;
+  private final KeyClusters clusters;
 
   ChunkIndex(ComputePool pool, ThreadScratch[] scratch) {
     this.pool = pool;
+    clusters = new KeyClusters(pool, scratch);
     this.scratch = scratch;
   }
 
@@ -35,6 +37,18 @@ final class ChunkIndex implements IndexOperations {
   @Override
   public void summarise(Queue queue, PromptChunks chunks) {
     submit(queue, () -> summarise(new KvMemory(chunks.layer()), chunks));
+  }
+
+  @Override
+  public void cluster(Queue queue, Cluster segment) {
+    PromptChunks chunks = segment.chunks();
+    submit(queue, () -> clusters.build(new KvMemory(chunks.layer()), chunks));
+  }
+
+  @Override
+  public void join(Queue queue, Join join) {
+    LayerStep step = join.step();
+    submit(queue, () -> clusters.join(new StepRows(step.batch()), new KvMemory(step.layer())));
   }
 
   @Override

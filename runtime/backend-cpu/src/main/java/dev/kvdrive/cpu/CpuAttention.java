@@ -37,6 +37,23 @@ final class CpuAttention implements AttentionOperations {
   }
 
   @Override
+  public void estimate(Queue queue, Estimate a) {
+    requireF32(a.query());
+    LayerStep of = a.step();
+    submit(
+        queue,
+        () ->
+            step.estimate(
+                new StepRows(of.batch()),
+                new KvMemory(of.layer()),
+                a.shape(),
+                address(a.query()),
+                stride(a.query()),
+                new SelectionMemory(a.selection(), a.shape().kvHeads()),
+                a.state()));
+  }
+
+  @Override
   public void hits(Queue queue, Attend a) {
     requireF32(a.query());
     Pass pass = a.of();

@@ -218,5 +218,11 @@ final class KvWriter implements KvOperations {
     Memory.fillInts(kv.slotOfChunk(seat, 0), chunks, -1);
     Memory.fillInts(kv.chunkOfSlot(seat, 0), slots, -1);
     Memory.fillInts(kv.lastUse(seat, 0, 0), extents, -1);
+    if (kv.layer.index().clusters() != null) {
+      ClusterMemory clusters = new ClusterMemory(kv.layer);
+      for (int head = 0; head < kv.layout.kvHeads(); head++) {
+        clusters.clustered(seat, head, 0);
+      }
+    }
   }
 }

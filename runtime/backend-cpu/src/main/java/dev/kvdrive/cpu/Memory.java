@@ -53,10 +53,6 @@ final class Memory {
     return Float.float16ToFloat(ALL.get(SHORT, address));
   }
 
-  static void putByte(long address, byte value) {
-    ALL.set(BYTE, address, value);
-  }
-
   static void putFloat(long address, float value) {
     ALL.set(FLOAT, address, value);
   }
@@ -69,6 +65,10 @@ final class Memory {
     ALL.set(SHORT, address, value);
   }
 
+  static void putByte(long address, byte value) {
+    ALL.set(BYTE, address, value);
+  }
+
   /** Adds to an aligned int that several threads may add to. */
   static void addInt(long address, int plus) {
     var _ = (int) ALIGNED_INT.getAndAdd(ALL, address, plus);
@@ -77,6 +77,11 @@ final class Memory {
   /** Copies between places that do not overlap. */
   static void copy(long from, long to, long bytes) {
     MemorySegment.copy(ALL, from, ALL, to, bytes);
+  }
+
+  /** Copies floats to the start of an array. */
+  static void copy(long from, float[] to, int count) {
+    MemorySegment.copy(ALL, FLOAT, from, to, 0, count);
   }
 
   /** Sets bytes to 0. */

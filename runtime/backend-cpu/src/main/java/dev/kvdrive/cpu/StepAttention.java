@@ -84,6 +84,50 @@ final class StepAttention {
         });
   }
 
+  /** Folds the clusters in, without the tokens that are selected. */
+  void estimate(
+      StepRows batch,
+      KvMemory kv,
+      AttentionShape shape,
+      long query,
+      long queryStride,
+      SelectionMemory selection,
+      AttentionState state) {
+    StateMemory states = new StateMemory(shape, kv.layout.grid(), state);
+    ClusterMemory clusters = new ClusterMemory(kv.layer);
+    forEachHead(
+        batch,
+        shape.kvHeads(),
+        (row, seat, head, thread) -> {
+          int clustered = clusters.clustered(seat, head);
+          int count = clusters.format.clusters(kv.layout, clustered);
+          if (count == 0) {
+            return;
+          }
+          float[] left = thread.array(Use.SUMS, count);
+          long table = clusters.clusters(seat, head);
+          for (int j = 0; j < count; j++) {
+            left[j] = ClusterMemory.size(table + (long) j * clusters.next());
+          }
+          int tokens = kv.layout.grid().chunk();
+          int selected = Memory.getInt(selection.selectedCount(row, head));
+          for (int i = 0; i < selected; i++) {
+            int chunk = Memory.getInt(selection.selected(row, head) + 4L * i);
+            if (chunk < clustered) {
+              long ids = clusters.ids(seat, head, chunk);
+              for (int t = 0; t < tokens; t++) {
+                left[Short.toUnsignedInt(Memory.getShort(ids + 2L * t))]--;
+              }
+            }
+          }
+          Group group = new Group(kv, shape, states, row, head, thread);
+          group.scaleQueries(query + row * queryStride);
+          group.begin();
+          group.addClusters(clusters, table, left, count);
+          group.end();
+        });
+  }
+
   void attendHits(
       StepRows batch,
       KvMemory kv,
@@ -372,7 +416,7 @@ final class StepAttention {
         int part = Math.min(tile, count - done);
         long rows = keyRows + (long) done * kv.layout.rowBytes();
         reserve(part);
-        products(rows, part, tokens);
+        products(kv.layout.type(), rows, part, tokens);
         KvRows.widenToPanels(
             kv.layout.type(),
             rows + kv.denseValueOffset(),
@@ -386,13 +430,51 @@ final class StepAttention {
       }
     }
 
+    /**
+     * Scores and adds the clusters that have tokens left, up to a tile of them as a unit.
+     *
+     * @param table the first cluster
+     * @param left tokens of each
+     */
+    void addClusters(ClusterMemory clusters, long table, float[] left, int count) {
+      long rows = scratch.floats(Use.KEYS, 2L * tile * headDim);
+      long valueRows = rows + 4L * tile * headDim;
+      float[] logs = scratch.array(Use.KEYS, tile + Lanes.N);
+      int next = 0;
+      while (next < count) {
+        int unit = 0;
+        for (; next < count && unit < tile; next++) {
+          if (left[next] > 0) {
+            long cluster = table + (long) next * clusters.next();
+            clusters.centroid(cluster, rows + 4L * unit * headDim);
+            clusters.value(cluster, valueRows + 4L * unit * headDim);
+            logs[unit++] = left[next];
+          }
+        }
+        if (unit > 0) {
+          reserve(unit);
+          products(KvType.F32, rows, unit, tokens);
+          Arrays.fill(logs, unit, tile + Lanes.N, 1);
+          for (int i = 0; i < unit; i += Lanes.N) {
+            FloatVector log = Lanes.log(FloatVector.fromArray(Lanes.F, logs, i));
+            for (int g = 0; g < size; g++) {
+              int at = g * stride + tokens + i;
+              FloatVector.fromArray(Lanes.F, scores, at).add(log).intoArray(scores, at);
+            }
+          }
+          KvRows.widenToPanels(KvType.F32, valueRows, unit, headDim, values, tile, tokens, padded);
+          added(unit);
+        }
+      }
+    }
+
     /** Scores chunk {@code i} of the pass, which is in {@code slot}. */
     void score(int seat, int slot, int i) {
       int chunk = kv.layout.grid().chunk();
       if (kv.resident.format() == ChunkFormat.INT8) {
         codeProducts(chunkAt(seat, slot));
       } else {
-        products(chunkAt(seat, slot), chunk, 0);
+        products(kv.layout.type(), chunkAt(seat, slot), chunk, 0);
       }
       for (int g = 0; g < size; g++) {
         long to = states.scores(row, head * size + g) + 4L * i * chunk;
@@ -451,8 +533,7 @@ final class StepAttention {
     }
 
     /** Products of {@code count} keys with all queries, to token {@code at} of the scores. */
-    private void products(long keyRows, int count, int at) {
-      KvType type = kv.layout.type();
+    private void products(KvType type, long keyRows, int count, int at) {
       int g = 0;
       for (; g + 2 <= size; g += 2) {
         KvRows.products2(

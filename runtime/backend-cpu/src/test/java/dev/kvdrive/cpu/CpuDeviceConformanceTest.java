@@ -2,6 +2,7 @@ package dev.kvdrive.cpu;
 
 import dev.kvdrive.device.AppendConformance;
 import dev.kvdrive.device.AttentionConformance;
+import dev.kvdrive.device.ClusterConformance;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DiffConformance;
 import dev.kvdrive.device.FetchConformance;
@@ -92,6 +93,19 @@ class CpuDeviceConformanceTest {
 
   @Nested
   class Select extends SelectConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
+    }
+
+    @Override
+    protected Device openAlike(long capacityBytes, long hostBytes) {
+      return alike(capacityBytes, hostBytes);
+    }
+  }
+
+  @Nested
+  class Cluster extends ClusterConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes) {
       return device(capacityBytes, hostBytes);

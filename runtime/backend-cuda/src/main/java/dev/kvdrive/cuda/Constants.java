@@ -4,6 +4,7 @@ import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.ChunkLayout;
+import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.TwoBitSummary;
 import dev.kvdrive.plan.Workspace;
 import java.util.LinkedHashMap;
@@ -41,6 +42,23 @@ final class Constants {
   static final int CAUSAL_KEYS = 32;
   static final int CAUSAL_LANES = 8;
 
+  /** Tokens and clusters of one tile in which the nearest are found, lanes of a token. */
+  static final int CLUSTER_TOKENS = 32;
+
+  static final int CLUSTER_TILE = 32;
+  static final int CLUSTER_LANES = 8;
+
+  /** Threads of the kernels for whole clusters: at least the elements of a head. */
+  static final int CLUSTER_THREADS = MAX_HEAD_DIM;
+
+  static final int ESTIMATE_WARPS = 8;
+
+  /** Query heads of one block that estimates. */
+  static final int ESTIMATE_QUERIES = 8;
+
+  /** Clusters whose tokens are counted at once. */
+  static final int ESTIMATE_TILE = 2048;
+
   static final int ATTEND_DENSE = 0;
   static final int ATTEND_HITS = 1;
   static final int ATTEND_MISSES = 2;
@@ -77,6 +95,18 @@ final class Constants {
     put(all, "CAUSAL_QUERIES", CAUSAL_QUERIES);
     put(all, "CAUSAL_KEYS", CAUSAL_KEYS);
     put(all, "CAUSAL_LANES", CAUSAL_LANES);
+    put(all, "CLUSTER_TOKENS", CLUSTER_TOKENS);
+    put(all, "CLUSTER_TILE", CLUSTER_TILE);
+    put(all, "CLUSTER_LANES", CLUSTER_LANES);
+    put(all, "CLUSTER_THREADS", CLUSTER_THREADS);
+    put(all, "CENTROID_STEP_OFFSET", ClusterFormat.CENTROID_STEP_OFFSET);
+    put(all, "VALUE_STEP_OFFSET", ClusterFormat.VALUE_STEP_OFFSET);
+    put(all, "SIZE_OFFSET", ClusterFormat.SIZE_OFFSET);
+    put(all, "CENTROID_OFFSET", ClusterFormat.CENTROID_OFFSET);
+    put(all, "LARGEST_ELEMENT", ClusterFormat.LARGEST);
+    put(all, "ESTIMATE_WARPS", ESTIMATE_WARPS);
+    put(all, "ESTIMATE_QUERIES", ESTIMATE_QUERIES);
+    put(all, "ESTIMATE_TILE", ESTIMATE_TILE);
     put(all, "ATTEND_DENSE", ATTEND_DENSE);
     put(all, "ATTEND_HITS", ATTEND_HITS);
     put(all, "ATTEND_MISSES", ATTEND_MISSES);

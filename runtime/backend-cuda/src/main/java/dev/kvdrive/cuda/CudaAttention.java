@@ -7,6 +7,8 @@ import static dev.kvdrive.cuda.Constants.ATTEND_WARPS;
 import static dev.kvdrive.cuda.Constants.CAUSAL_KEYS;
 import static dev.kvdrive.cuda.Constants.CAUSAL_LANES;
 import static dev.kvdrive.cuda.Constants.CAUSAL_QUERIES;
+import static dev.kvdrive.cuda.Constants.ESTIMATE_QUERIES;
+import static dev.kvdrive.cuda.Constants.ESTIMATE_WARPS;
 import static dev.kvdrive.cuda.Constants.FINISH_THREADS;
 import static dev.kvdrive.cuda.Constants.STATE_PARTS;
 import static dev.kvdrive.cuda.Constants.WARP;
@@ -15,6 +17,7 @@ import static dev.kvdrive.cuda.CudaOperations.bits;
 import static dev.kvdrive.cuda.CudaOperations.chosen;
 import static dev.kvdrive.cuda.CudaOperations.layer;
 import static dev.kvdrive.cuda.CudaOperations.requireHead;
+import static dev.kvdrive.cuda.CudaOperations.requireKernelsFor;
 import static dev.kvdrive.cuda.CudaOperations.rows;
 
 import dev.kvdrive.device.Activations;
@@ -44,6 +47,30 @@ final class CudaAttention implements AttentionOperations {
   @Override
   public void begin(Queue queue, Begin b) {
     part((CudaQueue) queue, b.step(), null, b.shape(), b.query(), b.state(), ATTEND_DENSE);
+  }
+
+  @Override
+  public void estimate(Queue queue, Estimate e) {
+    CudaQueue own = (CudaQueue) queue;
+    KvLayout layout = e.step().layer().layout();
+    AttentionShape shape = e.shape();
+    requireKernelsFor(layout);
+    Structs.Estimate s = Structs.ESTIMATE;
+    Arguments a = layer(own.arguments(), s.layer, e.step().layer());
+    batch(a, s.batch, e.step().batch());
+    chosen(a, s.chosen, e.selection());
+    rows(a, s.query, e.query())
+        .put(s.state, CudaQueue.address(e.state().buffer()))
+        .put(s.heads, shape.heads())
+        .put(s.scale, shape.scale());
+    own.launch(
+        gpu.kernel("estimate_" + lanes(layout) / 4),
+        shape.kvHeads() * Math.ceilDiv(shape.groupSize(), ESTIMATE_QUERIES),
+        e.step().batch().rows(),
+        1,
+        ESTIMATE_WARPS * WARP,
+        0,
+        a.end(s));
   }
 
   @Override

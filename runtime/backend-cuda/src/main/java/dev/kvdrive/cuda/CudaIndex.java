@@ -1,5 +1,9 @@
 package dev.kvdrive.cuda;
 
+import static dev.kvdrive.cuda.Constants.CLUSTER_LANES;
+import static dev.kvdrive.cuda.Constants.CLUSTER_THREADS;
+import static dev.kvdrive.cuda.Constants.CLUSTER_TILE;
+import static dev.kvdrive.cuda.Constants.CLUSTER_TOKENS;
 import static dev.kvdrive.cuda.Constants.SCORE_QUERIES;
 import static dev.kvdrive.cuda.Constants.SCORE_TILE;
 import static dev.kvdrive.cuda.Constants.SCORE_WARPS;
@@ -20,11 +24,13 @@ import dev.kvdrive.device.PromptChunks;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.plan.ClusterFormat;
+import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.LandmarkSummary;
 import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TwoBitSummary;
 
-/** Summaries of all formats, scores by them, and the best. */
+/** Summaries of all formats, scores by them, and the best; clusters. */
 final class CudaIndex implements IndexOperations {
   private static final int SUMMARISE_THREADS = 128;
 
@@ -72,6 +78,73 @@ final class CudaIndex implements IndexOperations {
         SUMMARISE_THREADS,
         0,
         a.end(Structs.PROMPT));
+  }
+
+  @Override
+  public void cluster(Queue queue, Cluster segment) {
+    PromptChunks chunks = segment.chunks();
+    if (chunks.to() == chunks.from()) {
+      return;
+    }
+    KvLayer of = chunks.layer();
+    KvLayout layout = of.layout();
+    requireKernelsFor(layout);
+    CudaQueue own = (CudaQueue) queue;
+    ClusterFormat format = of.index().estimate().format();
+    int tokens = (chunks.to() - chunks.from()) * layout.grid().chunk();
+    int clusters = Math.ceilDiv(tokens, format.tokens());
+    int heads = layout.kvHeads();
+    long centroidBytes = 4L * heads * clusters * layout.headDim();
+    long workspace = own.workspace(centroidBytes + 4L * heads * clusters);
+    int tiles = Math.ceilDiv(tokens, CLUSTER_TOKENS);
+    int shared = 4 * (CLUSTER_TOKENS + CLUSTER_TILE) * (layout.headDim() + 1);
+    for (int round = 0; round <= ClusterFormat.ROUNDS; round++) {
+      Structs.Cluster s = Structs.CLUSTER;
+      var struct =
+          layer(own.arguments(), s.layer, of)
+              .put(s.scratch, CudaQueue.address(chunks.scratch().buffer()))
+              .put(s.centroids, workspace)
+              .put(s.biases, workspace + centroidBytes)
+              .put(s.maxTokens, chunks.scratch().maxTokens())
+              .put(s.seat, chunks.seat())
+              .put(s.from, chunks.from())
+              .put(s.to, chunks.to())
+              .put(s.clusters, clusters)
+              .put(s.firstCluster, format.clusters(layout, chunks.from()))
+              .put(s.last, round == ClusterFormat.ROUNDS ? 1 : 0)
+              .end(s);
+      if (round == 0) {
+        own.launch(gpu.kernel("startClusters"), clusters, heads, 1, CLUSTER_THREADS, 0, struct);
+      } else {
+        own.launch(
+            gpu.kernel("nearestClusters"),
+            tiles,
+            heads,
+            1,
+            CLUSTER_TOKENS * CLUSTER_LANES,
+            shared,
+            struct);
+        own.launch(gpu.kernel("moveClusters"), clusters, heads, 1, CLUSTER_THREADS, 0, struct);
+      }
+    }
+  }
+
+  @Override
+  public void join(Queue queue, Join join) {
+    CudaQueue own = (CudaQueue) queue;
+    KvLayer of = join.step().layer();
+    requireKernelsFor(of.layout());
+    Structs.Step s = Structs.STEP;
+    Arguments a = layer(own.arguments(), s.layer, of);
+    batch(a, s.batch, join.step().batch());
+    own.launch(
+        gpu.kernel("joinClusters"),
+        of.layout().kvHeads(),
+        join.step().batch().rows(),
+        1,
+        CLUSTER_THREADS,
+        0,
+        a.end(s));
   }
 
   @Override

@@ -5,6 +5,7 @@ import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.FramePool;
 import dev.kvdrive.device.KvLayer;
+import dev.kvdrive.device.LayerClusters;
 import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.LayerWindow;
 import dev.kvdrive.device.Operations;
@@ -48,6 +49,7 @@ final class CudaOperations {
     LayerWindow window = layer.window();
     DeviceBuffer summaries = layer.index().summaries();
     DeviceBuffer codebooks = layer.index().codebook();
+    LayerClusters clusters = layer.index().clusters();
     SummaryFormat format = layer.index().format();
     int bits = format instanceof SummaryFormat.BitPlanes planes ? planes.bits() : 0;
     int at = field.offset();
@@ -61,6 +63,12 @@ final class CudaOperations {
         .put(at, s.keyOfSlot, CudaQueue.address(window.keyOfSlot()))
         .put(at, s.frameOfExtent, CudaQueue.address(layer.frameOfExtent()))
         .put(at, s.lastUse, CudaQueue.address(layer.lastUse()))
+        .put(at, s.clusters, clusters == null ? 0L : CudaQueue.address(clusters.table()))
+        .put(
+            at,
+            s.clusterOfToken,
+            clusters == null ? 0L : CudaQueue.address(clusters.clusterOfToken()))
+        .put(at, s.clustered, clusters == null ? 0L : CudaQueue.address(clusters.clustered()))
         .put(at, s.extentBytes, (long) layout.extentBytes())
         .put(at, s.layer, layer.layer())
         .put(at, s.kvHeads, layout.kvHeads())
@@ -79,7 +87,12 @@ final class CudaOperations {
         .put(at, s.bits, bits)
         .put(at, s.summaryBytes, format.bytes(layout))
         .put(at, s.summaryChunks, format.chunks())
-        .put(at, s.maxSummaries, format.summaries(layer.maxChunks()));
+        .put(at, s.maxSummaries, format.summaries(layer.maxChunks()))
+        .put(at, s.clusterTokens, clusters == null ? 0 : clusters.format().tokens())
+        .put(
+            at,
+            s.maxClusters,
+            clusters == null ? 0 : clusters.format().clusters(layout, layer.maxChunks()));
   }
 
   static Arguments batch(Arguments a, Struct.Field field, StepBatch batch) {

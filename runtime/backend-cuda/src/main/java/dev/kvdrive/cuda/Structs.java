@@ -28,6 +28,12 @@ final class Structs {
     final Field keyOfSlot = pointer("float*", "keyOfSlot");
     final Field frameOfExtent = pointer("int*", "frameOfExtent");
     final Field lastUse = pointer("int*", "lastUse");
+
+    /** LayerClusters, null without. */
+    final Field clusters = pointer("char*", "clusters");
+
+    final Field clusterOfToken = pointer("uint16_t*", "clusterOfToken");
+    final Field clustered = pointer("int*", "clustered");
     final Field extentBytes = int64("extentBytes");
     final Field layer = int32("layer");
     final Field kvHeads = int32("kvHeads");
@@ -61,6 +67,11 @@ final class Structs {
 
     /** Summaries of a (seat, KV head). */
     final Field maxSummaries = int32("maxSummaries");
+
+    /** Tokens of a cluster on average, and clusters a (seat, KV head) can have. */
+    final Field clusterTokens = int32("clusterTokens");
+
+    final Field maxClusters = int32("maxClusters");
 
     Layer() {
       super("Layer");
@@ -346,6 +357,52 @@ final class Structs {
     }
   }
 
+  /** Of the kernels that cluster a segment of a prompt. */
+  static final class Cluster extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field scratch = pointer("char*", "scratch");
+
+    /** {@code [kvHeads][clusters][headDim]}. */
+    final Field centroids = pointer("float*", "centroids");
+
+    /** {@code [kvHeads][clusters]}: what the scores of tokens start from. */
+    final Field biases = pointer("float*", "biases");
+
+    final Field maxTokens = int32("maxTokens");
+    final Field seat = int32("seat");
+
+    /** First chunk, and behind the last. */
+    final Field from = int32("from");
+
+    final Field to = int32("to");
+
+    /** Of the segment, behind {@code firstCluster} others. */
+    final Field clusters = int32("clusters");
+
+    final Field firstCluster = int32("firstCluster");
+
+    /** Whether values are averaged and clusters stored. */
+    final Field last = int32("last");
+
+    Cluster() {
+      super("ClusterArgs");
+    }
+  }
+
+  static final class Estimate extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+    final Field chosen = struct(CHOSEN, "chosen");
+    final Field query = struct(ROWS, "query");
+    final Field state = pointer("float*", "state");
+    final Field heads = int32("heads");
+    final Field scale = float32("scale");
+
+    Estimate() {
+      super("EstimateArgs");
+    }
+  }
+
   static final class Fetch extends Struct {
     final Field layer = struct(LAYER, "layer");
     final Field batch = struct(BATCH, "batch");
@@ -416,6 +473,8 @@ final class Structs {
   static final Select SELECT = new Select();
   static final Pin PIN = new Pin();
   static final Forget FORGET = new Forget();
+  static final Cluster CLUSTER = new Cluster();
+  static final Estimate ESTIMATE = new Estimate();
   static final Fetch FETCH = new Fetch();
   static final Attend ATTEND = new Attend();
   static final Causal CAUSAL = new Causal();
@@ -424,6 +483,7 @@ final class Structs {
   static List<Struct> all() {
     return List.of(
         ROWS, LAYER, BATCH, CHOSEN, EMBED, NORM, BIAS, ADD, ANGLES, ROTATE, SILU, ARGMAX, MULTIPLY,
-        APPEND, STORE, PROMPT, RESET, STEP, SCORE, SELECT, PIN, FORGET, FETCH, ATTEND, CAUSAL);
+        APPEND, STORE, PROMPT, RESET, STEP, SCORE, SELECT, PIN, FORGET, CLUSTER, ESTIMATE, FETCH,
+        ATTEND, CAUSAL);
   }
 }

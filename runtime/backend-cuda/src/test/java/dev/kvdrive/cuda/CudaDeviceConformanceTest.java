@@ -2,6 +2,7 @@ package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.AppendConformance;
 import dev.kvdrive.device.AttentionConformance;
+import dev.kvdrive.device.ClusterConformance;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DiffConformance;
 import dev.kvdrive.device.FetchConformance;
@@ -61,6 +62,14 @@ class CudaDeviceConformanceTest {
 
   @Nested
   class Select extends SelectConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
+    }
+  }
+
+  @Nested
+  class Cluster extends ClusterConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes) {
       return CudaDevice.open(0, capacityBytes, hostBytes);

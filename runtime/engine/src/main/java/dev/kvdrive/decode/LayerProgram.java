@@ -23,6 +23,7 @@ import dev.kvdrive.kv.policy.Choosing;
 import dev.kvdrive.kv.policy.Closing;
 import dev.kvdrive.kv.policy.Keeping;
 import dev.kvdrive.kv.policy.Policy;
+import dev.kvdrive.kv.policy.Resting;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -30,7 +31,7 @@ import org.jspecify.annotations.Nullable;
  * place with all its verbs in their order. Only submits; may be recorded.
  *
  * <pre>
- *   append -> close -> choose -> begin (sink, ring)
+ *   append -> close -> choose -> begin (sink, ring) -> rest
  *     for each pass over the selection:
  *       keep -> diff -> used -> fetch, hits -> land -> misses
  *   -> finish
@@ -86,6 +87,7 @@ record LayerProgram(
     policy.close(Closing.inStep(operations.index(), queue, step));
     policy.choose(new Choosing(operations.index(), queue, step, shape, query, selection));
     operations.attention().begin(queue, new Begin(step, shape, query, state));
+    policy.rest(new Resting(operations.attention(), queue, step, shape, query, selection, state));
     for (int pass = 0; pass < passes; pass++) {
       submitPass(queue, new Pass(step, selection, pass), query);
     }

@@ -24,6 +24,28 @@ public interface AttentionOperations {
     }
   }
 
+  /**
+   * Attends the clusters in place of what is not attended, behind {@link Begin} and the selection.
+   * Of each cluster of a (row, KV head) the tokens of selected chunks are taken off; with {@code n}
+   * tokens left it counts as one token with the score {@code scale * q.c + log(n)}, where {@code c}
+   * is the centroid, and the cluster's mean value. Without any left it counts as nothing, so that
+   * where everything is selected this changes nothing.
+   */
+  record Estimate(
+      LayerStep step,
+      AttentionShape shape,
+      Activations query,
+      Selection selection,
+      AttentionState state) {
+    public Estimate {
+      Checks.checkClusters(step.layer());
+      check(step.layer(), shape);
+      check(step.batch(), step.layer(), selection);
+      check(step.batch(), step.layer(), shape, state);
+      view("query", query, step.batch().rows(), shape.heads() * shape.headDim());
+    }
+  }
+
   /** Writes the attention output {@code [rows][heads*headDim]}. */
   record Finish(LayerStep step, AttentionShape shape, AttentionState state, Activations out) {
     public Finish {
@@ -58,6 +80,9 @@ public interface AttentionOperations {
 
   /** See {@link Begin}. */
   void begin(Queue queue, Begin begin);
+
+  /** See {@link Estimate}. */
+  void estimate(Queue queue, Estimate estimate);
 
   /** Attends the hits of a pass; may run before its misses have been fetched. */
   void hits(Queue queue, Attend attend);

@@ -2,6 +2,7 @@ package dev.kvdrive.device;
 
 import com.google.errorprone.annotations.FormatMethod;
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.Workspace;
 
@@ -96,6 +97,35 @@ final class Checks {
     if (layer.index().summaries() != null) {
       checkSummaries(layer);
     }
+    if (layer.index().clusters() != null) {
+      checkClusters(layer);
+    }
+  }
+
+  /** That the layer has clusters. */
+  static void checkClusters(KvLayer layer) {
+    LayerClusters clusters = layer.index().clusters();
+    if (clusters == null) {
+      throw new IllegalArgumentException(
+          "the index of layer %d has no clusters: there is nothing to estimate by"
+              .formatted(layer.layer()));
+    }
+    KvLayout layout = layer.layout();
+    ClusterFormat format = clusters.format();
+    require(
+        format.tokens() % layout.grid().chunk() == 0,
+        "clusters of %d tokens are no whole chunks of %d",
+        format.tokens(),
+        layout.grid().chunk());
+    long cells = (long) layer.seats() * layout.kvHeads();
+    int most = format.clusters(layout, layer.maxChunks());
+    require(most <= ClusterFormat.MOST, "%d clusters are more than have a number", most);
+    bytes("clusters", clusters.table(), cells * most * format.bytes(layout));
+    bytes(
+        "cluster of token",
+        clusters.clusterOfToken(),
+        cells * layer.maxChunks() * layout.grid().chunk() * Short.BYTES);
+    words("chunks in clusters", clusters.clustered(), cells);
   }
 
   /** That the layer has an index of summaries. */

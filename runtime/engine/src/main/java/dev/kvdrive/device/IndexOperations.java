@@ -8,7 +8,8 @@ import dev.kvdrive.plan.SummaryFormat;
 
 /**
  * The index: a summary of every closed chunk, in the layer's {@link LayerIndex#format}, scores of
- * the chunks by their summaries, and the best of them. The same bits of a summary on every device.
+ * the chunks by their summaries, and the best of them; clusters of similar keys, where the layer
+ * has {@link LayerIndex#clusters}. The same bits of a summary and of a cluster on every device.
  */
 public interface IndexOperations {
   /** What becomes of the products of a group's query heads with one summary. */
@@ -78,6 +79,36 @@ public interface IndexOperations {
   }
 
   /**
+   * Clusters the tokens of a segment of a prompt, from the scratch, as {@link
+   * dev.kvdrive.plan.ClusterFormat} says: chunks from the start of a segment on, as many as it has
+   * at most. Those behind them are in no cluster afterwards.
+   */
+  record Cluster(PromptChunks chunks) {
+    public Cluster {
+      KvLayer layer = chunks.layer();
+      Checks.checkClusters(layer);
+      int segment = layer.index().estimate().format().segmentChunks(layer.layout());
+      Checks.require(
+          chunks.from() % segment == 0 && chunks.to() - chunks.from() <= segment,
+          "chunks %d to %d are no segment of %d",
+          chunks.from(),
+          chunks.to(),
+          segment);
+    }
+  }
+
+  /**
+   * Takes the chunk that each row's newest token has closed, if it has, into the clusters, as
+   * {@link dev.kvdrive.plan.ClusterFormat} says, from the ring: after {@code append}, before the
+   * next token. Nothing where the chunk is in clusters already, as when a step is repeated.
+   */
+  record Join(LayerStep step) {
+    public Join {
+      Checks.checkClusters(step.layer());
+    }
+  }
+
+  /**
    * Writes the summary of the chunk that each row's newest token has closed, if it has, from the
    * ring: after {@code append}, before the next token. Where a summary is of several chunks, the
    * first of them begins it, and each further one is added.
@@ -86,6 +117,12 @@ public interface IndexOperations {
 
   /** Writes the summaries of a prompt's chunks, from the scratch. */
   void summarise(Queue queue, PromptChunks chunks);
+
+  /** See {@link Cluster}. */
+  void cluster(Queue queue, Cluster segment);
+
+  /** See {@link Join}. */
+  void join(Queue queue, Join join);
 
   /** See {@link Score}. */
   void score(Queue queue, Score score);

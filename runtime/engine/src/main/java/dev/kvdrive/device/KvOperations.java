@@ -57,8 +57,8 @@ public interface KvOperations {
 
   /**
    * Empties the window and the maps of {@code seat}: what a new sequence finds. {@code lastUse}
-   * becomes -1; {@code frameOfExtent} is the host's and stays, {@code keyOfSlot} means nothing
-   * where a slot is empty.
+   * becomes -1, and no chunk is in clusters; {@code frameOfExtent} is the host's and stays, {@code
+   * keyOfSlot} means nothing where a slot is empty.
    */
   record Reset(KvLayer layer, int seat) {
     public Reset {

@@ -4,19 +4,31 @@ import dev.kvdrive.plan.SummaryFormat;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What is kept of a layer's closed chunks to choose among them.
+ * What is kept of a layer's closed chunks, to choose among them and to estimate the others.
  *
  * @param format of a summary; the same bits on every device
  * @param summaries {@code [seats][kvHeads][format.summaries(maxChunks)]} summaries; null if the
  *     format has none
  * @param codebook {@code [kvHeads]} codebooks of the format, written once when the engine starts;
  *     null if it needs none
+ * @param clusters that estimate what is not attended; null for no estimate
  */
 public record LayerIndex(
-    SummaryFormat format, @Nullable DeviceBuffer summaries, @Nullable DeviceBuffer codebook) {
-  /** Without a codebook. */
+    SummaryFormat format,
+    @Nullable DeviceBuffer summaries,
+    @Nullable DeviceBuffer codebook,
+    @Nullable LayerClusters clusters) {
+  /** Without codebook and clusters. */
   public LayerIndex(SummaryFormat format, @Nullable DeviceBuffer summaries) {
-    this(format, summaries, null);
+    this(format, summaries, null, null);
+  }
+
+  /** The clusters of an index that has them. */
+  public LayerClusters estimate() {
+    if (clusters == null) {
+      throw new IllegalStateException("an index of format " + format + " has no clusters");
+    }
+    return clusters;
   }
 
   /** The summaries of a format that has them. */

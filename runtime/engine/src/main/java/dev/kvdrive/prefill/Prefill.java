@@ -13,12 +13,14 @@ import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.PrefillScratch;
 import dev.kvdrive.device.PromptChunks;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.kv.policy.Building;
 import dev.kvdrive.kv.policy.Closing;
 import dev.kvdrive.kv.policy.Policy;
 import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Workspace;
 import dev.kvdrive.transformer.ActivationBuffers;
@@ -40,6 +42,7 @@ import org.jspecify.annotations.Nullable;
  *   for each layer, for each block:
  *     residual in (layer 0: embed) -> project -> store
  *       -> close chunks: to DRAM frames, from where the store moves them on while we compute
+ *       -> build: clusters of the segments that are complete
  *       -> causal attention -> output projection -> MLP -> residual out
  *   end of layer: sink and ring to the seat
  *   last layer: all of the prompt's keys and values, but attention, MLP and logits of the last token
@@ -293,6 +296,7 @@ public final class Prefill implements AutoCloseable {
         return Progress.WAITS;
       }
     }
+    build(prompt, kvLayer, scratch, start, start + rows);
     if (!lastLayer) {
       attend(kvLayer, scratch, start, 0, rows);
       queue.download(a.residual().buffer(), 0, residual, residualAt(prompt), rowBytes * rows);
@@ -375,6 +379,33 @@ public final class Prefill implements AutoCloseable {
       target.close(end);
     }
     return true;
+  }
+
+  /**
+   * Has the policy build what it keeps of the segments that tokens {@code [from, to)} complete, and
+   * at the end of the prompt of the rest: which chunks are a segment depends on the prompt alone.
+   */
+  private void build(
+      PromptPrefill prompt, KvLayer kvLayer, PrefillScratch scratch, int from, int to) {
+    ClusterFormat format = sizes.policy().clusters();
+    if (format == null) {
+      return;
+    }
+    int segment = format.segmentChunks(sizes.layout());
+    int closed = closing(prompt, to);
+    int first = closing(prompt, from) / segment * segment;
+    for (int chunk = first; chunk < closed; chunk += segment) {
+      int end = Math.min(chunk + segment, closed);
+      if (end == chunk + segment || to == prompt.tokens()) {
+        for (PromptPrefill.Target target : prompt.targets()) {
+          policy.build(
+              new Building(
+                  operations.index(),
+                  queue,
+                  new PromptChunks(kvLayer, scratch, target.seat(), chunk, end)));
+        }
+      }
+    }
   }
 
   /**

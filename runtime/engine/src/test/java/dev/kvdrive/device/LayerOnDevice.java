@@ -2,9 +2,11 @@ package dev.kvdrive.device;
 
 import dev.kvdrive.device.IndexOperations.Merge;
 import dev.kvdrive.device.WindowOperations.Forgotten;
+import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 
 /** {@link LayerContents} in a device's memory, as the operations take them. */
 final class LayerOnDevice {
@@ -38,7 +40,8 @@ final class LayerOnDevice {
             new LayerIndex(
                 c.sizes.format(),
                 rig.buffer("summaries", c.summaries),
-                c.codebooks.length == 0 ? null : rig.buffer("codebooks", c.codebooks)),
+                c.codebooks.length == 0 ? null : rig.buffer("codebooks", c.codebooks),
+                clusters(rig, c)),
             new LayerWindow(
                 sizes.allSlots(),
                 sizes.fewestSlots(),
@@ -91,6 +94,21 @@ final class LayerOnDevice {
     query = rig.rows("query", sizes.rows(), sizes.heads() * sizes.headDim(), c.query);
   }
 
+  private static LayerClusters clusters(Rig rig, LayerContents c) {
+    ClusterFormat format = LayerSizes.CLUSTERS;
+    int cells = c.sizes.seats() * c.sizes.kvHeads();
+    int clusters = format.clusters(c.layout, c.sizes.maxChunks());
+    byte[] table = new byte[cells * clusters * format.bytes(c.layout)];
+    byte[] ids = new byte[cells * c.sizes.maxChunks() * c.layout.grid().chunk() * Short.BYTES];
+    Arrays.fill(table, (byte) 0xff);
+    Arrays.fill(ids, (byte) 0xff);
+    return new LayerClusters(
+        format,
+        rig.buffer("clusters", table),
+        rig.buffer("cluster of token", ids),
+        rig.ints("chunks in clusters", new int[cells]));
+  }
+
   // --- operations ---
 
   /** The layer of a step. */
@@ -129,6 +147,33 @@ final class LayerOnDevice {
 
   void pin(int of, int per) {
     rig.ops.index().pin(rig.queue, new IndexOperations.Pin(step(), selection, of, per));
+  }
+
+  /** Clusters all chunks of a prompt, segment by segment. */
+  void cluster(PrefillScratch scratch, int seat, int chunks) {
+    int segment = LayerSizes.CLUSTERS.segmentChunks(layer.layout());
+    for (int from = 0; from < chunks; from += segment) {
+      int to = Math.min(from + segment, chunks);
+      rig.ops
+          .index()
+          .cluster(
+              rig.queue,
+              new IndexOperations.Cluster(new PromptChunks(layer, scratch, seat, from, to)));
+    }
+  }
+
+  /** Takes what the step has closed into clusters. */
+  void join() {
+    rig.ops.index().join(rig.queue, new IndexOperations.Join(step()));
+  }
+
+  void estimate() {
+    rig.ops
+        .attention()
+        .estimate(
+            rig.queue,
+            new AttentionOperations.Estimate(
+                step(), sizes.shape(), query.view(), selection, state));
   }
 
   void select() {
@@ -196,7 +241,15 @@ final class LayerOnDevice {
 
   /** Attention over what is selected, as a step runs it on one queue. */
   void attend(int passes, Activations out) {
+    attend(passes, false, out);
+  }
+
+  /** The same, the rest estimated or not. */
+  void attend(int passes, boolean estimate, Activations out) {
     beginAttention();
+    if (estimate) {
+      estimate();
+    }
     for (int pass = 0; pass < passes; pass++) {
       diff(pass);
       fetch(pass);

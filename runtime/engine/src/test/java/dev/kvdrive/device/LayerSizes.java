@@ -2,6 +2,7 @@ package dev.kvdrive.device;
 
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
@@ -34,6 +35,9 @@ record LayerSizes(
     SummaryFormat format,
     Formats chunks) {
   static final ChunkGrid GRID = ChunkGrid.PAPER;
+
+  /** Clusters of every layer: several segments of a long sequence. */
+  static final ClusterFormat CLUSTERS = new ClusterFormat(16, 128);
 
   /** Index of the layer that is tested, of two. */
   static final int LAYER = 1;

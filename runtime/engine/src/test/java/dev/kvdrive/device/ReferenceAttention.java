@@ -56,6 +56,49 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
   }
 
   @Override
+  public void estimate(Queue queue, Estimate a) {
+    KvLayer layer = a.step().layer();
+    AttentionShape shape = a.shape();
+    Activations query = require(a.query());
+    Selection selection = a.selection();
+    submit(
+        queue,
+        () ->
+            forEachRow(
+                a.step().batch(),
+                (row, seat, position) -> {
+                  int chunkTokens = layer.layout().grid().chunk();
+                  for (int head = 0; head < shape.heads(); head++) {
+                    int kvHead = head / shape.groupSize();
+                    long cell = (long) row * shape.kvHeads() + kvHead;
+                    ReferenceClusters clusters = new ReferenceClusters(layer, seat, kvHead);
+                    int[] left = new int[clusters.count()];
+                    Arrays.setAll(left, clusters::size);
+                    for (int i = 0; i < intAt(selection.selectedCount(), cell); i++) {
+                      int chunk = selected(selection, cell, i);
+                      for (int t = 0; t < chunkTokens && chunk < clusters.clustered(); t++) {
+                        left[clusters.clusterOf(chunk * chunkTokens + t)]--;
+                      }
+                    }
+                    Fold fold = new Fold(shape, a.state(), row, head);
+                    for (int j = 0; j < left.length; j++) {
+                      if (left[j] > 0) {
+                        float[] centroid = clusters.centroid(j);
+                        double product = 0;
+                        for (int i = 0; i < centroid.length; i++) {
+                          product +=
+                              (double) centroid[i] * get(query, row, head * centroid.length + i);
+                        }
+                        float[] value = clusters.value(j);
+                        fold.add(shape.scale() * product + Math.log(left[j]), i -> value[i]);
+                      }
+                    }
+                    fold.store();
+                  }
+                }));
+  }
+
+  @Override
   public void hits(Queue queue, Attend a) {
     StepBatch batch = a.of().batch();
     KvLayer layer = a.of().layer();

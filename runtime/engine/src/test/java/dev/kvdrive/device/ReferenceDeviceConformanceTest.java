@@ -60,6 +60,14 @@ class ReferenceDeviceConformanceTest {
   }
 
   @Nested
+  class Cluster extends ClusterConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes) {
+      return device(capacityBytes, hostBytes);
+    }
+  }
+
+  @Nested
   class Diff extends DiffConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes) {

@@ -62,6 +62,69 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
         });
   }
 
+  @Override
+  public void cluster(Queue queue, Cluster segment) {
+    PromptChunks chunks = segment.chunks();
+    KvLayer layer = chunks.layer();
+    submit(
+        queue,
+        () -> {
+          KvLayout layout = layer.layout();
+          MemorySegment scratch = memory(chunks.scratch().buffer());
+          long toValue = (long) chunks.scratch().maxTokens() * layout.rowBytes();
+          for (int head = 0; head < layout.kvHeads(); head++) {
+            long first = scratchRow(layout, chunks.scratch(), head, layout.grid().firstToken(0));
+            new ReferenceClusters(layer, chunks.seat(), head)
+                .build(
+                    chunks.from(),
+                    chunks.to(),
+                    t -> key(layout, scratch, first + (long) t * layout.rowBytes()),
+                    t -> key(layout, scratch, first + toValue + (long) t * layout.rowBytes()));
+          }
+        });
+  }
+
+  @Override
+  public void join(Queue queue, Join join) {
+    KvLayer layer = join.step().layer();
+    submit(
+        queue,
+        () ->
+            forEachRow(
+                join.step().batch(),
+                (row, seat, position) -> {
+                  KvLayout layout = layer.layout();
+                  ChunkGrid grid = layout.grid();
+                  int chunk = grid.closedChunks(position);
+                  if (grid.closedChunks(position + 1) == chunk) {
+                    return;
+                  }
+                  MemorySegment dense = memory(layer.dense());
+                  long toValue = (long) grid.denseTokens() * layout.rowBytes();
+                  for (int head = 0; head < layout.kvHeads(); head++) {
+                    long base = denseBase(layer, seat, head);
+                    ReferenceClusters.Rows keys =
+                        t ->
+                            key(
+                                layout,
+                                dense,
+                                base
+                                    + (long) (grid.sink() + grid.ringSlot(grid.sink() + t))
+                                        * layout.rowBytes());
+                    ReferenceClusters.Rows values =
+                        t ->
+                            key(
+                                layout,
+                                dense,
+                                base
+                                    + toValue
+                                    + (long) (grid.sink() + grid.ringSlot(grid.sink() + t))
+                                        * layout.rowBytes());
+                    new ReferenceClusters(layer, seat, head).join(chunk, keys, values);
+                  }
+                }));
+  }
+
   private static float[] key(KvLayout layout, MemorySegment memory, long at) {
     float[] key = new float[layout.headDim()];
     for (int i = 0; i < key.length; i++) {

@@ -163,6 +163,10 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
           for (long i = 0; i < extents; i++) {
             setInt(layer.lastUse(), seat * extents + i, -1);
           }
+          LayerClusters clusters = layer.index().clusters();
+          for (int head = 0; clusters != null && head < kvHeads; head++) {
+            setInt(clusters.clustered(), (long) seat * kvHeads + head, 0);
+          }
         });
   }
 

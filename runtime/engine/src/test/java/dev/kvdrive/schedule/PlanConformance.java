@@ -22,6 +22,7 @@ import dev.kvdrive.plan.Demand;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
@@ -43,16 +44,17 @@ public abstract class PlanConformance extends EngineTest {
 
   @ParameterizedTest
   @CsvSource({
-    // model, context, concurrency, budget, KV type, resident, backing, GPU, DRAM, NVMe in MiB
-    "llama3, 256, 1, 1, F32, F32, F32, 8, 8, 64",
-    "llama3, 256, 8, 0.0625, BF16, BF16, BF16, 24, 16, 64",
-    "llama3, 256, 8, 0.0625, BF16, BF16, INT8, 24, 16, 64",
-    "qwen3, 256, 4, 0.25, F32, F32, F32, 24, 24, 64",
-    "qwen3, 256, 4, 0.25, F32, INT8, INT8, 24, 24, 64",
-    "qwen2, 256, 16, 1, BF16, BF16, BF16, 40, 24, 64",
-    "llama, 256, 2, 0.5, BF16, BF16, BF16, 40, 64, 0",
-    "qwen3, 128, 3, 0.0625, F32, F32, F32, 8, 8, 64",
-    "llama3-q8_0.gguf, 256, 4, 1, BF16, BF16, BF16, 12, 12, 64",
+    // model, context, concurrency, budget, KV type, resident, backing, index, GPU, DRAM, NVMe in
+    // MiB
+    "llama3, 256, 1, 1, F32, F32, F32, two-bit, 8, 8, 64",
+    "llama3, 256, 8, 0.0625, BF16, BF16, BF16, two-bit, 24, 16, 64",
+    "llama3, 256, 8, 0.0625, BF16, BF16, INT8, two-bit+clusters-64, 24, 16, 64",
+    "qwen3, 256, 4, 0.25, F32, F32, F32, two-bit+clusters-64, 24, 24, 64",
+    "qwen3, 256, 4, 0.25, F32, INT8, INT8, two-bit, 24, 24, 64",
+    "qwen2, 256, 16, 1, BF16, BF16, BF16, two-bit, 40, 24, 64",
+    "llama, 256, 2, 0.5, BF16, BF16, BF16, two-bit, 40, 64, 0",
+    "qwen3, 128, 3, 0.0625, F32, F32, F32, two-bit+clusters-16, 8, 8, 64",
+    "llama3-q8_0.gguf, 256, 4, 1, BF16, BF16, BF16, two-bit, 12, 12, 64",
   })
   void theEngineAllocatesWhatThePlanSays(
       String name,
@@ -62,6 +64,7 @@ public abstract class PlanConformance extends EngineTest {
       KvType type,
       ChunkFormat resident,
       ChunkFormat backing,
+      String index,
       long gpu,
       long dram,
       long nvme)
@@ -78,7 +81,7 @@ public abstract class PlanConformance extends EngineTest {
                   new TierBudgets(gpu * MIB, dram * MIB, nvme * MIB),
                   kind(),
                   4,
-                  PolicyShape.KVDRIVE,
+                  PolicyShape.KVDRIVE.withIndex(IndexShape.parse(index)),
                   new Formats(resident, backing)));
       EngineSizes sizes = plan.requireSizes();
       // What is planned of DRAM is enough, to the byte.

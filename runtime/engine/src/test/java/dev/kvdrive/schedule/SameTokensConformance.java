@@ -5,7 +5,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.ElementType;
 import dev.kvdrive.plan.ChunkFormat;
+import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.PolicyShape;
 import java.util.ArrayList;
@@ -47,13 +49,15 @@ public abstract class SameTokensConformance extends EngineTest {
 
   /** What each request is answered, alone on an engine that has room for everything. */
   private Map<String, List<GeneratedToken>> alone(double budget, KvType type) {
-    return alone(budget, type, Formats.of(type));
+    return alone(budget, type, Formats.of(type), PolicyShape.KVDRIVE);
   }
 
-  private Map<String, List<GeneratedToken>> alone(double budget, KvType type, Formats chunks) {
+  private Map<String, List<GeneratedToken>> alone(
+      double budget, KvType type, Formats chunks, PolicyShape policy) {
     Map<String, List<GeneratedToken>> answers = new HashMap<>();
-    try (KvDriveEngine engine =
-        start(EngineShape.roomy(budget).withType(type).withChunks(chunks))) {
+    EngineShape shape =
+        EngineShape.roomy(budget).withType(type).withChunks(chunks).withPolicy(policy);
+    try (KvDriveEngine engine = start(shape)) {
       for (GenerationRequest request : requests()) {
         answers.put(request.id(), generate(engine, request).tokens());
       }
@@ -62,9 +66,32 @@ public abstract class SameTokensConformance extends EngineTest {
     return answers;
   }
 
+  /** Clusters of 16 tokens in segments of 64: a prompt of the tests has several. */
+  private static final PolicyShape ESTIMATING =
+      PolicyShape.KVDRIVE.withIndex(
+          new IndexShape(PolicyShape.KVDRIVE.summary(), new ClusterFormat(16, 64)));
+
   @Test
   void randomCombinationsGiveTheSameTokens() {
-    SplittableRandom random = new SplittableRandom(2026);
+    randomCombinations(2026, PolicyShape.KVDRIVE);
+  }
+
+  @Test
+  void randomCombinationsGiveTheSameTokensWhereTheRestIsEstimated() {
+    randomCombinations(2027, ESTIMATING);
+  }
+
+  @Test
+  void anEstimateChangesSparseStepsAndNoneThatAttendsEverything() {
+    assertThat(alone(0.0625, KvType.F32, Formats.of(KvType.F32), ESTIMATING).get("long"))
+        .isNotEqualTo(
+            alone(0.0625, KvType.F32, Formats.of(KvType.F32), PolicyShape.KVDRIVE).get("long"));
+    assertThat(alone(1, KvType.F32, Formats.of(KvType.F32), ESTIMATING))
+        .isEqualTo(alone(1, KvType.F32, Formats.of(KvType.F32), PolicyShape.KVDRIVE));
+  }
+
+  private void randomCombinations(long seed, PolicyShape policy) {
+    SplittableRandom random = new SplittableRandom(seed);
     Map<String, Map<String, List<GeneratedToken>>> baselines = new HashMap<>();
     long nvmeMisses = 0;
     long dramMisses = 0;
@@ -74,8 +101,8 @@ public abstract class SameTokensConformance extends EngineTest {
       Formats chunks = chunks(random, type);
       Map<String, List<GeneratedToken>> expected =
           baselines.computeIfAbsent(
-              budget + " " + type + " " + chunks, key -> alone(budget, type, chunks));
-      EngineShape shape = combination(random, budget, type).withChunks(chunks);
+              budget + " " + type + " " + chunks, key -> alone(budget, type, chunks, policy));
+      EngineShape shape = combination(random, budget, type).withChunks(chunks).withPolicy(policy);
       Device before = device;
       device = open(CAPACITY, 1 + random.nextInt(4));
       before.close();
@@ -143,7 +170,7 @@ public abstract class SameTokensConformance extends EngineTest {
         exact.getOrDefault("in the ring", List.of()));
     for (ChunkFormat resident : List.of(ChunkFormat.F32, ChunkFormat.INT8)) {
       Map<String, List<GeneratedToken>> coded =
-          alone(1, KvType.F32, new Formats(resident, ChunkFormat.INT8));
+          alone(1, KvType.F32, new Formats(resident, ChunkFormat.INT8), PolicyShape.KVDRIVE);
       assertThat(coded.get("long")).as("%s from int8", resident).isNotEqualTo(exact.get("long"));
       assertSame(
           "no chunk has closed",

@@ -64,6 +64,16 @@ public record PlanRequest(
       throw new IllegalArgumentException(
           "policy %s attends everything: its budget is 1, got %s".formatted(policy.name(), budget));
     }
+    ClusterFormat clusters = policy.clusters();
+    if (clusters != null && contextLength / clusters.tokens() >= ClusterFormat.MOST) {
+      throw new IllegalArgumentException(
+          "%,d tokens have more than %,d clusters of %d tokens; take clusters of %d"
+              .formatted(
+                  contextLength,
+                  ClusterFormat.MOST,
+                  clusters.tokens(),
+                  2 * Integer.highestOneBit(contextLength / ClusterFormat.MOST)));
+    }
     if (queueLimit < 0) {
       throw new IllegalArgumentException("queueLimit must not be negative, got " + queueLimit);
     }

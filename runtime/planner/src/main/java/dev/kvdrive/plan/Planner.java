@@ -327,6 +327,21 @@ public final class Planner {
                           ? "chunks"
                           : "pages of %d chunks".formatted(summary.chunks()),
                       summary.bytes(layout))));
+      ClusterFormat clusters = request.policy().clusters();
+      if (clusters != null) {
+        out.add(
+            new Demand(
+                Tier.GPU,
+                "estimate",
+                heads() * request.policy().estimateBytes(layout, maxChunks),
+                "%,d heads in all x (%,d clusters x %d B, and %d B for each of %,d tokens)"
+                    .formatted(
+                        heads(),
+                        clusters.clusters(layout, maxChunks),
+                        clusters.bytes(layout),
+                        Short.BYTES,
+                        maxChunks * layout.grid().chunk())));
+      }
       int codebookBytes = summary.codebookBytes(layout);
       if (codebookBytes > 0) {
         out.add(

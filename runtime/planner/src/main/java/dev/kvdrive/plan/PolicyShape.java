@@ -2,6 +2,7 @@ package dev.kvdrive.plan;
 
 import java.util.List;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a plan has to know of a policy, which decides what a step attends and what stays in the
@@ -11,8 +12,14 @@ import java.util.stream.Collectors;
  * @param summary what its index keeps of chunks
  * @param denseLayers the first layers, which attend everything whatever the budget
  * @param window how large its windows may be
+ * @param clusters by which it estimates what is not attended; null for no estimate
  */
-public record PolicyShape(String name, SummaryFormat summary, int denseLayers, WindowLimit window) {
+public record PolicyShape(
+    String name,
+    SummaryFormat summary,
+    int denseLayers,
+    WindowLimit window,
+    @Nullable ClusterFormat clusters) {
   /** How many chunks a window has room for at most. */
   public enum WindowLimit {
     /** What is left of the GPU memory. */
@@ -56,6 +63,11 @@ public record PolicyShape(String name, SummaryFormat summary, int denseLayers, W
       throw new IllegalArgumentException(
           "policy %s cannot have %d dense layers".formatted(name, denseLayers));
     }
+  }
+
+  /** Without an estimate. */
+  public PolicyShape(String name, SummaryFormat summary, int denseLayers, WindowLimit window) {
+    this(name, summary, denseLayers, window, null);
   }
 
   /** Sparse in all layers, with windows as large as may be. */
@@ -106,7 +118,7 @@ public record PolicyShape(String name, SummaryFormat summary, int denseLayers, W
     int bits =
         Math.min(FITTED_BITS, 2 * model.headDim()) / BitPlaneSummary.WORD * BitPlaneSummary.WORD;
     return model.calibrated() && bits > 0
-        ? KVDRIVE.withSummary(SummaryFormat.bitPlanes(bits))
+        ? KVDRIVE.withIndex(new IndexShape(SummaryFormat.bitPlanes(bits), null))
         : KVDRIVE;
   }
 
@@ -121,12 +133,22 @@ public record PolicyShape(String name, SummaryFormat summary, int denseLayers, W
   }
 
   /** The same with another index. */
-  public PolicyShape withSummary(SummaryFormat format) {
-    return new PolicyShape(name, format, denseLayers, window);
+  public PolicyShape withIndex(IndexShape index) {
+    return new PolicyShape(name, index.summary(), denseLayers, window, index.clusters());
+  }
+
+  /** Its index as users write it. */
+  public IndexShape index() {
+    return new IndexShape(summary, clusters);
+  }
+
+  /** Bytes of the estimate of a (seat, layer, KV head); 0 for none. */
+  long estimateBytes(KvLayout layout, int maxChunks) {
+    return clusters == null ? 0 : clusters.bytesOfHead(layout, maxChunks);
   }
 
   /** The same with so many dense layers. */
   public PolicyShape withDenseLayers(int layers) {
-    return new PolicyShape(name, summary, layers, window);
+    return new PolicyShape(name, summary, layers, window, clusters);
   }
 }

@@ -19,10 +19,10 @@ import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.RopeScaling;
-import dev.kvdrive.plan.SummaryFormat;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -121,9 +121,10 @@ public final class EvalCommand implements Callable<Integer> {
       converter = IndexConverter.class,
       description =
           "What policy kvdrive chooses chunks by: two-bit, or planes-64, planes-96, planes-128 and so"
-              + " on for keys of as many bits in a space that ./kvdrive calibrate has fitted"
+              + " on for keys of as many bits in a space that ./kvdrive calibrate has fitted;"
+              + " with +clusters-64 what is not attended is estimated by clusters of 64 tokens"
               + " (default: two-bit). The other policies have indexes of their own.")
-  private @Nullable SummaryFormat index;
+  private @Nullable IndexShape index;
 
   @Mixin private PolicyOptions policy = new PolicyOptions();
 
@@ -199,7 +200,7 @@ public final class EvalCommand implements Callable<Integer> {
 
   private List<PolicyShape> policies() {
     List<PolicyShape> policies = policy.policies(spec, budgets);
-    SummaryFormat format = index;
+    IndexShape format = index;
     if (format == null) {
       return policies;
     }
@@ -210,7 +211,7 @@ public final class EvalCommand implements Callable<Integer> {
               .formatted(policies.getFirst().name(), policies.getFirst().summary().word()));
     }
     return policies.stream()
-        .map(shape -> shape.equals(PolicyShape.KVDRIVE) ? shape.withSummary(format) : shape)
+        .map(shape -> shape.equals(PolicyShape.KVDRIVE) ? shape.withIndex(format) : shape)
         .toList();
   }
 

@@ -121,7 +121,7 @@ final class EvalRun {
     Map<String, Object> conditionsOf = new LinkedHashMap<>();
     for (PolicyShape policy : policies) {
       Map<String, Object> own = policies.size() == 1 ? facts : new LinkedHashMap<>();
-      own.put("index", policy.summary().word());
+      own.put("index", policy.index().word());
       List<Double> shares = PolicyOptions.budgets(policy, budgets);
       Set<EvalResult> results = results(tasks, policy, shares, sizes, run + suffix(policy), own);
       String prefix = policies.size() == 1 ? "" : policy.name() + " ";
@@ -139,7 +139,7 @@ final class EvalRun {
   /** What tells answers in a log from those of the policy and the formats of today's default. */
   private String suffix(PolicyShape policy) {
     String name = policy.name().equals(PolicyShape.KVDRIVE.name()) ? "" : ", " + policy.name();
-    String index = policy.equals(PolicyShape.KVDRIVE) ? "" : ", " + policy.summary().word();
+    String index = policy.equals(PolicyShape.KVDRIVE) ? "" : ", " + policy.index().word();
     Formats formats = conditions.formats();
     return name
         + index

@@ -2,11 +2,11 @@ package dev.kvdrive.cli.option;
 
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.PolicyShape;
-import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -78,7 +78,7 @@ public final class DeploymentOptions {
           "What chunks are chosen by: two-bit, or planes-64, planes-96, planes-128 and so on for keys"
               + " of as many bits in a space that ./kvdrive calibrate has fitted (default: planes"
               + " where such a calibration comes with the model, else two-bit).")
-  private @Nullable SummaryFormat index;
+  private @Nullable IndexShape index;
 
   @Option(
       names = "--kv-type",
@@ -164,7 +164,7 @@ public final class DeploymentOptions {
           new TierBudgets(gpu, dram, nvme == null ? 0 : nvme),
           device.kind(),
           Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT),
-          index == null ? PolicyShape.kvdrive(geometry) : PolicyShape.KVDRIVE.withSummary(index),
+          index == null ? PolicyShape.kvdrive(geometry) : PolicyShape.KVDRIVE.withIndex(index),
           chunks);
     } catch (IllegalArgumentException e) {
       // The model is one; what does not go with it was asked for here.

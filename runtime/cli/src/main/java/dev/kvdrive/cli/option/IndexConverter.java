@@ -1,15 +1,15 @@
 package dev.kvdrive.cli.option;
 
-import dev.kvdrive.plan.SummaryFormat;
+import dev.kvdrive.plan.IndexShape;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
-/** Formats of an index on the command line: two-bit, planes-128. */
-public final class IndexConverter implements ITypeConverter<SummaryFormat> {
+/** An index on the command line: two-bit, planes-128, planes-96+clusters-64. */
+public final class IndexConverter implements ITypeConverter<IndexShape> {
   @Override
-  public SummaryFormat convert(String value) {
+  public IndexShape convert(String value) {
     try {
-      return SummaryFormat.parse(value);
+      return IndexShape.parse(value);
     } catch (IllegalArgumentException e) {
       throw new TypeConversionException(e.getMessage());
     }

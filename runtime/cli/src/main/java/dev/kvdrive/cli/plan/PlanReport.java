@@ -228,7 +228,7 @@ final class PlanReport {
     out.put("concurrency", r.concurrency());
     out.put("budget", r.budget());
     out.put("policy", r.policy().name());
-    out.put("index", r.policy().summary().word());
+    out.put("index", r.policy().index().word());
     out.put("kvType", r.kvType().name());
     out.put("resident", r.formats().resident().name());
     out.put("backing", r.formats().backing().name());

@@ -108,14 +108,14 @@ class EvalCommandTest {
             log.toString(),
             "--json",
             json.toString());
-    for (String index : List.of("two-bit", "planes-96")) {
+    for (String index : List.of("two-bit", "planes-96", "planes-96+clusters-64")) {
       List<String> more = new ArrayList<>(args);
       more.addAll(List.of("--index", index));
       assertThat(run(more.toArray(String[]::new))).as(err.toString()).isZero();
       assertThat(out.toString()).contains("**100.0**");
       assertThat(json).content().contains("\"index\" : \"" + index + "\"");
     }
-    assertThat(Files.readAllLines(log)).filteredOn(line -> !line.isBlank()).hasSize(2);
+    assertThat(Files.readAllLines(log)).filteredOn(line -> !line.isBlank()).hasSize(3);
   }
 
   @Test
@@ -168,6 +168,8 @@ class EvalCommandTest {
     assertThat(err.toString()).contains("whole words of 32 bits a key, got 33");
     assertThat(run("--index", "best")).isEqualTo(2);
     assertThat(err.toString()).contains("there is no index 'best'", "planes-128");
+    assertThat(run("--index", "planes-96+all")).isEqualTo(2);
+    assertThat(err.toString()).contains("there is no estimate 'all'", "planes-96+clusters-64");
     Path bundled = new ModelSource(folder, HubSettings.from(Map.of())).resolve(ModelSource.BUILTIN);
     Path alone = Files.copy(bundled, folder.resolve("alone.gguf"));
     assertThat(

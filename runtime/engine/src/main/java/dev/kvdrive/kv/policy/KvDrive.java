@@ -7,16 +7,19 @@ import dev.kvdrive.plan.PolicyShape;
  * KVDrive (arXiv 2605.18071) with keys of a few bits as representatives (decisions 82, 115): the
  * queries of a group estimate each chunk's share of attention, the largest shares within the budget
  * are attended. A chunk stays in the window by the share that this very step estimates for it
- * (lookahead eviction, decision 108).
+ * (lookahead eviction, decision 108). Where the shape has clusters, what is not attended is
+ * estimated by them (decision 105).
  */
 public final class KvDrive implements Policy {
   private final PolicyShape shape;
+  private final boolean estimates;
 
   /**
    * @param shape with the format of its index
    */
   public KvDrive(PolicyShape shape) {
     this.shape = shape;
+    estimates = shape.clusters() != null;
   }
 
   @Override
@@ -27,12 +30,29 @@ public final class KvDrive implements Policy {
   @Override
   public void close(Closing closing) {
     closing.summarise();
+    if (estimates) {
+      closing.join();
+    }
+  }
+
+  @Override
+  public void build(Building building) {
+    if (estimates) {
+      building.cluster();
+    }
   }
 
   @Override
   public void choose(Choosing choosing) {
     choosing.score(Merge.LARGEST_SHARE);
     choosing.best();
+  }
+
+  @Override
+  public void rest(Resting resting) {
+    if (estimates) {
+      resting.estimate();
+    }
   }
 
   @Override

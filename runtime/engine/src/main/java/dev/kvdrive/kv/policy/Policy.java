@@ -18,11 +18,17 @@ public interface Policy {
   /** Writes what the index keeps of chunks that have just closed. */
   void close(Closing closing);
 
+  /** Writes what is kept of a segment of a prompt whose chunks have closed; nothing by default. */
+  default void build(Building building) {}
+
   /**
    * Chooses the chunks of a layer that a step attends. In a dense layer of its shape all rows ask
    * for everything.
    */
   void choose(Choosing choosing);
+
+  /** Estimates what a step does not attend; nothing by default. */
+  default void rest(Resting resting) {}
 
   /**
    * Writes the keys of the chunks in the window, before those of a pass are looked up: the lowest

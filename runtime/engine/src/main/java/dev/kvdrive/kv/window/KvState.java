@@ -6,6 +6,7 @@ import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.KvOperations;
+import dev.kvdrive.device.LayerClusters;
 import dev.kvdrive.device.LayerIndex;
 import dev.kvdrive.device.LayerWindow;
 import dev.kvdrive.device.Operations;
@@ -16,6 +17,7 @@ import dev.kvdrive.kv.index.Codebook;
 import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.index.KeyTransform;
 import dev.kvdrive.plan.BitPlaneSummary;
+import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.SummaryFormat;
@@ -131,7 +133,23 @@ public final class KvState implements AutoCloseable {
     return new LayerIndex(
         format,
         bytes == 0 ? null : allocate("summaries" + in, bytes),
-        codebooks == 0 ? null : allocate("codebooks" + in, codebooks));
+        codebooks == 0 ? null : allocate("codebooks" + in, codebooks),
+        allocateClusters(sizes, heads, in));
+  }
+
+  private @Nullable LayerClusters allocateClusters(EngineSizes sizes, long heads, String in) {
+    ClusterFormat format = sizes.policy().clusters();
+    if (format == null) {
+      return null;
+    }
+    KvLayout layout = sizes.layout();
+    int clusters = format.clusters(layout, sizes.maxChunks());
+    long tokens = heads * sizes.maxChunks() * layout.grid().chunk();
+    return new LayerClusters(
+        format,
+        allocate("clusters" + in, heads * clusters * format.bytes(layout)),
+        allocate("cluster of token" + in, Short.BYTES * tokens),
+        allocate("chunks in clusters" + in, Integer.BYTES * heads));
   }
 
   private void writeCodebooks(

@@ -3,13 +3,13 @@ package dev.kvdrive.server.settings;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.RequestMemory;
 import dev.kvdrive.plan.RopeScaling;
-import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -183,7 +183,7 @@ public record RuntimeSettings(
     }
     try {
       if (index != null) {
-        var _ = SummaryFormat.parse(index);
+        var _ = IndexShape.parse(index);
       }
     } catch (IllegalArgumentException e) {
       throw new IllegalArgumentException("kvdrive.index: " + e.getMessage(), e);
@@ -249,7 +249,7 @@ public record RuntimeSettings(
         queue(),
         index == null
             ? PolicyShape.kvdrive(geometry)
-            : PolicyShape.KVDRIVE.withSummary(SummaryFormat.parse(index)),
+            : PolicyShape.KVDRIVE.withIndex(IndexShape.parse(index)),
         formats());
   }
 }

@@ -1,0 +1,412 @@
+package dev.kvdrive.cpu;
+
+import dev.kvdrive.cpu.ThreadScratch.Use;
+import dev.kvdrive.device.PromptChunks;
+import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.ClusterFormat;
+import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.KvType;
+import java.util.Arrays;
+import jdk.incubator.vector.FloatVector;
+
+/**
+ * Clusters of similar keys, as {@link ClusterFormat} says them to the bit. Finding the nearest
+ * centroids is a product of all keys with all centroids, {@code headDim} multiply-adds for each
+ * pair; the rest is one pass over the tokens.
+ */
+final class KeyClusters {
+  /** Tokens of one task, and of one product. */
+  private static final int TASK_TOKENS = 512;
+
+  private static final int TILE_TOKENS = 32;
+
+  /** Elements that one task sums up. */
+  private static final int TASK_ELEMENTS = 32;
+
+  private final ComputePool pool;
+  private final ThreadScratch[] scratch;
+
+  KeyClusters(ComputePool pool, ThreadScratch[] scratch) {
+    this.pool = pool;
+    this.scratch = scratch;
+  }
+
+  /** A segment that is being clustered; what it needs of memory goes with it. */
+  private static final class Segment {
+    final KvLayout layout;
+    final ClusterMemory memory;
+    final int headDim;
+    final int tokens;
+    final int clusters;
+
+    /** Clusters in whole panels; what is beyond {@link #clusters} is never the nearest. */
+    final int padded;
+
+    /** The number of the first cluster, and the seat and chunk. */
+    final int first;
+
+    final int seat;
+    final int chunk;
+
+    /** {@code [kvHeads][padded / COLUMNS][headDim][COLUMNS]}. */
+    final float[] centroids;
+
+    /** {@code [kvHeads][clusters][headDim]}. */
+    final float[] sums;
+
+    /** {@code [kvHeads][tokens]}, counted from the segment's first cluster. */
+    final short[] nearest;
+
+    /** {@code [kvHeads][clusters]}. */
+    final int[] sizes;
+
+    private final PromptChunks chunks;
+
+    Segment(KvMemory kv, PromptChunks chunks) {
+      layout = kv.layout;
+      memory = new ClusterMemory(kv.layer);
+      headDim = layout.headDim();
+      this.chunks = chunks;
+      seat = chunks.seat();
+      chunk = chunks.from();
+      tokens = (chunks.to() - chunks.from()) * layout.grid().chunk();
+      clusters = Math.ceilDiv(tokens, memory.format.tokens());
+      padded = Math.ceilDiv(clusters, Tile.COLUMNS) * Tile.COLUMNS;
+      first = memory.format.clusters(layout, chunks.from());
+      centroids = new float[layout.kvHeads() * padded * headDim];
+      sums = new float[layout.kvHeads() * clusters * headDim];
+      nearest = new short[layout.kvHeads() * tokens];
+      sizes = new int[layout.kvHeads() * clusters];
+    }
+
+    long keys(int head) {
+      return KvWriter.promptKey(
+          layout, chunks.scratch(), head, layout.grid().firstToken(chunks.from()));
+    }
+
+    long values(int head) {
+      return keys(head) + (long) chunks.scratch().maxTokens() * layout.rowBytes();
+    }
+
+    /** Where element 0 of a centroid is; the next is {@code COLUMNS} floats on. */
+    int centroid(int head, int cluster) {
+      return head * padded * headDim
+          + cluster / Tile.COLUMNS * headDim * Tile.COLUMNS
+          + cluster % Tile.COLUMNS;
+    }
+  }
+
+  void build(KvMemory kv, PromptChunks chunks) {
+    if (chunks.to() == chunks.from()) {
+      return;
+    }
+    Segment s = new Segment(kv, chunks);
+    int heads = s.layout.kvHeads();
+    int parts = Math.ceilDiv(s.tokens, TASK_TOKENS);
+    int pieces = Math.ceilDiv(s.headDim, TASK_ELEMENTS);
+    pool.run(heads, (head, thread) -> start(s, head));
+    for (int round = 0; round < ClusterFormat.ROUNDS; round++) {
+      pool.run(
+          heads * parts,
+          (task, thread) -> {
+            int from = task % parts * TASK_TOKENS;
+            assign(s, task / parts, from, Math.min(from + TASK_TOKENS, s.tokens), scratch[thread]);
+          });
+      pool.run(heads, (head, thread) -> count(s, head));
+      pool.run(
+          heads * pieces,
+          (task, thread) -> {
+            int head = task / pieces;
+            int from = task % pieces * TASK_ELEMENTS;
+            sum(s, head, s.keys(head), from);
+            moveCentroids(s, head, from);
+          });
+    }
+    pool.run(
+        heads * pieces,
+        (task, thread) ->
+            sum(s, task / pieces, s.values(task / pieces), task % pieces * TASK_ELEMENTS));
+    pool.run(heads, (head, thread) -> store(s, head, chunks.to(), scratch[thread]));
+  }
+
+  private static void start(Segment s, int head) {
+    for (int j = 0; j < s.clusters; j++) {
+      long key = s.keys(head) + (long) j * s.tokens / s.clusters * s.layout.rowBytes();
+      int at = s.centroid(head, j);
+      for (int i = 0; i < s.headDim; i++) {
+        s.centroids[at + i * Tile.COLUMNS] = KvRows.get(s.layout.type(), key, i);
+      }
+    }
+  }
+
+  /** Finds the nearest centroids of tokens {@code [from, to)}. */
+  private static void assign(Segment s, int head, int from, int to, ThreadScratch scratch) {
+    int dim = s.headDim;
+    long widened = scratch.floats(Use.KEYS, (long) TILE_TOKENS * dim);
+    float[] keys = scratch.array(Use.KEYS, TILE_TOKENS * dim);
+    float[] scores = scratch.array(Use.SCORES, TILE_TOKENS * s.padded);
+    float[] biases = scratch.array(Use.WEIGHTS, s.padded);
+    biases(s, head, biases);
+    for (int tile = from; tile < to; tile += TILE_TOKENS) {
+      int count = Math.min(TILE_TOKENS, to - tile);
+      KvRows.widen(
+          s.layout.type(),
+          s.keys(head) + (long) tile * s.layout.rowBytes(),
+          count,
+          dim,
+          widened,
+          dim);
+      Memory.copy(widened, keys, count * dim);
+      for (int t = 0; t < count; t++) {
+        System.arraycopy(biases, 0, scores, t * s.padded, s.padded);
+      }
+      Tile.multiplyAdd(
+          keys,
+          0,
+          dim,
+          count,
+          s.centroids,
+          head * s.padded * dim,
+          dim * Tile.COLUMNS,
+          dim,
+          s.padded,
+          scores,
+          0,
+          s.padded);
+      for (int t = 0; t < count; t++) {
+        s.nearest[head * s.tokens + tile + t] = (short) largest(scores, t * s.padded, s.clusters);
+      }
+    }
+  }
+
+  /** {@code -|c|^2 / 2} of every centroid, and below everything where there is none. */
+  private static void biases(Segment s, int head, float[] biases) {
+    for (int column = 0; column < s.padded; column += Lanes.N) {
+      int at = s.centroid(head, column);
+      FloatVector square = FloatVector.zero(Lanes.F);
+      for (int i = 0; i < s.headDim; i++) {
+        FloatVector c = FloatVector.fromArray(Lanes.F, s.centroids, at + i * Tile.COLUMNS);
+        square = c.fma(c, square);
+      }
+      square.mul(-0.5f).intoArray(biases, column);
+    }
+    Arrays.fill(biases, s.clusters, s.padded, Float.NEGATIVE_INFINITY);
+  }
+
+  /** The largest of {@code count} scores, the lower among equals. */
+  private static int largest(float[] scores, int at, int count) {
+    int best = 0;
+    float most = Float.NEGATIVE_INFINITY;
+    for (int j = 0; j < count; j++) {
+      if (scores[at + j] > most) {
+        most = scores[at + j];
+        best = j;
+      }
+    }
+    return best;
+  }
+
+  private static void count(Segment s, int head) {
+    int at = head * s.clusters;
+    Arrays.fill(s.sizes, at, at + s.clusters, 0);
+    for (int t = 0; t < s.tokens; t++) {
+      s.sizes[at + s.nearest[head * s.tokens + t]]++;
+    }
+  }
+
+  /** Sums up some elements of the rows of each cluster, in the order of the tokens. */
+  private static void sum(Segment s, int head, long rows, int from) {
+    int to = Math.min(from + TASK_ELEMENTS, s.headDim);
+    int whole = from + (to - from) / Lanes.N * Lanes.N;
+    KvType type = s.layout.type();
+    int sums = head * s.clusters * s.headDim;
+    for (int j = 0; j < s.clusters; j++) {
+      Arrays.fill(s.sums, sums + j * s.headDim + from, sums + j * s.headDim + to, 0);
+    }
+    for (int t = 0; t < s.tokens; t++) {
+      long row = rows + (long) t * s.layout.rowBytes();
+      int at = sums + s.nearest[head * s.tokens + t] * s.headDim;
+      for (int i = from; i < whole; i += Lanes.N) {
+        FloatVector x =
+            type == KvType.BF16 ? Lanes.loadBfloat16(row + 2L * i) : Lanes.load(row + 4L * i);
+        FloatVector.fromArray(Lanes.F, s.sums, at + i).add(x).intoArray(s.sums, at + i);
+      }
+      for (int i = whole; i < to; i++) {
+        s.sums[at + i] += KvRows.get(type, row, i);
+      }
+    }
+  }
+
+  /** Some elements of the centroids of clusters that have tokens become those of the mean. */
+  private static void moveCentroids(Segment s, int head, int from) {
+    int to = Math.min(from + TASK_ELEMENTS, s.headDim);
+    for (int j = 0; j < s.clusters; j++) {
+      int size = s.sizes[head * s.clusters + j];
+      if (size > 0) {
+        int sums = (head * s.clusters + j) * s.headDim;
+        int at = s.centroid(head, j);
+        for (int i = from; i < to; i++) {
+          s.centroids[at + i * Tile.COLUMNS] = s.sums[sums + i] / size;
+        }
+      }
+    }
+  }
+
+  private static void store(Segment s, int head, int chunks, ThreadScratch scratch) {
+    long row = scratch.floats(Use.SUMS, s.headDim);
+    long table = s.memory.clusters(s.seat, head) + (long) s.first * s.memory.next();
+    for (int j = 0; j < s.clusters; j++) {
+      long cluster = table + (long) j * s.memory.next();
+      int size = s.sizes[head * s.clusters + j];
+      int at = s.centroid(head, j);
+      for (int i = 0; i < s.headDim; i++) {
+        Memory.putFloat(row + 4L * i, s.centroids[at + i * Tile.COLUMNS]);
+      }
+      s.memory.storeCentroid(cluster, row);
+      int sums = (head * s.clusters + j) * s.headDim;
+      for (int i = 0; i < s.headDim; i++) {
+        Memory.putFloat(row + 4L * i, size == 0 ? 0 : s.sums[sums + i] / size);
+      }
+      s.memory.storeValue(cluster, row);
+      ClusterMemory.size(cluster, size);
+    }
+    long ids = s.memory.ids(s.seat, head, s.chunk);
+    for (int t = 0; t < s.tokens; t++) {
+      Memory.putShort(ids + 2L * t, (short) (s.first + s.nearest[head * s.tokens + t]));
+    }
+    s.memory.clustered(s.seat, head, chunks);
+  }
+
+  // --- chunks that close in a step ---
+
+  void join(StepRows batch, KvMemory kv) {
+    ChunkGrid grid = kv.layout.grid();
+    ClusterMemory memory = new ClusterMemory(kv.layer);
+    int heads = kv.layout.kvHeads();
+    pool.run(
+        batch.rows * heads,
+        (task, thread) -> {
+          int row = task / heads;
+          int head = task % heads;
+          int seat = batch.seat(row);
+          if (seat < 0) {
+            return;
+          }
+          int chunk = grid.closedChunks(batch.position(row));
+          if (grid.closedChunks(batch.tokens(row)) > chunk
+              && memory.clustered(seat, head) == chunk) {
+            join(kv, memory, seat, head, chunk, scratch[thread]);
+          }
+        });
+  }
+
+  private static void join(
+      KvMemory kv, ClusterMemory memory, int seat, int head, int chunk, ThreadScratch scratch) {
+    KvLayout layout = kv.layout;
+    int dim = layout.headDim();
+    int tokens = layout.grid().chunk();
+    long rows = scratch.floats(Use.KEYS, 2L * tokens * dim);
+    long values = rows + 4L * tokens * dim;
+    ringRows(kv, seat, head, chunk, rows, values);
+    int existing = memory.format.clusters(layout, chunk);
+    boolean opens = chunk * tokens % memory.format.tokens() == 0;
+    long table = memory.clusters(seat, head);
+    long ids = memory.ids(seat, head, chunk);
+    nearest(memory, table, existing, rows, tokens, dim, ids, scratch);
+    if (opens) {
+      Memory.putShort(ids, (short) existing);
+      ClusterMemory.size(table + (long) existing * memory.next(), 0);
+    }
+    long joined = scratch.floats(Use.SUMS, dim);
+    for (int t = 0; t < tokens; t++) {
+      long cluster =
+          table + (long) Short.toUnsignedInt(Memory.getShort(ids + 2L * t)) * memory.next();
+      int size = ClusterMemory.size(cluster);
+      memory.centroid(cluster, joined);
+      mix(joined, rows + 4L * t * dim, dim, size);
+      memory.storeCentroid(cluster, joined);
+      memory.value(cluster, joined);
+      mix(joined, values + 4L * t * dim, dim, size);
+      memory.storeValue(cluster, joined);
+      ClusterMemory.size(cluster, size + 1);
+    }
+    memory.clustered(seat, head, chunk + 1);
+  }
+
+  /** A row with one more token beside {@code size}. */
+  private static void mix(long row, long x, int dim, int size) {
+    for (long i = 0; i < 4L * dim; i += 4) {
+      float more = Memory.getFloat(x + i);
+      float old = Memory.getFloat(row + i);
+      Memory.putFloat(row + i, size == 0 ? more : old + (more - old) / (size + 1));
+    }
+  }
+
+  private static void ringRows(KvMemory kv, int seat, int head, int chunk, long keys, long values) {
+    KvLayout layout = kv.layout;
+    ChunkGrid grid = layout.grid();
+    int dim = layout.headDim();
+    int first = grid.firstToken(chunk);
+    for (int t = 0; t < grid.chunk(); t++) {
+      long row =
+          kv.denseKeys(seat, head)
+              + (long) (grid.sink() + grid.ringSlot(first + t)) * layout.rowBytes();
+      KvRows.widen(layout.type(), row, 1, dim, keys + 4L * t * dim, dim);
+      KvRows.widen(layout.type(), row + kv.denseValueOffset(), 1, dim, values + 4L * t * dim, dim);
+    }
+  }
+
+  /**
+   * Writes the nearest of the clusters there are for each token, 0 if there is none. The lanes of a
+   * vector are the tokens.
+   */
+  private static void nearest(
+      ClusterMemory memory,
+      long table,
+      int existing,
+      long keys,
+      int tokens,
+      int dim,
+      long ids,
+      ThreadScratch scratch) {
+    int padded = Math.ceilDiv(tokens, Lanes.N) * Lanes.N;
+    float[] byElement = scratch.array(Use.KEYS, dim * padded);
+    for (int i = 0; i < dim; i++) {
+      for (int t = 0; t < padded; t++) {
+        byElement[i * padded + t] =
+            t < tokens ? Memory.getFloat(keys + 4L * ((long) t * dim + i)) : 0;
+      }
+    }
+    long row = scratch.floats(Use.SUMS, dim);
+    float[] centroid = scratch.array(Use.VALUES, dim);
+    float[] scores = scratch.array(Use.SCORES, padded);
+    float[] most = scratch.array(Use.MAXIMA, tokens);
+    Arrays.fill(most, 0, tokens, Float.NEGATIVE_INFINITY);
+    for (int t = 0; t < tokens; t++) {
+      Memory.putShort(ids + 2L * t, (short) 0);
+    }
+    for (int j = 0; j < existing; j++) {
+      memory.centroid(table + (long) j * memory.next(), row);
+      Memory.copy(row, centroid, dim);
+      float square = 0;
+      for (int i = 0; i < dim; i++) {
+        square = Math.fma(centroid[i], centroid[i], square);
+      }
+      for (int from = 0; from < padded; from += Lanes.N) {
+        FloatVector score = FloatVector.broadcast(Lanes.F, -0.5f * square);
+        for (int i = 0; i < dim; i++) {
+          score =
+              FloatVector.fromArray(Lanes.F, byElement, i * padded + from)
+                  .fma(FloatVector.broadcast(Lanes.F, centroid[i]), score);
+        }
+        score.intoArray(scores, from);
+      }
+      for (int t = 0; t < tokens; t++) {
+        if (scores[t] > most[t]) {
+          most[t] = scores[t];
+          Memory.putShort(ids + 2L * t, (short) j);
+        }
+      }
+    }
+  }
+}

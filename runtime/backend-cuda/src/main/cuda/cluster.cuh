@@ -1,0 +1,531 @@
+// Clusters of similar keys, as ClusterFormat says them to the bit, and the estimate by them of what a
+// step does not attend.
+#pragma once
+
+#include "attention.cuh"
+#include "common.cuh"
+#include "kv.cuh"
+
+__device__ __forceinline__ int clusterBytes(const Layer& l) {
+  return (CENTROID_OFFSET + 2 * l.headDim + 3) / 4 * 4;
+}
+/** Clusters of so many chunks. */
+__device__ __forceinline__ int clustersOf(const Layer& l, int chunks) {
+  return (chunks * l.chunk + l.clusterTokens - 1) / l.clusterTokens;
+}
+/** First cluster of a (seat, KV head). */
+__device__ __forceinline__ char* clusterTable(const Layer& l, int64_t cell) {
+  return l.clusters + cell * l.maxClusters * clusterBytes(l);
+}
+/** Clusters of the tokens of a chunk; those of the next chunks follow. */
+__device__ __forceinline__ uint16_t* clusterIds(const Layer& l, int64_t cell, int chunk) {
+  return l.clusterOfToken + (cell * l.maxChunks + chunk) * l.chunk;
+}
+__device__ __forceinline__ int& clusterSize(char* cluster) {
+  return *(int*)(cluster + SIZE_OFFSET);
+}
+
+/** Key of a token of a segment. */
+__device__ __forceinline__ const char* segmentKey(const ClusterArgs& a, int head, int token) {
+  return scratchRow(a.layer, a.scratch, a.maxTokens, head, firstToken(a.layer, a.from) + token);
+}
+
+/** -|c|^2 / 2, one element after the other. */
+__device__ __forceinline__ float biasOf(const float* centroid, int width) {
+  float square = 0;
+  for (int i = 0; i < width; i++) {
+    square = __fmaf_rn(centroid[i], centroid[i], square);
+  }
+  return __fmul_rn(-0.5f, square);
+}
+
+/** The larger score, the lower cluster among equals. */
+__device__ __forceinline__ void takeNearer(float& most, int& best, float score, int cluster) {
+  if (score > most || (score == most && cluster < best)) {
+    most = score;
+    best = cluster;
+  }
+}
+
+/**
+ * Stores a row of a cluster, with all threads of a block, of which thread i has element i and those
+ * without one 0. Shared holds 32 floats.
+ */
+__device__ __forceinline__ void storeRow(char* cluster, int stepAt, int elementsAt, float x,
+                                         int width, float* shared) {
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  float largest = fabsf(x);
+#pragma unroll
+  for (int offset = WARP / 2; offset > 0; offset /= 2) {
+    largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, offset));
+  }
+  __syncthreads();
+  if (lane == 0) {
+    shared[warp] = largest;
+  }
+  __syncthreads();
+  largest = lane < blockDim.x / WARP ? shared[lane] : 0.f;
+#pragma unroll
+  for (int offset = WARP / 2; offset > 0; offset /= 2) {
+    largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, offset));
+  }
+  bool vanishes = largest < SMALLEST_KEY;
+  float inverse = vanishes ? 0.f : __fdiv_rn((float)LARGEST_ELEMENT, largest);
+  if (threadIdx.x < width) {
+    int code = __float2int_rn(__fmul_rn(x, inverse));
+    ((int8_t*)(cluster + elementsAt))[threadIdx.x] =
+        (int8_t)min(max(code, -LARGEST_ELEMENT), LARGEST_ELEMENT);
+  }
+  if (threadIdx.x == 0) {
+    *(float*)(cluster + stepAt) = vanishes ? 0.f : __fdiv_rn(largest, (float)LARGEST_ELEMENT);
+  }
+}
+
+__device__ __forceinline__ float storedElement(const char* cluster, int stepAt, int elementsAt,
+                                               int i) {
+  return __fmul_rn(*(const float*)(cluster + stepAt), (float)((const int8_t*)cluster)[elementsAt + i]);
+}
+
+// Grid: (clusters, kvHeads). A centroid starts as the key of a token.
+extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) startClusters(ClusterArgs a) {
+  __shared__ float row[MAX_HEAD_DIM];
+  const Layer& l = a.layer;
+  int cluster = blockIdx.x, head = blockIdx.y;
+  int tokens = (a.to - a.from) * l.chunk;
+  const char* key = segmentKey(a, head, (int)((int64_t)cluster * tokens / a.clusters));
+  int at = head * a.clusters + cluster;
+  if (threadIdx.x < l.headDim) {
+    row[threadIdx.x] = element(key, threadIdx.x, l.elementBytes);
+    a.centroids[(int64_t)at * l.headDim + threadIdx.x] = row[threadIdx.x];
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    a.biases[at] = biasOf(row, l.headDim);
+  }
+}
+
+// Grid: (tiles of tokens, kvHeads). CLUSTER_LANES threads find the nearest centroid of a token, a
+// tile of centroids after the other.
+extern "C" __global__ void __launch_bounds__(CLUSTER_TOKENS * CLUSTER_LANES)
+    nearestClusters(ClusterArgs a) {
+  extern __shared__ float rows[];
+  constexpr int MINE = CLUSTER_TILE / CLUSTER_LANES;
+  const Layer& l = a.layer;
+  int width = l.headDim + 1;
+  float* keys = rows;                             // [CLUSTER_TOKENS][width]
+  float* centroids = rows + CLUSTER_TOKENS * width;  // [CLUSTER_TILE][width]
+  int head = blockIdx.y;
+  int first = blockIdx.x * CLUSTER_TOKENS;
+  int tokens = (a.to - a.from) * l.chunk;
+  for (int i = threadIdx.x; i < CLUSTER_TOKENS * l.headDim; i += blockDim.x) {
+    int t = i / l.headDim, e = i % l.headDim;
+    keys[t * width + e] =
+        first + t < tokens ? element(segmentKey(a, head, first + t), e, l.elementBytes) : 0.f;
+  }
+  int t = threadIdx.x / CLUSTER_LANES, p = threadIdx.x % CLUSTER_LANES;
+  float most = -INFINITY;
+  int best = 0x7fffffff;
+  for (int tile = 0; tile < a.clusters; tile += CLUSTER_TILE) {
+    int count = min(CLUSTER_TILE, a.clusters - tile);
+    __syncthreads();
+    const float* from = a.centroids + ((int64_t)head * a.clusters + tile) * l.headDim;
+    for (int i = threadIdx.x; i < CLUSTER_TILE * l.headDim; i += blockDim.x) {
+      int c = i / l.headDim, e = i % l.headDim;
+      centroids[c * width + e] = c < count ? from[i] : 0.f;
+    }
+    __syncthreads();
+    float scores[MINE];
+#pragma unroll
+    for (int k = 0; k < MINE; k++) {
+      int c = p + k * CLUSTER_LANES;
+      scores[k] = c < count ? a.biases[head * a.clusters + tile + c] : -INFINITY;
+    }
+    for (int e = 0; e < l.headDim; e++) {
+      float x = keys[t * width + e];
+#pragma unroll
+      for (int k = 0; k < MINE; k++) {
+        scores[k] = __fmaf_rn(x, centroids[(p + k * CLUSTER_LANES) * width + e], scores[k]);
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < MINE; k++) {
+      int c = p + k * CLUSTER_LANES;
+      if (c < count) {
+        takeNearer(most, best, scores[k], tile + c);
+      }
+    }
+  }
+#pragma unroll
+  for (int offset = CLUSTER_LANES / 2; offset > 0; offset /= 2) {
+    float other = __shfl_xor_sync(FULL_MASK, most, offset);
+    int cluster = __shfl_xor_sync(FULL_MASK, best, offset);
+    takeNearer(most, best, other, cluster);
+  }
+  if (p == 0 && first + t < tokens) {
+    int64_t cell = (int64_t)a.seat * l.kvHeads + head;
+    clusterIds(l, cell, a.from)[first + t] = (uint16_t)(a.firstCluster + min(best, a.clusters - 1));
+  }
+}
+
+/** The sum of the rows of a cluster's tokens in their order, of one element; and their number. */
+__device__ __forceinline__ float sumRows(const ClusterArgs& a, int head, int cluster,
+                                         const uint16_t* ids, int64_t toRow, int* members,
+                                         int* ranks, int& size) {
+  const Layer& l = a.layer;
+  int tokens = (a.to - a.from) * l.chunk;
+  float sum = 0;
+  size = 0;
+  for (int base = 0; base < tokens; base += blockDim.x) {
+    int t = base + threadIdx.x;
+    bool member = t < tokens && ids[t] == cluster;
+    uint32_t votes = __ballot_sync(FULL_MASK, member);
+    int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    __syncthreads();
+    if (lane == 0) {
+      ranks[warp] = __popc(votes);
+    }
+    __syncthreads();
+    int before = 0, here = 0;
+    for (int w = 0; w < blockDim.x / WARP; w++) {
+      before += w < warp ? ranks[w] : 0;
+      here += ranks[w];
+    }
+    if (member) {
+      members[before + __popc(votes & ((1u << lane) - 1))] = t;
+    }
+    __syncthreads();
+    if (threadIdx.x < l.headDim) {
+      for (int m = 0; m < here; m++) {
+        const char* row = segmentKey(a, head, members[m]) + toRow;
+        sum = __fadd_rn(sum, element(row, threadIdx.x, l.elementBytes));
+      }
+    }
+    size += here;
+  }
+  return sum;
+}
+
+// Grid: (clusters, kvHeads). A centroid becomes the mean of its tokens' keys; in the last round the
+// cluster is stored with the mean of their values.
+extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(ClusterArgs a) {
+  __shared__ float row[MAX_HEAD_DIM];
+  __shared__ float reduce[WARP];
+  __shared__ int members[CLUSTER_THREADS];
+  __shared__ int ranks[CLUSTER_THREADS / WARP];
+  const Layer& l = a.layer;
+  int cluster = blockIdx.x, head = blockIdx.y;
+  int64_t cell = (int64_t)a.seat * l.kvHeads + head;
+  const uint16_t* ids = clusterIds(l, cell, a.from);
+  int number = a.firstCluster + cluster;
+  int at = head * a.clusters + cluster;
+  float* centroid = a.centroids + (int64_t)at * l.headDim;
+  bool mine = threadIdx.x < l.headDim;
+  int size;
+  float sum = sumRows(a, head, number, ids, 0, members, ranks, size);
+  if (mine) {
+    float mean = size == 0 ? centroid[threadIdx.x] : __fdiv_rn(sum, (float)size);
+    centroid[threadIdx.x] = mean;
+    row[threadIdx.x] = mean;
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    a.biases[at] = biasOf(row, l.headDim);
+  }
+  if (!a.last) {
+    return;
+  }
+  char* stored = clusterTable(l, cell) + (int64_t)number * clusterBytes(l);
+  storeRow(stored, CENTROID_STEP_OFFSET, CENTROID_OFFSET, mine ? row[threadIdx.x] : 0.f, l.headDim,
+           reduce);
+  int64_t toValue = (int64_t)a.maxTokens * rowBytes(l);
+  sum = sumRows(a, head, number, ids, toValue, members, ranks, size);
+  float mean = mine && size > 0 ? __fdiv_rn(sum, (float)size) : 0.f;
+  storeRow(stored, VALUE_STEP_OFFSET, CENTROID_OFFSET + l.headDim, mean, l.headDim, reduce);
+  if (threadIdx.x == 0) {
+    clusterSize(stored) = size;
+    if (cluster == 0) {
+      l.clustered[cell] = a.to;
+    }
+  }
+}
+
+// Grid: (kvHeads, rows). The chunk that a row's newest token has closed is still in the ring.
+extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepArgs a) {
+  __shared__ float keys[MAX_CHUNK * MAX_HEAD_DIM];
+  __shared__ float scores[CLUSTER_THREADS / WARP][MAX_CHUNK];
+  __shared__ int clusters[CLUSTER_THREADS / WARP][MAX_CHUNK];
+  __shared__ float reduce[WARP];
+  __shared__ int joined[MAX_CHUNK];
+  const Layer& l = a.layer;
+  int head = blockIdx.x, row = blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int position = a.batch.positions[row];
+  int chunk = closedChunks(l, position);
+  int64_t cell = (int64_t)seat * l.kvHeads + head;
+  if (closedChunks(l, position + 1) == chunk || l.clustered[cell] != chunk) {
+    return;
+  }
+  int first = firstToken(l, chunk);
+  const char* base = denseBase(l, seat, head);
+  int64_t toValue = (int64_t)denseTokens(l) * rowBytes(l);
+  for (int i = threadIdx.x; i < l.chunk * l.headDim; i += blockDim.x) {
+    const char* key = base + (int64_t)denseRow(l, first + i / l.headDim) * rowBytes(l);
+    keys[i] = element(key, i % l.headDim, l.elementBytes);
+  }
+  __syncthreads();
+  int existing = clustersOf(l, chunk);
+  char* table = clusterTable(l, cell);
+  float most[MAX_CHUNK];
+  int best[MAX_CHUNK];
+#pragma unroll
+  for (int t = 0; t < MAX_CHUNK; t++) {
+    most[t] = -INFINITY;
+    best[t] = 0x7fffffff;
+  }
+  for (int j = threadIdx.x; j < existing; j += blockDim.x) {
+    const char* cluster = table + (int64_t)j * clusterBytes(l);
+    float square = 0;
+    for (int i = 0; i < l.headDim; i++) {
+      float c = storedElement(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, i);
+      square = __fmaf_rn(c, c, square);
+    }
+    float score[MAX_CHUNK];
+#pragma unroll
+    for (int t = 0; t < MAX_CHUNK; t++) {
+      score[t] = __fmul_rn(-0.5f, square);
+    }
+    for (int i = 0; i < l.headDim; i++) {
+      float c = storedElement(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, i);
+#pragma unroll
+      for (int t = 0; t < MAX_CHUNK; t++) {
+        if (t < l.chunk) {
+          score[t] = __fmaf_rn(keys[t * l.headDim + i], c, score[t]);
+        }
+      }
+    }
+#pragma unroll
+    for (int t = 0; t < MAX_CHUNK; t++) {
+      takeNearer(most[t], best[t], score[t], j);
+    }
+  }
+#pragma unroll
+  for (int t = 0; t < MAX_CHUNK; t++) {
+#pragma unroll
+    for (int offset = WARP / 2; offset > 0; offset /= 2) {
+      float other = __shfl_xor_sync(FULL_MASK, most[t], offset);
+      int cluster = __shfl_xor_sync(FULL_MASK, best[t], offset);
+      takeNearer(most[t], best[t], other, cluster);
+    }
+    if (threadIdx.x % WARP == 0) {
+      scores[threadIdx.x / WARP][t] = most[t];
+      clusters[threadIdx.x / WARP][t] = best[t];
+    }
+  }
+  __syncthreads();
+  bool opens = chunk * l.chunk % l.clusterTokens == 0;
+  if (threadIdx.x < l.chunk) {
+    int t = threadIdx.x;
+    float score = -INFINITY;
+    int cluster = 0x7fffffff;
+    for (int w = 0; w < blockDim.x / WARP; w++) {
+      takeNearer(score, cluster, scores[w][t], clusters[w][t]);
+    }
+    // Where there is none, the chunk opens the first.
+    cluster = existing == 0 || (opens && t == 0) ? existing : min(cluster, existing - 1);
+    joined[t] = cluster;
+    clusterIds(l, cell, chunk)[t] = (uint16_t)cluster;
+    if (opens && t == 0) {
+      clusterSize(table + (int64_t)existing * clusterBytes(l)) = 0;
+    }
+  }
+  __syncthreads();
+  for (int t = 0; t < l.chunk; t++) {
+    char* cluster = table + (int64_t)joined[t] * clusterBytes(l);
+    int size = clusterSize(cluster);
+    const char* key = base + (int64_t)denseRow(l, first + t) * rowBytes(l);
+    float mixed[2] = {0.f, 0.f};
+    if (threadIdx.x < l.headDim) {
+#pragma unroll
+      for (int k = 0; k < 2; k++) {
+        float x = element(key + k * toValue, threadIdx.x, l.elementBytes);
+        float old = storedElement(cluster, k == 0 ? CENTROID_STEP_OFFSET : VALUE_STEP_OFFSET,
+                                  CENTROID_OFFSET + k * l.headDim, threadIdx.x);
+        mixed[k] = size == 0 ? x
+                             : __fadd_rn(old, __fdiv_rn(__fsub_rn(x, old), (float)(size + 1)));
+      }
+    }
+    __syncthreads();  // everyone has read the row and its steps
+    storeRow(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, mixed[0], l.headDim, reduce);
+    storeRow(cluster, VALUE_STEP_OFFSET, CENTROID_OFFSET + l.headDim, mixed[1], l.headDim, reduce);
+    if (threadIdx.x == 0) {
+      clusterSize(cluster) = size + 1;
+    }
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) {
+    l.clustered[cell] = chunk + 1;
+  }
+}
+
+/**
+ * Attends the clusters with up to ESTIMATE_QUERIES query heads of a KV head, without the tokens that
+ * are selected, and merges that into the dense part of the state. A warp takes a cluster at a time,
+ * a lane E elements of it.
+ */
+template <int E>
+__device__ __forceinline__ void estimateRest(const EstimateArgs& a) {
+  __shared__ int left[ESTIMATE_TILE];
+  __shared__ float queries[ESTIMATE_QUERIES][E * WARP];
+  __shared__ float partValues[ESTIMATE_WARPS][E * WARP];
+  __shared__ float partMost[ESTIMATE_WARPS][ESTIMATE_QUERIES];
+  __shared__ float partSum[ESTIMATE_WARPS][ESTIMATE_QUERIES];
+  const Layer& l = a.layer;
+  int row = blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int groupSize = a.heads / l.kvHeads;
+  int parts = (groupSize + ESTIMATE_QUERIES - 1) / ESTIMATE_QUERIES;
+  int head = blockIdx.x / parts;
+  int firstQuery = head * groupSize + blockIdx.x % parts * ESTIMATE_QUERIES;
+  int queryCount = min(ESTIMATE_QUERIES, (head + 1) * groupSize - firstQuery);
+  int64_t cell = (int64_t)seat * l.kvHeads + head;
+  int64_t rowCell = (int64_t)row * l.kvHeads + head;
+  int clustered = l.clustered[cell];
+  int count = clustersOf(l, clustered);
+  if (count == 0) {
+    return;
+  }
+  int selectedTokens = a.chosen.selectedCount[rowCell] * l.chunk;
+  const int* selected = a.chosen.selected + rowCell * a.chosen.maxSelected;
+  for (int i = threadIdx.x; i < ESTIMATE_QUERIES * E * WARP; i += blockDim.x) {
+    int g = i / (E * WARP), e = i % (E * WARP);
+    queries[g][e] = g < queryCount && e < l.headDim
+                        ? a.scale * widen(a.query.data[row * a.query.stride +
+                                                       (int64_t)(firstQuery + g) * l.headDim + e])
+                        : 0.f;
+  }
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  float most[ESTIMATE_QUERIES], sum[ESTIMATE_QUERIES], values[ESTIMATE_QUERIES][E];
+#pragma unroll
+  for (int g = 0; g < ESTIMATE_QUERIES; g++) {
+    most[g] = -INFINITY;
+    sum[g] = 0;
+#pragma unroll
+    for (int i = 0; i < E; i++) {
+      values[g][i] = 0;
+    }
+  }
+  char* table = clusterTable(l, cell);
+  for (int tile = 0; tile < count; tile += ESTIMATE_TILE) {
+    int here = min(ESTIMATE_TILE, count - tile);
+    __syncthreads();
+    for (int i = threadIdx.x; i < here; i += blockDim.x) {
+      left[i] = clusterSize(table + (int64_t)(tile + i) * clusterBytes(l));
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < selectedTokens; i += blockDim.x) {
+      int chunk = selected[i / l.chunk];
+      if (chunk < clustered) {
+        int cluster = clusterIds(l, cell, chunk)[i % l.chunk] - tile;
+        if (cluster >= 0 && cluster < here) {
+          atomicSub(&left[cluster], 1);
+        }
+      }
+    }
+    __syncthreads();
+    for (int j = warp; j < here; j += ESTIMATE_WARPS) {
+      int tokens = left[j];
+      if (tokens <= 0) {
+        continue;
+      }
+      const char* cluster = table + (int64_t)(tile + j) * clusterBytes(l);
+      float c[E], v[E];
+#pragma unroll
+      for (int i = 0; i < E; i++) {
+        int e = lane + i * WARP;
+        bool there = e < l.headDim;
+        c[i] = there ? storedElement(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, e) : 0.f;
+        v[i] = there
+                   ? storedElement(cluster, VALUE_STEP_OFFSET, CENTROID_OFFSET + l.headDim, e)
+                   : 0.f;
+      }
+      float more = logf((float)tokens);
+#pragma unroll
+      for (int g = 0; g < ESTIMATE_QUERIES; g++) {
+        if (g < queryCount) {
+          float product = 0;
+#pragma unroll
+          for (int i = 0; i < E; i++) {
+            product = fmaf(queries[g][lane + i * WARP], c[i], product);
+          }
+          float score = warpSum(product) + more;
+          float highest = fmaxf(most[g], score);
+          float old = weightOf(most[g], highest);
+          float weight = expf(score - highest);
+          sum[g] = fmaf(sum[g], old, weight);
+#pragma unroll
+          for (int i = 0; i < E; i++) {
+            values[g][i] = fmaf(weight, v[i], values[g][i] * old);
+          }
+          most[g] = highest;
+        }
+      }
+    }
+  }
+  // Merge the warps and the dense part, one query after the other.
+#pragma unroll
+  for (int g = 0; g < ESTIMATE_QUERIES; g++) {
+    if (lane == 0) {
+      partMost[warp][g] = most[g];
+      partSum[warp][g] = sum[g];
+    }
+  }
+#pragma unroll
+  for (int g = 0; g < ESTIMATE_QUERIES; g++) {
+    if (g < queryCount) {
+      __syncthreads();
+#pragma unroll
+      for (int i = 0; i < E; i++) {
+        partValues[warp][lane + i * WARP] = values[g][i];
+      }
+      __syncthreads();
+      float* state = part(a, row, firstQuery + g, 0);
+      float before = state[0], total = state[1];
+      float highest = before;
+      for (int w = 0; w < ESTIMATE_WARPS; w++) {
+        highest = fmaxf(highest, partMost[w][g]);
+      }
+      float keep = weightOf(before, highest);
+      total *= keep;
+      for (int w = 0; w < ESTIMATE_WARPS; w++) {
+        total += weightOf(partMost[w][g], highest) * partSum[w][g];
+      }
+      __syncthreads();  // everyone has read the maximum and the sum
+      for (int e = threadIdx.x; e < l.headDim; e += blockDim.x) {
+        float value = keep * state[2 + e];
+        for (int w = 0; w < ESTIMATE_WARPS; w++) {
+          value = fmaf(weightOf(partMost[w][g], highest), partValues[w][e], value);
+        }
+        state[2 + e] = value;
+      }
+      if (threadIdx.x == 0) {
+        state[0] = highest;
+        state[1] = total;
+      }
+    }
+  }
+}
+
+#define ESTIMATE_KERNEL(E)                                                                        \
+  extern "C" __global__ void __launch_bounds__(WARP * ESTIMATE_WARPS) estimate_##E(EstimateArgs a) { \
+    estimateRest<E>(a);                                                                           \
+  }
+// Grid: (kvHeads * parts, rows).
+ESTIMATE_KERNEL(2)
+ESTIMATE_KERNEL(4)
+ESTIMATE_KERNEL(8)

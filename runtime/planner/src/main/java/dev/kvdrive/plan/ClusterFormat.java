@@ -1,0 +1,113 @@
+package dev.kvdrive.plan;
+
+/**
+ * Clusters of similar keys, by which what a step does not attend is estimated: of each cluster the
+ * mean key (the centroid), the mean value and how many tokens it has. The tokens of closed chunks
+ * are in clusters, sink and ring never. All arithmetic is in F32, each operation rounded, in this
+ * order, so that clusters have the same bits on every device:
+ *
+ * <ul>
+ *   <li><b>Segments.</b> A prompt's closed chunks are clustered {@link #segment} tokens at a time
+ *       and the rest at its end; {@code n} tokens have {@code k = ceil(n / tokens)} clusters,
+ *       behind those of the segments before. So a sequence with {@code T} tokens in clusters has
+ *       {@code ceil(T / tokens)}, however they got there.
+ *   <li><b>Building</b> (k-means). Centroid {@code j} starts as the key of the segment's token
+ *       {@code floor(j n / k)}. {@link #ROUNDS} times each token goes to the centroid {@code c}
+ *       with the largest {@code k.c - |c|^2 / 2}, the lower among equals, and each centroid becomes
+ *       the mean of its tokens' keys, or stays where it has none. {@code |c|^2} is a chain of fused
+ *       multiply-adds from 0 over the elements in ascending order, and times -0.5 the start of such
+ *       a chain over {@code k[i] c[i]}; a mean is the sum from 0 over the tokens in ascending
+ *       order, divided by their number. After the last round values have the same mean, 0 where
+ *       there is no token.
+ *   <li><b>Joining.</b> Of a chunk that closes later each token goes to the cluster as it is stored
+ *       before the chunk, by the rule above. Where the tokens so far fill their clusters ({@code T}
+ *       a multiple of {@link #tokens}) the chunk's first token opens a cluster instead, and the
+ *       others do not see it. Then the tokens join in ascending order: with {@code m} tokens in the
+ *       cluster, key and value {@code x} make of a row {@code r} as it is stored {@code r + (x - r)
+ *       / (m + 1)}, or {@code x} where {@code m} is 0.
+ *   <li><b>Storing.</b> With {@code a} the largest absolute element of a row, an element is {@code
+ *       rint(x * (127 / a))}, at most 127 from 0, and stands for that many steps of {@code a /
+ *       127}; where {@code a} is below {@link TwoBitSummary#SMALLEST_KEY}, the step and all
+ *       elements are 0.
+ * </ul>
+ *
+ * A cluster is, little-endian: the centroid's step and the mean value's (F32), the number of tokens
+ * (32 bits), the elements of the centroid and those of the mean value (8 bits each), padded to
+ * whole words.
+ *
+ * @param tokens of a cluster on average: whole chunks
+ * @param segment tokens that are clustered together: whole clusters
+ */
+public record ClusterFormat(int tokens, int segment) {
+  /** Rounds of k-means. */
+  public static final int ROUNDS = 6;
+
+  /** Tokens of a segment unless a test wants others. */
+  public static final int SEGMENT = 8192;
+
+  /** Clusters of a (layer, KV head) at most: the number of one has 16 bits. */
+  public static final int MOST = 1 << Short.SIZE;
+
+  /** Largest absolute element as it is stored. */
+  public static final int LARGEST = 127;
+
+  public static final int CENTROID_STEP_OFFSET = 0;
+  public static final int VALUE_STEP_OFFSET = 4;
+  public static final int SIZE_OFFSET = 8;
+  public static final int CENTROID_OFFSET = 12;
+
+  private static final int FEWEST_TOKENS = 8;
+  private static final int MOST_TOKENS = 1024;
+
+  public ClusterFormat {
+    if (tokens < FEWEST_TOKENS
+        || tokens > MOST_TOKENS
+        || Integer.bitCount(tokens) != 1
+        || segment < tokens
+        || segment % tokens != 0) {
+      throw new IllegalArgumentException(
+          "clusters have a power of two of tokens from %d to %d and whole segments of them, got %d and %d; write for instance clusters-64"
+              .formatted(FEWEST_TOKENS, MOST_TOKENS, tokens, segment));
+    }
+  }
+
+  /** With segments as they are unless a test wants others. */
+  public static ClusterFormat of(int tokens) {
+    return new ClusterFormat(tokens, SEGMENT);
+  }
+
+  /** As users write it: {@code clusters-64}. */
+  public String word() {
+    return "clusters-" + tokens;
+  }
+
+  /** Bytes of a cluster. */
+  public int bytes(KvLayout layout) {
+    return Math.ceilDiv(CENTROID_OFFSET + 2 * layout.headDim(), Integer.BYTES) * Integer.BYTES;
+  }
+
+  /** Where the elements of a mean value start. */
+  public int valueOffset(KvLayout layout) {
+    return CENTROID_OFFSET + layout.headDim();
+  }
+
+  /** Chunks of a segment. */
+  public int segmentChunks(KvLayout layout) {
+    return segment / layout.grid().chunk();
+  }
+
+  /** Clusters of so many chunks. */
+  public int clusters(KvLayout layout, int chunks) {
+    return Math.ceilDiv(chunks * layout.grid().chunk(), tokens);
+  }
+
+  /**
+   * Bytes that a (seat, layer, KV head) with room for {@code maxChunks} chunks has: the clusters,
+   * the number of the cluster of each token, and how many chunks are in clusters.
+   */
+  public long bytesOfHead(KvLayout layout, int maxChunks) {
+    return (long) clusters(layout, maxChunks) * bytes(layout)
+        + (long) Short.BYTES * maxChunks * layout.grid().chunk()
+        + Integer.BYTES;
+  }
+}

@@ -1,0 +1,40 @@
+package dev.kvdrive.plan;
+
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An index as users write it: what chunks are chosen by and, behind a plus, the clusters that
+ * estimate what is not attended: {@code two-bit}, {@code planes-96+clusters-64}.
+ *
+ * @param summary what is kept of a chunk
+ * @param clusters null for no estimate
+ */
+public record IndexShape(SummaryFormat summary, @Nullable ClusterFormat clusters) {
+  private static final String CLUSTERS = "clusters-";
+
+  /**
+   * The index that a user has written.
+   *
+   * @throws IllegalArgumentException if there is none, with what there is
+   */
+  public static IndexShape parse(String word) {
+    int plus = word.indexOf('+');
+    if (plus < 0) {
+      return new IndexShape(SummaryFormat.parse(word), null);
+    }
+    String estimate = word.substring(plus + 1);
+    if (!estimate.matches(CLUSTERS + "[1-9][0-9]{0,3}")) {
+      throw new IllegalArgumentException(
+          "there is no estimate '%s'; write clusters-32, clusters-64 or clusters-128 for as many tokens a cluster, for instance planes-96+clusters-64"
+              .formatted(estimate));
+    }
+    return new IndexShape(
+        SummaryFormat.parse(word.substring(0, plus)),
+        ClusterFormat.of(Integer.parseInt(estimate.substring(CLUSTERS.length()))));
+  }
+
+  /** What {@link #parse} reads. */
+  public String word() {
+    return clusters == null ? summary.word() : summary.word() + "+" + clusters.word();
+  }
+}

@@ -1,0 +1,90 @@
+package dev.kvdrive.plan;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import org.junit.jupiter.api.Test;
+
+class ClusterFormatTest {
+  private static final KvLayout LAYOUT = new KvLayout(2, 2, 64, KvType.BF16, ChunkGrid.PAPER, 16);
+
+  @Test
+  void anIndexIsReadAsItIsWritten() {
+    for (String word :
+        new String[] {"two-bit", "planes-96", "two-bit+clusters-64", "planes-96+clusters-32"}) {
+      assertThat(IndexShape.parse(word).word()).isEqualTo(word);
+    }
+    assertThat(IndexShape.parse("planes-96").clusters()).isNull();
+    assertThat(IndexShape.parse("planes-96+clusters-64").clusters())
+        .isEqualTo(new ClusterFormat(64, 8192));
+  }
+
+  @Test
+  void whatIsNoEstimateIsToldWithTheWayOut() {
+    assertThatThrownBy(() -> IndexShape.parse("planes-96+means"))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("no estimate 'means'")
+        .hasMessageContaining("planes-96+clusters-64");
+    for (String word : new String[] {"two-bit+clusters-65", "two-bit+clusters-4"}) {
+      assertThatThrownBy(() -> IndexShape.parse(word))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("power of two");
+    }
+    assertThatThrownBy(() -> IndexShape.parse("best+clusters-64"))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("no index 'best'");
+  }
+
+  @Test
+  void aTokenHasTwoBytesOfAClusterAndTwoOfItsNumber() {
+    ClusterFormat format = ClusterFormat.of(64);
+    assertThat(format.bytes(LAYOUT)).isEqualTo(12 + 2 * 64);
+    assertThat(format.clusters(LAYOUT, 0)).isZero();
+    assertThat(format.clusters(LAYOUT, 1)).isEqualTo(1);
+    assertThat(format.clusters(LAYOUT, 8)).isEqualTo(1);
+    assertThat(format.clusters(LAYOUT, 9)).isEqualTo(2);
+    assertThat(format.segmentChunks(LAYOUT)).isEqualTo(1024);
+    double ofToken = format.bytesOfHead(LAYOUT, 2048) / (2048 * 8.0);
+    assertThat(ofToken).isBetween(4.1, 4.2);
+  }
+
+  @Test
+  void aPlanCountsTheEstimate() {
+    TierBudgets tiers = new TierBudgets(1L << 30, 1L << 30, 0);
+    PlanRequest without =
+        new PlanRequest(PlannerTest.TINY, 16_384, 2, 0.0625, KvType.BF16, tiers, DeviceKind.CPU, 8);
+    PlanRequest with =
+        without.withPolicy(PolicyShape.KVDRIVE.withIndex(IndexShape.parse("two-bit+clusters-64")));
+    assertThat(estimate(without)).isZero();
+    int chunks = ChunkGrid.PAPER.closedChunks(16_384);
+    assertThat(estimate(with))
+        .isEqualTo(2L * 6 * 2 * ((chunks + 7) / 8 * 140L + 2L * 8 * chunks + 4));
+  }
+
+  private static long estimate(PlanRequest request) {
+    return Planner.plan(request).demands().stream()
+        .filter(d -> d.item().equals("estimate"))
+        .mapToLong(Demand::bytes)
+        .sum();
+  }
+
+  @Test
+  void moreClustersThanHaveNumbersAreRefusedWithTheWayOut() {
+    PlanRequest request =
+        new PlanRequest(
+            PlannerTest.LLAMA_8B,
+            1_000_000,
+            1,
+            0.0625,
+            KvType.BF16,
+            new TierBudgets(0, 0, 0),
+            DeviceKind.CUDA,
+            8);
+    assertThatThrownBy(
+            () ->
+                request.withPolicy(
+                    PolicyShape.KVDRIVE.withIndex(IndexShape.parse("two-bit+clusters-8"))))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("more than 65,536 clusters of 8 tokens; take clusters of 16");
+  }
+}
