@@ -95,6 +95,14 @@ public final class Assessor {
     if (noClass.isPresent()) {
       return noClass.get();
     }
+    if (classSpec != null) {
+      List<String> faults =
+          ClassPolicy.faults(
+              deployment.getMetadata().getNamespace(), deployment.getSpec().model(), classSpec);
+      if (!faults.isEmpty()) {
+        return refused("ClassInvalid", classInvalid(className, String.join("; ", faults)));
+      }
+    }
     String uri = deployment.getSpec().model().uri();
     List<String> bundled = catalogue.bundled(classSpec);
     if (uri.startsWith(GeometryCatalogue.BUNDLED_SCHEME) && !bundled.contains(uri)) {
@@ -133,6 +141,12 @@ public final class Assessor {
     } catch (IllegalArgumentException e) {
       return refused("InvalidSpec", Objects.requireNonNullElse(e.getMessage(), e.toString()));
     }
+  }
+
+  /** What a deployment says of a class that is none, and who can help. */
+  public static String classInvalid(String className, String faults) {
+    return "What is stored as InferenceClass %s is not one: %s. Whoever runs this cluster must correct it."
+        .formatted(className, faults);
   }
 
   /** Refuses a deployment whose class is missing, is not there, or is not for its namespace. */

@@ -4,6 +4,7 @@ import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Limits;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Tenant;
+import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.plan.ByteSize;
 import io.fabric8.kubernetes.api.model.Quantity;
 import java.util.ArrayList;
@@ -11,11 +12,53 @@ import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.function.BiFunction;
 import org.jspecify.annotations.Nullable;
 
 /** What a class allows. Every check returns sentences; an empty list means allowed. */
 final class ClassPolicy {
   private ClassPolicy() {}
+
+  /**
+   * What is malformed in the class itself, as far as it concerns a deployment of {@code namespace}
+   * that serves {@code model}: what concerns others only is theirs.
+   */
+  static List<String> faults(String namespace, ModelSpec model, InferenceClassSpec clazz) {
+    List<String> found = new ArrayList<>();
+    Limits limits = clazz.limits();
+    if (limits != null) {
+      fault(found, "limits.gpu", limits.gpu(), Quantities::bytes);
+      fault(found, "limits.dram", limits.dram(), Quantities::bytes);
+      fault(found, "limits.nvme", limits.nvme(), Quantities::bytes);
+      fault(found, "limits.cpu", limits.cpu(), Quantities::processors);
+    }
+    if (clazz.runtime() != null) {
+      fault(found, "runtime.cpu", clazz.runtime().cpu(), Quantities::processors);
+    }
+    Tenant tenant = tenant(namespace, clazz);
+    if (tenant != null) {
+      String field = "tenants[%s].".formatted(namespace);
+      fault(found, field + "gpu", tenant.gpu(), Quantities::bytes);
+      fault(found, field + "dram", tenant.dram(), Quantities::bytes);
+      fault(found, field + "nvme", tenant.nvme(), Quantities::bytes);
+    }
+    GeometryCatalogue.faultOfClass(model, clazz).ifPresent(found::add);
+    return found;
+  }
+
+  private static void fault(
+      List<String> found,
+      String field,
+      @Nullable Quantity quantity,
+      BiFunction<String, Quantity, ? extends Number> reader) {
+    if (quantity != null) {
+      try {
+        var _ = reader.apply(field, quantity);
+      } catch (IllegalArgumentException e) {
+        found.add(String.valueOf(e.getMessage()));
+      }
+    }
+  }
 
   /** What {@code request} asks for that the class does not allow any deployment. */
   static List<String> violations(Request request, String className, InferenceClassSpec clazz) {
@@ -74,15 +117,26 @@ final class ClassPolicy {
     Integer most = tenant.deployments();
     if (most != null && own == null && others.size() + 1 > most) {
       found.add(
-          "Namespace %s may have %d deployments of InferenceClass %s and has %d already."
-              .formatted(request.namespace(), most, className, others.size()));
+          "Namespace %s may have %s of InferenceClass %s and has %d already."
+              .formatted(
+                  request.namespace(),
+                  most == 1 ? "1 deployment" : most + " deployments",
+                  className,
+                  others.size()));
     }
     Usage has = own == null ? Usage.NONE : own;
     Usage asked = Usage.of(request.tiers(), request.replicas());
     Usage total = others.stream().reduce(asked, Usage::plus);
     String who =
-        "InferenceClass %s allows namespace %s, in which %d other deployments count,"
-            .formatted(className, request.namespace(), others.size());
+        "InferenceClass %s allows namespace %s, in which %s,"
+            .formatted(
+                className,
+                request.namespace(),
+                switch (others.size()) {
+                  case 0 -> "no other deployment counts";
+                  case 1 -> "1 other deployment counts";
+                  default -> others.size() + " other deployments count";
+                });
     if (asked.gpu() > has.gpu()) {
       bytesAtMost(found, "gpu", total.gpu(), tenant.gpu(), who);
     }
@@ -129,7 +183,7 @@ final class ClassPolicy {
     }
     return Optional.of(
         "InferenceClass %s does not allow model %s; it allows %s."
-            .formatted(className, uri, String.join(", ", prefixes)));
+            .formatted(className, uri, listed(prefixes)));
   }
 
   private static Optional<String> storage(
@@ -146,9 +200,11 @@ final class ClassPolicy {
     return Optional.of(
         "InferenceClass %s does not allow storage class %s; it allows %s."
             .formatted(
-                className,
-                asked == null ? "(the cluster's default)" : asked,
-                String.join(", ", allowed)));
+                className, asked == null ? "(the cluster's default)" : asked, listed(allowed)));
+  }
+
+  private static String listed(List<String> allowed) {
+    return allowed.isEmpty() ? "none" : String.join(", ", allowed);
   }
 
   private static void atMost(

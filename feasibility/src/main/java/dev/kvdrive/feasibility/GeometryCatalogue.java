@@ -33,6 +33,7 @@ public final class GeometryCatalogue {
   static final String BUNDLED_SCHEME = "builtin:";
 
   private static final String RESOURCE = "model-geometries.yaml";
+  private static final String OF_CLASS = "the InferenceClass's catalogue";
 
   private final List<CatalogueEntry> wellKnown;
 
@@ -77,24 +78,56 @@ public final class GeometryCatalogue {
   public Optional<Known> find(ModelSpec model, @Nullable InferenceClassSpec clazz) {
     Geometry own = model.geometry();
     if (own != null) {
-      return Optional.of(known(model.uri(), own, "spec.model.geometry"));
+      return Optional.of(known(model.uri(), own, "spec.model.geometry", "spec.model.geometry"));
     }
-    List<CatalogueEntry> ofClass =
-        clazz == null || clazz.models() == null ? null : clazz.models().catalogue();
-    if (ofClass != null) {
-      Optional<Known> found = lookup(model.uri(), ofClass, "the InferenceClass's catalogue");
-      if (found.isPresent()) {
-        return found;
-      }
-    }
-    return lookup(model.uri(), wellKnown, "the models the operator knows");
+    return inClass(model, clazz)
+        .map(entry -> known(model.uri(), entry.geometry(), OF_CLASS, field(entry)))
+        .or(
+            () ->
+                lookup(model.uri(), wellKnown)
+                    .map(
+                        entry ->
+                            known(
+                                model.uri(),
+                                entry.geometry(),
+                                "the models the operator knows",
+                                RESOURCE)));
   }
 
-  private static Optional<Known> lookup(String uri, List<CatalogueEntry> entries, String source) {
+  /** What is wrong with the sizes that a class states of {@code model}, if they are used. */
+  static Optional<String> faultOfClass(ModelSpec model, InferenceClassSpec clazz) {
+    Optional<CatalogueEntry> used =
+        model.geometry() != null ? Optional.empty() : inClass(model, clazz);
+    try {
+      var _ = used.map(e -> known(model.uri(), e.geometry(), OF_CLASS, field(e)));
+      return Optional.empty();
+    } catch (IllegalArgumentException e) {
+      return Optional.of(String.valueOf(e.getMessage()));
+    }
+  }
+
+  private static String field(CatalogueEntry entry) {
+    return "models.catalogue[%s].geometry".formatted(entry.uri());
+  }
+
+  private static Optional<CatalogueEntry> inClass(
+      ModelSpec model, @Nullable InferenceClassSpec clazz) {
+    List<CatalogueEntry> ofClass =
+        clazz == null || clazz.models() == null ? null : clazz.models().catalogue();
+    return ofClass == null ? Optional.empty() : lookup(model.uri(), ofClass);
+  }
+
+  private static Optional<CatalogueEntry> lookup(String uri, List<CatalogueEntry> entries) {
     return entries.stream()
         .filter(entry -> withoutRevision(uri).equals(withoutRevision(entry.uri())))
-        .findFirst()
-        .map(entry -> known(uri, entry.geometry(), source));
+        .findFirst();
+  }
+
+  /** Whether any source has the sizes of {@code model}, whatever they are worth. */
+  public boolean has(ModelSpec model, @Nullable InferenceClassSpec clazz) {
+    return model.geometry() != null
+        || inClass(model, clazz).isPresent()
+        || lookup(model.uri(), wellKnown).isPresent();
   }
 
   /** A revision changes no sizes; a file, for instance a quantised one, does. */
@@ -102,7 +135,10 @@ public final class GeometryCatalogue {
     return uri.startsWith("hf://") ? uri.replaceFirst("@[^/]*", "") : uri;
   }
 
-  private static Known known(String uri, Geometry g, String source) {
+  /**
+   * @param field where the sizes are written, for errors
+   */
+  private static Known known(String uri, Geometry g, String source, String field) {
     return new Known(
         new ModelGeometry(
                 uri,
@@ -115,7 +151,7 @@ public final class GeometryCatalogue {
                     g.feedForward(),
                     g.vocabulary()),
                 g.maxContext(),
-                Quantities.bytes("geometry.weights", g.weights()),
+                Quantities.bytes(field + ".weights", g.weights()),
                 g.contextLimit() == null
                     ? ContextLimit.TRAINED
                     : ContextLimit.valueOf(g.contextLimit().name()))

@@ -226,6 +226,37 @@ class AssessorTest {
     assertThat(verdict.message()).contains(said);
   }
 
+  /** Who reads it can do nothing about it in the specification. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "tenants: [{namespace: legal, gpu: '1.5'}]  | tenants[legal].gpu: '1.5'",
+        "tenants: [{namespace: legal, nvme: '1m'}]  | tenants[legal].nvme: '1m'",
+        "limits: {dram: '1.5'}                      | limits.dram: '1.5'",
+        "limits: {cpu: '0'}                         | limits.cpu: 0",
+        "runtime: {cpu: '0'}                        | runtime.cpu: 0",
+        "models: {catalogue: [{uri: 'builtin:kvdrive-tiny-32k', geometry: {layers: 2, hidden: 64, heads: 4, kvHeads: 2, headDim: 16, feedForward: 128, vocabulary: 1000, maxContext: 65536, weights: 9Ei}}]} | models.catalogue[builtin:kvdrive-tiny-32k].geometry.weights: '9Ei'",
+      })
+  void whatIsMalformedInTheClassIsTheClassesFault(String line, String fault) {
+    Infeasible refused =
+        infeasible(
+            deployment("endpoint", "className: small"), WrittenManifests.clazz("small", line));
+
+    assertThat(refused.reason()).isEqualTo("ClassInvalid");
+    assertThat(refused.message()).contains("InferenceClass small", fault);
+  }
+
+  @Test
+  void whatIsMalformedForAnotherTenantConcernsNobodyElse() {
+    assertThat(
+            feasible(
+                deployment("endpoint", "className: small"),
+                WrittenManifests.clazz(
+                    "small", "tenants: [{namespace: legal}, {namespace: other, gpu: '1.5'}]")))
+        .isNotNull();
+  }
+
   @Test
   void aClassThatIsNotOpenIsRefusedWithThoseThatAre() {
     List<InferenceClass> classes =

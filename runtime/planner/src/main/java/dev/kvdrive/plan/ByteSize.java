@@ -80,7 +80,8 @@ public final class ByteSize {
     BigDecimal bytes = new BigDecimal(m.group(2)).multiply(factor(m.group(3)));
     boolean negative = m.group(1).equals("-") && bytes.signum() != 0;
     if (negative || bytes.compareTo(MOST) > 0) {
-      throw new IllegalArgumentException("%s: '%s' is outside of 0 to 8Ei".formatted(field, said));
+      throw new IllegalArgumentException(
+          "%s: '%s' is negative or not below 8Ei".formatted(field, said));
     }
     BigDecimal whole = bytes.setScale(0, RoundingMode.CEILING);
     if (whole.compareTo(bytes) != 0 && factor(m.group(3)).compareTo(BigDecimal.ONE) <= 0) {

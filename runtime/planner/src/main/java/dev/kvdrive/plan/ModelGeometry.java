@@ -153,9 +153,13 @@ public record ModelGeometry(
    */
   public String tooShortFor(int context) {
     if (limit.extendable()) {
-      return ("The model was trained for %,d tokens of context, %,d were asked for. Rope scaling"
+      return ("The model was trained for %,d %s of context, %,d were asked for. Rope scaling"
               + " can extend it, if the model's card allows that: yarn with a factor of %d.")
-          .formatted(maxContext, context, Math.ceilDiv(context, maxContext));
+          .formatted(
+              maxContext,
+              maxContext == 1 ? "token" : "tokens",
+              context,
+              Math.ceilDiv(context, maxContext));
     }
     return "The model serves %,d of the %,d tokens of context that were asked for: %s."
         .formatted(maxContext, context, limit.words());

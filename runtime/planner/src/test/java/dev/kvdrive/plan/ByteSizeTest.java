@@ -71,7 +71,7 @@ class ByteSizeTest {
   @ParameterizedTest
   @ValueSource(strings = {"8Ei", "9223372036854775808", "-1Gi", "1e19", "1e999", "-1m"})
   void hasTheBoundsOfKubernetes(String text) {
-    String message = "size: '%s' is outside of 0 to 8Ei".formatted(text);
+    String message = "size: '%s' is negative or not below 8Ei".formatted(text);
     assertThatThrownBy(() -> ByteSize.quantity("size", text)).hasMessage(message);
     assertThatThrownBy(() -> ByteSize.parse("size", text)).hasMessage(message);
   }

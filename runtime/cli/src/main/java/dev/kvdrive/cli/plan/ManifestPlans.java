@@ -121,8 +121,7 @@ final class ManifestPlans {
     }
     String note = null;
     String uri = spec.model().uri();
-    boolean known =
-        catalogue.find(spec.model(), clazz == null ? null : clazz.getSpec()).isPresent();
+    boolean known = catalogue.has(spec.model(), clazz == null ? null : clazz.getSpec());
     if (!known && uri.startsWith("hf://")) {
       Geometry geometry = geometry(hub.apply(uri));
       deployment.setSpec(withGeometry(spec, geometry));

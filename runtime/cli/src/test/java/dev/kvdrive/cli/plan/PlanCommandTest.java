@@ -234,6 +234,24 @@ class PlanCommandTest {
   }
 
   @Test
+  void aManifestThatIsRefusedKeepsNoOtherFromBeingJudged() throws IOException {
+    String absurd =
+        manifest("hf://some/model", "")
+            .replace("name: contracts", "name: absurd")
+            .replace(
+                "uri: \"hf://some/model\"",
+                "uri: \"hf://some/model\", geometry: {layers: 2, hidden: 64, heads: 4, kvHeads: 2,"
+                    + " headDim: 16, feedForward: 128, vocabulary: 1000, maxContext: 65536, weights: 9Ei}");
+    Ended ended = planOf(absurd + "---\n" + manifest("builtin:kvdrive-tiny-32k", ""));
+    assertThat(ended.code()).isEqualTo(PlanCommand.INFEASIBLE);
+    assertThat(ended.out())
+        .contains("# default/absurd")
+        .contains("InvalidSpec: spec.model.geometry.weights: '9Ei'")
+        .contains("# default/contracts")
+        .contains("fits:");
+  }
+
+  @Test
   void aClassIsReadFromAnyOfTheFiles() throws IOException {
     String deployment = manifest("builtin:kvdrive-tiny-32k", "  className: small");
     assertThat(planOf(deployment).err())
