@@ -8,6 +8,7 @@ import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
 import io.fabric8.kubernetes.api.model.IntOrString;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServiceAccount;
 import io.fabric8.kubernetes.api.model.ServiceAccountBuilder;
@@ -33,15 +34,16 @@ public final class DesiredObjects {
 
   private final Request request;
   private final Map<String, String> configuration;
+  private final String configHash;
   private final String configName;
   private final RuntimePod pod;
 
   public DesiredObjects(Feasible feasible) {
     this.request = feasible.request();
-    this.configuration = RuntimeConfiguration.files(request);
-    String hash = RuntimeConfiguration.hash(configuration);
-    this.configName = request.name() + "-config-" + hash;
-    this.pod = new RuntimePod(feasible, configName, hash);
+    this.configuration = RuntimeConfiguration.files(feasible);
+    this.configHash = RuntimeConfiguration.hash(configuration);
+    this.configName = request.name() + "-config-" + configHash;
+    this.pod = new RuntimePod(feasible, configName, configHash);
   }
 
   /** The completed specification the objects come from. */
@@ -52,6 +54,12 @@ public final class DesiredObjects {
   /** Name of the ConfigMap: another configuration has another. */
   public String configName() {
     return configName;
+  }
+
+  /** Whether {@code pod} runs with this configuration, and so with its model. */
+  public boolean configures(Pod pod) {
+    Map<String, String> annotations = pod.getMetadata().getAnnotations();
+    return annotations != null && configHash.equals(annotations.get(Labels.CONFIG_HASH));
   }
 
   /** Which replica a retained claim of {@code deployment} belongs to, by the claim's name. */

@@ -1,7 +1,9 @@
 package dev.kvdrive.operator.desired;
 
+import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Quantities;
 import dev.kvdrive.feasibility.Request;
+import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.RopeScaling;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.nio.charset.StandardCharsets;
@@ -31,9 +33,10 @@ final class RuntimeConfiguration {
   private RuntimeConfiguration() {}
 
   /** The text of each file. */
-  static Map<String, String> files(Request request) {
+  static Map<String, String> files(Feasible feasible) {
+    Request request = feasible.request();
     Map<String, String> files = new LinkedHashMap<>();
-    files.put(FILE, yaml(request));
+    files.put(FILE, yaml(feasible));
     String template = request.model().chatTemplate();
     if (template != null) {
       files.put(CHAT_TEMPLATE, template);
@@ -41,7 +44,8 @@ final class RuntimeConfiguration {
     return files;
   }
 
-  private static String yaml(Request request) {
+  private static String yaml(Feasible feasible) {
+    Request request = feasible.request();
     Map<String, Object> model = new LinkedHashMap<>();
     model.put("uri", modelUri(request));
     model.put("cache-dir", MODEL_CACHE);
@@ -58,6 +62,8 @@ final class RuntimeConfiguration {
       }
       model.put("rope-scaling", scaling);
     }
+
+    model.put("planned", planned(feasible));
 
     Map<String, Object> tiers = new LinkedHashMap<>();
     tiers.put("gpu-bytes", request.tiers().gpu());
@@ -90,6 +96,22 @@ final class RuntimeConfiguration {
       kvdrive.put("threads", threads(request));
     }
     return Serialization.asYaml(Map.of("kvdrive", kvdrive));
+  }
+
+  /** The sizes nobody has compared with the model's file yet; the runtime does. */
+  private static Map<String, Object> planned(Feasible feasible) {
+    ModelGeometry geometry = feasible.plan().request().model();
+    Map<String, Object> planned = new LinkedHashMap<>();
+    planned.put("layers", geometry.layers());
+    planned.put("hidden", geometry.hidden());
+    planned.put("heads", geometry.heads());
+    planned.put("kv-heads", geometry.kvHeads());
+    planned.put("head-dim", geometry.headDim());
+    planned.put("feed-forward", geometry.feedForward());
+    planned.put("vocabulary", geometry.vocabulary());
+    planned.put("weight-bytes", geometry.weightBytes());
+    planned.put("stated-in", feasible.geometrySource());
+    return planned;
   }
 
   /** A short hash of a configuration. */

@@ -77,6 +77,10 @@ class DesiredObjectsTest {
     assertThat(configuration.get("queue-limit").asInt()).isEqualTo(16);
     assertThat(configuration.get("served-model-name").asText()).isEqualTo("tiny");
     assertThat(configuration.at("/tiers/nvme-bytes").asLong()).isEqualTo(512L << 20);
+    assertThat(configuration.at("/model/planned/layers").asInt()).isEqualTo(6);
+    assertThat(configuration.at("/model/planned/weight-bytes").asLong()).isEqualTo(7255040);
+    assertThat(configuration.at("/model/planned/stated-in").asText())
+        .isEqualTo("the models the operator knows");
   }
 
   @Test

@@ -217,6 +217,52 @@ class StartFailureTest {
         .contains("starts from 65,536 tokens", "trained for 32,768");
   }
 
+  private Map<String, String> planned() {
+    Map<String, String> values = sound();
+    values.put("kvdrive.tiers.gpu-bytes", "8Mi"); // which is said after the sizes are found right
+    values.put("kvdrive.model.planned.layers", "6");
+    values.put("kvdrive.model.planned.hidden", "256");
+    values.put("kvdrive.model.planned.heads", "4");
+    values.put("kvdrive.model.planned.kv-heads", "2");
+    values.put("kvdrive.model.planned.head-dim", "64");
+    values.put("kvdrive.model.planned.feed-forward", "768");
+    values.put("kvdrive.model.planned.vocabulary", "8192");
+    values.put("kvdrive.model.planned.weight-bytes", "7255040");
+    values.put("kvdrive.model.planned.stated-in", "spec.model.geometry");
+    return values;
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "layers, 12, layers is stated as 12 and is 6",
+    "hidden, 128, hidden is stated as 128 and is 256",
+    "heads, 8, heads is stated as 8 and is 4",
+    "kv-heads, 4, kvHeads is stated as 4 and is 2",
+    "head-dim, 32, headDim is stated as 32 and is 64",
+    "feed-forward, 700, feedForward is stated as 700 and is 768",
+    "vocabulary, 9000, vocabulary is stated as 9000 and is 8192",
+    "weight-bytes, 1048576, weights are stated as 1.00 MiB and are 6.92 MiB",
+  })
+  void sizesThatWereNotThoseOfTheFileAreNamedWithWhereToCorrectThem(
+      String field, String stated, String said) {
+    Map<String, String> values = planned();
+    values.put("kvdrive.model.planned." + field, stated);
+
+    assertThat(reason(values, MachineCheck.here()))
+        .startsWith("ModelDiffers: ")
+        .contains("builtin:kvdrive-tiny-32k", said, "Correct spec.model.geometry")
+        .contains("geometry: {layers: 6, hidden: 256")
+        .contains("weights: \"7255040\"}");
+  }
+
+  @Test
+  void sizesThatAreThoseOfTheFileOrLeaveRoomAreFine() {
+    assertThat(reason(planned(), MachineCheck.here())).contains("does not fit");
+    Map<String, String> roomy = planned();
+    roomy.put("kvdrive.model.planned.weight-bytes", "8388608");
+    assertThat(reason(roomy, MachineCheck.here())).contains("does not fit");
+  }
+
   @ParameterizedTest
   @CsvSource({"dynamic, 4, use yarn or linear", "yarn, 1, above 1", "yarn, 0, above 1"})
   void ropeScalingThatCannotBeIsNamed(String type, String factor, String message) {
@@ -360,7 +406,7 @@ class StartFailureTest {
           kvdrive.concurrency       | 0      | between 1 and 1024, got 0
           kvdrive.budget            | 1.5    | above 0 and at most 1, got 1.5
           kvdrive.tiers.gpu-bytes   | lots   | 'lots' is not a size; write for instance 512Mi
-          kvdrive.tiers.dram-bytes  | -1     | '-1' is outside of 0 to 8Ei
+          kvdrive.tiers.dram-bytes  | -1     | '-1' is negative or not below 8Ei
           kvdrive.kv-type           | F64    | kvdrive.kv-type
           kvdrive.backing           | int4   | kvdrive.backing
           kvdrive.backing           | f32    | kvdrive.resident, kvdrive.backing: backing f32, but

@@ -12,10 +12,12 @@ import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.schedule.EngineSettings;
 import dev.kvdrive.schedule.KvDriveEngine;
+import dev.kvdrive.server.settings.PlannedSizes;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import dev.kvdrive.server.settings.SettingNames;
 import dev.kvdrive.text.ChatTemplate;
@@ -26,6 +28,7 @@ import java.nio.file.Path;
 import java.time.Clock;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -94,6 +97,7 @@ public final class EngineStart implements ModelStart {
             settings.model().scaling(),
             ModelLoader.Verification.SAMPLE);
     opened(closing(model::close));
+    requireAsPlanned(uri, model.geometry());
     Tokenizer tokenizer = tokenizer(model.tokenizer());
     Optional<ChatTemplate> template = template(model.tokenizer(), instead);
     template.ifPresent(
@@ -122,6 +126,21 @@ public final class EngineStart implements ModelStart {
         tokenizer,
         template,
         engine);
+  }
+
+  /** What the plan says of this runtime, and the room it was given, hold for these sizes only. */
+  private void requireAsPlanned(String uri, ModelGeometry file) {
+    PlannedSizes planned = settings.model().planned();
+    List<String> differences = planned == null ? List.of() : planned.differences(file);
+    if (planned != null && !differences.isEmpty()) {
+      throw new StartFailure(
+          "ModelDiffers: the sizes of model %s are not those that were planned with: %s. Correct %s; the file says geometry: %s"
+              .formatted(
+                  uri,
+                  String.join(", ", differences),
+                  planned.statedIn() == null ? "kvdrive.model.planned" : planned.statedIn(),
+                  PlannedSizes.statement(file)));
+    }
   }
 
   /** Says now what requests would find out. */

@@ -74,12 +74,15 @@ public record RuntimeSettings(
    * @param chatTemplate file with the chat template, in Jinja; if not set, the one that comes with
    *     the model
    * @param ropeScaling extends the context; null for what the model brings
+   * @param planned the sizes that whoever made the room for this runtime has planned with; null if
+   *     nobody has
    */
   public record ModelFiles(
       @DefaultValue("builtin:kvdrive-tiny-32k") String uri,
       @DefaultValue("/tmp/kvdrive-models") Path cacheDir,
       @Nullable Path chatTemplate,
-      @Nullable Rope ropeScaling) {
+      @Nullable Rope ropeScaling,
+      @Nullable PlannedSizes planned) {
     /** The rope scaling to open the model with, or null. */
     public @Nullable RopeScaling scaling() {
       return ropeScaling == null ? null : ropeScaling.scaling();
