@@ -91,6 +91,16 @@ class DefinitionRulesTest {
         "model: {uri: 'builtin:x', cacheClaimName: c} | cacheClaimName is only used",
         "model: {uri: 'pvc://claim/../x'} | has no ..",
         "access: {fromNamespaces: ['Not One']} | spec.access.fromNamespaces",
+        "access: {apiKeysSecret: {name: 'Bad Name', key: k}} | spec.access.apiKeysSecret.name",
+        "access: {apiKeysSecret: {name: n, key: '../x'}} | spec.access.apiKeysSecret.key",
+        "access: {apiKeysSecret: {name: n, key: 'a b'}} | spec.access.apiKeysSecret.key",
+        "access: {apiKeysSecret: {name: n, key: '..'}} | spec.access.apiKeysSecret.key",
+        "access: {apiKeysSecret: {name: n, key: '.'}} | spec.access.apiKeysSecret.key",
+        "model: {uri: 'hf://a/b', cacheClaimName: 'Bad Claim'} | spec.model.cacheClaimName",
+        "model: {uri: 'pvc://LONG/x'} | spec.model.uri",
+        "tiers: {gpu: {memory: 1Mi}, dram: {size: 1Mi}, nvme: {size: 1Gi, storageClassName: 'A b'}} | storageClassName",
+        "className: 'Not One' | spec.className",
+        "runtime: {priorityClassName: 'Not One'} | spec.runtime.priorityClassName",
         "tiers: {gpu: {memory: 0}, dram: {size: 1Mi}} | must be greater than 0",
         "tiers: {gpu: {memory: lots}, dram: {size: 1Mi}} | spec.tiers.gpu.memory",
         "tiers: {gpu: {memory: 1Mi}} | spec.tiers.dram",
@@ -99,7 +109,7 @@ class DefinitionRulesTest {
         "runtime: {tolerations: [{key: a}, {key: '', operator: Exists}]} | a toleration without a key",
       })
   void refusesAValueAndNamesTheField(String line, String complaint) {
-    assertThatThrownBy(() -> create("refused", line, ""))
+    assertThatThrownBy(() -> create("refused", line.replace("LONG", "c".repeat(254)), ""))
         .isInstanceOf(KubernetesClientException.class)
         .hasMessageContaining(complaint);
   }
@@ -142,6 +152,22 @@ class DefinitionRulesTest {
         .isEqualTo(Geometry.ContextLimit.SCALED);
     assertThatThrownBy(() -> create("unknown", model.formatted("extended"), ""))
         .hasMessageContaining("spec.model.geometry.contextLimit");
+  }
+
+  @Test
+  void takesEveryKeyThatASecretCanHave() {
+    create("keys", "access: {apiKeysSecret: {name: a.b-c, key: .a..B_c-1}}", "");
+    create("claim", "model: {uri: 'hf://a/b', cacheClaimName: %s}".formatted("c".repeat(253)), "");
+  }
+
+  @Test
+  void aRetainedVolumeKeepsItsSizeHoweverItIsWritten() {
+    client
+        .resource(WrittenManifests.deployment("kept", namespace, SIZES.formatted("Retain"), ""))
+        .create();
+
+    patch("kept", "{\"spec\":{\"tiers\":{\"nvme\":{\"size\":\"524288Ki\"}}}}");
+    patch("kept", "{\"spec\":{\"tiers\":{\"nvme\":{\"size\":536870912}}}}");
   }
 
   @Test

@@ -2,13 +2,20 @@ package dev.kvdrive.api.v1alpha1;
 
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Pattern;
 import io.fabric8.generator.annotation.Required;
 import io.fabric8.generator.annotation.Size;
 
 /** One key of a ConfigMap in the deployment's namespace. The operator never reads it. */
 @JsonIgnoreProperties(ignoreUnknown = true)
 public record ConfigMapKey(
-    @Required @Size(min = 1, max = 253) @JsonPropertyDescription("Name of the ConfigMap.")
+    @Required
+        @Size(min = 1, max = 253)
+        @Pattern(KubernetesNames.OBJECT)
+        @JsonPropertyDescription("Name of the ConfigMap.")
         String name,
-    @Required @Size(min = 1, max = 253) @JsonPropertyDescription("Key inside the ConfigMap.")
+    @Required
+        @Size(min = 1, max = 253)
+        @Pattern(KubernetesNames.KEY)
+        @JsonPropertyDescription("Key inside the ConfigMap.")
         String key) {}

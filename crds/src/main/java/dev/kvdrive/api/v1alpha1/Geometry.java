@@ -48,7 +48,9 @@ public record Geometry(
             "Tokens the model can serve without ropeScaling (max_position_embeddings, unless"
                 + " contextLimit says otherwise).")
         int maxContext,
-    @Required @JsonPropertyDescription("Size of all weight files together, for instance 16Gi.")
+    @Required
+        @JsonPropertyDescription(
+            "Size of all weight files together, for instance 16Gi; may be rounded up.")
         Quantity weights,
     @Nullable
         @JsonPropertyDescription(

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Default;
 import io.fabric8.generator.annotation.Max;
 import io.fabric8.generator.annotation.Min;
+import io.fabric8.generator.annotation.Pattern;
 import io.fabric8.generator.annotation.Required;
 import io.fabric8.generator.annotation.Size;
 import io.fabric8.kubernetes.api.model.Quantity;
@@ -54,7 +55,10 @@ public record InferenceClassSpec(
           List<String> imagePullSecrets,
       @Nullable @JsonPropertyDescription("Processors of one pod when the deployment says nothing.")
           Quantity cpu,
-      @Nullable @Size(min = 1, max = 253) @JsonPropertyDescription("RuntimeClass of the pods.")
+      @Nullable
+          @Size(min = 1, max = 253)
+          @Pattern(KubernetesNames.OBJECT)
+          @JsonPropertyDescription("RuntimeClass of the pods.")
           String runtimeClassName,
       @Nullable @JsonPropertyDescription("Node labels the pods need.")
           Map<String, String> nodeSelector,
@@ -62,6 +66,7 @@ public record InferenceClassSpec(
           List<Toleration> tolerations,
       @Nullable
           @Size(min = 1, max = 253)
+          @Pattern(KubernetesNames.OBJECT)
           @JsonPropertyDescription("Priority of the pods when the deployment names none.")
           String priorityClassName) {}
 
@@ -107,6 +112,7 @@ public record InferenceClassSpec(
   public record Storage(
       @Nullable
           @Size(min = 1, max = 253)
+          @Pattern(KubernetesNames.OBJECT)
           @JsonPropertyDescription("Class of volumes whose deployment names none.")
           String defaultClassName,
       @Nullable

@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
 public record InferenceDeploymentSpec(
     @Nullable
         @Size(min = 1, max = 253)
+        @Pattern(KubernetesNames.OBJECT)
         @JsonPropertyDescription(
             "InferenceClass to use. Without one: the class named default, when there is one.")
         String className,

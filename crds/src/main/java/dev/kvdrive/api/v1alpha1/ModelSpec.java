@@ -28,7 +28,7 @@ public record ModelSpec(
             "^(builtin:[a-z0-9][a-z0-9._-]*"
                 + "|hf://[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*"
                 + "(@[A-Za-z0-9._%-]+)?(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*"
-                + "|pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[A-Za-z0-9._-]+)*)$")
+                + "|pvc://[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?(/[A-Za-z0-9._-]+)*)$")
         @JsonPropertyDescription(
             "Source of the model: builtin:NAME (bundled in the runtime image), "
                 + "hf://ORGANISATION/REPOSITORY@REVISION/FILE.gguf (downloaded from a model hub;"
@@ -45,6 +45,7 @@ public record ModelSpec(
         SecretKey tokenSecret,
     @Nullable
         @Size(min = 1, max = 253)
+        @Pattern(KubernetesNames.OBJECT)
         @JsonPropertyDescription(
             "Claim of this namespace in which downloaded models are kept. Without one each pod"
                 + " downloads into space of its own.")

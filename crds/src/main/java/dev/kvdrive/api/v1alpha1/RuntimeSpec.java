@@ -6,6 +6,7 @@ import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Default;
 import io.fabric8.generator.annotation.Max;
 import io.fabric8.generator.annotation.Min;
+import io.fabric8.generator.annotation.Pattern;
 import io.fabric8.generator.annotation.Size;
 import io.fabric8.generator.annotation.ValidationRule;
 import io.fabric8.kubernetes.api.model.Quantity;
@@ -58,7 +59,10 @@ public record RuntimeSpec(
         Map<String, String> nodeSelector,
     @Nullable @Size(max = 32) @JsonPropertyDescription("Taints the pods tolerate.")
         List<Toleration> tolerations,
-    @Nullable @Size(min = 1, max = 253) @JsonPropertyDescription("Priority of the pods.")
+    @Nullable
+        @Size(min = 1, max = 253)
+        @Pattern(KubernetesNames.OBJECT)
+        @JsonPropertyDescription("Priority of the pods.")
         String priorityClassName) {
   /** Why no deployment has a priority of Kubernetes' own. */
   public static final String SYSTEM_PRIORITY =

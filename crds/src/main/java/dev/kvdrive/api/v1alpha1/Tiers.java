@@ -4,6 +4,7 @@ import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Pattern;
 import io.fabric8.generator.annotation.Required;
 import io.fabric8.generator.annotation.Size;
 import io.fabric8.generator.annotation.ValidationRule;
@@ -56,7 +57,7 @@ public record Tiers(
       fieldPath = ".reclaim")
   @ValidationRule(
       value =
-          "self.reclaim != 'Retain' || (self.size == oldSelf.size"
+          "self.reclaim != 'Retain' || (quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) == 0"
               + " && has(self.storageClassName) == has(oldSelf.storageClassName)"
               + " && (!has(self.storageClassName)"
               + " || self.storageClassName == oldSelf.storageClassName))",
@@ -70,6 +71,7 @@ public record Tiers(
           Quantity size,
       @Nullable
           @Size(min = 1, max = 253)
+          @Pattern(KubernetesNames.OBJECT)
           @JsonPropertyDescription(
               "StorageClass of the volume. Without one: the InferenceClass's, else the cluster's"
                   + " default.")

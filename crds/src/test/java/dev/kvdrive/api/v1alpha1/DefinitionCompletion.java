@@ -49,7 +49,11 @@ final class DefinitionCompletion {
 
   /** Strings inside lists, whose syntax no annotation reaches, by path. */
   private static final Map<String, String> ITEM_PATTERNS =
-      Map.of("spec.access.fromNamespaces[]", "^(\\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$");
+      Map.of(
+          "spec.access.fromNamespaces[]",
+          "^(\\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$",
+          "spec.runtime.imagePullSecrets[]",
+          KubernetesNames.OBJECT);
 
   /** Kubernetes' syntax, with exponents that arithmetic survives. */
   private static final String QUANTITY =
