@@ -16,6 +16,7 @@ final class Lead {
   private static final Logger log = LoggerFactory.getLogger(Lead.class);
 
   private final Runnable end;
+  private volatile boolean leads;
   private volatile boolean givenUp;
 
   /**
@@ -30,16 +31,23 @@ final class Lead {
     givenUp = true;
   }
 
+  /** Whether this replica has had the lease; one that lost it has ended. */
+  boolean leads() {
+    return leads;
+  }
+
   LeaderCallbacks callbacks() {
     return new LeaderCallbacks(
-        () -> log.info("This replica leads"),
+        () -> {
+          leads = true;
+          log.info("This replica leads");
+        },
         this::stopped,
         leader -> log.info("The leader is {}", leader));
   }
 
   private void stopped() {
     if (givenUp) {
-      log.info("The lease is given back");
       return;
     }
     log.error("The lease was lost; this replica ends, so that another can work");

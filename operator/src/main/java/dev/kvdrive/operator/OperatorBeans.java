@@ -97,14 +97,20 @@ class OperatorBeans {
       Metrics metrics,
       MeterRegistry registry,
       Lead lead) {
-    Operator operator = operator(properties, client, metrics, lead);
+    OperatorLease lease =
+        new OperatorLease(client, properties.namespace(), NAME, OperatorLease.thisProcess());
+    Operator operator = operator(properties, client, metrics, lead, lease);
     Watches watches = new Watches(register(operator, reconciler, properties), client, properties);
     watches.bindTo(registry);
-    return new OperatorLifecycle(operator, lead, watches, reconciler::stop);
+    return new OperatorLifecycle(operator, lead, lease, watches, reconciler::stop);
   }
 
   static Operator operator(
-      OperatorProperties properties, KubernetesClient client, Metrics metrics, Lead lead) {
+      OperatorProperties properties,
+      KubernetesClient client,
+      Metrics metrics,
+      Lead lead,
+      OperatorLease lease) {
     return new Operator(
         overrider -> {
           overrider
@@ -119,8 +125,12 @@ class OperatorBeans {
               .withPreviousAnnotationForDependentResources(false);
           if (properties.leaderElection()) {
             overrider.withLeaderElectionConfiguration(
-                LeaderElectionConfigurationBuilder.aLeaderElectionConfiguration(NAME)
+                LeaderElectionConfigurationBuilder.aLeaderElectionConfiguration(lease.name())
                     .withLeaseNamespace(properties.namespace())
+                    .withIdentity(lease.holder())
+                    .withLeaseDuration(OperatorLease.DURATION)
+                    .withRenewDeadline(OperatorLease.RENEW_DEADLINE)
+                    .withRetryPeriod(OperatorLease.RETRY_PERIOD)
                     .withExitOnStopLeading(false)
                     .withLeaderCallbacks(lead.callbacks())
                     .build());

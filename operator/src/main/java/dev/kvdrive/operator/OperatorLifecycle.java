@@ -21,6 +21,7 @@ final class OperatorLifecycle implements SmartLifecycle, HealthIndicator {
 
   private final Operator operator;
   private final Lead lead;
+  private final OperatorLease lease;
   private final Watches watches;
   private final Runnable beforeStop;
   private final ScheduledExecutorService reports =
@@ -32,10 +33,12 @@ final class OperatorLifecycle implements SmartLifecycle, HealthIndicator {
   /**
    * @param beforeStop done before anything is broken off
    */
-  OperatorLifecycle(Operator operator, Lead lead, Watches watches, Runnable beforeStop) {
+  OperatorLifecycle(
+      Operator operator, Lead lead, OperatorLease lease, Watches watches, Runnable beforeStop) {
     this.beforeStop = beforeStop;
     this.operator = operator;
     this.lead = lead;
+    this.lease = lease;
     this.watches = watches;
   }
 
@@ -44,8 +47,7 @@ final class OperatorLifecycle implements SmartLifecycle, HealthIndicator {
     operator.start();
     watches.started();
     reporting =
-        reports.scheduleWithFixedDelay(
-            watches::report, 0, REPORTS.toMillis(), TimeUnit.MILLISECONDS);
+        reports.scheduleWithFixedDelay(this::report, 0, REPORTS.toMillis(), TimeUnit.MILLISECONDS);
     running = true;
   }
 
@@ -61,6 +63,16 @@ final class OperatorLifecycle implements SmartLifecycle, HealthIndicator {
     watches.stopped();
     lead.giveUp();
     operator.stop();
+    if (lead.leads()) {
+      lease.giveBack();
+    }
+  }
+
+  private void report() {
+    if (lead.leads()) {
+      lease.belongToAccount();
+    }
+    watches.report();
   }
 
   @Override

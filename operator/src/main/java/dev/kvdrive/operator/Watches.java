@@ -1,6 +1,8 @@
 package dev.kvdrive.operator;
 
 import dev.kvdrive.api.v1alpha1.InferenceClass;
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.operator.status.FailureWords;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.ListOptions;
 import io.fabric8.kubernetes.api.model.ListOptionsBuilder;
@@ -19,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.TreeSet;
+import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -42,6 +45,10 @@ final class Watches {
   private final List<String> namespaces;
   private final boolean classes;
   private final Map<String, String> unreadable = new LinkedHashMap<>();
+
+  /** Namespaces that were refused when they were last asked for, and why. */
+  private final Map<String, String> refused = new ConcurrentHashMap<>();
+
   private volatile boolean started;
 
   Watches(
@@ -67,6 +74,7 @@ final class Watches {
   /** Whether everything that is watched in {@code namespace} is being read. */
   boolean reads(String namespace) {
     return started
+        && !refused.containsKey(namespace)
         && sources().stream()
             .filter(source -> source.resourceType() != InferenceClass.class)
             .allMatch(source -> isRead(source, namespace));
@@ -119,6 +127,7 @@ final class Watches {
 
   private synchronized void compare() {
     for (String namespace : namespaces) {
+      ask(namespace);
       report(
           namespace.equals(Constants.WATCH_ALL_NAMESPACES)
               ? "All namespaces together"
@@ -127,6 +136,29 @@ final class Watches {
     }
     if (classes) {
       report("The InferenceClasses", readsClasses() ? null : cause(InferenceClass.class, null));
+    }
+  }
+
+  /**
+   * A watch that is open goes on for minutes after the right to it was taken away; and what was
+   * taken away is the role as a whole.
+   */
+  private void ask(String namespace) {
+    try {
+      list(InferenceDeployment.class, namespace);
+      refused.remove(namespace);
+    } catch (KubernetesClientException e) {
+      if (e.getStatus() != null) {
+        refused.put(namespace, "InferenceDeployment: " + FailureWords.of(e));
+      }
+    }
+  }
+
+  private void list(Class<? extends HasMetadata> type, @Nullable String namespace) {
+    if (namespace == null || namespace.equals(Constants.WATCH_ALL_NAMESPACES)) {
+      client.resources(type).inAnyNamespace().list(ONE);
+    } else {
+      client.resources(type).inNamespace(namespace).list(ONE);
     }
   }
 
@@ -141,6 +173,10 @@ final class Watches {
   }
 
   private String cause(String namespace) {
+    String words = refused.get(namespace);
+    if (words != null) {
+      return words;
+    }
     for (EventSource<?, ?> source : sources()) {
       if (source.resourceType() != InferenceClass.class
           && !isRead(source, namespace)
@@ -153,18 +189,10 @@ final class Watches {
 
   private String cause(Class<? extends HasMetadata> type, @Nullable String namespace) {
     try {
-      if (namespace == null || namespace.equals(Constants.WATCH_ALL_NAMESPACES)) {
-        client.resources(type).inAnyNamespace().list(ONE);
-      } else {
-        client.resources(type).inNamespace(namespace).list(ONE);
-      }
+      list(type, namespace);
       return type.getSimpleName() + ": the watch is being renewed";
     } catch (KubernetesClientException e) {
-      String words =
-          e.getStatus() != null && e.getStatus().getMessage() != null
-              ? e.getStatus().getMessage()
-              : String.valueOf(e.getMessage());
-      return type.getSimpleName() + ": " + words;
+      return type.getSimpleName() + ": " + FailureWords.of(e);
     }
   }
 

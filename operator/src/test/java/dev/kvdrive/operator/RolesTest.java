@@ -45,7 +45,9 @@ class RolesTest {
 
   /** Rights that every account has. */
   private static final Set<String> EVERYBODYS =
-      Set.of("authorization.k8s.io/selfsubjectrulesreviews create");
+      Set.of(
+          "authorization.k8s.io/selfsubjectrulesreviews create",
+          "authentication.k8s.io/selfsubjectreviews create");
 
   private static final String RETAINED =
       """

@@ -5,10 +5,15 @@ import static org.awaitility.Awaitility.await;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.WrittenManifests;
+import io.fabric8.kubernetes.api.model.Condition;
+import io.fabric8.kubernetes.api.model.coordination.v1.Lease;
+import io.fabric8.kubernetes.api.model.coordination.v1.LeaseBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import java.time.Duration;
+import java.time.ZoneOffset;
+import java.time.ZonedDateTime;
 import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
@@ -81,6 +86,72 @@ class TwoOperatorsTest {
   }
 
   @Test
+  void whoStopsGivesItsLeaseBack() {
+    try (RunningOperator one = operator(first, "one", false)) {
+      client.resource(WrittenManifests.deployment(NAME, namespace, "")).create();
+      await().atMost(SOON).until(() -> callers() != null);
+      assertThat(lease(first).getSpec().getHolderIdentity()).isNotNull();
+      assertThat(one).isNotNull();
+    }
+
+    assertThat(lease(first).getSpec().getHolderIdentity()).isNull();
+  }
+
+  /** Its node has failed, for instance: it has not given its lease back. */
+  @Test
+  void aDeploymentSaysThatItWaitsForAnOperatorThatIsNotHeardOf() {
+    try (RunningOperator one = operator(first, "one", false)) {
+      client.resource(WrittenManifests.deployment(NAME, namespace, "")).create();
+      await().atMost(SOON).until(() -> callers() != null && get().getStatus().plan() != null);
+      assertThat(one).isNotNull();
+    }
+    client
+        .leases()
+        .inNamespace(first)
+        .withName("kvdrive-operator")
+        .edit(
+            lease ->
+                new LeaseBuilder(lease)
+                    .editSpec()
+                    .withHolderIdentity("pod-1")
+                    .withRenewTime(ZonedDateTime.now(ZoneOffset.UTC).minusMinutes(2))
+                    .endSpec()
+                    .build());
+
+    try (RunningOperator two = operator(second, "two", false)) {
+      await()
+          .atMost(SOON)
+          .untilAsserted(
+              () ->
+                  assertThat(condition("Reconciling").getMessage())
+                      .contains("release " + first + "/one")
+                      .contains("That of " + second + "/two takes over at 20")
+                      .contains("kubectl delete lease kvdrive-operator --namespace " + first));
+      assertThat(condition("Feasible").getStatus()).isEqualTo("True");
+
+      patch("{\"spec\":{\"contextLength\":8192}}");
+
+      await()
+          .atMost(SOON)
+          .untilAsserted(
+              () -> {
+                assertThat(condition("Ready").getStatus()).isEqualTo("Unknown");
+                assertThat(condition("Ready").getReason()).isEqualTo("WaitsForOperator");
+                assertThat(condition("Feasible").getStatus()).isEqualTo("Unknown");
+              });
+      assertThat(observedGeneration()).isEqualTo(1);
+      assertThat(servedBy()).isEqualTo(first + "/one");
+
+      client.leases().inNamespace(first).withName("kvdrive-operator").delete();
+      patch("{\"spec\":{\"contextLength\":4096}}");
+      await().atMost(SOON).until(() -> observedGeneration() == 3);
+      assertThat(servedBy()).isEqualTo(second + "/two");
+      assertThat(condition("Reconciling").getReason()).isNotEqualTo("WaitsForOperator");
+      assertThat(two).isNotNull();
+    }
+  }
+
+  @Test
   void aReleaseOfAnotherNameInTheSameNamespaceTakesOverAtOnce() {
     try (RunningOperator one = operator(first, "one", false)) {
       client.resource(WrittenManifests.deployment(NAME, namespace, "")).create();
@@ -112,6 +183,17 @@ class TwoOperatorsTest {
     return new RunningOperator(
         server.newClient(),
         RunningOperator.watching(system, release, takeOver, List.of(namespace)));
+  }
+
+  private Lease lease(String system) {
+    return client.leases().inNamespace(system).withName("kvdrive-operator").get();
+  }
+
+  private Condition condition(String type) {
+    return Objects.requireNonNull(get().getStatus().conditions()).stream()
+        .filter(c -> c.getType().equals(type))
+        .findFirst()
+        .orElseThrow();
   }
 
   private InferenceDeployment get() {

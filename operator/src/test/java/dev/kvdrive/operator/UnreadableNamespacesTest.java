@@ -74,6 +74,30 @@ class UnreadableNamespacesTest {
     }
   }
 
+  /** Although its watches stay open for minutes. */
+  @Test
+  void aNamespaceWhoseRoleIsTakenAwayIsUnreadableSoonAndReadableAgain() {
+    server.ensureNamespace(other);
+    List<HasMetadata> chart = chart();
+    chart.forEach(this::apply);
+    HasMetadata binding =
+        chart.stream()
+            .filter(object -> object instanceof RoleBinding && isIn(other, object))
+            .findFirst()
+            .orElseThrow();
+
+    try (RunningOperator operator = operator()) {
+      await().atMost(SOON).until(() -> readable(operator, other) == 1);
+
+      client.resource(binding).delete();
+      await().atMost(SOON).until(() -> readable(operator, other) == 0);
+      assertThat(readable(operator, served)).isEqualTo(1);
+
+      apply(binding);
+      await().atMost(SOON).until(() -> readable(operator, other) == 1);
+    }
+  }
+
   /** Who may not see the rules must not act as if there were none. */
   @Test
   void nothingIsJudgedWithoutTheClassesAndAllIsOnceTheyCanBeRead() {

@@ -35,6 +35,20 @@ final class Failures {
         && deployment.getMetadata().getName().equals(refused.getStatus().getDetails().getName());
   }
 
+  /** Whether a failure only says that the namespace is being deleted, and all in it with it. */
+  static boolean meansGoing(List<Throwable> causes) {
+    return causes.stream().anyMatch(Failures::isOfNamespaceThatGoes);
+  }
+
+  private static boolean isOfNamespaceThatGoes(Throwable cause) {
+    return cause instanceof KubernetesClientException refused
+        && refused.getStatus() != null
+        && refused.getStatus().getDetails() != null
+        && refused.getStatus().getDetails().getCauses() != null
+        && refused.getStatus().getDetails().getCauses().stream()
+            .anyMatch(c -> "NamespaceTerminating".equals(c.getReason()));
+  }
+
   /** Whether work was only broken off, because whoever does it is being stopped. */
   static boolean meansStopped(Throwable error) {
     Deque<Throwable> open = new ArrayDeque<>();

@@ -11,6 +11,7 @@ import dev.kvdrive.operator.desired.DesiredObjects;
 import dev.kvdrive.operator.desired.Labels;
 import dev.kvdrive.operator.status.Announcement;
 import dev.kvdrive.operator.status.ConditionTypes;
+import dev.kvdrive.operator.status.FailureWords;
 import dev.kvdrive.operator.status.Observation;
 import dev.kvdrive.operator.status.StatusAggregator;
 import dev.kvdrive.operator.stored.UnreadableClass;
@@ -36,10 +37,12 @@ import java.net.HttpURLConnection;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.Collection;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -73,6 +76,10 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   private static final Logger log = LoggerFactory.getLogger(InferenceDeploymentReconciler.class);
 
   private static final String CLASSES_UNREADABLE = "ClassesUnreadable";
+  private static final String NAME_TAKEN = "NameTaken";
+
+  /** Refusals whose end no watch brings, and that somebody is about to end. */
+  private static final Set<String> SOON_OVER = Set.of(CLASSES_UNREADABLE, NAME_TAKEN);
 
   /** Who speaks in events. */
   private static final String REPORTER = Labels.OPERATOR;
@@ -145,9 +152,10 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
       return UpdateControl.<InferenceDeployment>noUpdate().rescheduleAfter(NOT_READ_YET);
     }
     if (!serving.isOurs(deployment)) {
-      if (!serving.mayTake(deployment, context.getClient())) {
-        leave(deployment, context);
-        return UpdateControl.<InferenceDeployment>noUpdate().rescheduleAfter(REFUSED);
+      Serving.Claim claim = serving.claim(deployment, context.getClient());
+      if (!claim.mayTake()) {
+        leave(deployment, claim, context);
+        return UpdateControl.<InferenceDeployment>noUpdate().rescheduleAfter(nextLook(claim));
       }
       if (!take(deployment, context)) {
         return UpdateControl.<InferenceDeployment>noUpdate().rescheduleAfter(NOT_READ_YET);
@@ -181,7 +189,10 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   public ErrorStatusUpdateControl<InferenceDeployment> updateErrorStatus(
       InferenceDeployment deployment, Context<InferenceDeployment> context, Exception e) {
     List<Throwable> causes = Failures.causes(e);
-    if (stopping || Failures.meansStopped(e) || Failures.meansGone(causes, deployment)) {
+    if (stopping
+        || Failures.meansStopped(e)
+        || Failures.meansGone(causes, deployment)
+        || Failures.meansGoing(causes)) {
       return ErrorStatusUpdateControl.<InferenceDeployment>noStatusUpdate().withNoRetry();
     }
     InferenceDeploymentStatus status =
@@ -225,24 +236,8 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
       return false;
     }
     InferenceDeploymentStatus status = statuses.served(deployment, serving.identity());
-    InferenceDeployment mark = withStatus(deployment, status);
-    mark.getMetadata().setResourceVersion(deployment.getMetadata().getResourceVersion());
-    try {
-      context
-          .getClient()
-          .resource(mark)
-          .subresource("status")
-          .patch(
-              new PatchContext.Builder()
-                  .withPatchType(PatchType.SERVER_SIDE_APPLY)
-                  .withFieldManager(REPORTER)
-                  .withForce(true)
-                  .build());
-    } catch (KubernetesClientException e) {
-      if (e.getCode() == HttpURLConnection.HTTP_CONFLICT) {
-        return false;
-      }
-      throw e;
+    if (!writeUnlessChanged(status, deployment, context)) {
+      return false;
     }
     if (!Serving.mark(deployment).isEmpty()) {
       log.info(
@@ -256,8 +251,76 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
     return true;
   }
 
+  /** Writes a status, unless somebody has changed the deployment since it was read. */
+  private static boolean writeUnlessChanged(
+      InferenceDeploymentStatus status,
+      InferenceDeployment deployment,
+      Context<InferenceDeployment> context) {
+    InferenceDeployment written = withStatus(deployment, status);
+    written.getMetadata().setResourceVersion(deployment.getMetadata().getResourceVersion());
+    try {
+      context
+          .getClient()
+          .resource(written)
+          .subresource("status")
+          .patch(
+              new PatchContext.Builder()
+                  .withPatchType(PatchType.SERVER_SIDE_APPLY)
+                  .withFieldManager(REPORTER)
+                  .withForce(true)
+                  .build());
+      return true;
+    } catch (KubernetesClientException e) {
+      if (e.getCode() == HttpURLConnection.HTTP_CONFLICT) {
+        return false;
+      }
+      throw e;
+    }
+  }
+
+  /** When to look again at what another operator serves: soon after its claim ends. */
+  private static Duration nextLook(Serving.Claim claim) {
+    if (claim.until() == null) {
+      return REFUSED;
+    }
+    Duration left = Duration.between(Instant.now(), claim.until()).plus(NOT_READ_YET);
+    return left.compareTo(NOT_READ_YET) < 0
+        ? NOT_READ_YET
+        : left.compareTo(REFUSED) < 0 ? left : REFUSED;
+  }
+
+  /**
+   * Another operator serves it, but has not been heard of: its deployment says what it waits for.
+   */
+  private void sayWhoIsWaitedFor(
+      InferenceDeployment deployment, Serving.Claim claim, Context<InferenceDeployment> context) {
+    String mark = Serving.mark(deployment);
+    InferenceDeploymentStatus status =
+        statuses.unattended(
+            deployment,
+            ("The operator of release %s serves this deployment and has not renewed its lease since"
+                    + " %s. That of %s takes over at %s unless it comes back. To have that at once:"
+                    + " kubectl delete lease %s --namespace %s")
+                .formatted(
+                    mark,
+                    Objects.requireNonNull(claim.renewed()).truncatedTo(ChronoUnit.SECONDS),
+                    serving.identity(),
+                    Objects.requireNonNull(claim.until()).truncatedTo(ChronoUnit.SECONDS),
+                    Serving.LEASE,
+                    mark.substring(0, mark.indexOf('/'))));
+    if (!stopping
+        && !Objects.equals(
+            Serialization.asJson(deployment.getStatus()), Serialization.asJson(status))) {
+      var _ = writeUnlessChanged(status, deployment, context); // or at the next look
+    }
+  }
+
   /** Another operator serves it: nothing is done, and that is said. */
-  private void leave(InferenceDeployment deployment, Context<InferenceDeployment> context) {
+  private void leave(
+      InferenceDeployment deployment, Serving.Claim claim, Context<InferenceDeployment> context) {
+    if (claim.isSilent(Instant.now())) {
+      sayWhoIsWaitedFor(deployment, claim, context);
+    }
     String words =
         ("Served by the operator of release %s, so that of %s leaves it alone. Have only one"
                 + " operator watch a namespace, or set watch.takeOver of the one that shall serve.")
@@ -294,9 +357,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
         classesVisible ? context.getSecondaryResource(InferenceClass.class).orElse(null) : null;
     if (clazz instanceof UnreadableClass unreadable) {
       return refused(
-          "ClassInvalid",
-          "What is stored as InferenceClass %s is not one: %s. Whoever runs this cluster must correct it."
-              .formatted(clazz.getMetadata().getName(), unreadable.fault()));
+          "ClassInvalid", Assessor.classInvalid(clazz.getMetadata().getName(), unreadable.fault()));
     }
     List<InferenceDeployment> siblings =
         context
@@ -329,7 +390,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
       Optional<String> taken = NameGuard.taken(deployment, desired, context);
       if (taken.isPresent()) {
         grants.release(deployment);
-        return new Infeasible("NameTaken", taken.get(), feasible.plan(), feasible.geometrySource());
+        return new Infeasible(NAME_TAKEN, taken.get(), feasible.plan(), feasible.geometrySource());
       }
       Optional<String> fixed = ImmutableFields.conflict(desired, context);
       if (fixed.isPresent()) {
@@ -357,7 +418,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   }
 
   /** An event is a service to people: that one could not be written stops nothing. */
-  private static void announce(
+  private void announce(
       InferenceDeployment deployment,
       InferenceDeploymentStatus status,
       Context<InferenceDeployment> context) {
@@ -365,7 +426,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
         .ifPresent(event -> write(event, deployment, context));
   }
 
-  private static void write(
+  private void write(
       Event event, InferenceDeployment deployment, Context<InferenceDeployment> context) {
     try {
       context.getClient().resource(event).create();
@@ -373,11 +434,14 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
       if (e.getCode() == HttpURLConnection.HTTP_CONFLICT) {
         return; // told already: this status came from a cache that was behind
       }
-      log.warn(
-          "No event of {}/{}: {}",
-          deployment.getMetadata().getNamespace(),
-          deployment.getMetadata().getName(),
-          e.getMessage());
+      String words = FailureWords.of(e);
+      if (memory.of(deployment).isNewOfEvents(words)) {
+        log.warn(
+            "No event of {}/{}: {}",
+            deployment.getMetadata().getNamespace(),
+            deployment.getMetadata().getName(),
+            words);
+      }
     }
   }
 
@@ -399,8 +463,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
       Assessment assessment,
       InferenceDeploymentStatus status) {
     if (assessment instanceof Infeasible infeasible) {
-      return control.rescheduleAfter(
-          infeasible.reason().equals(CLASSES_UNREADABLE) ? UNSETTLED : REFUSED);
+      return control.rescheduleAfter(SOON_OVER.contains(infeasible.reason()) ? UNSETTLED : REFUSED);
     }
     return control.rescheduleAfter(StatusAggregator.isReady(status) ? SETTLED : UNSETTLED);
   }

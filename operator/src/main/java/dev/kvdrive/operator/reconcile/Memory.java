@@ -27,6 +27,8 @@ final class Memory extends AbstractEventSource<InferenceDeployment, InferenceDep
 
     private @Nullable String said;
 
+    private @Nullable String saidOfEvents;
+
     /** What its pods run with, by kind and name. */
     Map<String, HasMetadata> objects() {
       return objects;
@@ -39,9 +41,17 @@ final class Memory extends AbstractEventSource<InferenceDeployment, InferenceDep
       return !known;
     }
 
+    /** The same for events that could not be written, which are tried again with all else. */
+    synchronized boolean isNewOfEvents(String words) {
+      boolean known = words.equals(saidOfEvents);
+      saidOfEvents = words;
+      return !known;
+    }
+
     /** Nothing is to be said. */
     synchronized void fine() {
       said = null;
+      saidOfEvents = null;
     }
   }
 

@@ -21,8 +21,6 @@ import dev.kvdrive.operator.status.Observation.Workload;
 import dev.kvdrive.plan.Plan;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.ConditionBuilder;
-import io.fabric8.kubernetes.api.model.Status;
-import io.fabric8.kubernetes.api.model.StatusCause;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Clock;
 import java.time.temporal.ChronoUnit;
@@ -32,7 +30,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** The one place where a status is made. Equal circumstances give an equal status. */
@@ -41,6 +38,8 @@ public final class StatusAggregator {
 
   /** Foreign fields that a message names. */
   private static final int MOST_FOREIGN = 10;
+
+  private static final String WAITS_FOR_OPERATOR = "WaitsForOperator";
 
   private final Clock clock;
 
@@ -118,11 +117,13 @@ public final class StatusAggregator {
             ? "The API server refuses what this specification asks for: "
             : refused
                 ? "The API server refuses what the operator asks for, which will try again: "
-                : "The operator failed and will try again: ";
+                : causes.stream().allMatch(FailureWords::meansNoAnswer)
+                    ? "The operator could not finish and will try again: "
+                    : "The operator failed and will try again: ";
     String message =
         what
             + causes.stream()
-                .map(StatusAggregator::words)
+                .map(FailureWords::of)
                 .distinct()
                 .sorted()
                 .collect(Collectors.joining("; "))
@@ -193,6 +194,42 @@ public final class StatusAggregator {
         null,
         null,
         operator);
+  }
+
+  /**
+   * The status of a deployment whose operator is not heard of. What was said of the current
+   * generation may still be so; of a newer one nothing has been said.
+   *
+   * @param message whose claim it is, and until when
+   */
+  public InferenceDeploymentStatus unattended(InferenceDeployment deployment, String message) {
+    InferenceDeploymentStatus before =
+        Objects.requireNonNull(deployment.getStatus(), "what nobody serves is taken at once");
+    boolean judged =
+        Objects.equals(before.observedGeneration(), deployment.getMetadata().getGeneration());
+    List<Condition> said =
+        Objects.requireNonNullElse(before.conditions(), List.<Condition>of()).stream()
+            .filter(c -> !c.getType().equals(RECONCILING) && !c.getType().equals(STALLED))
+            .toList();
+    List<Finding> findings = new ArrayList<>();
+    if (!judged) {
+      for (String type : List.of(READY, FEASIBLE, MODEL_AVAILABLE, STORAGE_BOUND, RUNTIME_READY)) {
+        findings.add(Finding.unknown(type, WAITS_FOR_OPERATOR, message));
+      }
+    }
+    findings.add(Finding.holds(RECONCILING, WAITS_FOR_OPERATOR, message));
+    List<Condition> conditions = new ArrayList<>(judged ? said : List.of());
+    conditions.addAll(conditions(deployment, findings));
+    return new InferenceDeploymentStatus(
+        before.observedGeneration(),
+        conditions,
+        before.url(),
+        before.replicas(),
+        before.readyReplicas(),
+        before.selector(),
+        before.plan(),
+        before.tiers(),
+        before.operator());
   }
 
   private static String perhapsOfOthers(List<String> foreign) {
@@ -325,32 +362,5 @@ public final class StatusAggregator {
                   .build();
             })
         .toList();
-  }
-
-  /** The API server's own words where there are some, without the address they came from. */
-  private static String words(Throwable cause) {
-    return cause instanceof KubernetesClientException refused && refused.getStatus() != null
-        ? words(refused.getStatus())
-        : Objects.requireNonNullElse(cause.getMessage(), cause.toString());
-  }
-
-  private static String words(Status status) {
-    String message = Objects.requireNonNullElse(status.getMessage(), "");
-    List<StatusCause> more =
-        status.getDetails() == null || status.getDetails().getCauses() == null
-            ? List.of()
-            : status.getDetails().getCauses();
-    String rest =
-        more.stream()
-            .filter(c -> c.getMessage() != null && !message.contains(c.getMessage()))
-            .map(c -> c.getField() == null ? c.getMessage() : c.getField() + ": " + c.getMessage())
-            .collect(Collectors.joining(", "));
-    String reason =
-        status.getReason() == null || status.getReason().isEmpty()
-            ? "status " + status.getCode()
-            : status.getReason();
-    return Stream.of(reason, message, rest)
-        .filter(part -> !part.isEmpty())
-        .collect(Collectors.joining(": "));
   }
 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.WrittenManifests;
 import dev.kvdrive.operator.ApiServer;
+import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
 import io.fabric8.kubernetes.api.model.StatusBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
@@ -52,6 +53,30 @@ class FailuresTest {
             Failures.meansGone(
                 List.of(failure), WrittenManifests.deployment("endpoint", namespace, "")))
         .isFalse();
+  }
+
+  /** Without the controller that would end it, the namespace stays as it is being deleted. */
+  @Test
+  void aNamespaceThatGoesIsNoFailure() {
+    String going = server.newNamespace();
+    client.namespaces().withName(going).delete();
+
+    KubernetesClientException failure =
+        Assertions.catchThrowableOfType(
+            KubernetesClientException.class,
+            () ->
+                client
+                    .resource(
+                        new ConfigMapBuilder()
+                            .withNewMetadata()
+                            .withName("late")
+                            .withNamespace(going)
+                            .endMetadata()
+                            .build())
+                    .create());
+
+    assertThat(Failures.meansGoing(List.of(failure))).isTrue();
+    assertThat(Failures.meansGoing(List.of(refused("exceeded quota")))).isFalse();
   }
 
   @Test

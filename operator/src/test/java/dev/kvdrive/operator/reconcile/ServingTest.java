@@ -10,6 +10,7 @@ import io.fabric8.kubernetes.api.model.coordination.v1.LeaseBuilder;
 import java.time.Clock;
 import java.time.Instant;
 import java.time.ZoneOffset;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -31,6 +32,52 @@ class ServingTest {
     "'', 90, true"
   })
   void anOperatorIsGoneWhenItHasNotRenewedItsLease(String holder, int seconds, boolean gone) {
+    renewed(holder, seconds);
+
+    assertThat(serving.claim(servedBy(other + "/kvdrive"), server.client()).mayTake())
+        .isEqualTo(gone);
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "pod-1, 15, false, ", // works
+    "pod-1, 300, true, 300",
+    "'', 30, false, 30", // a restart is nothing to speak of
+  })
+  void aClaimOfWhoIsNotHeardOfSaysWhenItEnds(
+      String holder, int seconds, boolean silent, @Nullable Integer left) {
+    renewed(holder, seconds);
+
+    Serving.Claim claim = serving.claim(servedBy(other + "/kvdrive"), server.client());
+
+    assertThat(claim.isSilent(NOW)).isEqualTo(silent);
+    assertThat(claim.until()).isEqualTo(left == null ? null : NOW.plusSeconds(left));
+  }
+
+  @Test
+  void anOperatorWithoutALeaseIsGone() {
+    assertThat(serving.claim(servedBy(other + "/kvdrive"), server.client()).mayTake()).isTrue();
+  }
+
+  @Test
+  void whoMayNotLookDoesNotTake() {
+    assertThat(
+            serving
+                .claim(
+                    servedBy(other + "/kvdrive"), server.newClientAs("default", "nobody-special"))
+                .mayTake())
+        .isFalse();
+  }
+
+  @Test
+  void whatNobodyOrAnotherNameInTheSameNamespaceServesMayBeTaken() {
+    assertThat(serving.claim(servedBy(null), server.client()).mayTake()).isTrue();
+    assertThat(serving.claim(servedBy("mine/older-name"), server.client()).mayTake()).isTrue();
+    assertThat(serving.isOurs(servedBy("mine/older-name"))).isFalse();
+    assertThat(serving.isOurs(servedBy("mine/kvdrive"))).isTrue();
+  }
+
+  private void renewed(String holder, int seconds) {
     server
         .client()
         .resource(
@@ -46,32 +93,9 @@ class ServingTest {
                 .endSpec()
                 .build())
         .create();
-
-    assertThat(serving.mayTake(servedBy(other + "/kvdrive"), server.client())).isEqualTo(gone);
   }
 
-  @Test
-  void anOperatorWithoutALeaseIsGone() {
-    assertThat(serving.mayTake(servedBy(other + "/kvdrive"), server.client())).isTrue();
-  }
-
-  @Test
-  void whoMayNotLookDoesNotTake() {
-    assertThat(
-            serving.mayTake(
-                servedBy(other + "/kvdrive"), server.newClientAs("default", "nobody-special")))
-        .isFalse();
-  }
-
-  @Test
-  void whatNobodyOrAnotherNameInTheSameNamespaceServesMayBeTaken() {
-    assertThat(serving.mayTake(servedBy(null), server.client())).isTrue();
-    assertThat(serving.mayTake(servedBy("mine/older-name"), server.client())).isTrue();
-    assertThat(serving.isOurs(servedBy("mine/older-name"))).isFalse();
-    assertThat(serving.isOurs(servedBy("mine/kvdrive"))).isTrue();
-  }
-
-  private static InferenceDeployment servedBy(@org.jspecify.annotations.Nullable String operator) {
+  private static InferenceDeployment servedBy(@Nullable String operator) {
     InferenceDeployment deployment = WrittenManifests.deployment("endpoint", "legal", "");
     deployment.setStatus(
         new InferenceDeploymentStatus(null, null, null, null, null, null, null, null, operator));
