@@ -5,6 +5,7 @@ import static dev.kvdrive.operator.status.Observation.key;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.operator.status.Observation;
 import dev.kvdrive.operator.status.Observation.Workload;
+import dev.kvdrive.operator.status.Pods;
 import dev.kvdrive.operator.status.Recorded;
 import dev.kvdrive.operator.usage.TierMeter;
 import io.fabric8.kubernetes.api.model.HasMetadata;
@@ -53,7 +54,7 @@ final class ClusterView {
         recorded(
             Stream.of(
                 set.filter(Workload::lacksPods).stream(),
-                newest(pods, pod -> !isReady(pod)),
+                newest(pods, pod -> !Pods.isReady(pod)),
                 newest(claims, claim -> !isBound(claim))),
             context.getClient());
     Optional<Workload> workload =
@@ -78,12 +79,6 @@ final class ClusterView {
 
   private static boolean isBound(PersistentVolumeClaim claim) {
     return claim.getStatus() != null && "Bound".equals(claim.getStatus().getPhase());
-  }
-
-  private static boolean isReady(Pod pod) {
-    return pod.getStatus() != null
-        && pod.getStatus().getConditions().stream()
-            .anyMatch(c -> "Ready".equals(c.getType()) && "True".equals(c.getStatus()));
   }
 
   private static Map<String, List<Recorded>> recorded(

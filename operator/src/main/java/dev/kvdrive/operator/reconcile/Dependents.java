@@ -18,9 +18,16 @@ import io.javaoperatorsdk.operator.api.config.informer.Informer;
 import io.javaoperatorsdk.operator.api.reconciler.Context;
 import io.javaoperatorsdk.operator.processing.dependent.kubernetes.CRUDKubernetesDependentResource;
 import io.javaoperatorsdk.operator.processing.dependent.kubernetes.KubernetesDependent;
+import io.javaoperatorsdk.operator.processing.event.ResourceID;
+import io.javaoperatorsdk.operator.processing.event.source.SecondaryToPrimaryMapper;
+import io.javaoperatorsdk.operator.processing.event.source.informer.Mappers;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The objects of a deployment as the framework's dependents. Each is owned by the deployment, so
@@ -60,14 +67,34 @@ final class Dependents {
   /**
    * An object of a deployment. Which objects are its own is said by their owner references; the
    * label only keeps the caches small. One whose label somebody took off has left the cache, but is
-   * there: it is applied again, which puts the label back, instead of being created.
+   * there: it is applied again, which puts the label back, instead of being created. So is one
+   * whose owner reference somebody took off: that the operator applied it says whose it was.
    */
   abstract static class Owned<R extends HasMetadata>
-      extends CRUDKubernetesDependentResource<R, InferenceDeployment> {
+      extends CRUDKubernetesDependentResource<R, InferenceDeployment>
+      implements SecondaryToPrimaryMapper<R> {
+    private final SecondaryToPrimaryMapper<R> owners =
+        Mappers.fromOwnerReferences(InferenceDeployment.class);
+
+    @Override
+    public Set<ResourceID> toPrimaryResourceIDs(R object) {
+      Set<ResourceID> primaries = new HashSet<>(owners.toPrimaryResourceIDs(object));
+      String instance = instance(object);
+      if (instance != null && hasLostItsOwner(object)) {
+        primaries.add(new ResourceID(instance, object.getMetadata().getNamespace()));
+      }
+      return primaries;
+    }
+
+    private static @Nullable String instance(HasMetadata object) {
+      Map<String, String> labels = object.getMetadata().getLabels();
+      return labels == null ? null : labels.get(Labels.INSTANCE);
+    }
+
     @Override
     public R create(R desired, InferenceDeployment of, Context<InferenceDeployment> context) {
       R there = context.getClient().resource(desired).get();
-      return there != null && isOwned(there, of)
+      return there != null && isIts(there, of)
           ? update(there, desired, of, context)
           : super.create(desired, of, context);
     }
@@ -109,8 +136,17 @@ final class Dependents {
         .toList();
   }
 
-  /** Whether {@code object} is one of the deployment's. */
-  static boolean isOwned(HasMetadata object, InferenceDeployment by) {
+  /** Whether {@code object}, which has a name of the deployment's objects, is one of them. */
+  static boolean isIts(HasMetadata object, InferenceDeployment by) {
+    return hasLostItsOwner(object) || isOwned(object, by);
+  }
+
+  /** Whether the operator made {@code object}, and nobody owns it now. */
+  private static boolean hasLostItsOwner(HasMetadata object) {
+    return object.getMetadata().getOwnerReferences().isEmpty() && ForeignFields.isApplied(object);
+  }
+
+  private static boolean isOwned(HasMetadata object, InferenceDeployment by) {
     return object.getMetadata().getOwnerReferences().stream()
         .anyMatch(owner -> owner.getUid().equals(by.getMetadata().getUid()));
   }

@@ -33,6 +33,13 @@ final class ForeignEntries {
   /** What Kubernetes, or anybody, may write into a pod template: a request to restart. */
   private static final String TEMPLATE_METADATA = "/template/metadata";
 
+  /** Without it the client would write under a name of its own, which would then own the fields. */
+  private static final PatchContext AS_OPERATOR =
+      new PatchContext.Builder()
+          .withPatchType(PatchType.JSON)
+          .withFieldManager(ForeignFields.OPERATOR)
+          .build();
+
   private ForeignEntries() {}
 
   /**
@@ -81,7 +88,7 @@ final class ForeignEntries {
           client
               .resource(there)
               .patch(
-                  PatchContext.of(PatchType.JSON),
+                  AS_OPERATOR,
                   JSON.createArrayNode()
                       .add(sameVersion(there))
                       .add(replacement("/spec", spec))
@@ -113,7 +120,7 @@ final class ForeignEntries {
     client
         .resource(replaced)
         .patch(
-            PatchContext.of(PatchType.JSON),
+            AS_OPERATOR,
             JSON.createArrayNode()
                 .add(sameVersion(replaced))
                 .add(replacement("/metadata/managedFields", entries))

@@ -101,6 +101,6 @@ final class NameGuard {
             .inNamespace(deployment.getMetadata().getNamespace())
             .withName(name)
             .get();
-    return found != null && !Dependents.isOwned(found, deployment);
+    return found != null && !Dependents.isIts(found, deployment);
   }
 }

@@ -2,6 +2,7 @@ package dev.kvdrive.operator.reconcile;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.operator.desired.DesiredObjects;
+import dev.kvdrive.operator.status.FailureWords;
 import dev.kvdrive.operator.status.Observation;
 import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -44,7 +45,10 @@ final class PastConfigurations {
             context.getSecondaryResources(ConfigMap.class),
             desired.configName(),
             mounted(context.getSecondaryResources(Pod.class)),
-            observed.workload().map(workload -> workload.complete(wanted)).orElse(false));
+            observed
+                .workload()
+                .map(workload -> workload.complete(wanted) && !workload.paused())
+                .orElse(false));
     for (ConfigMap configuration : past) {
       try {
         context.getClient().resource(configuration).delete();
@@ -53,7 +57,7 @@ final class PastConfigurations {
             "ConfigMap {}/{} of an earlier specification stays: {}",
             configuration.getMetadata().getNamespace(),
             configuration.getMetadata().getName(),
-            e.getMessage());
+            FailureWords.of(e));
       }
     }
   }
@@ -64,7 +68,8 @@ final class PastConfigurations {
    * @param own the configurations of one deployment
    * @param current name of the one that its specification asks for
    * @param mounted names of those that pods use
-   * @param complete whether only pods of the current specification are left, and all serve
+   * @param complete whether only pods of the current specification are left, and all serve, and
+   *     none of an earlier one can come: while a rollout is paused, new pods are of the one before
    */
   static List<ConfigMap> dispensable(
       Collection<ConfigMap> own, String current, Set<String> mounted, boolean complete) {

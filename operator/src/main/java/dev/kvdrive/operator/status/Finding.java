@@ -55,6 +55,13 @@ record Finding(String type, Truth truth, String reason, String message, boolean 
     return new Finding(type, Truth.UNKNOWN, reason, message, false);
   }
 
+  /** The same, and {@code more} after its message, however long that is. */
+  Finding with(String more) {
+    int room = MOST_MESSAGE - more.length();
+    String kept = message.length() <= room ? message : message.substring(0, room - 1) + "…";
+    return new Finding(type, truth, reason, kept + more, stalled);
+  }
+
   boolean isTrue() {
     return truth == Truth.TRUE;
   }

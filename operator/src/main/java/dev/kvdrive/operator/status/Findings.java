@@ -39,6 +39,7 @@ final class Findings {
   private static final String MODEL_FOLDER = "/var/lib/kvdrive/model";
 
   private final Request request;
+  private final DesiredObjects desired;
   private final long volumeBytes;
   private final Observation observed;
 
@@ -49,6 +50,7 @@ final class Findings {
 
   Findings(Feasible feasible, Observation observed) {
     this.request = feasible.request();
+    this.desired = new DesiredObjects(feasible);
     this.volumeBytes = feasible.plan().requirePod().volumeBytes();
     this.observed = observed;
     this.claims =
@@ -62,18 +64,23 @@ final class Findings {
   Finding model() {
     Optional<PodTrouble> here = trouble(Kind.MODEL);
     if (here.isPresent()) {
-      return finding(MODEL_AVAILABLE, here.get());
+      return inPodsStead(finding(MODEL_AVAILABLE, here.get()));
     }
     if (request.model().uri().startsWith("builtin:")) {
       return Finding.holds(MODEL_AVAILABLE, "Bundled", "The model is part of the runtime image.");
     }
-    if (observed.workload().map(Workload::ready).orElse(0) > 0) {
-      return Finding.holds(MODEL_AVAILABLE, "Loaded", "A pod has loaded the model.");
-    }
     if (request.replicas() == 0) {
       return Finding.holds(MODEL_AVAILABLE, "ScaledToZero", "No pod needs the model.");
     }
-    return Finding.unknown(MODEL_AVAILABLE, "Loading", "No pod has loaded the model yet.");
+    // A pod of an earlier specification has loaded another model, or the same for another plan.
+    boolean loaded = observed.pods().stream().filter(desired::configures).anyMatch(Pods::isReady);
+    return loaded
+        ? Finding.holds(MODEL_AVAILABLE, "Loaded", "A pod has loaded the model.")
+        : Finding.unknown(
+            MODEL_AVAILABLE,
+            "Loading",
+            "No pod of the current specification has loaded the model yet%s."
+                .formatted(meanwhile()));
   }
 
   Finding storage() {
@@ -203,7 +210,7 @@ final class Findings {
     }
     Optional<PodTrouble> cause = trouble.or(this::disk);
     if (cause.isPresent()) {
-      return finding(RUNTIME_READY, cause.get());
+      return inPodsStead(finding(RUNTIME_READY, cause.get()));
     }
     int updated = Math.min(workload.updated(), wanted);
     // While a new pod starts beside an old one that serves, none may be lacking.
@@ -219,6 +226,12 @@ final class Findings {
             "Starting",
             "%d of %d pods have been started; %s so far."
                 .formatted(updated, wanted, serving(workload.ready())));
+  }
+
+  /** What serves while the pods of the current specification do not; empty if nothing does. */
+  private String meanwhile() {
+    int ready = observed.workload().map(Workload::ready).orElse(0);
+    return ready == 0 ? "" : "; meanwhile " + serving(ready);
   }
 
   private static String serving(int pods) {
@@ -390,6 +403,12 @@ final class Findings {
 
   private Optional<PodTrouble> trouble(Kind kind) {
     return trouble.filter(t -> t.kind() == kind);
+  }
+
+  /** A trouble of some pods, with what the others do. */
+  private Finding inPodsStead(Finding trouble) {
+    String meanwhile = meanwhile();
+    return meanwhile.isEmpty() ? trouble : trouble.with(" (" + meanwhile.substring(2) + ")");
   }
 
   private static Finding finding(String type, PodTrouble trouble) {

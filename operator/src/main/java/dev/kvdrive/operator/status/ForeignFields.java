@@ -3,6 +3,7 @@ package dev.kvdrive.operator.status;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.MissingNode;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.ManagedFieldsEntry;
 import java.util.ArrayList;
@@ -43,6 +44,7 @@ public final class ForeignFields {
             .map(ForeignFields::fields)
             .toList();
     Map<String, String> found = new TreeMap<>();
+    JsonNode present = JSON.valueToTree(object);
     for (ManagedFieldsEntry entry : entries) {
       boolean subresource = entry.getSubresource() != null && !entry.getSubresource().isEmpty();
       if (!OPERATOR.equals(entry.getManager()) && !subresource) {
@@ -51,6 +53,7 @@ public final class ForeignFields {
           collect(
               name(root),
               theirs.path(root),
+              present.path(name(root)),
               ours.stream().map(fields -> fields.path(root)).toList(),
               entry.getManager(),
               found);
@@ -62,10 +65,15 @@ public final class ForeignFields {
     return lines;
   }
 
-  /** A field that is not among the operator's is named, and nothing below it. */
+  /**
+   * A field that is not among the operator's is named, and nothing below it. One that the object
+   * has not any more is nobody's: what writes a field's removal, or the API server's own defaults,
+   * can leave an entry behind.
+   */
   private static void collect(
       String path,
       JsonNode theirs,
+      JsonNode present,
       List<JsonNode> ours,
       String manager,
       Map<String, String> found) {
@@ -77,6 +85,10 @@ public final class ForeignFields {
               if (field.getKey().equals(".") || EVERYBODYS.contains(below)) {
                 return;
               }
+              JsonNode there = at(present, field.getKey());
+              if (there.isMissingNode()) {
+                return;
+              }
               List<JsonNode> same =
                   ours.stream()
                       .map(node -> node.path(field.getKey()))
@@ -85,9 +97,48 @@ public final class ForeignFields {
               if (same.isEmpty()) {
                 found.putIfAbsent(below, manager);
               } else {
-                collect(below, field.getValue(), same, manager, found);
+                collect(below, field.getValue(), there, same, manager, found);
               }
             });
+  }
+
+  /** What {@code key}, in the API server's notation, leads to in {@code present}. */
+  private static JsonNode at(JsonNode present, String key) {
+    String text = key.substring(Math.min(2, key.length()));
+    if (key.startsWith("f:")) {
+      return present.path(text);
+    }
+    try {
+      JsonNode wanted = JSON.readTree(text);
+      for (JsonNode entry : present) {
+        if (key.startsWith("k:")
+            ? wanted.properties().stream()
+                .allMatch(e -> isSame(e.getKey(), e.getValue(), entry.path(e.getKey())))
+            : entry.asText().equals(wanted.asText())) {
+          return entry;
+        }
+      }
+      return MissingNode.getInstance();
+    } catch (JsonProcessingException e) {
+      return present; // a notation that is not known: what is there is not known either
+    }
+  }
+
+  /** The API server writes the default of a part of a key that is left out. */
+  private static boolean isSame(String name, JsonNode wanted, JsonNode found) {
+    return found.isMissingNode()
+        ? name.equals("protocol") && wanted.asText().equals("TCP")
+        : found.asText().equals(wanted.asText());
+  }
+
+  /** Whether the operator has applied {@code object}: nobody else writes in its name. */
+  public static boolean isApplied(HasMetadata object) {
+    List<ManagedFieldsEntry> entries = object.getMetadata().getManagedFields();
+    return entries != null
+        && entries.stream()
+            .anyMatch(
+                entry ->
+                    OPERATOR.equals(entry.getManager()) && "Apply".equals(entry.getOperation()));
   }
 
   private static JsonNode fields(ManagedFieldsEntry entry) {

@@ -10,6 +10,7 @@ import dev.kvdrive.operator.RunningOperator;
 import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.IntOrString;
+import io.fabric8.kubernetes.api.model.ManagedFieldsEntryBuilder;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServiceAccount;
@@ -21,6 +22,7 @@ import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicyBuilder;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.javaoperatorsdk.operator.processing.event.ResourceID;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -34,7 +36,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** An object is the operator's by its owner reference, whatever becomes of its labels. */
+/**
+ * An object is the operator's by its owner reference, whatever becomes of its labels, and by having
+ * been applied by it, whatever becomes of its owner reference.
+ */
 class LabelsTakenOffTest {
   private static final Duration SOON = Duration.ofSeconds(30);
   private static final String NAME = "endpoint";
@@ -103,6 +108,100 @@ class LabelsTakenOffTest {
       awaitAllLabels();
       assertThat(next).isNotNull();
     }
+  }
+
+  @Test
+  void ownerReferencesArePutBackOnEveryKind() {
+    try (RunningOperator operator = operator()) {
+      deploy();
+      awaitAllKinds();
+
+      owned().forEach(object -> disown(object, false));
+
+      awaitAllKinds();
+      assertThat(operator).isNotNull();
+    }
+  }
+
+  @Test
+  void labelsAndOwnerReferencesArePutBackOnEveryKind() {
+    try (RunningOperator operator = operator()) {
+      deploy();
+      awaitAllKinds();
+
+      owned().forEach(object -> disown(object, true));
+
+      awaitAllKinds();
+      awaitAllLabels();
+      assertThat(readyReason(NAME)).isNotEqualTo("NameTaken");
+      assertThat(operator).isNotNull();
+    }
+  }
+
+  /** A pod of another program would answer in its place. */
+  @Test
+  void aSelectorChangedWithTheOwnerReferenceIsPutBack() {
+    try (RunningOperator operator = operator()) {
+      deploy();
+      awaitAllKinds();
+      var service = client.services().inNamespace(namespace).withName(NAME);
+      Map<String, String> selector = service.get().getSpec().getSelector();
+
+      service.edit(
+          found -> {
+            found.getMetadata().setOwnerReferences(List.of());
+            found.getSpec().setSelector(Map.of("app", "evil"));
+            return found;
+          });
+
+      await()
+          .atMost(SOON)
+          .untilAsserted(
+              () -> {
+                assertThat(service.get().getSpec().getSelector()).isEqualTo(selector);
+                assertThat(service.get().getMetadata().getOwnerReferences()).hasSize(1);
+              });
+      assertThat(operator).isNotNull();
+    }
+  }
+
+  /** So that an event of it is an event of its deployment, and nobody has to look by themselves. */
+  @Test
+  void whatTheOperatorAppliedIsItsDeploymentsByLabelWhenItHasNoOwner() {
+    Dependents.Endpoint endpoint = new Dependents.Endpoint();
+    Service service =
+        new ServiceBuilder()
+            .withNewMetadata()
+            .withName(NAME)
+            .withNamespace(namespace)
+            .withLabels(OURS)
+            .endMetadata()
+            .build();
+    assertThat(endpoint.toPrimaryResourceIDs(service)).isEmpty();
+
+    service
+        .getMetadata()
+        .setManagedFields(
+            List.of(
+                new ManagedFieldsEntryBuilder()
+                    .withManager("kvdrive-operator")
+                    .withOperation("Apply")
+                    .build()));
+    assertThat(endpoint.toPrimaryResourceIDs(service))
+        .containsExactly(new ResourceID(NAME, namespace));
+  }
+
+  private void disown(HasMetadata object, boolean labelsToo) {
+    client
+        .resource(object)
+        .edit(
+            found -> {
+              found.getMetadata().setOwnerReferences(List.of());
+              if (labelsToo) {
+                found.getMetadata().setLabels(Map.of());
+              }
+              return found;
+            });
   }
 
   /** Labels make nothing the operator's. */

@@ -809,6 +809,25 @@ class ReconcilerTest {
         .contains("kubectl rollout resume deployment/endpoint");
   }
 
+  /** When there are replicas again they are of the specification before the pause. */
+  @Test
+  void theConfigurationBeforeAPauseStaysWhenNothingRuns() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    workloadIs(1, 1, 1);
+    String before = mountedConfig(deployment().getSpec().getTemplate());
+    client
+        .resource(deployment())
+        .patch(PatchContext.of(PatchType.JSON_MERGE), "{\"spec\":{\"paused\":true}}");
+    patch("{\"spec\":{\"contextLength\":8192,\"replicas\":0}}");
+    await().atMost(SOON).until(() -> configs().size() == 2);
+
+    workloadIs(0, 0, 0);
+
+    awaitReason("ScaledToZero");
+    assertThat(configs()).containsKey(before);
+  }
+
   @Test
   void whileItsSpecificationIsRefusedWhatItsPodsRunWithIsMadeAgain() {
     String clazz = "class-of-" + namespace;

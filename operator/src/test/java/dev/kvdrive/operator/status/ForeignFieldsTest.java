@@ -72,6 +72,30 @@ class ForeignFieldsTest {
         .isEmpty();
   }
 
+  /** The API server keeps entries of fields that it took out again itself. */
+  @Test
+  void whatTheObjectHasNotIsNotNamed() {
+    assertThat(
+            ForeignFields.of(
+                object(
+                    """
+                    - manager: kubectl-patch
+                      operation: Update
+                      fieldsV1:
+                        f:spec:
+                          f:paused: {}
+                          f:template:
+                            f:spec:
+                              f:containers:
+                                k:{"name":"gone"}: {.: {}, f:image: {}}
+                                k:{"name":"runtime"}:
+                                  f:args: {}
+                                  f:env:
+                                    k:{"name":"GONE"}: {.: {}, f:name: {}}
+                    """)))
+        .isEmpty();
+  }
+
   @Test
   void aScaleAndARequestToRestartAreEverybodys() {
     assertThat(
@@ -96,6 +120,19 @@ class ForeignFieldsTest {
             """
             apiVersion: apps/v1
             kind: Deployment
+            spec:
+              replicas: 2
+              template:
+                metadata: {annotations: {kubectl.kubernetes.io/restartedAt: now}}
+                spec:
+                  hostNetwork: true
+                  containers:
+                    - name: sidecar
+                      image: example.com/x
+                    - name: injected-by-a-webhook
+                    - name: runtime
+                      image: example.com/r
+                      env: [{name: JAVA_TOOL_OPTIONS, value: x}, {name: DEBUG}]
             metadata:
               name: endpoint
               managedFields:

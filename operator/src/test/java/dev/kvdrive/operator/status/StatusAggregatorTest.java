@@ -8,10 +8,12 @@ import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.feasibility.Assessment;
+import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessor;
 import dev.kvdrive.feasibility.GeometryCatalogue;
 import dev.kvdrive.feasibility.OperatorDefaults;
 import dev.kvdrive.feasibility.WrittenManifests;
+import dev.kvdrive.operator.desired.DesiredObjects;
 import dev.kvdrive.operator.status.Observation.Workload;
 import dev.kvdrive.operator.usage.TierUsage;
 import io.fabric8.kubernetes.api.model.Condition;
@@ -137,6 +139,54 @@ class StatusAggregatorTest {
 
     assertThat(condition(status, "RuntimeReady").getReason()).isEqualTo("PodsRejected");
     assertThat(condition(status, "RuntimeReady").getMessage()).contains("exceeded quota");
+  }
+
+  @Test
+  void aModelThatOnlyAnEarlierSpecificationsPodHasLoadedIsNotLoaded() {
+    fromClaim();
+    Pod earlier = ready("endpoint-1", "another");
+
+    InferenceDeploymentStatus status =
+        status(
+            deployment, seen(new Workload(2, 1, 1, true, null), List.of(earlier), bound("512Mi")));
+
+    assertThat(truth(status, "ModelAvailable")).isEqualTo("Unknown");
+    assertThat(condition(status, "ModelAvailable").getReason()).isEqualTo("Loading");
+    assertThat(condition(status, "ModelAvailable").getMessage()).contains("meanwhile 1 pod serves");
+  }
+
+  @Test
+  void aModelThatAPodOfTheCurrentSpecificationHasLoadedIsLoaded() {
+    fromClaim();
+    String hash =
+        new DesiredObjects((Feasible) assess(deployment))
+            .deployment()
+            .getSpec()
+            .getTemplate()
+            .getMetadata()
+            .getAnnotations()
+            .get("kvdrive.dev/config-hash");
+
+    InferenceDeploymentStatus status =
+        status(
+            deployment, seen(SERVING, List.of(ready("endpoint-1", Objects.requireNonNull(hash)))));
+
+    assertThat(condition(status, "ModelAvailable").getReason()).isEqualTo("Loaded");
+  }
+
+  @Test
+  void aPodThatFailsDoesNotHideThatAnotherServes() {
+    InferenceDeploymentStatus status =
+        status(
+            deployment,
+            seen(
+                new Workload(2, 1, 1, true, null),
+                List.of(ended("ModelNotFound: no such repository", 1, 1)),
+                bound("512Mi")));
+
+    assertThat(condition(status, "Ready").getMessage())
+        .contains("no such repository")
+        .endsWith("(meanwhile 1 pod serves)");
   }
 
   @Test
@@ -665,6 +715,29 @@ class StatusAggregatorTest {
     InferenceDeployment deployment = WrittenManifests.deployment("endpoint", "legal", more);
     deployment.getMetadata().setGeneration(7L);
     return deployment;
+  }
+
+  private void fromClaim() {
+    deployment.setSpec(
+        WrittenManifests.withModel(
+            deployment.getSpec(),
+            new ModelSpec(
+                "pvc://models/tiny", WrittenManifests.geometry(2), null, null, null, null)));
+  }
+
+  private static Pod ready(String name, String configHash) {
+    return new PodBuilder()
+        .withNewMetadata()
+        .withName(name)
+        .addToAnnotations("kvdrive.dev/config-hash", configHash)
+        .endMetadata()
+        .withNewStatus()
+        .addNewCondition()
+        .withType("Ready")
+        .withStatus("True")
+        .endCondition()
+        .endStatus()
+        .build();
   }
 
   private static Assessment assess(InferenceDeployment deployment) {
