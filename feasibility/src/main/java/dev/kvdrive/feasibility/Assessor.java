@@ -208,14 +208,18 @@ public final class Assessor {
                 request.tiers(),
                 request.device(),
                 request.queueLimit(),
-                request.index() == null
-                    ? PolicyShape.kvdrive(geometry)
-                    : PolicyShape.KVDRIVE.withIndex(request.index()),
+                PolicyShape.of(request.policy(), request.index(), geometry),
                 request.formats()));
     return plan.feasible()
-        ? new Feasible(
-            request.withIndex(plan.request().policy().index()), plan, known.get().source())
+        ? new Feasible(withIndex(request, plan.request().policy()), plan, known.get().source())
         : new Infeasible("DoesNotFit", plan.verdict(), plan, known.get().source());
+  }
+
+  /** With the index that was planned, where the policy leaves a choice. */
+  private static Request withIndex(Request request, PolicyShape planned) {
+    return planned.name().equals(PolicyShape.KVDRIVE.name())
+        ? request.withIndex(planned.index())
+        : request;
   }
 
   /**

@@ -31,6 +31,7 @@ import org.jspecify.annotations.Nullable;
  * @param contextLength tokens of prompt and answer together
  * @param concurrency requests at once, of one replica
  * @param budget share of the context attended per step, in (0, 1]
+ * @param policy what is attended and what stays in GPU memory
  * @param index what chunks are chosen by; null as long as the model is not known, which decides
  *     where nobody has
  * @param kvType element type of cached keys and values
@@ -54,6 +55,7 @@ public record Request(
     int contextLength,
     int concurrency,
     double budget,
+    String policy,
     @Nullable IndexShape index,
     KvType kvType,
     Formats formats,
@@ -143,6 +145,7 @@ public record Request(
         contextLength,
         concurrency,
         budget,
+        policy,
         format,
         kvType,
         formats,

@@ -22,6 +22,7 @@ import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.TierBudgets;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
@@ -81,6 +82,7 @@ public final class RequestResolver {
         spec.contextLength(),
         concurrency,
         budget,
+        policy(spec.policy()),
         index(spec.index()),
         kvType,
         formats(spec, kvType, budget),
@@ -138,6 +140,14 @@ public final class RequestResolver {
 
   private static dev.kvdrive.plan.@Nullable ChunkFormat format(@Nullable ChunkFormat given) {
     return given == null ? null : dev.kvdrive.plan.ChunkFormat.valueOf(given.name());
+  }
+
+  private static String policy(@Nullable String name) {
+    try {
+      return name == null ? PolicyShape.KVDRIVE.name() : PolicyShape.named(name).name();
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException("spec.policy: " + e.getMessage(), e);
+    }
   }
 
   private static @Nullable IndexShape index(@Nullable String word) {

@@ -110,6 +110,33 @@ class AssessorTest {
     assertThat(refused.message()).contains("spec.resident, spec.backing: ").contains(words);
   }
 
+  @Test
+  void aPolicyIsNamedAndBringsItsIndex() {
+    Feasible quest = feasible(deployment("endpoint", "policy: quest"), null);
+    assertThat(quest.plan().request().policy().name()).isEqualTo("quest");
+    assertThat(quest.request().policy()).isEqualTo("quest");
+    assertThat(quest.request().index()).isNull();
+    assertThat(feasible(deployment("endpoint", ""), null).request().policy()).isEqualTo("kvdrive");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          best    | two-bit    | spec.policy: there is no policy 'best'; there are kvdrive, kvdrive-paper
+          quest   | planes-128 | policy quest has an index of its own; leave the index planes-128 out
+          full    |            | policy full attends everything: its budget is 100%, got 6.25%
+          """)
+  void aPolicyThatCannotBeIsRefusedWithTheWayOut(
+      String policy, @Nullable String index, String words) {
+    String more = "policy: " + policy + (index == null ? "" : "\nindex: " + index);
+    Infeasible refused = infeasible(deployment("endpoint", more), null);
+
+    assertThat(refused.reason()).isEqualTo("InvalidSpec");
+    assertThat(refused.message()).contains(words);
+  }
+
   private static String index(Feasible feasible) {
     assertThat(feasible.request().index()).isEqualTo(feasible.plan().request().policy().index());
     return feasible.plan().request().policy().index().word();

@@ -50,6 +50,14 @@ public record InferenceDeploymentSpec(
                 + " nothing is left out.")
         String budget,
     @Nullable
+        @Default("kvdrive")
+        @Pattern("^[a-z0-9]+(-[a-z0-9]+)*$")
+        @Size(max = 63)
+        @JsonPropertyDescription(
+            "What is attended and what stays in GPU memory: kvdrive, or one of the methods it is"
+                + " measured against: kvdrive-paper, quest, shadowkv, full, full-offload.")
+        String policy,
+    @Nullable
         @Pattern("^[a-z0-9]+(-[a-z0-9]+)*$")
         @Size(max = 63)
         @JsonPropertyDescription(

@@ -79,6 +79,7 @@ final class RuntimeConfiguration {
     kvdrive.put("context-length", request.contextLength());
     kvdrive.put("concurrency", request.concurrency());
     kvdrive.put("budget", request.budget());
+    kvdrive.put("policy", request.policy());
     if (request.index() != null) {
       kvdrive.put("index", request.index().word());
     }

@@ -62,7 +62,8 @@ public record PlanRequest(
     }
     if (!policy.selects() && budget < 1) {
       throw new IllegalArgumentException(
-          "policy %s attends everything: its budget is 1, got %s".formatted(policy.name(), budget));
+          "policy %s attends everything: its budget is 100%%, got %s%%"
+              .formatted(policy.name(), 100 * budget));
     }
     ClusterFormat clusters = policy.clusters();
     if (clusters != null && contextLength / clusters.tokens() >= ClusterFormat.MOST) {

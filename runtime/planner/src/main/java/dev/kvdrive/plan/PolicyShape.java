@@ -111,6 +111,28 @@ public record PolicyShape(
   }
 
   /**
+   * What a deployment gets.
+   *
+   * @param name of the policy; null for {@link #KVDRIVE}
+   * @param index null for the one that the model gets
+   * @throws IllegalArgumentException if there is no such policy, or it chooses by another index,
+   *     with the way out
+   */
+  public static PolicyShape of(
+      @Nullable String name, @Nullable IndexShape index, ModelGeometry model) {
+    PolicyShape shape = name == null ? KVDRIVE : named(name);
+    if (index == null) {
+      return named(shape.name, model);
+    }
+    if (!shape.equals(KVDRIVE)) {
+      throw new IllegalArgumentException(
+          "policy %s has an index of its own; leave the index %s out, or take the policy kvdrive"
+              .formatted(shape.name, index.word()));
+    }
+    return KVDRIVE.withIndex(index);
+  }
+
+  /**
    * KVDrive with the index that a model gets where none is asked for: bit planes where a
    * calibration comes with it, else two bits an element, which need none.
    */

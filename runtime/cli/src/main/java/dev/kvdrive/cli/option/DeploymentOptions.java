@@ -28,6 +28,7 @@ public final class DeploymentOptions {
           Map.entry("kvdrive.context-length", "--context"),
           Map.entry("kvdrive.concurrency", "--concurrency"),
           Map.entry("kvdrive.budget", "--budget"),
+          Map.entry("kvdrive.policy", "--policy"),
           Map.entry("kvdrive.index", "--index"),
           Map.entry("kvdrive.kv-type", "--kv-type"),
           Map.entry("kvdrive.resident", "--resident"),
@@ -69,6 +70,15 @@ public final class DeploymentOptions {
       description =
           "Share of the context attended per step, or 'exact' for all of it (default: 6.25%%).")
   private @Nullable Double budget;
+
+  @Option(
+      names = "--policy",
+      paramLabel = "NAME",
+      converter = PolicyConverter.class,
+      description =
+          "What is attended and what stays in GPU memory: kvdrive, or one of those it is measured"
+              + " against, kvdrive-paper, quest, shadowkv, full, full-offload (default: kvdrive).")
+  private @Nullable PolicyShape policy;
 
   @Option(
       names = "--index",
@@ -164,7 +174,7 @@ public final class DeploymentOptions {
           new TierBudgets(gpu, dram, nvme == null ? 0 : nvme),
           device.kind(),
           Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT),
-          index == null ? PolicyShape.kvdrive(geometry) : PolicyShape.KVDRIVE.withIndex(index),
+          PolicyShape.of(policy == null ? null : policy.name(), index, geometry),
           chunks);
     } catch (IllegalArgumentException e) {
       // The model is one; what does not go with it was asked for here.
@@ -189,6 +199,7 @@ public final class DeploymentOptions {
     put(settings, "kvdrive.context-length", context);
     put(settings, "kvdrive.concurrency", concurrency);
     put(settings, "kvdrive.budget", budget);
+    put(settings, "kvdrive.policy", policy == null ? null : policy.name());
     put(settings, "kvdrive.index", index == null ? null : index.word());
     put(settings, "kvdrive.kv-type", kvType);
     formats.settings().forEach((name, format) -> put(settings, name, format));

@@ -28,6 +28,7 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param contextLength tokens of a sequence, prompt and generation together
  * @param concurrency sequences at once
  * @param budget share of the context attended per step, in (0, 1]; 1 is exact mode
+ * @param policy what is attended and what stays in GPU memory; kvdrive if not set
  * @param index what chunks are chosen by: {@code two-bit}, {@code planes-128} and so on; if not
  *     set, bit planes where a calibration comes with the model, else two-bit
  * @param kvType element type of cached keys and values
@@ -51,6 +52,7 @@ public record RuntimeSettings(
     @DefaultValue("32768") int contextLength,
     @DefaultValue("1") int concurrency,
     @DefaultValue("0.0625") double budget,
+    @Nullable String policy,
     @Nullable String index,
     @DefaultValue("BF16") KvType kvType,
     @Nullable ChunkFormat resident,
@@ -185,6 +187,11 @@ public record RuntimeSettings(
           "kvdrive.budget must be a share above 0 and at most 1, got " + budget);
     }
     try {
+      var _ = PolicyShape.named(policy == null ? PolicyShape.KVDRIVE.name() : policy);
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException("kvdrive.policy: " + e.getMessage(), e);
+    }
+    try {
       if (index != null) {
         var _ = IndexShape.parse(index);
       }
@@ -250,9 +257,7 @@ public record RuntimeSettings(
         new TierBudgets(tiers.gpu().bytes(), tiers.dram().bytes(), tiers.nvme().bytes()),
         kind,
         queue(),
-        index == null
-            ? PolicyShape.kvdrive(geometry)
-            : PolicyShape.KVDRIVE.withIndex(IndexShape.parse(index)),
+        PolicyShape.of(policy, index == null ? null : IndexShape.parse(index), geometry),
         formats());
   }
 }
