@@ -101,6 +101,11 @@ public record ClusterFormat(int tokens, int segment) {
     return Math.ceilDiv(chunks * layout.grid().chunk(), tokens);
   }
 
+  /** Bytes of a token of one (layer, KV head): its share of a cluster, and the cluster's number. */
+  public double bytesOfToken(KvLayout layout) {
+    return (double) bytes(layout) / tokens + Short.BYTES;
+  }
+
   /**
    * Bytes that a (seat, layer, KV head) with room for {@code maxChunks} chunks has: the clusters,
    * the number of the cluster of each token, and how many chunks are in clusters.

@@ -21,6 +21,7 @@ import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.RopeScaling;
 import java.nio.file.Files;
@@ -123,7 +124,8 @@ public final class EvalCommand implements Callable<Integer> {
           "What policy kvdrive chooses chunks by: two-bit, or planes-64, planes-96, planes-128 and so"
               + " on for keys of as many bits in a space that ./kvdrive calibrate has fitted;"
               + " with +clusters-64 what is not attended is estimated by clusters of 64 tokens"
-              + " (default: two-bit). The other policies have indexes of their own.")
+              + " (default: planes-128+clusters-64 where such a calibration comes with the model, else"
+              + " two-bit). The other policies have indexes of their own.")
   private @Nullable IndexShape index;
 
   @Mixin private PolicyOptions policy = new PolicyOptions();
@@ -156,7 +158,7 @@ public final class EvalCommand implements Callable<Integer> {
     if (new TreeSet<>(budgets).size() < budgets.size()) {
       throw new ParameterException(spec.commandLine(), "--budget: every budget only once");
     }
-    List<PolicyShape> policies = policies();
+    List<PolicyShape> named = policies();
     RopeScaling scaling = rope.scaling(spec);
     String template = chatTemplate.source(spec);
     device.require(spec);
@@ -164,7 +166,8 @@ public final class EvalCommand implements Callable<Integer> {
     Path file =
         new ModelSource(LocalRuntime.cacheFolder(), HubSettings.from(System.getenv()))
             .resolve(model);
-    rope.extended(spec, ModelLoader.geometry(file));
+    ModelGeometry geometry = rope.extended(spec, ModelLoader.geometry(file));
+    List<PolicyShape> policies = withDefaultIndex(named, geometry);
     Terminal progress = Terminal.of(spec.commandLine().getErr());
     try (ScratchFolder scratch = tiers.scratch(LocalRuntime.cacheFolder())) {
       EvalRun run =
@@ -212,6 +215,16 @@ public final class EvalCommand implements Callable<Integer> {
     }
     return policies.stream()
         .map(shape -> shape.equals(PolicyShape.KVDRIVE) ? shape.withIndex(format) : shape)
+        .toList();
+  }
+
+  /** Policy kvdrive with the index that the model has, where none was asked for. */
+  private List<PolicyShape> withDefaultIndex(List<PolicyShape> named, ModelGeometry geometry) {
+    if (index != null) {
+      return named;
+    }
+    return named.stream()
+        .map(shape -> shape.equals(PolicyShape.KVDRIVE) ? PolicyShape.estimating(geometry) : shape)
         .toList();
   }
 

@@ -16,6 +16,7 @@ import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.plan.ByteSize;
+import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvLayout;
@@ -151,7 +152,9 @@ final class EvalRun {
   private double indexBytes(PolicyShape policy, ModelGeometry geometry) {
     KvLayout layout = Planner.layout(geometry, conditions.kvType());
     SummaryFormat format = policy.summary();
-    return (double) format.bytes(layout) / (format.chunks() * layout.grid().chunk());
+    ClusterFormat clusters = policy.clusters();
+    return (double) format.bytes(layout) / (format.chunks() * layout.grid().chunk())
+        + (clusters == null ? 0 : clusters.bytesOfToken(layout));
   }
 
   private Set<EvalResult> results(
