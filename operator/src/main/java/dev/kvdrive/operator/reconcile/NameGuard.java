@@ -59,7 +59,8 @@ final class NameGuard {
 
   /**
    * A workload of the other kind that a deployment of this name left when it was deleted without
-   * its objects: its pods would answer beside the new ones.
+   * its objects: its pods would answer beside the new ones. Somebody wanted them to go on, so they
+   * are not deleted.
    */
   private static Optional<String> besides(Request request, Context<InferenceDeployment> context) {
     Class<? extends HasMetadata> other =
@@ -67,7 +68,10 @@ final class NameGuard {
     return new Caches(context)
         .list(other, request.namespace()).stream()
             .filter(workload -> workload.getMetadata().getName().equals(request.name()))
-            .filter(workload -> !isWatched(other, request.name(), context))
+            .filter(
+                workload ->
+                    workload.getMetadata().getOwnerReferences().isEmpty()
+                        || !isWatched(other, request.name(), context))
             .findFirst()
             .map(
                 workload ->

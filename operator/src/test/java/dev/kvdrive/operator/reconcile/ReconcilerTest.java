@@ -13,6 +13,7 @@ import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
 import io.fabric8.kubernetes.api.model.EventBuilder;
+import io.fabric8.kubernetes.api.model.DeletionPropagation;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.IntOrString;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
@@ -1011,6 +1012,29 @@ class ReconcilerTest {
     client.resource(deployment()).delete();
     patch("{\"spec\":{\"contextLength\":8192}}");
     await().atMost(SOON).until(() -> objects().containsKey("StatefulSet"));
+  }
+
+  @Test
+  void aWorkloadOfTheOtherKindThatWasKeptOnPurposeIsNotDeleted() {
+    create("");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    client.resource(get()).withPropagationPolicy(DeletionPropagation.ORPHAN).delete();
+    client
+        .resource(deployment())
+        .edit(
+            kept -> {
+              kept.getMetadata().setOwnerReferences(List.of());
+              return kept;
+            });
+    patch("{\"metadata\":{\"finalizers\":null}}");
+    await().atMost(SOON).until(() -> get() == null);
+
+    client.resource(WrittenManifests.deployment(NAME, namespace, RETAINED, "")).create();
+
+    awaitReason("NameTaken");
+    assertThat(condition("Stalled").getMessage())
+        .contains("kubectl delete deployment endpoint --namespace " + namespace);
+    assertThat(deployment()).isNotNull();
   }
 
   @Test
