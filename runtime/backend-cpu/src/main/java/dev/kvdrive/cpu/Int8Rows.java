@@ -106,7 +106,11 @@ final class Int8Rows {
   }
 
   private static FloatVector lanes(long codes) {
-    return StoredLanes.floats(StoredLanes.signedBytes(codes));
+    // At once: by way of ints, products take half as long again. Eight bytes are read where there
+    // are but four lanes; behind the codes of a half are its steps.
+    return (FloatVector)
+        ByteVector.fromMemorySegment(StoredLanes.BYTES, Memory.ALL, codes, Memory.ORDER)
+            .castShape(Lanes.F, 0);
   }
 
   /** The last codes of a row, fewer than a vector, and zeros. */
