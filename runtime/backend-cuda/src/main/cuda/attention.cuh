@@ -102,7 +102,7 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
       values[g][i] = 0;
     }
   }
-  int64_t window = a.mode == ATTEND_DENSE ? 0 : windowBase(l, seat, head);
+  const int* window = a.mode == ATTEND_DENSE ? nullptr : slotList(l, seat, head);
   constexpr bool CODES = sizeof(T) == 1;  // never of sink and ring
   int bytes = l.headDim * (int)sizeof(T);
   const char* denseKeys = denseBase(l, seat, head);
@@ -127,7 +127,7 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
       if (slot < 0) {
         continue;  // it did not come
       }
-      keys = l.window + (window + slot) * residentBytes(l);
+      keys = chunkInSlot(l, window[slot]);
       toValues = l.residentHalf;
       limit = l.chunk;
     }

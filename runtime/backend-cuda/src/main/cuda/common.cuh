@@ -48,6 +48,16 @@ __device__ __forceinline__ int windowSlots(const Layer& l, int seat, int head) {
   return base[1] - base[0];
 }
 
+/** The slots of the pool that the window of a (seat, KV head) has, in the order of their places. */
+__device__ __forceinline__ const int* slotList(const Layer& l, int seat, int head) {
+  return l.slotTable + windowBase(l, seat, head);
+}
+
+/** The chunk in a slot of the pool. */
+__device__ __forceinline__ char* chunkInSlot(const Layer& l, int slot) {
+  return l.window + slot * residentBytes(l);
+}
+
 __device__ __forceinline__ int64_t extentIndex(const Layer& l, int seat, int head, int chunk) {
   return ((int64_t)seat * l.kvHeads + head) * l.maxExtents + chunk / l.extentChunks;
 }

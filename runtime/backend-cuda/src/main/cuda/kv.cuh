@@ -118,9 +118,9 @@ extern "C" __global__ void resetSeat(ResetArgs a) {
   for (int64_t i = first; i < chunks; i += step) {
     l.slotOfChunk[a.seat * chunks + i] = -1;
   }
-  int64_t slots = windowBase(l, a.seat, l.kvHeads);  // those of a seat lie together
+  int64_t slots = windowBase(l, a.seat, l.kvHeads);  // the lists of a seat lie together
   for (int64_t i = windowBase(l, a.seat, 0) + first; i < slots; i += step) {
-    l.chunkOfSlot[i] = -1;
+    l.chunkOfSlot[l.slotTable[i]] = -1;
   }
   int64_t extents = (int64_t)l.kvHeads * l.maxExtents;
   for (int64_t i = first; i < extents; i += step) {

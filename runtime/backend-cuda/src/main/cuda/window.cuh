@@ -19,12 +19,12 @@ extern "C" __global__ void keySlots(SelectArgs a) {
   int64_t cell = (int64_t)row * l.kvHeads + head;
   bool all = s.selectedCount[cell] >= closedChunks(l, a.batch.positions[row] + 1);
   const float* scores = s.scores + cell * s.maxChunks;
-  int64_t window = windowBase(l, seat, head);
+  const int* window = slotList(l, seat, head);
   int slots = windowSlots(l, seat, head);
   for (int i = threadIdx.x; i < slots; i += blockDim.x) {
-    int chunk = l.chunkOfSlot[window + i];
+    int chunk = l.chunkOfSlot[window[i]];
     if (chunk >= 0) {
-      l.keyOfSlot[window + i] = all ? (float)-chunk : scores[chunk];
+      l.keyOfSlot[window[i]] = all ? (float)-chunk : scores[chunk];
     }
   }
 }
@@ -41,9 +41,9 @@ extern "C" __global__ void recent(SelectArgs a) {
   int64_t cell = (int64_t)row * l.kvHeads + head;
   int count = passCount(s, cell, a.pass);
   const int* slots = s.slots + cell * s.passChunks;
-  float* keyOfSlot = l.keyOfSlot + windowBase(l, seat, head);
+  const int* window = slotList(l, seat, head);
   for (int i = threadIdx.x; i < count; i += blockDim.x) {
-    keyOfSlot[slots[i]] = (float)a.batch.positions[row];
+    l.keyOfSlot[window[slots[i]]] = (float)a.batch.positions[row];
   }
 }
 
@@ -74,12 +74,12 @@ extern "C" __global__ void forget(ForgetArgs a) {
   const int* selected = s.selected + cell * s.maxSelected;
   int count = s.selectedCount[cell];
   int* slotOfChunk = l.slotOfChunk + ((int64_t)seat * l.kvHeads + head) * l.maxChunks;
-  int* chunkOfSlot = l.chunkOfSlot + windowBase(l, seat, head);
+  const int* window = slotList(l, seat, head);
   int slots = windowSlots(l, seat, head);
   for (int i = threadIdx.x; i < slots; i += blockDim.x) {
-    int chunk = chunkOfSlot[i];
+    int chunk = l.chunkOfSlot[window[i]];
     if (chunk >= 0 && (a.all || !isSelected(selected, count, chunk))) {
-      chunkOfSlot[i] = -1;
+      l.chunkOfSlot[window[i]] = -1;
       slotOfChunk[chunk] = -1;
     }
   }
@@ -122,9 +122,7 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
   int from = a.pass * s.passChunks;
   int count = passCount(s, cell, a.pass);
   int slots = windowSlots(l, seat, head);
-  int64_t window = windowBase(l, seat, head);
-  int* chunkOfSlot = l.chunkOfSlot + window;
-  const float* keyOfSlot = l.keyOfSlot + window;
+  const int* window = slotList(l, seat, head);
   int* slotOfChunk = l.slotOfChunk + ((int64_t)seat * l.kvHeads + head) * l.maxChunks;
   const int* selected = s.selected + cell * s.maxSelected + from;
   int* slotsOfPass = s.slots + cell * s.passChunks;
@@ -165,7 +163,8 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
       if (held[i / 32] >> i % 32 & 1) {
         return false;
       }
-      key = chunkOfSlot[i] < 0 ? 0 : max(1u, keyOf(keyOfSlot[i]));
+      int slot = window[i];
+      key = l.chunkOfSlot[slot] < 0 ? 0 : max(1u, keyOf(l.keyOfSlot[slot]));
       return true;
     };
     uint32_t threshold = radixSelect<false>(slots, batch, keyAt, histogram, found, equal);
@@ -196,13 +195,13 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
     for (int m = threadIdx.x; m < batch; m += blockDim.x) {
       int slot = (int)(uint32_t)victims[m];
       atomicOr(&held[slot / 32], 1u << slot % 32);
-      int leaving = chunkOfSlot[slot];
+      int leaving = l.chunkOfSlot[window[slot]];
       if (leaving >= 0) {
         slotOfChunk[leaving] = -1;
       }
       int i = missesOfPass[done + m];
       int chunk = selected[i];
-      chunkOfSlot[slot] = chunk;
+      l.chunkOfSlot[window[slot]] = chunk;
       slotOfChunk[chunk] = slot;
       slotsOfPass[i] = slot;
     }
@@ -218,16 +217,22 @@ struct Round {
   int waiting;   // requests of the last fetch, for land
 };
 
-/** Takes a chunk that did not come out of the window and counts a fault; one thread. */
-__device__ __forceinline__ void fault(const Layer& l, const Chosen& s, int row, int seat, int head,
-                                      int indexOfPass) {
+/** Takes a chunk that does not come out of the window; one thread. */
+__device__ __forceinline__ void takeOut(const Layer& l, const Chosen& s, int row, int seat, int head,
+                                        int indexOfPass) {
   int64_t cell = (int64_t)row * l.kvHeads + head;
   int* slot = s.slots + cell * s.passChunks + indexOfPass;
-  int64_t at = windowBase(l, seat, head) + *slot;
+  int at = slotList(l, seat, head)[*slot];
   int chunk = l.chunkOfSlot[at];
   l.slotOfChunk[((int64_t)seat * l.kvHeads + head) * l.maxChunks + chunk] = -1;
   l.chunkOfSlot[at] = -1;
   *slot = -1;
+}
+
+/** Takes a chunk that did not come out of the window and counts a fault; one thread. */
+__device__ __forceinline__ void fault(const Layer& l, const Chosen& s, int row, int seat, int head,
+                                      int indexOfPass) {
+  takeOut(l, s, row, seat, head, indexOfPass);
   atomicAdd(&s.counters[row * COUNTERS + FAULT_COUNTER], 1);
 }
 
@@ -242,7 +247,7 @@ extern "C" __global__ void __launch_bounds__(256) fetch(FetchArgs a) {
     int64_t cell = (int64_t)row * l.kvHeads + head;
     int position = a.batch.positions[row];
     int misses = s.missCount[cell];
-    int64_t window = windowBase(l, seat, head);
+    const int* window = slotList(l, seat, head);
     int stopped = -1, copied = 0;
     for (int m = blockIdx.x * warps + warp; m < misses; m += gridDim.x * warps) {
       int i = s.misses[cell * s.passChunks + m];
@@ -254,7 +259,7 @@ extern "C" __global__ void __launch_bounds__(256) fetch(FetchArgs a) {
       }
       if (frame >= 0) {
         int slot = s.slots[cell * s.passChunks + i];
-        bringChunkByWarp(l, l.window + (window + slot) * residentBytes(l),
+        bringChunkByWarp(l, chunkInSlot(l, window[slot]),
                          a.frames + chunkInFrame(l, frame, chunk), lane);
         copied++;
       } else if (lane == 0) {
@@ -301,6 +306,92 @@ extern "C" __global__ void __launch_bounds__(256) fetch(FetchArgs a) {
   }
 }
 
+// Grid: (splits, kvHeads, rows); one warp copies a chunk. What is not in DRAM leaves the window again.
+extern "C" __global__ void __launch_bounds__(256) prefetch(FetchArgs a) {
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int head = blockIdx.y, row = blockIdx.z;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
+  int64_t cell = (int64_t)row * l.kvHeads + head;
+  int misses = s.missCount[cell];
+  const int* window = slotList(l, seat, head);
+  int copied = 0;
+  for (int m = blockIdx.x * warps + warp; m < misses; m += gridDim.x * warps) {
+    int i = s.misses[cell * s.passChunks + m];
+    int chunk = s.selected[cell * s.maxSelected + a.pass * s.passChunks + i];
+    int64_t extent = extentIndex(l, seat, head, chunk);
+    int frame = l.frameOfExtent[extent];
+    if (frame >= 0) {
+      if (lane == 0) {
+        l.lastUse[extent] = a.batch.positions[row];
+      }
+      bringChunkByWarp(l, chunkInSlot(l, window[s.slots[cell * s.passChunks + i]]),
+                       a.frames + chunkInFrame(l, frame, chunk), lane);
+      copied++;
+    } else if (lane == 0) {
+      takeOut(l, s, row, seat, head, i);
+    }
+  }
+  if (lane == 0 && copied > 0) {
+    atomicAdd(&s.counters[row * COUNTERS + DRAM_COUNTER], copied);
+  }
+}
+
+// Grid: (kvHeads, rows). Ages of the selected chunks: WindowOperations.Observe.
+extern "C" __global__ void observe(ObserveArgs a) {
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int head = blockIdx.x, row = blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int64_t cell = (int64_t)row * l.kvHeads + head;
+  int position = a.batch.positions[row];
+  int count = s.selectedCount[cell];
+  if (count >= closedChunks(l, position + 1)) {
+    return;
+  }
+  int64_t window = (int64_t)seat * l.kvHeads + head;
+  int* last = a.lastSelected + window * l.maxChunks;
+  int* ages = a.ages + window * AGE_CLASSES;
+  for (int i = threadIdx.x; i < count; i += blockDim.x) {
+    int chunk = s.selected[cell * s.maxSelected + i];
+    int before = last[chunk];
+    if (before != position) {
+      int ageClass = AGE_NEVER;
+      if (before >= 0) {
+        int age = position - before;
+        int power = 31 - __clz(age);
+        ageClass = power == 0 ? 0 : min(AGE_NEVER - 1, 2 * power - 1 + (age >> (power - 1) & 1));
+      }
+      atomicAdd(&ages[ageClass], 1);
+      last[chunk] = position;
+    }
+  }
+}
+
+// Grid: (kvHeads). Empties the slots of a seat from keep on: WindowOperations.Trim.
+extern "C" __global__ void trim(TrimArgs a) {
+  const Layer& l = a.layer;
+  int head = blockIdx.x;
+  int64_t cell = (int64_t)a.seat * l.kvHeads + head;
+  const int* window = slotList(l, a.seat, head);
+  int slots = windowSlots(l, a.seat, head);
+  for (int i = a.keep[cell] + threadIdx.x; i < slots; i += blockDim.x) {
+    int slot = window[i];
+    int chunk = l.chunkOfSlot[slot];
+    if (chunk >= 0) {
+      l.slotOfChunk[cell * l.maxChunks + chunk] = -1;
+      l.chunkOfSlot[slot] = -1;
+    }
+  }
+}
+
 __device__ __forceinline__ uint64_t nanoseconds() {
   uint64_t time;
   asm volatile("mov.u64 %0, %globaltimer;" : "=l"(time));
@@ -340,7 +431,7 @@ extern "C" __global__ void __launch_bounds__(256) land(FetchArgs a) {
     int row = transit / s.passChunks / l.kvHeads;
     if (status == MAIL_DELIVERED) {
       int slot = s.slots[transit];
-      bringChunkByWarp(l, l.window + (windowBase(l, seat, head) + slot) * residentBytes(l),
+      bringChunkByWarp(l, chunkInSlot(l, slotList(l, seat, head)[slot]),
                        a.transit + transit * backingBytes(l), lane);
       if (lane == 0) {
         atomicAdd(&s.counters[row * COUNTERS + NVME_COUNTER], 1);

@@ -82,6 +82,41 @@ final class CpuWindow implements WindowOperations {
   }
 
   @Override
+  public void prefetch(Queue queue, Prefetch a) {
+    Pass pass = a.of();
+    submit(
+        queue,
+        () ->
+            misses.prefetch(
+                new StepRows(pass.batch()),
+                new KvMemory(pass.layer()),
+                new SelectionMemory(pass),
+                pass.pass(),
+                a.frames()));
+  }
+
+  @Override
+  public void observe(Queue queue, Observe a) {
+    LayerStep step = a.step();
+    submit(
+        queue,
+        () ->
+            diff.observe(
+                new StepRows(step.batch()),
+                new KvMemory(step.layer()),
+                new SelectionMemory(a.selection(), step.layer().layout().kvHeads()),
+                CpuBuffer.address(a.reuse().lastSelected()),
+                CpuBuffer.address(a.reuse().ages())));
+  }
+
+  @Override
+  public void trim(Queue queue, Trim a) {
+    submit(
+        queue,
+        () -> WindowDiff.trim(new KvMemory(a.layer()), a.seat(), CpuBuffer.address(a.keep())));
+  }
+
+  @Override
   public void land(Queue queue, Land a) {
     submit(
         queue,

@@ -28,6 +28,7 @@ final class KvMemory {
   private final int codebookBytes;
   private final long window;
   private final long slotBase;
+  private final long slotTable;
   private final long slotOfChunk;
   private final long chunkOfSlot;
   private final long keyOfSlot;
@@ -52,6 +53,7 @@ final class KvMemory {
     LayerWindow windows = layer.window();
     window = CpuBuffer.address(windows.chunks());
     slotBase = CpuBuffer.address(windows.slotBase());
+    slotTable = CpuBuffer.address(windows.slotTable());
     slotOfChunk = CpuBuffer.address(windows.slotOfChunk());
     chunkOfSlot = CpuBuffer.address(windows.chunkOfSlot());
     keyOfSlot = CpuBuffer.address(windows.keyOfSlot());
@@ -70,11 +72,6 @@ final class KvMemory {
   /** Window slots of a (seat, KV head). */
   int windowSlots(int seat, int head) {
     return (int) (slot(seat, head + 1) - slot(seat, head));
-  }
-
-  /** Window slots of all KV heads of a seat, which lie one behind the other. */
-  int windowSlots(int seat) {
-    return (int) (slot(seat, kvHeads) - slot(seat, 0));
   }
 
   /** Keys of sink and ring. */
@@ -102,9 +99,14 @@ final class KvMemory {
     return codebooks + (long) head * codebookBytes;
   }
 
-  /** Chunk in slot 0; the others follow. */
-  long window(int seat, int head) {
-    return window + slot(seat, head) * resident.bytes();
+  /** {@code int[windowSlots]}: slots of the pool. */
+  long slotTable(int seat, int head) {
+    return slotTable + 4 * slot(seat, head);
+  }
+
+  /** The chunk at a place of a window, by the window's {@link #slotTable}. */
+  long chunk(long table, int place) {
+    return window + (long) Memory.getInt(table + 4L * place) * resident.bytes();
   }
 
   /** {@code int[maxChunks]}. */
@@ -112,14 +114,14 @@ final class KvMemory {
     return slotOfChunk + 4 * head(seat, head) * layer.maxChunks();
   }
 
-  /** {@code int[windowSlots]}. */
-  long chunkOfSlot(int seat, int head) {
-    return chunkOfSlot + 4 * slot(seat, head);
+  /** {@code int}: chunk at a place of a window. */
+  long chunkOfSlot(long table, int place) {
+    return chunkOfSlot + 4L * Memory.getInt(table + 4L * place);
   }
 
-  /** {@code float[windowSlots]}. */
-  long keyOfSlot(int seat, int head) {
-    return keyOfSlot + 4 * slot(seat, head);
+  /** {@code float}: key of the chunk at a place of a window. */
+  long keyOfSlot(long table, int place) {
+    return keyOfSlot + 4L * Memory.getInt(table + 4L * place);
   }
 
   /** {@code int}: frame of the extent that holds a chunk. */

@@ -214,9 +214,13 @@ final class KvWriter implements KvOperations {
   private void reset(KvMemory kv, int seat) {
     long chunks = (long) kv.layout.kvHeads() * kv.layer.maxChunks();
     long extents = (long) kv.layout.kvHeads() * kv.layer.maxExtents();
-    long slots = kv.windowSlots(seat);
     Memory.fillInts(kv.slotOfChunk(seat, 0), chunks, -1);
-    Memory.fillInts(kv.chunkOfSlot(seat, 0), slots, -1);
+    for (int head = 0; head < kv.layout.kvHeads(); head++) {
+      long table = kv.slotTable(seat, head);
+      for (int slot = 0; slot < kv.windowSlots(seat, head); slot++) {
+        Memory.putInt(kv.chunkOfSlot(table, slot), -1);
+      }
+    }
     Memory.fillInts(kv.lastUse(seat, 0, 0), extents, -1);
     if (kv.layer.index().clusters() != null) {
       ClusterMemory clusters = new ClusterMemory(kv.layer);

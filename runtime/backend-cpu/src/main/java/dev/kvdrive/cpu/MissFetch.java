@@ -51,6 +51,41 @@ final class MissFetch {
         });
   }
 
+  /** Copies what is in DRAM, and takes the other misses out of the window again. */
+  void prefetch(
+      StepRows batch, KvMemory kv, SelectionMemory selection, int pass, FramePool frames) {
+    int heads = kv.layout.kvHeads();
+    long memory = frames.memory().segment().address();
+    pool.run(
+        batch.rows * heads,
+        (task, thread) -> {
+          int row = task / heads;
+          int head = task % heads;
+          int seat = batch.seat(row);
+          if (seat < 0) {
+            return;
+          }
+          long table = kv.slotTable(seat, head);
+          int misses = Memory.getInt(selection.missCount(row, head));
+          int copied = 0;
+          for (int m = 0; m < misses; m++) {
+            int i = Memory.getInt(selection.misses(row, head) + 4L * m);
+            int chunk = chunk(selection, pass, row, head, i);
+            int frame = Memory.getInt(kv.frameOfExtent(seat, head, chunk));
+            if (frame < 0) {
+              takeOut(kv, selection, row, seat, head, i);
+            } else {
+              Memory.putInt(kv.lastUse(seat, head, chunk), batch.position(row));
+              kv.bring(
+                  memory + kv.chunkInFrame(frame, chunk),
+                  kv.chunk(table, Memory.getInt(selection.slots(row, head) + 4L * i)));
+              copied++;
+            }
+          }
+          selection.count(row, Selection.DRAM_COUNTER, copied);
+        });
+  }
+
   /** Whether the miss is not in DRAM, so that NVMe has to be asked. */
   private static boolean isOnNvme(KvMemory kv, int seat, int head, int chunk) {
     return Memory.getInt(kv.frameOfExtent(seat, head, chunk)) < 0;
@@ -122,9 +157,8 @@ final class MissFetch {
       long frames) {
     int seat = batch.seat(row);
     int position = batch.position(row);
-    long chunkBytes = kv.resident.bytes();
     long slots = selection.slots(row, head);
-    long window = kv.window(seat, head);
+    long table = kv.slotTable(seat, head);
     int misses = Memory.getInt(selection.missCount(row, head));
     int copied = 0;
     for (int m = 0; m < misses; m++) {
@@ -135,7 +169,7 @@ final class MissFetch {
       if (frame >= 0) {
         kv.bring(
             frames + kv.chunkInFrame(frame, chunk),
-            window + Memory.getInt(slots + 4L * i) * chunkBytes);
+            kv.chunk(table, Memory.getInt(slots + 4L * i)));
         copied++;
       }
     }
@@ -145,13 +179,18 @@ final class MissFetch {
   /** Takes a chunk that does not come out of the window. */
   private static void fault(
       KvMemory kv, SelectionMemory selection, int row, int seat, int head, int i) {
+    takeOut(kv, selection, row, seat, head, i);
+    selection.count(row, Selection.FAULT_COUNTER, 1);
+  }
+
+  private static void takeOut(
+      KvMemory kv, SelectionMemory selection, int row, int seat, int head, int i) {
     long slotAt = selection.slots(row, head) + 4L * i;
     int slot = Memory.getInt(slotAt);
-    long chunkAt = kv.chunkOfSlot(seat, head) + 4L * slot;
+    long chunkAt = kv.chunkOfSlot(kv.slotTable(seat, head), slot);
     Memory.putInt(kv.slotOfChunk(seat, head) + 4L * Memory.getInt(chunkAt), -1);
     Memory.putInt(chunkAt, -1);
     Memory.putInt(slotAt, -1);
-    selection.count(row, Selection.FAULT_COUNTER, 1);
   }
 
   void land(KvMemory kv, SelectionMemory selection, Mailbox mailbox, int timeoutMillis) {
@@ -173,7 +212,7 @@ final class MissFetch {
         int slot = Memory.getInt(selection.slots(row, head) + 4L * i);
         kv.bring(
             transits + (long) transit * kv.backing.bytes(),
-            kv.window(seat, head) + (long) slot * kv.resident.bytes());
+            kv.chunk(kv.slotTable(seat, head), slot));
         selection.count(row, Selection.NVME_COUNTER, 1);
       } else {
         fault(kv, selection, row, seat, head, i);

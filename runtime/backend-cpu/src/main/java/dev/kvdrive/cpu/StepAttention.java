@@ -516,7 +516,7 @@ final class StepAttention {
     }
 
     private long chunkAt(int seat, int slot) {
-      return kv.window(seat, head) + (long) slot * kv.resident.bytes();
+      return kv.chunk(kv.slotTable(seat, head), slot);
     }
 
     private void reserve(int count) {

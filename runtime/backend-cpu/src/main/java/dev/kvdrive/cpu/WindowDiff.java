@@ -1,5 +1,6 @@
 package dev.kvdrive.cpu;
 
+import dev.kvdrive.device.LayerReuse;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.WindowOperations.Forgotten;
 import java.util.Arrays;
@@ -28,14 +29,13 @@ final class WindowDiff {
           int closed = kv.layout.grid().closedChunks(batch.tokens(row));
           boolean all = Memory.getInt(selection.selectedCount(row, head)) >= closed;
           long scores = selection.scores(row, head);
-          long chunkOfSlot = kv.chunkOfSlot(seat, head);
-          long keyOfSlot = kv.keyOfSlot(seat, head);
+          long table = kv.slotTable(seat, head);
           int slots = kv.windowSlots(seat, head);
           for (int slot = 0; slot < slots; slot++) {
-            int chunk = Memory.getInt(chunkOfSlot + 4L * slot);
+            int chunk = Memory.getInt(kv.chunkOfSlot(table, slot));
             if (chunk >= 0) {
               float key = all ? -chunk : Memory.getFloat(scores + 4L * chunk);
-              Memory.putFloat(keyOfSlot + 4L * slot, key);
+              Memory.putFloat(kv.keyOfSlot(table, slot), key);
             }
           }
         });
@@ -53,11 +53,11 @@ final class WindowDiff {
             return;
           }
           long slots = selection.slots(row, head);
-          long keyOfSlot = kv.keyOfSlot(seat, head);
+          long table = kv.slotTable(seat, head);
           int count = selection.passCount(row, head, pass);
           for (int i = 0; i < count; i++) {
             int slot = Memory.getInt(slots + 4L * i);
-            Memory.putFloat(keyOfSlot + 4L * slot, batch.position(row));
+            Memory.putFloat(kv.keyOfSlot(table, slot), batch.position(row));
           }
         });
   }
@@ -73,13 +73,13 @@ final class WindowDiff {
           if (seat < 0) {
             return;
           }
-          long chunkOfSlot = kv.chunkOfSlot(seat, head);
+          long table = kv.slotTable(seat, head);
           long slotOfChunk = kv.slotOfChunk(seat, head);
           int slots = kv.windowSlots(seat, head);
           for (int slot = 0; slot < slots; slot++) {
-            int chunk = Memory.getInt(chunkOfSlot + 4L * slot);
+            int chunk = Memory.getInt(kv.chunkOfSlot(table, slot));
             if (chunk >= 0 && (which == Forgotten.ALL || !selection.isSelected(row, head, chunk))) {
-              Memory.putInt(chunkOfSlot + 4L * slot, -1);
+              Memory.putInt(kv.chunkOfSlot(table, slot), -1);
               Memory.putInt(slotOfChunk + 4L * chunk, -1);
             }
           }
@@ -98,6 +98,57 @@ final class WindowDiff {
             diff(kv, selection, pass, row, seat, head, scratch[thread]);
           }
         });
+  }
+
+  /** Adds the ages of what is selected, and notes that it is. */
+  void observe(
+      StepRows batch, KvMemory kv, SelectionMemory selection, long lastSelected, long ages) {
+    int heads = kv.layout.kvHeads();
+    pool.run(
+        batch.rows * heads,
+        (task, thread) -> {
+          int row = task / heads;
+          int seat = batch.seat(row);
+          if (seat < 0) {
+            return;
+          }
+          int head = task % heads;
+          int count = Memory.getInt(selection.selectedCount(row, head));
+          if (count >= kv.layout.grid().closedChunks(batch.tokens(row))) {
+            return;
+          }
+          int position = batch.position(row);
+          long window = (long) seat * heads + head;
+          long last = lastSelected + 4 * window * kv.layer.maxChunks();
+          long counts = ages + 4 * window * LayerReuse.CLASSES;
+          long selected = selection.selected(row, head);
+          for (int i = 0; i < count; i++) {
+            long at = last + 4L * Memory.getInt(selected + 4L * i);
+            int before = Memory.getInt(at);
+            if (before != position) {
+              int age = before < 0 ? LayerReuse.NEVER : LayerReuse.classOf(position - before);
+              Memory.putInt(counts + 4L * age, Memory.getInt(counts + 4L * age) + 1);
+              Memory.putInt(at, position);
+            }
+          }
+        });
+  }
+
+  /** Empties the places of a seat's windows from {@code int[seats][kvHeads]} keep on. */
+  static void trim(KvMemory kv, int seat, long keep) {
+    int heads = kv.layout.kvHeads();
+    for (int head = 0; head < heads; head++) {
+      long table = kv.slotTable(seat, head);
+      long slotOfChunk = kv.slotOfChunk(seat, head);
+      int place = Memory.getInt(keep + 4 * ((long) seat * heads + head));
+      for (; place < kv.windowSlots(seat, head); place++) {
+        int chunk = Memory.getInt(kv.chunkOfSlot(table, place));
+        if (chunk >= 0) {
+          Memory.putInt(slotOfChunk + 4L * chunk, -1);
+          Memory.putInt(kv.chunkOfSlot(table, place), -1);
+        }
+      }
+    }
   }
 
   private static void diff(
@@ -145,15 +196,14 @@ final class WindowDiff {
       long misses,
       int missed,
       ThreadScratch scratch) {
-    long chunkOfSlot = kv.chunkOfSlot(seat, head);
-    long keyOfSlot = kv.keyOfSlot(seat, head);
+    long table = kv.slotTable(seat, head);
     long slotOfChunk = kv.slotOfChunk(seat, head);
     long[] leaving = scratch.longs(missed);
     int found = 0;
     for (int slot = 0; slot < windowSlots; slot++) {
       if (!needed[slot]) {
-        boolean empty = Memory.getInt(chunkOfSlot + 4L * slot) < 0;
-        long order = empty ? Long.MIN_VALUE : (long) ordered(keyOfSlot + 4L * slot) << 32;
+        boolean empty = Memory.getInt(kv.chunkOfSlot(table, slot)) < 0;
+        long order = empty ? Long.MIN_VALUE : (long) ordered(kv.keyOfSlot(table, slot)) << 32;
         found = LowestKeys.offer(leaving, found, missed, order | slot);
       }
     }
@@ -161,12 +211,12 @@ final class WindowDiff {
     for (int m = 0; m < missed; m++) {
       int i = Memory.getInt(misses + 4L * m);
       int slot = (int) leaving[m];
-      int victim = Memory.getInt(chunkOfSlot + 4L * slot);
+      int victim = Memory.getInt(kv.chunkOfSlot(table, slot));
       if (victim >= 0) {
         Memory.putInt(slotOfChunk + 4L * victim, -1);
       }
       int chunk = Memory.getInt(selected + 4L * i);
-      Memory.putInt(chunkOfSlot + 4L * slot, chunk);
+      Memory.putInt(kv.chunkOfSlot(table, slot), chunk);
       Memory.putInt(slotOfChunk + 4L * chunk, slot);
       Memory.putInt(slots + 4L * i, slot);
     }

@@ -1,5 +1,6 @@
 package dev.kvdrive.cuda;
 
+import dev.kvdrive.device.LayerReuse;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.plan.BitPlaneSummary;
@@ -119,6 +120,8 @@ final class Constants {
     put(all, "MAIL_REQUESTS_AT", Mailbox.REQUESTS_AT);
     put(all, "MAIL_REQUEST_WORDS", Mailbox.REQUEST_WORDS);
     put(all, "MAIL_DELIVERED", Mailbox.DELIVERED);
+    put(all, "AGE_CLASSES", LayerReuse.CLASSES);
+    put(all, "AGE_NEVER", LayerReuse.NEVER);
     put(all, "COUNTERS", Selection.COUNTERS);
     put(all, "HITS_COUNTER", Selection.HITS_COUNTER);
     put(all, "DRAM_COUNTER", Selection.DRAM_COUNTER);

@@ -58,6 +58,7 @@ final class CudaOperations {
         .put(at, s.codebooks, codebooks == null ? 0L : CudaQueue.address(codebooks))
         .put(at, s.window, CudaQueue.address(window.chunks()))
         .put(at, s.slotBase, CudaQueue.address(window.slotBase()))
+        .put(at, s.slotTable, CudaQueue.address(window.slotTable()))
         .put(at, s.slotOfChunk, CudaQueue.address(window.slotOfChunk()))
         .put(at, s.chunkOfSlot, CudaQueue.address(window.chunkOfSlot()))
         .put(at, s.keyOfSlot, CudaQueue.address(window.keyOfSlot()))

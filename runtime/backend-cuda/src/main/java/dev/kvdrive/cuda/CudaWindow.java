@@ -100,6 +100,52 @@ final class CudaWindow implements WindowOperations {
     own.launch(gpu.kernel("land"), LAND_BLOCKS, 1, 1, THREADS, 0, a.end(Structs.FETCH));
   }
 
+  @Override
+  public void prefetch(Queue queue, Prefetch prefetch) {
+    CudaQueue own = (CudaQueue) queue;
+    Pass pass = prefetch.of();
+    Structs.Fetch s = Structs.FETCH;
+    Arguments a = layer(own.arguments(), s.layer, pass.layer());
+    batch(a, s.batch, pass.batch());
+    chosen(a, s.chosen, pass.selection())
+        .put(s.frames, address(prefetch.frames()))
+        .put(s.control, 0L)
+        .put(s.transit, 0L)
+        .put(s.round, 0L)
+        .put(s.pass, pass.pass())
+        .put(s.timeoutMillis, 0);
+    int heads = pass.layer().layout().kvHeads();
+    int rows = pass.batch().rows();
+    int blocks = Math.ceilDiv(FETCH_BLOCKS, rows * heads);
+    own.launch(gpu.kernel("prefetch"), blocks, heads, rows, THREADS, 0, a.end(s));
+  }
+
+  @Override
+  public void observe(Queue queue, Observe observe) {
+    CudaQueue own = (CudaQueue) queue;
+    LayerStep step = observe.step();
+    Structs.Observe s = Structs.OBSERVE;
+    Arguments a = layer(own.arguments(), s.layer, step.layer());
+    batch(a, s.batch, step.batch());
+    chosen(a, s.chosen, observe.selection())
+        .put(s.lastSelected, CudaQueue.address(observe.reuse().lastSelected()))
+        .put(s.ages, CudaQueue.address(observe.reuse().ages()));
+    int heads = step.layer().layout().kvHeads();
+    own.launch(gpu.kernel("observe"), heads, step.batch().rows(), 1, THREADS, 0, a.end(s));
+  }
+
+  @Override
+  public void trim(Queue queue, Trim trim) {
+    CudaQueue own = (CudaQueue) queue;
+    Structs.Trim s = Structs.TRIM;
+    Arguments a =
+        layer(own.arguments(), s.layer, trim.layer())
+            .put(s.keep, CudaQueue.address(trim.keep()))
+            .put(s.seat, trim.seat());
+    int heads = trim.layer().layout().kvHeads();
+    own.launch(gpu.kernel("trim"), heads, 1, 1, THREADS, 0, a.end(s));
+  }
+
   private static Arguments mail(
       Arguments a, Pass pass, long frames, Mailbox mailbox, int timeoutMillis) {
     CudaHostBuffer control = (CudaHostBuffer) mailbox.control();

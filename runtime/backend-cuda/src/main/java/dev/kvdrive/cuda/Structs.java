@@ -22,7 +22,8 @@ final class Structs {
     final Field summaries = pointer("char*", "summaries");
     final Field codebooks = pointer("const char*", "codebooks");
     final Field window = pointer("char*", "window");
-    final Field slotBase = pointer("int*", "slotBase");
+    final Field slotBase = pointer("const int*", "slotBase");
+    final Field slotTable = pointer("const int*", "slotTable");
     final Field slotOfChunk = pointer("int*", "slotOfChunk");
     final Field chunkOfSlot = pointer("int*", "chunkOfSlot");
     final Field keyOfSlot = pointer("float*", "keyOfSlot");
@@ -283,6 +284,28 @@ final class Structs {
     }
   }
 
+  static final class Trim extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field keep = pointer("const int*", "keep");
+    final Field seat = int32("seat");
+
+    Trim() {
+      super("TrimArgs");
+    }
+  }
+
+  static final class Observe extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+    final Field chosen = struct(CHOSEN, "chosen");
+    final Field lastSelected = pointer("int*", "lastSelected");
+    final Field ages = pointer("int*", "ages");
+
+    Observe() {
+      super("ObserveArgs");
+    }
+  }
+
   /** Of the summaries of a step. */
   static final class Step extends Struct {
     final Field layer = struct(LAYER, "layer");
@@ -403,6 +426,7 @@ final class Structs {
     }
   }
 
+  /** Of fetch and land; without a mailbox of prefetch. */
   static final class Fetch extends Struct {
     final Field layer = struct(LAYER, "layer");
     final Field batch = struct(BATCH, "batch");
@@ -468,6 +492,8 @@ final class Structs {
   static final Store STORE = new Store();
   static final Prompt PROMPT = new Prompt();
   static final Reset RESET = new Reset();
+  static final Trim TRIM = new Trim();
+  static final Observe OBSERVE = new Observe();
   static final Step STEP = new Step();
   static final Score SCORE = new Score();
   static final Select SELECT = new Select();
@@ -483,7 +509,8 @@ final class Structs {
   static List<Struct> all() {
     return List.of(
         ROWS, LAYER, BATCH, CHOSEN, EMBED, NORM, BIAS, ADD, ANGLES, ROTATE, SILU, ARGMAX, MULTIPLY,
-        APPEND, STORE, PROMPT, RESET, STEP, SCORE, SELECT, PIN, FORGET, CLUSTER, ESTIMATE, FETCH,
+        APPEND, STORE, PROMPT, RESET, TRIM, OBSERVE, STEP, SCORE, SELECT, PIN, FORGET, CLUSTER,
+        ESTIMATE, FETCH,
         ATTEND, CAUSAL);
   }
 }

@@ -6,6 +6,7 @@ import dev.kvdrive.cli.demo.DemoCommand;
 import dev.kvdrive.cli.eval.EvalCommand;
 import dev.kvdrive.cli.plan.PlanCommand;
 import dev.kvdrive.cli.serve.ServeCommand;
+import dev.kvdrive.cli.simulate.SimulateCommand;
 import java.io.PrintWriter;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -28,7 +29,8 @@ import picocli.CommandLine.Command;
       PlanCommand.class,
       EvalCommand.class,
       BenchCommand.class,
-      CalibrateCommand.class
+      CalibrateCommand.class,
+      SimulateCommand.class
     })
 public final class KvDrive {
   private KvDrive() {}

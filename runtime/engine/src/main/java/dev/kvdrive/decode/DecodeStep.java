@@ -58,6 +58,7 @@ public final class DecodeStep implements AutoCloseable {
   private final Queue queue;
   private final LayerProgram program;
   private final Policy policy;
+  private final @Nullable SelectionTap tap;
   private final boolean graphs;
   private final long fetchTimeoutNanos;
   private final EngineSizes sizes;
@@ -89,6 +90,7 @@ public final class DecodeStep implements AutoCloseable {
   /**
    * @param queue the queue of all computation, which stays the caller's
    * @param output where the logits of the rows go
+   * @param tap sees what is selected; null for nobody. With one there are no graphs
    * @throws dev.kvdrive.device.DeviceMemoryException if its memory does not fit; nothing stays
    *     allocated
    */
@@ -100,15 +102,17 @@ public final class DecodeStep implements AutoCloseable {
       TieredStore store,
       StepOutput output,
       EngineSizes sizes,
-      DecodeOptions options) {
+      DecodeOptions options,
+      @Nullable SelectionTap tap) {
     this.queue = queue;
+    this.tap = tap;
     this.transformer = transformer;
     this.kv = kv;
     this.store = store;
     this.output = output;
     this.sizes = sizes;
     policy = Policy.of(sizes.policy());
-    graphs = options.graphs();
+    graphs = options.graphs() && tap == null;
     fetchTimeoutNanos = options.fetchTimeout().toNanos();
     int maxRows = sizes.concurrency();
     seats = new int[maxRows];
@@ -128,6 +132,7 @@ public final class DecodeStep implements AutoCloseable {
               kv.attention(),
               store.frames(),
               store.mailbox(),
+              kv.reuse(),
               Math.toIntExact(options.fetchTimeout().toMillis()),
               options.pipeline() ? pipeline(device) : null);
     } catch (RuntimeException e) {
@@ -140,6 +145,19 @@ public final class DecodeStep implements AutoCloseable {
       batches[n] = parameters.batch(n);
       denseBatches[n] = parameters.denseBatch(n);
     }
+  }
+
+  /** Like the other, with nobody watching. */
+  public DecodeStep(
+      Device device,
+      Queue queue,
+      Transformer transformer,
+      KvState kv,
+      TieredStore store,
+      StepOutput output,
+      EngineSizes sizes,
+      DecodeOptions options) {
+    this(device, queue, transformer, kv, store, output, sizes, options, null);
   }
 
   private LayerProgram.Pipeline pipeline(Device device) {
@@ -281,6 +299,9 @@ public final class DecodeStep implements AutoCloseable {
           rowsOf.key(),
           rowsOf.value(),
           rowsOf.attended());
+      if (tap != null) {
+        tap.read(queue, SelectionObserver.Purpose.STEP, layer.layer(), seats, positions, this.rows);
+      }
       transformer.addAttention(queue, layer.layer(), 0, rows);
       transformer.addMlp(queue, layer.layer(), 0, rows);
     }

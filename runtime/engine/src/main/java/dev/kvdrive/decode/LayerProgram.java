@@ -10,6 +10,7 @@ import dev.kvdrive.device.Event;
 import dev.kvdrive.device.FramePool;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.KvOperations.Append;
+import dev.kvdrive.device.LayerReuse;
 import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.Operations;
@@ -19,11 +20,13 @@ import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
 import dev.kvdrive.device.WindowOperations.Fetch;
 import dev.kvdrive.device.WindowOperations.Land;
+import dev.kvdrive.device.WindowOperations.Observe;
 import dev.kvdrive.kv.policy.Choosing;
 import dev.kvdrive.kv.policy.Closing;
 import dev.kvdrive.kv.policy.Keeping;
 import dev.kvdrive.kv.policy.Policy;
 import dev.kvdrive.kv.policy.Resting;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -44,6 +47,7 @@ import org.jspecify.annotations.Nullable;
  * @param state running softmax
  * @param frames the DRAM tier
  * @param mailbox how misses that are on NVMe are asked for
+ * @param reuse where each layer notes what it selects; empty if nobody asks
  * @param fetchTimeoutMillis how long those of one pass may take
  * @param pipeline the queue on which misses are fetched while hits are attended; null: no other
  */
@@ -55,6 +59,7 @@ record LayerProgram(
     AttentionState state,
     FramePool frames,
     Mailbox mailbox,
+    List<LayerReuse> reuse,
     int fetchTimeoutMillis,
     @Nullable Pipeline pipeline) {
   /**
@@ -86,6 +91,9 @@ record LayerProgram(
     operations.kv().append(queue, new Append(step, frames, key, value));
     policy.close(Closing.inStep(operations.index(), queue, step));
     policy.choose(new Choosing(operations.index(), queue, step, shape, query, selection));
+    if (!reuse.isEmpty()) {
+      operations.window().observe(queue, new Observe(step, selection, reuse.get(layer.layer())));
+    }
     operations.attention().begin(queue, new Begin(step, shape, query, state));
     policy.rest(new Resting(operations.attention(), queue, step, shape, query, selection, state));
     for (int pass = 0; pass < passes; pass++) {

@@ -80,13 +80,13 @@ final class Checks {
     long cells = (long) layer.seats() * layout.kvHeads();
     LayerWindow window = layer.window();
     require(
-        window.fewest() <= window.most() && cells * window.fewest() <= window.slots(),
-        "%d slots for %d windows of %d to %d",
+        window.fewest() <= window.most() && window.fewest() <= window.slots(),
+        "%d slots for windows of %d to %d",
         window.slots(),
-        cells,
         window.fewest(),
         window.most());
     words("slot base", window.slotBase(), layer.seats() * (layout.kvHeads() + 1L));
+    words("slot table", window.slotTable(), window.slots());
     bytes("window", window.chunks(), (long) window.slots() * layout.resident().bytes());
     words("slot of chunk", window.slotOfChunk(), cells * layer.maxChunks());
     words("chunk of slot", window.chunkOfSlot(), window.slots());
@@ -143,6 +143,12 @@ final class Checks {
     if (codebook > 0) {
       bytes("codebook", layer.index().codebooks(), (long) layer.layout().kvHeads() * codebook);
     }
+  }
+
+  static void check(KvLayer layer, LayerReuse reuse) {
+    long cells = (long) layer.seats() * layer.layout().kvHeads();
+    words("last selected", reuse.lastSelected(), cells * layer.maxChunks());
+    words("ages", reuse.ages(), cells * LayerReuse.CLASSES);
   }
 
   static void check(KvLayer layer, AttentionShape shape) {

@@ -1,26 +1,31 @@
 package dev.kvdrive.device;
 
 /**
- * The chunks of a layer that are in device memory. A (seat, KV head) has the slots {@code
- * [slotBase[seat][head], slotBase[seat][head + 1])} of the arrays below, as many as the plan or a
- * policy gives it; operations read that from device memory, so that windows are data.
+ * The chunks of a layer that are in device memory. Slots are those of a pool that layers may share;
+ * the window of a (seat, KV head) is the list of slots {@code slotTable[slotBase[seat][head] ...
+ * slotBase[seat][head + 1])}. Operations read both from device memory, so that which slots a window
+ * has, and how many, is data. In all other arrays of a step a slot is its place in its window's
+ * list.
  *
- * @param slots slots of all seats and KV heads together
- * @param fewest slots that every (seat, KV head) has at least
- * @param most slots that a (seat, KV head) has at most: what backends dimension by
- * @param slotBase {@code int[seats][kvHeads + 1]} first slot of each KV head, and behind the last
- * @param chunks {@code [slots]} chunks in the layout's chunk format
- * @param slotOfChunk {@code int[seats][kvHeads][maxChunks]} slot that holds the chunk, counted from
- *     the first of its (seat, KV head), or -1
- * @param chunkOfSlot {@code int[slots]} chunk in the slot, or -1
- * @param keyOfSlot {@code float[slots]} the chunk with the lowest key leaves first; written by the
- *     policy, only read where chunks leave
+ * @param slots slots of the pool
+ * @param fewest slots that the window of a (seat, KV head) of a batch has at least
+ * @param most slots that a window has at most: what backends dimension by
+ * @param slotBase {@code int[seats][kvHeads + 1]} where the list of each KV head begins, and behind
+ *     the last; those of a seat lie one behind the other
+ * @param slotTable {@code int[slots]} slots of the pool, no two alike
+ * @param chunks {@code [slots]} chunks in the layout's chunk format, by slot of the pool
+ * @param slotOfChunk {@code int[seats][kvHeads][maxChunks]} place of the slot that holds the chunk,
+ *     or -1
+ * @param chunkOfSlot {@code int[slots]} chunk in a slot of the pool, or -1
+ * @param keyOfSlot {@code float[slots]} by slot of the pool: the chunk with the lowest key leaves
+ *     first; written by the policy, only read where chunks leave
  */
 public record LayerWindow(
     int slots,
     int fewest,
     int most,
     DeviceBuffer slotBase,
+    DeviceBuffer slotTable,
     DeviceBuffer chunks,
     DeviceBuffer slotOfChunk,
     DeviceBuffer chunkOfSlot,

@@ -1,7 +1,9 @@
 package dev.kvdrive.device;
 
 import static dev.kvdrive.device.Checks.check;
+import static dev.kvdrive.device.Checks.checkSeat;
 import static dev.kvdrive.device.Checks.require;
+import static dev.kvdrive.device.Checks.words;
 
 /** The window: which selected chunks are in it, which leave it, and how the missing ones come. */
 public interface WindowOperations {
@@ -62,6 +64,43 @@ public interface WindowOperations {
     }
   }
 
+  /**
+   * Copies the misses of a pass that are in DRAM into their slots, counts them, and sets {@code
+   * lastUse} of their extents: chunks that are brought before they are needed. The others are taken
+   * out of the window maps again and their entries of {@code slots} become -1; that is no fault.
+   */
+  record Prefetch(Pass of, FramePool frames) {
+    public Prefetch {
+      check(of.layer().layout(), frames);
+    }
+  }
+
+  /**
+   * Notes which chunks each (row, KV head) has selected: adds to {@code ages} the positions since
+   * each of them was selected last, and sets {@code lastSelected}. A row that selects all its
+   * closed chunks, or has been noted at this position already, adds nothing.
+   */
+  record Observe(LayerStep step, Selection selection, LayerReuse reuse) {
+    public Observe {
+      check(step.batch(), step.layer(), selection);
+      check(step.layer(), reuse);
+    }
+  }
+
+  /**
+   * Empties the slots of {@code seat} at places {@code keep[seat][head]} and above: before these
+   * slots go to other windows.
+   *
+   * @param keep {@code int[seats][kvHeads]}
+   */
+  record Trim(KvLayer layer, int seat, DeviceBuffer keep) {
+    public Trim {
+      check(layer);
+      checkSeat(layer, seat);
+      words("keep", keep, (long) layer.seats() * layer.layout().kvHeads());
+    }
+  }
+
   /** See {@link Keys}. */
   void key(Queue queue, Keys keys);
 
@@ -88,4 +127,13 @@ public interface WindowOperations {
 
   /** See {@link Land}. */
   void land(Queue queue, Land land);
+
+  /** See {@link Prefetch}. */
+  void prefetch(Queue queue, Prefetch prefetch);
+
+  /** See {@link Observe}. */
+  void observe(Queue queue, Observe observe);
+
+  /** See {@link Trim}. */
+  void trim(Queue queue, Trim trim);
 }

@@ -1,10 +1,12 @@
 package dev.kvdrive.schedule;
 
 import dev.kvdrive.decode.DecodeOptions;
+import dev.kvdrive.decode.SelectionObserver;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.kv.tier.NvmeOptions;
+import dev.kvdrive.kv.window.WindowOptions;
 import dev.kvdrive.plan.EngineSizes;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -24,6 +26,8 @@ import org.jspecify.annotations.Nullable;
  * @param turnTimeout how long a turn of the engine thread, a prefill quantum and a decode step, may
  *     last before the engine counts as failed
  * @param calibration of the model, which an index of bit planes needs
+ * @param windows how the windows are divided and filled
+ * @param observer is told what is selected; null for nobody
  */
 public record EngineSettings(
     EngineSizes sizes,
@@ -34,7 +38,9 @@ public record EngineSettings(
     double prefillShare,
     int warmUpTokens,
     Duration turnTimeout,
-    @Nullable IndexCalibration calibration) {
+    @Nullable IndexCalibration calibration,
+    WindowOptions windows,
+    @Nullable SelectionObserver observer) {
   /** Bound of a turn unless said otherwise: far longer than any work takes. */
   public static final Duration DEFAULT_TURN_TIMEOUT = Duration.ofMinutes(2);
 
@@ -74,6 +80,8 @@ public record EngineSettings(
         DEFAULT_PREFILL_SHARE,
         DEFAULT_WARM_UP_TOKENS,
         DEFAULT_TURN_TIMEOUT,
+        null,
+        WindowOptions.DEFAULT,
         null);
   }
 
@@ -87,7 +95,9 @@ public record EngineSettings(
         prefillShare,
         warmUpTokens,
         turnTimeout,
-        calibration);
+        calibration,
+        windows,
+        observer);
   }
 
   public EngineSettings withExtentFiles(ExtentFile.Opener opener) {
@@ -100,7 +110,9 @@ public record EngineSettings(
         prefillShare,
         warmUpTokens,
         turnTimeout,
-        calibration);
+        calibration,
+        windows,
+        observer);
   }
 
   public EngineSettings withDecode(DecodeOptions options) {
@@ -113,7 +125,9 @@ public record EngineSettings(
         prefillShare,
         warmUpTokens,
         turnTimeout,
-        calibration);
+        calibration,
+        windows,
+        observer);
   }
 
   public EngineSettings withPrefillShare(double share) {
@@ -126,7 +140,9 @@ public record EngineSettings(
         share,
         warmUpTokens,
         turnTimeout,
-        calibration);
+        calibration,
+        windows,
+        observer);
   }
 
   public EngineSettings withWarmUpTokens(int tokens) {
@@ -139,7 +155,9 @@ public record EngineSettings(
         prefillShare,
         tokens,
         turnTimeout,
-        calibration);
+        calibration,
+        windows,
+        observer);
   }
 
   public EngineSettings withTurnTimeout(Duration timeout) {
@@ -152,11 +170,54 @@ public record EngineSettings(
         prefillShare,
         warmUpTokens,
         timeout,
-        calibration);
+        calibration,
+        windows,
+        observer);
   }
 
   public EngineSettings withCalibration(@Nullable IndexCalibration of) {
     return new EngineSettings(
-        sizes, nvme, extentFiles, queueLimit, decode, prefillShare, warmUpTokens, turnTimeout, of);
+        sizes,
+        nvme,
+        extentFiles,
+        queueLimit,
+        decode,
+        prefillShare,
+        warmUpTokens,
+        turnTimeout,
+        of,
+        windows,
+        observer);
+  }
+
+  public EngineSettings withWindows(WindowOptions options) {
+    return new EngineSettings(
+        sizes,
+        nvme,
+        extentFiles,
+        queueLimit,
+        decode,
+        prefillShare,
+        warmUpTokens,
+        turnTimeout,
+        calibration,
+        options,
+        observer);
+  }
+
+  /** The same, watched: for recordings, not for serving. */
+  public EngineSettings withObserver(@Nullable SelectionObserver watcher) {
+    return new EngineSettings(
+        sizes,
+        nvme,
+        extentFiles,
+        queueLimit,
+        decode,
+        prefillShare,
+        warmUpTokens,
+        turnTimeout,
+        calibration,
+        windows,
+        watcher);
   }
 }

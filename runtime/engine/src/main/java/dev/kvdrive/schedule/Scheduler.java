@@ -1,6 +1,8 @@
 package dev.kvdrive.schedule;
 
 import dev.kvdrive.decode.DecodeStep;
+import dev.kvdrive.decode.SelectionObserver;
+import dev.kvdrive.decode.SelectionTap;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
@@ -54,8 +56,10 @@ final class Scheduler implements AutoCloseable {
   private final Totals totals;
   private final Deque<AutoCloseable> owned = new ArrayDeque<>();
   private final Queue queue;
+  private final KvState kv;
   private final TieredStore store;
   private final StepOutput output;
+  private final @Nullable SelectionTap tap;
   private final DecodeStep step;
   private final Prefill prefill;
   private final TokenChooser chooser;
@@ -98,16 +102,19 @@ final class Scheduler implements AutoCloseable {
       queue = own(device.createQueue("engine"));
       Transformer transformer = own(Transformer.load(device, model, sizes, checkpoint));
       checkpoint.run();
-      KvState kv = own(KvState.allocate(device, queue, sizes, settings.calibration()));
+      kv = own(KvState.allocate(device, queue, sizes, settings.calibration(), settings.windows()));
       checkpoint.run();
       store = own(openStore(device, kv));
       checkpoint.run();
       int vocabulary = Math.min(model.spec().vocabulary(), tokenizer.vocabularySize());
       output = own(new StepOutput(device, transformer, sizes.concurrency(), vocabulary));
+      SelectionObserver observer = settings.observer();
+      tap =
+          observer == null ? null : own(new SelectionTap(device, kv.selection(), sizes, observer));
       step =
           own(
               new DecodeStep(
-                  device, queue, transformer, kv, store, output, sizes, settings.decode()));
+                  device, queue, transformer, kv, store, output, sizes, settings.decode(), tap));
       prefill = own(new Prefill(device, queue, transformer, kv, store, output, sizes));
       turns = new PrefillTurns(prefill);
       chooser = new TokenChooser(vocabulary);
@@ -330,6 +337,9 @@ final class Scheduler implements AutoCloseable {
     sequence.takeSeat(seat);
     ledger.promise(sequence.mostTokens());
     store.openSeat(queue, seat, new SequenceIdentity("", sequence.id() + "#" + identities++));
+    if (tap != null) {
+      tap.observer().opened(seat, sequence.budget());
+    }
   }
 
   private void prefillQuantum(PrefillTurns.Turn turn) {
@@ -406,6 +416,7 @@ final class Scheduler implements AutoCloseable {
       fromNvme |= nvme > 0;
       totals.row(hits, dram, nvme);
       sequence.usage().step(sequence.lastPosition() + 1, hits, dram, nvme);
+      kv.windows().selected(sequence.seat());
       if (faulty) {
         StepFaults.Reason reason = faults.of(sequence.seat());
         sequence.fail(
@@ -415,6 +426,10 @@ final class Scheduler implements AutoCloseable {
       } else {
         advance(sequence, row);
       }
+    }
+    kv.windows().stepped(queue);
+    if (tap != null) {
+      tap.observer().stepped();
     }
     patience.ran(!faults.late().isEmpty(), fromNvme);
     removeEnded();
@@ -485,6 +500,10 @@ final class Scheduler implements AutoCloseable {
   /** Frees all that an ended sequence had, then tells its listener. */
   private void leave(Sequence sequence) {
     store.closeSeat(sequence.seat());
+    kv.windows().close(queue, sequence.seat());
+    if (tap != null) {
+      tap.observer().closed(sequence.seat());
+    }
     freeSeats.addFirst(sequence.seat());
     ledger.release(sequence.mostTokens());
     requests.ended(sequence);

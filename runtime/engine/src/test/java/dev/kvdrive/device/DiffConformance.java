@@ -309,6 +309,95 @@ public abstract class DiffConformance extends DeviceConformance {
     }
   }
 
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void agesOfSelectedChunksAreCountedOnceForEachPosition(LayerSizes sizes) {
+    SplittableRandom random = new SplittableRandom(29);
+    LayerContents contents = SelectConformance.sequences(sizes, activations(), 29);
+    for (int row = 0; row < sizes.rows(); row++) {
+      int closed = SelectConformance.chunks(row);
+      if (closed < 0) {
+        continue;
+      }
+      contents.row(row, SelectConformance.seat(row), 1);
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        // Row 9 selects all in head 0, from which nothing is learnt.
+        select(random, contents, row, head);
+        if (row == 9 && head == 0) {
+          contents.select(row, head, ascending(closed));
+        }
+        for (int chunk = 0; chunk < closed; chunk++) {
+          int at = contents.cell(SelectConformance.seat(row), head) * sizes.maxChunks() + chunk;
+          contents.lastSelected[at] = random.nextInt(contents.positions[row] + 1) - 1;
+        }
+      }
+    }
+    LayerOnDevice actual = new LayerOnDevice(subject, contents);
+    LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+    for (LayerOnDevice layer : List.of(actual, expected)) {
+      layer.observe();
+      layer.observe();
+    }
+    assertThat(actual.rig.readInts(actual.reuse.ages()))
+        .isEqualTo(expected.rig.readInts(expected.reuse.ages()));
+    assertThat(actual.rig.readInts(actual.reuse.lastSelected()))
+        .isEqualTo(expected.rig.readInts(expected.reuse.lastSelected()));
+    int counted = Arrays.stream(actual.rig.readInts(actual.reuse.ages())).sum();
+    int chosen = 0;
+    for (int row = 0; row < sizes.rows(); row++) {
+      for (int head = 0; head < sizes.kvHeads() && contents.rowSeats[row] >= 0; head++) {
+        int count = contents.selectedCount[row * sizes.kvHeads() + head];
+        chosen += count < SelectConformance.chunks(row) ? count : 0;
+      }
+    }
+    assertThat(counted).isPositive().isEqualTo(chosen);
+  }
+
+  @Test
+  void classesOfAgesCoverAllAgesInOrder() {
+    for (int ageClass = 0; ageClass + 1 < LayerReuse.NEVER; ageClass++) {
+      int lowest = LayerReuse.lowestAge(ageClass);
+      assertThat(LayerReuse.classOf(lowest)).isEqualTo(ageClass);
+      assertThat(LayerReuse.classOf(LayerReuse.lowestAge(ageClass + 1) - 1)).isEqualTo(ageClass);
+    }
+    assertThat(LayerReuse.classOf(Integer.MAX_VALUE)).isEqualTo(LayerReuse.NEVER - 1);
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void whatIsTrimmedIsInNoMapAndTheRestStays(LayerSizes sizes) {
+    SplittableRandom random = new SplittableRandom(30);
+    LayerContents contents = SelectConformance.sequences(sizes, activations(), 30);
+    for (int row = 0; row < sizes.rows(); row++) {
+      if (SelectConformance.chunks(row) >= 0) {
+        contents.row(row, SelectConformance.seat(row), 0);
+      }
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        populate(random, contents, row, head);
+      }
+    }
+    int[] keep = new int[sizes.seats() * sizes.kvHeads()];
+    for (int i = 0; i < keep.length; i++) {
+      int seat = i / sizes.kvHeads();
+      keep[i] = random.nextInt(sizes.windowSlots(seat, i % sizes.kvHeads()) + 1);
+    }
+    int seat = SelectConformance.seat(0);
+    LayerOnDevice actual = new LayerOnDevice(subject, contents);
+    LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+    actual.trim(seat, actual.rig.ints("keep", keep));
+    expected.trim(seat, expected.rig.ints("keep", keep));
+    LayerResults results = actual.results();
+    assertThat(results.chunkOfSlot).isEqualTo(expected.results().chunkOfSlot);
+    assertThat(results.slotOfChunk).isEqualTo(expected.results().slotOfChunk);
+    for (int head = 0; head < sizes.kvHeads(); head++) {
+      for (int slot = 0; slot < sizes.windowSlots(seat, head); slot++) {
+        int at = contents.slotAt(seat, head, slot);
+        assertThat(results.chunkOfSlot[at])
+            .isEqualTo(slot < keep[contents.cell(seat, head)] ? contents.chunkOfSlot[at] : -1);
+      }
+    }
+  }
+
   private static void select(SplittableRandom random, LayerContents c, int row, int head) {
     int closed = Math.max(0, SelectConformance.chunks(row));
     int count = closed == 0 ? 0 : random.nextInt(closed + 1);

@@ -93,6 +93,32 @@ public abstract class FetchConformance extends DeviceConformance {
 
   @ParameterizedTest
   @MethodSource("sizes")
+  void whatIsPrefetchedComesFromFramesAndTheRestLeavesTheWindowWithoutAFault(LayerSizes sizes) {
+    LayerContents contents = selecting(sizes, 29);
+    for (int head = 0; head < sizes.kvHeads(); head++) {
+      contents.onlyOnNvme(SelectConformance.seat(0), head, 2);
+    }
+    Pair pair = new Pair(contents, (seat, head, chunk) -> MailboxHost.Answer.FAIL);
+    for (LayerOnDevice layer : List.of(pair.actual, pair.expected)) {
+      layer.diff(0);
+      layer.prefetch(0);
+    }
+    LayerResults results = pair.actual.results();
+    results.assertSameAs(pair.expected.results(), contents, 0);
+    pair.assertWindows(results);
+    int missing = sizes.kvHeads() * contents.layout.extentChunks();
+    assertThat(results.counter(0, Selection.FAULT_COUNTER)).isZero();
+    assertThat(results.counter(0, Selection.DRAM_COUNTER))
+        .isEqualTo(65 * sizes.kvHeads() - missing);
+    assertThat(pair.actualHost.rounds()).isEmpty();
+    // What stayed is a hit in the step itself.
+    pair.actual.diff(0);
+    assertThat(pair.actual.results().counter(0, Selection.HITS_COUNTER))
+        .isEqualTo(65 * sizes.kvHeads() - missing);
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
   void missesComeFromFrames(LayerSizes sizes) {
     Pair pair = new Pair(selecting(sizes, 30), (seat, head, chunk) -> MailboxHost.Answer.FAIL);
     pair.pass(0, LONG_MILLIS);

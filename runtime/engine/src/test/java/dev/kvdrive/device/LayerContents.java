@@ -44,9 +44,13 @@ final class LayerContents {
   /** Chunks as they are in the window; what no operation may use is NaN, or has a NaN as step. */
   final byte[] window;
 
+  final int[] slotBase;
+  final int[] slotTable;
   final int[] slotOfChunk;
   final int[] chunkOfSlot;
   final float[] keyOfSlot;
+  final int[] lastSelected;
+  final int[] ages;
   final int[] frameOfExtent;
   final int[] lastUse;
 
@@ -134,9 +138,13 @@ final class LayerContents {
     Arrays.fill(summaries, (byte) 0xff);
     codebooks = randomCodebooks();
     window = nothing(sizes.allSlots() * layout.resident().bytes());
+    slotBase = sizes.slotBase();
+    slotTable = sizes.slotTable();
     slotOfChunk = filled(cells * sizes.maxChunks(), -1);
     chunkOfSlot = filled(sizes.allSlots(), -1);
     keyOfSlot = new float[sizes.allSlots()];
+    lastSelected = filled(cells * sizes.maxChunks(), -1);
+    ages = new int[cells * LayerReuse.CLASSES];
     frameOfExtent = filled(cells * sizes.maxExtents(), -1);
     lastUse = filled(cells * sizes.maxExtents(), -1);
     frameCount = cells * sizes.maxExtents() + 2;
@@ -343,7 +351,7 @@ final class LayerContents {
   }
 
   int slotAt(int seat, int head, int slot) {
-    return sizes.slotBase()[seat * (sizes.kvHeads() + 1) + head] + slot;
+    return slotTable[slotBase[seat * (sizes.kvHeads() + 1) + head] + slot];
   }
 
   int extentAt(int seat, int head, int extent) {

@@ -15,6 +15,7 @@ final class LayerOnDevice {
   final KvLayer layer;
   final StepBatch batch;
   final Selection selection;
+  final LayerReuse reuse;
   final AttentionState state;
   final FramePool frames;
   final Mailbox mailbox;
@@ -46,7 +47,8 @@ final class LayerOnDevice {
                 sizes.allSlots(),
                 sizes.fewestSlots(),
                 sizes.mostSlots(),
-                rig.ints("slot base", sizes.slotBase()),
+                rig.ints("slot base", c.slotBase),
+                rig.ints("slot table", c.slotTable),
                 rig.buffer("window", c.window),
                 rig.ints("slot of chunk", c.slotOfChunk),
                 rig.ints("chunk of slot", c.chunkOfSlot),
@@ -60,6 +62,7 @@ final class LayerOnDevice {
             rig.ints("positions", c.positions),
             rig.ints("seats", c.rowSeats),
             rig.ints("select counts", c.selectCounts));
+    reuse = new LayerReuse(rig.ints("last selected", c.lastSelected), rig.ints("ages", c.ages));
     selection =
         new Selection(
             sizes.rows(),
@@ -196,6 +199,19 @@ final class LayerOnDevice {
 
   void forget(Forgotten which) {
     rig.ops.window().forget(rig.queue, new WindowOperations.Forget(step(), selection, which));
+  }
+
+  void observe() {
+    rig.ops.window().observe(rig.queue, new WindowOperations.Observe(step(), selection, reuse));
+  }
+
+  /** Empties the places of a seat from {@code keep[seat][head]} on. */
+  void trim(int seat, DeviceBuffer keep) {
+    rig.ops.window().trim(rig.queue, new WindowOperations.Trim(layer, seat, keep));
+  }
+
+  void prefetch(int pass) {
+    rig.ops.window().prefetch(rig.queue, new WindowOperations.Prefetch(pass(pass), frames));
   }
 
   void diff(int pass) {

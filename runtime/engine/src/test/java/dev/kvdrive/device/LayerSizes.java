@@ -9,6 +9,7 @@ import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
 import dev.kvdrive.plan.SummaryFormat;
+import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -241,6 +242,20 @@ record LayerSizes(
       base[seat * (kvHeads + 1) + kvHeads] = next;
     }
     return base;
+  }
+
+  /** {@code [allSlots]}: the slots of a window do not lie together. */
+  int[] slotTable() {
+    int all = allSlots();
+    int step = 7;
+    while (BigInteger.valueOf(all).gcd(BigInteger.valueOf(step)).intValue() != 1) {
+      step++;
+    }
+    int[] table = new int[all];
+    for (int i = 0; i < all; i++) {
+      table[i] = (int) ((long) i * step % all);
+    }
+    return table;
   }
 
   int fewestSlots() {

@@ -275,7 +275,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
   }
 
   private static long chunkInWindow(KvLayer layer, int seat, int head, int slot) {
-    return (windowBase(layer, seat, head) + slot) * layer.layout().resident().bytes();
+    return slotAt(layer, seat, head, slot) * layer.layout().resident().bytes();
   }
 
   /** A row of a chunk in the window. */

@@ -156,7 +156,7 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
           }
           for (int head = 0; head < kvHeads; head++) {
             for (int slot = 0; slot < windowSlots(layer, seat, head); slot++) {
-              setInt(layer.window().chunkOfSlot(), windowBase(layer, seat, head) + slot, -1);
+              setInt(layer.window().chunkOfSlot(), slotAt(layer, seat, head, slot), -1);
             }
           }
           long extents = (long) kvHeads * layer.maxExtents();

@@ -62,6 +62,11 @@ abstract class ReferenceMemory {
     return (int) (windowBase(layer, seat, head + 1) - windowBase(layer, seat, head));
   }
 
+  /** The slot of the pool that is at a place in the list of a window. */
+  static long slotAt(KvLayer layer, int seat, int head, int place) {
+    return intAt(layer.window().slotTable(), windowBase(layer, seat, head) + place);
+  }
+
   static long extentIndex(KvLayer layer, int seat, int head, int chunk) {
     KvLayout layout = layer.layout();
     return ((long) seat * layout.kvHeads() + head) * layer.maxExtents()

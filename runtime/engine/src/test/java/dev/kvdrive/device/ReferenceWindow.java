@@ -31,7 +31,7 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                     long cell = (long) row * kvHeads + head;
                     boolean all = intAt(selection.selectedCount(), cell) >= closed;
                     for (int slot = 0; slot < windowSlots(layer, seat, head); slot++) {
-                      long at = windowBase(layer, seat, head) + slot;
+                      long at = slotAt(layer, seat, head, slot);
                       int chunk = intAt(layer.window().chunkOfSlot(), at);
                       if (chunk >= 0) {
                         float score =
@@ -61,7 +61,7 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                       int slot = intAt(selection.slots(), cell * selection.passChunks() + i);
                       setFloat(
                           layer.window().keyOfSlot(),
-                          windowBase(layer, seat, head) + slot,
+                          slotAt(layer, seat, head, slot),
                           position);
                     }
                   }
@@ -87,7 +87,7 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                       }
                     }
                     for (int slot = 0; slot < windowSlots(layer, seat, head); slot++) {
-                      long at = windowBase(layer, seat, head) + slot;
+                      long at = slotAt(layer, seat, head, slot);
                       int chunk = intAt(layer.window().chunkOfSlot(), at);
                       if (chunk >= 0 && !kept.contains(chunk)) {
                         setInt(layer.window().chunkOfSlot(), at, -1);
@@ -124,7 +124,6 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
     int count = passCount(selection, cell, pass);
     int slots = windowSlots(layer, seat, head);
     long map = ((long) seat * kvHeads + head) * layer.maxChunks();
-    long window = windowBase(layer, seat, head);
     boolean[] needed = new boolean[slots];
     int misses = 0;
     for (int i = 0; i < count; i++) {
@@ -145,24 +144,27 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
             .sorted(
                 Comparator.comparingInt(
                         (Integer slot) ->
-                            intAt(layer.window().chunkOfSlot(), window + slot) < 0 ? 0 : 1)
+                            intAt(layer.window().chunkOfSlot(), slotAt(layer, seat, head, slot)) < 0
+                                ? 0
+                                : 1)
                     .thenComparingDouble(
                         slot ->
-                            intAt(layer.window().chunkOfSlot(), window + slot) < 0
+                            intAt(layer.window().chunkOfSlot(), slotAt(layer, seat, head, slot)) < 0
                                 ? 0f
-                                : floatAt(layer.window().keyOfSlot(), window + slot))
+                                : floatAt(
+                                    layer.window().keyOfSlot(), slotAt(layer, seat, head, slot)))
                     .thenComparing(Comparator.naturalOrder()))
             .mapToInt(Integer::intValue)
             .toArray();
     for (int m = 0; m < misses; m++) {
       int i = intAt(selection.misses(), cell * selection.passChunks() + m);
       int slot = leaving[m];
-      int victim = intAt(layer.window().chunkOfSlot(), window + slot);
+      int victim = intAt(layer.window().chunkOfSlot(), slotAt(layer, seat, head, slot));
       if (victim >= 0) {
         setInt(layer.window().slotOfChunk(), map + victim, -1);
       }
       int chunk = selected(selection, cell, from + i);
-      setInt(layer.window().chunkOfSlot(), window + slot, chunk);
+      setInt(layer.window().chunkOfSlot(), slotAt(layer, seat, head, slot), chunk);
       setInt(layer.window().slotOfChunk(), map + chunk, slot);
       setInt(selection.slots(), cell * selection.passChunks() + i, slot);
     }
@@ -202,7 +204,7 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                           chunkInFrame(layout, frame, chunk),
                           layout.resident(),
                           memory(layer.window().chunks()),
-                          (windowBase(layer, seat, head) + slot) * layout.resident().bytes());
+                          slotAt(layer, seat, head, slot) * layout.resident().bytes());
                       count(selection, row, Selection.DRAM_COUNTER, 1);
                     } else if (stopped) {
                       fault(layer, selection, row, seat, head, i);
@@ -255,6 +257,96 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
         });
   }
 
+  @Override
+  public void prefetch(Queue queue, Prefetch a) {
+    KvLayer layer = a.of().layer();
+    Selection selection = a.of().selection();
+    int pass = a.of().pass();
+    submit(
+        queue,
+        () ->
+            forEachRow(
+                a.of().batch(),
+                (row, seat, position) -> {
+                  for (int head = 0; head < layer.layout().kvHeads(); head++) {
+                    long cell = (long) row * layer.layout().kvHeads() + head;
+                    int misses = intAt(selection.missCount(), cell);
+                    for (int m = 0; m < misses; m++) {
+                      int i = intAt(selection.misses(), cell * selection.passChunks() + m);
+                      int chunk = selected(selection, cell, pass * selection.passChunks() + i);
+                      long extent = extentIndex(layer, seat, head, chunk);
+                      int frame = intAt(layer.frameOfExtent(), extent);
+                      if (frame < 0) {
+                        takeOut(layer, selection, row, seat, head, i);
+                      } else {
+                        setInt(layer.lastUse(), extent, position);
+                        int slot = intAt(selection.slots(), cell * selection.passChunks() + i);
+                        ReferenceChunk.bring(
+                            layer.layout().backing(),
+                            a.frames().memory().segment(),
+                            chunkInFrame(layer.layout(), frame, chunk),
+                            layer.layout().resident(),
+                            memory(layer.window().chunks()),
+                            slotAt(layer, seat, head, slot) * layer.layout().resident().bytes());
+                        count(selection, row, Selection.DRAM_COUNTER, 1);
+                      }
+                    }
+                  }
+                }));
+  }
+
+  @Override
+  public void observe(Queue queue, Observe a) {
+    KvLayer layer = a.step().layer();
+    Selection selection = a.selection();
+    LayerReuse reuse = a.reuse();
+    submit(
+        queue,
+        () ->
+            forEachRow(
+                a.step().batch(),
+                (row, seat, position) -> {
+                  int closed = layer.layout().grid().closedChunks(position + 1);
+                  for (int head = 0; head < layer.layout().kvHeads(); head++) {
+                    long cell = (long) row * layer.layout().kvHeads() + head;
+                    long window = (long) seat * layer.layout().kvHeads() + head;
+                    int count = intAt(selection.selectedCount(), cell);
+                    for (int i = 0; i < count && count < closed; i++) {
+                      long at = window * layer.maxChunks() + selected(selection, cell, i);
+                      int last = intAt(reuse.lastSelected(), at);
+                      if (last != position) {
+                        int age = last < 0 ? LayerReuse.NEVER : LayerReuse.classOf(position - last);
+                        long counted = window * LayerReuse.CLASSES + age;
+                        setInt(reuse.ages(), counted, intAt(reuse.ages(), counted) + 1);
+                        setInt(reuse.lastSelected(), at, position);
+                      }
+                    }
+                  }
+                }));
+  }
+
+  @Override
+  public void trim(Queue queue, Trim a) {
+    KvLayer layer = a.layer();
+    int seat = a.seat();
+    submit(
+        queue,
+        () -> {
+          for (int head = 0; head < layer.layout().kvHeads(); head++) {
+            long cell = (long) seat * layer.layout().kvHeads() + head;
+            int slots = windowSlots(layer, seat, head);
+            for (int place = intAt(a.keep(), cell); place < slots; place++) {
+              long slot = slotAt(layer, seat, head, place);
+              int chunk = intAt(layer.window().chunkOfSlot(), slot);
+              if (chunk >= 0) {
+                setInt(layer.window().slotOfChunk(), cell * layer.maxChunks() + chunk, -1);
+                setInt(layer.window().chunkOfSlot(), slot, -1);
+              }
+            }
+          }
+        });
+  }
+
   private static void land(KvLayer layer, Selection selection, Mailbox mailbox, int request) {
     KvLayout layout = layer.layout();
     int status = mailbox.acquire(Mailbox.requestWord(request, 5));
@@ -273,15 +365,21 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
         (long) transit * layout.backing().bytes(),
         layout.resident(),
         memory(layer.window().chunks()),
-        (windowBase(layer, seat, head) + slot) * layout.resident().bytes());
+        slotAt(layer, seat, head, slot) * layout.resident().bytes());
     count(selection, row, Selection.NVME_COUNTER, 1);
   }
 
   private static void fault(
       KvLayer layer, Selection selection, int row, int seat, int head, int indexOfPass) {
+    takeOut(layer, selection, row, seat, head, indexOfPass);
+    count(selection, row, Selection.FAULT_COUNTER, 1);
+  }
+
+  private static void takeOut(
+      KvLayer layer, Selection selection, int row, int seat, int head, int indexOfPass) {
     int kvHeads = layer.layout().kvHeads();
     long slotAt = ((long) row * kvHeads + head) * selection.passChunks() + indexOfPass;
-    long window = windowBase(layer, seat, head) + intAt(selection.slots(), slotAt);
+    long window = slotAt(layer, seat, head, intAt(selection.slots(), slotAt));
     int chunk = intAt(layer.window().chunkOfSlot(), window);
     setInt(
         layer.window().slotOfChunk(),
@@ -289,6 +387,5 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
         -1);
     setInt(layer.window().chunkOfSlot(), window, -1);
     setInt(selection.slots(), slotAt, -1);
-    count(selection, row, Selection.FAULT_COUNTER, 1);
   }
 }

@@ -90,6 +90,16 @@ public record EngineSizes(
     return frames >= allExtents ? 0 : allExtents - frames + Workspace.IO_BUFFERS;
   }
 
+  /** Slots of all windows together. */
+  public long allWindowSlots() {
+    return (long) concurrency * layout.layers() * layout.kvHeads() * windowSlots;
+  }
+
+  /** Slots that one window can have at most, where windows are not all alike. */
+  public int mostWindowSlots() {
+    return maxChunks;
+  }
+
   /** Requests of one mailbox round. */
   public int mailboxCapacity() {
     return Math.multiplyExact(

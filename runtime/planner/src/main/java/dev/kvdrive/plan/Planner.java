@@ -33,6 +33,10 @@ public final class Planner {
   private static final long HEAP_BASE = 256 * ByteSize.MIB;
   private static final long HEAP_PER_VOCABULARY_ENTRY = 512;
   private static final long HEAP_PER_CONTEXT_TOKEN = 24;
+
+  /** Its place in the list of its window, and in that of free slots. */
+  private static final long WINDOW_HEAP_PER_SLOT = 8;
+
   private static final long JVM_OVERHEAD = 320 * ByteSize.MIB;
 
   /** More than any machine has; what is added to budgets beyond it is of no account. */
@@ -206,7 +210,7 @@ public final class Planner {
     }
 
     long slotBytes() {
-      return heads() * (layout.resident().bytes() + 8L);
+      return heads() * (layout.resident().bytes() + 12L);
     }
 
     long gpuBytes(int window) {
@@ -245,6 +249,7 @@ public final class Planner {
           + (long) Workspace.ioBuffers(nvme) * layout.extentBytes()
           + Workspace.hostStepBytes(model, layout, seats, maxChunks)
           + Workspace.blockBytes(prefillBlock)
+          + Workspace.windowStagingBytes(layout, seats, window)
           + Workspace.hostRoundingBytes();
     }
 
@@ -377,7 +382,7 @@ public final class Planner {
           new Demand(
               Tier.GPU,
               "maps",
-              Workspace.mapBytes(layout, seats, maxChunks, window),
+              Workspace.mapBytes(layout, seats, maxChunks, window, request.budget() >= 1),
               "where each chunk, slot and extent is"));
       out.add(
           new Demand(
@@ -534,6 +539,7 @@ public final class Planner {
           HEAP_BASE
               + requests.heapBytes()
               + StoreHeap.bytes(sizes)
+              + WINDOW_HEAP_PER_SLOT * sizes.allWindowSlots()
               + HEAP_PER_VOCABULARY_ENTRY * model.vocabulary()
               + HEAP_PER_CONTEXT_TOKEN * context * (seats + (long) request.queueLimit());
       heap = Math.ceilDiv(heap, 16 * ByteSize.MIB) * 16 * ByteSize.MIB;

@@ -11,8 +11,11 @@ public final class Workspace {
   /** Extents in flight between DRAM and NVMe at most: aligned buffers of the NVMe tier. */
   public static final int IO_BUFFERS = 16;
 
+  /** Classes of the ages at which chunks are selected again. */
+  public static final int REUSE_CLASSES = 24;
+
   /** Host buffers of an engine at most: frames, mailbox, staging, step parameters and results. */
-  static final int HOST_BUFFERS = 12;
+  static final int HOST_BUFFERS = 13;
 
   /** Prompt tokens of a prefill block, unless the context is shorter. */
   public static final int PREFILL_BLOCK = 256;
@@ -65,14 +68,45 @@ public final class Workspace {
   }
 
   /**
-   * Bytes of the maps of all layers: slot of chunk, chunk and key of slot, frame and last use of
-   * extent, and the windows of the seats.
+   * Bytes of the maps of all layers: slot of chunk, chunk, key and table of slots, frame and last
+   * use of extent, the windows of the seats, and unless everything is attended what is known of the
+   * reuse of chunks.
    */
-  public static long mapBytes(KvLayout layout, int seats, int maxChunks, int windowSlots) {
-    long perHead = 4L * maxChunks + 8L * windowSlots + 8L * layout.extents(maxChunks);
-    return layout.layers()
-        * (long) seats
-        * (layout.kvHeads() * perHead + 4L * (layout.kvHeads() + 1));
+  public static long mapBytes(
+      KvLayout layout, int seats, int maxChunks, int windowSlots, boolean exact) {
+    long perHead = 4L * maxChunks + 12L * windowSlots + 8L * layout.extents(maxChunks);
+    if (!exact) {
+      perHead += 4L * maxChunks + 4L * REUSE_CLASSES;
+    }
+    long kept = 4L * seats * layout.kvHeads();
+    return kept
+        + layout.layers()
+            * (long) seats
+            * (layout.kvHeads() * perHead + 4L * (layout.kvHeads() + 1));
+  }
+
+  /**
+   * Host bytes of the tables of the windows on their way to the device, and of the reuse of one
+   * seat on its way from it.
+   */
+  public static long windowStagingBytes(EngineSizes sizes) {
+    return windowStagingBytes(sizes.layout(), sizes.concurrency(), sizes.windowSlots());
+  }
+
+  static long windowStagingBytes(KvLayout layout, int seats, int windowSlots) {
+    long heads = layout.kvHeads();
+    long windows = layout.layers() * heads;
+    return 4
+        * (seats * heads
+            + layout.layers() * (long) seats * (heads + 1)
+            + seats * windows * windowSlots
+            + windows * REUSE_CLASSES);
+  }
+
+  /** Host bytes of what an observer of selections is shown, which no plan counts. */
+  public static long observerBytes(EngineSizes sizes) {
+    long cells = (long) sizes.concurrency() * sizes.layout().kvHeads();
+    return 4 * cells * (sizes.maxSelected() + 1L + sizes.maxChunks());
   }
 
   /** Bytes of the keys and values of one layer of one prompt ({@code PrefillScratch}). */

@@ -1,8 +1,11 @@
 package dev.kvdrive.bench.engine;
 
+import dev.kvdrive.bench.simulate.RecordingHeader;
+import dev.kvdrive.bench.simulate.SelectionRecorder;
 import dev.kvdrive.calibration.CalibrationFile;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
+import dev.kvdrive.kv.window.WindowOptions;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
@@ -10,12 +13,15 @@ import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
+import dev.kvdrive.plan.Workspace;
 import dev.kvdrive.schedule.EngineSettings;
 import dev.kvdrive.schedule.InferenceEngine;
 import dev.kvdrive.schedule.KvDriveEngine;
 import dev.kvdrive.text.ChatTemplate;
 import dev.kvdrive.text.Tokenizer;
 import dev.kvdrive.text.Tokenizers;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -29,6 +35,7 @@ import org.jspecify.annotations.Nullable;
  * @param device what it computes on
  * @param engine ready
  * @param model open
+ * @param recorder of what it selects, or null
  */
 public record LocalEngine(
     Plan plan,
@@ -36,7 +43,8 @@ public record LocalEngine(
     Optional<ChatTemplate> template,
     Device device,
     InferenceEngine engine,
-    Model model)
+    Model model,
+    @Nullable SelectionRecorder recorder)
     implements AutoCloseable {
 
   /**
@@ -50,29 +58,52 @@ public record LocalEngine(
    * @throws dev.kvdrive.device.DeviceException if the device cannot be used
    */
   public static LocalEngine start(LocalModel local, PlanRequest request, int threads, Path nvme) {
+    return start(local, request, threads, nvme, WindowOptions.DEFAULT, null);
+  }
+
+  /**
+   * Like the other, with switches.
+   *
+   * @param windows how the windows are divided and filled
+   * @param record a file to which what is selected is written; null for none
+   */
+  public static LocalEngine start(
+      LocalModel local,
+      PlanRequest request,
+      int threads,
+      Path nvme,
+      WindowOptions windows,
+      @Nullable Path record) {
     Plan plan = Planner.plan(request);
     EngineSizes sizes = plan.requireSizes();
     DeviceFactory devices = DeviceFactory.require(request.device());
     Model model = local.open(request.contextLength(), ModelLoader.Verification.SAMPLE);
     Device device = null;
     KvDriveEngine engine = null;
+    SelectionRecorder recorder = null;
     try {
       Tokenizer tokenizer = tokenizer(model.tokenizer());
-      device = devices.open(request.tiers().gpu(), request.tiers().dram(), threads);
+      long watched = record == null ? 0 : Workspace.observerBytes(sizes) + Device.HOST_PAGE;
+      device = devices.open(request.tiers().gpu(), request.tiers().dram() + watched, threads);
       Optional<ChatTemplate> template = local.template(model.tokenizer());
-      engine =
-          KvDriveEngine.begin(
-              model,
-              tokenizer,
-              device,
-              EngineSettings.of(sizes, device, nvme, request.queueLimit())
-                  .withCalibration(
-                      CalibrationFile.neededBy(request.policy().summary(), local.file())));
+      EngineSettings settings =
+          EngineSettings.of(sizes, device, nvme, request.queueLimit())
+              .withCalibration(CalibrationFile.neededBy(request.policy().summary(), local.file()))
+              .withWindows(windows);
+      if (record != null) {
+        recorder = new SelectionRecorder(record, RecordingHeader.of(sizes, windows));
+        // What is recorded is what was asked, and nothing before it.
+        settings = settings.withObserver(recorder).withWarmUpTokens(0);
+      }
+      engine = KvDriveEngine.begin(model, tokenizer, device, settings);
       engine.awaitReady();
-      return new LocalEngine(plan, tokenizer, template, device, engine, model);
+      return new LocalEngine(plan, tokenizer, template, device, engine, model, recorder);
     } catch (RuntimeException e) {
-      close(engine, device, model);
+      close(engine, device, model, recorder);
       throw e;
+    } catch (IOException e) {
+      close(engine, device, model, recorder);
+      throw new UncheckedIOException("cannot write the recording " + record, e);
     }
   }
 
@@ -86,20 +117,35 @@ public record LocalEngine(
 
   @Override
   public void close() {
-    close(engine, device, model);
+    close(engine, device, model, recorder);
   }
 
   private static void close(
-      @Nullable InferenceEngine engine, @Nullable Device device, Model model) {
+      @Nullable InferenceEngine engine,
+      @Nullable Device device,
+      Model model,
+      @Nullable SelectionRecorder recorder) {
     if (engine != null) {
       engine.close();
+      close(recorder);
       if (!engine.released()) {
         return; // what it works on goes with the process
       }
     }
+    close(recorder);
     if (device != null) {
       device.close();
     }
     model.close();
+  }
+
+  private static void close(@Nullable SelectionRecorder recorder) {
+    if (recorder != null) {
+      try {
+        recorder.close();
+      } catch (IOException e) {
+        throw new UncheckedIOException("cannot write the recording", e);
+      }
+    }
   }
 }

@@ -13,6 +13,7 @@ import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.option.TierOptions;
+import dev.kvdrive.cli.option.WindowSwitches;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.serve.ScratchFolder;
 import dev.kvdrive.cli.terminal.Terminal;
@@ -142,6 +143,14 @@ public final class EvalCommand implements Callable<Integer> {
 
   @Mixin private TierOptions tiers = new TierOptions();
 
+  @Mixin private WindowSwitches windows = new WindowSwitches();
+
+  @Option(
+      names = "--record",
+      paramLabel = "FILE",
+      description = "Write what every step selects to this file, for ./kvdrive simulate.")
+  private @Nullable Path record;
+
   @Option(names = "--json", paramLabel = "FILE", description = "Write the scores as JSON.")
   private @Nullable Path json;
 
@@ -179,6 +188,8 @@ public final class EvalCommand implements Callable<Integer> {
                   samples,
                   device.kind(),
                   threads),
+              windows.options(),
+              record,
               tiers,
               scratch == null ? tiers.nvmeDir() : scratch.path(),
               log == null ? EvalLog.none() : EvalLog.open(log),

@@ -13,6 +13,7 @@ import dev.kvdrive.cli.option.TierOptions;
 import dev.kvdrive.cli.terminal.ProgressBar;
 import dev.kvdrive.cli.terminal.Quantities;
 import dev.kvdrive.cli.terminal.Terminal;
+import dev.kvdrive.kv.window.WindowOptions;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.plan.ByteSize;
@@ -53,6 +54,8 @@ import org.jspecify.annotations.Nullable;
 final class EvalRun {
   private final LocalModel source;
   private final Conditions conditions;
+  private final WindowOptions windows;
+  private final @Nullable Path record;
   private final TierOptions tiers;
   private final @Nullable Path nvme;
   private final EvalLog log;
@@ -74,12 +77,16 @@ final class EvalRun {
   EvalRun(
       LocalModel source,
       Conditions conditions,
+      WindowOptions windows,
+      @Nullable Path record,
       TierOptions tiers,
       @Nullable Path nvme,
       EvalLog log,
       Terminal terminal) {
     this.source = source;
     this.conditions = conditions;
+    this.windows = windows;
+    this.record = record;
     this.tiers = tiers;
     this.nvme = nvme;
     this.log = log;
@@ -211,7 +218,12 @@ final class EvalRun {
             largestSparse(budgets));
     try (LocalEngine local =
         LocalEngine.start(
-            source, request, conditions.threads(), nvme == null ? Path.of(".") : nvme)) {
+            source,
+            request,
+            conditions.threads(),
+            nvme == null ? Path.of(".") : nvme,
+            windows,
+            record)) {
       note(local, request.tiers(), conditionsOf);
       return new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
           .run(
@@ -332,6 +344,7 @@ final class EvalRun {
   private void note(LocalEngine local, TierBudgets bytes, Map<String, Object> conditionsOf) {
     device = local.device().description();
     facts.put("device", device);
+    facts.put("windows", windows.toString());
     conditionsOf.put("gpuBytes", bytes.gpu());
     conditionsOf.put("dramBytes", bytes.dram());
     conditionsOf.put("nvmeBytes", bytes.nvme());

@@ -8,6 +8,7 @@ import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.KvOperations;
 import dev.kvdrive.device.LayerClusters;
 import dev.kvdrive.device.LayerIndex;
+import dev.kvdrive.device.LayerReuse;
 import dev.kvdrive.device.LayerWindow;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.PrefillScratch;
@@ -22,9 +23,9 @@ import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.Workspace;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,26 +36,34 @@ import org.jspecify.annotations.Nullable;
 public final class KvState implements AutoCloseable {
   private static final int EMPTY = -1;
 
+  private @Nullable Windows windows;
   private final List<DeviceBuffer> buffers = new ArrayList<>();
   private final Device device;
   private final List<KvLayer> layers;
+  private final List<LayerReuse> reuse;
   private final Selection selection;
   private final AttentionState attention;
   private final List<PrefillScratch> scratches;
 
   private KvState(
-      Device device, Queue queue, EngineSizes sizes, @Nullable IndexCalibration calibration) {
+      Device device,
+      Queue queue,
+      EngineSizes sizes,
+      @Nullable IndexCalibration calibration,
+      WindowOptions options) {
     this.device = device;
     KvLayout layout = sizes.layout();
     int rows = sizes.concurrency();
     int heads = layout.kvHeads();
     int pass = sizes.passChunks();
     try {
+      Pool pool = allocatePool(sizes, options);
       List<KvLayer> all = new ArrayList<>();
       for (int layer = 0; layer < layout.layers(); layer++) {
-        all.add(allocateLayer(sizes, layer));
+        all.add(allocateLayer(sizes, pool, layer));
       }
       layers = List.copyOf(all);
+      reuse = allocateReuse(sizes);
       selection =
           new Selection(
               rows,
@@ -81,7 +90,9 @@ public final class KvState implements AutoCloseable {
       }
       prompts.add(allocateScratch(layout, sizes.contextLength(), "prefill scratch"));
       scratches = List.copyOf(prompts);
-      clear(queue, sizes);
+      DeviceBuffer keep = allocate("slots kept", 4L * rows * heads);
+      clear(queue);
+      windows = new Windows(device, queue, sizes, layers, reuse, keep, options);
       if (sizes.policy().summary() instanceof SummaryFormat.BitPlanes format) {
         writeCodebooks(queue, sizes, format.bits(), calibration);
       }
@@ -93,7 +104,7 @@ public final class KvState implements AutoCloseable {
 
   /** Like the other, for an index that needs no calibration. */
   public static KvState allocate(Device device, Queue queue, EngineSizes sizes) {
-    return new KvState(device, queue, sizes, null);
+    return new KvState(device, queue, sizes, null, WindowOptions.DEFAULT);
   }
 
   /**
@@ -101,14 +112,19 @@ public final class KvState implements AutoCloseable {
    *
    * @param queue used for the initial contents; synchronised on return
    * @param calibration of the model, where the index needs one
+   * @param options of the windows
    * @throws dev.kvdrive.device.DeviceMemoryException if it does not fit; nothing stays allocated
    */
   public static KvState allocate(
-      Device device, Queue queue, EngineSizes sizes, @Nullable IndexCalibration calibration) {
-    return new KvState(device, queue, sizes, calibration);
+      Device device,
+      Queue queue,
+      EngineSizes sizes,
+      @Nullable IndexCalibration calibration,
+      WindowOptions options) {
+    return new KvState(device, queue, sizes, calibration, options);
   }
 
-  private KvLayer allocateLayer(EngineSizes sizes, int layer) {
+  private KvLayer allocateLayer(EngineSizes sizes, Pool pool, int layer) {
     KvLayout layout = sizes.layout();
     long heads = (long) sizes.concurrency() * layout.kvHeads();
     int chunks = sizes.maxChunks();
@@ -120,7 +136,7 @@ public final class KvState implements AutoCloseable {
         chunks,
         allocate("sink and ring" + in, heads * 2 * layout.grid().denseTokens() * layout.rowBytes()),
         allocateIndex(sizes, heads, in),
-        allocateWindow(sizes, heads, in),
+        allocateWindow(sizes, pool, heads, in),
         allocate("frame of extent" + in, 4 * heads * layout.extents(chunks)),
         allocate("last use" + in, 4 * heads * layout.extents(chunks)));
   }
@@ -187,17 +203,52 @@ public final class KvState implements AutoCloseable {
     }
   }
 
-  private LayerWindow allocateWindow(EngineSizes sizes, long heads, String in) {
-    long slots = heads * sizes.windowSlots();
+  /** The slots of all windows of all layers. */
+  private record Pool(
+      int slots,
+      int most,
+      DeviceBuffer table,
+      DeviceBuffer chunks,
+      DeviceBuffer chunkOfSlot,
+      DeviceBuffer keyOfSlot) {}
+
+  private Pool allocatePool(EngineSizes sizes, WindowOptions options) {
+    int slots = Math.toIntExact(sizes.allWindowSlots());
+    boolean uniform = options.division() == WindowOptions.Division.UNIFORM;
+    return new Pool(
+        slots,
+        uniform ? sizes.windowSlots() : sizes.mostWindowSlots(),
+        allocate("slot table", 4L * slots),
+        allocate("windows", (long) slots * sizes.layout().resident().bytes()),
+        allocate("chunk of slot", 4L * slots),
+        allocate("key of slot", 4L * slots));
+  }
+
+  private LayerWindow allocateWindow(EngineSizes sizes, Pool pool, long heads, String in) {
     return new LayerWindow(
-        Math.toIntExact(slots),
-        sizes.windowSlots(),
-        sizes.windowSlots(),
+        pool.slots(),
+        sizes.passChunks(),
+        pool.most(),
         allocate("slot bases" + in, 4L * sizes.concurrency() * (sizes.layout().kvHeads() + 1)),
-        allocate("window" + in, slots * sizes.layout().resident().bytes()),
+        pool.table(),
+        pool.chunks(),
         allocate("slot of chunk" + in, 4 * heads * sizes.maxChunks()),
-        allocate("chunk of slot" + in, 4 * slots),
-        allocate("key of slot" + in, 4 * slots));
+        pool.chunkOfSlot(),
+        pool.keyOfSlot());
+  }
+
+  /** Nothing where every step attends everything: there is nothing to learn from. */
+  private List<LayerReuse> allocateReuse(EngineSizes sizes) {
+    List<LayerReuse> all = new ArrayList<>();
+    long heads = (long) sizes.concurrency() * sizes.layout().kvHeads();
+    for (int layer = 0; layer < sizes.layout().layers() && !sizes.exact(); layer++) {
+      String in = " of layer " + layer;
+      all.add(
+          new LayerReuse(
+              allocate("last selected" + in, 4 * heads * sizes.maxChunks()),
+              allocate("ages" + in, 4 * heads * LayerReuse.CLASSES)));
+    }
+    return List.copyOf(all);
   }
 
   private PrefillScratch allocateScratch(KvLayout layout, int tokens, String label) {
@@ -211,34 +262,28 @@ public final class KvState implements AutoCloseable {
     return buffer;
   }
 
-  private void clear(Queue queue, EngineSizes sizes) {
-    int heads = sizes.layout().kvHeads();
-    int seats = sizes.concurrency();
-    try (HostBuffer bases = device.allocateHost("slot bases", 4L * seats * (heads + 1))) {
-      for (int seat = 0; seat < seats; seat++) {
-        for (int head = 0; head <= heads; head++) {
-          bases
-              .segment()
-              .setAtIndex(
-                  ValueLayout.JAVA_INT,
-                  (long) seat * (heads + 1) + head,
-                  (seat * heads + head) * sizes.windowSlots());
-        }
-      }
-      for (KvLayer layer : layers) {
-        LayerWindow window = layer.window();
-        queue.upload(bases, 0, window.slotBase(), 0, window.slotBase().bytes());
-        queue.fill(window.slotOfChunk(), 0, window.slotOfChunk().bytes() / 4, EMPTY);
-        queue.fill(window.chunkOfSlot(), 0, window.chunkOfSlot().bytes() / 4, EMPTY);
-        queue.fill(layer.frameOfExtent(), 0, layer.frameOfExtent().bytes() / 4, EMPTY);
-      }
-      queue.synchronize();
+  private void clear(Queue queue) {
+    for (KvLayer layer : layers) {
+      LayerWindow window = layer.window();
+      queue.fill(window.slotOfChunk(), 0, window.slotOfChunk().bytes() / 4, EMPTY);
+      queue.fill(layer.frameOfExtent(), 0, layer.frameOfExtent().bytes() / 4, EMPTY);
     }
+    queue.synchronize();
   }
 
   /** The state of each layer. */
   public List<KvLayer> layers() {
     return layers;
+  }
+
+  /** What is selected again how soon, of each layer; empty where nothing is observed. */
+  public List<LayerReuse> reuse() {
+    return windows().observes() ? reuse : List.of();
+  }
+
+  /** The windows of all seats. */
+  public Windows windows() {
+    return Objects.requireNonNull(windows);
   }
 
   /** Workspace of selection and diff. */
@@ -259,8 +304,9 @@ public final class KvState implements AutoCloseable {
     return scratches;
   }
 
-  /** Empties the windows and maps of a seat in all layers. */
+  /** Gives a seat its windows and empties them and its maps in all layers. */
   public void reset(Queue queue, Operations operations, int seat) {
+    windows().open(queue, seat);
     for (KvLayer layer : layers) {
       operations.kv().reset(queue, new KvOperations.Reset(layer, seat));
     }
@@ -268,6 +314,9 @@ public final class KvState implements AutoCloseable {
 
   @Override
   public void close() {
+    if (windows != null) {
+      windows.close();
+    }
     buffers.forEach(DeviceBuffer::close);
   }
 }

@@ -124,7 +124,7 @@ final class StoreHarness implements AutoCloseable {
               maxChunks,
               unused,
               new LayerIndex(SummaryFormat.none(), null),
-              new LayerWindow(0, 0, 0, unused, unused, unused, unused, unused),
+              new LayerWindow(0, 0, 0, unused, unused, unused, unused, unused, unused),
               memory("frameOfExtent", 4 * words),
               memory("lastUse", 4 * words)));
     }

@@ -1,0 +1,18 @@
+package dev.kvdrive.bench.simulate;
+
+/** By what a chunk stays in a window. */
+public enum Keeping {
+  /** The score that this step has just given it: what the engine does. */
+  LOOKAHEAD,
+
+  /** When it was selected last. */
+  LRU,
+
+  /** Its share of attention when it was selected last, 0.75 of it with each step since. */
+  DECAYED;
+
+  /** As users write it. */
+  public String word() {
+    return name().toLowerCase(java.util.Locale.ROOT);
+  }
+}

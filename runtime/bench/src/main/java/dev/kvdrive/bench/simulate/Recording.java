@@ -1,0 +1,151 @@
+package dev.kvdrive.bench.simulate;
+
+import dev.kvdrive.decode.SelectionObserver;
+import dev.kvdrive.decode.SelectionObserver.Purpose;
+import java.io.BufferedInputStream;
+import java.io.DataInputStream;
+import java.io.EOFException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.zip.GZIPInputStream;
+
+/**
+ * What an engine has selected, in memory, to be replayed as often as wanted.
+ *
+ * @param header the engine
+ * @param events in their order
+ */
+public record Recording(RecordingHeader header, List<Event> events) {
+  /** What happened. */
+  public sealed interface Event {}
+
+  /** A sequence took a seat. */
+  public record Opened(int seat, double budget) implements Event {}
+
+  /** A sequence left its seat. */
+  public record Closed(int seat) implements Event {}
+
+  /** All rows of a step have run. */
+  public record Stepped() implements Event {}
+
+  /**
+   * Chunks were chosen.
+   *
+   * @param known chunks that were ever chosen there, ascending; empty where all were chosen
+   * @param scores of those
+   */
+  @SuppressWarnings("ArrayRecordComponent") // read once, never written
+  public record Chosen(
+      Purpose purpose,
+      int layer,
+      int seat,
+      int head,
+      int position,
+      int closed,
+      int[] chunks,
+      int[] known,
+      float[] scores)
+      implements Event {
+    boolean all() {
+      return chunks.length >= closed;
+    }
+  }
+
+  /**
+   * Reads a file of a {@link SelectionRecorder}. A recording that was interrupted is read up to
+   * there.
+   *
+   * @throws IOException if it is none
+   */
+  public static Recording read(Path file) throws IOException {
+    try (DataInputStream in =
+        new DataInputStream(
+            new BufferedInputStream(
+                new GZIPInputStream(Files.newInputStream(file), 1 << 16), 1 << 16))) {
+      RecordingHeader header = RecordingHeader.read(in);
+      List<Event> events = new ArrayList<>();
+      int windows = header.shape().layers() * header.shape().heads();
+      KnownChunks[] known = new KnownChunks[header.shape().seats() * windows];
+      try {
+        for (int type = in.read(); type >= 0; type = in.read()) {
+          events.add(event(in, type, header, known, windows));
+        }
+      } catch (EOFException e) {
+        // Interrupted: what came before is whole.
+      }
+      return new Recording(header, events);
+    }
+  }
+
+  private static Event event(
+      DataInputStream in, int type, RecordingHeader header, KnownChunks[] known, int windows)
+      throws IOException {
+    switch (type) {
+      case SelectionRecorder.OPENED -> {
+        int seat = number(in);
+        for (int window = 0; window < windows; window++) {
+          known[seat * windows + window] = new KnownChunks();
+        }
+        return new Opened(seat, in.readDouble());
+      }
+      case SelectionRecorder.CLOSED -> {
+        return new Closed(number(in));
+      }
+      case SelectionRecorder.STEPPED -> {
+        return new Stepped();
+      }
+      case SelectionRecorder.CHOSEN -> {
+        return chosen(in, header, known);
+      }
+      default -> throw new IOException("a record of a recording cannot have type " + type);
+    }
+  }
+
+  private static Chosen chosen(DataInputStream in, RecordingHeader header, KnownChunks[] known)
+      throws IOException {
+    Purpose purpose = SelectionObserver.Purpose.values()[number(in)];
+    int layer = number(in);
+    int seat = number(in);
+    int head = number(in);
+    int position = number(in);
+    int closed = number(in);
+    int[] chunks = new int[number(in)];
+    if (chunks.length >= closed) {
+      for (int i = 0; i < chunks.length; i++) {
+        chunks[i] = i;
+      }
+      return new Chosen(
+          purpose, layer, seat, head, position, closed, chunks, new int[0], new float[0]);
+    }
+    int next = 0;
+    for (int i = 0; i < chunks.length; i++) {
+      chunks[i] = next + number(in);
+      next = chunks[i] + 1;
+    }
+    KnownChunks of =
+        known[(seat * header.shape().layers() + layer) * header.shape().heads() + head];
+    of.add(chunks);
+    float[] scores = new float[of.chunks().length];
+    for (int i = 0; i < scores.length; i++) {
+      scores[i] = in.readFloat();
+    }
+    return new Chosen(
+        purpose, layer, seat, head, position, closed, chunks, of.chunks(), scores);
+  }
+
+  private static int number(DataInputStream in) throws IOException {
+    int value = 0;
+    for (int shift = 0; shift < 35; shift += 7) {
+      int part = in.readUnsignedByte();
+      value |= (part & 0x7f) << shift;
+      if (part < 0x80) {
+        return value;
+      }
+    }
+    throw new IOException("a number of a recording has more than 32 bits");
+  }
+
+}

@@ -1,0 +1,122 @@
+package dev.kvdrive.cli.simulate;
+
+import dev.kvdrive.bench.simulate.Recording;
+import dev.kvdrive.bench.simulate.Simulation.Counts;
+import dev.kvdrive.bench.simulate.SimulationTable;
+import dev.kvdrive.cli.option.ShareConverter;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/** {@code ./kvdrive simulate}: hits of recorded selections in windows of any kind. */
+@Command(
+    name = "simulate",
+    description =
+        "Replays selections that ./kvdrive eval --record has written: hits, misses and bytes of every"
+            + " rule of eviction, division of slots and way to fill windows, in seconds.",
+    mixinStandardHelpOptions = true)
+public final class SimulateCommand implements Callable<Integer> {
+  @Spec private CommandSpec spec;
+
+  @Parameters(paramLabel = "FILE", arity = "1..*", description = "Recordings of one model.")
+  private List<Path> files = new ArrayList<>();
+
+  @Option(
+      names = "--sizes",
+      paramLabel = "N",
+      split = ",",
+      defaultValue = "1,1.5,2,3,4,8",
+      description = "Slots of a window, in selections (default: ${DEFAULT-VALUE}).")
+  private List<Double> sizes = new ArrayList<>();
+
+  @Option(
+      names = "--budget",
+      paramLabel = "SHARE",
+      converter = ShareConverter.class,
+      description = "Only sequences that were answered with this budget (default: all).")
+  private @Nullable Double budget;
+
+  @Option(
+      names = "--dram",
+      paramLabel = "SHARE",
+      converter = ShareConverter.class,
+      description =
+          "Also say what is read from NVMe if DRAM holds this share of the chunks and the windows have"
+              + " the first of the sizes.")
+  private @Nullable Double dram;
+
+  @Option(
+      names = "--extents",
+      paramLabel = "CHUNKS",
+      split = ",",
+      defaultValue = "1,2,4,8,16,32",
+      description = "Chunks of an extent that --dram looks at (default: ${DEFAULT-VALUE}).")
+  private List<Integer> extents = new ArrayList<>();
+
+  @Option(names = "--json", paramLabel = "FILE", description = "Write the counts as JSON.")
+  private @Nullable Path json;
+
+  @Override
+  public Integer call() throws IOException {
+    if (sizes.stream().anyMatch(size -> !(size >= 1))) {
+      throw new ParameterException(
+          spec.commandLine(), "--sizes: a window holds a selection at least, got " + sizes);
+    }
+    if (extents.stream().anyMatch(chunks -> chunks < 1)) {
+      throw new ParameterException(
+          spec.commandLine(), "--extents: an extent has a chunk at least, got " + extents);
+    }
+    List<Recording> recordings = new ArrayList<>();
+    for (Path file : files) {
+      recordings.add(Recording.read(file));
+    }
+    String model = recordings.getFirst().header().model();
+    for (Recording recording : recordings) {
+      if (!recording.header().model().equals(model)) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "recordings of one model, got %s and %s".formatted(model, recording.header().model()));
+      }
+    }
+    SimulationTable table = new SimulationTable(recordings, sizes, budget);
+    Counts recorded = table.asRecorded();
+    spec.commandLine()
+        .getOut()
+        .printf(
+            Locale.ROOT,
+            "%s, %,d steps; as recorded %,d hits, %,d misses (%.1f %% hits)%n%n",
+            model,
+            recorded.steps(),
+            recorded.hits(),
+            recorded.misses(),
+            100 * recorded.hitRate());
+    table.run();
+    if (dram != null) {
+      table.tiers(dram, extents);
+    }
+    spec.commandLine().getOut().print(table.markdown());
+    spec.commandLine().getOut().flush();
+    if (json != null) {
+      Files.writeString(
+          json,
+          JsonMapper.builder()
+              .enable(SerializationFeature.INDENT_OUTPUT)
+              .build()
+              .writeValueAsString(table.tree()));
+    }
+    return 0;
+  }
+}

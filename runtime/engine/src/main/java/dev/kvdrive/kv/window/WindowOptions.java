@@ -1,0 +1,54 @@
+package dev.kvdrive.kv.window;
+
+/**
+ * How windows are divided and filled. None of it changes what is computed: every part is a switch
+ * of its own.
+ *
+ * @param division who has how many of the slots
+ * @param warmUpTokens tokens at the end of a prompt whose selections fill the windows before the
+ *     first step; 0 for empty windows
+ * @param prefetch whether chunks are brought for the next layer, chosen by a predicted query, while
+ *     this one computes
+ */
+public record WindowOptions(Division division, int warmUpTokens, boolean prefetch) {
+  /** Who has how many slots. */
+  public enum Division {
+    /** Every (seat, layer, KV head) the same. */
+    UNIFORM,
+
+    /** Every (layer, KV head) of the seats that are taken the same: free seats lend their slots. */
+    LENT,
+
+    /** Those of the seats that are taken by what more slots would save: {@link WindowDivision}. */
+    BY_REUSE
+  }
+
+  /** Tokens of the warm-up at most: older ones say little of the first steps. */
+  public static final int MOST_WARM_UP_TOKENS = 256;
+
+  /** What an engine does unless told otherwise. */
+  public static final WindowOptions DEFAULT = new WindowOptions(Division.UNIFORM, 0, false);
+
+  public WindowOptions {
+    if (warmUpTokens < 0 || warmUpTokens > MOST_WARM_UP_TOKENS) {
+      throw new IllegalArgumentException(
+          "the windows' warm-up must have between 0 and %d tokens, got %d"
+              .formatted(MOST_WARM_UP_TOKENS, warmUpTokens));
+    }
+  }
+
+  /** The same with another division. */
+  public WindowOptions with(Division other) {
+    return new WindowOptions(other, warmUpTokens, prefetch);
+  }
+
+  /** The same with another warm-up. */
+  public WindowOptions withWarmUp(int tokens) {
+    return new WindowOptions(division, tokens, prefetch);
+  }
+
+  /** The same with or without prefetch. */
+  public WindowOptions withPrefetch(boolean on) {
+    return new WindowOptions(division, warmUpTokens, on);
+  }
+}

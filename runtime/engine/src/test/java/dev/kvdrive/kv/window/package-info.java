@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.kv.window;
+
+import org.jspecify.annotations.NullMarked;
