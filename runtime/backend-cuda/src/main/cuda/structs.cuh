@@ -53,6 +53,8 @@ struct Round;
 #define MAIL_REQUESTS_AT 32
 #define MAIL_REQUEST_WORDS 6
 #define MAIL_DELIVERED 1
+#define AGE_CLASSES 24
+#define AGE_NEVER 23
 #define COUNTERS 4
 #define HITS_COUNTER 0
 #define DRAM_COUNTER 1
@@ -72,7 +74,8 @@ struct Layer {
   char* summaries;
   const char* codebooks;
   char* window;
-  int* slotBase;
+  const int* slotBase;
+  const int* slotTable;
   int* slotOfChunk;
   int* chunkOfSlot;
   float* keyOfSlot;
@@ -108,36 +111,37 @@ static_assert(offsetof(Layer, summaries) == 8, "Layer.summaries");
 static_assert(offsetof(Layer, codebooks) == 16, "Layer.codebooks");
 static_assert(offsetof(Layer, window) == 24, "Layer.window");
 static_assert(offsetof(Layer, slotBase) == 32, "Layer.slotBase");
-static_assert(offsetof(Layer, slotOfChunk) == 40, "Layer.slotOfChunk");
-static_assert(offsetof(Layer, chunkOfSlot) == 48, "Layer.chunkOfSlot");
-static_assert(offsetof(Layer, keyOfSlot) == 56, "Layer.keyOfSlot");
-static_assert(offsetof(Layer, frameOfExtent) == 64, "Layer.frameOfExtent");
-static_assert(offsetof(Layer, lastUse) == 72, "Layer.lastUse");
-static_assert(offsetof(Layer, clusters) == 80, "Layer.clusters");
-static_assert(offsetof(Layer, clusterOfToken) == 88, "Layer.clusterOfToken");
-static_assert(offsetof(Layer, clustered) == 96, "Layer.clustered");
-static_assert(offsetof(Layer, extentBytes) == 104, "Layer.extentBytes");
-static_assert(offsetof(Layer, layer) == 112, "Layer.layer");
-static_assert(offsetof(Layer, kvHeads) == 116, "Layer.kvHeads");
-static_assert(offsetof(Layer, headDim) == 120, "Layer.headDim");
-static_assert(offsetof(Layer, elementBytes) == 124, "Layer.elementBytes");
-static_assert(offsetof(Layer, backingElementBytes) == 128, "Layer.backingElementBytes");
-static_assert(offsetof(Layer, backingHalf) == 132, "Layer.backingHalf");
-static_assert(offsetof(Layer, residentElementBytes) == 136, "Layer.residentElementBytes");
-static_assert(offsetof(Layer, residentHalf) == 140, "Layer.residentHalf");
-static_assert(offsetof(Layer, maxChunks) == 144, "Layer.maxChunks");
-static_assert(offsetof(Layer, maxExtents) == 148, "Layer.maxExtents");
-static_assert(offsetof(Layer, sink) == 152, "Layer.sink");
-static_assert(offsetof(Layer, local) == 156, "Layer.local");
-static_assert(offsetof(Layer, chunk) == 160, "Layer.chunk");
-static_assert(offsetof(Layer, extentChunks) == 164, "Layer.extentChunks");
-static_assert(offsetof(Layer, bits) == 168, "Layer.bits");
-static_assert(offsetof(Layer, summaryBytes) == 172, "Layer.summaryBytes");
-static_assert(offsetof(Layer, summaryChunks) == 176, "Layer.summaryChunks");
-static_assert(offsetof(Layer, maxSummaries) == 180, "Layer.maxSummaries");
-static_assert(offsetof(Layer, clusterTokens) == 184, "Layer.clusterTokens");
-static_assert(offsetof(Layer, maxClusters) == 188, "Layer.maxClusters");
-static_assert(sizeof(Layer) == 192, "Layer");
+static_assert(offsetof(Layer, slotTable) == 40, "Layer.slotTable");
+static_assert(offsetof(Layer, slotOfChunk) == 48, "Layer.slotOfChunk");
+static_assert(offsetof(Layer, chunkOfSlot) == 56, "Layer.chunkOfSlot");
+static_assert(offsetof(Layer, keyOfSlot) == 64, "Layer.keyOfSlot");
+static_assert(offsetof(Layer, frameOfExtent) == 72, "Layer.frameOfExtent");
+static_assert(offsetof(Layer, lastUse) == 80, "Layer.lastUse");
+static_assert(offsetof(Layer, clusters) == 88, "Layer.clusters");
+static_assert(offsetof(Layer, clusterOfToken) == 96, "Layer.clusterOfToken");
+static_assert(offsetof(Layer, clustered) == 104, "Layer.clustered");
+static_assert(offsetof(Layer, extentBytes) == 112, "Layer.extentBytes");
+static_assert(offsetof(Layer, layer) == 120, "Layer.layer");
+static_assert(offsetof(Layer, kvHeads) == 124, "Layer.kvHeads");
+static_assert(offsetof(Layer, headDim) == 128, "Layer.headDim");
+static_assert(offsetof(Layer, elementBytes) == 132, "Layer.elementBytes");
+static_assert(offsetof(Layer, backingElementBytes) == 136, "Layer.backingElementBytes");
+static_assert(offsetof(Layer, backingHalf) == 140, "Layer.backingHalf");
+static_assert(offsetof(Layer, residentElementBytes) == 144, "Layer.residentElementBytes");
+static_assert(offsetof(Layer, residentHalf) == 148, "Layer.residentHalf");
+static_assert(offsetof(Layer, maxChunks) == 152, "Layer.maxChunks");
+static_assert(offsetof(Layer, maxExtents) == 156, "Layer.maxExtents");
+static_assert(offsetof(Layer, sink) == 160, "Layer.sink");
+static_assert(offsetof(Layer, local) == 164, "Layer.local");
+static_assert(offsetof(Layer, chunk) == 168, "Layer.chunk");
+static_assert(offsetof(Layer, extentChunks) == 172, "Layer.extentChunks");
+static_assert(offsetof(Layer, bits) == 176, "Layer.bits");
+static_assert(offsetof(Layer, summaryBytes) == 180, "Layer.summaryBytes");
+static_assert(offsetof(Layer, summaryChunks) == 184, "Layer.summaryChunks");
+static_assert(offsetof(Layer, maxSummaries) == 188, "Layer.maxSummaries");
+static_assert(offsetof(Layer, clusterTokens) == 192, "Layer.clusterTokens");
+static_assert(offsetof(Layer, maxClusters) == 196, "Layer.maxClusters");
+static_assert(sizeof(Layer) == 200, "Layer");
 
 struct Batch {
   const int* positions;
@@ -319,13 +323,13 @@ struct AppendArgs {
   int frameCount;
 };
 static_assert(offsetof(AppendArgs, layer) == 0, "AppendArgs.layer");
-static_assert(offsetof(AppendArgs, batch) == 192, "AppendArgs.batch");
-static_assert(offsetof(AppendArgs, keys) == 216, "AppendArgs.keys");
-static_assert(offsetof(AppendArgs, values) == 232, "AppendArgs.values");
-static_assert(offsetof(AppendArgs, frames) == 248, "AppendArgs.frames");
-static_assert(offsetof(AppendArgs, trouble) == 256, "AppendArgs.trouble");
-static_assert(offsetof(AppendArgs, frameCount) == 264, "AppendArgs.frameCount");
-static_assert(sizeof(AppendArgs) == 272, "AppendArgs");
+static_assert(offsetof(AppendArgs, batch) == 200, "AppendArgs.batch");
+static_assert(offsetof(AppendArgs, keys) == 224, "AppendArgs.keys");
+static_assert(offsetof(AppendArgs, values) == 240, "AppendArgs.values");
+static_assert(offsetof(AppendArgs, frames) == 256, "AppendArgs.frames");
+static_assert(offsetof(AppendArgs, trouble) == 264, "AppendArgs.trouble");
+static_assert(offsetof(AppendArgs, frameCount) == 272, "AppendArgs.frameCount");
+static_assert(sizeof(AppendArgs) == 280, "AppendArgs");
 
 struct StoreArgs {
   Layer layer;
@@ -336,12 +340,12 @@ struct StoreArgs {
   int start;
 };
 static_assert(offsetof(StoreArgs, layer) == 0, "StoreArgs.layer");
-static_assert(offsetof(StoreArgs, keys) == 192, "StoreArgs.keys");
-static_assert(offsetof(StoreArgs, values) == 208, "StoreArgs.values");
-static_assert(offsetof(StoreArgs, scratch) == 224, "StoreArgs.scratch");
-static_assert(offsetof(StoreArgs, maxTokens) == 232, "StoreArgs.maxTokens");
-static_assert(offsetof(StoreArgs, start) == 236, "StoreArgs.start");
-static_assert(sizeof(StoreArgs) == 240, "StoreArgs");
+static_assert(offsetof(StoreArgs, keys) == 200, "StoreArgs.keys");
+static_assert(offsetof(StoreArgs, values) == 216, "StoreArgs.values");
+static_assert(offsetof(StoreArgs, scratch) == 232, "StoreArgs.scratch");
+static_assert(offsetof(StoreArgs, maxTokens) == 240, "StoreArgs.maxTokens");
+static_assert(offsetof(StoreArgs, start) == 244, "StoreArgs.start");
+static_assert(sizeof(StoreArgs) == 248, "StoreArgs");
 
 struct PromptArgs {
   Layer layer;
@@ -355,31 +359,55 @@ struct PromptArgs {
   int frameCount;
 };
 static_assert(offsetof(PromptArgs, layer) == 0, "PromptArgs.layer");
-static_assert(offsetof(PromptArgs, scratch) == 192, "PromptArgs.scratch");
-static_assert(offsetof(PromptArgs, frames) == 200, "PromptArgs.frames");
-static_assert(offsetof(PromptArgs, trouble) == 208, "PromptArgs.trouble");
-static_assert(offsetof(PromptArgs, maxTokens) == 216, "PromptArgs.maxTokens");
-static_assert(offsetof(PromptArgs, start) == 220, "PromptArgs.start");
-static_assert(offsetof(PromptArgs, end) == 224, "PromptArgs.end");
-static_assert(offsetof(PromptArgs, seat) == 228, "PromptArgs.seat");
-static_assert(offsetof(PromptArgs, frameCount) == 232, "PromptArgs.frameCount");
-static_assert(sizeof(PromptArgs) == 240, "PromptArgs");
+static_assert(offsetof(PromptArgs, scratch) == 200, "PromptArgs.scratch");
+static_assert(offsetof(PromptArgs, frames) == 208, "PromptArgs.frames");
+static_assert(offsetof(PromptArgs, trouble) == 216, "PromptArgs.trouble");
+static_assert(offsetof(PromptArgs, maxTokens) == 224, "PromptArgs.maxTokens");
+static_assert(offsetof(PromptArgs, start) == 228, "PromptArgs.start");
+static_assert(offsetof(PromptArgs, end) == 232, "PromptArgs.end");
+static_assert(offsetof(PromptArgs, seat) == 236, "PromptArgs.seat");
+static_assert(offsetof(PromptArgs, frameCount) == 240, "PromptArgs.frameCount");
+static_assert(sizeof(PromptArgs) == 248, "PromptArgs");
 
 struct ResetArgs {
   Layer layer;
   int seat;
 };
 static_assert(offsetof(ResetArgs, layer) == 0, "ResetArgs.layer");
-static_assert(offsetof(ResetArgs, seat) == 192, "ResetArgs.seat");
-static_assert(sizeof(ResetArgs) == 200, "ResetArgs");
+static_assert(offsetof(ResetArgs, seat) == 200, "ResetArgs.seat");
+static_assert(sizeof(ResetArgs) == 208, "ResetArgs");
+
+struct TrimArgs {
+  Layer layer;
+  const int* keep;
+  int seat;
+};
+static_assert(offsetof(TrimArgs, layer) == 0, "TrimArgs.layer");
+static_assert(offsetof(TrimArgs, keep) == 200, "TrimArgs.keep");
+static_assert(offsetof(TrimArgs, seat) == 208, "TrimArgs.seat");
+static_assert(sizeof(TrimArgs) == 216, "TrimArgs");
+
+struct ObserveArgs {
+  Layer layer;
+  Batch batch;
+  Chosen chosen;
+  int* lastSelected;
+  int* ages;
+};
+static_assert(offsetof(ObserveArgs, layer) == 0, "ObserveArgs.layer");
+static_assert(offsetof(ObserveArgs, batch) == 200, "ObserveArgs.batch");
+static_assert(offsetof(ObserveArgs, chosen) == 224, "ObserveArgs.chosen");
+static_assert(offsetof(ObserveArgs, lastSelected) == 296, "ObserveArgs.lastSelected");
+static_assert(offsetof(ObserveArgs, ages) == 304, "ObserveArgs.ages");
+static_assert(sizeof(ObserveArgs) == 312, "ObserveArgs");
 
 struct StepArgs {
   Layer layer;
   Batch batch;
 };
 static_assert(offsetof(StepArgs, layer) == 0, "StepArgs.layer");
-static_assert(offsetof(StepArgs, batch) == 192, "StepArgs.batch");
-static_assert(sizeof(StepArgs) == 216, "StepArgs");
+static_assert(offsetof(StepArgs, batch) == 200, "StepArgs.batch");
+static_assert(sizeof(StepArgs) == 224, "StepArgs");
 
 struct ScoreArgs {
   Layer layer;
@@ -393,15 +421,15 @@ struct ScoreArgs {
   int shares;
 };
 static_assert(offsetof(ScoreArgs, layer) == 0, "ScoreArgs.layer");
-static_assert(offsetof(ScoreArgs, batch) == 192, "ScoreArgs.batch");
-static_assert(offsetof(ScoreArgs, chosen) == 216, "ScoreArgs.chosen");
-static_assert(offsetof(ScoreArgs, query) == 288, "ScoreArgs.query");
-static_assert(offsetof(ScoreArgs, raw) == 304, "ScoreArgs.raw");
-static_assert(offsetof(ScoreArgs, heads) == 312, "ScoreArgs.heads");
-static_assert(offsetof(ScoreArgs, scale) == 316, "ScoreArgs.scale");
-static_assert(offsetof(ScoreArgs, firstRow) == 320, "ScoreArgs.firstRow");
-static_assert(offsetof(ScoreArgs, shares) == 324, "ScoreArgs.shares");
-static_assert(sizeof(ScoreArgs) == 328, "ScoreArgs");
+static_assert(offsetof(ScoreArgs, batch) == 200, "ScoreArgs.batch");
+static_assert(offsetof(ScoreArgs, chosen) == 224, "ScoreArgs.chosen");
+static_assert(offsetof(ScoreArgs, query) == 296, "ScoreArgs.query");
+static_assert(offsetof(ScoreArgs, raw) == 312, "ScoreArgs.raw");
+static_assert(offsetof(ScoreArgs, heads) == 320, "ScoreArgs.heads");
+static_assert(offsetof(ScoreArgs, scale) == 324, "ScoreArgs.scale");
+static_assert(offsetof(ScoreArgs, firstRow) == 328, "ScoreArgs.firstRow");
+static_assert(offsetof(ScoreArgs, shares) == 332, "ScoreArgs.shares");
+static_assert(sizeof(ScoreArgs) == 336, "ScoreArgs");
 
 struct SelectArgs {
   Layer layer;
@@ -410,10 +438,10 @@ struct SelectArgs {
   int pass;
 };
 static_assert(offsetof(SelectArgs, layer) == 0, "SelectArgs.layer");
-static_assert(offsetof(SelectArgs, batch) == 192, "SelectArgs.batch");
-static_assert(offsetof(SelectArgs, chosen) == 216, "SelectArgs.chosen");
-static_assert(offsetof(SelectArgs, pass) == 288, "SelectArgs.pass");
-static_assert(sizeof(SelectArgs) == 296, "SelectArgs");
+static_assert(offsetof(SelectArgs, batch) == 200, "SelectArgs.batch");
+static_assert(offsetof(SelectArgs, chosen) == 224, "SelectArgs.chosen");
+static_assert(offsetof(SelectArgs, pass) == 296, "SelectArgs.pass");
+static_assert(sizeof(SelectArgs) == 304, "SelectArgs");
 
 struct PinArgs {
   Layer layer;
@@ -424,12 +452,12 @@ struct PinArgs {
   int per;
 };
 static_assert(offsetof(PinArgs, layer) == 0, "PinArgs.layer");
-static_assert(offsetof(PinArgs, batch) == 192, "PinArgs.batch");
-static_assert(offsetof(PinArgs, chosen) == 216, "PinArgs.chosen");
-static_assert(offsetof(PinArgs, cosineOffset) == 288, "PinArgs.cosineOffset");
-static_assert(offsetof(PinArgs, of) == 292, "PinArgs.of");
-static_assert(offsetof(PinArgs, per) == 296, "PinArgs.per");
-static_assert(sizeof(PinArgs) == 304, "PinArgs");
+static_assert(offsetof(PinArgs, batch) == 200, "PinArgs.batch");
+static_assert(offsetof(PinArgs, chosen) == 224, "PinArgs.chosen");
+static_assert(offsetof(PinArgs, cosineOffset) == 296, "PinArgs.cosineOffset");
+static_assert(offsetof(PinArgs, of) == 300, "PinArgs.of");
+static_assert(offsetof(PinArgs, per) == 304, "PinArgs.per");
+static_assert(sizeof(PinArgs) == 312, "PinArgs");
 
 struct ForgetArgs {
   Layer layer;
@@ -438,10 +466,10 @@ struct ForgetArgs {
   int all;
 };
 static_assert(offsetof(ForgetArgs, layer) == 0, "ForgetArgs.layer");
-static_assert(offsetof(ForgetArgs, batch) == 192, "ForgetArgs.batch");
-static_assert(offsetof(ForgetArgs, chosen) == 216, "ForgetArgs.chosen");
-static_assert(offsetof(ForgetArgs, all) == 288, "ForgetArgs.all");
-static_assert(sizeof(ForgetArgs) == 296, "ForgetArgs");
+static_assert(offsetof(ForgetArgs, batch) == 200, "ForgetArgs.batch");
+static_assert(offsetof(ForgetArgs, chosen) == 224, "ForgetArgs.chosen");
+static_assert(offsetof(ForgetArgs, all) == 296, "ForgetArgs.all");
+static_assert(sizeof(ForgetArgs) == 304, "ForgetArgs");
 
 struct ClusterArgs {
   Layer layer;
@@ -457,17 +485,17 @@ struct ClusterArgs {
   int last;
 };
 static_assert(offsetof(ClusterArgs, layer) == 0, "ClusterArgs.layer");
-static_assert(offsetof(ClusterArgs, scratch) == 192, "ClusterArgs.scratch");
-static_assert(offsetof(ClusterArgs, centroids) == 200, "ClusterArgs.centroids");
-static_assert(offsetof(ClusterArgs, biases) == 208, "ClusterArgs.biases");
-static_assert(offsetof(ClusterArgs, maxTokens) == 216, "ClusterArgs.maxTokens");
-static_assert(offsetof(ClusterArgs, seat) == 220, "ClusterArgs.seat");
-static_assert(offsetof(ClusterArgs, from) == 224, "ClusterArgs.from");
-static_assert(offsetof(ClusterArgs, to) == 228, "ClusterArgs.to");
-static_assert(offsetof(ClusterArgs, clusters) == 232, "ClusterArgs.clusters");
-static_assert(offsetof(ClusterArgs, firstCluster) == 236, "ClusterArgs.firstCluster");
-static_assert(offsetof(ClusterArgs, last) == 240, "ClusterArgs.last");
-static_assert(sizeof(ClusterArgs) == 248, "ClusterArgs");
+static_assert(offsetof(ClusterArgs, scratch) == 200, "ClusterArgs.scratch");
+static_assert(offsetof(ClusterArgs, centroids) == 208, "ClusterArgs.centroids");
+static_assert(offsetof(ClusterArgs, biases) == 216, "ClusterArgs.biases");
+static_assert(offsetof(ClusterArgs, maxTokens) == 224, "ClusterArgs.maxTokens");
+static_assert(offsetof(ClusterArgs, seat) == 228, "ClusterArgs.seat");
+static_assert(offsetof(ClusterArgs, from) == 232, "ClusterArgs.from");
+static_assert(offsetof(ClusterArgs, to) == 236, "ClusterArgs.to");
+static_assert(offsetof(ClusterArgs, clusters) == 240, "ClusterArgs.clusters");
+static_assert(offsetof(ClusterArgs, firstCluster) == 244, "ClusterArgs.firstCluster");
+static_assert(offsetof(ClusterArgs, last) == 248, "ClusterArgs.last");
+static_assert(sizeof(ClusterArgs) == 256, "ClusterArgs");
 
 struct EstimateArgs {
   Layer layer;
@@ -479,13 +507,13 @@ struct EstimateArgs {
   float scale;
 };
 static_assert(offsetof(EstimateArgs, layer) == 0, "EstimateArgs.layer");
-static_assert(offsetof(EstimateArgs, batch) == 192, "EstimateArgs.batch");
-static_assert(offsetof(EstimateArgs, chosen) == 216, "EstimateArgs.chosen");
-static_assert(offsetof(EstimateArgs, query) == 288, "EstimateArgs.query");
-static_assert(offsetof(EstimateArgs, state) == 304, "EstimateArgs.state");
-static_assert(offsetof(EstimateArgs, heads) == 312, "EstimateArgs.heads");
-static_assert(offsetof(EstimateArgs, scale) == 316, "EstimateArgs.scale");
-static_assert(sizeof(EstimateArgs) == 320, "EstimateArgs");
+static_assert(offsetof(EstimateArgs, batch) == 200, "EstimateArgs.batch");
+static_assert(offsetof(EstimateArgs, chosen) == 224, "EstimateArgs.chosen");
+static_assert(offsetof(EstimateArgs, query) == 296, "EstimateArgs.query");
+static_assert(offsetof(EstimateArgs, state) == 312, "EstimateArgs.state");
+static_assert(offsetof(EstimateArgs, heads) == 320, "EstimateArgs.heads");
+static_assert(offsetof(EstimateArgs, scale) == 324, "EstimateArgs.scale");
+static_assert(sizeof(EstimateArgs) == 328, "EstimateArgs");
 
 struct FetchArgs {
   Layer layer;
@@ -499,15 +527,15 @@ struct FetchArgs {
   int timeoutMillis;
 };
 static_assert(offsetof(FetchArgs, layer) == 0, "FetchArgs.layer");
-static_assert(offsetof(FetchArgs, batch) == 192, "FetchArgs.batch");
-static_assert(offsetof(FetchArgs, chosen) == 216, "FetchArgs.chosen");
-static_assert(offsetof(FetchArgs, frames) == 288, "FetchArgs.frames");
-static_assert(offsetof(FetchArgs, control) == 296, "FetchArgs.control");
-static_assert(offsetof(FetchArgs, transit) == 304, "FetchArgs.transit");
-static_assert(offsetof(FetchArgs, round) == 312, "FetchArgs.round");
-static_assert(offsetof(FetchArgs, pass) == 320, "FetchArgs.pass");
-static_assert(offsetof(FetchArgs, timeoutMillis) == 324, "FetchArgs.timeoutMillis");
-static_assert(sizeof(FetchArgs) == 328, "FetchArgs");
+static_assert(offsetof(FetchArgs, batch) == 200, "FetchArgs.batch");
+static_assert(offsetof(FetchArgs, chosen) == 224, "FetchArgs.chosen");
+static_assert(offsetof(FetchArgs, frames) == 296, "FetchArgs.frames");
+static_assert(offsetof(FetchArgs, control) == 304, "FetchArgs.control");
+static_assert(offsetof(FetchArgs, transit) == 312, "FetchArgs.transit");
+static_assert(offsetof(FetchArgs, round) == 320, "FetchArgs.round");
+static_assert(offsetof(FetchArgs, pass) == 328, "FetchArgs.pass");
+static_assert(offsetof(FetchArgs, timeoutMillis) == 332, "FetchArgs.timeoutMillis");
+static_assert(sizeof(FetchArgs) == 336, "FetchArgs");
 
 struct AttendArgs {
   Layer layer;
@@ -522,16 +550,16 @@ struct AttendArgs {
   float scale;
 };
 static_assert(offsetof(AttendArgs, layer) == 0, "AttendArgs.layer");
-static_assert(offsetof(AttendArgs, batch) == 192, "AttendArgs.batch");
-static_assert(offsetof(AttendArgs, chosen) == 216, "AttendArgs.chosen");
-static_assert(offsetof(AttendArgs, rows) == 288, "AttendArgs.rows");
-static_assert(offsetof(AttendArgs, state) == 304, "AttendArgs.state");
-static_assert(offsetof(AttendArgs, heads) == 312, "AttendArgs.heads");
-static_assert(offsetof(AttendArgs, splits) == 316, "AttendArgs.splits");
-static_assert(offsetof(AttendArgs, pass) == 320, "AttendArgs.pass");
-static_assert(offsetof(AttendArgs, mode) == 324, "AttendArgs.mode");
-static_assert(offsetof(AttendArgs, scale) == 328, "AttendArgs.scale");
-static_assert(sizeof(AttendArgs) == 336, "AttendArgs");
+static_assert(offsetof(AttendArgs, batch) == 200, "AttendArgs.batch");
+static_assert(offsetof(AttendArgs, chosen) == 224, "AttendArgs.chosen");
+static_assert(offsetof(AttendArgs, rows) == 296, "AttendArgs.rows");
+static_assert(offsetof(AttendArgs, state) == 312, "AttendArgs.state");
+static_assert(offsetof(AttendArgs, heads) == 320, "AttendArgs.heads");
+static_assert(offsetof(AttendArgs, splits) == 324, "AttendArgs.splits");
+static_assert(offsetof(AttendArgs, pass) == 328, "AttendArgs.pass");
+static_assert(offsetof(AttendArgs, mode) == 332, "AttendArgs.mode");
+static_assert(offsetof(AttendArgs, scale) == 336, "AttendArgs.scale");
+static_assert(sizeof(AttendArgs) == 344, "AttendArgs");
 
 struct CausalArgs {
   Layer layer;
@@ -545,12 +573,12 @@ struct CausalArgs {
   float scale;
 };
 static_assert(offsetof(CausalArgs, layer) == 0, "CausalArgs.layer");
-static_assert(offsetof(CausalArgs, query) == 192, "CausalArgs.query");
-static_assert(offsetof(CausalArgs, out) == 208, "CausalArgs.out");
-static_assert(offsetof(CausalArgs, scratch) == 224, "CausalArgs.scratch");
-static_assert(offsetof(CausalArgs, maxTokens) == 232, "CausalArgs.maxTokens");
-static_assert(offsetof(CausalArgs, heads) == 236, "CausalArgs.heads");
-static_assert(offsetof(CausalArgs, start) == 240, "CausalArgs.start");
-static_assert(offsetof(CausalArgs, rows) == 244, "CausalArgs.rows");
-static_assert(offsetof(CausalArgs, scale) == 248, "CausalArgs.scale");
-static_assert(sizeof(CausalArgs) == 256, "CausalArgs");
+static_assert(offsetof(CausalArgs, query) == 200, "CausalArgs.query");
+static_assert(offsetof(CausalArgs, out) == 216, "CausalArgs.out");
+static_assert(offsetof(CausalArgs, scratch) == 232, "CausalArgs.scratch");
+static_assert(offsetof(CausalArgs, maxTokens) == 240, "CausalArgs.maxTokens");
+static_assert(offsetof(CausalArgs, heads) == 244, "CausalArgs.heads");
+static_assert(offsetof(CausalArgs, start) == 248, "CausalArgs.start");
+static_assert(offsetof(CausalArgs, rows) == 252, "CausalArgs.rows");
+static_assert(offsetof(CausalArgs, scale) == 256, "CausalArgs.scale");
+static_assert(sizeof(CausalArgs) == 264, "CausalArgs");

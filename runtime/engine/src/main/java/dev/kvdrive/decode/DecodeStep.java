@@ -1,5 +1,6 @@
 package dev.kvdrive.decode;
 
+import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.Event;
 import dev.kvdrive.device.Graph;
@@ -9,6 +10,8 @@ import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
 import dev.kvdrive.kv.policy.Policy;
+import dev.kvdrive.kv.policy.SelectionObserver;
+import dev.kvdrive.kv.policy.SelectionTap;
 import dev.kvdrive.kv.tier.StepFaults;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
@@ -19,6 +22,7 @@ import dev.kvdrive.transformer.StepOutput;
 import dev.kvdrive.transformer.Transformer;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -58,6 +62,7 @@ public final class DecodeStep implements AutoCloseable {
   private final Queue queue;
   private final LayerProgram program;
   private final Policy policy;
+  private final boolean prefetch;
   private final @Nullable SelectionTap tap;
   private final boolean graphs;
   private final long fetchTimeoutNanos;
@@ -70,6 +75,7 @@ public final class DecodeStep implements AutoCloseable {
   private final HostBuffer counters;
   private final StepBatch[] batches;
   private final StepBatch[] denseBatches;
+  private final StepBatch[] before;
   private final LinkedHashMap<Shape, Recording> recordings = new LinkedHashMap<>(16, 0.75f, true);
 
   /** What gives back its own queue, events and memory, the last made first. */
@@ -90,6 +96,7 @@ public final class DecodeStep implements AutoCloseable {
   /**
    * @param queue the queue of all computation, which stays the caller's
    * @param output where the logits of the rows go
+   * @param prefetch whether chunks are brought for the next layer while the MLP of this one runs
    * @param tap sees what is selected; null for nobody. With one there are no graphs
    * @throws dev.kvdrive.device.DeviceMemoryException if its memory does not fit; nothing stays
    *     allocated
@@ -103,8 +110,10 @@ public final class DecodeStep implements AutoCloseable {
       StepOutput output,
       EngineSizes sizes,
       DecodeOptions options,
+      boolean prefetch,
       @Nullable SelectionTap tap) {
     this.queue = queue;
+    this.prefetch = prefetch && Policy.of(sizes.policy()).fillsAhead();
     this.tap = tap;
     this.transformer = transformer;
     this.kv = kv;
@@ -141,9 +150,11 @@ public final class DecodeStep implements AutoCloseable {
     }
     batches = new StepBatch[maxRows + 1];
     denseBatches = new StepBatch[maxRows + 1];
+    before = new StepBatch[maxRows + 1];
     for (int n = 1; n <= maxRows; n++) {
       batches[n] = parameters.batch(n);
       denseBatches[n] = parameters.denseBatch(n);
+      before[n] = parameters.before(n);
     }
   }
 
@@ -157,7 +168,7 @@ public final class DecodeStep implements AutoCloseable {
       StepOutput output,
       EngineSizes sizes,
       DecodeOptions options) {
-    this(device, queue, transformer, kv, store, output, sizes, options, null);
+    this(device, queue, transformer, kv, store, output, sizes, options, false, null);
   }
 
   private LayerProgram.Pipeline pipeline(Device device) {
@@ -190,7 +201,9 @@ public final class DecodeStep implements AutoCloseable {
     double share = policy.shape().selects() ? budget : 1;
     int closed = grid().closedChunks(position + 1);
     int selected = EngineSizes.selectCount(share, closed);
-    parameters.set(rows, token, position, seat, selected);
+    int closedBefore = grid().closedChunks(position);
+    int before = EngineSizes.selectCount(share, closedBefore);
+    parameters.set(rows, token, position, seat, selected, before < closedBefore ? before : 0);
     seats[rows] = seat;
     positions[rows] = position;
     wantsLogits[rows] = logits;
@@ -285,6 +298,7 @@ public final class DecodeStep implements AutoCloseable {
     ActivationBuffers rowsOf = transformer.activations();
     parameters.upload(queue, rows);
     queue.fill(kv.selection().counters(), 0, (long) rows * Selection.COUNTERS, 0);
+    queue.fill(kv.prefetched().counters(), 0, (long) rows * Selection.COUNTERS, 0);
     transformer.angles(queue, batch.positions(), rows);
     transformer.embed(queue, batch.tokens(), rows);
     for (KvLayer layer : kv.layers()) {
@@ -303,11 +317,38 @@ public final class DecodeStep implements AutoCloseable {
         tap.read(queue, SelectionObserver.Purpose.STEP, layer.layer(), seats, positions, this.rows);
       }
       transformer.addAttention(queue, layer.layer(), 0, rows);
+      boolean ahead = prefetch && layer.layer() + 1 < kv.layers().size();
+      if (ahead) {
+        prefetch(kv.layers().get(layer.layer() + 1), rows, rowsOf.query());
+      }
       transformer.addMlp(queue, layer.layer(), 0, rows);
+      if (ahead) {
+        program.awaitPrefetch(queue);
+      }
     }
     transformer.logits(queue, 0, rows);
     output.downloadLikeliest(queue, rows);
     queue.download(kv.selection().counters(), 0, counters, 0, 4L * rows * Selection.COUNTERS);
+  }
+
+  /**
+   * Brings for the next layer what it is likely to select: its queries of the residual stream as it
+   * is before the MLP of this one are close to those that it will have. Chosen among the chunks of
+   * the token before, for one that the step closes is not there yet.
+   */
+  private void prefetch(KvLayer next, int rows, Activations query) {
+    transformer.project(queue, next.layer(), rows);
+    program.prefetch(queue, before[rows], next, kv.prefetched(), query);
+    if (tap != null) {
+      int[] positionsBefore = Arrays.stream(positions).map(at -> Math.max(0, at - 1)).toArray();
+      tap.read(
+          queue,
+          SelectionObserver.Purpose.PREFETCH,
+          next.layer(),
+          seats,
+          positionsBefore,
+          this.rows);
+    }
   }
 
   private ChunkGrid grid() {

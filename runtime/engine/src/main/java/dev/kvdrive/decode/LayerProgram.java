@@ -21,6 +21,7 @@ import dev.kvdrive.device.StepBatch;
 import dev.kvdrive.device.WindowOperations.Fetch;
 import dev.kvdrive.device.WindowOperations.Land;
 import dev.kvdrive.device.WindowOperations.Observe;
+import dev.kvdrive.device.WindowOperations.Prefetch;
 import dev.kvdrive.kv.policy.Choosing;
 import dev.kvdrive.kv.policy.Closing;
 import dev.kvdrive.kv.policy.Keeping;
@@ -100,6 +101,41 @@ record LayerProgram(
       submitPass(queue, new Pass(step, selection, pass), query);
     }
     operations.attention().finish(queue, new Finish(step, shape, state, out));
+  }
+
+  /**
+   * Submits what brings chunks for a layer that comes later: its first pass, as far as DRAM has it,
+   * while the queue goes on with something else. The layer's own steps wait for it.
+   *
+   * @param rows before their newest token has closed a chunk
+   * @param layer the later layer
+   * @param chosen workspace with counters of its own
+   * @param query what its queries are likely to be
+   */
+  void prefetch(
+      Queue queue, StepBatch rows, KvLayer layer, Selection chosen, Activations query) {
+    LayerStep step = new LayerStep(rows, layer);
+    Pass pass = new Pass(step, chosen, 0);
+    policy.choose(new Choosing(operations.index(), queue, step, shape, query, chosen));
+    policy.keep(new Keeping(operations.window(), queue, step, chosen));
+    operations.window().diff(queue, pass);
+    Queue transfers = queue;
+    if (pipeline != null) {
+      transfers = pipeline.transfers();
+      queue.record(pipeline.diffed());
+      transfers.await(pipeline.diffed());
+    }
+    operations.window().prefetch(transfers, new Prefetch(pass, frames));
+    if (pipeline != null) {
+      transfers.record(pipeline.landed());
+    }
+  }
+
+  /** Makes the queue wait for the last {@link #prefetch}. */
+  void awaitPrefetch(Queue queue) {
+    if (pipeline != null) {
+      queue.await(pipeline.landed());
+    }
   }
 
   private void submitPass(Queue queue, Pass pass, Activations query) {

@@ -16,8 +16,15 @@ import java.util.List;
 final class StepParameters implements AutoCloseable {
   private static final int UNUSED = -1;
 
-  /** Arrays of the block. */
-  private static final int UPLOADED = 4;
+  /** Uploaded arrays; the last two are of the rows as they were before their newest token. */
+  private static final List<String> UPLOADED =
+      List.of(
+          "tokens",
+          "positions",
+          "seats",
+          "select counts",
+          "positions before",
+          "select counts before");
 
   private final int maxRows;
   private final HostBuffer block;
@@ -31,9 +38,9 @@ final class StepParameters implements AutoCloseable {
    */
   StepParameters(Device device, Queue queue, int maxRows) {
     this.maxRows = maxRows;
-    block = device.allocateHost("step parameters", 4L * 4 * maxRows);
+    block = device.allocateHost("step parameters", 4L * UPLOADED.size() * maxRows);
     try {
-      for (String label : List.of("tokens", "positions", "seats", "select counts")) {
+      for (String label : UPLOADED) {
         arrays.add(device.allocate(label + " of the step", 4L * maxRows));
       }
       everything = device.allocate("select counts of dense layers", 4L * maxRows);
@@ -46,17 +53,19 @@ final class StepParameters implements AutoCloseable {
     }
   }
 
-  void set(int row, int token, int position, int seat, int selectCount) {
+  void set(int row, int token, int position, int seat, int selectCount, int selectBefore) {
     put(0, row, token);
     put(1, row, position);
     put(2, row, seat);
     put(3, row, selectCount);
+    put(4, row, Math.max(0, position - 1));
+    put(5, row, selectBefore);
   }
 
   /** Makes rows {@code [from, to)} unused. */
   void pad(int from, int to) {
     for (int row = from; row < to; row++) {
-      set(row, UNUSED, 0, UNUSED, 0);
+      set(row, UNUSED, 0, UNUSED, 0, 0);
     }
   }
 
@@ -66,7 +75,7 @@ final class StepParameters implements AutoCloseable {
 
   /** Uploads the first {@code rows} rows; the block must not change until that is done. */
   void upload(Queue queue, int rows) {
-    for (int array = 0; array < UPLOADED; array++) {
+    for (int array = 0; array < UPLOADED.size(); array++) {
       queue.upload(block, 4L * array * maxRows, arrays.get(array), 0, 4L * rows);
     }
   }
@@ -79,6 +88,11 @@ final class StepParameters implements AutoCloseable {
   /** The same where every row attends everything. */
   StepBatch denseBatch(int rows) {
     return new StepBatch(rows, arrays.get(0), arrays.get(1), arrays.get(2), everything);
+  }
+
+  /** The rows as they were before their newest token: for what is prefetched. */
+  StepBatch before(int rows) {
+    return new StepBatch(rows, arrays.get(0), arrays.get(4), arrays.get(2), arrays.get(5));
   }
 
   @Override

@@ -16,9 +16,11 @@ import dev.kvdrive.device.Queue;
 import dev.kvdrive.kv.policy.Building;
 import dev.kvdrive.kv.policy.Closing;
 import dev.kvdrive.kv.policy.Policy;
+import dev.kvdrive.kv.policy.SelectionTap;
 import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
+import dev.kvdrive.kv.window.WindowOptions;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.EngineSizes;
@@ -67,6 +69,7 @@ public final class Prefill implements AutoCloseable {
   private final PrefillWork work;
   private final long rowBytes;
   private final ProjectionObserver observer;
+  private final @Nullable WindowWarmUp warmUp;
   private final HostBuffer residual;
   private final HostBuffer block;
   private final DeviceBuffer tokens;
@@ -92,10 +95,25 @@ public final class Prefill implements AutoCloseable {
       TieredStore store,
       StepOutput output,
       EngineSizes sizes) {
-    this(device, queue, transformer, kv, store, output, sizes, ProjectionObserver.NONE);
+    this(
+        device,
+        queue,
+        transformer,
+        kv,
+        store,
+        output,
+        sizes,
+        ProjectionObserver.NONE,
+        WindowOptions.DEFAULT.withWarmUp(0),
+        null);
   }
 
-  /** Like the other, watched. */
+  /**
+   * Like the other, watched.
+   *
+   * @param windows how windows are filled at the end of a prompt
+   * @param tap sees what that selects; null for nobody
+   */
   public Prefill(
       Device device,
       Queue queue,
@@ -104,7 +122,9 @@ public final class Prefill implements AutoCloseable {
       TieredStore store,
       StepOutput output,
       EngineSizes sizes,
-      ProjectionObserver observer) {
+      ProjectionObserver observer,
+      WindowOptions windows,
+      @Nullable SelectionTap tap) {
     this.observer = observer;
     this.operations = device.operations();
     this.policy = Policy.of(sizes.policy());
@@ -133,6 +153,21 @@ public final class Prefill implements AutoCloseable {
       owned.push(tokens::close);
       positions = device.allocate("positions of a block", blockBytes);
       owned.push(positions::close);
+      warmUp =
+          windows.warmUpTokens() == 0 || !policy.shape().selects()
+              ? null
+              : new WindowWarmUp(
+                  device,
+                  policy,
+                  transformer.shape(),
+                  kv,
+                  store,
+                  sizes,
+                  windows.warmUpTokens(),
+                  tap);
+      if (warmUp != null) {
+        owned.push(warmUp::close);
+      }
     } catch (RuntimeException e) {
       close();
       throw e;
@@ -161,6 +196,16 @@ public final class Prefill implements AutoCloseable {
    * @throws IllegalStateException unless it {@link #fits}
    */
   public PromptPrefill begin(int[] prompt, List<Integer> seats, boolean logits) {
+    return begin(prompt, seats, seats.stream().map(seat -> sizes.budget()).toList(), logits);
+  }
+
+  /**
+   * Like the other.
+   *
+   * @param budgets share of its chunks that each of the sequences will attend
+   */
+  public PromptPrefill begin(
+      int[] prompt, List<Integer> seats, List<Double> budgets, boolean logits) {
     int count = blocks(prompt.length);
     if (count > freeBlocks.size()) {
       throw new IllegalStateException(
@@ -175,7 +220,7 @@ public final class Prefill implements AutoCloseable {
       kv.reset(queue, operations, seat);
     }
     return new PromptPrefill(
-        prompt, seats, logits, blocks, sizes.prefillBlock(), kv.layers().size(), work);
+        prompt, seats, budgets, logits, blocks, sizes.prefillBlock(), kv.layers().size(), work);
   }
 
   /** The work of a prompt of so many tokens that has not begun; comparable with what is left. */
@@ -297,6 +342,19 @@ public final class Prefill implements AutoCloseable {
       }
     }
     build(prompt, kvLayer, scratch, start, start + rows);
+    if (warmUp != null) {
+      for (PromptPrefill.Target target : prompt.targets()) {
+        warmUp.submit(
+            queue,
+            kvLayer,
+            prompt.tokens(),
+            start,
+            rows,
+            target.seat(),
+            target.budget(),
+            a.query());
+      }
+    }
     if (!lastLayer) {
       attend(kvLayer, scratch, start, 0, rows);
       queue.download(a.residual().buffer(), 0, residual, residualAt(prompt), rowBytes * rows);

@@ -26,10 +26,17 @@ public final class PromptPrefill {
   /** A seat that gets the prompt's keys and values, and how many chunks of the layer it has. */
   static final class Target {
     private final int seat;
+    private final double budget;
     private int closed;
 
-    private Target(int seat) {
+    private Target(int seat, double budget) {
       this.seat = seat;
+      this.budget = budget;
+    }
+
+    /** Share of its chunks that the sequence will attend. */
+    double budget() {
+      return budget;
     }
 
     int seat() {
@@ -48,6 +55,7 @@ public final class PromptPrefill {
   PromptPrefill(
       int[] prompt,
       List<Integer> seats,
+      List<Double> budgets,
       boolean wantsLogits,
       int[] blocks,
       int blockTokens,
@@ -59,7 +67,9 @@ public final class PromptPrefill {
     this.blockTokens = blockTokens;
     this.layers = layers;
     this.work = work;
-    seats.forEach(seat -> targets.add(new Target(seat)));
+    for (int i = 0; i < seats.size(); i++) {
+      targets.add(new Target(seats.get(i), budgets.get(i)));
+    }
   }
 
   /** Tokens of the prompt. */

@@ -1,7 +1,7 @@
 package dev.kvdrive.schedule;
 
 import dev.kvdrive.decode.DecodeOptions;
-import dev.kvdrive.decode.SelectionObserver;
+import dev.kvdrive.kv.policy.SelectionObserver;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.tier.ExtentFile;

@@ -1,8 +1,8 @@
 package dev.kvdrive.schedule;
 
 import dev.kvdrive.decode.DecodeStep;
-import dev.kvdrive.decode.SelectionObserver;
-import dev.kvdrive.decode.SelectionTap;
+import dev.kvdrive.kv.policy.SelectionObserver;
+import dev.kvdrive.kv.policy.SelectionTap;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
@@ -17,6 +17,7 @@ import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.prefill.Prefill;
+import dev.kvdrive.prefill.ProjectionObserver;
 import dev.kvdrive.prefill.PromptPrefill;
 import dev.kvdrive.text.Tokenizer;
 import dev.kvdrive.transformer.StepOutput;
@@ -114,8 +115,20 @@ final class Scheduler implements AutoCloseable {
       step =
           own(
               new DecodeStep(
-                  device, queue, transformer, kv, store, output, sizes, settings.decode(), tap));
-      prefill = own(new Prefill(device, queue, transformer, kv, store, output, sizes));
+                  device, queue, transformer, kv, store, output, sizes, settings.decode(), settings.windows().prefetch(), tap));
+      prefill =
+          own(
+              new Prefill(
+                  device,
+                  queue,
+                  transformer,
+                  kv,
+                  store,
+                  output,
+                  sizes,
+                  ProjectionObserver.NONE,
+                  settings.windows(),
+                  tap));
       turns = new PrefillTurns(prefill);
       chooser = new TokenChooser(vocabulary);
     } catch (RuntimeException e) {
@@ -328,6 +341,7 @@ final class Scheduler implements AutoCloseable {
         prefill.begin(
             first.prompt(),
             admitted.stream().map(Sequence::seat).toList(),
+            admitted.stream().map(Sequence::budget).toList(),
             admitted.stream().anyMatch(Sequence::wantsLogits));
     turns.add(new PrefillTurns.Turn(prompt, admitted));
   }

@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.ElementType;
+import dev.kvdrive.kv.window.WindowOptions;
+import dev.kvdrive.kv.window.WindowOptions.Division;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.Formats;
@@ -106,8 +108,14 @@ public abstract class SameTokensConformance extends EngineTest {
       Device before = device;
       device = open(CAPACITY, 1 + random.nextInt(4));
       before.close();
-      try (KvDriveEngine engine = start(shape)) {
-        compare("combination " + i + ": " + shape, engine, expected, requests(), random);
+      WindowOptions windows = windows(random);
+      try (KvDriveEngine engine = start(settings(shape).withWindows(windows))) {
+        compare(
+            "combination " + i + ": " + shape + ", " + windows,
+            engine,
+            expected,
+            requests(),
+            random);
         EngineStatus status = engine.status();
         nvmeMisses += status.nvmeMisses();
         dramMisses += status.dramMisses();
@@ -135,6 +143,37 @@ public abstract class SameTokensConformance extends EngineTest {
     try (KvDriveEngine engine = start(shape)) {
       return engine.status().tiers().getFirst().usedBytes();
     }
+  }
+
+  private static WindowOptions windows(SplittableRandom random) {
+    Division[] divisions = Division.values();
+    return new WindowOptions(
+        divisions[random.nextInt(divisions.length)],
+        random.nextInt(3) * 11,
+        random.nextBoolean());
+  }
+
+  @Test
+  void windowsThatMoveAndFillAheadGiveTheSameTokensWithMoreHits() {
+    Map<String, List<GeneratedToken>> expected = alone(0.2, KvType.F32);
+    EngineShape shape = EngineShape.tight(0.2).withFrames(10_000);
+    Map<WindowOptions, Double> hits = new HashMap<>();
+    WindowOptions plain = new WindowOptions(Division.UNIFORM, 0, false);
+    WindowOptions all = new WindowOptions(Division.BY_REUSE, 32, true);
+    for (WindowOptions windows : List.of(plain, all)) {
+      try (KvDriveEngine engine = start(settings(shape).withWindows(windows))) {
+        for (GenerationRequest request : requests()) {
+          // One after the other: the second and third seat lend their slots.
+          assertSame(
+              windows + ", " + request.id(),
+              generate(engine, request).tokens(),
+              expected.getOrDefault(request.id(), List.of()));
+        }
+        EngineStatus status = engine.status();
+        hits.put(windows, (double) status.hits() / (status.hits() + status.dramMisses()));
+      }
+    }
+    assertThat(hits.get(all)).isGreaterThan(hits.get(plain));
   }
 
   static EngineShape combination(SplittableRandom random, double budget, KvType type) {

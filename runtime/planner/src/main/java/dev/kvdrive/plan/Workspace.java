@@ -11,11 +11,14 @@ public final class Workspace {
   /** Extents in flight between DRAM and NVMe at most: aligned buffers of the NVMe tier. */
   public static final int IO_BUFFERS = 16;
 
+  /** Tokens at the end of a prompt that windows are filled by at most. */
+  public static final int MOST_WARM_UP_TOKENS = 256;
+
   /** Classes of the ages at which chunks are selected again. */
   public static final int REUSE_CLASSES = 24;
 
   /** Host buffers of an engine at most: frames, mailbox, staging, step parameters and results. */
-  static final int HOST_BUFFERS = 13;
+  static final int HOST_BUFFERS = 14;
 
   /** Prompt tokens of a prefill block, unless the context is shorter. */
   public static final int PREFILL_BLOCK = 256;
@@ -64,7 +67,8 @@ public final class Workspace {
   public static long selectionBytes(
       ModelGeometry model, int rows, int maxChunks, int mostSelected, int passChunks) {
     long perHead = 4L * maxChunks + 4L * mostSelected + 8L * passChunks + 8;
-    return rows * (model.kvHeads() * perHead + 4L * 4 + 6L * 4);
+    // Counters of the step and of what is prefetched, parameters of both, those of a warm-up.
+    return rows * (model.kvHeads() * perHead + 2 * 4L * 4 + 8L * 4) + 4L * 4;
   }
 
   /**
@@ -101,6 +105,11 @@ public final class Workspace {
             + layout.layers() * (long) seats * (heads + 1)
             + seats * windows * windowSlots
             + windows * REUSE_CLASSES);
+  }
+
+  /** Host bytes of the parameters of a warm-up of windows by so many tokens. */
+  public static long warmUpBytes(int tokens) {
+    return 4L * 4 * tokens;
   }
 
   /** Host bytes of what an observer of selections is shown, which no plan counts. */
@@ -164,7 +173,7 @@ public final class Workspace {
    */
   public static long hostStepBytes(ModelGeometry model, KvLayout layout, int rows, int maxChunks) {
     long tables = 2L * 4 * rows * layout.layers() * layout.kvHeads() * layout.extents(maxChunks);
-    return logitsBytes(model, rows) + 64L * rows + tables;
+    return logitsBytes(model, rows) + 72L * rows + warmUpBytes(MOST_WARM_UP_TOKENS) + tables;
   }
 
   /**

@@ -11,6 +11,7 @@ import dev.kvdrive.kv.index.KeyTransform;
 import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
+import dev.kvdrive.kv.window.WindowOptions;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.TransformerSpec;
 import dev.kvdrive.model.WeightFingerprint;
@@ -87,7 +88,7 @@ public final class Calibrator implements AutoCloseable {
           own(new StepOutput(device, transformer, sizes.concurrency(), spec.vocabulary()));
       rows = own(device.allocateHost("queries and keys of a block", blockBytes(sizes)));
       prefill =
-          own(new Prefill(device, queue, transformer, kv, store, output, sizes, this::projected));
+          own(new Prefill(device, queue, transformer, kv, store, output, sizes, this::projected, WindowOptions.DEFAULT.withWarmUp(0), null));
     } catch (RuntimeException e) {
       close();
       throw e;

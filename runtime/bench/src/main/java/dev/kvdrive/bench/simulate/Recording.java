@@ -1,7 +1,7 @@
 package dev.kvdrive.bench.simulate;
 
-import dev.kvdrive.decode.SelectionObserver;
-import dev.kvdrive.decode.SelectionObserver.Purpose;
+import dev.kvdrive.kv.policy.SelectionObserver;
+import dev.kvdrive.kv.policy.SelectionObserver.Purpose;
 import java.io.BufferedInputStream;
 import java.io.DataInputStream;
 import java.io.EOFException;

@@ -1,6 +1,6 @@
 package dev.kvdrive.bench.simulate;
 
-import dev.kvdrive.decode.SelectionObserver;
+import dev.kvdrive.kv.policy.SelectionObserver;
 import java.io.BufferedOutputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;

@@ -76,8 +76,8 @@ public final class SimulationTable {
       row(keeping.word(), plain, keeping);
     }
     row("lookahead, slots by reuse", plain.with(Division.BY_REUSE), Keeping.LOOKAHEAD);
-    boolean warm = has(dev.kvdrive.decode.SelectionObserver.Purpose.WARM_UP);
-    boolean ahead = has(dev.kvdrive.decode.SelectionObserver.Purpose.PREFETCH);
+    boolean warm = has(dev.kvdrive.kv.policy.SelectionObserver.Purpose.WARM_UP);
+    boolean ahead = has(dev.kvdrive.kv.policy.SelectionObserver.Purpose.PREFETCH);
     if (warm) {
       row("lookahead, warm-up", plain.withWarmUp(1), Keeping.LOOKAHEAD);
       row(
@@ -94,7 +94,7 @@ public final class SimulationTable {
     }
   }
 
-  private boolean has(dev.kvdrive.decode.SelectionObserver.Purpose purpose) {
+  private boolean has(dev.kvdrive.kv.policy.SelectionObserver.Purpose purpose) {
     return recordings.stream()
         .flatMap(recording -> recording.events().stream())
         .anyMatch(e -> e instanceof Recording.Chosen c && c.purpose() == purpose);

@@ -59,4 +59,9 @@ public final class KvDrive implements Policy {
   public void keep(Keeping keeping) {
     keeping.lookahead();
   }
+
+  @Override
+  public boolean fillsAhead() {
+    return shape.selects();
+  }
 }

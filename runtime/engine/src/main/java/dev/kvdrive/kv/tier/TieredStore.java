@@ -384,6 +384,15 @@ public final class TieredStore implements AutoCloseable {
   }
 
   /**
+   * Tells the device which frames all extents have: before it reads chunks outside of a step. The
+   * queue is to be synchronised before anything else of this store is called.
+   */
+  public void tellFrames(Queue queue) {
+    checkIdle();
+    table.uploadAll(queue);
+  }
+
+  /**
    * Makes room for the extents that chunks begin, as many of them as make sense at once; returns
    * for how many of each KV head there is.
    */

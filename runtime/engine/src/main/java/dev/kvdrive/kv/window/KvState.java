@@ -42,6 +42,7 @@ public final class KvState implements AutoCloseable {
   private final List<KvLayer> layers;
   private final List<LayerReuse> reuse;
   private final Selection selection;
+  private final Selection prefetched;
   private final AttentionState attention;
   private final List<PrefillScratch> scratches;
 
@@ -77,6 +78,19 @@ public final class KvState implements AutoCloseable {
               allocate("misses of the pass", 4L * rows * heads * pass),
               allocate("miss counts", 4L * rows * heads),
               allocate("counters", 4L * rows * Selection.COUNTERS));
+      prefetched =
+          new Selection(
+              rows,
+              selection.maxChunks(),
+              selection.maxSelected(),
+              pass,
+              selection.scores(),
+              selection.selected(),
+              selection.selectedCount(),
+              selection.slots(),
+              selection.misses(),
+              selection.missCount(),
+              allocate("counters of prefetches", 4L * rows * Selection.COUNTERS));
       attention =
           new AttentionState(
               rows,
@@ -289,6 +303,11 @@ public final class KvState implements AutoCloseable {
   /** Workspace of selection and diff. */
   public Selection selection() {
     return selection;
+  }
+
+  /** The same workspace with counters of its own, for what is brought before it is needed. */
+  public Selection prefetched() {
+    return prefetched;
   }
 
   /** Running softmax state. */

@@ -1,5 +1,7 @@
 package dev.kvdrive.kv.window;
 
+import dev.kvdrive.plan.Workspace;
+
 /**
  * How windows are divided and filled. None of it changes what is computed: every part is a switch
  * of its own.
@@ -23,17 +25,14 @@ public record WindowOptions(Division division, int warmUpTokens, boolean prefetc
     BY_REUSE
   }
 
-  /** Tokens of the warm-up at most: older ones say little of the first steps. */
-  public static final int MOST_WARM_UP_TOKENS = 256;
-
   /** What an engine does unless told otherwise. */
   public static final WindowOptions DEFAULT = new WindowOptions(Division.UNIFORM, 0, false);
 
   public WindowOptions {
-    if (warmUpTokens < 0 || warmUpTokens > MOST_WARM_UP_TOKENS) {
+    if (warmUpTokens < 0 || warmUpTokens > Workspace.MOST_WARM_UP_TOKENS) {
       throw new IllegalArgumentException(
           "the windows' warm-up must have between 0 and %d tokens, got %d"
-              .formatted(MOST_WARM_UP_TOKENS, warmUpTokens));
+              .formatted(Workspace.MOST_WARM_UP_TOKENS, warmUpTokens));
     }
   }
 

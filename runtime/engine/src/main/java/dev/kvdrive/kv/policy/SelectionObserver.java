@@ -1,4 +1,4 @@
-package dev.kvdrive.decode;
+package dev.kvdrive.kv.policy;
 
 /**
  * Is told what is selected, for each (row, layer, KV head) in the order in which it is: so that it

@@ -1,0 +1,134 @@
+package dev.kvdrive.bench.simulate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kvdrive.bench.document.TaskFamily;
+import dev.kvdrive.bench.document.TaskMaker;
+import dev.kvdrive.bench.engine.ComfortableTiers;
+import dev.kvdrive.bench.engine.LocalEngine;
+import dev.kvdrive.bench.engine.LocalModel;
+import dev.kvdrive.bench.eval.Evaluation;
+import dev.kvdrive.bench.simulate.Simulation.Counts;
+import dev.kvdrive.bench.simulate.Simulation.Setting;
+import dev.kvdrive.kv.window.WindowOptions;
+import dev.kvdrive.kv.window.WindowOptions.Division;
+import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.model.source.HubSettings;
+import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.TierBudgets;
+import dev.kvdrive.schedule.EngineStatus;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** With the bundled model on the CPU device. */
+class SimulationTest {
+  private static final int CONTEXT = 1100;
+  private static final List<Double> BUDGETS = List.of(0.25, 0.1);
+
+  @TempDir private Path folder;
+
+  private record Run(EngineStatus status, Recording recording) {}
+
+  private Run run(WindowOptions windows) throws Exception {
+    Path model = new ModelSource(folder, HubSettings.from(Map.of())).resolve(ModelSource.BUILTIN);
+    PlanRequest request =
+        new PlanRequest(
+            ModelLoader.geometry(model),
+            CONTEXT,
+            BUDGETS.size(),
+            0.25,
+            KvType.BF16,
+            new TierBudgets(0, 0, 0),
+            DeviceKind.CPU,
+            2);
+    Path file = folder.resolve("selections-" + windows.hashCode());
+    EngineStatus status;
+    try (LocalEngine local =
+        LocalEngine.start(
+            LocalModel.of(model),
+            request.withTiers(new ComfortableTiers(1.4, 1).of(request)),
+            2,
+            folder,
+            windows,
+            file)) {
+      TaskMaker maker = new TaskMaker(3, text -> local.tokenizer().encode(text, false).length);
+      new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
+          .run(
+              List.of(
+                  new Evaluation.Question(maker.make(TaskFamily.NIAH_MULTIQUERY, CONTEXT, 0.2), BUDGETS),
+                  new Evaluation.Question(maker.make(TaskFamily.PASSKEY, CONTEXT, 0.7), BUDGETS)),
+              result -> {});
+      status = local.engine().status();
+    }
+    return new Run(status, Recording.read(file));
+  }
+
+  private static void assertAgrees(Run run) {
+    Counts counts =
+        Simulation.run(run.recording(), Setting.of(run.recording().header()), null);
+    assertThat(counts.steps()).isPositive();
+    assertThat(counts.hits()).isEqualTo(run.status().hits());
+    assertThat(counts.misses()).isEqualTo(run.status().dramMisses());
+    assertThat(run.status().nvmeMisses()).isZero();
+  }
+
+  @Test
+  void simulatorAndEngineAgreeOnHitsAndMisses() throws Exception {
+    assertAgrees(run(new WindowOptions(Division.UNIFORM, 0, false)));
+  }
+
+  @Test
+  void theyAgreeWhenSlotsMoveAndWindowsAreFilledAhead() throws Exception {
+    Run plain = run(new WindowOptions(Division.BY_REUSE, 0, false));
+    assertAgrees(plain);
+    Run warm = run(new WindowOptions(Division.BY_REUSE, 24, false));
+    assertAgrees(warm);
+    Run all = run(new WindowOptions(Division.BY_REUSE, 24, true));
+    assertAgrees(all);
+    assertThat(all.status().hits()).isGreaterThan(plain.status().hits());
+    // What was selected depends on none of it.
+    assertThat(all.status().hits() + all.status().dramMisses())
+        .isEqualTo(plain.status().hits() + plain.status().dramMisses());
+    // Without what is filled ahead the recording gives the numbers of the engine without it.
+    Counts without =
+        Simulation.run(
+            all.recording(),
+            Setting.of(all.recording().header()).with(plain.recording().header().windows()),
+            null);
+    assertThat(without.hits()).isEqualTo(plain.status().hits());
+  }
+
+  @Test
+  void aLargerWindowNeverMissesMoreAndTiersReadWholeExtents() throws Exception {
+    Recording recording = run(new WindowOptions(Division.UNIFORM, 0, false)).recording();
+    Setting setting = Setting.of(recording.header());
+    int selection = setting.shape().fewest();
+    long before = Long.MAX_VALUE;
+    for (int times = 1; times < 5; times++) {
+      Counts counts =
+          Simulation.run(recording, setting.withSlots(times * selection, selection), 0.1);
+      assertThat(counts.misses()).isLessThanOrEqualTo(before);
+      before = counts.misses();
+    }
+    Counts single = Simulation.run(recording, setting.withTiers(0.25, 1), null);
+    Counts whole = Simulation.run(recording, setting.withTiers(0.25, 8), null);
+    assertThat(single.nvmeExtents()).isEqualTo(single.nvmeChunks());
+    assertThat(whole.nvmeExtents()).isLessThan(single.nvmeExtents());
+  }
+
+  @Test
+  void whatIsNoRecordingIsRefused() throws IOException {
+    Path file = folder.resolve("something");
+    Files.writeString(file, "something else");
+    assertThatThrownBy(() -> Recording.read(file)).isInstanceOf(IOException.class);
+  }
+}

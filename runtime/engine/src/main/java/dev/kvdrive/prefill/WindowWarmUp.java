@@ -1,0 +1,163 @@
+package dev.kvdrive.prefill;
+
+import dev.kvdrive.device.Activations;
+import dev.kvdrive.device.AttentionShape;
+import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceBuffer;
+import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.KvLayer;
+import dev.kvdrive.device.LayerStep;
+import dev.kvdrive.device.Operations;
+import dev.kvdrive.device.Pass;
+import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.Selection;
+import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.device.WindowOperations.Observe;
+import dev.kvdrive.device.WindowOperations.Prefetch;
+import dev.kvdrive.kv.policy.Choosing;
+import dev.kvdrive.kv.policy.Keeping;
+import dev.kvdrive.kv.policy.Policy;
+import dev.kvdrive.kv.policy.SelectionObserver.Purpose;
+import dev.kvdrive.kv.policy.SelectionTap;
+import dev.kvdrive.kv.tier.TieredStore;
+import dev.kvdrive.kv.window.KvState;
+import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.Workspace;
+import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Fills the windows of a sequence before its first step: for the last tokens of its prompt, chunks
+ * are chosen as a step would choose them, and brought from DRAM; what is only on NVMe is left there.
+ * The verbs are those of a step without its attention, so that afterwards the windows hold what they
+ * would hold had these tokens been decoded. No token depends on it.
+ */
+final class WindowWarmUp implements AutoCloseable {
+  private final Operations operations;
+  private final Policy policy;
+  private final AttentionShape shape;
+  private final KvState kv;
+  private final TieredStore store;
+  private final EngineSizes sizes;
+  private final int tokens;
+  private final @Nullable SelectionTap tap;
+  private final HostBuffer parameters;
+  private final List<DeviceBuffer> arrays = new ArrayList<>();
+  private final StepBatch batch;
+
+  /**
+   * @param tokens at the end of a prompt, at least 1
+   * @param tap sees what is chosen; null for nobody
+   */
+  WindowWarmUp(
+      Device device,
+      Policy policy,
+      AttentionShape shape,
+      KvState kv,
+      TieredStore store,
+      EngineSizes sizes,
+      int tokens,
+      @Nullable SelectionTap tap) {
+    operations = device.operations();
+    this.policy = policy;
+    this.shape = shape;
+    this.kv = kv;
+    this.store = store;
+    this.sizes = sizes;
+    this.tokens = tokens;
+    this.tap = tap;
+    parameters = device.allocateHost("warm-up of windows", Workspace.warmUpBytes(tokens));
+    try {
+      for (String label : List.of("token", "position", "seat", "select count")) {
+        arrays.add(device.allocate(label + " of the warm-up", 4));
+      }
+    } catch (RuntimeException e) {
+      close();
+      throw e;
+    }
+    batch = new StepBatch(1, arrays.get(0), arrays.get(1), arrays.get(2), arrays.get(3));
+  }
+
+  /**
+   * Submits what the block has of the prompt's last tokens, for a seat whose chunks of them are
+   * closed. The queue is synchronised before anything else uses the block.
+   *
+   * @param prompt tokens of the prompt
+   * @param start first token of the block
+   * @param rows of the block
+   * @param query of these rows
+   * @param budget share of its chunks that the sequence attends
+   */
+  void submit(
+      Queue queue,
+      KvLayer layer,
+      int prompt,
+      int start,
+      int rows,
+      int seat,
+      double budget,
+      Activations query) {
+    int first = Math.max(start, prompt - tokens);
+    boolean told = false;
+    for (int position = first; position < start + rows; position++) {
+      int closed = sizes.layout().grid().closedChunks(position + 1);
+      int selected = EngineSizes.selectCount(budget, closed);
+      if (selected == 0 || selected >= closed) {
+        continue; // it attends everything: there is nothing to choose
+      }
+      if (!told) {
+        store.tellFrames(queue);
+        told = true;
+      }
+      upload(queue, position - first, position, seat, selected);
+      submit(queue, layer, seat, position, query.row(position - start));
+      if (layer.layer() == sizes.layout().layers() - 1) {
+        kv.windows().selected(seat);
+      }
+    }
+  }
+
+  private void submit(Queue queue, KvLayer layer, int seat, int position, Activations query) {
+    LayerStep step = new LayerStep(batch, layer);
+    Selection selection = kv.selection();
+    policy.choose(new Choosing(operations.index(), queue, step, shape, query, selection));
+    if (!kv.reuse().isEmpty()) {
+      operations
+          .window()
+          .observe(queue, new Observe(step, selection, kv.reuse().get(layer.layer())));
+    }
+    policy.keep(new Keeping(operations.window(), queue, step, selection));
+    int passes =
+        Math.ceilDiv(
+            EngineSizes.selectCount(sizes.budget(), sizes.maxChunks()), sizes.passChunks());
+    for (int pass = 0; pass < passes; pass++) {
+      Pass of = new Pass(step, selection, pass);
+      operations.window().diff(queue, of);
+      operations.window().prefetch(queue, new Prefetch(of, store.frames()));
+      if (pass + 1 < passes) {
+        policy.keep(new Keeping(operations.window(), queue, step, selection));
+      }
+    }
+    if (tap != null) {
+      tap.read(
+          queue, Purpose.WARM_UP, layer.layer(), new int[] {seat}, new int[] {position}, 1);
+    }
+  }
+
+  private void upload(Queue queue, int at, int position, int seat, int selected) {
+    int[] values = {0, position, seat, selected};
+    for (int array = 0; array < values.length; array++) {
+      long word = (long) at * values.length + array;
+      parameters.segment().setAtIndex(ValueLayout.JAVA_INT, word, values[array]);
+      queue.upload(parameters, 4 * word, arrays.get(array), 0, 4);
+    }
+  }
+
+  @Override
+  public void close() {
+    arrays.forEach(DeviceBuffer::close);
+    parameters.close();
+  }
+}
