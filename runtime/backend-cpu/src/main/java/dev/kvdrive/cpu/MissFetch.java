@@ -168,8 +168,7 @@ final class MissFetch {
       int frame = Memory.getInt(kv.frameOfExtent(seat, head, chunk));
       if (frame >= 0) {
         kv.bring(
-            frames + kv.chunkInFrame(frame, chunk),
-            kv.chunk(table, Memory.getInt(slots + 4L * i)));
+            frames + kv.chunkInFrame(frame, chunk), kv.chunk(table, Memory.getInt(slots + 4L * i)));
         copied++;
       }
     }

@@ -112,8 +112,7 @@ record LayerProgram(
    * @param chosen workspace with counters of its own
    * @param query what its queries are likely to be
    */
-  void prefetch(
-      Queue queue, StepBatch rows, KvLayer layer, Selection chosen, Activations query) {
+  void prefetch(Queue queue, StepBatch rows, KvLayer layer, Selection chosen, Activations query) {
     LayerStep step = new LayerStep(rows, layer);
     Pass pass = new Pass(step, chosen, 0);
     policy.choose(new Choosing(operations.index(), queue, step, shape, query, chosen));

@@ -69,7 +69,7 @@ public final class Prefill implements AutoCloseable {
   private final PrefillWork work;
   private final long rowBytes;
   private final ProjectionObserver observer;
-  private final @Nullable WindowWarmUp warmUp;
+  private final WindowWarmUp warmUp;
   private final HostBuffer residual;
   private final HostBuffer block;
   private final DeviceBuffer tokens;
@@ -154,20 +154,9 @@ public final class Prefill implements AutoCloseable {
       positions = device.allocate("positions of a block", blockBytes);
       owned.push(positions::close);
       warmUp =
-          windows.warmUpTokens() == 0 || !policy.shape().selects()
-              ? null
-              : new WindowWarmUp(
-                  device,
-                  policy,
-                  transformer.shape(),
-                  kv,
-                  store,
-                  sizes,
-                  windows.warmUpTokens(),
-                  tap);
-      if (warmUp != null) {
-        owned.push(warmUp::close);
-      }
+          new WindowWarmUp(
+              device, policy, transformer.shape(), kv, store, sizes, windows.warmUpTokens(), tap);
+      owned.push(warmUp::close);
     } catch (RuntimeException e) {
       close();
       throw e;
@@ -342,18 +331,9 @@ public final class Prefill implements AutoCloseable {
       }
     }
     build(prompt, kvLayer, scratch, start, start + rows);
-    if (warmUp != null) {
-      for (PromptPrefill.Target target : prompt.targets()) {
-        warmUp.submit(
-            queue,
-            kvLayer,
-            prompt.tokens(),
-            start,
-            rows,
-            target.seat(),
-            target.budget(),
-            a.query());
-      }
+    for (PromptPrefill.Target target : prompt.targets()) {
+      warmUp.submit(
+          queue, kvLayer, prompt.tokens(), start, rows, target.seat(), target.budget(), a.query());
     }
     if (!lastLayer) {
       attend(kvLayer, scratch, start, 0, rows);

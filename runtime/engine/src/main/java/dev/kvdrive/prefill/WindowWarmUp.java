@@ -30,9 +30,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Fills the windows of a sequence before its first step: for the last tokens of its prompt, chunks
- * are chosen as a step would choose them, and brought from DRAM; what is only on NVMe is left there.
- * The verbs are those of a step without its attention, so that afterwards the windows hold what they
- * would hold had these tokens been decoded. No token depends on it.
+ * are chosen as a step would choose them, and brought from DRAM; what is only on NVMe is left
+ * there. The verbs are those of a step without its attention, so that afterwards the windows hold
+ * what they would hold had these tokens been decoded. No token depends on it.
  */
 final class WindowWarmUp implements AutoCloseable {
   private final Operations operations;
@@ -48,7 +48,7 @@ final class WindowWarmUp implements AutoCloseable {
   private final StepBatch batch;
 
   /**
-   * @param tokens at the end of a prompt, at least 1
+   * @param tokens at the end of a prompt; 0 for windows that stay empty
    * @param tap sees what is chosen; null for nobody
    */
   WindowWarmUp(
@@ -68,7 +68,9 @@ final class WindowWarmUp implements AutoCloseable {
     this.sizes = sizes;
     this.tokens = tokens;
     this.tap = tap;
-    parameters = device.allocateHost("warm-up of windows", Workspace.warmUpBytes(tokens));
+    parameters =
+        device.allocateHost(
+            "warm-up of windows", Workspace.warmUpBytes(Workspace.MOST_WARM_UP_TOKENS));
     try {
       for (String label : List.of("token", "position", "seat", "select count")) {
         arrays.add(device.allocate(label + " of the warm-up", 4));
@@ -99,6 +101,9 @@ final class WindowWarmUp implements AutoCloseable {
       int seat,
       double budget,
       Activations query) {
+    if (tokens == 0 || !policy.shape().selects()) {
+      return;
+    }
     int first = Math.max(start, prompt - tokens);
     boolean told = false;
     for (int position = first; position < start + rows; position++) {
@@ -141,8 +146,7 @@ final class WindowWarmUp implements AutoCloseable {
       }
     }
     if (tap != null) {
-      tap.read(
-          queue, Purpose.WARM_UP, layer.layer(), new int[] {seat}, new int[] {position}, 1);
+      tap.read(queue, Purpose.WARM_UP, layer.layer(), new int[] {seat}, new int[] {position}, 1);
     }
   }
 

@@ -1,9 +1,9 @@
 package dev.kvdrive.schedule;
 
 import dev.kvdrive.decode.DecodeOptions;
-import dev.kvdrive.kv.policy.SelectionObserver;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.kv.index.IndexCalibration;
+import dev.kvdrive.kv.policy.SelectionObserver;
 import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.kv.window.WindowOptions;

@@ -1,12 +1,12 @@
 package dev.kvdrive.schedule;
 
 import dev.kvdrive.decode.DecodeStep;
-import dev.kvdrive.kv.policy.SelectionObserver;
-import dev.kvdrive.kv.policy.SelectionTap;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.kv.extent.SequenceIdentity;
+import dev.kvdrive.kv.policy.SelectionObserver;
+import dev.kvdrive.kv.policy.SelectionTap;
 import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.kv.tier.Placement;
 import dev.kvdrive.kv.tier.StepFaults;
@@ -115,7 +115,16 @@ final class Scheduler implements AutoCloseable {
       step =
           own(
               new DecodeStep(
-                  device, queue, transformer, kv, store, output, sizes, settings.decode(), settings.windows().prefetch(), tap));
+                  device,
+                  queue,
+                  transformer,
+                  kv,
+                  store,
+                  output,
+                  sizes,
+                  settings.decode(),
+                  settings.windows().prefetch(),
+                  tap));
       prefill =
           own(
               new Prefill(

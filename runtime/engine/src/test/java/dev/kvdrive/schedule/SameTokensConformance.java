@@ -148,9 +148,7 @@ public abstract class SameTokensConformance extends EngineTest {
   private static WindowOptions windows(SplittableRandom random) {
     Division[] divisions = Division.values();
     return new WindowOptions(
-        divisions[random.nextInt(divisions.length)],
-        random.nextInt(3) * 11,
-        random.nextBoolean());
+        divisions[random.nextInt(divisions.length)], random.nextInt(3) * 11, random.nextBoolean());
   }
 
   @Test

@@ -88,7 +88,18 @@ public final class Calibrator implements AutoCloseable {
           own(new StepOutput(device, transformer, sizes.concurrency(), spec.vocabulary()));
       rows = own(device.allocateHost("queries and keys of a block", blockBytes(sizes)));
       prefill =
-          own(new Prefill(device, queue, transformer, kv, store, output, sizes, this::projected, WindowOptions.DEFAULT.withWarmUp(0), null));
+          own(
+              new Prefill(
+                  device,
+                  queue,
+                  transformer,
+                  kv,
+                  store,
+                  output,
+                  sizes,
+                  this::projected,
+                  WindowOptions.DEFAULT.withWarmUp(0),
+                  null));
     } catch (RuntimeException e) {
       close();
       throw e;

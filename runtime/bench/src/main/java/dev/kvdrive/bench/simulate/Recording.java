@@ -1,6 +1,5 @@
 package dev.kvdrive.bench.simulate;
 
-import dev.kvdrive.kv.policy.SelectionObserver;
 import dev.kvdrive.kv.policy.SelectionObserver.Purpose;
 import java.io.BufferedInputStream;
 import java.io.DataInputStream;
@@ -106,7 +105,7 @@ public record Recording(RecordingHeader header, List<Event> events) {
 
   private static Chosen chosen(DataInputStream in, RecordingHeader header, KnownChunks[] known)
       throws IOException {
-    Purpose purpose = SelectionObserver.Purpose.values()[number(in)];
+    Purpose purpose = SelectionRecorder.PURPOSES.get(number(in));
     int layer = number(in);
     int seat = number(in);
     int head = number(in);
@@ -132,8 +131,7 @@ public record Recording(RecordingHeader header, List<Event> events) {
     for (int i = 0; i < scores.length; i++) {
       scores[i] = in.readFloat();
     }
-    return new Chosen(
-        purpose, layer, seat, head, position, closed, chunks, of.chunks(), scores);
+    return new Chosen(purpose, layer, seat, head, position, closed, chunks, of.chunks(), scores);
   }
 
   private static int number(DataInputStream in) throws IOException {
@@ -147,5 +145,4 @@ public record Recording(RecordingHeader header, List<Event> events) {
     }
     throw new IOException("a number of a recording has more than 32 bits");
   }
-
 }

@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.zip.Deflater;
 import java.util.zip.GZIPOutputStream;
 
@@ -16,15 +17,18 @@ import java.util.zip.GZIPOutputStream;
  * reads it.
  *
  * <p>After the {@link RecordingHeader} come records of a byte and numbers of seven bits a byte, the
- * lowest first: {@code OPENED} seat, budget (a double); {@code CLOSED} seat; {@code STEPPED}; {@code
- * CHOSEN} purpose, layer, seat, head, position, closed chunks, how many were chosen; where that is
- * not all, the distances between them and a float for each chunk that is known so far.
+ * lowest first: {@code OPENED} seat, budget (a double); {@code CLOSED} seat; {@code STEPPED};
+ * {@code CHOSEN} purpose, layer, seat, head, position, closed chunks, how many were chosen; where
+ * that is not all, the distances between them and a float for each chunk that is known so far.
  */
 public final class SelectionRecorder implements SelectionObserver, AutoCloseable {
   static final int OPENED = 1;
   static final int CLOSED = 2;
   static final int STEPPED = 3;
   static final int CHOSEN = 4;
+
+  /** Purposes by their numbers in a file. */
+  static final List<Purpose> PURPOSES = List.of(Purpose.STEP, Purpose.WARM_UP, Purpose.PREFETCH);
 
   private static final int BUFFER = 1 << 16;
 
@@ -59,11 +63,11 @@ public final class SelectionRecorder implements SelectionObserver, AutoCloseable
   }
 
   /** What writes a record. */
-  private interface Record {
+  private interface Entry {
     void write() throws IOException;
   }
 
-  private synchronized void write(Record entry) {
+  private synchronized void write(Entry entry) {
     try {
       entry.write();
     } catch (IOException e) {
@@ -105,7 +109,7 @@ public final class SelectionRecorder implements SelectionObserver, AutoCloseable
 
   private void choice(Choice choice) throws IOException {
     out.writeByte(CHOSEN);
-    number(choice.purpose().ordinal());
+    number(PURPOSES.indexOf(choice.purpose()));
     number(choice.layer());
     number(choice.seat());
     number(choice.head());
@@ -131,7 +135,7 @@ public final class SelectionRecorder implements SelectionObserver, AutoCloseable
   private void number(int value) throws IOException {
     int left = value;
     while (left >= 0x80) {
-      out.writeByte(left & 0x7f | 0x80);
+      out.writeByte((left & 0x7f) | 0x80);
       left >>>= 7;
     }
     out.writeByte(left);

@@ -5,8 +5,8 @@ import dev.kvdrive.bench.simulate.Recording.Closed;
 import dev.kvdrive.bench.simulate.Recording.Event;
 import dev.kvdrive.bench.simulate.Recording.Opened;
 import dev.kvdrive.bench.simulate.Recording.Stepped;
-import dev.kvdrive.kv.policy.SelectionObserver.Purpose;
 import dev.kvdrive.device.LayerReuse;
+import dev.kvdrive.kv.policy.SelectionObserver.Purpose;
 import dev.kvdrive.kv.window.WindowDivision;
 import dev.kvdrive.kv.window.WindowOptions;
 import java.util.Arrays;
@@ -286,8 +286,7 @@ public final class Simulation {
 
   private void resize() {
     for (int window = 0; window < windows.length; window++) {
-      int slots =
-          division.slots(window / heads / layers, window / heads % layers, window % heads);
+      int slots = division.slots(window / heads / layers, window / heads % layers, window % heads);
       if (slots != windows[window].slots()) {
         windows[window].resize(slots);
       }
@@ -389,8 +388,7 @@ public final class Simulation {
     for (int chunk : choice.chunks()) {
       int before = lastSelected[window][chunk];
       if (before != choice.position()) {
-        int age =
-            before < 0 ? LayerReuse.NEVER : LayerReuse.classOf(choice.position() - before);
+        int age = before < 0 ? LayerReuse.NEVER : LayerReuse.classOf(choice.position() - before);
         ages[window][age]++;
         lastSelected[window][chunk] = choice.position();
       }

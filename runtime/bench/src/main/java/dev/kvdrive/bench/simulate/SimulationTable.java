@@ -13,8 +13,8 @@ import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Every rule, division and way to fill windows, in windows of several sizes, over all recordings: the
- * table of {@code ./kvdrive simulate}.
+ * Every rule, division and way to fill windows, in windows of several sizes, over all recordings:
+ * the table of {@code ./kvdrive simulate}.
  */
 public final class SimulationTable {
   private final List<Recording> recordings;
@@ -28,8 +28,7 @@ public final class SimulationTable {
    * @param sizes of the windows, in selections of the largest context of a recording
    * @param budget of the sequences that are looked at; null for all
    */
-  public SimulationTable(
-      List<Recording> recordings, List<Double> sizes, @Nullable Double budget) {
+  public SimulationTable(List<Recording> recordings, List<Double> sizes, @Nullable Double budget) {
     this.recordings = recordings;
     this.sizes = sizes;
     this.budget = budget;
@@ -59,10 +58,7 @@ public final class SimulationTable {
       Setting setting = Setting.of(recording.header()).with(keeping);
       if (!asRecorded) {
         int selection = selection(recording, share(recording));
-        setting =
-            setting
-                .with(windows)
-                .withSlots((int) Math.ceil(size * selection), selection);
+        setting = setting.with(windows).withSlots((int) Math.ceil(size * selection), selection);
       }
       sum = sum.plus(Simulation.run(recording, setting, budget));
     }

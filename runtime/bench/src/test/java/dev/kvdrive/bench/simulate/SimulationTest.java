@@ -64,7 +64,8 @@ class SimulationTest {
       new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
           .run(
               List.of(
-                  new Evaluation.Question(maker.make(TaskFamily.NIAH_MULTIQUERY, CONTEXT, 0.2), BUDGETS),
+                  new Evaluation.Question(
+                      maker.make(TaskFamily.NIAH_MULTIQUERY, CONTEXT, 0.2), BUDGETS),
                   new Evaluation.Question(maker.make(TaskFamily.PASSKEY, CONTEXT, 0.7), BUDGETS)),
               result -> {});
       status = local.engine().status();
@@ -73,8 +74,7 @@ class SimulationTest {
   }
 
   private static void assertAgrees(Run run) {
-    Counts counts =
-        Simulation.run(run.recording(), Setting.of(run.recording().header()), null);
+    Counts counts = Simulation.run(run.recording(), Setting.of(run.recording().header()), null);
     assertThat(counts.steps()).isPositive();
     assertThat(counts.hits()).isEqualTo(run.status().hits());
     assertThat(counts.misses()).isEqualTo(run.status().dramMisses());

@@ -1,11 +1,11 @@
 package dev.kvdrive.kv.policy;
 
-import dev.kvdrive.kv.policy.SelectionObserver.Choice;
-import dev.kvdrive.kv.policy.SelectionObserver.Purpose;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
+import dev.kvdrive.kv.policy.SelectionObserver.Choice;
+import dev.kvdrive.kv.policy.SelectionObserver.Purpose;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.ValueLayout;
@@ -40,7 +40,8 @@ public final class SelectionTap implements AutoCloseable {
    * @param seats of the rows
    * @param positions of the rows
    */
-  public void read(Queue queue, Purpose purpose, int layer, int[] seats, int[] positions, int rows) {
+  public void read(
+      Queue queue, Purpose purpose, int layer, int[] seats, int[] positions, int rows) {
     int heads = sizes.layout().kvHeads();
     long countsAt = 4L * selection.maxRows() * heads * selection.maxSelected();
     long scoresAt = countsAt + 4L * selection.maxRows() * heads;
