@@ -116,7 +116,7 @@ record LayerProgram(
     LayerStep step = new LayerStep(rows, layer);
     Pass pass = new Pass(step, chosen, 0);
     policy.choose(new Choosing(operations.index(), queue, step, shape, query, chosen));
-    policy.keep(new Keeping(operations.window(), queue, step, chosen));
+    policy.keep(new Keeping(operations.window(), queue, pass));
     operations.window().diff(queue, pass);
     Queue transfers = queue;
     if (pipeline != null) {

@@ -101,7 +101,7 @@ final class WindowWarmUp implements AutoCloseable {
       int seat,
       double budget,
       Activations query) {
-    if (tokens == 0 || !policy.shape().selects()) {
+    if (tokens == 0 || !policy.fillsAhead()) {
       return;
     }
     int first = Math.max(start, prompt - tokens);
@@ -133,17 +133,14 @@ final class WindowWarmUp implements AutoCloseable {
           .window()
           .observe(queue, new Observe(step, selection, kv.reuse().get(layer.layer())));
     }
-    policy.keep(new Keeping(operations.window(), queue, step, selection));
     int passes =
         Math.ceilDiv(
             EngineSizes.selectCount(sizes.budget(), sizes.maxChunks()), sizes.passChunks());
     for (int pass = 0; pass < passes; pass++) {
       Pass of = new Pass(step, selection, pass);
+      policy.keep(new Keeping(operations.window(), queue, of));
       operations.window().diff(queue, of);
       operations.window().prefetch(queue, new Prefetch(of, store.frames()));
-      if (pass + 1 < passes) {
-        policy.keep(new Keeping(operations.window(), queue, step, selection));
-      }
     }
     if (tap != null) {
       tap.read(queue, Purpose.WARM_UP, layer.layer(), new int[] {seat}, new int[] {position}, 1);

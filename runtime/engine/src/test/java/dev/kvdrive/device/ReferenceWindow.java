@@ -60,9 +60,7 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                     for (int i = 0; i < passCount(selection, cell, of.pass()); i++) {
                       int slot = intAt(selection.slots(), cell * selection.passChunks() + i);
                       setFloat(
-                          layer.window().keyOfSlot(),
-                          slotAt(layer, seat, head, slot),
-                          position);
+                          layer.window().keyOfSlot(), slotAt(layer, seat, head, slot), position);
                     }
                   }
                 }));

@@ -82,25 +82,22 @@ public record Recording(RecordingHeader header, List<Event> events) {
   private static Event event(
       DataInputStream in, int type, RecordingHeader header, KnownChunks[] known, int windows)
       throws IOException {
-    switch (type) {
-      case SelectionRecorder.OPENED -> {
-        int seat = number(in);
-        for (int window = 0; window < windows; window++) {
-          known[seat * windows + window] = new KnownChunks();
-        }
-        return new Opened(seat, in.readDouble());
-      }
-      case SelectionRecorder.CLOSED -> {
-        return new Closed(number(in));
-      }
-      case SelectionRecorder.STEPPED -> {
-        return new Stepped();
-      }
-      case SelectionRecorder.CHOSEN -> {
-        return chosen(in, header, known);
-      }
+    return switch (type) {
+      case SelectionRecorder.OPENED -> opened(in, known, windows);
+      case SelectionRecorder.CLOSED -> new Closed(number(in));
+      case SelectionRecorder.STEPPED -> new Stepped();
+      case SelectionRecorder.CHOSEN -> chosen(in, header, known);
       default -> throw new IOException("a record of a recording cannot have type " + type);
+    };
+  }
+
+  private static Opened opened(DataInputStream in, KnownChunks[] known, int windows)
+      throws IOException {
+    int seat = number(in);
+    for (int window = 0; window < windows; window++) {
+      known[seat * windows + window] = new KnownChunks();
     }
+    return new Opened(seat, in.readDouble());
   }
 
   private static Chosen chosen(DataInputStream in, RecordingHeader header, KnownChunks[] known)

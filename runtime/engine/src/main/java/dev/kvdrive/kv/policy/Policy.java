@@ -40,8 +40,8 @@ public interface Policy {
   default void used(Keeping keeping) {}
 
   /**
-   * Whether windows may be filled by what this policy chooses for a token at the end of a prompt, or
-   * by a predicted query: its method, not that of those it is compared with.
+   * Whether windows may be filled by what this policy chooses for a token at the end of a prompt,
+   * or by a predicted query: its method, not that of those it is compared with.
    */
   default boolean fillsAhead() {
     return false;
