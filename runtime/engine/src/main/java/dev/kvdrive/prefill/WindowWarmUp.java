@@ -35,6 +35,9 @@ import org.jspecify.annotations.Nullable;
  * what they would hold had these tokens been decoded. No token depends on it.
  */
 final class WindowWarmUp implements AutoCloseable {
+  /** Of so many tokens of a prompt one is selected for at most: a short one is not held up. */
+  private static final int TOKENS_OF_PROMPT = 64;
+
   private final Operations operations;
   private final Policy policy;
   private final AttentionShape shape;
@@ -46,6 +49,9 @@ final class WindowWarmUp implements AutoCloseable {
   private final HostBuffer parameters;
   private final List<DeviceBuffer> arrays = new ArrayList<>();
   private final StepBatch batch;
+
+  /** Where in {@link #parameters} the next token's are written. */
+  private int next;
 
   /**
    * @param tokens at the end of a prompt; 0 for windows that stay empty
@@ -104,7 +110,7 @@ final class WindowWarmUp implements AutoCloseable {
     if (tokens == 0 || !policy.fillsAhead()) {
       return;
     }
-    int first = Math.max(start, prompt - tokens);
+    int first = Math.max(start, prompt - Math.min(tokens, prompt / TOKENS_OF_PROMPT));
     boolean told = false;
     for (int position = first; position < start + rows; position++) {
       int closed = sizes.layout().grid().closedChunks(position + 1);
@@ -116,7 +122,7 @@ final class WindowWarmUp implements AutoCloseable {
         store.tellFrames(queue);
         told = true;
       }
-      upload(queue, position - first, position, seat, selected);
+      upload(queue, position, seat, selected);
       submit(queue, layer, seat, position, query.row(position - start));
       if (layer.layer() == sizes.layout().layers() - 1) {
         kv.windows().selected(seat);
@@ -147,13 +153,18 @@ final class WindowWarmUp implements AutoCloseable {
     }
   }
 
-  private void upload(Queue queue, int at, int position, int seat, int selected) {
+  private void upload(Queue queue, int position, int seat, int selected) {
+    if (next == Workspace.MOST_WARM_UP_TOKENS) {
+      queue.synchronize(); // what was written first may still be on its way
+      next = 0;
+    }
     int[] values = {0, position, seat, selected};
     for (int array = 0; array < values.length; array++) {
-      long word = (long) at * values.length + array;
+      long word = (long) next * values.length + array;
       parameters.segment().setAtIndex(ValueLayout.JAVA_INT, word, values[array]);
       queue.upload(parameters, 4 * word, arrays.get(array), 0, 4);
     }
+    next++;
   }
 
   @Override

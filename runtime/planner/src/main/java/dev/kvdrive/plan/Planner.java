@@ -382,7 +382,7 @@ public final class Planner {
           new Demand(
               Tier.GPU,
               "maps",
-              Workspace.mapBytes(layout, seats, maxChunks, window, request.budget() >= 1),
+              Workspace.mapBytes(layout, seats, maxChunks, window),
               "where each chunk, slot and extent is"));
       out.add(
           new Demand(

@@ -73,15 +73,10 @@ public final class Workspace {
 
   /**
    * Bytes of the maps of all layers: slot of chunk, chunk, key and table of slots, frame and last
-   * use of extent, the windows of the seats, and unless everything is attended what is known of the
-   * reuse of chunks.
+   * use of extent, and the windows of the seats.
    */
-  public static long mapBytes(
-      KvLayout layout, int seats, int maxChunks, int windowSlots, boolean exact) {
+  public static long mapBytes(KvLayout layout, int seats, int maxChunks, int windowSlots) {
     long perHead = 4L * maxChunks + 12L * windowSlots + 8L * layout.extents(maxChunks);
-    if (!exact) {
-      perHead += 4L * maxChunks + 4L * REUSE_CLASSES;
-    }
     long kept = 4L * seats * layout.kvHeads();
     return kept
         + layout.layers()
@@ -105,6 +100,15 @@ public final class Workspace {
             + layout.layers() * (long) seats * (heads + 1)
             + seats * windows * windowSlots
             + windows * REUSE_CLASSES);
+  }
+
+  /**
+   * Bytes in device memory of what is known of the reuse of chunks, where windows are divided by it;
+   * no plan counts them.
+   */
+  public static long reuseBytes(EngineSizes sizes) {
+    long heads = (long) sizes.concurrency() * sizes.layout().layers() * sizes.layout().kvHeads();
+    return sizes.exact() ? 0 : 4 * heads * (sizes.maxChunks() + REUSE_CLASSES);
   }
 
   /** Host bytes of the parameters of a warm-up of windows by so many tokens. */

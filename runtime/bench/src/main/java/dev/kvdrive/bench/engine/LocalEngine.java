@@ -84,7 +84,10 @@ public record LocalEngine(
     try {
       Tokenizer tokenizer = tokenizer(model.tokenizer());
       long watched = record == null ? 0 : Workspace.observerBytes(sizes) + Device.HOST_PAGE;
-      device = devices.open(request.tiers().gpu(), request.tiers().dram() + watched, threads);
+      long known =
+          windows.division() == WindowOptions.Division.BY_REUSE ? Workspace.reuseBytes(sizes) : 0;
+      device =
+          devices.open(request.tiers().gpu() + known, request.tiers().dram() + watched, threads);
       Optional<ChatTemplate> template = local.template(model.tokenizer());
       EngineSettings settings =
           EngineSettings.of(sizes, device, nvme, request.queueLimit())

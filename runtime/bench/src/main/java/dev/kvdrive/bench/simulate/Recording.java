@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.zip.GZIPInputStream;
 
@@ -18,6 +19,8 @@ import java.util.zip.GZIPInputStream;
  * @param events in their order
  */
 public record Recording(RecordingHeader header, List<Event> events) {
+  private static final double SAME_BUDGET = 1e-9;
+
   /** What happened. */
   public sealed interface Event {}
 
@@ -51,6 +54,10 @@ public record Recording(RecordingHeader header, List<Event> events) {
     boolean all() {
       return chunks.length >= closed;
     }
+
+    Chosen on(int other) {
+      return new Chosen(purpose, layer, other, head, position, closed, chunks, known, scores);
+    }
   }
 
   /**
@@ -77,6 +84,76 @@ public record Recording(RecordingHeader header, List<Event> events) {
       }
       return new Recording(header, events);
     }
+  }
+
+  /**
+   * The first position behind the prompt of each sequence, in the order in which they took seats; 0
+   * for one that never had a step.
+   */
+  List<Integer> promptEnds() {
+    List<Integer> ends = new ArrayList<>();
+    int[] sequenceOf = new int[header.shape().seats()];
+    for (Event event : events) {
+      if (event instanceof Opened(int seat, double _)) {
+        sequenceOf[seat] = ends.size();
+        ends.add(0);
+      } else if (event instanceof Chosen choice && choice.purpose() == Purpose.STEP) {
+        int sequence = sequenceOf[choice.seat()];
+        if (ends.get(sequence) == 0) {
+          ends.set(sequence, choice.position());
+        }
+      }
+    }
+    return ends;
+  }
+
+  /**
+   * The sequences that were answered with a budget, as an engine would have had them that had no
+   * others and no more seats than they take.
+   */
+  Recording only(double budget) {
+    int[] seatOf = new int[header.shape().seats()];
+    Arrays.fill(seatOf, -1);
+    boolean[] taken = new boolean[seatOf.length];
+    List<Event> kept = new ArrayList<>();
+    int seats = 1;
+    boolean stepped = false;
+    for (Event event : events) {
+      switch (event) {
+        case Opened(int seat, double of) -> {
+          if (Math.abs(of - budget) < SAME_BUDGET) {
+            int free = 0;
+            while (taken[free]) {
+              free++;
+            }
+            taken[free] = true;
+            seatOf[seat] = free;
+            seats = Math.max(seats, free + 1);
+            kept.add(new Opened(free, of));
+          }
+        }
+        case Closed(int seat) -> {
+          if (seatOf[seat] >= 0) {
+            kept.add(new Closed(seatOf[seat]));
+            taken[seatOf[seat]] = false;
+            seatOf[seat] = -1;
+          }
+        }
+        case Stepped() -> {
+          if (stepped) {
+            kept.add(event);
+          }
+          stepped = false;
+        }
+        case Chosen choice -> {
+          if (seatOf[choice.seat()] >= 0) {
+            stepped |= choice.purpose() == Purpose.STEP;
+            kept.add(choice.on(seatOf[choice.seat()]));
+          }
+        }
+      }
+    }
+    return new Recording(header.withSeats(seats), kept);
   }
 
   private static Event event(

@@ -37,6 +37,23 @@ public record RecordingHeader(
         windows);
   }
 
+  RecordingHeader withSeats(int seats) {
+    return new RecordingHeader(
+        model,
+        new WindowDivision.Shape(
+            seats,
+            shape.layers(),
+            shape.heads(),
+            shape.uniform(),
+            shape.fewest(),
+            shape.most(),
+            shape.exact()),
+        maxChunks,
+        chunkBytes,
+        extentChunks,
+        windows);
+  }
+
   void write(DataOutputStream out) throws IOException {
     out.writeUTF(MAGIC);
     out.writeUTF(model);

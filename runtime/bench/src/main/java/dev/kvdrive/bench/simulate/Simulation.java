@@ -11,6 +11,7 @@ import dev.kvdrive.kv.window.WindowDivision;
 import dev.kvdrive.kv.window.WindowOptions;
 import java.util.Arrays;
 import java.util.HashSet;
+import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
@@ -54,6 +55,22 @@ public final class Simulation {
 
     public Setting with(WindowOptions options) {
       return new Setting(keeping, shape, options, dram, extentChunks);
+    }
+
+    Setting withSeats(int seats) {
+      return new Setting(
+          keeping,
+          new WindowDivision.Shape(
+              seats,
+              shape.layers(),
+              shape.heads(),
+              shape.uniform(),
+              shape.fewest(),
+              shape.most(),
+              shape.exact()),
+          windows,
+          dram,
+          extentChunks);
     }
 
     /** With windows of so many slots, if all have the same. */
@@ -142,6 +159,11 @@ public final class Simulation {
   /** Steps that the sequence of each seat has had. */
   private final int[] steps;
 
+  /** First position behind the prompt of each sequence, in the order in which they took seats. */
+  private final Iterator<Integer> promptEnds;
+
+  private final int[] promptEnd;
+
   /** Brought but not asked for yet, by window. */
   private final Set<Integer>[] brought;
 
@@ -163,8 +185,11 @@ public final class Simulation {
   }
 
   @SuppressWarnings({"unchecked", "rawtypes"})
-  private Simulation(RecordingHeader header, Setting setting) {
+  private Simulation(Recording recording, Setting setting) {
+    RecordingHeader header = recording.header();
     this.setting = setting;
+    promptEnds = recording.promptEnds().iterator();
+    promptEnd = new int[setting.shape().seats()];
     layers = setting.shape().layers();
     heads = setting.shape().heads();
     division = new WindowDivision(setting.shape(), setting.windows().division());
@@ -186,38 +211,21 @@ public final class Simulation {
   /**
    * Replays.
    *
-   * @param budget of the sequences that are replayed, as if there were no others; null for all
+   * @param budget of the sequences that are replayed, as if there were no others: an engine with as
+   *     many seats as they take at once; null for all
    */
   public static Counts run(Recording recording, Setting setting, @Nullable Double budget) {
-    Simulation simulation = new Simulation(recording.header(), setting);
-    boolean[] in = new boolean[setting.shape().seats()];
-    boolean any = false;
+    if (budget != null) {
+      Recording only = recording.only(budget);
+      return run(only, setting.withSeats(only.header().shape().seats()), null);
+    }
+    Simulation simulation = new Simulation(recording, setting);
     for (Event event : recording.events()) {
       switch (event) {
-        case Opened(int seat, double of) -> {
-          in[seat] = budget == null || Math.abs(of - budget) < 1e-9;
-          if (in[seat]) {
-            simulation.open(seat);
-          }
-        }
-        case Closed(int seat) -> {
-          if (in[seat]) {
-            simulation.close(seat);
-            in[seat] = false;
-          }
-        }
-        case Stepped() -> {
-          if (any) {
-            simulation.stepped();
-          }
-          any = false;
-        }
-        case Chosen choice -> {
-          if (in[choice.seat()]) {
-            any |= choice.purpose() == Purpose.STEP;
-            simulation.chosen(choice);
-          }
-        }
+        case Opened(int seat, double _) -> simulation.open(seat);
+        case Closed(int seat) -> simulation.close(seat);
+        case Stepped() -> simulation.stepped();
+        case Chosen choice -> simulation.chosen(choice);
       }
     }
     return simulation.counts();
@@ -246,6 +254,7 @@ public final class Simulation {
       Arrays.fill(ages[window], 0);
     }
     steps[seat] = 0;
+    promptEnd[seat] = promptEnds.next();
     if (division.open(seat)) {
       resize();
     }
@@ -297,7 +306,7 @@ public final class Simulation {
     boolean last = choice.layer() == layers - 1 && choice.head() == heads - 1;
     switch (choice.purpose()) {
       case WARM_UP -> {
-        if (setting.windows().warmUpTokens() > 0) {
+        if (choice.position() >= promptEnd[choice.seat()] - setting.windows().warmUpTokens()) {
           observe(choice);
           bring(choice);
           if (last) {

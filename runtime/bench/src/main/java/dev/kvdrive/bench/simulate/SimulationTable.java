@@ -1,7 +1,9 @@
 package dev.kvdrive.bench.simulate;
 
+
 import dev.kvdrive.bench.simulate.Simulation.Counts;
 import dev.kvdrive.bench.simulate.Simulation.Setting;
+import dev.kvdrive.kv.policy.SelectionObserver.Purpose;
 import dev.kvdrive.kv.window.WindowOptions;
 import dev.kvdrive.kv.window.WindowOptions.Division;
 import java.util.ArrayList;
@@ -17,6 +19,10 @@ import org.jspecify.annotations.Nullable;
  * the table of {@code ./kvdrive simulate}.
  */
 public final class SimulationTable {
+  /** Tokens of a warm-up; more than were recorded are those that were. */
+  private static final List<Integer> WARM_UPS = List.of(16, 32, 64);
+
+  private final List<Recording> recorded;
   private final List<Recording> recordings;
   private final List<Double> sizes;
   private final Map<String, Map<Double, Counts>> rows = new LinkedHashMap<>();
@@ -29,7 +35,11 @@ public final class SimulationTable {
    * @param budget of the sequences that are looked at; null for all
    */
   public SimulationTable(List<Recording> recordings, List<Double> sizes, @Nullable Double budget) {
-    this.recordings = recordings;
+    recorded = recordings;
+    this.recordings =
+        budget == null
+            ? recordings
+            : recordings.stream().map(recording -> recording.only(budget)).toList();
     this.sizes = sizes;
     this.budget = budget;
   }
@@ -54,13 +64,13 @@ public final class SimulationTable {
 
   private Counts run(WindowOptions windows, Keeping keeping, double size, boolean asRecorded) {
     Counts sum = Counts.none();
-    for (Recording recording : recordings) {
+    for (Recording recording : asRecorded ? recorded : recordings) {
       Setting setting = Setting.of(recording.header()).with(keeping);
       if (!asRecorded) {
         int selection = selection(recording, share(recording));
         setting = setting.with(windows).withSlots((int) Math.ceil(size * selection), selection);
       }
-      sum = sum.plus(Simulation.run(recording, setting, budget));
+      sum = sum.plus(Simulation.run(recording, setting, null));
     }
     return sum;
   }
@@ -72,25 +82,30 @@ public final class SimulationTable {
       row(keeping.word(), plain, keeping);
     }
     row("lookahead, slots by reuse", plain.with(Division.BY_REUSE), Keeping.LOOKAHEAD);
-    boolean warm = has(dev.kvdrive.kv.policy.SelectionObserver.Purpose.WARM_UP);
-    boolean ahead = has(dev.kvdrive.kv.policy.SelectionObserver.Purpose.PREFETCH);
+    boolean warm = has(Purpose.WARM_UP);
+    boolean ahead = has(Purpose.PREFETCH);
     if (warm) {
-      row("lookahead, warm-up", plain.withWarmUp(1), Keeping.LOOKAHEAD);
+      for (int tokens : WARM_UPS) {
+        row(
+            "lookahead, warm-up by %d tokens".formatted(tokens),
+            plain.withWarmUp(tokens),
+            Keeping.LOOKAHEAD);
+      }
       row(
           "lookahead, slots by reuse, warm-up",
-          plain.with(Division.BY_REUSE).withWarmUp(1),
+          plain.with(Division.BY_REUSE).withWarmUp(WARM_UPS.getLast()),
           Keeping.LOOKAHEAD);
     }
     if (ahead) {
       row("lookahead, prefetch", plain.withPrefetch(true), Keeping.LOOKAHEAD);
       row(
           "lookahead, slots by reuse, warm-up, prefetch",
-          plain.with(Division.BY_REUSE).withWarmUp(1).withPrefetch(true),
+          plain.with(Division.BY_REUSE).withWarmUp(WARM_UPS.getLast()).withPrefetch(true),
           Keeping.LOOKAHEAD);
     }
   }
 
-  private boolean has(dev.kvdrive.kv.policy.SelectionObserver.Purpose purpose) {
+  private boolean has(Purpose purpose) {
     return recordings.stream()
         .flatMap(recording -> recording.events().stream())
         .anyMatch(e -> e instanceof Recording.Chosen c && c.purpose() == purpose);
@@ -121,7 +136,7 @@ public final class SimulationTable {
                 .with(new WindowOptions(Division.UNIFORM, 0, false))
                 .withSlots((int) Math.ceil(sizes.getFirst() * selection), selection)
                 .withTiers(share, chunks);
-        sum = sum.plus(Simulation.run(recording, setting, budget));
+        sum = sum.plus(Simulation.run(recording, setting, null));
       }
       tiers.put("%d chunks an extent".formatted(chunks), sum);
     }

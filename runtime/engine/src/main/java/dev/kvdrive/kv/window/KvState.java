@@ -64,7 +64,7 @@ public final class KvState implements AutoCloseable {
         all.add(allocateLayer(sizes, pool, layer));
       }
       layers = List.copyOf(all);
-      reuse = allocateReuse(sizes);
+      reuse = allocateReuse(sizes, options);
       selection =
           new Selection(
               rows,
@@ -251,9 +251,12 @@ public final class KvState implements AutoCloseable {
         pool.keyOfSlot());
   }
 
-  /** Nothing where every step attends everything: there is nothing to learn from. */
-  private List<LayerReuse> allocateReuse(EngineSizes sizes) {
+  /** Nothing where nobody asks, or every step attends everything: there is nothing to learn from. */
+  private List<LayerReuse> allocateReuse(EngineSizes sizes, WindowOptions options) {
     List<LayerReuse> all = new ArrayList<>();
+    if (options.division() != WindowOptions.Division.BY_REUSE) {
+      return all;
+    }
     long heads = (long) sizes.concurrency() * sizes.layout().kvHeads();
     for (int layer = 0; layer < sizes.layout().layers() && !sizes.exact(); layer++) {
       String in = " of layer " + layer;

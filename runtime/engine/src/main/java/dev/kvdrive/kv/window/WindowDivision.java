@@ -23,6 +23,9 @@ public final class WindowDivision {
   /** Steps between two looks at the ages. */
   public static final int STEPS = 32;
 
+  /** Selections of a new sequence that are enough for a first look. */
+  private static final double FIRST_LOOK = 16;
+
   /** What is left of older counts at each look: behaviour drifts. */
   private static final double DECAY = 0.75;
 
@@ -61,6 +64,9 @@ public final class WindowDivision {
     private double steps;
     private double newSteps;
 
+    /** Whether its windows were divided by nothing of its own yet. */
+    private boolean fresh;
+
     Seat(int windows) {
       ages = new double[windows][LayerReuse.CLASSES];
       seen = new int[windows][LayerReuse.CLASSES];
@@ -75,6 +81,7 @@ public final class WindowDivision {
       }
       steps = 0;
       newSteps = 0;
+      fresh = true;
     }
 
     boolean known() {
@@ -189,7 +196,15 @@ public final class WindowDivision {
    * @return whether it is time to look at the ages of the seats that are taken
    */
   public boolean stepped() {
-    return observes() && ++steps % STEPS == 0;
+    if (!observes()) {
+      return false;
+    }
+    boolean look = ++steps % STEPS == 0;
+    for (Seat seat : counted) {
+      // A warm-up has shown what a sequence is like before its first step.
+      look |= seat.fresh && seat.newSteps >= FIRST_LOOK;
+    }
+    return look;
   }
 
   /** Whether a sequence is on the seat. */
@@ -207,6 +222,7 @@ public final class WindowDivision {
         of.seen[window][c] = now;
       }
     }
+    of.fresh &= of.newSteps < FIRST_LOOK;
     of.steps = of.steps * DECAY + of.newSteps;
     of.newSteps = 0;
   }

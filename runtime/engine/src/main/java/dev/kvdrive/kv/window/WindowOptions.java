@@ -8,7 +8,7 @@ import dev.kvdrive.plan.Workspace;
  *
  * @param division who has how many of the slots
  * @param warmUpTokens tokens at the end of a prompt whose selections fill the windows before the
- *     first step; 0 for empty windows
+ *     first step, fewer for a short prompt; 0 for empty windows
  * @param prefetch whether chunks are brought for the next layer, chosen by a predicted query, while
  *     this one computes
  */
@@ -25,8 +25,8 @@ public record WindowOptions(Division division, int warmUpTokens, boolean prefetc
     BY_REUSE
   }
 
-  /** What an engine does unless told otherwise. */
-  public static final WindowOptions DEFAULT = new WindowOptions(Division.UNIFORM, 0, false);
+  /** What an engine does unless told otherwise: docs/results/window.md says why. */
+  public static final WindowOptions DEFAULT = new WindowOptions(Division.UNIFORM, 16, false);
 
   public WindowOptions {
     if (warmUpTokens < 0 || warmUpTokens > Workspace.MOST_WARM_UP_TOKENS) {
