@@ -168,6 +168,10 @@ public final class EvalCommand implements Callable<Integer> {
       throw new ParameterException(spec.commandLine(), "--budget: every budget only once");
     }
     List<PolicyShape> named = policies();
+    if (record != null && named.size() > 1) {
+      throw new ParameterException(
+          spec.commandLine(), "--record: a recording is of one policy, got " + named.size());
+    }
     RopeScaling scaling = rope.scaling(spec);
     String template = chatTemplate.source(spec);
     device.require(spec);
