@@ -103,8 +103,8 @@ public final class Workspace {
   }
 
   /**
-   * Bytes in device memory of what is known of the reuse of chunks, where windows are divided by it;
-   * no plan counts them.
+   * Bytes in device memory of what is known of the reuse of chunks, where windows are divided by
+   * it; no plan counts them.
    */
   public static long reuseBytes(EngineSizes sizes) {
     long heads = (long) sizes.concurrency() * sizes.layout().layers() * sizes.layout().kvHeads();

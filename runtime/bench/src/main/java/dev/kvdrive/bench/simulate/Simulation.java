@@ -6,7 +6,6 @@ import dev.kvdrive.bench.simulate.Recording.Event;
 import dev.kvdrive.bench.simulate.Recording.Opened;
 import dev.kvdrive.bench.simulate.Recording.Stepped;
 import dev.kvdrive.device.LayerReuse;
-import dev.kvdrive.kv.policy.SelectionObserver.Purpose;
 import dev.kvdrive.kv.window.WindowDivision;
 import dev.kvdrive.kv.window.WindowOptions;
 import java.util.Arrays;

@@ -1,6 +1,5 @@
 package dev.kvdrive.bench.simulate;
 
-
 import dev.kvdrive.bench.simulate.Simulation.Counts;
 import dev.kvdrive.bench.simulate.Simulation.Setting;
 import dev.kvdrive.kv.policy.SelectionObserver.Purpose;

@@ -251,7 +251,9 @@ public final class KvState implements AutoCloseable {
         pool.keyOfSlot());
   }
 
-  /** Nothing where nobody asks, or every step attends everything: there is nothing to learn from. */
+  /**
+   * Nothing where nobody asks, or every step attends everything: there is nothing to learn from.
+   */
   private List<LayerReuse> allocateReuse(EngineSizes sizes, WindowOptions options) {
     List<LayerReuse> all = new ArrayList<>();
     if (options.division() != WindowOptions.Division.BY_REUSE) {
