@@ -91,7 +91,8 @@ class PlanCommandTest {
         .containsPattern("dram +staging")
         .containsPattern("dram +frames")
         .containsPattern("nvme +extents")
-        .containsPattern("engine +KV cache +3.00 KiB +per token: 6 layers x 2 KV heads x 2048 B for 8 tokens in bf16; in the window bf16")
+        .containsPattern(
+            "engine +KV cache +3.00 KiB +per token: 6 layers x 2 KV heads x 2048 B for 8 tokens in bf16; in the window bf16")
         .containsPattern("pod +heap +\\d+Mi +-Xmx\\d+m")
         .containsPattern("pod +memory +\\d+Mi +request and limit: heap .*\\(an arena\\)")
         .containsPattern("pod +volume +512Mi");
