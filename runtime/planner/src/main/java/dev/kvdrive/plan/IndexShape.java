@@ -37,4 +37,13 @@ public record IndexShape(SummaryFormat summary, @Nullable ClusterFormat clusters
   public String word() {
     return clusters == null ? summary.word() : summary.word() + "+" + clusters.word();
   }
+
+  /** Bytes that it has of a closed token of one (layer, KV head), of long sequences. */
+  public double bytesOfToken(KvLayout layout) {
+    double summary =
+        (double) summary().bytes(layout) / (summary().chunks() * layout.grid().chunk());
+    return clusters == null
+        ? summary
+        : summary + (double) clusters.bytes(layout) / clusters.tokens() + Short.BYTES;
+  }
 }

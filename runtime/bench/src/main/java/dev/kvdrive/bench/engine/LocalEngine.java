@@ -2,6 +2,8 @@ package dev.kvdrive.bench.engine;
 
 import dev.kvdrive.bench.simulate.RecordingHeader;
 import dev.kvdrive.bench.simulate.SelectionRecorder;
+import dev.kvdrive.bench.token.TokenDevice;
+import dev.kvdrive.bench.token.TokenMethod;
 import dev.kvdrive.calibration.CalibrationFile;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
@@ -58,7 +60,7 @@ public record LocalEngine(
    * @throws dev.kvdrive.device.DeviceException if the device cannot be used
    */
   public static LocalEngine start(LocalModel local, PlanRequest request, int threads, Path nvme) {
-    return start(local, request, threads, nvme, WindowOptions.DEFAULT, null);
+    return start(local, request, threads, nvme, WindowOptions.DEFAULT, null, null);
   }
 
   /**
@@ -66,6 +68,8 @@ public record LocalEngine(
    *
    * @param windows how the windows are divided and filled
    * @param record a file to which what is selected is written; null for none
+   * @param method attends single tokens in place of the engine's attention; null for the request's
+   *     own policy
    */
   public static LocalEngine start(
       LocalModel local,
@@ -73,7 +77,8 @@ public record LocalEngine(
       int threads,
       Path nvme,
       WindowOptions windows,
-      @Nullable Path record) {
+      @Nullable Path record,
+      @Nullable TokenMethod method) {
     Plan plan = Planner.plan(request);
     EngineSizes sizes = plan.requireSizes();
     DeviceFactory devices = DeviceFactory.require(request.device());
@@ -86,8 +91,13 @@ public record LocalEngine(
       long watched = record == null ? 0 : Workspace.observerBytes(sizes) + Device.HOST_PAGE;
       long known =
           windows.division() == WindowOptions.Division.BY_REUSE ? Workspace.reuseBytes(sizes) : 0;
+      long host = method == null ? 0 : TokenDevice.HOST_BYTES;
       device =
-          devices.open(request.tiers().gpu() + known, request.tiers().dram() + watched, threads);
+          devices.open(
+              request.tiers().gpu() + known, request.tiers().dram() + watched + host, threads);
+      if (method != null) {
+        device = new TokenDevice(device, method);
+      }
       Optional<ChatTemplate> template = local.template(model.tokenizer());
       EngineSettings settings =
           EngineSettings.of(sizes, device, nvme, request.queueLimit())

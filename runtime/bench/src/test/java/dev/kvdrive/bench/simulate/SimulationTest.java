@@ -59,7 +59,8 @@ class SimulationTest {
             2,
             folder,
             windows,
-            file)) {
+            file,
+            null)) {
       TaskMaker maker = new TaskMaker(3, text -> local.tokenizer().encode(text, false).length);
       new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
           .run(

@@ -7,6 +7,7 @@ import dev.kvdrive.bench.speed.SpeedTable;
 import dev.kvdrive.bench.speed.Spread;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.DeviceOption;
+import dev.kvdrive.cli.option.Method;
 import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
@@ -169,7 +170,16 @@ public final class BenchCommand implements Callable<Integer> {
           "--beside %s reads models as their files are; leave rope scaling (%s) out"
               .formatted(beside, scaling));
     }
-    List<PolicyShape> policies = policy.policies(spec, budgets);
+    List<Method> methods = policy.policies(spec, budgets);
+    for (Method method : methods) {
+      if (method.tokens() != null) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "--policy %s is there for its accuracy only, see eval; take another"
+                .formatted(method.name()));
+      }
+    }
+    List<PolicyShape> policies = methods.stream().map(Method::policy).toList();
     if (beside != null && !policies.equals(List.of(PolicyShape.KVDRIVE))) {
       throw new ParameterException(
           spec.commandLine(),

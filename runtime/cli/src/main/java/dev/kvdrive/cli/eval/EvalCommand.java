@@ -9,6 +9,7 @@ import dev.kvdrive.cli.option.ChatTemplateOption;
 import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.FormatOptions;
 import dev.kvdrive.cli.option.IndexConverter;
+import dev.kvdrive.cli.option.Method;
 import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
@@ -20,6 +21,7 @@ import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
@@ -167,7 +169,7 @@ public final class EvalCommand implements Callable<Integer> {
     if (new TreeSet<>(budgets).size() < budgets.size()) {
       throw new ParameterException(spec.commandLine(), "--budget: every budget only once");
     }
-    List<PolicyShape> named = policies();
+    List<Method> named = policies();
     if (record != null && named.size() > 1) {
       throw new ParameterException(
           spec.commandLine(), "--record: a recording is of one policy, got " + named.size());
@@ -180,7 +182,7 @@ public final class EvalCommand implements Callable<Integer> {
         new ModelSource(LocalRuntime.cacheFolder(), HubSettings.from(System.getenv()))
             .resolve(model);
     ModelGeometry geometry = rope.extended(spec, ModelLoader.geometry(file));
-    List<PolicyShape> policies = withDefaultIndex(named, geometry);
+    List<Method> policies = withDefaultIndex(named, geometry);
     Terminal progress = Terminal.of(spec.commandLine().getErr());
     try (ScratchFolder scratch = tiers.scratch(LocalRuntime.cacheFolder())) {
       EvalRun run =
@@ -216,30 +218,43 @@ public final class EvalCommand implements Callable<Integer> {
     return 0;
   }
 
-  private List<PolicyShape> policies() {
-    List<PolicyShape> policies = policy.policies(spec, budgets);
+  private List<Method> policies() {
+    List<Method> policies = policy.policies(spec, budgets);
+    for (Method method : policies) {
+      if (method.tokens() != null && device.kind() != DeviceKind.CPU) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "--policy %s is computed on the host, beside the CPU device; leave --device out"
+                .formatted(method.name()));
+      }
+    }
     IndexShape format = index;
     if (format == null) {
       return policies;
     }
-    if (!policies.contains(PolicyShape.KVDRIVE)) {
+    Method kvdrive = Method.of(PolicyShape.KVDRIVE);
+    if (!policies.contains(kvdrive)) {
       throw new ParameterException(
           spec.commandLine(),
           "--index is of policy kvdrive, policy %s has its own (%s); leave --index out, or add --policy kvdrive"
-              .formatted(policies.getFirst().name(), policies.getFirst().summary().word()));
+              .formatted(policies.getFirst().name(), policies.getFirst().index()));
     }
     return policies.stream()
-        .map(shape -> shape.equals(PolicyShape.KVDRIVE) ? shape.withIndex(format) : shape)
+        .map(m -> m.equals(kvdrive) ? Method.of(kvdrive.policy().withIndex(format)) : m)
         .toList();
   }
 
   /** Policy kvdrive with the index that the model has, where none was asked for. */
-  private List<PolicyShape> withDefaultIndex(List<PolicyShape> named, ModelGeometry geometry) {
+  private List<Method> withDefaultIndex(List<Method> named, ModelGeometry geometry) {
     if (index != null) {
       return named;
     }
     return named.stream()
-        .map(shape -> shape.equals(PolicyShape.KVDRIVE) ? PolicyShape.estimating(geometry) : shape)
+        .map(
+            m ->
+                m.equals(Method.of(PolicyShape.KVDRIVE))
+                    ? Method.of(PolicyShape.estimating(geometry))
+                    : m)
         .toList();
   }
 

@@ -8,6 +8,7 @@ import dev.kvdrive.bench.eval.EvalReport;
 import dev.kvdrive.bench.eval.EvalResult;
 import dev.kvdrive.bench.eval.EvalTask;
 import dev.kvdrive.bench.eval.Evaluation;
+import dev.kvdrive.cli.option.Method;
 import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.option.TierOptions;
 import dev.kvdrive.cli.terminal.ProgressBar;
@@ -17,16 +18,13 @@ import dev.kvdrive.kv.window.WindowOptions;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.plan.ByteSize;
-import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
-import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.PolicyShape;
-import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
 import dev.kvdrive.text.ChatTemplate;
 import dev.kvdrive.text.Tokenizer;
@@ -99,7 +97,7 @@ final class EvalRun {
   }
 
   /** A column for each policy, length and budget. */
-  EvalReport run(List<EvalTask> tasks, List<PolicyShape> policies, List<Double> budgets)
+  EvalReport run(List<EvalTask> tasks, List<Method> policies, List<Double> budgets)
       throws InterruptedException {
     Sizes sizes = measure(tasks);
     facts.put("model", sizes.geometry().name());
@@ -127,10 +125,10 @@ final class EvalRun {
                 source.template() == null ? "" : ", template " + digest(source.template()));
     EvalReport report = new EvalReport();
     Map<String, Object> conditionsOf = new LinkedHashMap<>();
-    for (PolicyShape policy : policies) {
+    for (Method policy : policies) {
       Map<String, Object> own = policies.size() == 1 ? facts : new LinkedHashMap<>();
-      own.put("index", policy.index().word());
-      List<Double> shares = PolicyOptions.budgets(policy, budgets);
+      own.put("index", policy.index());
+      List<Double> shares = PolicyOptions.budgets(policy.policy(), budgets);
       Set<EvalResult> results = results(tasks, policy, shares, sizes, run + suffix(policy), own);
       String prefix = policies.size() == 1 ? "" : policy.name() + " ";
       report(report, prefix, indexBytes(policy, sizes.geometry()), tasks, shares, results);
@@ -145,8 +143,9 @@ final class EvalRun {
   }
 
   /** What tells answers in a log from those of the policy and the formats of today's default. */
-  private String suffix(PolicyShape policy) {
-    String name = policy.name().equals(PolicyShape.KVDRIVE.name()) ? "" : ", " + policy.name();
+  private String suffix(Method method) {
+    PolicyShape policy = method.policy();
+    String name = method.name().equals(PolicyShape.KVDRIVE.name()) ? "" : ", " + method.name();
     String index = policy.equals(PolicyShape.KVDRIVE) ? "" : ", " + policy.index().word();
     Formats formats = conditions.formats();
     return name
@@ -156,17 +155,15 @@ final class EvalRun {
             : ", %s from %s".formatted(formats.resident(), formats.backing()));
   }
 
-  private double indexBytes(PolicyShape policy, ModelGeometry geometry) {
-    KvLayout layout = Planner.layout(geometry, conditions.kvType());
-    SummaryFormat format = policy.summary();
-    ClusterFormat clusters = policy.clusters();
-    return (double) format.bytes(layout) / (format.chunks() * layout.grid().chunk())
-        + (clusters == null ? 0 : clusters.bytesOfToken(layout));
+  private double indexBytes(Method method, ModelGeometry geometry) {
+    return method.tokens() == null
+        ? method.policy().index().bytesOfToken(Planner.layout(geometry, conditions.kvType()))
+        : method.tokens().indexBytes(geometry.headDim());
   }
 
   private Set<EvalResult> results(
       List<EvalTask> tasks,
-      PolicyShape policy,
+      Method policy,
       List<Double> budgets,
       Sizes sizes,
       String run,
@@ -195,7 +192,7 @@ final class EvalRun {
 
   private List<EvalResult> ask(
       List<Evaluation.Question> open,
-      PolicyShape policy,
+      Method policy,
       List<Double> budgets,
       Sizes sizes,
       String run,
@@ -213,7 +210,7 @@ final class EvalRun {
                 new TierBudgets(0, 0, 0),
                 conditions.device(),
                 conditions.samples() * budgets.size(),
-                policy,
+                policy.policy(),
                 conditions.formats()),
             largestSparse(budgets));
     try (LocalEngine local =
@@ -223,7 +220,8 @@ final class EvalRun {
             conditions.threads(),
             nvme == null ? Path.of(".") : nvme,
             windows,
-            record)) {
+            record,
+            policy.tokens())) {
       note(local, request.tiers(), conditionsOf);
       return new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
           .run(
@@ -386,11 +384,11 @@ final class EvalRun {
   private final class Progress {
     private final long total;
     private final long known;
-    private final PolicyShape policy;
+    private final Method policy;
     private final ProgressBar bar;
     private final long start = System.nanoTime();
 
-    Progress(PolicyShape policy, long total, long known) {
+    Progress(Method policy, long total, long known) {
       this.policy = policy;
       bar = new ProgressBar(terminal, "eval " + policy.name());
       this.total = total;

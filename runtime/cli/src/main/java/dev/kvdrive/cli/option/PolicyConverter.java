@@ -1,15 +1,14 @@
 package dev.kvdrive.cli.option;
 
-import dev.kvdrive.plan.PolicyShape;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
-/** Policies on the command line: kvdrive, quest. */
-public final class PolicyConverter implements ITypeConverter<PolicyShape> {
+/** Methods on the command line: kvdrive, quest, pqcache. */
+public final class PolicyConverter implements ITypeConverter<Method> {
   @Override
-  public PolicyShape convert(String value) {
+  public Method convert(String value) {
     try {
-      return PolicyShape.named(value);
+      return Method.named(value);
     } catch (IllegalArgumentException e) {
       throw new TypeConversionException(e.getMessage());
     }

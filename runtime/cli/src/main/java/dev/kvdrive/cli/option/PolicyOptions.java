@@ -18,9 +18,10 @@ public final class PolicyOptions {
       converter = PolicyConverter.class,
       description =
           "What is attended and what stays in GPU memory: kvdrive, or one of those it is measured"
-              + " against, kvdrive-paper, quest, shadowkv, full, full-offload; several with commas"
+              + " against, kvdrive-paper, quest, shadowkv, full, full-offload; for eval also retroinfer,"
+              + " pqcache, arkvale, computed on the host; several with commas"
               + " (default: ${DEFAULT-VALUE}).")
-  private List<PolicyShape> policies = new ArrayList<>();
+  private List<Method> policies = new ArrayList<>();
 
   /**
    * The policies.
@@ -28,11 +29,11 @@ public final class PolicyOptions {
    * @param budgets that were asked for
    * @throws ParameterException if one is named twice, or none has a use for any budget
    */
-  public List<PolicyShape> policies(CommandSpec spec, List<Double> budgets) {
+  public List<Method> policies(CommandSpec spec, List<Double> budgets) {
     if (new LinkedHashSet<>(policies).size() < policies.size()) {
       throw new ParameterException(spec.commandLine(), "--policy: every policy only once");
     }
-    if (policies.stream().noneMatch(PolicyShape::selects)
+    if (policies.stream().noneMatch(method -> method.policy().selects())
         && budgets.stream().noneMatch(budget -> budget >= 1)) {
       throw new ParameterException(
           spec.commandLine(),

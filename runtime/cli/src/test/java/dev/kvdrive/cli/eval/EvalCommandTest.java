@@ -161,6 +161,8 @@ class EvalCommandTest {
         .contains("policy quest has its own (min-max); leave --index out, or add --policy kvdrive");
     assertThat(run("--policy", "full", "--budget", "25%")).isEqualTo(2);
     assertThat(err.toString()).contains("policy full attends everything; take --budget exact");
+    assertThat(run("--policy", "pqcache", "--index", "planes-64")).isEqualTo(2);
+    assertThat(err.toString()).contains("policy pqcache has its own (pqcache)");
   }
 
   @Test

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.bench.token;
+
+import org.jspecify.annotations.NullMarked;
