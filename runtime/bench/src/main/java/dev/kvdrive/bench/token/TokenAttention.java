@@ -215,6 +215,11 @@ final class TokenAttention implements KvOperations, AttentionOperations {
   public void misses(Queue queue, Attend attend) {}
 
   @Override
+  public void estimate(Queue queue, Estimate estimate) {
+    // What is estimated is the method's.
+  }
+
+  @Override
   public void causal(Queue queue, Causal causal) {
     attention.causal(queue, causal);
   }
