@@ -44,6 +44,6 @@ public record IndexShape(SummaryFormat summary, @Nullable ClusterFormat clusters
         (double) summary().bytes(layout) / (summary().chunks() * layout.grid().chunk());
     return clusters == null
         ? summary
-        : summary + (double) clusters.bytes(layout) / clusters.tokens() + Short.BYTES;
+        : summary + clusters.bytesOfToken(layout);
   }
 }
