@@ -42,8 +42,6 @@ public record IndexShape(SummaryFormat summary, @Nullable ClusterFormat clusters
   public double bytesOfToken(KvLayout layout) {
     double summary =
         (double) summary().bytes(layout) / (summary().chunks() * layout.grid().chunk());
-    return clusters == null
-        ? summary
-        : summary + clusters.bytesOfToken(layout);
+    return clusters == null ? summary : summary + clusters.bytesOfToken(layout);
   }
 }
