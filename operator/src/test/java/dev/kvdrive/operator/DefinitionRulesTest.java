@@ -54,6 +54,13 @@ class DefinitionRulesTest {
   }
 
   @Test
+  void takesAnIndexWithItsEstimate() {
+    create("estimated", "", "index: planes-96+clusters-64");
+
+    assertThat(get("estimated").getSpec().index()).isEqualTo("planes-96+clusters-64");
+  }
+
+  @Test
   void refusesAFieldThatDoesNotExist() {
     assertThatThrownBy(() -> create("misspelt", "", "contextLenght: 5"))
         .isInstanceOf(KubernetesClientException.class)
@@ -85,6 +92,8 @@ class DefinitionRulesTest {
         "budget: 200%                | spec.budget",
         "replicas: -1                | greater than or equal to 0",
         "kvType: FP4                 | spec.kvType",
+        "index: two bits             | spec.index",
+        "policy: Quest!              | spec.policy",
         "model: {uri: '/etc/passwd'} | spec.model.uri",
         "model: {uri: 'pvc://c/../x y'} | spec.model.uri",
         "model: {uri: 'builtin:x', tokenSecret: {name: a, key: b}} | tokenSecret is only used",

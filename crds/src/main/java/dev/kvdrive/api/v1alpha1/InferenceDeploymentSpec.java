@@ -58,11 +58,12 @@ public record InferenceDeploymentSpec(
                 + " measured against: kvdrive-paper, quest, shadowkv, full, full-offload.")
         String policy,
     @Nullable
-        @Pattern("^[a-z0-9]+(-[a-z0-9]+)*$")
+        @Pattern("^[a-z0-9]+([-+][a-z0-9]+)*$")
         @Size(max = 63)
         @JsonPropertyDescription(
             "What chunks are chosen by: two-bit, or planes-64, planes-96, planes-128 and so on for"
-                + " keys of as many bits in a space that kvdrive calibrate has fitted to the model."
+                + " keys of as many bits in a space that kvdrive calibrate has fitted to the model;"
+                + " with +clusters-64 what is not chosen is estimated by clusters of similar keys."
                 + " Without one: planes where such a calibration is known to come with the model,"
                 + " else two-bit.")
         String index,

@@ -86,7 +86,8 @@ public final class DeploymentOptions {
       converter = IndexConverter.class,
       description =
           "What chunks are chosen by: two-bit, or planes-64, planes-96, planes-128 and so on for keys"
-              + " of as many bits in a space that ./kvdrive calibrate has fitted (default: planes"
+              + " of as many bits in a space that ./kvdrive calibrate has fitted; with +clusters-64"
+              + " the rest is estimated by clusters of similar keys (default: planes"
               + " where such a calibration comes with the model, else two-bit).")
   private @Nullable IndexShape index;
 
