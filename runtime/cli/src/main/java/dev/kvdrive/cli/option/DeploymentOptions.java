@@ -74,7 +74,7 @@ public final class DeploymentOptions {
   @Option(
       names = "--policy",
       paramLabel = "NAME",
-      converter = PolicyConverter.class,
+      converter = ServedPolicyConverter.class,
       description =
           "What is attended and what stays in GPU memory: kvdrive, or one of those it is measured"
               + " against, kvdrive-paper, quest, shadowkv, full, full-offload (default: kvdrive).")
