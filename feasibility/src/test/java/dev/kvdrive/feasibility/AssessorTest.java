@@ -82,7 +82,7 @@ class AssessorTest {
   @Test
   void chunksHaveTheFormatsOfTheDeploymentsWord() {
     Formats plain = feasible(deployment("endpoint", ""), null).request().formats();
-    assertThat(plain).isEqualTo(Formats.usual(KvType.BF16, 0.0625));
+    assertThat(plain).isEqualTo(Formats.of(KvType.BF16));
     Feasible int8 = feasible(deployment("endpoint", "resident: INT8\nbacking: INT8"), null);
     assertThat(int8.request().formats())
         .isEqualTo(new Formats(ChunkFormat.INT8, ChunkFormat.INT8))

@@ -15,17 +15,30 @@ final class WindowDiff {
     this.scratch = scratch;
   }
 
-  void key(StepRows batch, KvMemory kv, SelectionMemory selection) {
+  /** What is done with the window of a (row, KV head). */
+  private interface OfWindow {
+    void run(int row, int head, int seat, int thread);
+  }
+
+  /** Every window of the rows that have a seat, on all threads. */
+  private void eachWindow(StepRows batch, KvMemory kv, OfWindow work) {
     int heads = kv.layout.kvHeads();
     pool.run(
         batch.rows * heads,
         (task, thread) -> {
           int row = task / heads;
-          int head = task % heads;
           int seat = batch.seat(row);
-          if (seat < 0) {
-            return;
+          if (seat >= 0) {
+            work.run(row, task % heads, seat, thread);
           }
+        });
+  }
+
+  void key(StepRows batch, KvMemory kv, SelectionMemory selection) {
+    eachWindow(
+        batch,
+        kv,
+        (row, head, seat, thread) -> {
           int closed = kv.layout.grid().closedChunks(batch.tokens(row));
           boolean all = Memory.getInt(selection.selectedCount(row, head)) >= closed;
           long scores = selection.scores(row, head);
@@ -42,16 +55,10 @@ final class WindowDiff {
   }
 
   void recent(StepRows batch, KvMemory kv, SelectionMemory selection, int pass) {
-    int heads = kv.layout.kvHeads();
-    pool.run(
-        batch.rows * heads,
-        (task, thread) -> {
-          int row = task / heads;
-          int head = task % heads;
-          int seat = batch.seat(row);
-          if (seat < 0) {
-            return;
-          }
+    eachWindow(
+        batch,
+        kv,
+        (row, head, seat, thread) -> {
           long slots = selection.slots(row, head);
           long table = kv.slotTable(seat, head);
           int count = selection.passCount(row, head, pass);
@@ -63,16 +70,10 @@ final class WindowDiff {
   }
 
   void forget(StepRows batch, KvMemory kv, SelectionMemory selection, Forgotten which) {
-    int heads = kv.layout.kvHeads();
-    pool.run(
-        batch.rows * heads,
-        (task, thread) -> {
-          int row = task / heads;
-          int head = task % heads;
-          int seat = batch.seat(row);
-          if (seat < 0) {
-            return;
-          }
+    eachWindow(
+        batch,
+        kv,
+        (row, head, seat, thread) -> {
           long table = kv.slotTable(seat, head);
           long slotOfChunk = kv.slotOfChunk(seat, head);
           int slots = kv.windowSlots(seat, head);
@@ -87,32 +88,20 @@ final class WindowDiff {
   }
 
   void diff(StepRows batch, KvMemory kv, SelectionMemory selection, int pass) {
-    int heads = kv.layout.kvHeads();
-    pool.run(
-        batch.rows * heads,
-        (task, thread) -> {
-          int row = task / heads;
-          int head = task % heads;
-          int seat = batch.seat(row);
-          if (seat >= 0) {
-            diff(kv, selection, pass, row, seat, head, scratch[thread]);
-          }
-        });
+    eachWindow(
+        batch,
+        kv,
+        (row, head, seat, thread) -> diff(kv, selection, pass, row, seat, head, scratch[thread]));
   }
 
   /** Adds the ages of what is selected, and notes that it is. */
   void observe(
       StepRows batch, KvMemory kv, SelectionMemory selection, long lastSelected, long ages) {
     int heads = kv.layout.kvHeads();
-    pool.run(
-        batch.rows * heads,
-        (task, thread) -> {
-          int row = task / heads;
-          int seat = batch.seat(row);
-          if (seat < 0) {
-            return;
-          }
-          int head = task % heads;
+    eachWindow(
+        batch,
+        kv,
+        (row, head, seat, thread) -> {
           int count = Memory.getInt(selection.selectedCount(row, head));
           if (count >= kv.layout.grid().closedChunks(batch.tokens(row))) {
             return;

@@ -11,22 +11,14 @@ import org.jspecify.annotations.Nullable;
  */
 public record Formats(ChunkFormat resident, ChunkFormat backing) {
   /**
-   * Those that are used unless others are asked for: chunks stay what was computed.
+   * What a user has asked for, completed: chunks stay what was computed, but below a window in int8
+   * they are int8 too.
    *
-   * @param budget share of the closed chunks attended per step; 1 is exact mode
-   */
-  public static Formats usual(KvType type, double budget) {
-    return of(type, budget, null, null);
-  }
-
-  /**
-   * What a user has asked for, completed.
-   *
-   * @param resident null for what goes with the rest
-   * @param backing null for what goes with the rest
+   * @param resident null if it was not said
+   * @param backing null if it was not said
    */
   public static Formats of(
-      KvType type, double budget, @Nullable ChunkFormat resident, @Nullable ChunkFormat backing) {
+      KvType type, @Nullable ChunkFormat resident, @Nullable ChunkFormat backing) {
     ChunkFormat plain = ChunkFormat.of(type);
     ChunkFormat below =
         backing != null ? backing : resident == ChunkFormat.INT8 ? ChunkFormat.INT8 : plain;

@@ -102,7 +102,7 @@ public record PlanRequest(
         device,
         queueLimit,
         policy,
-        Formats.usual(kvType, budget));
+        Formats.of(kvType));
   }
 
   /** With the policy that is used unless another is asked for. */

@@ -33,9 +33,6 @@ public record PolicyShape(
   /** Bits of a fitted key, unless another number is asked for or a head has too few elements. */
   private static final int FITTED_BITS = 128;
 
-  /** Tokens of a cluster, unless another number is asked for. */
-  private static final int ESTIMATE_TOKENS = 64;
-
   /** Chunks are chosen by their share of attention, estimated from two-bit keys. */
   public static final PolicyShape KVDRIVE = new PolicyShape("kvdrive", SummaryFormat.twoBit());
 
@@ -145,17 +142,6 @@ public record PolicyShape(
     return model.calibrated() && bits > 0
         ? KVDRIVE.withIndex(new IndexShape(SummaryFormat.bitPlanes(bits), null))
         : KVDRIVE;
-  }
-
-  /**
-   * {@link #kvdrive} with the rest estimated by clusters where the index is a fitted one: what
-   * accuracy is measured with where no index is asked for.
-   */
-  public static PolicyShape estimating(ModelGeometry model) {
-    PolicyShape plain = kvdrive(model);
-    return plain.equals(KVDRIVE)
-        ? plain
-        : plain.withIndex(new IndexShape(plain.summary, ClusterFormat.of(ESTIMATE_TOKENS)));
   }
 
   /** Whether it can attend less than everything. */

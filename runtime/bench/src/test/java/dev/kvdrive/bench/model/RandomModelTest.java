@@ -48,7 +48,7 @@ class RandomModelTest {
             0.25,
             DeviceKind.CPU,
             2,
-            Formats.usual(KvType.BF16, 0.25),
+            Formats.of(KvType.BF16),
             "kvdrive")) {
       SpeedRun run = probe.run();
       assertThat(run.promptTokens()).isEqualTo(300);

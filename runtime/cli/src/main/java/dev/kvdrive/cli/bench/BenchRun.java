@@ -28,7 +28,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.function.DoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -77,20 +76,20 @@ final class BenchRun {
 
   private static final Formats PLAIN = Formats.of(KvType.BF16);
 
-  /** This engine with each policy and budget, and the formats to measure at it. */
+  /** This engine with each policy, budget and pair of formats. */
   void alone(
       String name,
       LocalModel model,
       int prompt,
       List<PolicyShape> policies,
       List<Double> budgets,
-      DoubleFunction<List<Formats>> formats)
+      List<Formats> formats)
       throws InterruptedException {
     List<Entry> entries = new ArrayList<>();
     try {
       for (PolicyShape policy : policies) {
         for (double budget : PolicyOptions.budgets(policy, budgets)) {
-          for (Formats chunks : formats.apply(budget)) {
+          for (Formats chunks : formats) {
             String of = name(name);
             if (!policy.equals(PolicyShape.KVDRIVE)) {
               of += ", " + policy.name();

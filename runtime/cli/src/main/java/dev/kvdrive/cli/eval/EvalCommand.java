@@ -30,7 +30,6 @@ import dev.kvdrive.plan.RopeScaling;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -127,8 +126,8 @@ public final class EvalCommand implements Callable<Integer> {
           "What policy kvdrive chooses chunks by: two-bit, or planes-64, planes-96, planes-128 and so"
               + " on for keys of as many bits in a space that ./kvdrive calibrate has fitted;"
               + " with +clusters-64 what is not attended is estimated by clusters of 64 tokens"
-              + " (default: planes-128+clusters-64 where such a calibration comes with the model, else"
-              + " two-bit). The other policies have indexes of their own.")
+              + " (default: planes-128 where such a calibration comes with the model, else two-bit, as"
+              + " serve takes). The other policies have indexes of their own.")
   private @Nullable IndexShape index;
 
   @Mixin private PolicyOptions policy = new PolicyOptions();
@@ -189,11 +188,7 @@ public final class EvalCommand implements Callable<Integer> {
           new EvalRun(
               new LocalModel(file, scaling, template),
               new EvalRun.Conditions(
-                  kvType,
-                  formats.formats(spec, kvType, Collections.max(budgets)),
-                  samples,
-                  device.kind(),
-                  threads),
+                  kvType, formats.formats(spec, kvType), samples, device.kind(), threads),
               windows.options(),
               record,
               tiers,
@@ -253,7 +248,7 @@ public final class EvalCommand implements Callable<Integer> {
         .map(
             m ->
                 m.equals(Method.of(PolicyShape.KVDRIVE))
-                    ? Method.of(PolicyShape.estimating(geometry))
+                    ? Method.of(PolicyShape.kvdrive(geometry))
                     : m)
         .toList();
   }

@@ -32,9 +32,9 @@ public final class FormatOptions {
    *
    * @throws ParameterException of the command if there cannot be such chunks
    */
-  public Formats formats(CommandSpec spec, KvType type, double budget) {
+  public Formats formats(CommandSpec spec, KvType type) {
     try {
-      Formats formats = Formats.of(type, budget, resident, backing);
+      Formats formats = Formats.of(type, resident, backing);
       formats.check(type);
       return formats;
     } catch (IllegalArgumentException e) {
