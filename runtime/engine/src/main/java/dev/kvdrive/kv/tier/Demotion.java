@@ -53,15 +53,25 @@ final class Demotion implements Ranking.Candidates {
     private final long since = System.nanoTime();
     private final int failuresBefore;
     private int need;
+    private int least;
     private int kept;
 
     private Wait(int failuresBefore) {
       this.failuresBefore = failuresBefore;
     }
 
-    /** Frames that it needs, and those that are to stay free for others if they can. */
-    void need(int count, int forOthers) {
+    /** Frames that it would like to have, and how few of them let it go on. */
+    void need(int count, int fewest) {
       need = count;
+      least = fewest;
+    }
+
+    int need() {
+      return need;
+    }
+
+    /** Frames that are to stay free for others if they can. */
+    void keep(int forOthers) {
       kept = forOthers;
     }
   }
@@ -150,9 +160,10 @@ final class Demotion implements Ranking.Candidates {
   /**
    * Goes on making room.
    *
-   * @return whether the frames that it needs are free; otherwise writes are under way that will
-   *     make some free
-   * @throws TierException if there will be no room, or not in time
+   * @return whether it can go on: the frames that it would like to have are free, or as many of
+   *     them as let it go on, and the tiers are full; otherwise writes are under way that will make
+   *     some free
+   * @throws TierException if there will be too few for it to go on, or not in time
    */
   boolean makeRoom(Queue queue, int seat, Wait wait) {
     int need = wait.need + wait.kept;
@@ -175,10 +186,11 @@ final class Demotion implements Ranking.Candidates {
         return false;
       }
       if (synchronised) {
-        if (frames.free() >= wait.need) {
+        // Others may have taken what was there when it asked.
+        if (frames.free() >= wait.least) {
           return true;
         }
-        throw new TierException(seat, fullMessage(wait.need), null);
+        throw new TierException(seat, fullMessage(wait.least), null);
       }
       submissions.synchronize(queue, submissions.current() - 1);
       synchronised = true;

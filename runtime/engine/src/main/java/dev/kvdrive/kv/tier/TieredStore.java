@@ -399,18 +399,23 @@ public final class TieredStore implements AutoCloseable {
   private int room(Queue queue, int seat, int fromChunk, int toChunk) {
     int heads = space.kvHeads();
     int wanted = layout.extents(toChunk) - layout.extents(fromChunk);
+    if (wanted == 0) {
+      return 0;
+    }
     if ((long) wanted * heads > list.free()) {
       // Not all at once: what is closed now can be written while the rest is closed.
       int batch = Math.max(1, (list.size() - seats * layers.size() * heads) / (2 * heads));
       wanted = Math.min(wanted, Math.max(batch, list.free() / heads));
     }
     try {
-      return hasRoom(queue, seat, wanted * heads) ? wanted : 0;
+      return hasRoom(queue, seat, wanted * heads, heads)
+          ? Math.min(wanted, list.free() / heads)
+          : 0;
     } catch (TierException e) {
       if (list.free() < heads) {
         throw e;
       }
-      return list.free() / heads;
+      return Math.min(wanted, list.free() / heads);
     }
   }
 
@@ -472,7 +477,7 @@ public final class TieredStore implements AutoCloseable {
         }
       }
     }
-    if (!hasRoom(queue, seat, missing)) {
+    if (!hasRoom(queue, seat, missing, missing)) {
       return false;
     }
     for (int layer = 0; layer < layers.size(); layer++) {
@@ -483,12 +488,17 @@ public final class TieredStore implements AutoCloseable {
     return true;
   }
 
-  /** Makes room; if there is none yet, the sequence waits. */
-  private boolean hasRoom(Queue queue, int seat, int need) {
+  /**
+   * Makes room; if there is none yet, the sequence waits.
+   *
+   * @param least frames that let it go on where there will not be as many as it needs
+   */
+  private boolean hasRoom(Queue queue, int seat, int need, int least) {
     int kept = keptForOthers(seat, need);
     if (list.free() < need + kept) {
       Demotion.Wait wait = roomWaits.computeIfAbsent(seat, key -> demotion.begin());
-      wait.need(need, kept);
+      wait.need(need, least);
+      wait.keep(kept);
       if (!demotion.makeRoom(queue, seat, wait)) {
         return false;
       }
@@ -528,6 +538,7 @@ public final class TieredStore implements AutoCloseable {
     boolean waits = promotion.waits(seat);
     Demotion.Wait wait = roomWaits.get(seat);
     if (!waits && wait != null) {
+      wait.keep(keptForOthers(seat, wait.need()));
       waits = !demotion.makeRoom(queue, seat, wait);
     }
     publish();

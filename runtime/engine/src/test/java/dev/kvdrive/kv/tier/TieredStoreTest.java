@@ -340,6 +340,27 @@ class TieredStoreTest {
   }
 
   @Test
+  void whoWaitsForMoreThanThereWillBeOnceOthersTookTheirsGoesOnWithLess() {
+    try (StoreHarness harness = small(3, 20, 8, 60)) {
+      harness.open(0);
+      harness.prefill(0, 0, 0, EXTENT_CHUNKS);
+      files.hold();
+      int all = 8 * EXTENT_CHUNKS;
+      assertThat(harness.store.provideForChunks(harness.queue, 0, 0, EXTENT_CHUNKS, all))
+          .as("seven more extents: there are seven frames, and two of them are for others")
+          .isEqualTo(EXTENT_CHUNKS);
+      for (int seat = 1; seat < 3; seat++) {
+        harness.open(seat);
+        harness.prefill(seat, 0, 0, 1);
+      }
+      files.release();
+      harness.awaitTurn(0);
+      harness.prefill(0, 0, EXTENT_CHUNKS, all);
+      harness.checkCaps();
+    }
+  }
+
+  @Test
   void aRowThatIsLateIsRepeatedFromTheSameStateWhileOthersGoOn() {
     try (StoreHarness harness = small(2, 12, 10, 24)) {
       harness.start(0, tokensOf(8));
