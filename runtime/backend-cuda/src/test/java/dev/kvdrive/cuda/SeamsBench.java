@@ -107,7 +107,8 @@ final class SeamsBench {
                       device,
                       model,
                       sizes,
-                      new DecodeOptions(true, graphs, DecodeOptions.DEFAULT_FETCH_TIMEOUT),
+                      new DecodeOptions(
+                          true, DecodeOptions.ELASTIC, graphs, DecodeOptions.DEFAULT_FETCH_TIMEOUT),
                       scratch.resolve(kind + "-" + nvme + "-" + graphs),
                       prompt,
                       ANSWER_TOKENS,

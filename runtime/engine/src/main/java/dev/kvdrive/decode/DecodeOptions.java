@@ -1,20 +1,36 @@
 package dev.kvdrive.decode;
 
+import dev.kvdrive.plan.Workspace;
 import java.time.Duration;
 
 /**
  * How a decode step is run. None of it changes what is computed.
  *
  * @param pipeline whether misses are fetched on a queue of their own while the hits are attended
+ * @param microBatches into how many parts the rows of a step are cut in its attention, so that one
+ *     part's misses are fetched while the next one selects: at most so many, a power of two; {@link
+ *     #ELASTIC} for as many as make steps fastest. Without a pipeline there is one
  * @param graphs whether steps are recorded and launched as graphs
  * @param fetchTimeout how long a chunk may take to come from NVMe before the sequence that needs it
  *     is given up
  */
-public record DecodeOptions(boolean pipeline, boolean graphs, Duration fetchTimeout) {
+public record DecodeOptions(
+    boolean pipeline, int microBatches, boolean graphs, Duration fetchTimeout) {
+  /** {@code microBatches} by what steps take. */
+  public static final int ELASTIC = 0;
+
   /** Bound of {@code fetchTimeout} unless said otherwise. */
   public static final Duration DEFAULT_FETCH_TIMEOUT = Duration.ofSeconds(10);
 
   public DecodeOptions {
+    if (microBatches != ELASTIC
+        && (microBatches < 1
+            || microBatches > Workspace.MOST_MICRO_BATCHES
+            || Integer.bitCount(microBatches) != 1)) {
+      throw new IllegalArgumentException(
+          "a step is cut into 1, 2 or %d micro-batches, not %d"
+              .formatted(Workspace.MOST_MICRO_BATCHES, microBatches));
+    }
     if (fetchTimeout.toMillis() < 1 || fetchTimeout.compareTo(Duration.ofHours(1)) > 0) {
       throw new IllegalArgumentException(
           "the fetch timeout must be between 1 ms and 1 h, got " + fetchTimeout);

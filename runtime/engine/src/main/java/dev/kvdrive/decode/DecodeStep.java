@@ -17,14 +17,17 @@ import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.Workspace;
 import dev.kvdrive.transformer.ActivationBuffers;
 import dev.kvdrive.transformer.StepOutput;
 import dev.kvdrive.transformer.Transformer;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -56,8 +59,14 @@ public final class DecodeStep implements AutoCloseable {
    *
    * @param passes over a selection
    * @param densePasses over all chunks, where a layer is dense
+   * @param depth micro-batches
    */
-  private record Shape(int rows, int passes, int densePasses) {}
+  private record Shape(int rows, int passes, int densePasses, int depth) {
+    /** The same but for the micro-batches. */
+    private Shape cut(int into) {
+      return new Shape(rows, passes, densePasses, into);
+    }
+  }
 
   private final Queue queue;
   private final LayerProgram program;
@@ -65,6 +74,7 @@ public final class DecodeStep implements AutoCloseable {
   private final boolean prefetch;
   private final @Nullable SelectionTap tap;
   private final boolean graphs;
+  private final MicroBatches microBatches;
   private final long fetchTimeoutNanos;
   private final EngineSizes sizes;
   private final Transformer transformer;
@@ -122,6 +132,7 @@ public final class DecodeStep implements AutoCloseable {
     this.sizes = sizes;
     policy = Policy.of(sizes.policy());
     graphs = options.graphs() && tap == null;
+    microBatches = microBatches(options);
     fetchTimeoutNanos = options.fetchTimeout().toNanos();
     int maxRows = sizes.concurrency();
     seats = new int[maxRows];
@@ -171,14 +182,26 @@ public final class DecodeStep implements AutoCloseable {
     this(device, queue, transformer, kv, store, output, sizes, options, false, null);
   }
 
+  private static MicroBatches microBatches(DecodeOptions options) {
+    boolean elastic = options.microBatches() == DecodeOptions.ELASTIC;
+    int most = elastic ? Workspace.MOST_MICRO_BATCHES : options.microBatches();
+    return new MicroBatches(options.pipeline() ? most : 1, elastic);
+  }
+
   private LayerProgram.Pipeline pipeline(Device device) {
     Queue transfers = device.createQueue("transfers");
     owned.push(transfers::close);
-    Event diffed = device.createEvent();
-    owned.push(diffed::close);
-    Event landed = device.createEvent();
-    owned.push(landed::close);
-    return new LayerProgram.Pipeline(transfers, diffed, landed);
+    return new LayerProgram.Pipeline(transfers, events(device), events(device));
+  }
+
+  private List<Event> events(Device device) {
+    List<Event> events = new ArrayList<>();
+    for (int part = 0; part < Workspace.MOST_MICRO_BATCHES; part++) {
+      Event event = device.createEvent();
+      owned.push(event::close);
+      events.add(event);
+    }
+    return events;
   }
 
   /** Starts the description of a step. */
@@ -234,8 +257,11 @@ public final class DecodeStep implements AutoCloseable {
   public StepFaults run(long patience) {
     int shaped = graphs ? Math.min(sizes.concurrency(), ceilingPowerOfTwo(rows)) : rows;
     int densePasses = policy.shape().denseLayers() == 0 ? 0 : passes(mostClosed);
-    Shape shape = new Shape(shaped, passes(mostSelected), densePasses);
+    Shape whole = new Shape(shaped, passes(mostSelected), densePasses, 1);
+    Shape shape = whole.cut(microBatches.depth(whole, rows));
     parameters.pad(rows, shaped);
+    parameters.cut(shaped, shape.depth());
+    long from = System.nanoTime();
     store.beginStep(patience, fetchTimeoutNanos);
     if (graphs) {
       launch(shape);
@@ -247,7 +273,9 @@ public final class DecodeStep implements AutoCloseable {
         output.downloadLogits(queue, row);
       }
     }
-    return store.endStep(queue);
+    StepFaults faults = store.endStep(queue);
+    microBatches.took(whole, rows, System.nanoTime() - from);
+    return faults;
   }
 
   /** A {@code Selection.*_COUNTER} of a row of the last step, summed over layers and KV heads. */
@@ -295,8 +323,10 @@ public final class DecodeStep implements AutoCloseable {
   private void submit(Shape shape) {
     int rows = shape.rows();
     StepBatch batch = batches[rows];
+    List<StepBatch> parts = parameters.parts(batch, shape.depth());
+    List<StepBatch> denseParts = parameters.parts(denseBatches[rows], shape.depth());
     ActivationBuffers rowsOf = transformer.activations();
-    parameters.upload(queue, rows);
+    parameters.upload(queue, rows, shape.depth());
     queue.fill(kv.selection().counters(), 0, (long) rows * Selection.COUNTERS, 0);
     queue.fill(kv.prefetched().counters(), 0, (long) rows * Selection.COUNTERS, 0);
     transformer.angles(queue, batch.positions(), rows);
@@ -307,6 +337,7 @@ public final class DecodeStep implements AutoCloseable {
       program.submit(
           queue,
           dense ? denseBatches[rows] : batch,
+          dense ? denseParts : parts,
           layer,
           dense ? shape.densePasses() : shape.passes(),
           rowsOf.query(),

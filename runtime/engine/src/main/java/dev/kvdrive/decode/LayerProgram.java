@@ -35,9 +35,12 @@ import org.jspecify.annotations.Nullable;
  * place with all its verbs in their order. Only submits; may be recorded.
  *
  * <pre>
- *   append -> close -> choose -> begin (sink, ring) -> rest
- *     for each pass over the selection:
- *       keep -> diff -> used -> fetch, hits -> land -> misses
+ *   append -> close
+ *     for each micro-batch: choose -> keep -> diff -> used -> fetch, land (transfers)
+ *   begin (sink, ring) -> rest
+ *     for each micro-batch: hits -> misses, behind its landing
+ *     for each further pass over the selection:
+ *       the same from keep on
  *   -> finish
  * </pre>
  *
@@ -50,7 +53,8 @@ import org.jspecify.annotations.Nullable;
  * @param mailbox how misses that are on NVMe are asked for
  * @param reuse where each layer notes what it selects; empty if nobody asks
  * @param fetchTimeoutMillis how long those of one pass may take
- * @param pipeline the queue on which misses are fetched while hits are attended; null: no other
+ * @param pipeline the queue on which misses are fetched while something else is computed; null: no
+ *     other
  */
 record LayerProgram(
     Operations operations,
@@ -67,14 +71,17 @@ record LayerProgram(
    * A second queue.
    *
    * @param transfers where misses are fetched
-   * @param diffed orders a fetch behind its diff
-   * @param landed orders attention to misses behind their landing
+   * @param diffed of each micro-batch: orders a fetch behind its diff
+   * @param landed of each micro-batch: orders attention to misses behind their landing
    */
-  record Pipeline(Queue transfers, Event diffed, Event landed) {}
+  record Pipeline(Queue transfers, List<Event> diffed, List<Event> landed) {}
 
   /**
    * Submits the layer.
    *
+   * @param batch all rows
+   * @param parts the same rows in micro-batches: each has the rows of the others unused. What one
+   *     of them misses is fetched while the next one selects; without a pipeline there is one
    * @param passes over the selection: enough for the row that selects most
    * @param query of the rows, as {@code key} and {@code value}
    * @param out where the attention output goes
@@ -82,6 +89,7 @@ record LayerProgram(
   void submit(
       Queue queue,
       StepBatch batch,
+      List<StepBatch> parts,
       KvLayer layer,
       int passes,
       Activations query,
@@ -91,14 +99,26 @@ record LayerProgram(
     LayerStep step = new LayerStep(batch, layer);
     operations.kv().append(queue, new Append(step, frames, key, value));
     policy.close(Closing.inStep(operations.index(), queue, step));
-    policy.choose(new Choosing(operations.index(), queue, step, shape, query, selection));
+    for (int part = 0; part < parts.size(); part++) {
+      LayerStep of = new LayerStep(parts.get(part), layer);
+      policy.choose(new Choosing(operations.index(), queue, of, shape, query, selection));
+      if (passes > 0) {
+        fetch(queue, part, new Pass(of, selection, 0));
+      }
+    }
     if (!reuse.isEmpty()) {
       operations.window().observe(queue, new Observe(step, selection, reuse.get(layer.layer())));
     }
     operations.attention().begin(queue, new Begin(step, shape, query, state));
     policy.rest(new Resting(operations.attention(), queue, step, shape, query, selection, state));
     for (int pass = 0; pass < passes; pass++) {
-      submitPass(queue, new Pass(step, selection, pass), query);
+      for (int part = 0; pass > 0 && part < parts.size(); part++) {
+        fetch(queue, part, new Pass(new LayerStep(parts.get(part), layer), selection, pass));
+      }
+      for (int part = 0; part < parts.size(); part++) {
+        Pass of = new Pass(new LayerStep(parts.get(part), layer), selection, pass);
+        attend(queue, part, new Attend(of, shape, query, state));
+      }
     }
     operations.attention().finish(queue, new Finish(step, shape, state, out));
   }
@@ -121,24 +141,24 @@ record LayerProgram(
     Queue transfers = queue;
     if (pipeline != null) {
       transfers = pipeline.transfers();
-      queue.record(pipeline.diffed());
-      transfers.await(pipeline.diffed());
+      queue.record(pipeline.diffed().getFirst());
+      transfers.await(pipeline.diffed().getFirst());
     }
     operations.window().prefetch(transfers, new Prefetch(pass, frames));
     if (pipeline != null) {
-      transfers.record(pipeline.landed());
+      transfers.record(pipeline.landed().getFirst());
     }
   }
 
   /** Makes the queue wait for the last {@link #prefetch}. */
   void awaitPrefetch(Queue queue) {
     if (pipeline != null) {
-      queue.await(pipeline.landed());
+      queue.await(pipeline.landed().getFirst());
     }
   }
 
-  private void submitPass(Queue queue, Pass pass, Activations query) {
-    Attend attend = new Attend(pass, shape, query, state);
+  /** Puts a pass of a micro-batch into the window; what is missing comes on the transfer queue. */
+  private void fetch(Queue queue, int part, Pass pass) {
     Keeping keeping = new Keeping(operations.window(), queue, pass);
     policy.keep(keeping);
     operations.window().diff(queue, pass);
@@ -146,16 +166,27 @@ record LayerProgram(
     Queue transfers = queue;
     if (pipeline != null) {
       transfers = pipeline.transfers();
-      queue.record(pipeline.diffed());
-      transfers.await(pipeline.diffed());
+      queue.record(pipeline.diffed().get(part));
+      transfers.await(pipeline.diffed().get(part));
     }
     operations.window().fetch(transfers, new Fetch(pass, frames, mailbox));
-    operations.attention().hits(queue, attend);
-    operations.window().land(transfers, new Land(pass, mailbox, fetchTimeoutMillis));
     if (pipeline != null) {
-      transfers.record(pipeline.landed());
-      queue.await(pipeline.landed());
+      land(transfers, pass);
+      transfers.record(pipeline.landed().get(part));
+    }
+  }
+
+  private void attend(Queue queue, int part, Attend attend) {
+    operations.attention().hits(queue, attend);
+    if (pipeline != null) {
+      queue.await(pipeline.landed().get(part));
+    } else {
+      land(queue, attend.of());
     }
     operations.attention().misses(queue, attend);
+  }
+
+  private void land(Queue queue, Pass pass) {
+    operations.window().land(queue, new Land(pass, mailbox, fetchTimeoutMillis));
   }
 }

@@ -76,7 +76,11 @@ public record EngineSettings(
         NvmeOptions.in(nvmeDirectory),
         null,
         queueLimit,
-        new DecodeOptions(true, device.prefersGraphs(), DecodeOptions.DEFAULT_FETCH_TIMEOUT),
+        new DecodeOptions(
+            true,
+            DecodeOptions.ELASTIC,
+            device.prefersGraphs(),
+            DecodeOptions.DEFAULT_FETCH_TIMEOUT),
         DEFAULT_PREFILL_SHARE,
         DEFAULT_WARM_UP_TOKENS,
         DEFAULT_TURN_TIMEOUT,

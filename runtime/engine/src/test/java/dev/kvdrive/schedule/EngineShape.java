@@ -22,6 +22,7 @@ import java.time.Duration;
  *     NVMe
  * @param window window slots of each head
  * @param passChunks chunks of one pass
+ * @param microBatches of a step; 0 for none, on one queue
  * @param formats of closed chunks
  */
 record EngineShape(
@@ -35,7 +36,7 @@ record EngineShape(
     int extentChunks,
     int frames,
     int nvmeThreads,
-    boolean pipeline,
+    int microBatches,
     boolean graphs,
     Duration fetchTimeout,
     Duration demotionTimeout,
@@ -55,7 +56,7 @@ record EngineShape(
         2,
         10_000,
         1,
-        false,
+        0,
         false,
         Duration.ofSeconds(20),
         Duration.ofSeconds(20),
@@ -81,7 +82,7 @@ record EngineShape(
         extentChunks,
         frames,
         nvmeThreads,
-        pipeline,
+        microBatches,
         graphs,
         fetchTimeout,
         demotionTimeout,
@@ -102,7 +103,7 @@ record EngineShape(
         extentChunks,
         frames,
         nvmeThreads,
-        pipeline,
+        microBatches,
         graphs,
         fetchTimeout,
         demotionTimeout,
@@ -123,7 +124,7 @@ record EngineShape(
         extentChunks,
         frames,
         nvmeThreads,
-        pipeline,
+        microBatches,
         graphs,
         fetchTimeout,
         demotionTimeout,
@@ -144,7 +145,7 @@ record EngineShape(
         extentChunks,
         frames,
         nvmeThreads,
-        pipeline,
+        microBatches,
         graphs,
         fetchTimeout,
         demotionTimeout,
@@ -165,7 +166,7 @@ record EngineShape(
         extentChunks,
         frames,
         nvmeThreads,
-        pipeline,
+        microBatches,
         graphs,
         fetchTimeout,
         demotionTimeout,
@@ -186,7 +187,7 @@ record EngineShape(
         extentChunks,
         frames,
         nvmeThreads,
-        pipeline,
+        microBatches,
         graphs,
         fetchTimeout,
         demotionTimeout,
@@ -207,7 +208,7 @@ record EngineShape(
         chunks,
         frames,
         nvmeThreads,
-        pipeline,
+        microBatches,
         graphs,
         fetchTimeout,
         demotionTimeout,
@@ -228,7 +229,7 @@ record EngineShape(
         extentChunks,
         count,
         nvmeThreads,
-        pipeline,
+        microBatches,
         graphs,
         fetchTimeout,
         demotionTimeout,
@@ -249,7 +250,7 @@ record EngineShape(
         extentChunks,
         frames,
         count,
-        pipeline,
+        microBatches,
         graphs,
         fetchTimeout,
         demotionTimeout,
@@ -258,7 +259,7 @@ record EngineShape(
         formats);
   }
 
-  EngineShape with(boolean pipelined, boolean recorded) {
+  EngineShape with(int parts, boolean recorded) {
     return new EngineShape(
         type,
         context,
@@ -270,7 +271,7 @@ record EngineShape(
         extentChunks,
         frames,
         nvmeThreads,
-        pipelined,
+        parts,
         recorded,
         fetchTimeout,
         demotionTimeout,
@@ -291,7 +292,7 @@ record EngineShape(
         extentChunks,
         frames,
         nvmeThreads,
-        pipeline,
+        microBatches,
         graphs,
         fetch,
         demotion,
@@ -312,7 +313,7 @@ record EngineShape(
         extentChunks,
         frames,
         nvmeThreads,
-        pipeline,
+        microBatches,
         graphs,
         fetchTimeout,
         demotionTimeout,
@@ -354,7 +355,8 @@ record EngineShape(
     return EngineSettings.of(sizes(model, device), device, directory, queueLimit)
         .withNvme(
             new NvmeOptions(directory, NvmeOptions.Direct.PREFERRED, nvmeThreads, demotionTimeout))
-        .withDecode(new DecodeOptions(pipeline, graphs, fetchTimeout))
+        .withDecode(
+            new DecodeOptions(microBatches > 0, Math.max(1, microBatches), graphs, fetchTimeout))
         .withWarmUpTokens(0);
   }
 }

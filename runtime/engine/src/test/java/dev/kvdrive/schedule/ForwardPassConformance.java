@@ -60,7 +60,7 @@ public abstract class ForwardPassConformance extends EngineTest {
         List.of(
             EngineShape.roomy(1),
             EngineShape.tight(1),
-            EngineShape.tight(1).with(true, true).withBlock(7).withExtents(3),
+            EngineShape.tight(1).with(1, true).withBlock(7).withExtents(3),
             EngineShape.tight(1).withSeats(1).withWindow(1, 1).withBlock(256))) {
       try (ForwardPass pass = new ForwardPass(device, model, settings(shape))) {
         int prompt = 190;
@@ -113,7 +113,7 @@ public abstract class ForwardPassConformance extends EngineTest {
       dense[i] = new ReferenceTransformer(model).logits(tokens[i]);
     }
     try (ForwardPass pass =
-        new ForwardPass(device, model, settings(EngineShape.tight(1).with(true, true)))) {
+        new ForwardPass(device, model, settings(EngineShape.tight(1).with(1, true)))) {
       LogitCheck check = check();
       int[] length = {70, 130, 3};
       int[] seats = {2, 0, 1};

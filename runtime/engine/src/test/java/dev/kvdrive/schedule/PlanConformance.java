@@ -158,7 +158,7 @@ public abstract class PlanConformance extends EngineTest {
 
   @Test
   void anEngineThatCannotGetAllItsMemoryKeepsNone() throws IOException {
-    EngineShape shape = EngineShape.tight(1).with(true, true);
+    EngineShape shape = EngineShape.tight(1).with(1, true);
     int allocations = 0;
     boolean started = false;
     while (!started) {

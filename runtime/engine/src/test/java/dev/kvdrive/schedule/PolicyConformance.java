@@ -51,7 +51,7 @@ public abstract class PolicyConformance extends EngineTest {
   void aBudgetOfEverythingIsDenseAttention(PolicyShape policy) {
     Map<String, List<GeneratedToken>> dense =
         alone(EngineShape.roomy(1).withPolicy(PolicyShape.FULL));
-    EngineShape tight = EngineShape.tight(1).with(true, true).withPolicy(policy);
+    EngineShape tight = EngineShape.tight(1).with(2, true).withPolicy(policy);
     try (KvDriveEngine engine = start(tight)) {
       compare(
           policy.name(), engine, dense, SameTokensConformance.requests(), new SplittableRandom(11));

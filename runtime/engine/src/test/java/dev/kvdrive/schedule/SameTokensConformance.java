@@ -21,7 +21,8 @@ import org.junit.jupiter.api.Test;
 
 /**
  * Invariant 1: for a budget, the tokens and their probabilities are the same whatever the sizes of
- * the tiers, the batch, the prefill blocks, the threads, with or without pipeline and graphs.
+ * the tiers, the batch, the prefill blocks, the threads, the micro-batches, with or without
+ * pipeline and graphs.
  *
  * <p>The number of random combinations is the system property {@code kvdrive.combinations}. With
  * 200:
@@ -129,7 +130,7 @@ public abstract class SameTokensConformance extends EngineTest {
   void thePolicyThatAttendsEverythingGivesTheTokensOfExactModeWithoutAnIndex() {
     Map<String, List<GeneratedToken>> exact = alone(1, KvType.BF16);
     EngineShape full =
-        EngineShape.tight(1).withType(KvType.BF16).withPolicy(PolicyShape.FULL).with(true, true);
+        EngineShape.tight(1).withType(KvType.BF16).withPolicy(PolicyShape.FULL).with(4, true);
     long withIndex = usedBy(full.withPolicy(PolicyShape.KVDRIVE));
     assertThat(usedBy(full)).isLessThan(withIndex);
     try (KvDriveEngine engine = start(full)) {
@@ -184,7 +185,7 @@ public abstract class SameTokensConformance extends EngineTest {
         .withExtents(1 + random.nextInt(4))
         .withFrames(random.nextInt(4) == 0 ? 10_000 : random.nextInt(40))
         .withThreads(1 + random.nextInt(4))
-        .with(random.nextBoolean(), random.nextBoolean());
+        .with(random.nextInt(3) * 2, random.nextBoolean());
   }
 
   private static Formats chunks(SplittableRandom random, KvType type) {

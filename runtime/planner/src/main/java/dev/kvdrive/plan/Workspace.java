@@ -29,6 +29,12 @@ public final class Workspace {
   /** Share of the context that prompts in prefill may have beyond a whole context. */
   private static final int SHARED_PREFILL_PART = 4;
 
+  /** Micro-batches of the attention of a decode step at most. */
+  public static final int MOST_MICRO_BATCHES = 4;
+
+  /** Arrays of rows that say who is in which micro-batch of two or of four. */
+  public static final int MICRO_BATCH_ARRAYS = 2 + MOST_MICRO_BATCHES;
+
   private Workspace() {}
 
   /**
@@ -68,7 +74,7 @@ public final class Workspace {
       ModelGeometry model, int rows, int maxChunks, int mostSelected, int passChunks) {
     long perHead = 4L * maxChunks + 4L * mostSelected + 8L * passChunks + 8;
     // Counters of the step and of what is prefetched, parameters of both, those of a warm-up.
-    return rows * (model.kvHeads() * perHead + 2 * 4L * 4 + 8L * 4) + 4L * 4;
+    return rows * (model.kvHeads() * perHead + 2 * 4L * 4 + (8L + MICRO_BATCH_ARRAYS) * 4) + 4L * 4;
   }
 
   /**
@@ -177,7 +183,10 @@ public final class Workspace {
    */
   public static long hostStepBytes(ModelGeometry model, KvLayout layout, int rows, int maxChunks) {
     long tables = 2L * 4 * rows * layout.layers() * layout.kvHeads() * layout.extents(maxChunks);
-    return logitsBytes(model, rows) + 72L * rows + warmUpBytes(MOST_WARM_UP_TOKENS) + tables;
+    return logitsBytes(model, rows)
+        + (72L + 4 * MICRO_BATCH_ARRAYS) * rows
+        + warmUpBytes(MOST_WARM_UP_TOKENS)
+        + tables;
   }
 
   /**
