@@ -85,7 +85,7 @@ public final class RequestResolver {
         policy(spec.policy()),
         index(spec.index()),
         kvType,
-        formats(spec, kvType),
+        formats(spec, kvType, budget),
         tiers(spec.tiers()),
         nvme == null ? Reclaim.EPHEMERAL : requireNonNullElse(nvme.reclaim(), Reclaim.EPHEMERAL),
         storageClassName(nvme, from),
@@ -127,9 +127,10 @@ public final class RequestResolver {
         nvme == null ? 0 : Quantities.bytes("spec.tiers.nvme.size", nvme.size()));
   }
 
-  private static Formats formats(InferenceDeploymentSpec spec, dev.kvdrive.plan.KvType kvType) {
+  private static Formats formats(
+      InferenceDeploymentSpec spec, dev.kvdrive.plan.KvType kvType, double budget) {
     try {
-      Formats formats = Formats.of(kvType, format(spec.resident()), format(spec.backing()));
+      Formats formats = Formats.of(kvType, budget, format(spec.resident()), format(spec.backing()));
       formats.check(kvType);
       return formats;
     } catch (IllegalArgumentException e) {

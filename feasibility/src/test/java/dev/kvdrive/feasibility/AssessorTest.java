@@ -81,8 +81,10 @@ class AssessorTest {
 
   @Test
   void chunksHaveTheFormatsOfTheDeploymentsWord() {
-    Formats plain = feasible(deployment("endpoint", ""), null).request().formats();
-    assertThat(plain).isEqualTo(Formats.of(KvType.BF16));
+    assertThat(feasible(deployment("endpoint", ""), null).request().formats())
+        .isEqualTo(new Formats(ChunkFormat.BF16, ChunkFormat.INT8));
+    assertThat(feasible(deployment("endpoint", "budget: 100%"), null).request().formats())
+        .isEqualTo(Formats.of(KvType.BF16));
     Feasible int8 = feasible(deployment("endpoint", "resident: INT8\nbacking: INT8"), null);
     assertThat(int8.request().formats())
         .isEqualTo(new Formats(ChunkFormat.INT8, ChunkFormat.INT8))

@@ -77,7 +77,8 @@ public record InferenceDeploymentSpec(
     @Nullable
         @JsonPropertyDescription(
             "Chunks of keys and values in DRAM and on NVMe. INT8, with a step for each key and"
-                + " value, takes half of BF16. Without one: the kvType.")
+                + " value, takes half of BF16. Without one: INT8, but the kvType if that is F32 or"
+                + " the budget is 100%.")
         ChunkFormat backing,
     @Required @JsonPropertyDescription("Byte budgets of one replica.") Tiers tiers,
     @Nullable

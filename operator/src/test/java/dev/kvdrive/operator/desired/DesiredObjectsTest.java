@@ -74,7 +74,7 @@ class DesiredObjectsTest {
     assertThat(configuration.get("index").asText()).isEqualTo("planes-128");
     assertThat(configuration.get("kv-type").asText()).isEqualTo("bf16");
     assertThat(configuration.get("resident").asText()).isEqualTo("bf16");
-    assertThat(configuration.get("backing").asText()).isEqualTo("bf16");
+    assertThat(configuration.get("backing").asText()).isEqualTo("int8");
     assertThat(configuration.get("queue-limit").asInt()).isEqualTo(16);
     assertThat(configuration.get("served-model-name").asText()).isEqualTo("tiny");
     assertThat(configuration.at("/tiers/nvme-bytes").asLong()).isEqualTo(512L << 20);

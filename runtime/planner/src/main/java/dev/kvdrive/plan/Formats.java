@@ -11,18 +11,31 @@ import org.jspecify.annotations.Nullable;
  */
 public record Formats(ChunkFormat resident, ChunkFormat backing) {
   /**
-   * What a user has asked for, completed: chunks stay what was computed, but below a window in int8
-   * they are int8 too.
+   * Those that are used unless others are asked for: where chunks are selected they are int8 below
+   * the window, which lost no answers; in exact mode, and where a type was asked for that is wider
+   * than bf16, they stay what was computed.
    *
+   * @param budget share of the closed chunks attended per step; 1 is exact mode
+   */
+  public static Formats usual(KvType type, double budget) {
+    return of(type, budget, null, null);
+  }
+
+  /**
+   * What a user has asked for, completed by what is usual; below a window in int8 chunks are int8
+   * too.
+   *
+   * @param budget share of the closed chunks attended per step; 1 is exact mode
    * @param resident null if it was not said
    * @param backing null if it was not said
    */
   public static Formats of(
-      KvType type, @Nullable ChunkFormat resident, @Nullable ChunkFormat backing) {
+      KvType type, double budget, @Nullable ChunkFormat resident, @Nullable ChunkFormat backing) {
     ChunkFormat plain = ChunkFormat.of(type);
-    ChunkFormat below =
-        backing != null ? backing : resident == ChunkFormat.INT8 ? ChunkFormat.INT8 : plain;
-    return new Formats(resident != null ? resident : plain, below);
+    boolean int8 = resident == ChunkFormat.INT8 || (budget < 1 && type == KvType.BF16);
+    return new Formats(
+        resident != null ? resident : plain,
+        backing != null ? backing : int8 ? ChunkFormat.INT8 : plain);
   }
 
   /** Chunks stay what was computed. */

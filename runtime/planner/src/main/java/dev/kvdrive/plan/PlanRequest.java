@@ -102,7 +102,7 @@ public record PlanRequest(
         device,
         queueLimit,
         policy,
-        Formats.of(kvType));
+        Formats.usual(kvType, budget));
   }
 
   /** With the policy that is used unless another is asked for. */

@@ -69,6 +69,18 @@ class FormatsTest {
   }
 
   @Test
+  void chunksAreInt8BelowTheWindowUnlessAllIsAttendedOrAWiderTypeWasAskedFor() {
+    Formats plain = Formats.of(KvType.BF16);
+    assertThat(Formats.usual(KvType.BF16, 0.0625))
+        .isEqualTo(new Formats(ChunkFormat.BF16, ChunkFormat.INT8));
+    assertThat(Formats.usual(KvType.BF16, 1)).isEqualTo(plain);
+    assertThat(Formats.usual(KvType.F32, 0.0625)).isEqualTo(Formats.of(KvType.F32));
+    assertThat(Formats.of(KvType.BF16, 0.0625, null, ChunkFormat.BF16)).isEqualTo(plain);
+    assertThat(Formats.of(KvType.BF16, 1, ChunkFormat.INT8, null))
+        .isEqualTo(new Formats(ChunkFormat.INT8, ChunkFormat.INT8));
+  }
+
+  @Test
   void whatCannotBeIsRefusedWithWhatCan() {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> request(new Formats(ChunkFormat.INT8, ChunkFormat.BF16)))

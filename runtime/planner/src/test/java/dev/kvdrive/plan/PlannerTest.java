@@ -43,7 +43,8 @@ class PlannerTest {
 
     assertThat(plan.feasible()).as(plan.verdict()).isTrue();
     assertThat(plan.requireSizes().layout().bytesPerToken()).isEqualTo(128 * 1024);
-    assertThat(plan.requireSizes().layout().backing().bytes()).isEqualTo(4096);
+    assertThat(plan.requireSizes().layout().resident().bytes()).isEqualTo(4096);
+    assertThat(plan.requireSizes().layout().backing().bytes()).isEqualTo(2 * (8 * 128 + 8 * 2));
     assertThat(plan.requireSizes().maxChunks()).isEqualTo((60_000 - 68) / 8);
     Demand index =
         plan.demands().stream().filter(d -> d.item().equals("index")).findFirst().orElseThrow();
@@ -89,7 +90,8 @@ class PlannerTest {
     assertThat(plan.feasible()).isFalse();
     assertThat(plan.verdict())
         .contains("does not fit")
-        .contains("KV cache: 8 sequences x 131,072 tokens x 128 KiB per token in bf16 are 128 GiB")
+        .contains(
+            "KV cache: 8 sequences x 131,072 tokens x 65.0 KiB per token in int8 are 65.0 GiB")
         .contains("What would fit:");
     assertThat(Planner.plan(request(LLAMA_8B, 131_072, 1, 0.0156, gib(24, 4, 2))).verdict())
         .contains("KV cache: 1 sequence x 131,072 tokens");

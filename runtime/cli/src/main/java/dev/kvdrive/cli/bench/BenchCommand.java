@@ -186,7 +186,7 @@ public final class BenchCommand implements Callable<Integer> {
           "--beside %s compares exact decoding; leave --policy out".formatted(beside));
     }
     device.require(spec);
-    var _ = formats();
+    budgets.forEach(this::formats);
     Terminal progress = Terminal.of(spec.commandLine().getErr());
     Map<String, Path> files = new LinkedHashMap<>();
     for (String model : models) {
@@ -204,7 +204,12 @@ public final class BenchCommand implements Callable<Integer> {
       for (int context : contexts) {
         if (beside == null) {
           run.alone(
-              model, new LocalModel(file, scaling, null), context, policies, budgets, formats());
+              model,
+              new LocalModel(file, scaling, null),
+              context,
+              policies,
+              budgets,
+              this::formats);
         } else {
           run.besideJlama(model, file, context);
         }
@@ -242,14 +247,14 @@ public final class BenchCommand implements Callable<Integer> {
     return MemoryBandwidth.measure(readers, BANDWIDTH_BYTES, BANDWIDTH_PASSES);
   }
 
-  /** The formats to measure: all pairs of those given that there can be. */
-  private List<Formats> formats() {
+  /** The formats to measure: all pairs of those given that there can be, or what serves a budget. */
+  private List<Formats> formats(double budget) {
     Set<Formats> all = new LinkedHashSet<>();
     IllegalArgumentException impossible = null;
     for (ChunkFormat below : orUnsaid(backing)) {
       for (ChunkFormat above : orUnsaid(resident)) {
         try {
-          Formats formats = Formats.of(KvType.BF16, above, below);
+          Formats formats = Formats.of(KvType.BF16, budget, above, below);
           formats.check(KvType.BF16);
           all.add(formats);
         } catch (IllegalArgumentException e) {

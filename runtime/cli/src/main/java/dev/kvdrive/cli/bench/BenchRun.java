@@ -28,6 +28,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.DoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -83,13 +84,13 @@ final class BenchRun {
       int prompt,
       List<PolicyShape> policies,
       List<Double> budgets,
-      List<Formats> formats)
+      DoubleFunction<List<Formats>> formats)
       throws InterruptedException {
     List<Entry> entries = new ArrayList<>();
     try {
       for (PolicyShape policy : policies) {
         for (double budget : PolicyOptions.budgets(policy, budgets)) {
-          for (Formats chunks : formats) {
+          for (Formats chunks : formats.apply(budget)) {
             String of = name(name);
             if (!policy.equals(PolicyShape.KVDRIVE)) {
               of += ", " + policy.name();

@@ -188,7 +188,11 @@ public final class EvalCommand implements Callable<Integer> {
           new EvalRun(
               new LocalModel(file, scaling, template),
               new EvalRun.Conditions(
-                  kvType, formats.formats(spec, kvType), samples, device.kind(), threads),
+                  kvType,
+                  budget -> formats.formats(spec, kvType, budget),
+                  samples,
+                  device.kind(),
+                  threads),
               windows.options(),
               record,
               tiers,

@@ -43,6 +43,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.DoubleFunction;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
@@ -65,12 +66,21 @@ final class EvalRun {
    * What all columns have in common.
    *
    * @param kvType type of cached keys and values
-   * @param formats of closed chunks
+   * @param formats of closed chunks, by the largest of the budgets that share a prefill
    * @param samples at once
    * @param device what to compute on
    * @param threads of the CPU device; 0 for the processors there are
    */
-  record Conditions(KvType kvType, Formats formats, int samples, DeviceKind device, int threads) {}
+  record Conditions(
+      KvType kvType,
+      DoubleFunction<Formats> formats,
+      int samples,
+      DeviceKind device,
+      int threads) {
+    Formats formats(List<Double> budgets) {
+      return formats.apply(Collections.max(budgets));
+    }
+  }
 
   EvalRun(
       LocalModel source,
@@ -103,8 +113,6 @@ final class EvalRun {
     facts.put("model", sizes.geometry().name());
     facts.put("weightBytes", sizes.geometry().weightBytes());
     facts.put("kvType", conditions.kvType().name());
-    facts.put("resident", conditions.formats().resident().name());
-    facts.put("backing", conditions.formats().backing().name());
     facts.put("contextLength", sizes.context());
     if (source.scaling() != null) {
       facts.put("ropeScaling", source.scaling().toString());
@@ -129,7 +137,11 @@ final class EvalRun {
       Map<String, Object> own = policies.size() == 1 ? facts : new LinkedHashMap<>();
       own.put("index", policy.index());
       List<Double> shares = PolicyOptions.budgets(policy.policy(), budgets);
-      Set<EvalResult> results = results(tasks, policy, shares, sizes, run + suffix(policy), own);
+      Formats formats = conditions.formats(shares);
+      own.put("resident", formats.resident().name());
+      own.put("backing", formats.backing().name());
+      Set<EvalResult> results =
+          results(tasks, policy, shares, sizes, run + suffix(policy, formats), own);
       String prefix = policies.size() == 1 ? "" : policy.name() + " ";
       report(report, prefix, indexBytes(policy, sizes.geometry()), tasks, shares, results);
       conditionsOf.put(policy.name(), own);
@@ -142,12 +154,11 @@ final class EvalRun {
     return report;
   }
 
-  /** What tells answers in a log from those of the policy and the formats of today's default. */
-  private String suffix(Method method) {
+  /** What tells answers in a log from those of the default policy and of chunks as computed. */
+  private String suffix(Method method, Formats formats) {
     PolicyShape policy = method.policy();
     String name = method.name().equals(PolicyShape.KVDRIVE.name()) ? "" : ", " + method.name();
     String index = policy.equals(PolicyShape.KVDRIVE) ? "" : ", " + policy.index().word();
-    Formats formats = conditions.formats();
     return name
         + index
         + (formats.equals(Formats.of(conditions.kvType()))
@@ -211,7 +222,7 @@ final class EvalRun {
                 conditions.device(),
                 conditions.samples() * budgets.size(),
                 policy.policy(),
-                conditions.formats()),
+                conditions.formats(budgets)),
             largestSparse(budgets));
     try (LocalEngine local =
         LocalEngine.start(

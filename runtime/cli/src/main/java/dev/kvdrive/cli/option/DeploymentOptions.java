@@ -164,7 +164,7 @@ public final class DeploymentOptions {
     ModelGeometry geometry = rope.extended(spec, sizes.apply(model));
     double share = budget == null ? PlanRequest.DEFAULT_BUDGET : budget;
     KvType type = kvType == null ? KvType.BF16 : kvType;
-    Formats chunks = formats.formats(spec, type);
+    Formats chunks = formats.formats(spec, type, share);
     try {
       return new PlanRequest(
           geometry,

@@ -15,8 +15,8 @@ public final class FormatOptions {
       names = "--backing",
       paramLabel = "FORMAT",
       description =
-          "Chunks in DRAM and on NVMe: int8, which halves them, or the KV type (default: the KV"
-              + " type).")
+          "Chunks in DRAM and on NVMe: int8, which halves them, or the KV type (default: int8, but"
+              + " the KV type where all of the context is attended, or that is f32).")
   private @Nullable ChunkFormat backing;
 
   @Option(
@@ -30,11 +30,12 @@ public final class FormatOptions {
   /**
    * The formats that are asked for, or go with the rest.
    *
+   * @param budget share of the closed chunks attended per step; 1 is exact mode
    * @throws ParameterException of the command if there cannot be such chunks
    */
-  public Formats formats(CommandSpec spec, KvType type) {
+  public Formats formats(CommandSpec spec, KvType type, double budget) {
     try {
-      Formats formats = Formats.of(type, resident, backing);
+      Formats formats = Formats.of(type, budget, resident, backing);
       formats.check(type);
       return formats;
     } catch (IllegalArgumentException e) {

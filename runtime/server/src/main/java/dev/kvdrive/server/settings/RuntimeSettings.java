@@ -199,7 +199,7 @@ public record RuntimeSettings(
       throw new IllegalArgumentException("kvdrive.index: " + e.getMessage(), e);
     }
     try {
-      Formats.of(kvType, resident, backing).check(kvType);
+      Formats.of(kvType, budget, resident, backing).check(kvType);
     } catch (IllegalArgumentException e) {
       throw new IllegalArgumentException("kvdrive.resident, kvdrive.backing: " + e.getMessage(), e);
     }
@@ -239,7 +239,7 @@ public record RuntimeSettings(
   }
 
   private Formats formats() {
-    return Formats.of(kvType, resident, backing);
+    return Formats.of(kvType, budget, resident, backing);
   }
 
   /**
