@@ -60,6 +60,9 @@ class PlatformIT {
   private static final String DEFINITION = "inferencedeployments.kvdrive.dev";
 
   /** Name of a volume, and of its class, that says it is larger than it is. */
+  /** For a specification: chunks twice as large as in int8, so that more NVMe is needed. */
+  private static final String AS_COMPUTED = "  backing: BF16\n";
+
   private static final String BOASTFUL = "e2e-boastful";
 
   /**
@@ -379,7 +382,8 @@ class PlatformIT {
             .build();
     CLIENT.resource(boastful).create();
     applyStrictly(
-        manifest("deceived", 32_768, "64Mi", "64Mi", "512Mi", BOASTFUL), OTHERS_NAMESPACE);
+        manifest("deceived", 32_768, "64Mi", "64Mi", "512Mi", BOASTFUL) + AS_COMPUTED,
+        OTHERS_NAMESPACE);
 
     Condition bound =
         DRAFTS.forMessage(
@@ -492,7 +496,7 @@ class PlatformIT {
     org.junit.jupiter.api.Assumptions.assumeFalse(
         SETTINGS.volumes().isEmpty(), "only where the harness makes the volumes");
     applyStrictly(
-        manifest("lacking", 32_768, "64Mi", "64Mi", "32Mi", SETTINGS.storageClass()),
+        manifest("lacking", 32_768, "64Mi", "64Mi", "32Mi", SETTINGS.storageClass()) + AS_COMPUTED,
         OTHERS_NAMESPACE);
     DRAFTS.forCondition("lacking", "Feasible", "False", SAYING);
     InferenceDeployment lacking = Objects.requireNonNull(DRAFTS.get("lacking"));
@@ -509,7 +513,8 @@ class PlatformIT {
     before = offered; // the harness keeps its volumes
 
     applyStrictly(
-        manifest("enough", 32_768, "64Mi", "64Mi", size.group(1), SETTINGS.storageClass()),
+        manifest("enough", 32_768, "64Mi", "64Mi", size.group(1), SETTINGS.storageClass())
+            + AS_COMPUTED,
         OTHERS_NAMESPACE);
     DRAFTS.forCondition("enough", "Ready", "True", SERVING);
   }

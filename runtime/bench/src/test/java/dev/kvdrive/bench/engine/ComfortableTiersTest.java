@@ -45,7 +45,7 @@ class ComfortableTiersTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"2048, 1, 0.0625", "2048, 1, 1", "8192, 2, 0.25", "32768, 1, 0.0156"})
+  @CsvSource({"4096, 1, 0.0625", "2048, 1, 1", "8192, 2, 0.25", "32768, 1, 0.0156"})
   void withLittleDramAPlanFitsAndNeedsAllThreeTiers(int context, int concurrency, double budget) {
     PlanRequest request = request(context, concurrency, budget);
     Plan plan = plan(request, new ComfortableTiers(budget >= 1 ? 0.25 : 2, 0.4));

@@ -247,7 +247,9 @@ public final class BenchCommand implements Callable<Integer> {
     return MemoryBandwidth.measure(readers, BANDWIDTH_BYTES, BANDWIDTH_PASSES);
   }
 
-  /** The formats to measure: all pairs of those given that there can be, or what serves a budget. */
+  /**
+   * The formats to measure: all pairs of those given that there can be, or what serves a budget.
+   */
   private List<Formats> formats(double budget) {
     Set<Formats> all = new LinkedHashSet<>();
     IllegalArgumentException impossible = null;

@@ -43,8 +43,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
-import java.util.function.DoubleFunction;
 import java.util.TreeSet;
+import java.util.function.DoubleFunction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -72,11 +72,7 @@ final class EvalRun {
    * @param threads of the CPU device; 0 for the processors there are
    */
   record Conditions(
-      KvType kvType,
-      DoubleFunction<Formats> formats,
-      int samples,
-      DeviceKind device,
-      int threads) {
+      KvType kvType, DoubleFunction<Formats> formats, int samples, DeviceKind device, int threads) {
     Formats formats(List<Double> budgets) {
       return formats.apply(Collections.max(budgets));
     }

@@ -92,7 +92,7 @@ class PlanCommandTest {
         .containsPattern("dram +frames")
         .containsPattern("nvme +extents")
         .containsPattern(
-            "engine +KV cache +3.00 KiB +per token: 6 layers x 2 KV heads x 2048 B for 8 tokens in bf16; in the window bf16")
+            "engine +KV cache +1.55 KiB +per token: 6 layers x 2 KV heads x 1056 B for 8 tokens in int8; in the window bf16")
         .containsPattern("pod +heap +\\d+Mi +-Xmx\\d+m")
         .containsPattern("pod +memory +\\d+Mi +request and limit: heap .*\\(an arena\\)")
         .containsPattern("pod +volume +512Mi");
@@ -140,7 +140,7 @@ class PlanCommandTest {
     Ended ended = run(TINY + "--gpu 96Mi --dram 64Mi --nvme 512Mi --device CPU --json");
     JsonNode plan = JsonMapper.shared().readTree(ended.out());
     assertThat(plan.at("/feasible").asBoolean()).isTrue();
-    assertThat(plan.at("/engine/bytesPerToken").asLong()).isEqualTo(2 * 6 * 2 * 64 * 2);
+    assertThat(plan.at("/engine/bytesPerToken").asLong()).isEqualTo(6 * 2 * 1056 / 8);
     JsonNode pod = plan.at("/pod");
     assertThat(pod.at("/memoryBytes").asLong())
         .isEqualTo(
