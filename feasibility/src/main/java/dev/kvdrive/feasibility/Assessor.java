@@ -209,17 +209,19 @@ public final class Assessor {
                 request.device(),
                 request.queueLimit(),
                 PolicyShape.of(request.policy(), request.index(), geometry),
-                request.formats()));
+                request.formats(),
+                request.denseBelow()));
     return plan.feasible()
-        ? new Feasible(withIndex(request, plan.request().policy()), plan, known.get().source())
+        ? new Feasible(planned(request, plan), plan, known.get().source())
         : new Infeasible("DoesNotFit", plan.verdict(), plan, known.get().source());
   }
 
-  /** With the index that was planned, where the policy leaves a choice. */
-  private static Request withIndex(Request request, PolicyShape planned) {
-    return planned.name().equals(PolicyShape.KVDRIVE.name())
-        ? request.withIndex(planned.index())
-        : request;
+  /** With what was planned where nobody has said it: a pod never runs anything else. */
+  private static Request planned(Request request, Plan plan) {
+    PolicyShape policy = plan.request().policy();
+    return request.planned(
+        plan.requireSizes().denseBelow(),
+        policy.name().equals(PolicyShape.KVDRIVE.name()) ? policy.index() : request.index());
   }
 
   /**

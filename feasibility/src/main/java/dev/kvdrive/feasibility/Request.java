@@ -31,6 +31,8 @@ import org.jspecify.annotations.Nullable;
  * @param contextLength tokens of prompt and answer together
  * @param concurrency requests at once, of one replica
  * @param budget share of the context attended per step, in (0, 1]
+ * @param denseBelow tokens up to which a sequence attends everything; null as long as it is not
+ *     planned, which decides where nobody has
  * @param policy what is attended and what stays in GPU memory
  * @param index what chunks are chosen by; null as long as the model is not known, which decides
  *     where nobody has
@@ -55,6 +57,7 @@ public record Request(
     int contextLength,
     int concurrency,
     double budget,
+    @Nullable Integer denseBelow,
     String policy,
     @Nullable IndexShape index,
     KvType kvType,
@@ -134,8 +137,8 @@ public record Request(
     }
   }
 
-  /** The same with an index. */
-  Request withIndex(IndexShape format) {
+  /** The same with what a plan has decided where nobody else has. */
+  Request planned(int dense, @Nullable IndexShape format) {
     return new Request(
         name,
         namespace,
@@ -145,6 +148,7 @@ public record Request(
         contextLength,
         concurrency,
         budget,
+        dense,
         policy,
         format,
         kvType,

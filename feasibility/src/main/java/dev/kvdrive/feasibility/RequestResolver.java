@@ -82,6 +82,7 @@ public final class RequestResolver {
         spec.contextLength(),
         concurrency,
         budget,
+        spec.denseBelow(),
         policy(spec.policy()),
         index(spec.index()),
         kvType,

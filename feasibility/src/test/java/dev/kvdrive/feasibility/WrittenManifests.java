@@ -88,6 +88,7 @@ public final class WrittenManifests {
         spec.contextLength(),
         spec.concurrency(),
         spec.budget(),
+        spec.denseBelow(),
         spec.policy(),
         spec.index(),
         spec.kvType(),

@@ -50,6 +50,14 @@ public record InferenceDeploymentSpec(
                 + " nothing is left out.")
         String budget,
     @Nullable
+        @Min(0)
+        @Max(16777216)
+        @JsonPropertyDescription(
+            "Tokens up to which a sequence attends everything, whatever the budget; 0 for none."
+                + " Without one: as many as are decoded faster that way on the device, as far as"
+                + " the windows have room.")
+        Integer denseBelow,
+    @Nullable
         @Default("kvdrive")
         @Pattern("^[a-z0-9]+(-[a-z0-9]+)*$")
         @Size(max = 63)

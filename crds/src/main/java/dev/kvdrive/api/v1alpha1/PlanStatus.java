@@ -16,6 +16,9 @@ public record PlanStatus(
     @Nullable @JsonPropertyDescription("Where the model's sizes came from.") String geometrySource,
     @Nullable @JsonPropertyDescription("Bytes of keys and values that one token adds.")
         Long bytesPerToken,
+    @Nullable
+        @JsonPropertyDescription("Tokens up to which a sequence attends everything; 0 for none.")
+        Integer denseBelow,
     @Nullable @JsonPropertyDescription("Memory request and limit of a pod.") Quantity memory,
     @Nullable @JsonPropertyDescription("Java heap inside that memory.") Quantity heap,
     @Nullable @JsonPropertyDescription("Size of a pod's NVMe volume.") Quantity volume,

@@ -79,6 +79,9 @@ final class RuntimeConfiguration {
     kvdrive.put("context-length", request.contextLength());
     kvdrive.put("concurrency", request.concurrency());
     kvdrive.put("budget", request.budget());
+    if (request.denseBelow() != null) {
+      kvdrive.put("dense-below", request.denseBelow());
+    }
     kvdrive.put("policy", request.policy());
     if (request.index() != null) {
       kvdrive.put("index", request.index().word());

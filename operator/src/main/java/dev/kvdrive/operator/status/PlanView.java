@@ -28,6 +28,7 @@ final class PlanView {
         geometrySource,
         Planner.layout(plan.request().model(), plan.request().kvType(), plan.request().formats())
             .backingBytes(1),
+        plan.sizes() == null ? null : plan.sizes().denseBelow(),
         pod == null ? null : Quantities.ofBytes(pod.memoryBytes()),
         pod == null ? null : Quantities.ofBytes(pod.heapBytes()),
         pod == null || pod.volumeBytes() == 0 ? null : Quantities.ofBytes(pod.volumeBytes()),

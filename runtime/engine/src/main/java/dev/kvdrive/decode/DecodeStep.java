@@ -223,9 +223,9 @@ public final class DecodeStep implements AutoCloseable {
   public void add(int token, int position, int seat, double budget, boolean logits) {
     double share = policy.shape().selects() ? budget : 1;
     int closed = grid().closedChunks(position + 1);
-    int selected = EngineSizes.selectCount(share, closed);
+    int selected = sizes.selectCount(share, closed);
     int closedBefore = grid().closedChunks(position);
-    int before = EngineSizes.selectCount(share, closedBefore);
+    int before = sizes.selectCount(share, closedBefore);
     parameters.set(rows, token, position, seat, selected, before < closedBefore ? before : 0);
     seats[rows] = seat;
     positions[rows] = position;

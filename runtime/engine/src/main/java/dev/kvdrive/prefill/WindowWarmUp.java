@@ -114,7 +114,7 @@ final class WindowWarmUp implements AutoCloseable {
     boolean told = false;
     for (int position = first; position < start + rows; position++) {
       int closed = sizes.layout().grid().closedChunks(position + 1);
-      int selected = EngineSizes.selectCount(budget, closed);
+      int selected = sizes.selectCount(budget, closed);
       if (selected == 0 || selected >= closed) {
         continue; // it attends everything: there is nothing to choose
       }
@@ -139,9 +139,7 @@ final class WindowWarmUp implements AutoCloseable {
           .window()
           .observe(queue, new Observe(step, selection, kv.reuse().get(layer.layer())));
     }
-    int passes =
-        Math.ceilDiv(
-            EngineSizes.selectCount(sizes.budget(), sizes.maxChunks()), sizes.passChunks());
+    int passes = Math.ceilDiv(sizes.selectCount(sizes.maxChunks()), sizes.passChunks());
     for (int pass = 0; pass < passes; pass++) {
       Pass of = new Pass(step, selection, pass);
       policy.keep(new Keeping(operations.window(), queue, of));

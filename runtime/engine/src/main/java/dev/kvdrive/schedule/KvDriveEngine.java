@@ -164,7 +164,7 @@ public final class KvDriveEngine implements InferenceEngine {
     }
     if (sizes.maxChunks() < layout.grid().closedChunks(sizes.contextLength())
         || sizes.maxChunks() < 1
-        || sizes.maxSelected() < sizes.selectCount(sizes.maxChunks())
+        || sizes.mostSelected() < sizes.selectCount(sizes.maxChunks())
         || sizes.passChunks() < 1
         || sizes.passChunks() > sizes.windowSlots()
         || sizes.prefillBlock() < 1) {

@@ -24,6 +24,7 @@ import java.time.Duration;
  * @param passChunks chunks of one pass
  * @param microBatches of a step; 0 for none, on one queue
  * @param formats of closed chunks
+ * @param denseChunks a sequence with at most so many attends all of them
  */
 record EngineShape(
     KvType type,
@@ -42,7 +43,8 @@ record EngineShape(
     Duration demotionTimeout,
     int queueLimit,
     PolicyShape policy,
-    Formats formats) {
+    Formats formats,
+    int denseChunks) {
   /** Everything resident, one queue, one seat: what the others are compared with. */
   static EngineShape roomy(double budget) {
     return new EngineShape(
@@ -62,7 +64,8 @@ record EngineShape(
         Duration.ofSeconds(20),
         16,
         PolicyShape.KVDRIVE,
-        Formats.of(KvType.F32));
+        Formats.of(KvType.F32),
+        0);
   }
 
   /** Three seats that hardly hold an extent in DRAM, tiny windows, prefill in blocks of 50. */
@@ -88,7 +91,8 @@ record EngineShape(
         demotionTimeout,
         queueLimit,
         shape,
-        formats);
+        formats,
+        denseChunks);
   }
 
   EngineShape withType(KvType kvType) {
@@ -109,7 +113,8 @@ record EngineShape(
         demotionTimeout,
         queueLimit,
         policy,
-        Formats.of(kvType));
+        Formats.of(kvType),
+        denseChunks);
   }
 
   EngineShape withChunks(Formats others) {
@@ -130,7 +135,31 @@ record EngineShape(
         demotionTimeout,
         queueLimit,
         policy,
-        others);
+        others,
+        denseChunks);
+  }
+
+  /** With sequences of up to so many closed chunks attending everything. */
+  EngineShape withDense(int chunks) {
+    return new EngineShape(
+        type,
+        context,
+        seats,
+        budget,
+        window,
+        passChunks,
+        prefillBlock,
+        extentChunks,
+        frames,
+        nvmeThreads,
+        pipeline,
+        graphs,
+        fetchTimeout,
+        demotionTimeout,
+        queueLimit,
+        policy,
+        formats,
+        chunks);
   }
 
   EngineShape withSeats(int count) {
@@ -151,7 +180,8 @@ record EngineShape(
         demotionTimeout,
         queueLimit,
         policy,
-        formats);
+        formats,
+        denseChunks);
   }
 
   EngineShape withWindow(int slots, int pass) {
@@ -172,7 +202,8 @@ record EngineShape(
         demotionTimeout,
         queueLimit,
         policy,
-        formats);
+        formats,
+        denseChunks);
   }
 
   EngineShape withBlock(int tokens) {
@@ -193,7 +224,8 @@ record EngineShape(
         demotionTimeout,
         queueLimit,
         policy,
-        formats);
+        formats,
+        denseChunks);
   }
 
   EngineShape withExtents(int chunks) {
@@ -214,7 +246,8 @@ record EngineShape(
         demotionTimeout,
         queueLimit,
         policy,
-        formats);
+        formats,
+        denseChunks);
   }
 
   EngineShape withFrames(int count) {
@@ -235,7 +268,8 @@ record EngineShape(
         demotionTimeout,
         queueLimit,
         policy,
-        formats);
+        formats,
+        denseChunks);
   }
 
   EngineShape withThreads(int count) {
@@ -256,7 +290,8 @@ record EngineShape(
         demotionTimeout,
         queueLimit,
         policy,
-        formats);
+        formats,
+        denseChunks);
   }
 
   EngineShape with(int parts, boolean recorded) {
@@ -277,7 +312,8 @@ record EngineShape(
         demotionTimeout,
         queueLimit,
         policy,
-        formats);
+        formats,
+        denseChunks);
   }
 
   EngineShape withTimeouts(Duration fetch, Duration demotion) {
@@ -298,7 +334,8 @@ record EngineShape(
         demotion,
         queueLimit,
         policy,
-        formats);
+        formats,
+        denseChunks);
   }
 
   EngineShape withQueueLimit(int limit) {
@@ -319,7 +356,8 @@ record EngineShape(
         demotionTimeout,
         limit,
         policy,
-        formats);
+        formats,
+        denseChunks);
   }
 
   EngineSizes sizes(ModelGeometry model, Device device) {
@@ -341,8 +379,9 @@ record EngineShape(
         device.activationType().bytes(),
         maxChunks,
         maxSelected,
+        denseChunks,
         window,
-        Math.min(passChunks, maxSelected),
+        Math.min(passChunks, Math.max(maxSelected, denseChunks)),
         block,
         Workspace.shortPrompt(context, seats),
         Workspace.residualBlocks(context, seats, block),

@@ -44,17 +44,17 @@ public abstract class PlanConformance extends EngineTest {
 
   @ParameterizedTest
   @CsvSource({
-    // model, context, concurrency, budget, KV type, resident, backing, index, GPU, DRAM, NVMe in
-    // MiB
-    "llama3, 256, 1, 1, F32, F32, F32, two-bit, 8, 8, 64",
-    "llama3, 256, 8, 0.0625, BF16, BF16, BF16, two-bit, 24, 16, 64",
-    "llama3, 256, 8, 0.0625, BF16, BF16, INT8, two-bit+clusters-64, 24, 16, 64",
-    "qwen3, 256, 4, 0.25, F32, F32, F32, two-bit+clusters-64, 24, 24, 64",
-    "qwen3, 256, 4, 0.25, F32, INT8, INT8, two-bit, 24, 24, 64",
-    "qwen2, 256, 16, 1, BF16, BF16, BF16, two-bit, 40, 24, 64",
-    "llama, 256, 2, 0.5, BF16, BF16, BF16, two-bit, 40, 64, 0",
-    "qwen3, 128, 3, 0.0625, F32, F32, F32, two-bit+clusters-16, 8, 8, 64",
-    "llama3-q8_0.gguf, 256, 4, 1, BF16, BF16, BF16, two-bit, 12, 12, 64",
+    // model, context, concurrency, budget, KV type, resident, backing, index, dense below, GPU,
+    // DRAM, NVMe in MiB
+    "llama3, 256, 1, 1, F32, F32, F32, two-bit, 0, 8, 8, 64",
+    "llama3, 256, 8, 0.0625, BF16, BF16, BF16, two-bit, 160, 24, 16, 64",
+    "llama3, 256, 8, 0.0625, BF16, BF16, INT8, two-bit+clusters-64, 0, 24, 16, 64",
+    "qwen3, 256, 4, 0.25, F32, F32, F32, two-bit+clusters-64, 0, 24, 24, 64",
+    "qwen3, 256, 4, 0.25, F32, INT8, INT8, two-bit, 200, 24, 24, 64",
+    "qwen2, 256, 16, 1, BF16, BF16, BF16, two-bit, 0, 40, 24, 64",
+    "llama, 256, 2, 0.5, BF16, BF16, BF16, two-bit, 0, 40, 64, 0",
+    "qwen3, 128, 3, 0.0625, F32, F32, F32, two-bit+clusters-16, 0, 8, 8, 64",
+    "llama3-q8_0.gguf, 256, 4, 1, BF16, BF16, BF16, two-bit, 0, 12, 12, 64",
   })
   void theEngineAllocatesWhatThePlanSays(
       String name,
@@ -65,6 +65,7 @@ public abstract class PlanConformance extends EngineTest {
       ChunkFormat resident,
       ChunkFormat backing,
       String index,
+      int dense,
       long gpu,
       long dram,
       long nvme)
@@ -82,7 +83,8 @@ public abstract class PlanConformance extends EngineTest {
                   kind(),
                   4,
                   PolicyShape.KVDRIVE.withIndex(IndexShape.parse(index)),
-                  new Formats(resident, backing)));
+                  new Formats(resident, backing),
+                  dense));
       EngineSizes sizes = plan.requireSizes();
       // What is planned of DRAM is enough, to the byte.
       Device own = open(gpu * MIB, plan.demand(Demand.Tier.DRAM), 2);

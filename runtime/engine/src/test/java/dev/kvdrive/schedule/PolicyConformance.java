@@ -95,7 +95,8 @@ public abstract class PolicyConformance extends EngineTest {
                 new TierBudgets(24 * MIB, 16 * MIB, 64 * MIB),
                 device.activationType() == ElementType.F32 ? DeviceKind.CPU : DeviceKind.CUDA,
                 4)
-            .withPolicy(policy);
+            .withPolicy(policy)
+            .withDenseBelow(0);
     Plan plan = Planner.plan(request);
     try (KvDriveEngine engine =
         start(EngineSettings.of(plan.requireSizes(), device, directory, 4).withWarmUpTokens(0))) {

@@ -36,6 +36,9 @@ public abstract class SameTokensConformance extends EngineTest {
   private static final int COMBINATIONS = Integer.getInteger("kvdrive.combinations", 10);
   private static final double[] BUDGETS = {1, 0.5, 0.2, 0.0625};
 
+  /** What a request "some chunks" has more of in its answer, and "long" from the beginning. */
+  private static final int DENSE_CHUNKS = 8;
+
   /** Requests that are in the sink, in the ring, about to close chunks, and long. */
   static List<GenerationRequest> requests() {
     return List.of(
@@ -57,9 +60,18 @@ public abstract class SameTokensConformance extends EngineTest {
 
   private Map<String, List<GeneratedToken>> alone(
       double budget, KvType type, Formats chunks, PolicyShape policy) {
+    return alone(budget, type, chunks, policy, 0);
+  }
+
+  private Map<String, List<GeneratedToken>> alone(
+      double budget, KvType type, Formats chunks, PolicyShape policy, int dense) {
     Map<String, List<GeneratedToken>> answers = new HashMap<>();
     EngineShape shape =
-        EngineShape.roomy(budget).withType(type).withChunks(chunks).withPolicy(policy);
+        EngineShape.roomy(budget)
+            .withType(type)
+            .withChunks(chunks)
+            .withPolicy(policy)
+            .withDense(dense);
     try (KvDriveEngine engine = start(shape)) {
       for (GenerationRequest request : requests()) {
         answers.put(request.id(), generate(engine, request).tokens());
@@ -85,6 +97,30 @@ public abstract class SameTokensConformance extends EngineTest {
   }
 
   @Test
+  void aSequenceAttendsEverythingUpToTheDenseLengthAndThenChooses() {
+    Map<String, List<GeneratedToken>> exact = alone(1, KvType.F32);
+    Map<String, List<GeneratedToken>> sparse = alone(0.0625, KvType.F32);
+    EngineShape shape = EngineShape.tight(0.0625).withDense(DENSE_CHUNKS);
+    try (KvDriveEngine engine = start(shape)) {
+      GenerationUsage usage =
+          generate(engine, request("below", prompt(4, 110), random(4), 18)).finish().usage();
+      assertThat(usage.attendedTokens()).isEqualTo(usage.contextTokens());
+      usage = generate(engine, requests().get(3)).finish().usage();
+      assertThat(usage.attendedTokens()).isLessThan(usage.contextTokens());
+      assertSame(
+          "long",
+          generate(engine, requests().get(4)).tokens(),
+          sparse.getOrDefault("long", List.of()));
+    }
+    List<GeneratedToken> crossing =
+        alone(0.0625, KvType.F32, Formats.of(KvType.F32), PolicyShape.KVDRIVE, DENSE_CHUNKS)
+            .getOrDefault("some chunks", List.of());
+    assertThat(crossing.getFirst())
+        .isEqualTo(exact.getOrDefault("some chunks", List.of()).getFirst());
+    assertThat(exact.get("some chunks")).isNotEqualTo(sparse.get("some chunks"));
+  }
+
+  @Test
   void anEstimateChangesSparseStepsAndNoneThatAttendsEverything() {
     assertThat(alone(0.0625, KvType.F32, Formats.of(KvType.F32), ESTIMATING).get("long"))
         .isNotEqualTo(
@@ -102,10 +138,13 @@ public abstract class SameTokensConformance extends EngineTest {
       double budget = BUDGETS[i % BUDGETS.length];
       KvType type = random.nextInt(3) == 0 ? KvType.BF16 : KvType.F32;
       Formats chunks = chunks(random, type);
+      int dense = random.nextInt(2) * DENSE_CHUNKS;
       Map<String, List<GeneratedToken>> expected =
           baselines.computeIfAbsent(
-              budget + " " + type + " " + chunks, key -> alone(budget, type, chunks, policy));
-      EngineShape shape = combination(random, budget, type).withChunks(chunks).withPolicy(policy);
+              budget + " " + type + " " + chunks + " " + dense,
+              key -> alone(budget, type, chunks, policy, dense));
+      EngineShape shape =
+          combination(random, budget, type).withChunks(chunks).withPolicy(policy).withDense(dense);
       Device before = device;
       device = open(CAPACITY, 1 + random.nextInt(4));
       before.close();

@@ -35,6 +35,11 @@ public record ChunkGrid(int sink, int local, int chunk) {
     return Math.max(0, (tokens - sink - local) / chunk);
   }
 
+  /** Tokens a sequence has at most with {@code chunks} closed chunks. */
+  public int mostTokens(int chunks) {
+    return sink + local + chunk * (chunks + 1) - 1;
+  }
+
   /** Tokens in the local ring of a sequence of {@code tokens} tokens. */
   public int ringTokens(int tokens) {
     return Math.max(0, tokens - sink - chunk * closedChunks(tokens));

@@ -8,12 +8,12 @@ public enum DeviceKind {
    * The CPU backend: its GPU tier is an arena in host memory; activations are F32, weights are held
    * as they are stored.
    */
-  CPU(4, true, "as they are stored"),
+  CPU(4, true, "as they are stored", 512),
   /**
    * A CUDA GPU; activations are bf16, matrices are held in bf16 and vectors in F32 whatever they
    * are stored in.
    */
-  CUDA(2, false, "matrices in bf16, vectors in F32");
+  CUDA(2, false, "matrices in bf16, vectors in F32", 8192);
 
   /** Host buffers take multiples of this many bytes, whatever the device. */
   public static final int HOST_PAGE = 4096;
@@ -21,11 +21,13 @@ public enum DeviceKind {
   private final int activationBytes;
   private final boolean arenaInHostMemory;
   private final String weights;
+  private final int denseTokens;
 
-  DeviceKind(int activationBytes, boolean arenaInHostMemory, String weights) {
+  DeviceKind(int activationBytes, boolean arenaInHostMemory, String weights, int denseTokens) {
     this.activationBytes = activationBytes;
     this.arenaInHostMemory = arenaInHostMemory;
     this.weights = weights;
+    this.denseTokens = denseTokens;
   }
 
   /** As in settings, options and reports. */
@@ -36,6 +38,14 @@ public enum DeviceKind {
   /** How weights are held, in words. */
   public String weights() {
     return weights;
+  }
+
+  /**
+   * Tokens up to which a sequence is decoded faster by attending everything than by choosing, as
+   * measured (docs/results/dense.md); 0 where choosing pays from the first chunk on.
+   */
+  public int denseTokens() {
+    return denseTokens;
   }
 
   /** Bytes of one activation element. */

@@ -12,6 +12,8 @@ package dev.kvdrive.plan;
  * @param activationBytes bytes of one activation element on the device
  * @param maxChunks closed chunks of a sequence of {@code contextLength} tokens
  * @param maxSelected chunks selected for a sequence of that length, where a layer is not dense
+ * @param denseChunks a sequence with at most so many closed chunks attends all of them, whatever
+ *     the budget; 0 for none. A window of a sparse plan has room for them
  * @param windowSlots window slots of each (seat, layer, KV head)
  * @param passChunks chunks of one pass: never more than {@code windowSlots}
  * @param prefillBlock prompt tokens of one prefill block
@@ -32,6 +34,7 @@ public record EngineSizes(
     int activationBytes,
     int maxChunks,
     int maxSelected,
+    int denseChunks,
     int windowSlots,
     int passChunks,
     int prefillBlock,
@@ -41,6 +44,44 @@ public record EngineSizes(
     long nvmeExtents,
     PolicyShape policy) {
 
+  /** Of sequences of which none attends everything because it is short. */
+  public EngineSizes(
+      ModelGeometry geometry,
+      KvLayout layout,
+      int contextLength,
+      int concurrency,
+      double budget,
+      int activationBytes,
+      int maxChunks,
+      int maxSelected,
+      int windowSlots,
+      int passChunks,
+      int prefillBlock,
+      int shortPrompt,
+      int residualBlocks,
+      int dramFrames,
+      long nvmeExtents,
+      PolicyShape policy) {
+    this(
+        geometry,
+        layout,
+        contextLength,
+        concurrency,
+        budget,
+        activationBytes,
+        maxChunks,
+        maxSelected,
+        0,
+        windowSlots,
+        passChunks,
+        prefillBlock,
+        shortPrompt,
+        residualBlocks,
+        dramFrames,
+        nvmeExtents,
+        policy);
+  }
+
   /** Bytes of the summaries of one (seat, layer, KV head). */
   public long indexBytes() {
     return policy.summary().indexBytes(layout, maxChunks);
@@ -48,11 +89,16 @@ public record EngineSizes(
 
   /** Chunks that a layer of a step may select: all of them where a layer is dense. */
   public int mostSelected() {
-    return mostSelected(policy, maxSelected, maxChunks);
+    return mostSelected(policy, maxSelected, denseChunks, maxChunks);
   }
 
-  static int mostSelected(PolicyShape policy, int maxSelected, int maxChunks) {
-    return policy.denseLayers() > 0 ? maxChunks : maxSelected;
+  static int mostSelected(PolicyShape policy, int maxSelected, int denseChunks, int maxChunks) {
+    return policy.denseLayers() > 0 ? maxChunks : Math.max(maxSelected, denseChunks);
+  }
+
+  /** Tokens up to which a sequence attends everything, whatever the budget; 0 for none. */
+  public int denseBelow() {
+    return denseChunks == 0 ? 0 : Math.min(contextLength, layout.grid().mostTokens(denseChunks));
   }
 
   /** Whether every chunk is attended in every step. */
@@ -70,8 +116,8 @@ public record EngineSizes(
   /**
    * {@link #selectCount(int)} for a budget of one's own, which may not be larger than the plan's.
    */
-  public static int selectCount(double budget, int closedChunks) {
-    return budget >= 1.0
+  public int selectCount(double budget, int closedChunks) {
+    return budget >= 1.0 || closedChunks <= denseChunks
         ? closedChunks
         : Math.min(closedChunks, (int) Math.ceil(budget * closedChunks));
   }

@@ -1,5 +1,7 @@
 package dev.kvdrive.plan;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * What is to be planned.
  *
@@ -13,6 +15,8 @@ package dev.kvdrive.plan;
  * @param queueLimit requests that may wait; they cost heap
  * @param policy what its index costs
  * @param formats of closed chunks
+ * @param denseBelow tokens up to which a sequence attends everything, whatever the budget; 0 for
+ *     none, null for as many as {@link DeviceKind#denseTokens} as the tiers have room for
  */
 public record PlanRequest(
     ModelGeometry model,
@@ -24,7 +28,8 @@ public record PlanRequest(
     DeviceKind device,
     int queueLimit,
     PolicyShape policy,
-    Formats formats) {
+    Formats formats,
+    @Nullable Integer denseBelow) {
   /** The paper's larger budget: 6.25 % of the context. */
   public static final double DEFAULT_BUDGET = 0.0625;
 
@@ -79,6 +84,36 @@ public record PlanRequest(
       throw new IllegalArgumentException("queueLimit must not be negative, got " + queueLimit);
     }
     formats.check(kvType);
+    if (denseBelow != null && denseBelow < 0) {
+      throw new IllegalArgumentException(
+          "the tokens below which everything is attended must not be negative, got " + denseBelow);
+    }
+  }
+
+  /** With as many tokens that attend everything as are good for the device. */
+  public PlanRequest(
+      ModelGeometry model,
+      int contextLength,
+      int concurrency,
+      double budget,
+      KvType kvType,
+      TierBudgets tiers,
+      DeviceKind device,
+      int queueLimit,
+      PolicyShape policy,
+      Formats formats) {
+    this(
+        model,
+        contextLength,
+        concurrency,
+        budget,
+        kvType,
+        tiers,
+        device,
+        queueLimit,
+        policy,
+        formats,
+        null);
   }
 
   /** With the formats that are used unless others are asked for. */
@@ -139,12 +174,23 @@ public record PlanRequest(
         device,
         queueLimit,
         shape,
-        formats);
+        formats,
+        denseBelow);
   }
 
   PlanRequest withContextLength(int tokens) {
     return new PlanRequest(
-        model, tokens, concurrency, budget, kvType, tiers, device, queueLimit, policy, formats);
+        model,
+        tokens,
+        concurrency,
+        budget,
+        kvType,
+        tiers,
+        device,
+        queueLimit,
+        policy,
+        formats,
+        denseBelow);
   }
 
   PlanRequest withConcurrency(int sequences) {
@@ -158,7 +204,8 @@ public record PlanRequest(
         device,
         queueLimit,
         policy,
-        formats);
+        formats,
+        denseBelow);
   }
 
   /** The same with other budgets. */
@@ -173,7 +220,8 @@ public record PlanRequest(
         device,
         queueLimit,
         policy,
-        formats);
+        formats,
+        denseBelow);
   }
 
   /** The same with chunks of other formats. */
@@ -188,6 +236,23 @@ public record PlanRequest(
         device,
         queueLimit,
         policy,
-        others);
+        others,
+        denseBelow);
+  }
+
+  /** The same with so many tokens up to which everything is attended; null for the device's. */
+  public PlanRequest withDenseBelow(@Nullable Integer tokens) {
+    return new PlanRequest(
+        model,
+        contextLength,
+        concurrency,
+        budget,
+        kvType,
+        tiers,
+        device,
+        queueLimit,
+        policy,
+        formats,
+        tokens);
   }
 }

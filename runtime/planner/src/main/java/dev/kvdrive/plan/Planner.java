@@ -27,6 +27,9 @@ public final class Planner {
   /** Requests of one mailbox round at most, over all sequences and KV heads. */
   static final int MAX_MAILBOX_REQUESTS = 1 << 30;
 
+  /** Of the DRAM that staging may take for short sequences that attend everything: a 16th. */
+  static final int DENSE_PART_OF_DRAM = 16;
+
   /** A window below this many times the selection misses most of what the last steps selected. */
   static final double COMFORTABLE_WINDOW = 1.5;
 
@@ -46,7 +49,7 @@ public final class Planner {
 
   /** Plans a request. Never throws for a request that merely does not fit. */
   public static Plan plan(PlanRequest request) {
-    Arithmetic a = new Arithmetic(request);
+    Arithmetic a = Arithmetic.of(request);
     List<String> shortfalls = a.shortfalls();
     if (!shortfalls.isEmpty()) {
       return new Plan(
@@ -128,6 +131,16 @@ public final class Planner {
                 "a concurrency of %d at %,d tokens".formatted(sequences, most),
                 within.withConcurrency(sequences)));
       }
+      Integer dense = request.denseBelow();
+      if (dense != null && dense > 0 && fits(within.withDenseBelow(0))) {
+        int tokens = largest(1, dense - 1, n -> fits(within.withDenseBelow(n)));
+        out.add(
+            new Alternative(
+                tokens == 0
+                    ? "selecting for sequences of any length (dense below 0)"
+                    : "selecting from %,d tokens on (dense below %d)".formatted(tokens, tokens),
+                within.withDenseBelow(tokens)));
+      }
       out.add(new Arithmetic(within).whatToAdd(most < request.contextLength()));
     }
     return out;
@@ -164,6 +177,7 @@ public final class Planner {
     final int context;
     final int maxChunks;
     final int maxSelected;
+    final int denseChunks;
     final int minWindow;
     final int prefillBlock;
     final int shortPrompt;
@@ -174,7 +188,33 @@ public final class Planner {
     /** Whether anything has to be on NVMe: what fits DRAM is never written there. */
     final boolean needsNvme;
 
+    /** What is asked for, with nothing that a plan may leave out. */
     Arithmetic(PlanRequest request) {
+      this(request, request.denseBelow() == null ? 0 : denseChunks(request, request.denseBelow()));
+    }
+
+    /**
+     * The same with as many chunks that are attended by short sequences as the device is better off
+     * with and as there is room for, where nobody has said how many.
+     */
+    static Arithmetic of(PlanRequest request) {
+      Arithmetic least = new Arithmetic(request);
+      boolean open = request.denseBelow() == null && request.budget() < 1;
+      if (!open || !least.shortfalls().isEmpty()) {
+        return least;
+      }
+      int most = denseChunks(request, request.device().denseTokens());
+      int chunks = largest(1, most, n -> new Arithmetic(request, n).fitsBeside(least));
+      return chunks == 0 ? least : new Arithmetic(request, chunks);
+    }
+
+    private static int denseChunks(PlanRequest request, int tokens) {
+      return request.policy().selects()
+          ? ChunkGrid.PAPER.closedChunks(Math.min(tokens, request.contextLength()))
+          : 0;
+    }
+
+    private Arithmetic(PlanRequest request, int denseChunks) {
       this.request = request;
       model = request.model();
       layout = layout(model, request.kvType(), request.formats());
@@ -184,7 +224,9 @@ public final class Planner {
       boolean exact = request.budget() >= 1;
       maxSelected =
           exact ? maxChunks : Math.min(maxChunks, (int) Math.ceil(request.budget() * maxChunks));
-      minWindow = exact ? Math.min(maxChunks, MIN_EXACT_WINDOW) : maxSelected;
+      this.denseChunks = denseChunks;
+      minWindow =
+          exact ? Math.min(maxChunks, MIN_EXACT_WINDOW) : Math.max(maxSelected, denseChunks);
       prefillBlock = Math.min(Workspace.PREFILL_BLOCK, context);
       shortPrompt = Workspace.shortPrompt(context, seats);
       residualBlocks = Workspace.residualBlocks(context, seats, prefillBlock);
@@ -192,6 +234,17 @@ public final class Planner {
       totalExtents = heads() * layout.extents(maxChunks);
       needsNvme =
           frames(request.tiers().dram(), minWindow, false) < Math.max(totalExtents, minimumFrames);
+    }
+
+    /**
+     * Whether it fits without taking from the tiers of a plan what that cannot spare: NVMe is not
+     * needed for it, and nearly all DRAM stays what it was.
+     */
+    boolean fitsBeside(Arithmetic least) {
+      return shortfalls().isEmpty()
+          && needsNvme == least.needsNvme
+          && stagingBytes(minWindow) - least.stagingBytes(least.minWindow)
+              <= request.tiers().dram() / DENSE_PART_OF_DRAM;
     }
 
     /** How many, in words. */
@@ -206,7 +259,7 @@ public final class Planner {
 
     int passChunks(int window) {
       int most = Math.min(MAX_PASS_CHUNKS, MAX_MAILBOX_REQUESTS / (seats * layout.kvHeads()));
-      return Math.min(most, Math.min(window, maxSelected));
+      return Math.min(most, Math.min(window, Math.max(maxSelected, denseChunks)));
     }
 
     long slotBytes() {
@@ -234,7 +287,7 @@ public final class Planner {
     int mostWindow() {
       return switch (request.policy().window()) {
         case WHAT_IS_LEFT -> maxChunks;
-        case ONE_SELECTION -> Math.max(minWindow, maxSelected);
+        case ONE_SELECTION -> minWindow;
         case ONE_PASS -> minWindow;
       };
     }
@@ -295,6 +348,7 @@ public final class Planner {
           request.device().activationBytes(),
           maxChunks,
           maxSelected,
+          denseChunks,
           window,
           passChunks(window),
           prefillBlock,
@@ -392,7 +446,8 @@ public final class Planner {
                       model,
                       seats,
                       maxChunks,
-                      EngineSizes.mostSelected(request.policy(), maxSelected, maxChunks),
+                      EngineSizes.mostSelected(
+                          request.policy(), maxSelected, denseChunks, maxChunks),
                       passChunks(window))
                   + Workspace.attentionBytes(model, layout.grid(), seats, passChunks(window))
                   + Workspace.logitsBytes(model, seats)

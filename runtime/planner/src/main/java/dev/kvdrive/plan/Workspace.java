@@ -125,7 +125,7 @@ public final class Workspace {
   /** Host bytes of what an observer of selections is shown, which no plan counts. */
   public static long observerBytes(EngineSizes sizes) {
     long cells = (long) sizes.concurrency() * sizes.layout().kvHeads();
-    return 4 * cells * (sizes.maxSelected() + 1L + sizes.maxChunks());
+    return 4 * cells * (sizes.mostSelected() + 1L + sizes.maxChunks());
   }
 
   /** Bytes of the keys and values of one layer of one prompt ({@code PrefillScratch}). */

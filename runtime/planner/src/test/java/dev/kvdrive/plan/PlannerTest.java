@@ -191,6 +191,79 @@ class PlannerTest {
     assertThat(tight.warnings()).anyMatch(w -> w.contains("fetched again"));
   }
 
+  @Test
+  void aShortSequenceAttendsEverythingWhereThatIsFasterThanChoosing() {
+    PlanRequest request = request(TINY, 32_768, 2, 0.0156, gib(1, 1, 0));
+    EngineSizes sizes = Planner.plan(request).requireSizes();
+    int dense = sizes.layout().grid().closedChunks(DeviceKind.CUDA.denseTokens());
+    assertThat(sizes.denseChunks()).isEqualTo(dense);
+    assertThat(sizes.denseBelow()).isBetween(8192, 8192 + 7);
+    assertThat(sizes.selectCount(dense)).isEqualTo(dense);
+    assertThat(sizes.selectCount(dense + 1)).isEqualTo((int) Math.ceil(0.0156 * (dense + 1)));
+    assertThat(sizes.selectCount(0.01, dense)).isEqualTo(dense);
+    assertThat(sizes.mostSelected()).isEqualTo(dense);
+    assertThat(sizes.windowSlots()).isGreaterThanOrEqualTo(sizes.passChunks());
+    assertThat(sizes.passChunks()).as("one pass").isEqualTo(dense);
+    assertThat(Planner.plan(request.withDenseBelow(0)).requireSizes().denseChunks()).isZero();
+    EngineSizes exact = Planner.plan(request(TINY, 32_768, 2, 1, gib(1, 1, 0))).requireSizes();
+    assertThat(exact.denseChunks()).isZero();
+  }
+
+  @Test
+  void whereWindowsHaveLessRoomOnlyShorterSequencesAttendEverything() {
+    PlanRequest roomy = request(TINY, 32_768, 2, 0.0156, gib(1, 1, 0));
+    long slots = 24L * 300 * (2048 + 12);
+    long gpu = Planner.plan(roomy).demand(Tier.GPU) - windowBytes(Planner.plan(roomy)) + slots;
+    PlanRequest tight = roomy.withTiers(new TierBudgets(gpu, ByteSize.GIB, 0));
+    EngineSizes sizes = Planner.plan(tight).requireSizes();
+    assertThat(sizes.denseChunks()).isBetween(250, 350).isLessThanOrEqualTo(sizes.windowSlots());
+    // NVMe is not used for their sake, and no more than a 16th of DRAM.
+    Plan none = Planner.plan(roomy.withDenseBelow(0));
+    long dram = none.demand(Tier.DRAM);
+    EngineSizes justDram =
+        Planner.plan(roomy.withTiers(new TierBudgets(ByteSize.GIB, dram, 10 * ByteSize.GIB)))
+            .requireSizes();
+    assertThat(justDram.nvmeExtents()).isZero();
+  }
+
+  private static long windowBytes(Plan plan) {
+    return demand(plan, "window").bytes() + demand(plan, "maps").bytes();
+  }
+
+  @Test
+  void aLengthThatWasAskedForIsKeptOrRefusedWithTheWayOut() {
+    PlanRequest roomy = request(TINY, 32_768, 2, 0.0156, gib(1, 1, 0));
+    assertThat(Planner.plan(roomy.withDenseBelow(100_000)).requireSizes().denseBelow())
+        .isEqualTo(32_768);
+    PlanRequest tight = request(TINY, 32_768, 2, 0.0156, gib(0.06, 1, 0)).withDenseBelow(16_384);
+    Plan refused = Planner.plan(tight);
+    assertThat(refused.feasible()).isFalse();
+    assertThat(refused.verdict()).contains("GPU memory").contains("dense below");
+    Alternative less =
+        refused.alternatives().stream()
+            .filter(a -> a.text().contains("dense below"))
+            .findFirst()
+            .orElseThrow();
+    assertThat(less.request().denseBelow()).isBetween(1, 16_383);
+    assertThat(Planner.plan(less.request()).feasible()).isTrue();
+    assertThatThrownBy(() -> tight.withDenseBelow(-1)).hasMessageContaining("got -1");
+  }
+
+  @Property(tries = 200)
+  void shortSequencesNeverMakeAFitFail(@ForAll("requests") PlanRequest request) {
+    Plan plan = Planner.plan(request);
+    Plan none = Planner.plan(request.withDenseBelow(0));
+    assertThat(plan.feasible()).isEqualTo(none.feasible());
+    if (plan.feasible()) {
+      EngineSizes sizes = plan.requireSizes();
+      assertThat(sizes.windowSlots()).isGreaterThanOrEqualTo(sizes.denseChunks());
+      assertThat(sizes.nvmeExtents() == 0).isEqualTo(none.requireSizes().nvmeExtents() == 0);
+      // What was planned can be asked for by its number: that is how a pod gets it.
+      assertThat(Planner.plan(request.withDenseBelow(sizes.denseBelow())).requireSizes())
+          .isEqualTo(sizes);
+    }
+  }
+
   @Provide
   Arbitrary<PlanRequest> requests() {
     Arbitrary<ModelGeometry> models =

@@ -24,6 +24,7 @@ import org.springframework.test.web.reactive.server.WebTestClient;
     webEnvironment = SpringBootTest.WebEnvironment.RANDOM_PORT,
     properties = {
       "kvdrive.served-model-name=" + RealServer.MODEL,
+      "kvdrive.dense-below=0",
       "kvdrive.context-length=2048",
       "kvdrive.concurrency=2",
       "kvdrive.queue-limit=8",

@@ -89,7 +89,8 @@ public final class EngineProbeMain {
             device,
             1,
             PolicyShape.named(policy, geometry),
-            formats);
+            formats,
+            0);
     TierBudgets tiers = new ComfortableTiers(budget >= 1 ? 1 : 2, 1).of(request);
     return new EngineProbe(
         LocalEngine.start(model, request.withTiers(tiers), threads, Path.of(".")),

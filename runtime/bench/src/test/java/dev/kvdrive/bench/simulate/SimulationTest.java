@@ -49,7 +49,8 @@ class SimulationTest {
             KvType.BF16,
             new TierBudgets(0, 0, 0),
             DeviceKind.CPU,
-            2);
+            2)
+            .withDenseBelow(0);
     Path file = folder.resolve("selections-" + windows.hashCode());
     EngineStatus status;
     try (LocalEngine local =

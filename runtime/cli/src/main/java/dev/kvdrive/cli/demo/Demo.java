@@ -130,6 +130,7 @@ final class Demo {
     settings.put("kvdrive.context-length", Integer.toString(contextLength()));
     settings.put("kvdrive.concurrency", "1");
     settings.put("kvdrive.budget", Double.toString(budget));
+    settings.put("kvdrive.dense-below", "0");
     settings.put("kvdrive.device", device.name());
     settings.put("kvdrive.threads", Integer.toString(threads));
     settings.put("kvdrive.tiers.gpu-bytes", Long.toString(tiers.gpu()));
@@ -172,7 +173,8 @@ final class Demo {
                 KvType.BF16,
                 new TierBudgets(0, 0, 0),
                 device,
-                PlanRequest.DEFAULT_QUEUE_PER_SEAT));
+                PlanRequest.DEFAULT_QUEUE_PER_SEAT)
+                .withDenseBelow(0));
   }
 
   /**

@@ -86,6 +86,16 @@ public final class EvalCommand implements Callable<Integer> {
   private List<Double> budgets;
 
   @Option(
+      names = "--dense-below",
+      paramLabel = "TOKENS",
+      defaultValue = "0",
+      converter = Bounded.Count.class,
+      description =
+          "Sequences of up to so many tokens attend everything (default: ${DEFAULT-VALUE}: the"
+              + " budget is measured whatever the length, which serve does not do).")
+  private int denseBelow;
+
+  @Option(
       names = "--tasks-only",
       paramLabel = "NAME",
       split = ",",
@@ -190,6 +200,7 @@ public final class EvalCommand implements Callable<Integer> {
               new EvalRun.Conditions(
                   kvType,
                   budget -> formats.formats(spec, kvType, budget),
+                  denseBelow,
                   samples,
                   device.kind(),
                   threads),

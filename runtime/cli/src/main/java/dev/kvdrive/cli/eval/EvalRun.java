@@ -67,12 +67,18 @@ final class EvalRun {
    *
    * @param kvType type of cached keys and values
    * @param formats of closed chunks, by the largest of the budgets that share a prefill
+   * @param denseBelow tokens up to which a sequence attends everything
    * @param samples at once
    * @param device what to compute on
    * @param threads of the CPU device; 0 for the processors there are
    */
   record Conditions(
-      KvType kvType, DoubleFunction<Formats> formats, int samples, DeviceKind device, int threads) {
+      KvType kvType,
+      DoubleFunction<Formats> formats,
+      int denseBelow,
+      int samples,
+      DeviceKind device,
+      int threads) {
     Formats formats(List<Double> budgets) {
       return formats.apply(Collections.max(budgets));
     }
@@ -109,6 +115,7 @@ final class EvalRun {
     facts.put("model", sizes.geometry().name());
     facts.put("weightBytes", sizes.geometry().weightBytes());
     facts.put("kvType", conditions.kvType().name());
+    facts.put("denseBelow", conditions.denseBelow());
     facts.put("contextLength", sizes.context());
     if (source.scaling() != null) {
       facts.put("ropeScaling", source.scaling().toString());
@@ -159,7 +166,8 @@ final class EvalRun {
         + index
         + (formats.equals(Formats.of(conditions.kvType()))
             ? ""
-            : ", %s from %s".formatted(formats.resident(), formats.backing()));
+            : ", %s from %s".formatted(formats.resident(), formats.backing()))
+        + (conditions.denseBelow() == 0 ? "" : ", dense below " + conditions.denseBelow());
   }
 
   private double indexBytes(Method method, ModelGeometry geometry) {
@@ -218,7 +226,8 @@ final class EvalRun {
                 conditions.device(),
                 conditions.samples() * budgets.size(),
                 policy.policy(),
-                conditions.formats(budgets)),
+                conditions.formats(budgets),
+                conditions.denseBelow()),
             largestSparse(budgets));
     try (LocalEngine local =
         LocalEngine.start(

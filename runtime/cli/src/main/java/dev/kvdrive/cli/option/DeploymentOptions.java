@@ -28,6 +28,7 @@ public final class DeploymentOptions {
           Map.entry("kvdrive.context-length", "--context"),
           Map.entry("kvdrive.concurrency", "--concurrency"),
           Map.entry("kvdrive.budget", "--budget"),
+          Map.entry("kvdrive.dense-below", "--dense-below"),
           Map.entry("kvdrive.policy", "--policy"),
           Map.entry("kvdrive.index", "--index"),
           Map.entry("kvdrive.kv-type", "--kv-type"),
@@ -70,6 +71,15 @@ public final class DeploymentOptions {
       description =
           "Share of the context attended per step, or 'exact' for all of it (default: 6.25%%).")
   private @Nullable Double budget;
+
+  @Option(
+      names = "--dense-below",
+      paramLabel = "TOKENS",
+      converter = Bounded.Count.class,
+      description =
+          "Sequences of up to so many tokens attend everything, 0 for none (default: where that is"
+              + " faster on the device, as far as there is room).")
+  private @Nullable Integer denseBelow;
 
   @Option(
       names = "--policy",
@@ -176,7 +186,8 @@ public final class DeploymentOptions {
           device.kind(),
           Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT),
           PolicyShape.of(policy == null ? null : policy.name(), index, geometry),
-          chunks);
+          chunks,
+          denseBelow);
     } catch (IllegalArgumentException e) {
       // The model is one; what does not go with it was asked for here.
       throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
@@ -200,6 +211,7 @@ public final class DeploymentOptions {
     put(settings, "kvdrive.context-length", context);
     put(settings, "kvdrive.concurrency", concurrency);
     put(settings, "kvdrive.budget", budget);
+    put(settings, "kvdrive.dense-below", denseBelow);
     put(settings, "kvdrive.policy", policy == null ? null : policy.name());
     put(settings, "kvdrive.index", index == null ? null : index.word());
     put(settings, "kvdrive.kv-type", kvType);

@@ -181,6 +181,7 @@ final class ManifestPlans {
         spec.contextLength(),
         spec.concurrency(),
         spec.budget(),
+        spec.denseBelow(),
         spec.policy(),
         spec.index(),
         spec.kvType(),

@@ -76,6 +76,14 @@ final class PlanReport {
               .formatted(
                   s.maxSelected(),
                   s.exact() ? "100 % (exact)" : "%.4g %%".formatted(100 * s.budget())));
+      if (s.denseChunks() > 0) {
+        row(
+            out,
+            "engine",
+            "dense below",
+            "%,d".formatted(s.denseBelow()),
+            "tokens, up to which a sequence attends everything");
+      }
       row(
           out,
           "pod",
@@ -189,6 +197,7 @@ final class PlanReport {
       engine.put("extentBytes", s.layout().extentBytes());
       engine.put("maxChunks", s.maxChunks());
       engine.put("maxSelected", s.maxSelected());
+      engine.put("denseBelow", s.denseBelow());
       engine.put("windowSlots", s.windowSlots());
       engine.put("dramFrames", s.dramFrames());
       engine.put("nvmeExtents", s.nvmeExtents());
@@ -227,6 +236,9 @@ final class PlanReport {
     out.put("contextLength", r.contextLength());
     out.put("concurrency", r.concurrency());
     out.put("budget", r.budget());
+    if (r.denseBelow() != null) {
+      out.put("denseBelow", r.denseBelow());
+    }
     out.put("policy", r.policy().name());
     out.put("index", r.policy().index().word());
     out.put("kvType", r.kvType().name());

@@ -28,6 +28,8 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param contextLength tokens of a sequence, prompt and generation together
  * @param concurrency sequences at once
  * @param budget share of the context attended per step, in (0, 1]; 1 is exact mode
+ * @param denseBelow tokens up to which a sequence attends everything, 0 for none; if not set, where
+ *     that is faster on the device
  * @param policy what is attended and what stays in GPU memory; kvdrive if not set
  * @param index what chunks are chosen by: {@code two-bit}, {@code planes-128} and so on; if not
  *     set, bit planes where a calibration comes with the model, else two-bit
@@ -52,6 +54,7 @@ public record RuntimeSettings(
     @DefaultValue("32768") int contextLength,
     @DefaultValue("1") int concurrency,
     @DefaultValue("0.0625") double budget,
+    @Nullable Integer denseBelow,
     @Nullable String policy,
     @Nullable String index,
     @DefaultValue("BF16") KvType kvType,
@@ -186,6 +189,10 @@ public record RuntimeSettings(
       throw new IllegalArgumentException(
           "kvdrive.budget must be a share above 0 and at most 1, got " + budget);
     }
+    if (denseBelow != null && denseBelow < 0) {
+      throw new IllegalArgumentException(
+          "kvdrive.dense-below must not be negative, got " + denseBelow);
+    }
     try {
       var _ = PolicyShape.named(policy == null ? PolicyShape.KVDRIVE.name() : policy);
     } catch (IllegalArgumentException e) {
@@ -258,6 +265,7 @@ public record RuntimeSettings(
         kind,
         queue(),
         PolicyShape.of(policy, index == null ? null : IndexShape.parse(index), geometry),
-        formats());
+        formats(),
+        denseBelow);
   }
 }
