@@ -196,7 +196,7 @@ final class SeamsBench {
   private static Plan plan(ModelGeometry geometry, DeviceKind kind, int context, long gpu) {
     return Planner.plan(
         new PlanRequest(
-            geometry, context, 1, BUDGET, KvType.BF16, new TierBudgets(gpu, ROOM, 0), kind, 1)
+                geometry, context, 1, BUDGET, KvType.BF16, new TierBudgets(gpu, ROOM, 0), kind, 1)
             .withDenseBelow(0));
   }
 }

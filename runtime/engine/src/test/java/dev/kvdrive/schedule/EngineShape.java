@@ -152,7 +152,7 @@ record EngineShape(
         extentChunks,
         frames,
         nvmeThreads,
-        pipeline,
+        microBatches,
         graphs,
         fetchTimeout,
         demotionTimeout,

@@ -42,14 +42,14 @@ class SimulationTest {
     Path model = new ModelSource(folder, HubSettings.from(Map.of())).resolve(ModelSource.BUILTIN);
     PlanRequest request =
         new PlanRequest(
-            ModelLoader.geometry(model),
-            CONTEXT,
-            BUDGETS.size(),
-            0.25,
-            KvType.BF16,
-            new TierBudgets(0, 0, 0),
-            DeviceKind.CPU,
-            2)
+                ModelLoader.geometry(model),
+                CONTEXT,
+                BUDGETS.size(),
+                0.25,
+                KvType.BF16,
+                new TierBudgets(0, 0, 0),
+                DeviceKind.CPU,
+                2)
             .withDenseBelow(0);
     Path file = folder.resolve("selections-" + windows.hashCode());
     EngineStatus status;

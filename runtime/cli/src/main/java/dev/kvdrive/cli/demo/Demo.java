@@ -166,14 +166,14 @@ final class Demo {
     return new ComfortableTiers(budget >= 1 ? EXACT_WINDOW : WINDOWS, DRAM_SHARE)
         .of(
             new PlanRequest(
-                model,
-                contextLength(),
-                1,
-                budget,
-                KvType.BF16,
-                new TierBudgets(0, 0, 0),
-                device,
-                PlanRequest.DEFAULT_QUEUE_PER_SEAT)
+                    model,
+                    contextLength(),
+                    1,
+                    budget,
+                    KvType.BF16,
+                    new TierBudgets(0, 0, 0),
+                    device,
+                    PlanRequest.DEFAULT_QUEUE_PER_SEAT)
                 .withDenseBelow(0));
   }
 
