@@ -102,7 +102,7 @@ public record LocalEngine(
       EngineSettings settings =
           EngineSettings.of(sizes, device, nvme, request.queueLimit())
               .withCalibration(CalibrationFile.neededBy(request.policy().summary(), local.file()))
-              .withWindows(windows);
+              .withWindows(method == null ? windows : method.windows(windows));
       if (record != null) {
         recorder = new SelectionRecorder(record, RecordingHeader.of(sizes, windows));
         // What is recorded is what was asked, and nothing before it.

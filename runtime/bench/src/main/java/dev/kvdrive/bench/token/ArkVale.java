@@ -26,7 +26,8 @@ public final class ArkVale implements TokenMethod {
   }
 
   @Override
-  public TokenIndex index(Rows keys, Rows values, float scale) {
+  public TokenIndex index(ClosedTokens of) {
+    Rows keys = of.keys();
     int pages = Math.ceilDiv(keys.count(), PAGE);
     float[][] centre = new float[pages][keys.width()];
     float[][] radius = new float[pages][keys.width()];
@@ -51,7 +52,7 @@ public final class ArkVale implements TokenMethod {
           for (int i = 0; i < query.length; i++) {
             sum += query[i] * centre[page][i] + Math.abs(query[i]) * radius[page][i];
           }
-          scores[page] = Math.max(scores[page], scale * sum);
+          scores[page] = Math.max(scores[page], of.scale() * sum);
         }
       }
       int[] tokens =
@@ -60,7 +61,7 @@ public final class ArkVale implements TokenMethod {
                   page -> IntStream.range(page * PAGE, Math.min((page + 1) * PAGE, keys.count())))
               .limit(budget)
               .toArray();
-      return new TokenIndex.Attended(tokens, List.of());
+      return TokenIndex.same(queries, new TokenIndex.Attended(tokens, List.of()));
     };
   }
 }

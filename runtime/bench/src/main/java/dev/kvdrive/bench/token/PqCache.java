@@ -25,7 +25,8 @@ public final class PqCache implements TokenMethod {
   }
 
   @Override
-  public TokenIndex index(Rows keys, Rows values, float scale) {
+  public TokenIndex index(ClosedTokens of) {
+    Rows keys = of.keys();
     int width = keys.width() / PARTS;
     int[][] codes = new int[PARTS][];
     float[][][] books = new float[PARTS][CENTROIDS][width];
@@ -53,7 +54,7 @@ public final class PqCache implements TokenMethod {
           float[] table = new float[CENTROIDS];
           for (int c = 0; c < CENTROIDS; c++) {
             for (int i = 0; i < width; i++) {
-              table[c] += scale * queries[g][part * width + i] * books[part][c][i];
+              table[c] += of.scale() * queries[g][part * width + i] * books[part][c][i];
             }
           }
           for (int t = 0; t < keys.count(); t++) {
@@ -62,8 +63,9 @@ public final class PqCache implements TokenMethod {
         }
       }
       int[] order = Ranking.descending(Ranking.sumOfShares(scores));
-      return new TokenIndex.Attended(
-          Arrays.copyOf(order, Math.min(budget, order.length)), List.of());
+      return TokenIndex.same(
+          queries,
+          new TokenIndex.Attended(Arrays.copyOf(order, Math.min(budget, order.length)), List.of()));
     };
   }
 }

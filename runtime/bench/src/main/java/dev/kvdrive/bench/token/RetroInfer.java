@@ -28,7 +28,9 @@ public final class RetroInfer implements TokenMethod {
   }
 
   @Override
-  public TokenIndex index(Rows keys, Rows values, float scale) {
+  public TokenIndex index(ClosedTokens closed) {
+    Rows keys = closed.keys();
+    Rows values = closed.values();
     float[][] centred = new float[keys.count()][];
     float[] mean = new float[keys.width()];
     for (int t = 0; t < centred.length; t++) {
@@ -62,7 +64,8 @@ public final class RetroInfer implements TokenMethod {
         members.stream()
             .map(of -> new TokenIndex.Estimate(mean(keys, of), mean(values, of), of.size()))
             .toList();
-    return (queries, budget) -> choose(members, clusters, queries, scale, budget);
+    return (queries, budget) ->
+        TokenIndex.same(queries, choose(members, clusters, queries, closed.scale(), budget));
   }
 
   private static float[] mean(Rows rows, List<Integer> of) {

@@ -7,6 +7,7 @@ import dev.kvdrive.device.Bfloat16;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.IndexOperations;
 import dev.kvdrive.device.KvOperations;
 import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.Queue;
@@ -16,7 +17,10 @@ import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -39,7 +43,13 @@ final class TokenAttention implements KvOperations, AttentionOperations {
   private final AttentionOperations attention;
   private final Map<Long, Sequence> sequences = new HashMap<>();
   private @Nullable Prompt seeded;
+  private final Map<Long, float[]> speculated = new HashMap<>();
+  private final Deque<float[]> lastQueries = new ArrayDeque<>();
   private @Nullable Begin begun;
+
+  /** The layer whose keys were appended last, while its attention is not finished; -1 for none. */
+  private int within = -1;
+
   private @Nullable HostBuffer staging;
 
   TokenAttention(TokenMethod method, Device device) {
@@ -98,6 +108,7 @@ final class TokenAttention implements KvOperations, AttentionOperations {
   @Override
   public void append(Queue queue, Append a) {
     kv.append(queue, a);
+    within = a.step().layer().layer();
     StepBatch batch = a.step().batch();
     KvLayout layout = a.step().layer().layout();
     int[] seats = ints(queue, batch.seats(), batch.rows());
@@ -154,6 +165,26 @@ final class TokenAttention implements KvOperations, AttentionOperations {
         new Sequence(prompt, new ArrayList<>(), new ArrayList<>()));
   }
 
+  /**
+   * Chunks are scored: with the queries of a layer that computes, or with those that the layer
+   * before predicts for it.
+   */
+  void scored(Queue queue, IndexOperations.Score a) {
+    int layer = a.step().layer().layer();
+    if (layer == within) {
+      return;
+    }
+    StepBatch batch = a.step().batch();
+    int[] seats = ints(queue, batch.seats(), batch.rows());
+    for (int row = 0; row < batch.rows(); row++) {
+      if (seats[row] >= 0) {
+        speculated.put(
+            key(layer, seats[row]),
+            row(queue, a.query(), row, a.shape().heads() * a.shape().headDim()));
+      }
+    }
+  }
+
   private Prompt prompt(Queue queue, Seed a) {
     KvLayout layout = a.layer().layout();
     if (layout.type() != KvType.BF16) {
@@ -183,10 +214,26 @@ final class TokenAttention implements KvOperations, AttentionOperations {
                     new Rows(keys[head].elements(), grid.sink(), closed, layout.headDim());
                 Rows ofValues =
                     new Rows(values[head].elements(), grid.sink(), closed, layout.headDim());
-                indexes[head] = method.index(ofKeys, ofValues, scale);
+                indexes[head] =
+                    method.index(
+                        new ClosedTokens(
+                            ofKeys, ofValues, queries(head, heads, layout.headDim()), scale));
               }
             });
     return new Prompt(a.tokens(), keys, values, indexes, closed);
+  }
+
+  /** The last queries of a KV head's group. */
+  private float[][] queries(int head, int kvHeads, int headDim) {
+    List<float[]> queries = new ArrayList<>();
+    for (float[] row : lastQueries) {
+      int group = row.length / headDim / kvHeads;
+      for (int g = 0; g < group; g++) {
+        int from = (head * group + g) * headDim;
+        queries.add(Arrays.copyOfRange(row, from, from + headDim));
+      }
+    }
+    return queries.toArray(float[][]::new);
   }
 
   private static Rows rows(short[] all, int part, Seed a, int width) {
@@ -198,6 +245,7 @@ final class TokenAttention implements KvOperations, AttentionOperations {
   @Override
   public void reset(Queue queue, Reset reset) {
     sequences.remove(key(reset.layer().layer(), reset.seat()));
+    speculated.remove(key(reset.layer().layer(), reset.seat()));
     kv.reset(queue, reset);
   }
 
@@ -222,6 +270,16 @@ final class TokenAttention implements KvOperations, AttentionOperations {
   @Override
   public void causal(Queue queue, Causal causal) {
     attention.causal(queue, causal);
+    if (causal.start() == 0) {
+      lastQueries.clear();
+    }
+    int width = causal.shape().heads() * causal.shape().headDim();
+    for (int row = Math.max(0, causal.rows() - method.queries()); row < causal.rows(); row++) {
+      lastQueries.add(row(queue, causal.query(), row, width));
+      if (lastQueries.size() > method.queries()) {
+        lastQueries.removeFirst();
+      }
+    }
   }
 
   @Override
@@ -230,6 +288,7 @@ final class TokenAttention implements KvOperations, AttentionOperations {
     if (begin == null) {
       throw new IllegalStateException("an attention ends that has not begun");
     }
+    within = -1;
     LayerStep step = a.step();
     StepBatch batch = step.batch();
     AttentionShape shape = a.shape();
@@ -242,7 +301,10 @@ final class TokenAttention implements KvOperations, AttentionOperations {
         continue;
       }
       int chunk = step.layer().layout().grid().chunk();
-      long budget = (long) counts[row] * chunk;
+      int layer = step.layer().layer();
+      long budget = method.dense(layer) ? Integer.MAX_VALUE : (long) counts[row] * chunk;
+      // Before the first layer there is none that could predict its queries.
+      float[] chooser = layer == 0 ? null : speculated.get(key(layer, seats[row]));
       float[] query = row(queue, begin.query(), row, width);
       float[] out = new float[width];
       IntStream.range(0, shape.kvHeads())
@@ -255,6 +317,7 @@ final class TokenAttention implements KvOperations, AttentionOperations {
                       step.layer().layout().grid().sink(),
                       head,
                       (int) Math.min(budget, Integer.MAX_VALUE),
+                      chooser == null ? query : chooser,
                       query,
                       out));
       MemorySegment memory = staging(4L * width);
@@ -273,22 +336,19 @@ final class TokenAttention implements KvOperations, AttentionOperations {
       int sink,
       int head,
       int budget,
+      float[] chooser,
       float[] query,
       float[] out) {
     int dim = shape.headDim();
     Prompt prompt = sequence.prompt();
-    float[][] queries = new float[shape.groupSize()][dim];
-    for (int g = 0; g < queries.length; g++) {
-      System.arraycopy(query, (head * queries.length + g) * dim, queries[g], 0, dim);
-    }
-    int[] chosen = IntStream.range(0, prompt.closed()).toArray();
-    List<TokenIndex.Estimate> estimates = List.of();
+    float[][] queries = ofGroup(query, shape, head);
     TokenIndex index = prompt.indexes()[head];
-    if (index != null && budget < prompt.closed()) {
-      TokenIndex.Attended attended = index.choose(queries, budget);
-      chosen = attended.tokens();
-      estimates = attended.estimates();
-    }
+    List<TokenIndex.Attended> attended =
+        index != null && budget < prompt.closed()
+            ? index.choose(ofGroup(chooser, shape, head), budget)
+            : TokenIndex.same(
+                queries,
+                new TokenIndex.Attended(IntStream.range(0, prompt.closed()).toArray(), List.of()));
     Rows keys = prompt.keys()[head];
     Rows values = prompt.values()[head];
     for (int g = 0; g < queries.length; g++) {
@@ -299,10 +359,13 @@ final class TokenAttention implements KvOperations, AttentionOperations {
           softmax.add(shape.scale() * keys.product(t, q), 1, values.row(t), 0);
         }
       }
-      for (int t : chosen) {
-        softmax.add(shape.scale() * keys.product(sink + t, q), 1, values.row(sink + t), 0);
+      TokenIndex.Attended chosen = attended.get(g);
+      for (int i = 0; i < chosen.tokens().length; i++) {
+        int t = sink + chosen.tokens()[i];
+        double logit = shape.scale() * keys.product(t, q) + chosen.corrections()[i];
+        softmax.add(logit, 1, values.row(t), 0);
       }
-      for (TokenIndex.Estimate estimate : estimates) {
+      for (TokenIndex.Estimate estimate : chosen.estimates()) {
         double logit = 0;
         for (int i = 0; i < dim; i++) {
           logit += q[i] * estimate.key()[i];
@@ -318,6 +381,15 @@ final class TokenAttention implements KvOperations, AttentionOperations {
       }
       softmax.write(out, (head * queries.length + g) * dim);
     }
+  }
+
+  private static float[][] ofGroup(float[] query, AttentionShape shape, int head) {
+    float[][] queries = new float[shape.groupSize()][];
+    for (int g = 0; g < queries.length; g++) {
+      int from = (head * queries.length + g) * shape.headDim();
+      queries[g] = Arrays.copyOfRange(query, from, from + shape.headDim());
+    }
+    return queries;
   }
 
   void free() {

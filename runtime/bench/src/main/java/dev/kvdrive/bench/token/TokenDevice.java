@@ -32,7 +32,15 @@ public final class TokenDevice implements Device {
     this.device = device;
     attention = new TokenAttention(method, device);
     Operations own = device.operations();
-    operations = new Operations(own.tensor(), attention, own.index(), own.window(), attention);
+    operations =
+        new Operations(
+            own.tensor(),
+            attention,
+            method.speculates()
+                ? new SpeculatedQueries(own.index(), attention::scored)
+                : own.index(),
+            own.window(),
+            attention);
   }
 
   @Override

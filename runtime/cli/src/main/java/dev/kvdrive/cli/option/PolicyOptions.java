@@ -19,7 +19,7 @@ public final class PolicyOptions {
       description =
           "What is attended and what stays in GPU memory: kvdrive, or one of those it is measured"
               + " against, kvdrive-paper, quest, shadowkv, full, full-offload; for eval also retroinfer,"
-              + " pqcache, arkvale, computed on the host; several with commas"
+              + " pqcache, arkvale, infinigen, magicpig, pariskv, computed on the host; several with commas"
               + " (default: ${DEFAULT-VALUE}).")
   private List<Method> policies = new ArrayList<>();
 
