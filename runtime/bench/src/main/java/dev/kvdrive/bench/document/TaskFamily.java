@@ -1,10 +1,11 @@
 package dev.kvdrive.bench.document;
 
+import java.util.List;
 import java.util.Locale;
 
 /**
- * Families of tasks of the RULER benchmark (arXiv 2404.06654) and its relatives, in the wordings
- * that the bundled model was trained on.
+ * Families of tasks of the RULER benchmark (arXiv 2404.06654) and its relatives, most of them in
+ * the wordings that the bundled model was trained on.
  */
 public enum TaskFamily {
   /** One number in prose. */
@@ -18,7 +19,16 @@ public enum TaskFamily {
   /** A pass key in prose. */
   PASSKEY(32),
   /** A fact about an invented company, among others of the kind, in prose. */
-  FACT_QA(48);
+  FACT_QA(48),
+  /**
+   * What prose says of one ship in two places, among others of the kind, as a JSON object: scored
+   * by its fields. The bundled model was not trained on it, and cannot do it.
+   */
+  EXTRACT_JSON(96);
+
+  /** Those that the bundled model was trained on. */
+  public static final List<TaskFamily> TRAINED =
+      List.of(NIAH_SINGLE, NIAH_MULTIKEY_2, NIAH_MULTIQUERY, JSON_KV, PASSKEY, FACT_QA);
 
   private final int maxNewTokens;
 

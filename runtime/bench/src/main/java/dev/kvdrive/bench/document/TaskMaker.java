@@ -3,9 +3,11 @@ package dev.kvdrive.bench.document;
 import dev.kvdrive.bench.eval.EvalTask;
 import dev.kvdrive.text.ChatMessage;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.function.ToIntFunction;
@@ -27,6 +29,14 @@ public final class TaskMaker {
   private static final String NUMBERS_INTRODUCTION =
       "Some special magic numbers are hidden within the following text. Make sure to memorize them."
           + " I will quiz you about the numbers afterwards.";
+
+  /** With an example of a ship that the text does not have, so that the form is plain. */
+  private static final String EXTRACTION =
+      """
+      Extract what the text says of a ship as a JSON object with four fields. For example, for the \
+      ship Golden Gull: {"registration": "RK-00001", "captain": "Ada Lund", "built": "1801", \
+      "tons": "95"}
+      What is the JSON object for the ship\s""";
 
   private static final List<String> WORDS =
       List.of(
@@ -89,6 +99,7 @@ public final class TaskMaker {
       case JSON_KV -> json(random, length, depth);
       case PASSKEY -> passkey(random, length, depth);
       case FACT_QA -> factQa(random, length, depth);
+      case EXTRACT_JSON -> extract(random, length, depth);
     };
   }
 
@@ -188,6 +199,59 @@ public final class TaskMaker {
         planted,
         "When was %s founded?".formatted(companies.iterator().next()),
         List.of(years.iterator().next()));
+  }
+
+  /** What is said of a ship, in two places. */
+  private EvalTask extract(Random random, int length, double depth) {
+    Set<String> ships = new LinkedHashSet<>();
+    while (ships.size() < QUERIES) {
+      ships.add(capital(pick(WORDS, random)) + " " + capital(pick(WORDS, random)));
+    }
+    List<Planted> planted = new ArrayList<>();
+    Map<String, String> fields = new LinkedHashMap<>();
+    Set<String> registrations = new LinkedHashSet<>();
+    for (String ship : ships) {
+      String registration;
+      do {
+        registration = "RK-" + digits(random, 5);
+      } while (!registrations.add(registration));
+      String captain = pick(FIRST_NAMES, random) + " " + pick(LAST_NAMES, random);
+      String built = Integer.toString(1850 + random.nextInt(100));
+      String tons = digits(random, 3);
+      boolean asked = planted.isEmpty();
+      double first = asked ? depth : random.nextDouble();
+      planted.add(
+          new Planted(
+              first,
+              "The ship %s has the registration %s, and her captain is %s."
+                  .formatted(ship, registration, captain)));
+      planted.add(
+          new Planted(
+              asked ? depth + (1 - depth) / 2 : random.nextDouble(),
+              "The ship %s was built in %s and carries %s tons.".formatted(ship, built, tons)));
+      if (asked) {
+        fields.put("registration", registration);
+        fields.put("captain", captain);
+        fields.put("built", built);
+        fields.put("tons", tons);
+      }
+    }
+    EvalTask task =
+        prose(
+            TaskFamily.EXTRACT_JSON,
+            random,
+            length,
+            "Several ships are described in the following text. I will ask for what it says of one of"
+                + " them.",
+            planted,
+            EXTRACTION + ships.iterator().next() + "?",
+            List.copyOf(fields.values()));
+    return new EvalTask(
+        task.task(), length, task.messages(), task.answers(), fields, task.maxNewTokens());
+  }
+
+  private static String capital(String word) {
+    return Character.toUpperCase(word.charAt(0)) + word.substring(1);
   }
 
   private EvalTask multikey(Random random, int length, double depth) {

@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
+import tools.jackson.databind.DeserializationFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -23,7 +24,9 @@ import tools.jackson.databind.json.JsonMapper;
  * types), budget and the same sample; a line that was cut off by a crash is run again.
  */
 public final class EvalLog {
-  private static final JsonMapper JSON = JsonMapper.builder().build();
+  /** A line of a version that counts less counts too. */
+  private static final JsonMapper JSON =
+      JsonMapper.builder().disable(DeserializationFeature.FAIL_ON_NULL_FOR_PRIMITIVES).build();
 
   private final @Nullable Path file;
   private final Map<String, JsonNode> lines = new HashMap<>();

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -33,10 +34,17 @@ import tools.jackson.databind.json.JsonMapper;
  * @param length bound in tokens of prompt and answer together
  * @param messages the conversation so far; each has a role and a text
  * @param answers texts that a right answer contains
+ * @param fields what a right answer states as JSON, by name; if it is not empty, this and not
+ *     {@code answers} makes the score
  * @param maxNewTokens tokens to generate at most
  */
 public record EvalTask(
-    String task, int length, List<ChatMessage> messages, List<String> answers, int maxNewTokens) {
+    String task,
+    int length,
+    List<ChatMessage> messages,
+    List<String> answers,
+    Map<String, String> fields,
+    int maxNewTokens) {
   private static final JsonMapper JSON = JsonMapper.builder().build();
 
   /** Resource with a few tasks of 2k and 4k tokens, made with {@code eval make-tasks}. */
@@ -48,6 +56,7 @@ public record EvalTask(
   public EvalTask {
     messages = List.copyOf(messages);
     answers = List.copyOf(answers);
+    fields = Collections.unmodifiableMap(new LinkedHashMap<>(fields));
     if (messages.isEmpty() || answers.isEmpty()) {
       throw new IllegalArgumentException("messages and answers must not be empty");
     }
@@ -56,10 +65,26 @@ public record EvalTask(
     }
   }
 
+  /** A sample that is scored by what its answer contains. */
+  public EvalTask(
+      String task, int length, List<ChatMessage> messages, List<String> answers, int maxNewTokens) {
+    this(task, length, messages, answers, Map.of(), maxNewTokens);
+  }
+
   /**
-   * The score of a generated text: the share of the answers that it contains, whatever their case.
+   * The score of a generated text: the share of the answers that it contains, whatever their case;
+   * or the share of the fields that the first JSON object in it has with the right values.
    */
   public double score(String text) {
+    if (!fields.isEmpty()) {
+      Map<String, String> found = JsonFields.of(text);
+      long right =
+          fields.entrySet().stream()
+              .filter(
+                  f -> f.getValue().equalsIgnoreCase(found.getOrDefault(f.getKey(), "").strip()))
+              .count();
+      return (double) right / fields.size();
+    }
     String lower = text.toLowerCase(Locale.ROOT);
     long found = answers.stream().filter(a -> lower.contains(a.toLowerCase(Locale.ROOT))).count();
     return (double) found / answers.size();
@@ -78,13 +103,16 @@ public record EvalTask(
 
   /** The sample as a line of a task file. */
   String line() {
-    Map<String, Object> fields = new LinkedHashMap<>();
-    fields.put("task", task);
-    fields.put("length", length);
-    fields.put("messages", messages.stream().map(ChatMessage::fields).toList());
-    fields.put("answers", answers);
-    fields.put("max_new_tokens", maxNewTokens);
-    return JSON.writeValueAsString(fields);
+    Map<String, Object> line = new LinkedHashMap<>();
+    line.put("task", task);
+    line.put("length", length);
+    line.put("messages", messages.stream().map(ChatMessage::fields).toList());
+    line.put("answers", answers);
+    if (!fields.isEmpty()) {
+      line.put("fields", fields);
+    }
+    line.put("max_new_tokens", maxNewTokens);
+    return JSON.writeValueAsString(line);
   }
 
   /** The tasks that come with the program. */
@@ -100,8 +128,8 @@ public record EvalTask(
   }
 
   /**
-   * Reads a task file: one JSON object a line, with task, length, messages, answers and
-   * max_new_tokens; compressed if its name ends in .gz.
+   * Reads a task file: one JSON object a line, with task, length, messages, answers, max_new_tokens
+   * and where there are some fields; compressed if its name ends in .gz.
    *
    * @throws IllegalArgumentException if the file cannot be read, has no task, or a line is none;
    *     the message names it
@@ -163,11 +191,14 @@ public record EvalTask(
       }
       List<String> answers = new ArrayList<>();
       node.required("answers").forEach(a -> answers.add(a.asString()));
+      Map<String, String> fields = new LinkedHashMap<>();
+      node.path("fields").forEachEntry((field, value) -> fields.put(field, value.asString()));
       return new EvalTask(
           node.required("task").asString(),
           node.required("length").asInt(),
           messages,
           answers,
+          fields,
           node.required("max_new_tokens").asInt());
     } catch (JacksonException | IllegalArgumentException e) {
       throw new IllegalArgumentException(

@@ -64,6 +64,22 @@ class TaskMakerTest {
   }
 
   @Test
+  void whatIsToBeExtractedIsSaidOfThatShipOnly() {
+    EvalTask task = make(TaskFamily.EXTRACT_JSON, 5, 4000, 0.25);
+    String text = text(task);
+    assertThat(task.fields()).containsOnlyKeys("registration", "captain", "built", "tons");
+    assertThat(task.answers()).containsExactlyElementsOf(task.fields().values());
+    String ship = text.substring(text.lastIndexOf("for the ship ") + 13, text.length() - 1);
+    assertThat(text)
+        .contains(
+            "The ship %s has the registration %s, and her captain is %s."
+                .formatted(ship, task.fields().get("registration"), task.fields().get("captain")),
+            "The ship %s was built in %s and carries %s tons."
+                .formatted(ship, task.fields().get("built"), task.fields().get("tons")));
+    assertThat(text.split("has the registration", -1)).as("others of the kind").hasSize(5);
+  }
+
+  @Test
   void refusesADocumentWithoutRoomForProse() {
     assertThatThrownBy(() -> make(TaskFamily.PASSKEY, 1, 300, 0.5))
         .isInstanceOf(IllegalArgumentException.class)

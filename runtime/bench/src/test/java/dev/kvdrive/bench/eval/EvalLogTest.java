@@ -49,6 +49,19 @@ class EvalLogTest {
   }
 
   @Test
+  void aLineOfAVersionThatCountedLessCountsToo() throws Exception {
+    Path file = folder.resolve("log.jsonl");
+    EvalLog.open(file).add("run", result("one?"));
+    Files.writeString(file, Files.readString(file).replace("\"nvmeBytes\":9,", ""));
+    assertThat(EvalLog.open(file).result("run", result("one?").task(), 0.25))
+        .hasValueSatisfying(
+            old -> {
+              assertThat(old.usage().nvmeBytes()).isZero();
+              assertThat(old.usage().dramBytes()).isEqualTo(8);
+            });
+  }
+
+  @Test
   void noLogRemembersNothing() {
     EvalLog none = EvalLog.none();
     none.add("run", result("one?"));

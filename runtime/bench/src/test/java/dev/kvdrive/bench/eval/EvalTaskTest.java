@@ -41,10 +41,38 @@ class EvalTaskTest {
     assertThat(task("17").score("")).isZero();
   }
 
+  private static EvalTask extraction() {
+    return new EvalTask(
+        "extract_json",
+        512,
+        List.of(ChatMessage.of("user", "Which?")),
+        List.of("Ada Novak", "1874", "412", "RK-1"),
+        Map.of("captain", "Ada Novak", "built", "1874", "tons", "412", "registration", "RK-1"),
+        16);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '`',
+      value = {
+        "{\"captain\": \"ada novak\", \"built\": 1874, \"tons\": \" 412 \", \"registration\": \"RK-1\"}|1",
+        "Here it is: ```json {\"captain\": \"Ada Novak\", \"built\": \"1874\"}``` {\"tons\": 412}|0.5",
+        "{\"captain\": \"Ada Novak\", \"built\": \"18|0.25",
+        "{\"captain\": \"Captain Ada Novak\", \"tons\": {\"is\": 412}, \"built\": 1874}|0.25",
+        "{\"built\": \"412\", \"tons\": \"1874\"}|0",
+        "Her captain is Ada Novak, she was built in 1874.|0",
+        "{|0"
+      })
+  void anExtractionIsScoredByTheFieldsThatItsObjectHasWithTheRightValues(
+      String text, double score) {
+    assertThat(extraction().score(text)).isEqualTo(score);
+  }
+
   @ParameterizedTest
   @CsvSource({"tasks.jsonl", "tasks.jsonl.gz"})
   void whatIsWrittenIsReadAgain(String name) {
-    List<EvalTask> tasks = List.of(task("1"), task("ü", "2\n3"));
+    List<EvalTask> tasks = List.of(task("1"), task("ü", "2\n3"), extraction());
     EvalTask.write(folder.resolve(name), tasks);
     assertThat(EvalTask.read(folder.resolve(name))).isEqualTo(tasks);
   }
@@ -94,7 +122,7 @@ class EvalTaskTest {
       assertThat(EvalTask.builtin())
           .isEqualTo(
               new TaskMaker(1, text -> tokenizer.encode(text, false).length)
-                  .makeAll(List.of(TaskFamily.values()), List.of(2048, 4096), 1));
+                  .makeAll(TaskFamily.TRAINED, List.of(2048, 4096), 1));
     }
   }
 }

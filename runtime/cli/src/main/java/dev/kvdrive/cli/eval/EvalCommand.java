@@ -1,6 +1,7 @@
 package dev.kvdrive.cli.eval;
 
 import dev.kvdrive.bench.engine.LocalModel;
+import dev.kvdrive.bench.eval.EvalFile;
 import dev.kvdrive.bench.eval.EvalLog;
 import dev.kvdrive.bench.eval.EvalReport;
 import dev.kvdrive.bench.eval.EvalTask;
@@ -27,7 +28,6 @@ import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.RopeScaling;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -43,8 +43,6 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
-import tools.jackson.databind.SerializationFeature;
-import tools.jackson.databind.json.JsonMapper;
 
 /** {@code ./kvdrive eval}: scores of a model on tasks with known answers, for several budgets. */
 @Command(
@@ -53,7 +51,7 @@ import tools.jackson.databind.json.JsonMapper;
         "Accuracy of exact and sparse decoding on task files. The table is Markdown on standard"
             + " output; progress is on standard error.",
     mixinStandardHelpOptions = true,
-    subcommands = MakeTasksCommand.class)
+    subcommands = {MakeTasksCommand.class, ReportCommand.class})
 public final class EvalCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
@@ -162,7 +160,12 @@ public final class EvalCommand implements Callable<Integer> {
       description = "Write what every step selects to this file, for ./kvdrive simulate.")
   private @Nullable Path record;
 
-  @Option(names = "--json", paramLabel = "FILE", description = "Write the scores as JSON.")
+  @Option(
+      names = "--json",
+      paramLabel = "FILE",
+      description =
+          "Write scores and every answer as JSON, for ./kvdrive eval report; compressed if the name"
+              + " ends in .gz.")
   private @Nullable Path json;
 
   @Option(
@@ -214,15 +217,15 @@ public final class EvalCommand implements Callable<Integer> {
       if (run.device() != null) {
         spec.commandLine().getOut().printf("Device: %s%n%n", run.device());
       }
-      spec.commandLine().getOut().print(report.markdown());
+      spec.commandLine().getOut().print(report.byTask());
+      if (report.rows().stream().anyMatch(row -> row.against() != null)) {
+        spec.commandLine()
+            .getOut()
+            .printf("%nPoints against exact attention:%n%n%s", report.againstByTask());
+      }
       spec.commandLine().getOut().flush();
       if (json != null) {
-        Files.writeString(
-            json,
-            JsonMapper.builder()
-                .enable(SerializationFeature.INDENT_OUTPUT)
-                .build()
-                .writeValueAsString(run.tree(report)));
+        EvalFile.write(json, run.facts(), report);
       }
     }
     return 0;

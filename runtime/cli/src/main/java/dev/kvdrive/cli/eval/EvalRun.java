@@ -2,10 +2,13 @@ package dev.kvdrive.cli.eval;
 
 import dev.kvdrive.bench.engine.LocalEngine;
 import dev.kvdrive.bench.engine.LocalModel;
+import dev.kvdrive.bench.eval.EvalColumn;
 import dev.kvdrive.bench.eval.EvalListener;
 import dev.kvdrive.bench.eval.EvalLog;
 import dev.kvdrive.bench.eval.EvalReport;
 import dev.kvdrive.bench.eval.EvalResult;
+import dev.kvdrive.bench.eval.EvalSample;
+import dev.kvdrive.bench.eval.EvalSettings;
 import dev.kvdrive.bench.eval.EvalTask;
 import dev.kvdrive.bench.eval.Evaluation;
 import dev.kvdrive.cli.option.Method;
@@ -17,6 +20,7 @@ import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.kv.window.WindowOptions;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.model.WeightFingerprint;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
@@ -114,6 +118,7 @@ final class EvalRun {
     Sizes sizes = measure(tasks);
     facts.put("model", sizes.geometry().name());
     facts.put("weightBytes", sizes.geometry().weightBytes());
+    facts.put("weights", sizes.weights());
     facts.put("kvType", conditions.kvType().name());
     facts.put("denseBelow", conditions.denseBelow());
     facts.put("contextLength", sizes.context());
@@ -137,7 +142,7 @@ final class EvalRun {
     EvalReport report = new EvalReport();
     Map<String, Object> conditionsOf = new LinkedHashMap<>();
     for (Method policy : policies) {
-      Map<String, Object> own = policies.size() == 1 ? facts : new LinkedHashMap<>();
+      Map<String, Object> own = new LinkedHashMap<>();
       own.put("index", policy.index());
       List<Double> shares = PolicyOptions.budgets(policy.policy(), budgets);
       Formats formats = conditions.formats(shares);
@@ -145,9 +150,11 @@ final class EvalRun {
       own.put("backing", formats.backing().name());
       Set<EvalResult> results =
           results(tasks, policy, shares, sizes, run + suffix(policy, formats), own);
-      String prefix = policies.size() == 1 ? "" : policy.name() + " ";
-      report(report, prefix, indexBytes(policy, sizes.geometry()), tasks, shares, results);
+      columns(policy, formats, tasks, shares, results, sizes, own).forEach(report::add);
       conditionsOf.put(policy.name(), own);
+      if (policies.size() == 1) {
+        facts.putAll(own);
+      }
     }
     if (policies.size() == 1) {
       facts.put("policy", policies.getFirst().name());
@@ -272,40 +279,71 @@ final class EvalRun {
     return budgets.stream().filter(b -> b < 1).max(Double::compare).orElse(1.0);
   }
 
-  private static void report(
-      EvalReport report,
-      String prefix,
-      double indexBytes,
+  /** A column for each length and budget. */
+  private List<EvalColumn> columns(
+      Method method,
+      Formats formats,
       List<EvalTask> tasks,
       List<Double> budgets,
-      Set<EvalResult> results) {
+      Set<EvalResult> results,
+      Sizes sizes,
+      Map<String, Object> conditionsOf) {
+    Map<String, Object> ranUnder = new LinkedHashMap<>();
+    ranUnder.put("contextLength", sizes.context());
+    if (device != null) {
+      ranUnder.put("device", device);
+    }
+    ranUnder.put("windows", windows.toString());
+    ranUnder.putAll(conditionsOf);
     Set<Integer> lengths = new TreeSet<>();
     tasks.forEach(task -> lengths.add(task.length()));
+    List<EvalColumn> columns = new ArrayList<>();
     for (int length : lengths) {
       for (double budget : budgets) {
-        report.add(
-            prefix + name(length, budget, lengths.size()),
-            indexBytes,
-            results.stream()
-                .filter(r -> r.task().length() == length && r.budget() == budget)
-                .toList());
+        columns.add(
+            new EvalColumn(
+                settings(method, formats, sizes, length, budget),
+                indexBytes(method, sizes.geometry()),
+                List.of(ranUnder),
+                results.stream()
+                    .filter(r -> r.task().length() == length && r.budget() == budget)
+                    .map(EvalSample::of)
+                    .toList()));
       }
     }
+    return columns;
   }
 
-  private static String name(int length, double budget, int lengths) {
-    String share = name(budget);
-    if (lengths == 1) {
-      return share;
+  private EvalSettings settings(
+      Method method, Formats formats, Sizes sizes, int length, double budget) {
+    List<String> variant = new ArrayList<>();
+    if (source.scaling() != null) {
+      variant.add("rope " + source.scaling());
     }
-    return (length % 1024 == 0 ? length / 1024 + "k" : Integer.toString(length)) + " " + share;
+    if (source.template() != null) {
+      variant.add("template " + digest(source.template()));
+    }
+    return new EvalSettings(
+        sizes.geometry().name(),
+        sizes.weights(),
+        method.name(),
+        method.index(),
+        budget,
+        budget >= 1 ? 0 : conditions.denseBelow(),
+        length,
+        conditions.device().name(),
+        conditions.kvType().name(),
+        formats.resident().name(),
+        formats.backing().name(),
+        String.join(", ", variant));
   }
 
   private static String name(double budget) {
     return budget >= 1 ? "exact" : Quantities.share(budget);
   }
 
-  private record Sizes(ModelGeometry geometry, int context, Map<EvalTask, Integer> prompts) {
+  private record Sizes(
+      ModelGeometry geometry, String weights, int context, Map<EvalTask, Integer> prompts) {
     int promptTokens(EvalTask task) {
       return prompts.getOrDefault(task, 0);
     }
@@ -351,7 +389,7 @@ final class EvalRun {
         most = Math.max(most, need);
         prompts.put(tasks.get(i), prompt);
       }
-      return new Sizes(model.geometry(), most, prompts);
+      return new Sizes(model.geometry(), WeightFingerprint.of(model), most, prompts);
     }
   }
 
@@ -373,27 +411,9 @@ final class EvalRun {
                 device));
   }
 
-  /** The scores and the conditions under which they came about, for programs. */
-  Map<String, Object> tree(EvalReport report) {
-    Map<String, Object> tree = new LinkedHashMap<>(facts);
-    Map<String, Object> columns = new LinkedHashMap<>();
-    report
-        .columns()
-        .forEach(
-            (name, column) -> {
-              Map<String, Object> fields = new LinkedHashMap<>();
-              fields.put("mean", column.mean());
-              fields.put("scores", column.scores());
-              fields.put("samples", column.samples());
-              fields.put("attended", column.attended());
-              fields.put("hitRate", column.hitRate());
-              fields.put("indexBytesPerToken", column.indexBytes());
-              fields.put("prefillTokensPerSecond", column.prefillPerSecond());
-              fields.put("decodeTokensPerSecond", column.decodePerSecond());
-              columns.put(name, fields);
-            });
-    tree.put("columns", columns);
-    return tree;
+  /** The conditions under which the scores came about, for programs. */
+  Map<String, Object> facts() {
+    return facts;
   }
 
   /** Prompt tokens read of all that are to be read. */

@@ -82,6 +82,14 @@ class EvalCommandTest {
     assertThat(scores.at("/columns/25 %/attended").asDouble()).isBetween(0.2, 0.45);
     assertThat(scores.at("/contextLength").asInt()).isLessThanOrEqualTo(640);
     assertThat(scores.at("/index").asString()).isEqualTo("planes-128");
+    assertThat(scores.at("/weights").asString()).hasSize(32);
+    assertThat(scores.at("/columns/25 %/againstExact").asDouble()).isZero();
+    JsonNode run = scores.at("/runs/1");
+    assertThat(run.at("/settings/budget").asDouble()).isEqualTo(0.25);
+    assertThat(run.at("/settings/policy").asString()).isEqualTo("kvdrive");
+    assertThat(run.at("/conditions/0/contextLength").asInt()).isLessThanOrEqualTo(640);
+    assertThat(run.at("/samples/0/score").asDouble()).isEqualTo(1);
+    assertThat(run.at("/samples/0/usage/completionTokens").asInt()).isPositive();
 
     String first = out.toString().substring(out.toString().indexOf("| task"));
     int told = out.getBuffer().length();
@@ -148,6 +156,54 @@ class EvalCommandTest {
     // Two layers of six are dense, beside sink and local tokens.
     assertThat(scores.at("/columns/quest 50 %/attended").asDouble())
         .isGreaterThan(scores.at("/columns/shadowkv 50 %/attended").asDouble() + 0.05);
+  }
+
+  /** A run of exact mode and one of a method, as if on two machines. */
+  @Test
+  void severalRunsAreReportedAsOneTableAndOneDrawing() throws Exception {
+    String tasks = tasks();
+    List<String> args =
+        List.of("--tasks", tasks, "--tasks-only", "passkey", "--budget", "50%", "--json");
+    List<Path> files = new ArrayList<>();
+    for (String policy : List.of("full", "shadowkv")) {
+      Path file = folder.resolve(policy + ".json.gz");
+      files.add(file);
+      List<String> own = new ArrayList<>(args);
+      own.addAll(List.of(file.toString(), "--policy", policy));
+      if (policy.equals("full")) {
+        own.set(own.indexOf("50%"), "exact");
+      }
+      assertThat(run(own.toArray(String[]::new))).as(err.toString()).isZero();
+    }
+    Path plot = folder.resolve("all.svg");
+    Path all = folder.resolve("all.json");
+    out.getBuffer().setLength(0);
+    assertThat(
+            run(
+                "report",
+                files.get(0).toString(),
+                files.get(1).toString(),
+                "--by-task",
+                "--plot",
+                plot.toString(),
+                "--json",
+                all.toString()))
+        .as(err.toString())
+        .isZero();
+    String told = out.toString();
+    assertThat(told).contains("| model", "full", "shadowkv", "50 %", "landmark", "| passkey");
+    assertThat(plot).content().contains("<svg", "shadowkv", "<circle");
+    out.getBuffer().setLength(0);
+    assertThat(run("report", all.toString(), "--by-task")).isZero();
+    assertThat(out.toString()).isEqualTo(told);
+  }
+
+  @Test
+  void aReportOfWhatIsNoneIsRefusedWithTheWayOut() throws Exception {
+    Path other = Files.writeString(folder.resolve("other.json"), "{}");
+    assertThat(run("report", other.toString())).isEqualTo(1);
+    assertThat(err.toString()).contains("other.json has no runs", "eval --json");
+    assertThat(run("report")).isEqualTo(2);
   }
 
   @Test
