@@ -26,7 +26,7 @@ public final class Assessor {
       Comparator.comparing(
               (InferenceDeployment d) ->
                   Objects.requireNonNullElse(d.getMetadata().getCreationTimestamp(), ""))
-          .thenComparing(d -> Objects.requireNonNullElse(d.getMetadata().getUid(), ""));
+          .thenComparing(d -> d.getMetadata().getName());
 
   /** How a refusal for want of a class begins, here and in the chart's admission policy. */
   public static final String CLASS_REQUIRED =
@@ -132,7 +132,9 @@ public final class Assessor {
                 className,
                 classSpec,
                 running.get(request.name()),
-                others(deployment, className, classSpec, siblings, running).values());
+                others(deployment, className, classSpec, siblings, running).values(),
+                Math.toIntExact(
+                    running.keySet().stream().filter(n -> !n.equals(request.name())).count()));
         if (!beyond.isEmpty()) {
           return refused("QuotaExceeded", String.join(" ", beyond));
         }

@@ -102,13 +102,15 @@ final class ClassPolicy {
    *
    * @param own what the deployment itself runs; null if it runs nothing
    * @param others what counts of each other deployment of this class and namespace
+   * @param running how many of them run; the rest was there before and waits
    */
   static List<String> beyondQuota(
       Request request,
       String className,
       InferenceClassSpec clazz,
       @Nullable Usage own,
-      Collection<Usage> others) {
+      Collection<Usage> others,
+      int running) {
     Tenant tenant = tenant(request.namespace(), clazz);
     if (tenant == null) {
       return List.of();
@@ -117,12 +119,12 @@ final class ClassPolicy {
     Integer most = tenant.deployments();
     if (most != null && own == null && others.size() + 1 > most) {
       found.add(
-          "Namespace %s may have %s of InferenceClass %s and has %d already."
+          "Namespace %s may have %s of InferenceClass %s and has %s."
               .formatted(
                   request.namespace(),
                   most == 1 ? "1 deployment" : most + " deployments",
                   className,
-                  others.size()));
+                  standing(others.size(), running)));
     }
     Usage has = own == null ? Usage.NONE : own;
     Usage asked = Usage.of(request.tiers(), request.replicas());
@@ -133,10 +135,13 @@ final class ClassPolicy {
                 className,
                 request.namespace(),
                 switch (others.size()) {
-                  case 0 -> "no other deployment counts";
-                  case 1 -> "1 other deployment counts";
-                  default -> others.size() + " other deployments count";
-                });
+                      case 0 -> "no other deployment counts";
+                      case 1 -> "1 other deployment counts";
+                      default -> others.size() + " other deployments count";
+                    }
+                    + (running < others.size()
+                        ? " (%d of them have waited for longer)".formatted(others.size() - running)
+                        : ""));
     if (asked.gpu() > has.gpu()) {
       bytesAtMost(found, "gpu", total.gpu(), tenant.gpu(), who);
     }
@@ -147,6 +152,14 @@ final class ClassPolicy {
       bytesAtMost(found, "nvme", total.nvme(), tenant.nvme(), who);
     }
     return found;
+  }
+
+  /** How many there are before a newcomer: those that run, and those that wait for longer. */
+  private static String standing(int all, int running) {
+    int waiting = all - running;
+    return waiting <= 0
+        ? "%d already".formatted(all)
+        : "%d already, and %d that waited before".formatted(running, waiting);
   }
 
   /** Whether {@code asked} alone, in an empty namespace, would keep to the quota. */

@@ -96,9 +96,9 @@ class AssessorTest {
       delimiter = '|',
       textBlock =
           """
-          F32  | INT8 | BF16 | keys and values are bf16: a chunk is bf16 or int8
-          INT8 | BF16 | BF16 | write backing int8 too, or resident bf16
-          F32  | BF16 | F32  | backing bf16, but keys and values are f32: a chunk is f32 or int8
+          F32  | INT8 | BF16 | keys and values are BF16: a chunk is BF16 or INT8
+          INT8 | BF16 | BF16 | write backing INT8 too, or resident BF16
+          F32  | BF16 | F32  | backing BF16, but keys and values are F32: a chunk is F32 or INT8
           """)
   void formatsThatCannotBeAreRefusedWithThoseThatCan(
       String resident, String backing, String type, String words) {
@@ -128,7 +128,7 @@ class AssessorTest {
           """
           best    | two-bit    | spec.policy: there is no policy 'best'; there are kvdrive, kvdrive-paper
           quest   | planes-128 | policy quest has an index of its own; leave the index planes-128 out
-          full    |            | policy full attends everything: its budget is 100%, got 6.25%
+          full    |            | policy full attends everything, a budget of 6.25% leaves something out: write budget 100%
           """)
   void aPolicyThatCannotBeIsRefusedWithTheWayOut(
       String policy, @Nullable String index, String words) {
@@ -549,6 +549,26 @@ class AssessorTest {
               assertThat(verdict.reason()).isEqualTo("QuotaExceeded");
               assertThat(verdict.message()).contains("192 MiB").contains("150Mi");
             });
+  }
+
+  @Test
+  void ofThoseOfTheSameSecondTheFirstByNameIsServed() {
+    InferenceClass clazz =
+        WrittenManifests.clazz("c", "tenants: [{namespace: legal, deployments: 1}]");
+    InferenceDeployment a = aged(deployment("a", "className: c"), 1);
+    InferenceDeployment b = aged(deployment("b", "className: c"), 1);
+    InferenceDeployment c = aged(deployment("c", "className: c"), 1);
+    List<InferenceDeployment> all = List.of(c, b, a);
+
+    assertThat(ASSESSOR.assess(a, clazz, all)).isInstanceOf(Feasible.class);
+    assertThat(ASSESSOR.assess(c, clazz, all, List.of(clazz), Map.of("a", Usage.NONE)))
+        .isInstanceOfSatisfying(
+            Infeasible.class,
+            verdict ->
+                assertThat(verdict.message())
+                    .isEqualTo(
+                        "Namespace legal may have 1 deployment of InferenceClass c and has 1"
+                            + " already, and 1 that waited before."));
   }
 
   @Test

@@ -5,6 +5,7 @@ import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.javaoperatorsdk.operator.AggregatedOperatorException;
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.net.HttpURLConnection;
 import java.net.SocketTimeoutException;
 import java.nio.channels.ClosedByInterruptException;
 import java.util.ArrayDeque;
@@ -18,6 +19,9 @@ final class Failures {
   private static final int MOST_CAUSES = 100;
 
   private static final int NOT_FOUND = 404;
+
+  /** How the API server says that a version was not the newest. */
+  private static final String MODIFIED = "the object has been modified";
 
   private Failures() {}
 
@@ -47,6 +51,16 @@ final class Failures {
         && refused.getStatus().getDetails().getCauses() != null
         && refused.getStatus().getDetails().getCauses().stream()
             .anyMatch(c -> "NamespaceTerminating".equals(c.getReason()));
+  }
+
+  /** Whether a failure only says that an object was changed while it was about to be written. */
+  static boolean meansChanged(List<Throwable> causes) {
+    return causes.stream()
+        .allMatch(
+            cause ->
+                cause instanceof KubernetesClientException refused
+                    && refused.getCode() == HttpURLConnection.HTTP_CONFLICT
+                    && String.valueOf(refused.getMessage()).contains(MODIFIED));
   }
 
   /** Whether work was only broken off, because whoever does it is being stopped. */

@@ -28,6 +28,7 @@ import io.javaoperatorsdk.operator.api.reconciler.ControllerConfiguration;
 import io.javaoperatorsdk.operator.api.reconciler.ErrorStatusUpdateControl;
 import io.javaoperatorsdk.operator.api.reconciler.EventSourceContext;
 import io.javaoperatorsdk.operator.api.reconciler.Reconciler;
+import io.javaoperatorsdk.operator.api.reconciler.RetryInfo;
 import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
 import io.javaoperatorsdk.operator.api.reconciler.Workflow;
 import io.javaoperatorsdk.operator.api.reconciler.dependent.Dependent;
@@ -95,6 +96,9 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
 
   /** How often the use of the tiers is read. */
   private static final Duration SETTLED = Duration.ofMinutes(1);
+
+  /** Attempts that may lose a race for an object before that is said. */
+  private static final int RACES = 3;
 
   private final Assessor assessor;
   private final StatusAggregator statuses;
@@ -194,6 +198,10 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
         || Failures.meansGone(causes, deployment)
         || Failures.meansGoing(causes)) {
       return ErrorStatusUpdateControl.<InferenceDeployment>noStatusUpdate().withNoRetry();
+    }
+    if (Failures.meansChanged(causes)
+        && context.getRetryInfo().map(RetryInfo::getAttemptCount).orElse(0) < RACES) {
+      return ErrorStatusUpdateControl.noStatusUpdate();
     }
     InferenceDeploymentStatus status =
         statuses.failed(

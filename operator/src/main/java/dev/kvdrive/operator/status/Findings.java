@@ -29,6 +29,8 @@ import org.jspecify.annotations.Nullable;
 final class Findings {
   private static final String WAITS_FOR_POD = "WaitsForPod";
 
+  private static final String SCALED_TO_ZERO = "ScaledToZero";
+
   /** What is recorded about a claim when there is nothing to do for it until its pod has a node. */
   private static final Set<String> BEGUN_ANEW =
       Set.of("WaitForFirstConsumer", "WaitForPodScheduled", "ProvisioningSucceeded");
@@ -58,7 +60,18 @@ final class Findings {
             .filter(claim -> !isLeaving(claim))
             .filter(claim -> !isSpare(feasible.request(), claim))
             .toList();
-    this.trouble = PodTrouble.of(observed).map(this::attributed);
+    this.trouble = PodTrouble.of(concerned(), observed).map(this::attributed);
+  }
+
+  /**
+   * The pods whose trouble is that of the current specification: not those that it has replaced,
+   * which go. As long as it has none, those that are there stand in its way.
+   */
+  private List<Pod> concerned() {
+    List<Pod> current = observed.pods().stream().filter(desired::configures).toList();
+    return PodTrouble.newest(current)
+        .map(newest -> current.stream().filter(pod -> Pods.haveSameTemplate(pod, newest)).toList())
+        .orElse(observed.pods());
   }
 
   Finding model() {
@@ -70,7 +83,7 @@ final class Findings {
       return Finding.holds(MODEL_AVAILABLE, "Bundled", "The model is part of the runtime image.");
     }
     if (request.replicas() == 0) {
-      return Finding.holds(MODEL_AVAILABLE, "ScaledToZero", "No pod needs the model.");
+      return Finding.holds(MODEL_AVAILABLE, SCALED_TO_ZERO, "No pod needs the model.");
     }
     // A pod of an earlier specification has loaded another model, or the same for another plan.
     boolean loaded = observed.pods().stream().filter(desired::configures).anyMatch(Pods::isReady);
@@ -88,7 +101,7 @@ final class Findings {
       return Finding.holds(STORAGE_BOUND, "NotNeeded", "No NVMe tier is asked for.");
     }
     if (request.replicas() == 0) {
-      return Finding.holds(STORAGE_BOUND, "ScaledToZero", "No pod needs a volume.");
+      return Finding.holds(STORAGE_BOUND, SCALED_TO_ZERO, "No pod needs a volume.");
     }
     List<Finding> problems = claims.stream().flatMap(claim -> problem(claim).stream()).toList();
     Optional<Finding> cause =
@@ -188,7 +201,7 @@ final class Findings {
     Workload workload = observed.workload().orElse(Workload.NONE);
     if (workload.complete(wanted)) {
       return wanted == 0
-          ? Finding.holds(RUNTIME_READY, "ScaledToZero", "No replicas are asked for.")
+          ? Finding.holds(RUNTIME_READY, SCALED_TO_ZERO, "No replicas are asked for.")
           : Finding.holds(
               RUNTIME_READY, "PodsReady", "%d of %d pods serve.".formatted(wanted, wanted));
     }
@@ -211,6 +224,14 @@ final class Findings {
     Optional<PodTrouble> cause = trouble.or(this::disk);
     if (cause.isPresent()) {
       return inPodsStead(finding(RUNTIME_READY, cause.get()));
+    }
+    if (wanted == 0) {
+      return workload.pods() == 0
+          ? Finding.holds(RUNTIME_READY, SCALED_TO_ZERO, "No replicas are asked for.")
+          : Finding.waiting(
+              RUNTIME_READY,
+              "RollingOut",
+              "No replicas are asked for; %d are still there.".formatted(workload.pods()));
     }
     int updated = Math.min(workload.updated(), wanted);
     // While a new pod starts beside an old one that serves, none may be lacking.

@@ -46,7 +46,8 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
   private static final String VOLUME_SHORTAGE = "NVMe volume:";
 
   /** What the scheduler says in the moment between a pod and its ephemeral volume's claim. */
-  private static final String CLAIM_TO_COME = "waiting for ephemeral volume controller";
+  private static final List<String> CLAIM_TO_COME =
+      List.of("waiting for ephemeral volume controller", "could not find v1.PersistentVolumeClaim");
 
   /** What says of a pod that its volumes and its sandbox are there. */
   private static final Set<String> SET_UP = Set.of("Pulling", "Pulled", "Created", "Started");
@@ -67,12 +68,22 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
   private static final Set<String> MAY_START =
       Set.of("ErrImagePull", "ImagePullBackOff", "CreateContainerError", "RunContainerError");
 
-  /** The gravest trouble of the newest pod that has one. */
-  static Optional<PodTrouble> of(Observation observed) {
-    return observed.pods().stream()
+  /**
+   * The gravest trouble of the newest pod that has one.
+   *
+   * @param pods to look at
+   * @param observed with what is recorded about them
+   */
+  static Optional<PodTrouble> of(List<Pod> pods, Observation observed) {
+    return pods.stream()
         .sorted(Comparator.comparing(PodTrouble::creation).reversed())
         .flatMap(pod -> of(pod, observed.recordedOf(pod)).stream())
         .findFirst();
+  }
+
+  /** The pod that was made last. */
+  static Optional<Pod> newest(List<Pod> pods) {
+    return pods.stream().max(Comparator.comparing(PodTrouble::creation));
   }
 
   private static String creation(Pod pod) {
@@ -276,7 +287,7 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
             .map(PodCondition::getMessage)
             .filter(Objects::nonNull)
             .findFirst();
-    if (words.map(message -> message.contains(CLAIM_TO_COME)).orElse(false)) {
+    if (words.map(message -> CLAIM_TO_COME.stream().anyMatch(message::contains)).orElse(false)) {
       return Recorded.latest(recorded, r -> r.reason().equals("FailedBinding"))
           .map(
               r ->

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.WrittenManifests;
 import dev.kvdrive.operator.ApiServer;
+import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
 import io.fabric8.kubernetes.api.model.StatusBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -53,6 +54,33 @@ class FailuresTest {
             Failures.meansGone(
                 List.of(failure), WrittenManifests.deployment("endpoint", namespace, "")))
         .isFalse();
+  }
+
+  @Test
+  void whatWasChangedMeanwhileIsARace() {
+    ConfigMap first =
+        client
+            .resource(
+                new ConfigMapBuilder()
+                    .withNewMetadata()
+                    .withName("changed")
+                    .withNamespace(namespace)
+                    .endMetadata()
+                    .build())
+            .create();
+    client.resource(first).edit(map -> new ConfigMapBuilder(map).addToData("a", "b").build());
+
+    KubernetesClientException failure =
+        Assertions.catchThrowableOfType(
+            KubernetesClientException.class,
+            () ->
+                client
+                    .resource(new ConfigMapBuilder(first).addToData("c", "d").build())
+                    .lockResourceVersion(first.getMetadata().getResourceVersion())
+                    .update());
+
+    assertThat(Failures.meansChanged(List.of(failure))).isTrue();
+    assertThat(Failures.meansChanged(List.of(failure, refused("exceeded quota")))).isFalse();
   }
 
   /** Without the controller that would end it, the namespace stays as it is being deleted. */

@@ -106,6 +106,56 @@ class StatusAggregatorTest {
   }
 
   @Test
+  void podsThatAreStillThereAreSaidWhenNoneAreAskedFor() {
+    InferenceDeploymentStatus status =
+        status(deployment("replicas: 0"), seen(new Workload(2, 2, 2, true, null)));
+
+    assertThat(condition(status, "Ready").getReason()).isEqualTo("RollingOut");
+    assertThat(condition(status, "Ready").getMessage())
+        .isEqualTo("No replicas are asked for; 2 are still there.");
+  }
+
+  @Test
+  void whatIsBeingReplacedIsNoTroubleOfWhatReplacesIt() {
+    Pod earlier = ended("ModelDiffers: the sizes are not those that were planned with", 1, 1);
+    Pod current = ready("endpoint-2", currentHash());
+    current.getStatus().setConditions(List.of());
+
+    InferenceDeploymentStatus status =
+        status(
+            deployment,
+            seen(new Workload(2, 0, 1, true, null), List.of(earlier, current), bound("512Mi")));
+
+    assertThat(condition(status, "Ready").getReason()).isEqualTo("Starting");
+    assertThat(status.conditions()).noneMatch(c -> c.getType().equals("Stalled"));
+    InferenceDeploymentStatus alone =
+        status(
+            deployment, seen(new Workload(1, 0, 0, true, null), List.of(earlier), bound("512Mi")));
+    assertThat(condition(alone, "Ready").getReason())
+        .as("as long as there is no other, it stands in the way")
+        .isEqualTo("ModelDiffers");
+  }
+
+  @Test
+  void aPodOfAnEarlierImageIsNoTroubleEither() {
+    Pod earlier = ready("endpoint-1", currentHash());
+    earlier.getMetadata().getLabels().put("pod-template-hash", "one");
+    earlier.getMetadata().setCreationTimestamp("2026-01-01T00:00:00Z");
+    earlier.setStatus(ended("Whatever: it failed", 1, 1).getStatus());
+    Pod current = ready("endpoint-2", currentHash());
+    current.getMetadata().getLabels().put("pod-template-hash", "two");
+    current.getMetadata().setCreationTimestamp("2026-01-02T00:00:00Z");
+    current.getStatus().setConditions(List.of());
+
+    InferenceDeploymentStatus status =
+        status(
+            deployment,
+            seen(new Workload(2, 0, 1, true, null), List.of(earlier, current), bound("512Mi")));
+
+    assertThat(condition(status, "Ready").getReason()).isEqualTo("Starting");
+  }
+
+  @Test
   void aRolloutIsNotReadyUntilEveryPodIsNew() {
     InferenceDeploymentStatus status =
         status(deployment, seen(new Workload(2, 1, 1, true, null), bound("512Mi")));
@@ -158,18 +208,9 @@ class StatusAggregatorTest {
   @Test
   void aModelThatAPodOfTheCurrentSpecificationHasLoadedIsLoaded() {
     fromClaim();
-    String hash =
-        new DesiredObjects((Feasible) assess(deployment))
-            .deployment()
-            .getSpec()
-            .getTemplate()
-            .getMetadata()
-            .getAnnotations()
-            .get("kvdrive.dev/config-hash");
 
     InferenceDeploymentStatus status =
-        status(
-            deployment, seen(SERVING, List.of(ready("endpoint-1", Objects.requireNonNull(hash)))));
+        status(deployment, seen(SERVING, List.of(ready("endpoint-1", currentHash()))));
 
     assertThat(condition(status, "ModelAvailable").getReason()).isEqualTo("Loaded");
   }
@@ -723,6 +764,17 @@ class StatusAggregatorTest {
             deployment.getSpec(),
             new ModelSpec(
                 "pvc://models/tiny", WrittenManifests.geometry(2), null, null, null, null)));
+  }
+
+  private String currentHash() {
+    return Objects.requireNonNull(
+        new DesiredObjects((Feasible) assess(deployment))
+            .deployment()
+            .getSpec()
+            .getTemplate()
+            .getMetadata()
+            .getAnnotations()
+            .get("kvdrive.dev/config-hash"));
   }
 
   private static Pod ready(String name, String configHash) {

@@ -54,16 +54,16 @@ public record Formats(ChunkFormat resident, ChunkFormat backing) {
     check("backing", backing, plain);
     if (resident == ChunkFormat.INT8 && backing != ChunkFormat.INT8) {
       throw new IllegalArgumentException(
-          "resident int8 with backing %s: windows are filled from DRAM, whose chunks would be twice as large for nothing; write backing int8 too, or resident %s"
-              .formatted(backing.word(), plain.word()));
+          "resident INT8 with backing %s: windows are filled from DRAM, whose chunks would be twice as large for nothing; write backing INT8 too, or resident %s"
+              .formatted(backing, plain));
     }
   }
 
   private static void check(String which, ChunkFormat format, ChunkFormat plain) {
     if (format != plain && format != ChunkFormat.INT8) {
       throw new IllegalArgumentException(
-          "%s %s, but keys and values are %s: a chunk is %s or int8; choose one of these, or the other type of keys and values"
-              .formatted(which, format.word(), plain.word(), plain.word()));
+          "%s %s, but keys and values are %s: a chunk is %s or INT8; choose one of these, or the other type of keys and values"
+              .formatted(which, format, plain, plain));
     }
   }
 }

@@ -1,5 +1,6 @@
 package dev.kvdrive.plan;
 
+import java.math.BigDecimal;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -67,8 +68,13 @@ public record PlanRequest(
     }
     if (!policy.selects() && budget < 1) {
       throw new IllegalArgumentException(
-          "policy %s attends everything: its budget is 100%%, got %s%%"
-              .formatted(policy.name(), 100 * budget));
+          "policy %s attends everything, a budget of %s%% leaves something out: write budget 100%%, or another policy"
+              .formatted(
+                  policy.name(),
+                  BigDecimal.valueOf(budget)
+                      .movePointRight(2)
+                      .stripTrailingZeros()
+                      .toPlainString()));
     }
     ClusterFormat clusters = policy.clusters();
     if (clusters != null && contextLength / clusters.tokens() >= ClusterFormat.MOST) {

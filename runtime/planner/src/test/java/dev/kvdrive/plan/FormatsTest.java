@@ -84,10 +84,10 @@ class FormatsTest {
   void whatCannotBeIsRefusedWithWhatCan() {
     assertThatIllegalArgumentException()
         .isThrownBy(() -> request(new Formats(ChunkFormat.INT8, ChunkFormat.BF16)))
-        .withMessageContaining("write backing int8 too, or resident bf16");
+        .withMessageContaining("write backing INT8 too, or resident BF16");
     assertThatIllegalArgumentException()
         .isThrownBy(() -> request(new Formats(ChunkFormat.BF16, ChunkFormat.F32)))
         .withMessageContaining(
-            "backing f32, but keys and values are bf16: a chunk is bf16 or int8");
+            "backing F32, but keys and values are BF16: a chunk is BF16 or INT8");
   }
 }

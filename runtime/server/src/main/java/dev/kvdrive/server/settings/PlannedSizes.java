@@ -57,7 +57,7 @@ public record PlannedSizes(
 
   /** Sizes as a specification states them, to be copied. */
   public static String statement(ModelGeometry file) {
-    return "{layers: %d, hidden: %d, heads: %d, kvHeads: %d, headDim: %d, feedForward: %d, vocabulary: %d, weights: \"%d\"}"
+    return "{layers: %d, hidden: %d, heads: %d, kvHeads: %d, headDim: %d, feedForward: %d, vocabulary: %d, maxContext: %d, weights: \"%d\"}"
         .formatted(
             file.layers(),
             file.hidden(),
@@ -66,6 +66,7 @@ public record PlannedSizes(
             file.headDim(),
             file.feedForward(),
             file.vocabulary(),
+            file.maxContext(),
             file.weightBytes());
   }
 }
