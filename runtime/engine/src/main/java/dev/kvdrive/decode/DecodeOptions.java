@@ -36,4 +36,9 @@ public record DecodeOptions(
           "the fetch timeout must be between 1 ms and 1 h, got " + fetchTimeout);
     }
   }
+
+  /** The same with another pipeline. */
+  public DecodeOptions with(boolean pipelined, int parts) {
+    return new DecodeOptions(pipelined, parts, graphs, fetchTimeout);
+  }
 }

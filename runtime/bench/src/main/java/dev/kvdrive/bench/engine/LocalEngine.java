@@ -5,6 +5,7 @@ import dev.kvdrive.bench.simulate.SelectionRecorder;
 import dev.kvdrive.bench.token.TokenDevice;
 import dev.kvdrive.bench.token.TokenMethod;
 import dev.kvdrive.calibration.CalibrationFile;
+import dev.kvdrive.decode.DecodeOptions;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.kv.window.WindowOptions;
@@ -26,6 +27,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -64,6 +66,22 @@ public record LocalEngine(
   }
 
   /**
+   * Like the other, with what is to be different in windows and steps.
+   *
+   * @param windows how the windows are divided and filled
+   * @param decode makes the steps' options of the usual ones
+   */
+  public static LocalEngine start(
+      LocalModel local,
+      PlanRequest request,
+      int threads,
+      Path nvme,
+      WindowOptions windows,
+      UnaryOperator<DecodeOptions> decode) {
+    return start(local, request, threads, nvme, windows, decode, null, null);
+  }
+
+  /**
    * Like the other, with switches.
    *
    * @param windows how the windows are divided and filled
@@ -77,6 +95,18 @@ public record LocalEngine(
       int threads,
       Path nvme,
       WindowOptions windows,
+      @Nullable Path record,
+      @Nullable TokenMethod method) {
+    return start(local, request, threads, nvme, windows, UnaryOperator.identity(), record, method);
+  }
+
+  private static LocalEngine start(
+      LocalModel local,
+      PlanRequest request,
+      int threads,
+      Path nvme,
+      WindowOptions windows,
+      UnaryOperator<DecodeOptions> decode,
       @Nullable Path record,
       @Nullable TokenMethod method) {
     Plan plan = Planner.plan(request);
@@ -103,6 +133,7 @@ public record LocalEngine(
           EngineSettings.of(sizes, device, nvme, request.queueLimit())
               .withCalibration(CalibrationFile.neededBy(request.policy().summary(), local.file()))
               .withWindows(method == null ? windows : method.windows(windows));
+      settings = settings.withDecode(decode.apply(settings.decode()));
       if (record != null) {
         recorder = new SelectionRecorder(record, RecordingHeader.of(sizes, windows));
         // What is recorded is what was asked, and nothing before it.

@@ -8,6 +8,8 @@ import dev.kvdrive.schedule.GenerationListener;
 import dev.kvdrive.schedule.GenerationRequest;
 import dev.kvdrive.schedule.GenerationUsage;
 import dev.kvdrive.schedule.Sampling;
+import dev.kvdrive.schedule.Submission;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
@@ -19,17 +21,20 @@ public final class EngineProbe implements Probe {
   private final LocalEngine local;
   private final int promptTokens;
   private final int tokens;
+  private final int sequences;
   private final Random random = new Random(1);
 
   /**
    * @param local the engine; closed with the probe
    * @param promptTokens of each run
-   * @param tokens to write in each run, the first included
+   * @param tokens to write in each run and sequence, the first included
+   * @param sequences that decode together
    */
-  public EngineProbe(LocalEngine local, int promptTokens, int tokens) {
+  public EngineProbe(LocalEngine local, int promptTokens, int tokens, int sequences) {
     this.local = local;
     this.promptTokens = promptTokens;
     this.tokens = tokens;
+    this.sequences = sequences;
   }
 
   @Override
@@ -42,40 +47,69 @@ public final class EngineProbe implements Probe {
     int vocabulary =
         Math.min(local.model().spec().vocabulary(), local.tokenizer().vocabularySize());
     List<Integer> prompt = random.ints(promptTokens, 0, vocabulary).boxed().toList();
-    CompletableFuture<GenerationUsage> usage = new CompletableFuture<>();
-    local
-        .engine()
-        .submit(
-            new GenerationRequest(
-                "bench", prompt, Sampling.GREEDY, tokens, Set.of(), List.of(), -1, true),
-            new GenerationListener() {
-              @Override
-              public void onToken(GeneratedToken token) {}
-
-              @Override
-              public void onFinish(Finish finish) {
-                usage.complete(finish.usage());
-              }
-
-              @Override
-              public void onError(GenerationException error) {
-                usage.completeExceptionally(error);
-              }
-            });
+    List<CompletableFuture<GenerationUsage>> usages = new ArrayList<>();
+    List<Submission> group = new ArrayList<>();
+    for (int sequence = 0; sequence < sequences; sequence++) {
+      CompletableFuture<GenerationUsage> usage = new CompletableFuture<>();
+      usages.add(usage);
+      // Of a group, which reads its prompt once and decodes from the same step on.
+      Sampling sampling =
+          sequence == 0 ? Sampling.GREEDY : new Sampling(1, 0, 1, 0, 1, 0, 0, sequence);
+      group.add(
+          new Submission(
+              new GenerationRequest(
+                  "bench", prompt, sampling, tokens, Set.of(), List.of(), -1, true),
+              telling(usage)));
+    }
+    local.engine().submit(group);
     try {
-      GenerationUsage took = usage.join();
-      int steps = Math.max(1, took.completionTokens() - 1);
-      return new SpeedRun(
-          took.promptTokens(),
-          took.completionTokens() - 1,
-          took.prefillNanos(),
-          took.decodeNanos(),
-          (double) took.attendedTokens() / steps,
-          took.hitRate(),
-          (double) (took.dramBytes() + took.nvmeBytes()) / steps);
+      return run(usages.stream().map(CompletableFuture::join).toList());
     } catch (CompletionException e) {
       throw new GenerationException("the measured request failed: " + e.getCause(), e);
     }
+  }
+
+  private static GenerationListener telling(CompletableFuture<GenerationUsage> usage) {
+    return new GenerationListener() {
+      @Override
+      public void onToken(GeneratedToken token) {}
+
+      @Override
+      public void onFinish(Finish finish) {
+        usage.complete(finish.usage());
+      }
+
+      @Override
+      public void onError(GenerationException error) {
+        usage.completeExceptionally(error);
+      }
+    };
+  }
+
+  private static SpeedRun run(List<GenerationUsage> usages) {
+    long steps = 0;
+    long attended = 0;
+    long hits = 0;
+    long selected = 0;
+    long fetched = 0;
+    long nanos = 0;
+    for (GenerationUsage usage : usages) {
+      steps += Math.max(1, usage.completionTokens() - 1);
+      attended += usage.attendedTokens();
+      hits += usage.hits();
+      selected += usage.hits() + usage.dramMisses() + usage.nvmeMisses();
+      fetched += usage.dramBytes() + usage.nvmeBytes();
+      nanos = Math.max(nanos, usage.decodeNanos());
+    }
+    GenerationUsage first = usages.getFirst();
+    return new SpeedRun(
+        first.promptTokens(),
+        Math.toIntExact(steps),
+        first.prefillNanos(),
+        nanos,
+        (double) attended / steps,
+        selected == 0 ? 1 : (double) hits / selected,
+        (double) fetched / steps);
   }
 
   @Override

@@ -1,15 +1,15 @@
 package dev.kvdrive.bench.speed;
 
 /**
- * One prompt read and one answer written, by any engine.
+ * One prompt read and one answer written, or several together, by any engine.
  *
  * @param promptTokens tokens read
- * @param decodeSteps tokens written after the first
+ * @param decodeSteps tokens written after the first, of all answers
  * @param prefillNanos until the first token
  * @param decodeNanos from the first token to the last
- * @param attendedTokens tokens attended per step, mean over steps, layers and KV heads
+ * @param attendedTokens tokens attended for a token, mean over steps, layers and KV heads
  * @param hitRate share of the selected chunks that were in the window
- * @param fetchedBytes bytes fetched into the window per step
+ * @param fetchedBytes bytes fetched into the window for a token
  */
 public record SpeedRun(
     int promptTokens,

@@ -52,8 +52,8 @@ public record StepBytes(long weights, long cache, long index) {
             * index.indexBytes(layout, layout.grid().closedChunks(tokens)));
   }
 
-  /** All of them. */
-  public long total() {
-    return weights + cache + index;
+  /** All of them, for each token of a step of so many sequences, which reads weights once. */
+  public long perToken(int sequences) {
+    return weights / sequences + cache + index;
   }
 }

@@ -3,7 +3,14 @@ package dev.kvdrive.bench.speed;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvdrive.bench.engine.LocalModel;
+import dev.kvdrive.kv.window.WindowOptions;
+import dev.kvdrive.plan.ChunkFormat;
+import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.RopeScaling;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 
@@ -67,6 +74,29 @@ class SpeedTableTest {
         .isInstanceOf(IOException.class)
         .hasMessageContaining("'1 2 3'");
     assertThatThrownBy(() -> ProbeProcess.decode("1 2 3 4 5 6 x")).isInstanceOf(IOException.class);
+  }
+
+  @Test
+  void whatAProbeIsToMeasureGoesThroughItsArgumentsUnchanged() {
+    ProbeSettings settings =
+        new ProbeSettings(
+            new LocalModel(
+                Path.of("/models/a=b"), new RopeScaling(RopeScaling.Type.YARN, 4, 32_768), null),
+            30_000,
+            64,
+            4,
+            0.0156,
+            "quest",
+            new Formats(ChunkFormat.BF16, ChunkFormat.INT8),
+            DeviceKind.CPU,
+            3,
+            new ProbeSettings.Tiers(1.5, 0.5, Path.of("/drive")),
+            new ProbeSettings.Parts(
+                new WindowOptions(WindowOptions.Division.BY_REUSE, 8, true), false, 2));
+    assertThat(ProbeSettings.parse(settings.arguments().toArray(String[]::new)))
+        .isEqualTo(settings);
+    assertThatThrownBy(() -> ProbeSettings.parse("file=/models/m"))
+        .hasMessageContaining("no argument prompt");
   }
 
   @Test

@@ -3,15 +3,19 @@ package dev.kvdrive.cli.bench;
 import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.bench.model.RandomModel;
 import dev.kvdrive.bench.speed.MemoryBandwidth;
+import dev.kvdrive.bench.speed.ProbeSettings;
 import dev.kvdrive.bench.speed.SpeedTable;
 import dev.kvdrive.bench.speed.Spread;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.Method;
+import dev.kvdrive.cli.option.PipelineSwitches;
 import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
+import dev.kvdrive.cli.option.WindowSwitches;
 import dev.kvdrive.cli.serve.LocalRuntime;
+import dev.kvdrive.cli.serve.ScratchFolder;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
@@ -47,7 +51,7 @@ import tools.jackson.databind.json.JsonMapper;
 @Command(
     name = "bench",
     description =
-        "Speed of prefill and decode, one sequence at a time: median (smallest..largest) of several"
+        "Speed of prefill and decode: median (smallest..largest) of several"
             + " runs, on the CPU beside the roofline of the memory bandwidth measured just before. The"
             + " table is Markdown on standard output.",
     mixinStandardHelpOptions = true)
@@ -111,6 +115,51 @@ public final class BenchCommand implements Callable<Integer> {
   private List<ChunkFormat> resident = List.of();
 
   @Mixin private PolicyOptions policy = new PolicyOptions();
+
+  @Option(
+      names = "--sequences",
+      paramLabel = "N",
+      converter = Bounded.Positive.class,
+      defaultValue = "1",
+      description =
+          "Sequences that decode together, after one prompt of them all (default: ${DEFAULT-VALUE}).")
+  private int sequences;
+
+  @Option(
+      names = "--window",
+      paramLabel = "SELECTIONS",
+      defaultValue = "2",
+      description =
+          "Size of the window in selections of a sparse budget (default: ${DEFAULT-VALUE}).")
+  private double window;
+
+  @Option(
+      names = "--dram-share",
+      paramLabel = "SHARE",
+      converter = ShareConverter.class,
+      defaultValue = "100%",
+      description =
+          "Share of the KV cache that has room in DRAM; the rest is on NVMe (default: ${DEFAULT-VALUE}).")
+  private double dramShare;
+
+  @Option(
+      names = "--nvme-dir",
+      paramLabel = "DIR",
+      description = "Folder on the drive (default: one of its own, removed at the end).")
+  private @Nullable Path nvmeDir;
+
+  @Mixin private WindowSwitches windows = new WindowSwitches();
+
+  @Mixin private PipelineSwitches pipeline = new PipelineSwitches();
+
+  @Option(
+      names = "--without",
+      paramLabel = "PART",
+      split = ",",
+      description =
+          "Measure also without each of these, in turn with everything: pipeline, micro-batches,"
+              + " warm-up, prefetch.")
+  private List<Part> without = List.of();
 
   @Mixin private DeviceOption device = new DeviceOption();
 
@@ -194,24 +243,40 @@ public final class BenchCommand implements Callable<Integer> {
       rope.extended(spec, ModelLoader.geometry(file));
       files.put(model, file);
     }
+    if (!(window > 0)) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--window: a window of %s selections holds nothing".formatted(window));
+    }
+    Map<String, ProbeSettings.Parts> parts = parts();
     int readers = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
     SpeedTable table = new SpeedTable(bandwidth(readers, progress));
-    BenchRun run =
-        new BenchRun(
-            new BenchRun.Conditions(tokens, device.kind(), readers, warmUp, runs), table, progress);
-    for (String model : models) {
-      Path file = Objects.requireNonNull(files.get(model));
-      for (int context : contexts) {
-        if (beside == null) {
-          run.alone(
-              model,
-              new LocalModel(file, scaling, null),
-              context,
-              policies,
-              budgets,
-              this::formats);
-        } else {
-          run.besideJlama(model, file, context);
+    try (ScratchFolder scratch =
+        dramShare < 1 && nvmeDir == null
+            ? ScratchFolder.below(LocalRuntime.cacheFolder().resolve("nvme"), "bench-")
+            : null) {
+      Path drive = scratch != null ? scratch.path() : nvmeDir != null ? nvmeDir : Path.of(".");
+      BenchRun run =
+          new BenchRun(
+              new BenchRun.Conditions(
+                  tokens,
+                  sequences,
+                  device.kind(),
+                  readers,
+                  new ProbeSettings.Tiers(window, dramShare, drive),
+                  warmUp,
+                  runs),
+              table,
+              progress);
+      for (String model : models) {
+        Path file = Objects.requireNonNull(files.get(model));
+        for (int context : contexts) {
+          if (beside == null) {
+            LocalModel local = new LocalModel(file, scaling, null);
+            run.alone(model, local, context, policies, budgets, this::formats, parts);
+          } else {
+            run.besideJlama(model, file, context, Objects.requireNonNull(parts.get("")));
+          }
         }
       }
     }
@@ -222,6 +287,9 @@ public final class BenchCommand implements Callable<Integer> {
       tree.put("threads", readers);
       tree.put("java", Runtime.version().toString());
       tree.put("tokens", tokens);
+      tree.put("sequences", sequences);
+      tree.put("windowSelections", window);
+      tree.put("dramShare", dramShare);
       if (scaling != null) {
         tree.put("ropeScaling", scaling.toString());
       }
@@ -236,6 +304,24 @@ public final class BenchCommand implements Callable<Integer> {
               .writeValueAsString(tree));
     }
     return 0;
+  }
+
+  /** What is on, by what is off: first nothing. */
+  private Map<String, ProbeSettings.Parts> parts() {
+    ProbeSettings.Parts all =
+        new ProbeSettings.Parts(windows.options(), pipeline.on(), pipeline.microBatches());
+    Map<String, ProbeSettings.Parts> parts = new LinkedHashMap<>();
+    parts.put("", all);
+    for (Part part : without) {
+      ProbeSettings.Parts less = part.off(all);
+      if (less.equals(all)) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "--without %s: it is off already; switch it on, or leave it out".formatted(part));
+      }
+      parts.put(part.toString(), less);
+    }
+    return parts;
   }
 
   /** Of the memory that holds the weights; null for a GPU, whose memory nothing here measures. */

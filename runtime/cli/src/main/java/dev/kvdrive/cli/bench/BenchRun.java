@@ -6,6 +6,7 @@ import dev.kvdrive.bench.model.RandomModel;
 import dev.kvdrive.bench.speed.EngineProbeMain;
 import dev.kvdrive.bench.speed.ForkedProbe;
 import dev.kvdrive.bench.speed.Probe;
+import dev.kvdrive.bench.speed.ProbeSettings;
 import dev.kvdrive.bench.speed.SpeedRun;
 import dev.kvdrive.bench.speed.SpeedTable;
 import dev.kvdrive.bench.speed.StepBytes;
@@ -28,6 +29,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.function.DoubleFunction;
 import org.jspecify.annotations.Nullable;
 
@@ -51,12 +53,21 @@ final class BenchRun {
    * What all rows have in common.
    *
    * @param tokens to write
+   * @param sequences that decode together in this project's engine
    * @param device of this project's engine
    * @param threads of every engine
+   * @param tiers how this project's engine spreads the KV cache
    * @param warmUp runs that do not count
    * @param runs that count
    */
-  record Conditions(int tokens, DeviceKind device, int threads, int warmUp, int runs) {}
+  record Conditions(
+      int tokens,
+      int sequences,
+      DeviceKind device,
+      int threads,
+      ProbeSettings.Tiers tiers,
+      int warmUp,
+      int runs) {}
 
   BenchRun(Conditions conditions, SpeedTable table, Terminal terminal) throws java.io.IOException {
     this.conditions = conditions;
@@ -77,14 +88,19 @@ final class BenchRun {
 
   private static final Formats PLAIN = Formats.of(KvType.BF16);
 
-  /** This engine with each policy, budget and pair of formats. */
+  /**
+   * This engine with each policy, budget and pair of formats.
+   *
+   * @param parts by what is off: first everything that is to be on, under an empty name
+   */
   void alone(
       String name,
       LocalModel model,
       int prompt,
       List<PolicyShape> policies,
       List<Double> budgets,
-      DoubleFunction<List<Formats>> formats)
+      DoubleFunction<List<Formats>> formats,
+      Map<String, ProbeSettings.Parts> parts)
       throws InterruptedException {
     List<Entry> entries = new ArrayList<>();
     try {
@@ -98,8 +114,14 @@ final class BenchRun {
             if (!chunks.equals(PLAIN)) {
               of += ", %s from %s".formatted(chunks.resident().word(), chunks.backing().word());
             }
-            Probe probe = own(model, prompt, policy, budget, chunks);
-            entries.add(new Entry(probe, of, policy, budget, chunks));
+            if (conditions.sequences() > 1) {
+              of += ", %d sequences".formatted(conditions.sequences());
+            }
+            for (Map.Entry<String, ProbeSettings.Parts> on : parts.entrySet()) {
+              Probe probe = own(model, prompt, policy, budget, chunks, on.getValue());
+              String less = on.getKey().isEmpty() ? of : of + ", without " + on.getKey();
+              entries.add(new Entry(probe, less, policy, budget, chunks));
+            }
           }
         }
       }
@@ -110,7 +132,8 @@ final class BenchRun {
   }
 
   /** This engine in exact mode and Jlama. */
-  void besideJlama(String model, Path file, int prompt) throws InterruptedException {
+  void besideJlama(String model, Path file, int prompt, ProbeSettings.Parts parts)
+      throws InterruptedException {
     String classPath = System.getProperty(JLAMA_CLASS_PATH);
     if (classPath == null) {
       throw new IllegalStateException(
@@ -121,7 +144,7 @@ final class BenchRun {
     try {
       entries.add(
           new Entry(
-              own(LocalModel.of(file), prompt, PolicyShape.KVDRIVE, 1, PLAIN),
+              own(LocalModel.of(file), prompt, PolicyShape.KVDRIVE, 1, PLAIN, parts),
               "KVDrive, " + name(model),
               PolicyShape.KVDRIVE,
               1,
@@ -172,29 +195,33 @@ final class BenchRun {
   }
 
   private Probe own(
-      LocalModel model, int prompt, PolicyShape policy, double budget, Formats formats) {
+      LocalModel model,
+      int prompt,
+      PolicyShape policy,
+      double budget,
+      Formats formats,
+      ProbeSettings.Parts parts) {
     terminal.line(
         "Starting KVDrive on %s, policy %s, %d tokens, %s"
             .formatted(model.file(), policy.name(), prompt, budgetName(budget)));
-    List<String> arguments =
-        new ArrayList<>(
-            List.of(
-                model.file().toAbsolutePath().toString(),
-                Integer.toString(prompt),
-                Integer.toString(conditions.tokens()),
-                Double.toString(budget),
-                conditions.device().name(),
-                Integer.toString(conditions.threads()),
-                formats.resident().name(),
-                formats.backing().name(),
-                policy.name()));
-    arguments.addAll(EngineProbeMain.arguments(model.scaling()));
     return ForkedProbe.start(
         System.getProperty("java.class.path"),
         HEAP_BYTES,
         EngineProbeMain.class.getName(),
         log,
-        arguments);
+        new ProbeSettings(
+                model,
+                prompt,
+                conditions.tokens(),
+                conditions.sequences(),
+                budget,
+                policy.name(),
+                formats,
+                conditions.device(),
+                conditions.threads(),
+                conditions.tiers(),
+                parts)
+            .arguments());
   }
 
   private void measure(Path file, int prompt, List<Entry> entries) throws InterruptedException {
@@ -236,7 +263,7 @@ final class BenchRun {
                         entry.budget() >= 1
                             ? SummaryFormat.none()
                             : PolicyShape.named(entry.policy().name(), model.geometry()).summary())
-                    .total()
+                    .perToken(conditions.sequences())
                 : 0;
         table.add(SpeedTable.Row.of(entry.name(), budgetName(entry.budget()), runs, bytes));
       }

@@ -58,6 +58,45 @@ class BenchCommandTest {
         .isGreaterThan(rows.at("/1/readBytesPerToken").asLong());
   }
 
+  @Test
+  void measuresSequencesTogetherWithAndWithoutAPart() throws Exception {
+    Path json = folder.resolve("speed.json");
+    assertThat(
+            run(
+                "--context",
+                "400",
+                "--tokens",
+                "4",
+                "--budget",
+                "25%",
+                "--sequences",
+                "2",
+                "--dram-share",
+                "30%",
+                "--window",
+                "1.5",
+                "--prefetch",
+                "--without",
+                "prefetch,micro-batches",
+                "--nvme-dir",
+                folder.toString(),
+                "--runs",
+                "1",
+                "--warm-up",
+                "0",
+                "--json",
+                json.toString()))
+        .as(err.toString())
+        .isZero();
+    assertThat(out.toString())
+        .contains("2 sequences |", "2 sequences, without prefetch |", "without micro-batches |");
+    JsonNode figures = JsonMapper.shared().readTree(Files.readString(json));
+    assertThat(figures.path("sequences").asInt()).isEqualTo(2);
+    assertThat(figures.path("dramShare").asDouble()).isEqualTo(0.3);
+    assertThat(figures.path("rows").size()).isEqualTo(3);
+    assertThat(figures.at("/rows/0/fetchedBytesPerToken").asDouble()).isPositive();
+  }
+
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
@@ -66,6 +105,9 @@ class BenchCommandTest {
         "--runs 0|'0' is not a whole number of at least 1",
         "--tokens 1|--tokens must be at least 2, got 1",
         "--beside jlama --device cuda|--beside jlama computes on the CPU; leave --device cuda out",
+        "--without prefetch|--without prefetch: it is off already; switch it on, or leave it out",
+        "--micro-batches 3|'3' is neither auto nor 1, 2 or 4",
+        "--window 0|a window of 0.0 selections holds nothing",
         "--beside vllm|no engine 'vllm'; there is jlama",
       })
   void refusesWhatCannotBeMeasured(String args, String message) {
