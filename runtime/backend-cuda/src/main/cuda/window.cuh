@@ -329,8 +329,11 @@ extern "C" __global__ void __launch_bounds__(256) prefetch(FetchArgs a) {
       if (lane == 0) {
         l.lastUse[extent] = a.batch.positions[row];
       }
-      bringChunkByWarp(l, chunkInSlot(l, window[s.slots[cell * s.passChunks + i]]),
-                       a.frames + chunkInFrame(l, frame, chunk), lane);
+      int slot = window[s.slots[cell * s.passChunks + i]];
+      if (lane == 0 && a.marks) {
+        a.marks[slot] = 1;
+      }
+      bringChunkByWarp(l, chunkInSlot(l, slot), a.frames + chunkInFrame(l, frame, chunk), lane);
       copied++;
     } else if (lane == 0) {
       takeOut(l, s, row, seat, head, i);
@@ -338,6 +341,33 @@ extern "C" __global__ void __launch_bounds__(256) prefetch(FetchArgs a) {
   }
   if (lane == 0 && copied > 0) {
     atomicAdd(&s.counters[row * COUNTERS + DRAM_COUNTER], copied);
+  }
+}
+
+// Grid: (kvHeads, rows). Hits of what was prefetched: WindowOperations.Credit.
+extern "C" __global__ void credit(CreditArgs a) {
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int head = blockIdx.x, row = blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int64_t cell = (int64_t)row * l.kvHeads + head;
+  const int* window = slotList(l, seat, head);
+  const int* slots = s.slots + cell * s.passChunks;
+  for (int m = threadIdx.x; m < s.missCount[cell]; m += blockDim.x) {
+    a.marks[window[slots[s.misses[cell * s.passChunks + m]]]] = 0;
+  }
+  __syncthreads();
+  int count = passCount(s, cell, a.pass), credited = 0;
+  for (int i = threadIdx.x; i < count; i += blockDim.x) {
+    int* mark = a.marks + window[slots[i]];
+    credited += *mark;
+    *mark = 0;
+  }
+  if (credited > 0) {
+    atomicAdd(&s.counters[row * COUNTERS + PREFETCHED_COUNTER], credited);
   }
 }
 

@@ -212,7 +212,8 @@ public final class Assessor {
                 request.queueLimit(),
                 PolicyShape.of(request.policy(), request.index(), geometry),
                 request.formats(),
-                request.denseBelow()));
+                request.denseBelow(),
+                request.windows()));
     return plan.feasible()
         ? new Feasible(planned(request, plan), plan, known.get().source())
         : new Infeasible("DoesNotFit", plan.verdict(), plan, known.get().source());

@@ -12,6 +12,7 @@ import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.TierBudgets;
+import dev.kvdrive.plan.WindowOptions;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
 import java.util.List;
@@ -38,6 +39,7 @@ import org.jspecify.annotations.Nullable;
  *     where nobody has
  * @param kvType element type of cached keys and values
  * @param formats of closed chunks
+ * @param windows how windows are divided and filled
  * @param tiers byte budgets of one replica
  * @param reclaim how long an NVMe volume lives
  * @param storageClassName storage class of the volume; null for the cluster's default
@@ -62,6 +64,7 @@ public record Request(
     @Nullable IndexShape index,
     KvType kvType,
     Formats formats,
+    WindowOptions windows,
     TierBudgets tiers,
     Reclaim reclaim,
     @Nullable String storageClassName,
@@ -153,6 +156,7 @@ public record Request(
         format,
         kvType,
         formats,
+        windows,
         tiers,
         reclaim,
         storageClassName,

@@ -17,6 +17,7 @@ import dev.kvdrive.api.v1alpha1.Reclaim;
 import dev.kvdrive.api.v1alpha1.Rollout;
 import dev.kvdrive.api.v1alpha1.RuntimeSpec;
 import dev.kvdrive.api.v1alpha1.Tiers;
+import dev.kvdrive.api.v1alpha1.WindowSpec;
 import dev.kvdrive.feasibility.Request.PodSettings;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
@@ -24,6 +25,7 @@ import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.TierBudgets;
+import dev.kvdrive.plan.WindowOptions;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
 import java.math.BigDecimal;
@@ -87,6 +89,7 @@ public final class RequestResolver {
         index(spec.index()),
         kvType,
         formats(spec, kvType, budget),
+        windows(spec.windows()),
         tiers(spec.tiers()),
         nvme == null ? Reclaim.EPHEMERAL : requireNonNullElse(nvme.reclaim(), Reclaim.EPHEMERAL),
         storageClassName(nvme, from),
@@ -136,6 +139,23 @@ public final class RequestResolver {
       return formats;
     } catch (IllegalArgumentException e) {
       throw new IllegalArgumentException("spec.resident, spec.backing: " + e.getMessage(), e);
+    }
+  }
+
+  private static WindowOptions windows(@Nullable WindowSpec given) {
+    WindowOptions usual = WindowOptions.DEFAULT;
+    if (given == null) {
+      return usual;
+    }
+    try {
+      return new WindowOptions(
+          given.division() == null
+              ? usual.division()
+              : WindowOptions.Division.valueOf(given.division().name()),
+          requireNonNullElse(given.warmUpTokens(), usual.warmUpTokens()),
+          requireNonNullElse(given.prefetch(), usual.prefetch()));
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException("spec.windows.warmUpTokens: " + e.getMessage(), e);
     }
   }
 

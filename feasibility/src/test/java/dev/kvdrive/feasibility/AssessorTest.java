@@ -15,6 +15,7 @@ import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.WindowOptions;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -77,6 +78,20 @@ class AssessorTest {
 
     assertThat(refused.reason()).isEqualTo("InvalidSpec");
     assertThat(refused.message()).contains(words);
+  }
+
+  @Test
+  void windowsAreDividedAndFilledByTheDeploymentsWord() {
+    assertThat(feasible(deployment("endpoint", ""), null).request().windows())
+        .isEqualTo(WindowOptions.DEFAULT);
+    Feasible asked =
+        feasible(
+            deployment(
+                "endpoint", "windows: {division: BY_REUSE, warmUpTokens: 0, prefetch: true}"),
+            null);
+    assertThat(asked.request().windows())
+        .isEqualTo(new WindowOptions(WindowOptions.Division.BY_REUSE, 0, true))
+        .isEqualTo(asked.plan().request().windows());
   }
 
   @Test

@@ -94,6 +94,7 @@ public final class WrittenManifests {
         spec.kvType(),
         spec.resident(),
         spec.backing(),
+        spec.windows(),
         spec.tiers(),
         spec.replicas(),
         spec.access(),

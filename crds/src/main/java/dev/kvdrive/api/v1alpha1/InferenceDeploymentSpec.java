@@ -88,6 +88,11 @@ public record InferenceDeploymentSpec(
                 + " value, takes half of BF16. Without one: INT8, but the kvType if that is F32 or"
                 + " the budget is 100%.")
         ChunkFormat backing,
+    @Nullable
+        @JsonPropertyDescription(
+            "How the windows of chunks in GPU memory are divided and filled. No answer depends on"
+                + " it.")
+        WindowSpec windows,
     @Required @JsonPropertyDescription("Byte budgets of one replica.") Tiers tiers,
     @Nullable
         @Default("1")

@@ -18,4 +18,9 @@ public record TierStatus(
     @Nullable @JsonPropertyDescription("Bytes in use, summed over the pods that answered.")
         Quantity used,
     @Nullable @JsonPropertyDescription("Share of selected chunks found in this tier.")
-        String hitRate) {}
+        String hitRate,
+    @Nullable
+        @JsonPropertyDescription(
+            "Share of the chunks prefetched into this tier that were selected while they were"
+                + " there.")
+        String prefetchUse) {}

@@ -5,6 +5,7 @@ import dev.kvdrive.feasibility.Quantities;
 import dev.kvdrive.feasibility.Request;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.RopeScaling;
+import dev.kvdrive.plan.WindowOptions;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -90,6 +91,16 @@ final class RuntimeConfiguration {
     kvdrive.put("kv-type", request.kvType().name().toLowerCase(Locale.ROOT));
     kvdrive.put("resident", request.formats().resident().word());
     kvdrive.put("backing", request.formats().backing().word());
+    WindowOptions windows = request.windows();
+    kvdrive.put(
+        "windows",
+        Map.of(
+            "division",
+            windows.division().name().toLowerCase(Locale.ROOT),
+            "warm-up",
+            windows.warmUpTokens(),
+            "prefetch",
+            windows.prefetch()));
     kvdrive.put("tiers", tiers);
     kvdrive.put("queue-limit", request.queueLimit());
     kvdrive.put("drain-timeout", request.drainSeconds() + "s");

@@ -56,13 +56,17 @@ final class PlanView {
 
   private static TierStatus tier(Plan plan, Demand.Tier tier, long budget, TierUsage usage) {
     OptionalLong used = usage.used(tier.word());
-    OptionalDouble hitRate = usage.hitRate(tier.word());
     return new TierStatus(
         tier.word(),
         Quantities.ofBytes(budget),
         mebibytes(plan.demand(tier)),
         used.isPresent() ? mebibytes(used.getAsLong()) : null,
-        hitRate.isPresent() ? Math.round(100 * hitRate.getAsDouble()) + "%" : null);
+        percent(usage.hitRate(tier.word())),
+        percent(usage.prefetchUse(tier.word())));
+  }
+
+  private static @Nullable String percent(OptionalDouble share) {
+    return share.isPresent() ? Math.round(100 * share.getAsDouble()) + "%" : null;
   }
 
   /** Rounded up, so that the status does not change with every request. */

@@ -12,18 +12,29 @@ import java.util.OptionalLong;
  * @param usedBytes bytes in use, by tier
  * @param selectedChunks chunks that were selected and found in a tier since the pods started, by
  *     tier
+ * @param prefetched chunks that were prefetched since the pods started, and those of them that were
+ *     of use
  * @param failingNvme what pods say whose NVMe volume fails them, by name of the pod
  */
 public record TierUsage(
     Map<String, Long> usedBytes,
     Map<String, Long> selectedChunks,
+    Prefetched prefetched,
     Map<String, String> failingNvme) {
+  /** Chunks prefetched, and of them those that were selected while they were in the window. */
+  public record Prefetched(long chunks, long hits) {
+    static final Prefetched NONE = new Prefetched(0, 0);
+  }
+
   /** Nobody answered. */
-  public static final TierUsage UNKNOWN = new TierUsage(Map.of(), Map.of(), Map.of());
+  public static final TierUsage UNKNOWN = 
+      new TierUsage(Map.of(), Map.of(), Prefetched.NONE, Map.of());
 
   private static final String USED = "kvdrive_tier_used_bytes";
   private static final String HITS = "kvdrive_window_hits_total";
   private static final String MISSES = "kvdrive_window_misses_total";
+  private static final String PREFETCHED = "kvdrive_prefetched_chunks_total";
+  private static final String PREFETCHED_HITS = "kvdrive_prefetched_hits_total";
   private static final String TIER = "tier";
   private static final String WINDOW_TIER = "gpu";
 
@@ -39,6 +50,8 @@ public record TierUsage(
   static TierUsage of(List<Exposition> pods) {
     Map<String, Long> used = new HashMap<>();
     Map<String, Long> selected = new HashMap<>();
+    long prefetched = 0;
+    long prefetchedHits = 0;
     for (Exposition pod : pods) {
       for (Exposition.Sample sample : pod.samples()) {
         String tier = sample.labels().getOrDefault(TIER, WINDOW_TIER);
@@ -46,11 +59,14 @@ public record TierUsage(
           case USED -> used.merge(tier, (long) sample.value(), Long::sum);
           case HITS -> selected.merge(WINDOW_TIER, (long) sample.value(), Long::sum);
           case MISSES -> selected.merge(tier, (long) sample.value(), Long::sum);
+          case PREFETCHED -> prefetched += (long) sample.value();
+          case PREFETCHED_HITS -> prefetchedHits += (long) sample.value();
           default -> {}
         }
       }
     }
-    return new TierUsage(used, selected, Map.of());
+    return new TierUsage(
+        used, selected, new Prefetched(prefetched, prefetchedHits), Map.of());
   }
 
   /** Whether a pod says that its NVMe volume fails it. */
@@ -60,7 +76,7 @@ public record TierUsage(
   }
 
   TierUsage withFailingNvme(Map<String, String> failing) {
-    return new TierUsage(usedBytes, selectedChunks, failing);
+    return new TierUsage(usedBytes, selectedChunks, prefetched, failing);
   }
 
   /** Bytes of a tier in use, if known. */
@@ -76,5 +92,12 @@ public record TierUsage(
     return total == 0 || found == null
         ? OptionalDouble.empty()
         : OptionalDouble.of((double) found / total);
+  }
+
+  /** Share of what was prefetched into a tier that was of use there, if anything was. */
+  public OptionalDouble prefetchUse(String tier) {
+    return tier.equals(WINDOW_TIER) && prefetched.chunks() > 0
+        ? OptionalDouble.of((double) prefetched.hits() / prefetched.chunks())
+        : OptionalDouble.empty();
   }
 }

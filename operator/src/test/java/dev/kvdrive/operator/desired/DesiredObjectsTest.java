@@ -75,6 +75,9 @@ class DesiredObjectsTest {
     assertThat(configuration.get("kv-type").asText()).isEqualTo("bf16");
     assertThat(configuration.get("resident").asText()).isEqualTo("bf16");
     assertThat(configuration.get("backing").asText()).isEqualTo("int8");
+    assertThat(configuration.at("/windows/division").asText()).isEqualTo("uniform");
+    assertThat(configuration.at("/windows/warm-up").asInt()).isEqualTo(16);
+    assertThat(configuration.at("/windows/prefetch").asBoolean()).isFalse();
     assertThat(configuration.get("queue-limit").asInt()).isEqualTo(16);
     assertThat(configuration.get("served-model-name").asText()).isEqualTo("tiny");
     assertThat(configuration.at("/tiers/nvme-bytes").asLong()).isEqualTo(512L << 20);

@@ -593,7 +593,11 @@ class StatusAggregatorTest {
             List.of(running()),
             List.of(bound("512Mi")),
             Map.of(),
-            new TierUsage(Map.of(), Map.of(), Map.of("endpoint-1", "8 reads failed: EIO")));
+            new TierUsage(
+                Map.of(),
+                Map.of(),
+                new TierUsage.Prefetched(0, 0),
+                Map.of("endpoint-1", "8 reads failed: EIO")));
 
     InferenceDeploymentStatus status = status(deployment, failing);
 
@@ -632,12 +636,14 @@ class StatusAggregatorTest {
             List.of(bound("512Mi")),
             Map.of(),
             new TierUsage(
-                Map.of("gpu", 1L << 20, "dram", 100L), Map.of("gpu", 80L, "dram", 20L), Map.of()));
+                Map.of("gpu", 1L << 20, "dram", 100L), Map.of("gpu", 80L, "dram", 20L), new TierUsage.Prefetched(40, 30), Map.of()));
 
     var tiers = Objects.requireNonNull(status(deployment, observed).tiers());
 
     assertThat(tiers.get(0).used()).isEqualTo(new Quantity("1Mi"));
     assertThat(tiers.get(0).hitRate()).isEqualTo("80%");
+    assertThat(tiers.get(0).prefetchUse()).isEqualTo("75%");
+    assertThat(tiers.get(1).prefetchUse()).isNull();
     assertThat(tiers.get(1).used()).isEqualTo(new Quantity("1Mi"));
     assertThat(tiers.get(1).hitRate()).isEqualTo("20%");
     assertThat(tiers.get(2).used()).isNull();

@@ -33,6 +33,8 @@ class TierMeterTest {
       kvdrive_window_hits_total 800.0
       kvdrive_window_misses_total{tier="dram"} 150.0 1700000000000
       kvdrive_window_misses_total{tier="nvme"} 50.0
+      kvdrive_prefetched_chunks_total 200.0
+      kvdrive_prefetched_hits_total 150.0
       something_else{tier="gpu"} 7
       not a sample at all {{{
       """;
@@ -83,6 +85,8 @@ class TierMeterTest {
     assertThat(usage.hitRate("gpu").orElseThrow()).isCloseTo(0.8, within(1e-9));
     assertThat(usage.hitRate("dram").orElseThrow()).isCloseTo(0.15, within(1e-9));
     assertThat(usage.hitRate("nvme").orElseThrow()).isCloseTo(0.05, within(1e-9));
+    assertThat(usage.prefetchUse("gpu")).hasValue(0.75);
+    assertThat(usage.prefetchUse("dram")).isEmpty();
   }
 
   @Test
@@ -90,6 +94,7 @@ class TierMeterTest {
     body = "kvdrive_window_hits_total 0.0\n";
 
     assertThat(meter().read(List.of(pod("True"))).hitRate("gpu")).isEmpty();
+    assertThat(meter().read(List.of(pod("True"))).prefetchUse("gpu")).isEmpty();
   }
 
   @Test

@@ -92,7 +92,22 @@ final class CpuWindow implements WindowOperations {
                 new KvMemory(pass.layer()),
                 new SelectionMemory(pass),
                 pass.pass(),
-                a.frames()));
+                a.frames(),
+                a.marks() == null ? 0 : CpuBuffer.address(a.marks())));
+  }
+
+  @Override
+  public void credit(Queue queue, Credit a) {
+    Pass pass = a.of();
+    submit(
+        queue,
+        () ->
+            diff.credit(
+                new StepRows(pass.batch()),
+                new KvMemory(pass.layer()),
+                new SelectionMemory(pass),
+                pass.pass(),
+                CpuBuffer.address(a.marks())));
   }
 
   @Override

@@ -124,6 +124,11 @@ final class KvMemory {
     return keyOfSlot + 4L * Memory.getInt(table + 4L * place);
   }
 
+  /** {@code int}: mark of the slot at a place of a window, in an array by slot of the pool. */
+  static long mark(long marks, long table, int place) {
+    return marks + 4L * Memory.getInt(table + 4L * place);
+  }
+
   /** {@code int}: frame of the extent that holds a chunk. */
   long frameOfExtent(int seat, int head, int chunk) {
     return frameOfExtent + 4 * extent(seat, head, chunk);

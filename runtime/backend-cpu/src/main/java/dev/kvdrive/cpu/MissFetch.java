@@ -51,9 +51,18 @@ final class MissFetch {
         });
   }
 
-  /** Copies what is in DRAM, and takes the other misses out of the window again. */
+  /**
+   * Copies what is in DRAM, and takes the other misses out of the window again.
+   *
+   * @param marks where the slots of the pool are marked that are filled; 0 for nowhere
+   */
   void prefetch(
-      StepRows batch, KvMemory kv, SelectionMemory selection, int pass, FramePool frames) {
+      StepRows batch,
+      KvMemory kv,
+      SelectionMemory selection,
+      int pass,
+      FramePool frames,
+      long marks) {
     int heads = kv.layout.kvHeads();
     long memory = frames.memory().segment().address();
     pool.run(
@@ -76,9 +85,11 @@ final class MissFetch {
               takeOut(kv, selection, row, seat, head, i);
             } else {
               Memory.putInt(kv.lastUse(seat, head, chunk), batch.position(row));
-              kv.bring(
-                  memory + kv.chunkInFrame(frame, chunk),
-                  kv.chunk(table, Memory.getInt(selection.slots(row, head) + 4L * i)));
+              int slot = Memory.getInt(selection.slots(row, head) + 4L * i);
+              kv.bring(memory + kv.chunkInFrame(frame, chunk), kv.chunk(table, slot));
+              if (marks != 0) {
+                Memory.putInt(KvMemory.mark(marks, table, slot), 1);
+              }
               copied++;
             }
           }

@@ -94,6 +94,30 @@ final class WindowDiff {
         (row, head, seat, thread) -> diff(kv, selection, pass, row, seat, head, scratch[thread]));
   }
 
+  /** Counts hits in marked slots and takes the marks of the pass away. */
+  void credit(StepRows batch, KvMemory kv, SelectionMemory selection, int pass, long marks) {
+    eachWindow(
+        batch,
+        kv,
+        (row, head, seat, thread) -> {
+          long slots = selection.slots(row, head);
+          long table = kv.slotTable(seat, head);
+          int misses = Memory.getInt(selection.missCount(row, head));
+          for (int m = 0; m < misses; m++) {
+            int i = Memory.getInt(selection.misses(row, head) + 4L * m);
+            Memory.putInt(KvMemory.mark(marks, table, Memory.getInt(slots + 4L * i)), 0);
+          }
+          int count = selection.passCount(row, head, pass);
+          int credited = 0;
+          for (int i = 0; i < count; i++) {
+            long mark = KvMemory.mark(marks, table, Memory.getInt(slots + 4L * i));
+            credited += Memory.getInt(mark);
+            Memory.putInt(mark, 0);
+          }
+          selection.count(row, Selection.PREFETCHED_COUNTER, credited);
+        });
+  }
+
   /** Adds the ages of what is selected, and notes that it is. */
   void observe(
       StepRows batch, KvMemory kv, SelectionMemory selection, long lastSelected, long ages) {

@@ -127,6 +127,7 @@ final class Constants {
     put(all, "DRAM_COUNTER", Selection.DRAM_COUNTER);
     put(all, "NVME_COUNTER", Selection.NVME_COUNTER);
     put(all, "FAULT_COUNTER", Selection.FAULT_COUNTER);
+    put(all, "PREFETCHED_COUNTER", Selection.PREFETCHED_COUNTER);
     return all;
   }
 

@@ -112,12 +112,27 @@ final class CudaWindow implements WindowOperations {
         .put(s.control, 0L)
         .put(s.transit, 0L)
         .put(s.round, 0L)
+        .put(s.marks, prefetch.marks() == null ? 0L : CudaQueue.address(prefetch.marks()))
         .put(s.pass, pass.pass())
         .put(s.timeoutMillis, 0);
     int heads = pass.layer().layout().kvHeads();
     int rows = pass.batch().rows();
     int blocks = Math.ceilDiv(FETCH_BLOCKS, rows * heads);
     own.launch(gpu.kernel("prefetch"), blocks, heads, rows, THREADS, 0, a.end(s));
+  }
+
+  @Override
+  public void credit(Queue queue, Credit credit) {
+    CudaQueue own = (CudaQueue) queue;
+    Pass pass = credit.of();
+    Structs.Credit s = Structs.CREDIT;
+    Arguments a = layer(own.arguments(), s.layer, pass.layer());
+    batch(a, s.batch, pass.batch());
+    chosen(a, s.chosen, pass.selection())
+        .put(s.marks, CudaQueue.address(credit.marks()))
+        .put(s.pass, pass.pass());
+    int heads = pass.layer().layout().kvHeads();
+    own.launch(gpu.kernel("credit"), heads, pass.batch().rows(), 1, THREADS, 0, a.end(s));
   }
 
   @Override
@@ -157,6 +172,7 @@ final class CudaWindow implements WindowOperations {
         .put(s.control, control.address())
         .put(s.transit, ((CudaHostBuffer) mailbox.transit()).address())
         .put(s.round, control.round())
+        .put(s.marks, 0L)
         .put(s.pass, pass.pass())
         .put(s.timeoutMillis, timeoutMillis);
   }

@@ -306,6 +306,18 @@ final class Structs {
     }
   }
 
+  static final class Credit extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+    final Field chosen = struct(CHOSEN, "chosen");
+    final Field marks = pointer("int*", "marks");
+    final Field pass = int32("pass");
+
+    Credit() {
+      super("CreditArgs");
+    }
+  }
+
   /** Of the summaries of a step. */
   static final class Step extends Struct {
     final Field layer = struct(LAYER, "layer");
@@ -435,6 +447,7 @@ final class Structs {
     final Field control = pointer("int*", "control");
     final Field transit = pointer("const char*", "transit");
     final Field round = pointer("Round*", "round");
+    final Field marks = pointer("int*", "marks");
     final Field pass = int32("pass");
     final Field timeoutMillis = int32("timeoutMillis");
 
@@ -494,6 +507,7 @@ final class Structs {
   static final Reset RESET = new Reset();
   static final Trim TRIM = new Trim();
   static final Observe OBSERVE = new Observe();
+  static final Credit CREDIT = new Credit();
   static final Step STEP = new Step();
   static final Score SCORE = new Score();
   static final Select SELECT = new Select();
@@ -509,7 +523,7 @@ final class Structs {
   static List<Struct> all() {
     return List.of(
         ROWS, LAYER, BATCH, CHOSEN, EMBED, NORM, BIAS, ADD, ANGLES, ROTATE, SILU, ARGMAX, MULTIPLY,
-        APPEND, STORE, PROMPT, RESET, TRIM, OBSERVE, STEP, SCORE, SELECT, PIN, FORGET, CLUSTER,
+        APPEND, STORE, PROMPT, RESET, TRIM, OBSERVE, CREDIT, STEP, SCORE, SELECT, PIN, FORGET, CLUSTER,
         ESTIMATE, FETCH, ATTEND, CAUSAL);
   }
 }

@@ -106,7 +106,6 @@ public final class DecodeStep implements AutoCloseable {
   /**
    * @param queue the queue of all computation, which stays the caller's
    * @param output where the logits of the rows go
-   * @param prefetch whether chunks are brought for the next layer while the MLP of this one runs
    * @param tap sees what is selected; null for nobody. With one there are no graphs
    * @throws dev.kvdrive.device.DeviceMemoryException if its memory does not fit; nothing stays
    *     allocated
@@ -120,10 +119,9 @@ public final class DecodeStep implements AutoCloseable {
       StepOutput output,
       EngineSizes sizes,
       DecodeOptions options,
-      boolean prefetch,
       @Nullable SelectionTap tap) {
     this.queue = queue;
-    this.prefetch = prefetch && Policy.of(sizes.policy()).fillsAhead();
+    prefetch = kv.prefetchMarks() != null && Policy.of(sizes.policy()).fillsAhead();
     this.tap = tap;
     this.transformer = transformer;
     this.kv = kv;
@@ -141,7 +139,7 @@ public final class DecodeStep implements AutoCloseable {
     try {
       parameters = new StepParameters(device, queue, maxRows);
       owned.push(parameters::close);
-      counters = device.allocateHost("step counters", 4L * maxRows * Selection.COUNTERS);
+      counters = device.allocateHost("step counters", 2 * 4L * maxRows * Selection.COUNTERS);
       owned.push(counters::close);
       program =
           new LayerProgram(
@@ -153,6 +151,7 @@ public final class DecodeStep implements AutoCloseable {
               store.frames(),
               store.mailbox(),
               kv.reuse(),
+              prefetch ? kv.prefetchMarks() : null,
               Math.toIntExact(options.fetchTimeout().toMillis()),
               options.pipeline() ? pipeline(device) : null);
     } catch (RuntimeException e) {
@@ -179,7 +178,7 @@ public final class DecodeStep implements AutoCloseable {
       StepOutput output,
       EngineSizes sizes,
       DecodeOptions options) {
-    this(device, queue, transformer, kv, store, output, sizes, options, false, null);
+    this(device, queue, transformer, kv, store, output, sizes, options, null);
   }
 
   private static MicroBatches microBatches(DecodeOptions options) {
@@ -285,6 +284,21 @@ public final class DecodeStep implements AutoCloseable {
         .getAtIndex(ValueLayout.JAVA_INT, (long) row * Selection.COUNTERS + counter);
   }
 
+  /** Chunks that the last step has prefetched for a row, summed over layers and KV heads. */
+  public int prefetched(int row) {
+    return prefetch
+        ? counters
+            .segment()
+            .get(
+                ValueLayout.JAVA_INT,
+                prefetchedAt() + 4L * (row * Selection.COUNTERS + Selection.DRAM_COUNTER))
+        : 0;
+  }
+
+  private long prefetchedAt() {
+    return counters.bytes() / 2;
+  }
+
   private void launch(Shape shape) {
     Recording recording = recordings.get(shape);
     if (recording == null) {
@@ -359,7 +373,11 @@ public final class DecodeStep implements AutoCloseable {
     }
     transformer.logits(queue, 0, rows);
     output.downloadLikeliest(queue, rows);
-    queue.download(kv.selection().counters(), 0, counters, 0, 4L * rows * Selection.COUNTERS);
+    long bytes = 4L * rows * Selection.COUNTERS;
+    queue.download(kv.selection().counters(), 0, counters, 0, bytes);
+    if (prefetch) {
+      queue.download(kv.prefetched().counters(), 0, counters, prefetchedAt(), bytes);
+    }
   }
 
   /**

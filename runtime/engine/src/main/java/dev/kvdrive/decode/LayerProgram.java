@@ -6,6 +6,7 @@ import dev.kvdrive.device.AttentionOperations.Begin;
 import dev.kvdrive.device.AttentionOperations.Finish;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.AttentionState;
+import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.Event;
 import dev.kvdrive.device.FramePool;
 import dev.kvdrive.device.KvLayer;
@@ -18,6 +19,7 @@ import dev.kvdrive.device.Pass;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.device.WindowOperations.Credit;
 import dev.kvdrive.device.WindowOperations.Fetch;
 import dev.kvdrive.device.WindowOperations.Land;
 import dev.kvdrive.device.WindowOperations.Observe;
@@ -36,7 +38,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>
  *   append -> close
- *     for each micro-batch: choose -> keep -> diff -> used -> fetch, land (transfers)
+ *     for each micro-batch: choose -> keep -> diff -> used, credit -> fetch, land (transfers)
  *   begin (sink, ring) -> rest
  *     for each micro-batch: hits -> misses, behind its landing
  *     for each further pass over the selection:
@@ -52,6 +54,7 @@ import org.jspecify.annotations.Nullable;
  * @param frames the DRAM tier
  * @param mailbox how misses that are on NVMe are asked for
  * @param reuse where each layer notes what it selects; empty if nobody asks
+ * @param prefetched which slots a prefetch has filled; null if there is none
  * @param fetchTimeoutMillis how long those of one pass may take
  * @param pipeline the queue on which misses are fetched while something else is computed; null: no
  *     other
@@ -65,6 +68,7 @@ record LayerProgram(
     FramePool frames,
     Mailbox mailbox,
     List<LayerReuse> reuse,
+    @Nullable DeviceBuffer prefetched,
     int fetchTimeoutMillis,
     @Nullable Pipeline pipeline) {
   /**
@@ -144,7 +148,7 @@ record LayerProgram(
       queue.record(pipeline.diffed().getFirst());
       transfers.await(pipeline.diffed().getFirst());
     }
-    operations.window().prefetch(transfers, new Prefetch(pass, frames));
+    operations.window().prefetch(transfers, new Prefetch(pass, frames, prefetched));
     if (pipeline != null) {
       transfers.record(pipeline.landed().getFirst());
     }
@@ -163,6 +167,9 @@ record LayerProgram(
     policy.keep(keeping);
     operations.window().diff(queue, pass);
     policy.used(keeping);
+    if (prefetched != null) {
+      operations.window().credit(queue, new Credit(pass, prefetched));
+    }
     Queue transfers = queue;
     if (pipeline != null) {
       transfers = pipeline.transfers();

@@ -1,5 +1,7 @@
 package dev.kvdrive.device;
 
+import dev.kvdrive.plan.Workspace;
+
 /**
  * Workspace of selection and diff, reused by every layer of a step.
  *
@@ -34,7 +36,7 @@ public record Selection(
     DeviceBuffer missCount,
     DeviceBuffer counters) {
   /** Number of counters of a row. */
-  public static final int COUNTERS = 4;
+  public static final int COUNTERS = Workspace.COUNTERS;
 
   /** Selected chunks that were in the window. */
   public static final int HITS_COUNTER = 0;
@@ -47,4 +49,7 @@ public record Selection(
 
   /** Selected chunks that did not come at all; the row's result is then worthless. */
   public static final int FAULT_COUNTER = 3;
+
+  /** Selected chunks that were in the window because they had been prefetched, each once. */
+  public static final int PREFETCHED_COUNTER = 4;
 }

@@ -5,6 +5,8 @@ import static dev.kvdrive.device.Checks.checkSeat;
 import static dev.kvdrive.device.Checks.require;
 import static dev.kvdrive.device.Checks.words;
 
+import org.jspecify.annotations.Nullable;
+
 /** The window: which selected chunks are in it, which leave it, and how the missing ones come. */
 public interface WindowOperations {
   /**
@@ -68,10 +70,29 @@ public interface WindowOperations {
    * Copies the misses of a pass that are in DRAM into their slots, counts them, and sets {@code
    * lastUse} of their extents: chunks that are brought before they are needed. The others are taken
    * out of the window maps again and their entries of {@code slots} become -1; that is no fault.
+   *
+   * @param marks {@code int[slots]} of the pool, 1 where a slot has been filled by this; null if
+   *     nobody asks what became of it
    */
-  record Prefetch(Pass of, FramePool frames) {
+  record Prefetch(Pass of, FramePool frames, @Nullable DeviceBuffer marks) {
     public Prefetch {
       check(of.layer().layout(), frames);
+      if (marks != null) {
+        words("marks", marks, of.layer().window().slots());
+      }
+    }
+  }
+
+  /**
+   * Counts the hits of a pass that has been looked up, and only that, whose slots are marked by
+   * {@link Prefetch}, and takes the marks of all its slots away: what is used again is no merit of
+   * the prefetch, and what a miss is brought to is not prefetched.
+   *
+   * @param marks {@code int[slots]} of the pool
+   */
+  record Credit(Pass of, DeviceBuffer marks) {
+    public Credit {
+      words("marks", marks, of.layer().window().slots());
     }
   }
 
@@ -130,6 +151,9 @@ public interface WindowOperations {
 
   /** See {@link Prefetch}. */
   void prefetch(Queue queue, Prefetch prefetch);
+
+  /** See {@link Credit}. */
+  void credit(Queue queue, Credit credit);
 
   /** See {@link Observe}. */
   void observe(Queue queue, Observe observe);

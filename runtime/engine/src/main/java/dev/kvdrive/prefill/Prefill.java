@@ -20,7 +20,7 @@ import dev.kvdrive.kv.policy.SelectionTap;
 import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
-import dev.kvdrive.kv.window.WindowOptions;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.EngineSizes;

@@ -12,6 +12,7 @@ import dev.kvdrive.device.Pass;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.device.WindowOperations.Credit;
 import dev.kvdrive.device.WindowOperations.Observe;
 import dev.kvdrive.device.WindowOperations.Prefetch;
 import dev.kvdrive.kv.policy.Choosing;
@@ -144,7 +145,10 @@ final class WindowWarmUp implements AutoCloseable {
       Pass of = new Pass(step, selection, pass);
       policy.keep(new Keeping(operations.window(), queue, of));
       operations.window().diff(queue, of);
-      operations.window().prefetch(queue, new Prefetch(of, store.frames()));
+      if (kv.prefetchMarks() != null) {
+        operations.window().credit(queue, new Credit(of, kv.prefetchMarks()));
+      }
+      operations.window().prefetch(queue, new Prefetch(of, store.frames(), null));
     }
     if (tap != null) {
       tap.read(queue, Purpose.WARM_UP, layer.layer(), new int[] {seat}, new int[] {position}, 1);

@@ -6,7 +6,6 @@ import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.policy.SelectionObserver;
 import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.kv.tier.NvmeOptions;
-import dev.kvdrive.kv.window.WindowOptions;
 import dev.kvdrive.plan.EngineSizes;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -26,7 +25,6 @@ import org.jspecify.annotations.Nullable;
  * @param turnTimeout how long a turn of the engine thread, a prefill quantum and a decode step, may
  *     last before the engine counts as failed
  * @param calibration of the model, which an index of bit planes needs
- * @param windows how the windows are divided and filled
  * @param observer is told what is selected; null for nobody
  */
 public record EngineSettings(
@@ -39,7 +37,6 @@ public record EngineSettings(
     int warmUpTokens,
     Duration turnTimeout,
     @Nullable IndexCalibration calibration,
-    WindowOptions windows,
     @Nullable SelectionObserver observer) {
   /** Bound of a turn unless said otherwise: far longer than any work takes. */
   public static final Duration DEFAULT_TURN_TIMEOUT = Duration.ofMinutes(2);
@@ -85,8 +82,21 @@ public record EngineSettings(
         DEFAULT_WARM_UP_TOKENS,
         DEFAULT_TURN_TIMEOUT,
         null,
-        WindowOptions.DEFAULT,
         null);
+  }
+
+  public EngineSettings withSizes(EngineSizes others) {
+    return new EngineSettings(
+        others,
+        nvme,
+        extentFiles,
+        queueLimit,
+        decode,
+        prefillShare,
+        warmUpTokens,
+        turnTimeout,
+        calibration,
+        observer);
   }
 
   public EngineSettings withNvme(NvmeOptions options) {
@@ -100,7 +110,6 @@ public record EngineSettings(
         warmUpTokens,
         turnTimeout,
         calibration,
-        windows,
         observer);
   }
 
@@ -115,7 +124,6 @@ public record EngineSettings(
         warmUpTokens,
         turnTimeout,
         calibration,
-        windows,
         observer);
   }
 
@@ -130,7 +138,6 @@ public record EngineSettings(
         warmUpTokens,
         turnTimeout,
         calibration,
-        windows,
         observer);
   }
 
@@ -145,7 +152,6 @@ public record EngineSettings(
         warmUpTokens,
         turnTimeout,
         calibration,
-        windows,
         observer);
   }
 
@@ -160,7 +166,6 @@ public record EngineSettings(
         tokens,
         turnTimeout,
         calibration,
-        windows,
         observer);
   }
 
@@ -175,7 +180,6 @@ public record EngineSettings(
         warmUpTokens,
         timeout,
         calibration,
-        windows,
         observer);
   }
 
@@ -190,22 +194,6 @@ public record EngineSettings(
         warmUpTokens,
         turnTimeout,
         of,
-        windows,
-        observer);
-  }
-
-  public EngineSettings withWindows(WindowOptions options) {
-    return new EngineSettings(
-        sizes,
-        nvme,
-        extentFiles,
-        queueLimit,
-        decode,
-        prefillShare,
-        warmUpTokens,
-        turnTimeout,
-        calibration,
-        options,
         observer);
   }
 
@@ -221,7 +209,6 @@ public record EngineSettings(
         warmUpTokens,
         turnTimeout,
         calibration,
-        windows,
         watcher);
   }
 }

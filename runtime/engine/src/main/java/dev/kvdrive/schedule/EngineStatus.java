@@ -17,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  * @param hits selected chunks found in windows since start
  * @param dramMisses selected chunks fetched from DRAM since start
  * @param nvmeMisses selected chunks fetched from NVMe since start
+ * @param prefetched chunks brought from DRAM by a predicted query, before anything selected them
+ * @param prefetchedHits of the hits, chunks that were there because they had been prefetched
  * @param demotions extents moved from DRAM to NVMe since start
  * @param promotions extents moved from NVMe to DRAM since start
  * @param ioErrors failed reads and writes of the NVMe tier since start
@@ -41,6 +43,8 @@ public record EngineStatus(
     long hits,
     long dramMisses,
     long nvmeMisses,
+    long prefetched,
+    long prefetchedHits,
     long demotions,
     long promotions,
     long ioErrors,

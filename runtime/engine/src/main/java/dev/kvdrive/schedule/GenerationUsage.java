@@ -12,6 +12,8 @@ package dev.kvdrive.schedule;
  * @param nvmeMisses selected chunks fetched from NVMe
  * @param dramBytes bytes fetched from DRAM
  * @param nvmeBytes bytes of chunks fetched from NVMe
+ * @param prefetched chunks brought from DRAM by a predicted query before anything selected them
+ * @param prefetchedHits of the hits, chunks that were there because they had been prefetched
  * @param queueNanos from submission to the first work
  * @param prefillNanos from the first work to the first token
  * @param decodeNanos from the first token to the end
@@ -26,6 +28,8 @@ public record GenerationUsage(
     long nvmeMisses,
     long dramBytes,
     long nvmeBytes,
+    long prefetched,
+    long prefetchedHits,
     long queueNanos,
     long prefillNanos,
     long decodeNanos) {

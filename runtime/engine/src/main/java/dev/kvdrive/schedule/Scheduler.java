@@ -103,7 +103,7 @@ final class Scheduler implements AutoCloseable {
       queue = own(device.createQueue("engine"));
       Transformer transformer = own(Transformer.load(device, model, sizes, checkpoint));
       checkpoint.run();
-      kv = own(KvState.allocate(device, queue, sizes, settings.calibration(), settings.windows()));
+      kv = own(KvState.allocate(device, queue, sizes, settings.calibration()));
       checkpoint.run();
       store = own(openStore(device, kv));
       checkpoint.run();
@@ -123,7 +123,6 @@ final class Scheduler implements AutoCloseable {
                   output,
                   sizes,
                   settings.decode(),
-                  settings.windows().prefetch(),
                   tap));
       prefill =
           own(
@@ -136,7 +135,7 @@ final class Scheduler implements AutoCloseable {
                   output,
                   sizes,
                   ProjectionObserver.NONE,
-                  settings.windows(),
+                  sizes.windows(),
                   tap));
       turns = new PrefillTurns(prefill);
       chooser = new TokenChooser(vocabulary);
@@ -437,8 +436,11 @@ final class Scheduler implements AutoCloseable {
       int dram = step.counter(row, Selection.DRAM_COUNTER);
       int nvme = step.counter(row, Selection.NVME_COUNTER);
       fromNvme |= nvme > 0;
-      totals.row(hits, dram, nvme);
-      sequence.usage().step(sequence.lastPosition() + 1, hits, dram, nvme);
+      SelectedChunks selected =
+          new SelectedChunks(
+              hits, dram, nvme, step.prefetched(row), step.counter(row, Selection.PREFETCHED_COUNTER));
+      totals.row(selected);
+      sequence.usage().step(sequence.lastPosition() + 1, selected);
       kv.windows().selected(sequence.seat());
       if (faulty) {
         StepFaults.Reason reason = faults.of(sequence.seat());

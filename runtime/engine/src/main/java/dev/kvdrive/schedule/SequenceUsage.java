@@ -13,9 +13,7 @@ final class SequenceUsage {
   private int completionTokens;
   private long denseTokens;
   private long contextTokens;
-  private long hits;
-  private long dramMisses;
-  private long nvmeMisses;
+  private SelectedChunks chunks = SelectedChunks.NONE;
 
   SequenceUsage(KvLayout layout, int promptTokens) {
     this.layout = layout;
@@ -33,13 +31,11 @@ final class SequenceUsage {
   }
 
   /** A decode step of a sequence that has {@code tokens} tokens in it. */
-  void step(int tokens, int hits, int dramMisses, int nvmeMisses) {
+  void step(int tokens, SelectedChunks selected) {
     ChunkGrid grid = layout.grid();
     denseTokens += Math.min(tokens, grid.sink()) + grid.ringTokens(tokens);
     contextTokens += tokens;
-    this.hits += hits;
-    this.dramMisses += dramMisses;
-    this.nvmeMisses += nvmeMisses;
+    chunks = chunks.plus(selected);
   }
 
   int completionTokens() {
@@ -48,18 +44,20 @@ final class SequenceUsage {
 
   GenerationUsage toUsage() {
     long now = System.nanoTime();
-    long selected = hits + dramMisses + nvmeMisses;
+    long selected = chunks.hits() + chunks.dramMisses() + chunks.nvmeMisses();
     long perToken = (long) layout.layers() * layout.kvHeads();
     return new GenerationUsage(
         promptTokens,
         completionTokens,
         denseTokens + selected * layout.grid().chunk() / perToken,
         contextTokens,
-        hits,
-        dramMisses,
-        nvmeMisses,
-        dramMisses * layout.backing().bytes(),
-        nvmeMisses * layout.backing().bytes(),
+        chunks.hits(),
+        chunks.dramMisses(),
+        chunks.nvmeMisses(),
+        chunks.dramMisses() * layout.backing().bytes(),
+        chunks.nvmeMisses() * layout.backing().bytes(),
+        chunks.prefetched(),
+        chunks.prefetchedHits(),
         (admitted == 0 ? now : admitted) - submitted,
         admitted == 0 ? 0 : (firstToken == 0 ? now : firstToken) - admitted,
         firstToken == 0 ? 0 : now - firstToken);

@@ -5,9 +5,7 @@ final class Totals {
   private long promptTokens;
   private long completionTokens;
   private long steps;
-  private long hits;
-  private long dramMisses;
-  private long nvmeMisses;
+  private SelectedChunks chunks = SelectedChunks.NONE;
 
   synchronized void prompt(int tokens) {
     promptTokens += tokens;
@@ -21,19 +19,15 @@ final class Totals {
     steps++;
   }
 
-  synchronized void row(int hits, int dramMisses, int nvmeMisses) {
-    this.hits += hits;
-    this.dramMisses += dramMisses;
-    this.nvmeMisses += nvmeMisses;
+  synchronized void row(SelectedChunks ofRow) {
+    chunks = chunks.plus(ofRow);
   }
 
   synchronized void clear() {
     promptTokens = 0;
     completionTokens = 0;
     steps = 0;
-    hits = 0;
-    dramMisses = 0;
-    nvmeMisses = 0;
+    chunks = SelectedChunks.NONE;
   }
 
   /** What was counted, at one moment. */
@@ -41,11 +35,9 @@ final class Totals {
       long promptTokens,
       long completionTokens,
       long steps,
-      long hits,
-      long dramMisses,
-      long nvmeMisses) {}
+      SelectedChunks chunks) {}
 
   synchronized Snapshot snapshot() {
-    return new Snapshot(promptTokens, completionTokens, steps, hits, dramMisses, nvmeMisses);
+    return new Snapshot(promptTokens, completionTokens, steps, chunks);
   }
 }

@@ -119,6 +119,32 @@ public abstract class FetchConformance extends DeviceConformance {
 
   @ParameterizedTest
   @MethodSource("sizes")
+  void aPrefetchedChunkIsCreditedWhenItIsHitForTheFirstTimeAndNoMissIs(LayerSizes sizes) {
+    LayerContents contents = selecting(sizes, 29);
+    for (int head = 0; head < sizes.kvHeads(); head++) {
+      contents.onlyOnNvme(SelectConformance.seat(0), head, 2);
+    }
+    Pair pair = new Pair(contents, (seat, head, chunk) -> MailboxHost.Answer.DELIVER);
+    int missing = sizes.kvHeads() * contents.layout.extentChunks();
+    for (LayerOnDevice layer : List.of(pair.actual, pair.expected)) {
+      layer.diff(0);
+      layer.prefetch(0);
+      assertThat(Arrays.stream(layer.rig.readInts(layer.marks)).sum()).isPositive();
+      layer.diff(0);
+      layer.credit(0);
+      assertThat(Arrays.stream(layer.rig.readInts(layer.marks)).sum()).isZero();
+      // A second use is no merit of the prefetch any more.
+      layer.diff(0);
+      layer.credit(0);
+    }
+    LayerResults results = pair.actual.results();
+    results.assertSameAs(pair.expected.results(), contents, 0);
+    assertThat(results.counter(0, Selection.PREFETCHED_COUNTER))
+        .isEqualTo(65 * sizes.kvHeads() - missing);
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
   void missesComeFromFrames(LayerSizes sizes) {
     Pair pair = new Pair(selecting(sizes, 30), (seat, head, chunk) -> MailboxHost.Answer.FAIL);
     pair.pass(0, LONG_MILLIS);

@@ -16,6 +16,9 @@ final class LayerOnDevice {
   final StepBatch batch;
   final Selection selection;
   final LayerReuse reuse;
+
+  /** Which slots of the pool a prefetch has filled. */
+  final DeviceBuffer marks;
   final AttentionState state;
   final FramePool frames;
   final Mailbox mailbox;
@@ -62,6 +65,7 @@ final class LayerOnDevice {
             rig.ints("positions", c.positions),
             rig.ints("seats", c.rowSeats),
             rig.ints("select counts", c.selectCounts));
+    marks = rig.ints("marks", new int[c.chunkOfSlot.length]);
     reuse = new LayerReuse(rig.ints("last selected", c.lastSelected), rig.ints("ages", c.ages));
     selection =
         new Selection(
@@ -211,7 +215,11 @@ final class LayerOnDevice {
   }
 
   void prefetch(int pass) {
-    rig.ops.window().prefetch(rig.queue, new WindowOperations.Prefetch(pass(pass), frames));
+    rig.ops.window().prefetch(rig.queue, new WindowOperations.Prefetch(pass(pass), frames, marks));
+  }
+
+  void credit(int pass) {
+    rig.ops.window().credit(rig.queue, new WindowOperations.Credit(pass(pass), marks));
   }
 
   void diff(int pass) {

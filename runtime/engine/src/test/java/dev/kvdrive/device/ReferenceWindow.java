@@ -286,8 +286,39 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                             layer.layout().resident(),
                             memory(layer.window().chunks()),
                             slotAt(layer, seat, head, slot) * layer.layout().resident().bytes());
+                        if (a.marks() != null) {
+                          setInt(a.marks(), slotAt(layer, seat, head, slot), 1);
+                        }
                         count(selection, row, Selection.DRAM_COUNTER, 1);
                       }
+                    }
+                  }
+                }));
+  }
+
+  @Override
+  public void credit(Queue queue, Credit a) {
+    KvLayer layer = a.of().layer();
+    Selection selection = a.of().selection();
+    submit(
+        queue,
+        () ->
+            forEachRow(
+                a.of().batch(),
+                (row, seat, position) -> {
+                  for (int head = 0; head < layer.layout().kvHeads(); head++) {
+                    long cell = (long) row * layer.layout().kvHeads() + head;
+                    Set<Integer> missed = new HashSet<>();
+                    for (int m = 0; m < intAt(selection.missCount(), cell); m++) {
+                      missed.add(intAt(selection.misses(), cell * selection.passChunks() + m));
+                    }
+                    for (int i = 0; i < passCount(selection, cell, a.of().pass()); i++) {
+                      int slot = intAt(selection.slots(), cell * selection.passChunks() + i);
+                      long at = slotAt(layer, seat, head, slot);
+                      if (!missed.contains(i)) {
+                        count(selection, row, Selection.PREFETCHED_COUNTER, intAt(a.marks(), at));
+                      }
+                      setInt(a.marks(), at, 0);
                     }
                   }
                 }));

@@ -10,6 +10,7 @@ import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.Workspace;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -387,7 +388,8 @@ record EngineShape(
         Workspace.residualBlocks(context, seats, block),
         dram,
         Math.max(0, all - dram),
-        policy);
+        policy,
+        WindowOptions.DEFAULT);
   }
 
   EngineSettings settings(ModelGeometry model, Device device, Path directory) {

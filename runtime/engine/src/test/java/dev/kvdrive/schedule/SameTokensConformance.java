@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.ElementType;
-import dev.kvdrive.kv.window.WindowOptions;
-import dev.kvdrive.kv.window.WindowOptions.Division;
+import dev.kvdrive.plan.WindowOptions;
+import dev.kvdrive.plan.WindowOptions.Division;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.Formats;
@@ -149,7 +149,7 @@ public abstract class SameTokensConformance extends EngineTest {
       device = open(CAPACITY, 1 + random.nextInt(4));
       before.close();
       WindowOptions windows = windows(random);
-      try (KvDriveEngine engine = start(settings(shape).withWindows(windows))) {
+      try (KvDriveEngine engine = start(divided(settings(shape), windows))) {
         compare(
             "combination " + i + ": " + shape + ", " + windows,
             engine,
@@ -185,6 +185,10 @@ public abstract class SameTokensConformance extends EngineTest {
     }
   }
 
+  private static EngineSettings divided(EngineSettings settings, WindowOptions windows) {
+    return settings.withSizes(settings.sizes().withWindows(windows));
+  }
+
   private static WindowOptions windows(SplittableRandom random) {
     Division[] divisions = Division.values();
     return new WindowOptions(
@@ -199,7 +203,7 @@ public abstract class SameTokensConformance extends EngineTest {
     WindowOptions plain = new WindowOptions(Division.UNIFORM, 0, false);
     WindowOptions all = new WindowOptions(Division.BY_REUSE, 32, true);
     for (WindowOptions windows : List.of(plain, all)) {
-      try (KvDriveEngine engine = start(settings(shape).withWindows(windows))) {
+      try (KvDriveEngine engine = start(divided(settings(shape), windows))) {
         for (GenerationRequest request : requests()) {
           // One after the other: the second and third seat lend their slots.
           assertSame(
@@ -209,6 +213,12 @@ public abstract class SameTokensConformance extends EngineTest {
         }
         EngineStatus status = engine.status();
         hits.put(windows, (double) status.hits() / (status.hits() + status.dramMisses()));
+        assertThat(status.prefetchedHits()).isLessThanOrEqualTo(status.prefetched());
+        if (windows.prefetch()) {
+          assertThat(status.prefetchedHits()).isPositive().isLessThan(status.hits());
+        } else {
+          assertThat(status.prefetched()).isZero();
+        }
       }
     }
     assertThat(hits.get(all)).isGreaterThan(hits.get(plain));

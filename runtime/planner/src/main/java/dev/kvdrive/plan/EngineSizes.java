@@ -24,6 +24,7 @@ package dev.kvdrive.plan;
  * @param nvmeExtents extents that the NVMe tier takes if its volume has room for them; 0 for no
  *     NVMe tier
  * @param policy its index, its dense layers, its windows
+ * @param windows how windows are divided and filled
  */
 public record EngineSizes(
     ModelGeometry geometry,
@@ -42,7 +43,30 @@ public record EngineSizes(
     int residualBlocks,
     int dramFrames,
     long nvmeExtents,
-    PolicyShape policy) {
+    PolicyShape policy,
+    WindowOptions windows) {
+  /** The same with windows divided and filled in another way. */
+  public EngineSizes withWindows(WindowOptions options) {
+    return new EngineSizes(
+        geometry,
+        layout,
+        contextLength,
+        concurrency,
+        budget,
+        activationBytes,
+        maxChunks,
+        maxSelected,
+        denseChunks,
+        windowSlots,
+        passChunks,
+        prefillBlock,
+        shortPrompt,
+        residualBlocks,
+        dramFrames,
+        nvmeExtents,
+        policy,
+        options);
+  }
 
   /** Of sequences of which none attends everything because it is short. */
   public EngineSizes(
@@ -79,7 +103,8 @@ public record EngineSizes(
         residualBlocks,
         dramFrames,
         nvmeExtents,
-        policy);
+        policy,
+        WindowOptions.DEFAULT);
   }
 
   /** Bytes of the summaries of one (seat, layer, KV head). */
@@ -144,6 +169,11 @@ public record EngineSizes(
   /** Slots that one window can have at most, where windows are not all alike. */
   public int mostWindowSlots() {
     return maxChunks;
+  }
+
+  /** Whether it is noted how soon chunks are selected again, to divide slots by it. */
+  public boolean notesReuse() {
+    return windows.notesReuse(exact());
   }
 
   /** Requests of one mailbox round. */

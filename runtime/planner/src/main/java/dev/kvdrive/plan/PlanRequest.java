@@ -18,6 +18,7 @@ import org.jspecify.annotations.Nullable;
  * @param formats of closed chunks
  * @param denseBelow tokens up to which a sequence attends everything, whatever the budget; 0 for
  *     none, null for as many as {@link DeviceKind#denseTokens} as the tiers have room for
+ * @param windows how windows are divided and filled
  */
 public record PlanRequest(
     ModelGeometry model,
@@ -30,7 +31,8 @@ public record PlanRequest(
     int queueLimit,
     PolicyShape policy,
     Formats formats,
-    @Nullable Integer denseBelow) {
+    @Nullable Integer denseBelow,
+    WindowOptions windows) {
   /** The paper's larger budget: 6.25 % of the context. */
   public static final double DEFAULT_BUDGET = 0.0625;
 
@@ -119,7 +121,8 @@ public record PlanRequest(
         queueLimit,
         policy,
         formats,
-        null);
+        null,
+        WindowOptions.DEFAULT);
   }
 
   /** With the formats that are used unless others are asked for. */
@@ -181,7 +184,8 @@ public record PlanRequest(
         queueLimit,
         shape,
         formats,
-        denseBelow);
+        denseBelow,
+        windows);
   }
 
   PlanRequest withContextLength(int tokens) {
@@ -196,7 +200,8 @@ public record PlanRequest(
         queueLimit,
         policy,
         formats,
-        denseBelow);
+        denseBelow,
+        windows);
   }
 
   PlanRequest withConcurrency(int sequences) {
@@ -211,7 +216,8 @@ public record PlanRequest(
         queueLimit,
         policy,
         formats,
-        denseBelow);
+        denseBelow,
+        windows);
   }
 
   /** The same with other budgets. */
@@ -227,7 +233,8 @@ public record PlanRequest(
         queueLimit,
         policy,
         formats,
-        denseBelow);
+        denseBelow,
+        windows);
   }
 
   /** The same with chunks of other formats. */
@@ -243,7 +250,25 @@ public record PlanRequest(
         queueLimit,
         policy,
         others,
-        denseBelow);
+        denseBelow,
+        windows);
+  }
+
+  /** The same with windows divided and filled in another way. */
+  public PlanRequest withWindows(WindowOptions options) {
+    return new PlanRequest(
+        model,
+        contextLength,
+        concurrency,
+        budget,
+        kvType,
+        tiers,
+        device,
+        queueLimit,
+        policy,
+        formats,
+        denseBelow,
+        options);
   }
 
   /** The same with so many tokens up to which everything is attended; null for the device's. */
@@ -259,6 +284,7 @@ public record PlanRequest(
         queueLimit,
         policy,
         formats,
-        tokens);
+        tokens,
+        windows);
   }
 }

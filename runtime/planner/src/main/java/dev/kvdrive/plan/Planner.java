@@ -263,7 +263,7 @@ public final class Planner {
     }
 
     long slotBytes() {
-      return heads() * (layout.resident().bytes() + 12L);
+      return heads() * (layout.resident().bytes() + Workspace.slotMapBytes(request.windows()));
     }
 
     long gpuBytes(int window) {
@@ -358,7 +358,8 @@ public final class Planner {
               Math.min(
                   Math.min(dramFrames(window), totalExtents + minimumFrames), Integer.MAX_VALUE),
           needsNvme ? Math.min(mostExtents(), totalExtents) : 0,
-          request.policy());
+          request.policy(),
+          request.windows());
     }
 
     List<Demand> demands(int window, long frames, long extents) {
@@ -436,8 +437,17 @@ public final class Planner {
           new Demand(
               Tier.GPU,
               "maps",
-              Workspace.mapBytes(layout, seats, maxChunks, window),
+              Workspace.mapBytes(layout, seats, maxChunks, window, request.windows()),
               "where each chunk, slot and extent is"));
+      if (request.windows().notesReuse(request.budget() >= 1)) {
+        out.add(
+            new Demand(
+                Tier.GPU,
+                "reuse",
+                Workspace.reuseBytes(heads(), maxChunks),
+                "%,d heads in all x (%,d chunks x 4 B and %d ages): windows are divided by it"
+                    .formatted(heads(), maxChunks, Workspace.REUSE_CLASSES)));
+      }
       out.add(
           new Demand(
               Tier.GPU,

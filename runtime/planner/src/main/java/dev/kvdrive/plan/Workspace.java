@@ -14,6 +14,9 @@ public final class Workspace {
   /** Tokens at the end of a prompt that windows are filled by at most. */
   public static final int MOST_WARM_UP_TOKENS = 256;
 
+  /** Counters of a row of a step ({@code dev.kvdrive.device.Selection}). */
+  public static final int COUNTERS = 5;
+
   /** Classes of the ages at which chunks are selected again. */
   public static final int REUSE_CLASSES = 24;
 
@@ -74,20 +77,29 @@ public final class Workspace {
       ModelGeometry model, int rows, int maxChunks, int mostSelected, int passChunks) {
     long perHead = 4L * maxChunks + 4L * mostSelected + 8L * passChunks + 8;
     // Counters of the step and of what is prefetched, parameters of both, those of a warm-up.
-    return rows * (model.kvHeads() * perHead + 2 * 4L * 4 + (8L + MICRO_BATCH_ARRAYS) * 4) + 4L * 4;
+    return rows
+            * (model.kvHeads() * perHead + 2 * 4L * COUNTERS + (8L + MICRO_BATCH_ARRAYS) * 4)
+        + 4L * 4;
   }
 
   /**
-   * Bytes of the maps of all layers: slot of chunk, chunk, key and table of slots, frame and last
-   * use of extent, and the windows of the seats.
+   * Bytes of the maps of all layers: slot of chunk, chunk, key and table of slots, what is
+   * prefetched, frame and last use of extent, and the windows of the seats.
    */
-  public static long mapBytes(KvLayout layout, int seats, int maxChunks, int windowSlots) {
-    long perHead = 4L * maxChunks + 12L * windowSlots + 8L * layout.extents(maxChunks);
+  public static long mapBytes(
+      KvLayout layout, int seats, int maxChunks, int windowSlots, WindowOptions windows) {
+    long perHead =
+        4L * maxChunks + slotMapBytes(windows) * windowSlots + 8L * layout.extents(maxChunks);
     long kept = 4L * seats * layout.kvHeads();
     return kept
         + layout.layers()
             * (long) seats
             * (layout.kvHeads() * perHead + 4L * (layout.kvHeads() + 1));
+  }
+
+  /** Bytes of the maps that a slot of a window has an entry in. */
+  static long slotMapBytes(WindowOptions windows) {
+    return windows.prefetch() ? 16 : 12;
   }
 
   /**
@@ -110,11 +122,12 @@ public final class Workspace {
 
   /**
    * Bytes in device memory of what is known of the reuse of chunks, where windows are divided by
-   * it; no plan counts them.
+   * it.
+   *
+   * @param heads (seat, layer, KV head) combinations
    */
-  public static long reuseBytes(EngineSizes sizes) {
-    long heads = (long) sizes.concurrency() * sizes.layout().layers() * sizes.layout().kvHeads();
-    return sizes.exact() ? 0 : 4 * heads * (sizes.maxChunks() + REUSE_CLASSES);
+  static long reuseBytes(long heads, int maxChunks) {
+    return 4 * heads * (maxChunks + REUSE_CLASSES);
   }
 
   /** Host bytes of the parameters of a warm-up of windows by so many tokens. */
@@ -184,7 +197,7 @@ public final class Workspace {
   public static long hostStepBytes(ModelGeometry model, KvLayout layout, int rows, int maxChunks) {
     long tables = 2L * 4 * rows * layout.layers() * layout.kvHeads() * layout.extents(maxChunks);
     return logitsBytes(model, rows)
-        + (72L + 4 * MICRO_BATCH_ARRAYS) * rows
+        + (96L + 4 * MICRO_BATCH_ARRAYS) * rows
         + warmUpBytes(MOST_WARM_UP_TOKENS)
         + tables;
   }

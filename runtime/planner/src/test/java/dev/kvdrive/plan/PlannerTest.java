@@ -488,4 +488,29 @@ class PlannerTest {
       assertThat(Planner.plan(request.withTiers(more)).feasible()).isTrue();
     }
   }
+
+  @Test
+  void whatWindowsNoteOfReuseAndOfPrefetchIsCounted() {
+    PlanRequest plain = request(LLAMA_8B, 60_000, 2, 0.0156, gib(24, 64, 0));
+    Plan before = Planner.plan(plain);
+    WindowOptions noting = new WindowOptions(WindowOptions.Division.BY_REUSE, 16, true);
+    Plan after = Planner.plan(plain.withWindows(noting));
+
+    long heads = 2L * 32 * 8;
+    assertThat(after.demands())
+        .anySatisfy(
+            demand -> {
+              assertThat(demand.item()).isEqualTo("reuse");
+              assertThat(demand.bytes()).isEqualTo(heads * 4 * (7491 + 24));
+            });
+    assertThat(before.demands()).noneMatch(demand -> demand.item().equals("reuse"));
+    // It is taken from the windows: the budget stays what it is.
+    assertThat(after.requireSizes().windowSlots()).isLessThan(before.requireSizes().windowSlots());
+    assertThat(after.demand(Demand.Tier.GPU)).isLessThanOrEqualTo(plain.tiers().gpu());
+    assertThat(after.requireSizes().windows()).isEqualTo(noting);
+    // A step that attends everything teaches nothing.
+    Plan exact =
+        Planner.plan(request(LLAMA_8B, 8_000, 1, 1, gib(40, 64, 0)).withWindows(noting));
+    assertThat(exact.demands()).noneMatch(demand -> demand.item().equals("reuse"));
+  }
 }

@@ -89,7 +89,7 @@ final class ScriptedEngine implements InferenceEngine {
               reason,
               text,
               new GenerationUsage(
-                  request.prompt().size(), 3, 30, 60, 9, 2, 1, 4096, 2048, 1, 2, 3)));
+                  request.prompt().size(), 3, 30, 60, 9, 2, 1, 4096, 2048, 8, 6, 1, 2, 3)));
       atEnd.forEach(Runnable::run);
     }
 
@@ -190,6 +190,8 @@ final class ScriptedEngine implements InferenceEngine {
         14,
         15,
         16,
+        20,
+        21,
         17,
         18,
         19,

@@ -11,7 +11,7 @@ import dev.kvdrive.kv.index.KeyTransform;
 import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
-import dev.kvdrive.kv.window.WindowOptions;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.TransformerSpec;
 import dev.kvdrive.model.WeightFingerprint;

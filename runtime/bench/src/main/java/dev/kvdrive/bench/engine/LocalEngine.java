@@ -8,7 +8,6 @@ import dev.kvdrive.calibration.CalibrationFile;
 import dev.kvdrive.decode.DecodeOptions;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
-import dev.kvdrive.kv.window.WindowOptions;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
@@ -62,13 +61,12 @@ public record LocalEngine(
    * @throws dev.kvdrive.device.DeviceException if the device cannot be used
    */
   public static LocalEngine start(LocalModel local, PlanRequest request, int threads, Path nvme) {
-    return start(local, request, threads, nvme, WindowOptions.DEFAULT, null, null);
+    return start(local, request, threads, nvme, null, null);
   }
 
   /**
-   * Like the other, with what is to be different in windows and steps.
+   * Like the other, with what is to be different in steps.
    *
-   * @param windows how the windows are divided and filled
    * @param decode makes the steps' options of the usual ones
    */
   public static LocalEngine start(
@@ -76,15 +74,13 @@ public record LocalEngine(
       PlanRequest request,
       int threads,
       Path nvme,
-      WindowOptions windows,
       UnaryOperator<DecodeOptions> decode) {
-    return start(local, request, threads, nvme, windows, decode, null, null);
+    return start(local, request, threads, nvme, decode, null, null);
   }
 
   /**
    * Like the other, with switches.
    *
-   * @param windows how the windows are divided and filled
    * @param record a file to which what is selected is written; null for none
    * @param method attends single tokens in place of the engine's attention; null for the request's
    *     own policy
@@ -94,10 +90,9 @@ public record LocalEngine(
       PlanRequest request,
       int threads,
       Path nvme,
-      WindowOptions windows,
       @Nullable Path record,
       @Nullable TokenMethod method) {
-    return start(local, request, threads, nvme, windows, UnaryOperator.identity(), record, method);
+    return start(local, request, threads, nvme, UnaryOperator.identity(), record, method);
   }
 
   private static LocalEngine start(
@@ -105,11 +100,14 @@ public record LocalEngine(
       PlanRequest request,
       int threads,
       Path nvme,
-      WindowOptions windows,
       UnaryOperator<DecodeOptions> decode,
       @Nullable Path record,
       @Nullable TokenMethod method) {
-    Plan plan = Planner.plan(request);
+    Plan plan =
+        Planner.plan(
+            method == null
+                ? request
+                : request.withWindows(method.windows(request.windows())));
     EngineSizes sizes = plan.requireSizes();
     DeviceFactory devices = DeviceFactory.require(request.device());
     Model model = local.open(request.contextLength(), ModelLoader.Verification.SAMPLE);
@@ -119,23 +117,20 @@ public record LocalEngine(
     try {
       Tokenizer tokenizer = tokenizer(model.tokenizer());
       long watched = record == null ? 0 : Workspace.observerBytes(sizes) + Device.HOST_PAGE;
-      long known =
-          windows.division() == WindowOptions.Division.BY_REUSE ? Workspace.reuseBytes(sizes) : 0;
       long host = method == null ? 0 : TokenDevice.HOST_BYTES;
       device =
           devices.open(
-              request.tiers().gpu() + known, request.tiers().dram() + watched + host, threads);
+              request.tiers().gpu(), request.tiers().dram() + watched + host, threads);
       if (method != null) {
         device = new TokenDevice(device, method);
       }
       Optional<ChatTemplate> template = local.template(model.tokenizer());
       EngineSettings settings =
           EngineSettings.of(sizes, device, nvme, request.queueLimit())
-              .withCalibration(CalibrationFile.neededBy(request.policy().summary(), local.file()))
-              .withWindows(method == null ? windows : method.windows(windows));
+              .withCalibration(CalibrationFile.neededBy(request.policy().summary(), local.file()));
       settings = settings.withDecode(decode.apply(settings.decode()));
       if (record != null) {
-        recorder = new SelectionRecorder(record, RecordingHeader.of(sizes, windows));
+        recorder = new SelectionRecorder(record, RecordingHeader.of(sizes));
         // What is recorded is what was asked, and nothing before it.
         settings = settings.withObserver(recorder).withWarmUpTokens(0);
       }

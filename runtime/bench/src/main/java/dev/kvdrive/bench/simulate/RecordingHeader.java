@@ -1,7 +1,7 @@
 package dev.kvdrive.bench.simulate;
 
 import dev.kvdrive.kv.window.WindowDivision;
-import dev.kvdrive.kv.window.WindowOptions;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.EngineSizes;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
@@ -27,14 +27,14 @@ public record RecordingHeader(
   private static final String MAGIC = "kvdrive selections 1";
 
   /** That of an engine. */
-  public static RecordingHeader of(EngineSizes sizes, WindowOptions windows) {
+  public static RecordingHeader of(EngineSizes sizes) {
     return new RecordingHeader(
         sizes.geometry().name(),
         WindowDivision.Shape.of(sizes),
         sizes.maxChunks(),
         sizes.layout().resident().bytes(),
         sizes.layout().extentChunks(),
-        windows);
+        sizes.windows());
   }
 
   RecordingHeader withSeats(int seats) {

@@ -7,7 +7,7 @@ import dev.kvdrive.bench.simulate.Recording.Opened;
 import dev.kvdrive.bench.simulate.Recording.Stepped;
 import dev.kvdrive.device.LayerReuse;
 import dev.kvdrive.kv.window.WindowDivision;
-import dev.kvdrive.kv.window.WindowOptions;
+import dev.kvdrive.plan.WindowOptions;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Iterator;

@@ -25,6 +25,7 @@ public final class EngineProbeMain {
    */
   public static EngineProbe open(ProbeSettings settings) {
     ModelGeometry geometry = settings.model().geometry();
+    ProbeSettings.Parts parts = settings.parts();
     PlanRequest request =
         new PlanRequest(
             geometry,
@@ -37,18 +38,17 @@ public final class EngineProbeMain {
             1,
             PolicyShape.named(settings.policy(), geometry),
             settings.formats(),
-            0);
+            0,
+            parts.windows());
     ProbeSettings.Tiers tiers = settings.tiers();
     double windows = settings.budget() >= 1 ? 1 : tiers.windows();
     TierBudgets budgets = new ComfortableTiers(windows, tiers.dramShare()).of(request);
-    ProbeSettings.Parts parts = settings.parts();
     return new EngineProbe(
         LocalEngine.start(
             settings.model(),
             request.withTiers(budgets),
             settings.threads(),
             tiers.nvme(),
-            parts.windows(),
             decode -> decode.with(parts.pipeline(), parts.microBatches())),
         settings.promptTokens(),
         settings.tokens(),

@@ -1,7 +1,7 @@
 package dev.kvdrive.bench.speed;
 
 import dev.kvdrive.bench.engine.LocalModel;
-import dev.kvdrive.kv.window.WindowOptions;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;

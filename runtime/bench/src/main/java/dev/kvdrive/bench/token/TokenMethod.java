@@ -1,6 +1,6 @@
 package dev.kvdrive.bench.token;
 
-import dev.kvdrive.kv.window.WindowOptions;
+import dev.kvdrive.plan.WindowOptions;
 import java.util.List;
 import java.util.stream.Collectors;
 

@@ -10,7 +10,7 @@ import dev.kvdrive.bench.speed.EngineProbeMain;
 import dev.kvdrive.bench.speed.ProbeSettings;
 import dev.kvdrive.bench.speed.SpeedRun;
 import dev.kvdrive.bench.speed.StepBytes;
-import dev.kvdrive.kv.window.WindowOptions;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.tensor.Dequantizer;

@@ -11,8 +11,8 @@ import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.bench.eval.Evaluation;
 import dev.kvdrive.bench.simulate.Simulation.Counts;
 import dev.kvdrive.bench.simulate.Simulation.Setting;
-import dev.kvdrive.kv.window.WindowOptions;
-import dev.kvdrive.kv.window.WindowOptions.Division;
+import dev.kvdrive.plan.WindowOptions;
+import dev.kvdrive.plan.WindowOptions.Division;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
@@ -50,7 +50,8 @@ class SimulationTest {
                 new TierBudgets(0, 0, 0),
                 DeviceKind.CPU,
                 2)
-            .withDenseBelow(0);
+            .withDenseBelow(0)
+            .withWindows(windows);
     Path file = folder.resolve("selections-" + windows.hashCode());
     EngineStatus status;
     try (LocalEngine local =
@@ -59,7 +60,6 @@ class SimulationTest {
             request.withTiers(new ComfortableTiers(1.4, 1).of(request)),
             2,
             folder,
-            windows,
             file,
             null)) {
       TaskMaker maker = new TaskMaker(3, text -> local.tokenizer().encode(text, false).length);

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.bench.engine.LocalModel;
-import dev.kvdrive.kv.window.WindowOptions;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;

@@ -13,7 +13,6 @@ import dev.kvdrive.bench.eval.EvalResult;
 import dev.kvdrive.bench.eval.EvalTask;
 import dev.kvdrive.bench.eval.Evaluation;
 import dev.kvdrive.device.Bfloat16;
-import dev.kvdrive.kv.window.WindowOptions;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
@@ -333,7 +332,6 @@ class TokenMethodTest {
             request.withTiers(new ComfortableTiers(1, 1).of(request)),
             2,
             folder,
-            WindowOptions.DEFAULT,
             null,
             method)) {
       TaskMaker maker = new TaskMaker(5, text -> local.tokenizer().encode(text, false).length);

@@ -17,7 +17,7 @@ import dev.kvdrive.cli.option.TierOptions;
 import dev.kvdrive.cli.terminal.ProgressBar;
 import dev.kvdrive.cli.terminal.Quantities;
 import dev.kvdrive.cli.terminal.Terminal;
-import dev.kvdrive.kv.window.WindowOptions;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.WeightFingerprint;
@@ -234,7 +234,8 @@ final class EvalRun {
                 conditions.samples() * budgets.size(),
                 policy.policy(),
                 conditions.formats(budgets),
-                conditions.denseBelow()),
+                conditions.denseBelow(),
+                windows),
             largestSparse(budgets));
     try (LocalEngine local =
         LocalEngine.start(
@@ -242,7 +243,6 @@ final class EvalRun {
             request,
             conditions.threads(),
             nvme == null ? Path.of(".") : nvme,
-            windows,
             record,
             policy.tokens())) {
       note(local, request.tiers(), conditionsOf);

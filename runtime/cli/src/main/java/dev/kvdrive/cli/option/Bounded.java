@@ -2,6 +2,7 @@ package dev.kvdrive.cli.option;
 
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.Workspace;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
@@ -59,6 +60,13 @@ public abstract sealed class Bounded implements ITypeConverter<Integer> {
   public static final class Count extends Bounded {
     public Count() {
       super(0, Integer.MAX_VALUE);
+    }
+  }
+
+  /** Tokens that windows are warmed up with. */
+  public static final class WarmUp extends Bounded {
+    public WarmUp() {
+      super(0, Workspace.MOST_WARM_UP_TOKENS);
     }
   }
 

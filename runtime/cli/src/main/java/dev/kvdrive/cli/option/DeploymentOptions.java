@@ -34,6 +34,9 @@ public final class DeploymentOptions {
           Map.entry("kvdrive.kv-type", "--kv-type"),
           Map.entry("kvdrive.resident", "--resident"),
           Map.entry("kvdrive.backing", "--backing"),
+          Map.entry("kvdrive.windows.division", "--windows"),
+          Map.entry("kvdrive.windows.warm-up", "--window-warm-up"),
+          Map.entry("kvdrive.windows.prefetch", "--prefetch"),
           Map.entry("kvdrive.tiers.gpu-bytes", "--gpu"),
           Map.entry("kvdrive.tiers.dram-bytes", "--dram"),
           Map.entry("kvdrive.tiers.nvme-bytes", "--nvme"),
@@ -108,6 +111,8 @@ public final class DeploymentOptions {
   private @Nullable KvType kvType;
 
   @Mixin private FormatOptions formats = new FormatOptions();
+
+  @Mixin private WindowSwitches windows = new WindowSwitches();
 
   @Option(
       names = "--gpu",
@@ -187,7 +192,8 @@ public final class DeploymentOptions {
           Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT),
           PolicyShape.of(policy == null ? null : policy.name(), index, geometry),
           chunks,
-          denseBelow);
+          denseBelow,
+          windows.options());
     } catch (IllegalArgumentException e) {
       // The model is one; what does not go with it was asked for here.
       throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
@@ -216,6 +222,7 @@ public final class DeploymentOptions {
     put(settings, "kvdrive.index", index == null ? null : index.word());
     put(settings, "kvdrive.kv-type", kvType);
     formats.settings().forEach((name, format) -> put(settings, name, format));
+    windows.settings().forEach((name, value) -> put(settings, name, value));
     put(settings, "kvdrive.tiers.gpu-bytes", gpu);
     put(settings, "kvdrive.tiers.dram-bytes", dram);
     put(settings, "kvdrive.tiers.nvme-bytes", nvme);

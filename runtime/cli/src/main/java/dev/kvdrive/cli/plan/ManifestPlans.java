@@ -187,6 +187,7 @@ final class ManifestPlans {
         spec.kvType(),
         spec.resident(),
         spec.backing(),
+        spec.windows(),
         spec.tiers(),
         spec.replicas(),
         spec.access(),

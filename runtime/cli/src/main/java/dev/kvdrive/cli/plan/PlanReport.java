@@ -244,6 +244,12 @@ final class PlanReport {
     out.put("kvType", r.kvType().name());
     out.put("resident", r.formats().resident().name());
     out.put("backing", r.formats().backing().name());
+    out.put(
+        "windows",
+        Map.of(
+            "division", r.windows().division().name(),
+            "warmUpTokens", r.windows().warmUpTokens(),
+            "prefetch", r.windows().prefetch()));
     out.put("device", r.device().name());
     out.put("gpuBytes", r.tiers().gpu());
     out.put("dramBytes", r.tiers().dram());

@@ -17,6 +17,7 @@ import dev.kvdrive.device.Selection;
 import dev.kvdrive.kv.index.Codebook;
 import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.index.KeyTransform;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.EngineSizes;
@@ -43,6 +44,7 @@ public final class KvState implements AutoCloseable {
   private final List<LayerReuse> reuse;
   private final Selection selection;
   private final Selection prefetched;
+  private final @Nullable DeviceBuffer prefetchMarks;
   private final AttentionState attention;
   private final List<PrefillScratch> scratches;
 
@@ -50,21 +52,20 @@ public final class KvState implements AutoCloseable {
       Device device,
       Queue queue,
       EngineSizes sizes,
-      @Nullable IndexCalibration calibration,
-      WindowOptions options) {
+      @Nullable IndexCalibration calibration) {
     this.device = device;
     KvLayout layout = sizes.layout();
     int rows = sizes.concurrency();
     int heads = layout.kvHeads();
     int pass = sizes.passChunks();
     try {
-      Pool pool = allocatePool(sizes, options);
+      Pool pool = allocatePool(sizes);
       List<KvLayer> all = new ArrayList<>();
       for (int layer = 0; layer < layout.layers(); layer++) {
         all.add(allocateLayer(sizes, pool, layer));
       }
       layers = List.copyOf(all);
-      reuse = allocateReuse(sizes, options);
+      reuse = allocateReuse(sizes);
       selection =
           new Selection(
               rows,
@@ -91,6 +92,7 @@ public final class KvState implements AutoCloseable {
               selection.misses(),
               selection.missCount(),
               allocate("counters of prefetches", 4L * rows * Selection.COUNTERS));
+      prefetchMarks = allocateMarks(sizes);
       attention =
           new AttentionState(
               rows,
@@ -106,7 +108,7 @@ public final class KvState implements AutoCloseable {
       scratches = List.copyOf(prompts);
       DeviceBuffer keep = allocate("slots kept", 4L * rows * heads);
       clear(queue);
-      windows = new Windows(device, queue, sizes, layers, reuse, keep, options);
+      windows = new Windows(device, queue, sizes, layers, reuse, keep);
       if (sizes.policy().summary() instanceof SummaryFormat.BitPlanes format) {
         writeCodebooks(queue, sizes, format.bits(), calibration);
       }
@@ -118,7 +120,7 @@ public final class KvState implements AutoCloseable {
 
   /** Like the other, for an index that needs no calibration. */
   public static KvState allocate(Device device, Queue queue, EngineSizes sizes) {
-    return new KvState(device, queue, sizes, null, WindowOptions.DEFAULT);
+    return new KvState(device, queue, sizes, null);
   }
 
   /**
@@ -126,16 +128,14 @@ public final class KvState implements AutoCloseable {
    *
    * @param queue used for the initial contents; synchronised on return
    * @param calibration of the model, where the index needs one
-   * @param options of the windows
    * @throws dev.kvdrive.device.DeviceMemoryException if it does not fit; nothing stays allocated
    */
   public static KvState allocate(
       Device device,
       Queue queue,
       EngineSizes sizes,
-      @Nullable IndexCalibration calibration,
-      WindowOptions options) {
-    return new KvState(device, queue, sizes, calibration, options);
+      @Nullable IndexCalibration calibration) {
+    return new KvState(device, queue, sizes, calibration);
   }
 
   private KvLayer allocateLayer(EngineSizes sizes, Pool pool, int layer) {
@@ -226,9 +226,9 @@ public final class KvState implements AutoCloseable {
       DeviceBuffer chunkOfSlot,
       DeviceBuffer keyOfSlot) {}
 
-  private Pool allocatePool(EngineSizes sizes, WindowOptions options) {
+  private Pool allocatePool(EngineSizes sizes) {
     int slots = Math.toIntExact(sizes.allWindowSlots());
-    boolean uniform = options.division() == WindowOptions.Division.UNIFORM;
+    boolean uniform = sizes.windows().division() == WindowOptions.Division.UNIFORM;
     return new Pool(
         slots,
         uniform ? sizes.windowSlots() : sizes.mostWindowSlots(),
@@ -254,13 +254,13 @@ public final class KvState implements AutoCloseable {
   /**
    * Nothing where nobody asks, or every step attends everything: there is nothing to learn from.
    */
-  private List<LayerReuse> allocateReuse(EngineSizes sizes, WindowOptions options) {
+  private List<LayerReuse> allocateReuse(EngineSizes sizes) {
     List<LayerReuse> all = new ArrayList<>();
-    if (options.division() != WindowOptions.Division.BY_REUSE) {
+    if (!sizes.notesReuse()) {
       return all;
     }
     long heads = (long) sizes.concurrency() * sizes.layout().kvHeads();
-    for (int layer = 0; layer < sizes.layout().layers() && !sizes.exact(); layer++) {
+    for (int layer = 0; layer < sizes.layout().layers(); layer++) {
       String in = " of layer " + layer;
       all.add(
           new LayerReuse(
@@ -268,6 +268,10 @@ public final class KvState implements AutoCloseable {
               allocate("ages" + in, 4 * heads * LayerReuse.CLASSES)));
     }
     return List.copyOf(all);
+  }
+
+  private @Nullable DeviceBuffer allocateMarks(EngineSizes sizes) {
+    return sizes.windows().prefetch() ? allocate("slots prefetched", 4 * sizes.allWindowSlots()) : null;
   }
 
   private PrefillScratch allocateScratch(KvLayout layout, int tokens, String label) {
@@ -282,6 +286,9 @@ public final class KvState implements AutoCloseable {
   }
 
   private void clear(Queue queue) {
+    if (prefetchMarks != null) {
+      queue.fill(prefetchMarks, 0, prefetchMarks.bytes() / 4, 0);
+    }
     for (KvLayer layer : layers) {
       LayerWindow window = layer.window();
       queue.fill(window.slotOfChunk(), 0, window.slotOfChunk().bytes() / 4, EMPTY);
@@ -313,6 +320,11 @@ public final class KvState implements AutoCloseable {
   /** The same workspace with counters of its own, for what is brought before it is needed. */
   public Selection prefetched() {
     return prefetched;
+  }
+
+  /** Which slots of the pool a prefetch has filled; null where nothing is prefetched. */
+  public @Nullable DeviceBuffer prefetchMarks() {
+    return prefetchMarks;
   }
 
   /** Running softmax state. */

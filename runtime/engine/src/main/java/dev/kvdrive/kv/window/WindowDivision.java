@@ -1,7 +1,7 @@
 package dev.kvdrive.kv.window;
 
 import dev.kvdrive.device.LayerReuse;
-import dev.kvdrive.kv.window.WindowOptions.Division;
+import dev.kvdrive.plan.WindowOptions.Division;
 import dev.kvdrive.plan.EngineSizes;
 import java.util.ArrayList;
 import java.util.Arrays;

@@ -56,13 +56,12 @@ public final class Windows implements AutoCloseable {
       EngineSizes sizes,
       List<KvLayer> layers,
       List<LayerReuse> reuse,
-      DeviceBuffer keep,
-      WindowOptions options) {
+      DeviceBuffer keep) {
     operations = device.operations().window();
     this.layers = layers;
     this.reuse = reuse;
     this.keep = keep;
-    division = new WindowDivision(sizes, options.division());
+    division = new WindowDivision(sizes, sizes.windows().division());
     seats = sizes.concurrency();
     heads = sizes.layout().kvHeads();
     allSlots = layers.getFirst().window().slots();

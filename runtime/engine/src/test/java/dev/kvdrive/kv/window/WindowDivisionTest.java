@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.kvdrive.device.LayerReuse;
-import dev.kvdrive.kv.window.WindowOptions.Division;
+import dev.kvdrive.plan.WindowOptions.Division;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;

@@ -37,6 +37,21 @@ final class EngineMetrics {
     counter("kvdrive.window.hits", "Selected chunks in the window.", none, EngineStatus::hits);
     missed("dram", EngineStatus::dramMisses);
     missed("nvme", EngineStatus::nvmeMisses);
+    counter(
+        "kvdrive.prefetched.chunks",
+        "Chunks brought into the window before they were selected.",
+        none,
+        EngineStatus::prefetched);
+    counter(
+        "kvdrive.prefetched.bytes",
+        "Bytes of the prefetched chunks.",
+        none,
+        s -> s.prefetched() * chunkBytes);
+    counter(
+        "kvdrive.prefetched.hits",
+        "Prefetched chunks that were selected while they were in the window.",
+        none,
+        EngineStatus::prefetchedHits);
     counter("kvdrive.demotions", "Extents moved from DRAM to NVMe.", none, EngineStatus::demotions);
     counter(
         "kvdrive.promotions", "Extents moved from NVMe to DRAM.", none, EngineStatus::promotions);

@@ -22,6 +22,8 @@ public record Usage(
    * @param windowHitRate share of the selected chunks found in the window
    * @param missedChunks selected chunks fetched, by tier
    * @param fetchedBytes bytes fetched, by tier
+   * @param prefetchedChunks chunks brought from DRAM before anything had selected them
+   * @param prefetchedHits of the hits, chunks that were there because they had been prefetched
    * @param queueSeconds wait for a seat, longest of the choices
    * @param prefillSeconds from the first work to the first token, longest of the choices
    * @param decodeSeconds from the first token to the end, longest of the choices
@@ -33,6 +35,8 @@ public record Usage(
       double windowHitRate,
       ByTier missedChunks,
       ByTier fetchedBytes,
+      long prefetchedChunks,
+      long prefetchedHits,
       double queueSeconds,
       double prefillSeconds,
       double decodeSeconds) {}
@@ -60,6 +64,8 @@ public record Usage(
     long nvmeMisses = 0;
     long dramBytes = 0;
     long nvmeBytes = 0;
+    long prefetched = 0;
+    long prefetchedHits = 0;
     long queue = 0;
     long prefill = 0;
     long decode = 0;
@@ -72,6 +78,8 @@ public record Usage(
       nvmeMisses += choice.nvmeMisses();
       dramBytes += choice.dramBytes();
       nvmeBytes += choice.nvmeBytes();
+      prefetched += choice.prefetched();
+      prefetchedHits += choice.prefetchedHits();
       queue = Math.max(queue, choice.queueNanos());
       prefill = Math.max(prefill, choice.prefillNanos());
       decode = Math.max(decode, choice.decodeNanos());
@@ -88,6 +96,8 @@ public record Usage(
             selected == 0 ? 1.0 : (double) hits / selected,
             new ByTier(dramMisses, nvmeMisses),
             new ByTier(dramBytes, nvmeBytes),
+            prefetched,
+            prefetchedHits,
             queue / 1e9,
             prefill / 1e9,
             decode / 1e9));

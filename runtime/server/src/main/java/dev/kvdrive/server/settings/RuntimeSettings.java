@@ -11,6 +11,7 @@ import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.RequestMemory;
 import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.TierBudgets;
+import dev.kvdrive.plan.WindowOptions;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
@@ -36,6 +37,7 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param kvType element type of cached keys and values
  * @param resident format of chunks in the window; if not set, what goes with the rest
  * @param backing format of chunks in DRAM and on NVMe; if not set, what goes with the rest
+ * @param windows how windows are divided and filled; no answer depends on it
  * @param tiers bytes of each tier
  * @param apiKeysFile file with the keys that may call the API; an open server if not set
  * @param device what computes; nothing else takes its place where it cannot be used
@@ -60,6 +62,7 @@ public record RuntimeSettings(
     @DefaultValue("BF16") KvType kvType,
     @Nullable ChunkFormat resident,
     @Nullable ChunkFormat backing,
+    @DefaultValue Windows windows,
     @DefaultValue Tiers tiers,
     @Nullable Path apiKeysFile,
     @DefaultValue("CPU") DeviceKind device,
@@ -91,6 +94,30 @@ public record RuntimeSettings(
     /** The rope scaling to open the model with, or null. */
     public @Nullable RopeScaling scaling() {
       return ropeScaling == null ? null : ropeScaling.scaling();
+    }
+  }
+
+  /**
+   * How windows are divided and filled.
+   *
+   * @param division who has how many slots: {@code uniform}, {@code lent} or {@code by_reuse}
+   * @param warmUp tokens at the end of a prompt whose selections fill its windows
+   * @param prefetch whether chunks are brought for the next layer by a predicted query
+   */
+  public record Windows(
+      @DefaultValue("UNIFORM") WindowOptions.Division division,
+      @DefaultValue("16") int warmUp,
+      @DefaultValue("false") boolean prefetch) {
+    public Windows {
+      try {
+        var _ = new WindowOptions(division, warmUp, prefetch);
+      } catch (IllegalArgumentException e) {
+        throw new IllegalArgumentException("kvdrive.windows.warm-up: " + e.getMessage(), e);
+      }
+    }
+
+    WindowOptions options() {
+      return new WindowOptions(division, warmUp, prefetch);
     }
   }
 
@@ -266,6 +293,7 @@ public record RuntimeSettings(
         queue(),
         PolicyShape.of(policy, index == null ? null : IndexShape.parse(index), geometry),
         formats(),
-        denseBelow);
+        denseBelow,
+        windows.options());
   }
 }

@@ -28,7 +28,7 @@ class ServingMetricsTest {
   }
 
   private static Finish finish(FinishReason reason) {
-    return new Finish(reason, "", new GenerationUsage(1, 3, 30, 60, 9, 2, 1, 4, 2, 1, 2, 3));
+    return new Finish(reason, "", new GenerationUsage(1, 3, 30, 60, 9, 2, 1, 4, 2, 0, 0, 1, 2, 3));
   }
 
   private long samples(String timer) {

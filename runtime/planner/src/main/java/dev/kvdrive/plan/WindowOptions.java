@@ -1,6 +1,4 @@
-package dev.kvdrive.kv.window;
-
-import dev.kvdrive.plan.Workspace;
+package dev.kvdrive.plan;
 
 /**
  * How windows are divided and filled. None of it changes what is computed: every part is a switch
@@ -21,7 +19,7 @@ public record WindowOptions(Division division, int warmUpTokens, boolean prefetc
     /** Every (layer, KV head) of the seats that are taken the same: free seats lend their slots. */
     LENT,
 
-    /** Those of the seats that are taken by what more slots would save: {@link WindowDivision}. */
+    /** Those of the seats that are taken by what more slots would save: {@code kv.window.WindowDivision}. */
     BY_REUSE
   }
 
@@ -34,6 +32,14 @@ public record WindowOptions(Division division, int warmUpTokens, boolean prefetc
           "the windows' warm-up must have between 0 and %d tokens, got %d"
               .formatted(Workspace.MOST_WARM_UP_TOKENS, warmUpTokens));
     }
+  }
+
+  /**
+   * Whether it is noted how soon chunks are selected again, to divide slots by it. A step that
+   * attends everything teaches nothing.
+   */
+  boolean notesReuse(boolean exact) {
+    return division == Division.BY_REUSE && !exact;
   }
 
   /** The same with another division. */
