@@ -130,3 +130,11 @@ extern "C" __global__ void resetSeat(ResetArgs a) {
     l.clustered[(int64_t)a.seat * l.kvHeads + i] = 0;
   }
 }
+
+// Grid: as many threads as changes: KvOperations.Place.
+extern "C" __global__ void place(PlaceArgs a) {
+  int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < a.count) {
+    a.frameOfExtent[a.changes[i].x] = a.changes[i].y;
+  }
+}

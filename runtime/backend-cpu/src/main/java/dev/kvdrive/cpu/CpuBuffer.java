@@ -2,6 +2,7 @@ package dev.kvdrive.cpu;
 
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.DeviceSlice;
 import dev.kvdrive.device.HostBuffer;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -32,6 +33,9 @@ final class CpuBuffer implements DeviceBuffer {
    * @throws DeviceException if it was closed, or is another device's
    */
   static long address(DeviceBuffer buffer) {
+    if (buffer instanceof DeviceSlice slice) {
+      return address(slice.whole()) + slice.offset();
+    }
     if (!(buffer instanceof CpuBuffer cpu)) {
       throw new DeviceException(buffer.label() + " is not memory of the CPU device");
     }

@@ -2,6 +2,7 @@ package dev.kvdrive.cpu;
 
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.DeviceSlice;
 import dev.kvdrive.device.Event;
 import dev.kvdrive.device.Graph;
 import dev.kvdrive.device.HostBuffer;
@@ -154,6 +155,9 @@ final class CpuQueue implements Queue {
   public void close() {}
 
   private static MemorySegment memory(DeviceBuffer buffer) {
+    if (buffer instanceof DeviceSlice slice) {
+      return memory(slice.whole()).asSlice(slice.offset(), slice.bytes());
+    }
     if (!(buffer instanceof CpuBuffer cpu)) {
       throw new DeviceException(buffer.label() + " is not memory of the CPU device");
     }

@@ -73,6 +73,20 @@ final class KvWriter implements KvOperations {
     submit(queue, () -> reset(new KvMemory(a.layer()), a.seat()));
   }
 
+  @Override
+  public void place(Queue queue, Place a) {
+    submit(
+        queue,
+        () -> {
+          long table = CpuBuffer.address(a.frameOfExtent());
+          long changes = CpuBuffer.address(a.changes());
+          for (int i = 0; i < a.count(); i++) {
+            Memory.putInt(
+                table + 4L * Memory.getInt(changes + 8L * i), Memory.getInt(changes + 8L * i + 4));
+          }
+        });
+  }
+
   private void append(
       StepRows batch,
       KvMemory kv,

@@ -121,6 +121,22 @@ final class CudaKv implements KvOperations {
   }
 
   @Override
+  public void place(Queue queue, Place place) {
+    if (place.count() == 0) {
+      return;
+    }
+    CudaQueue own = (CudaQueue) queue;
+    Structs.Place s = Structs.PLACE;
+    Arguments a =
+        own.arguments()
+            .put(s.frameOfExtent, CudaQueue.address(place.frameOfExtent()))
+            .put(s.changes, CudaQueue.address(place.changes()))
+            .put(s.count, place.count());
+    int blocks = Math.ceilDiv(place.count(), THREADS);
+    own.launch(gpu.kernel("place"), blocks, 1, 1, THREADS, 0, a.end(s));
+  }
+
+  @Override
   public void reset(Queue queue, Reset reset) {
     CudaQueue own = (CudaQueue) queue;
     KvLayer of = reset.layer();

@@ -2,6 +2,7 @@ package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.DeviceSlice;
 import dev.kvdrive.device.Event;
 import dev.kvdrive.device.Graph;
 import dev.kvdrive.device.HostBuffer;
@@ -161,7 +162,9 @@ final class CudaQueue implements Queue {
 
   /** Where the device has a buffer. */
   static long address(DeviceBuffer buffer) {
-    return ((CudaBuffer) buffer).address();
+    return buffer instanceof DeviceSlice slice
+        ? address(slice.whole()) + slice.offset()
+        : ((CudaBuffer) buffer).address();
   }
 
   private static long host(HostBuffer buffer) {

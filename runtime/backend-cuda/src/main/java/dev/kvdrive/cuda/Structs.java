@@ -318,6 +318,16 @@ final class Structs {
     }
   }
 
+  static final class Place extends Struct {
+    final Field frameOfExtent = pointer("int*", "frameOfExtent");
+    final Field changes = pointer("const int2*", "changes");
+    final Field count = int32("count");
+
+    Place() {
+      super("PlaceArgs");
+    }
+  }
+
   /** Of the summaries of a step. */
   static final class Step extends Struct {
     final Field layer = struct(LAYER, "layer");
@@ -506,6 +516,7 @@ final class Structs {
   static final Prompt PROMPT = new Prompt();
   static final Reset RESET = new Reset();
   static final Trim TRIM = new Trim();
+  static final Place PLACE = new Place();
   static final Observe OBSERVE = new Observe();
   static final Credit CREDIT = new Credit();
   static final Step STEP = new Step();
@@ -523,7 +534,7 @@ final class Structs {
   static List<Struct> all() {
     return List.of(
         ROWS, LAYER, BATCH, CHOSEN, EMBED, NORM, BIAS, ADD, ANGLES, ROTATE, SILU, ARGMAX, MULTIPLY,
-        APPEND, STORE, PROMPT, RESET, TRIM, OBSERVE, CREDIT, STEP, SCORE, SELECT, PIN, FORGET, CLUSTER,
+        APPEND, STORE, PROMPT, RESET, PLACE, TRIM, OBSERVE, CREDIT, STEP, SCORE, SELECT, PIN, FORGET, CLUSTER,
         ESTIMATE, FETCH, ATTEND, CAUSAL);
   }
 }

@@ -164,7 +164,7 @@ final class LayerStages implements AutoCloseable {
     diffed = own(device.createEvent());
     landed = own(device.createEvent());
     kv = own(KvState.allocate(device, queue, sizes));
-    store = own(TieredStore.open(sizes, device, kv.layers(), NvmeOptions.in(nvme)));
+    store = own(TieredStore.open(sizes, device, kv.layers(), kv.extents(), NvmeOptions.in(nvme)));
     activations = own(ActivationBuffers.allocate(device, model.spec(), sizes));
     angles = own(device.allocate("angles", 4L * rows * SyntheticLlama.HEAD_DIM));
     gateBuffer = own(device.allocate("gate and up", 4L * rows * SyntheticLlama.FEED_FORWARD));

@@ -340,9 +340,8 @@ public final class DecodeStep implements AutoCloseable {
     List<StepBatch> parts = parameters.parts(batch, shape.depth());
     List<StepBatch> denseParts = parameters.parts(denseBatches[rows], shape.depth());
     ActivationBuffers rowsOf = transformer.activations();
-    parameters.upload(queue, rows, shape.depth());
-    queue.fill(kv.selection().counters(), 0, (long) rows * Selection.COUNTERS, 0);
-    queue.fill(kv.prefetched().counters(), 0, (long) rows * Selection.COUNTERS, 0);
+    parameters.upload(queue);
+    queue.fill(kv.stepCounters(), 0, kv.stepCounters().bytes() / 4, 0);
     transformer.angles(queue, batch.positions(), rows);
     transformer.embed(queue, batch.tokens(), rows);
     for (KvLayer layer : kv.layers()) {
@@ -373,11 +372,7 @@ public final class DecodeStep implements AutoCloseable {
     }
     transformer.logits(queue, 0, rows);
     output.downloadLikeliest(queue, rows);
-    long bytes = 4L * rows * Selection.COUNTERS;
-    queue.download(kv.selection().counters(), 0, counters, 0, bytes);
-    if (prefetch) {
-      queue.download(kv.prefetched().counters(), 0, counters, prefetchedAt(), bytes);
-    }
+    queue.download(kv.stepCounters(), 0, counters, 0, counters.bytes());
   }
 
   /**

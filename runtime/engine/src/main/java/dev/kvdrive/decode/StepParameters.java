@@ -2,6 +2,7 @@ package dev.kvdrive.decode;
 
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
+import dev.kvdrive.device.DeviceSlice;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.StepBatch;
@@ -17,25 +18,22 @@ import java.util.List;
 final class StepParameters implements AutoCloseable {
   private static final int UNUSED = -1;
 
-  /** Index of the seats in {@link #UPLOADED}. */
+  /** Index of the seats. */
   private static final int SEATS = 2;
 
-  /** Arrays of all rows; the last two are of the rows as they were before their newest token. */
-  private static final List<String> UPLOADED =
-      List.of(
-          "tokens",
-          "positions",
-          "seats",
-          "select counts",
-          "positions before",
-          "select counts before");
+  /**
+   * Arrays of all rows: tokens, positions, seats, select counts, and positions and select counts as
+   * they were before the newest token. Behind them are the seats of micro-batches.
+   */
+  private static final int OF_ROWS = 6;
+
+  private static final int UPLOADED = OF_ROWS + Workspace.MICRO_BATCH_ARRAYS;
 
   private final int maxRows;
   private final HostBuffer block;
+  private final DeviceBuffer uploaded;
   private final List<DeviceBuffer> arrays = new ArrayList<>();
-
-  /** Seats where the rows of other micro-batches are unused, see {@link #indexOf}. */
-  private final List<DeviceBuffer> parts = new ArrayList<>();
+  private final List<DeviceBuffer> owned = new ArrayList<>();
 
   /** Select counts of rows that attend everything. */
   private final DeviceBuffer everything;
@@ -45,17 +43,15 @@ final class StepParameters implements AutoCloseable {
    */
   StepParameters(Device device, Queue queue, int maxRows) {
     this.maxRows = maxRows;
-    int all = UPLOADED.size() + Workspace.MICRO_BATCH_ARRAYS;
-    block = device.allocateHost("step parameters", 4L * all * maxRows);
+    block = device.allocateHost("step parameters", 4L * UPLOADED * maxRows);
     try {
-      for (String label : UPLOADED) {
-        arrays.add(device.allocate(label + " of the step", 4L * maxRows));
-      }
-      for (int part = 0; part < Workspace.MICRO_BATCH_ARRAYS; part++) {
-        parts.add(device.allocate("seats of a micro-batch", 4L * maxRows));
+      uploaded = device.allocate("parameters of the step", 4L * UPLOADED * maxRows);
+      owned.add(uploaded);
+      for (int array = 0; array < UPLOADED; array++) {
+        arrays.add(new DeviceSlice(uploaded, 4L * array * maxRows, 4L * maxRows));
       }
       everything = device.allocate("select counts of dense layers", 4L * maxRows);
-      arrays.add(everything);
+      owned.add(everything);
       queue.fill(everything, 0, maxRows, Integer.MAX_VALUE);
       queue.synchronize();
     } catch (RuntimeException e) {
@@ -90,9 +86,14 @@ final class StepParameters implements AutoCloseable {
       int to = until(rows, depth, part);
       for (int row = 0; row < rows; row++) {
         boolean in = row < to && row >= until(rows, depth, part - 1);
-        put(UPLOADED.size() + indexOf(depth, part), row, in ? get(SEATS, row) : UNUSED);
+        put(indexOf(depth, part), row, in ? get(SEATS, row) : UNUSED);
       }
     }
+  }
+
+  /** Uploads everything at once; the block must not change until that is done. */
+  void upload(Queue queue) {
+    queue.upload(block, 0, uploaded, 0, block.bytes());
   }
 
   /** Row behind the last one of a micro-batch. */
@@ -100,28 +101,12 @@ final class StepParameters implements AutoCloseable {
     return (int) ((long) rows * (part + 1) / depth);
   }
 
-  /** Place of a micro-batch's array: first those of two, then those of four. */
-  private static int indexOf(int depth, int part) {
-    return depth - 2 + part;
-  }
-
   /**
-   * Uploads the first {@code rows} rows; the block must not change until that is done.
-   *
-   * @param depth as last {@link #cut}
+   * Index of the seats of a micro-batch, where the rows of others are unused: first those of two,
+   * then those of four.
    */
-  void upload(Queue queue, int rows, int depth) {
-    for (int array = 0; array < UPLOADED.size(); array++) {
-      upload(queue, array, arrays.get(array), rows);
-    }
-    for (int part = 0; depth > 1 && part < depth; part++) {
-      int at = indexOf(depth, part);
-      upload(queue, UPLOADED.size() + at, parts.get(at), rows);
-    }
-  }
-
-  private void upload(Queue queue, int array, DeviceBuffer to, int rows) {
-    queue.upload(block, 4L * array * maxRows, to, 0, 4L * rows);
+  private static int indexOf(int depth, int part) {
+    return OF_ROWS + depth - 2 + part;
   }
 
   private int get(int array, int row) {
@@ -137,7 +122,7 @@ final class StepParameters implements AutoCloseable {
   List<StepBatch> parts(StepBatch batch, int depth) {
     List<StepBatch> all = new ArrayList<>();
     for (int part = 0; depth > 1 && part < depth; part++) {
-      all.add(batch(batch.rows(), parts.get(indexOf(depth, part)), batch.selectCounts()));
+      all.add(batch(batch.rows(), arrays.get(indexOf(depth, part)), batch.selectCounts()));
     }
     return depth == 1 ? List.of(batch) : all;
   }
@@ -158,8 +143,7 @@ final class StepParameters implements AutoCloseable {
 
   @Override
   public void close() {
-    arrays.forEach(DeviceBuffer::close);
-    parts.forEach(DeviceBuffer::close);
+    owned.forEach(DeviceBuffer::close);
     block.close();
   }
 }

@@ -3,6 +3,7 @@ package dev.kvdrive.device;
 import static dev.kvdrive.device.Checks.check;
 import static dev.kvdrive.device.Checks.checkSeat;
 import static dev.kvdrive.device.Checks.kvWidth;
+import static dev.kvdrive.device.Checks.require;
 import static dev.kvdrive.device.Checks.view;
 
 /** Where keys and values are written: sink and ring, DRAM frames, the scratch of a prompt. */
@@ -67,6 +68,21 @@ public interface KvOperations {
     }
   }
 
+  /**
+   * Writes changed frames of extents, of whatever layers: {@code changes} begins with {@code count}
+   * pairs {@code {index, frame}}, no index twice, for {@code frameOfExtent[index]}.
+   */
+  record Place(DeviceBuffer frameOfExtent, DeviceBuffer changes, int count) {
+    public Place {
+      require(
+          count >= 0 && 8L * count <= changes.bytes(),
+          "%d changes in %s of %d bytes",
+          count,
+          changes.label(),
+          changes.bytes());
+    }
+  }
+
   /** See {@link Append}. */
   void append(Queue queue, Append append);
 
@@ -81,4 +97,7 @@ public interface KvOperations {
 
   /** See {@link Reset}. */
   void reset(Queue queue, Reset reset);
+
+  /** See {@link Place}. */
+  void place(Queue queue, Place place);
 }

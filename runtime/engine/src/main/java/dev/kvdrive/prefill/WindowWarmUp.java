@@ -4,6 +4,7 @@ import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
+import dev.kvdrive.device.DeviceSlice;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.LayerStep;
@@ -25,8 +26,6 @@ import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.ValueLayout;
-import java.util.ArrayList;
-import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,6 +38,9 @@ final class WindowWarmUp implements AutoCloseable {
   /** Of so many tokens of a prompt one is selected for at most: a short one is not held up. */
   private static final int TOKENS_OF_PROMPT = 64;
 
+  /** Words of a row: token, position, seat, select count. */
+  private static final int PARAMETERS = 4;
+
   private final Operations operations;
   private final Policy policy;
   private final AttentionShape shape;
@@ -48,7 +50,7 @@ final class WindowWarmUp implements AutoCloseable {
   private final int tokens;
   private final @Nullable SelectionTap tap;
   private final HostBuffer parameters;
-  private final List<DeviceBuffer> arrays = new ArrayList<>();
+  private final DeviceBuffer uploaded;
   private final StepBatch batch;
 
   /** Where in {@link #parameters} the next token's are written. */
@@ -79,14 +81,12 @@ final class WindowWarmUp implements AutoCloseable {
         device.allocateHost(
             "warm-up of windows", Workspace.warmUpBytes(Workspace.MOST_WARM_UP_TOKENS));
     try {
-      for (String label : List.of("token", "position", "seat", "select count")) {
-        arrays.add(device.allocate(label + " of the warm-up", 4));
-      }
+      uploaded = device.allocate("row of the warm-up", 4L * PARAMETERS);
     } catch (RuntimeException e) {
-      close();
+      parameters.close();
       throw e;
     }
-    batch = new StepBatch(1, arrays.get(0), arrays.get(1), arrays.get(2), arrays.get(3));
+    batch = new StepBatch(1, parameter(0), parameter(1), parameter(2), parameter(3));
   }
 
   /**
@@ -155,23 +155,27 @@ final class WindowWarmUp implements AutoCloseable {
     }
   }
 
+  private DeviceSlice parameter(int index) {
+    return new DeviceSlice(uploaded, 4L * index, 4);
+  }
+
   private void upload(Queue queue, int position, int seat, int selected) {
     if (next == Workspace.MOST_WARM_UP_TOKENS) {
       queue.synchronize(); // what was written first may still be on its way
       next = 0;
     }
     int[] values = {0, position, seat, selected};
-    for (int array = 0; array < values.length; array++) {
-      long word = (long) next * values.length + array;
-      parameters.segment().setAtIndex(ValueLayout.JAVA_INT, word, values[array]);
-      queue.upload(parameters, 4 * word, arrays.get(array), 0, 4);
+    long first = (long) next * PARAMETERS;
+    for (int i = 0; i < PARAMETERS; i++) {
+      parameters.segment().setAtIndex(ValueLayout.JAVA_INT, first + i, values[i]);
     }
+    queue.upload(parameters, 4 * first, uploaded, 0, uploaded.bytes());
     next++;
   }
 
   @Override
   public void close() {
-    arrays.forEach(DeviceBuffer::close);
+    uploaded.close();
     parameters.close();
   }
 }

@@ -154,9 +154,15 @@ final class Scheduler implements AutoCloseable {
   private TieredStore openStore(Device device, KvState kv) {
     ExtentFile.Opener files = settings.extentFiles();
     return files == null
-        ? TieredStore.open(sizes, device, kv.layers(), settings.nvme())
+        ? TieredStore.open(sizes, device, kv.layers(), kv.extents(), settings.nvme())
         : TieredStore.open(
-            sizes, device, kv.layers(), settings.nvme(), Placement.LEAST_RECENTLY_USED, files);
+            sizes,
+            device,
+            kv.layers(),
+            kv.extents(),
+            settings.nvme(),
+            Placement.LEAST_RECENTLY_USED,
+            files);
   }
 
   private <T extends AutoCloseable> T own(T resource) {

@@ -219,6 +219,28 @@ public abstract class AppendConformance extends DeviceConformance {
   }
 
   @Test
+  void changedFramesAreWrittenWhereverTheyBelongAndNothingElseIs() {
+    for (int count : new int[] {0, 1, 127, 128, 500}) {
+      int[] before = new int[1000];
+      Arrays.setAll(before, i -> -i);
+      int[] changes = new int[1000];
+      int[] expected = before.clone();
+      for (int i = 0; i < count; i++) {
+        int index = (i * 37 + 11) % before.length;
+        changes[2 * i] = index;
+        changes[2 * i + 1] = i % 3 == 0 ? -1 : 7 * i;
+        expected[index] = changes[2 * i + 1];
+      }
+      for (Rig rig : List.of(subject, oracle)) {
+        DeviceBuffer table = rig.ints("frame of extent", before);
+        DeviceBuffer pairs = rig.ints("changes", changes);
+        rig.ops.kv().place(rig.queue, new KvOperations.Place(table, pairs, count));
+        assertThat(rig.readInts(table)).as("%d changes", count).isEqualTo(expected);
+      }
+    }
+  }
+
+  @Test
   void aResetSeatIsEmptyAndItsNeighboursAreNot() {
     LayerSizes sizes = sizes().get(1);
     LayerContents contents = new LayerContents(sizes, activations(), 13, 200, 200, 200);

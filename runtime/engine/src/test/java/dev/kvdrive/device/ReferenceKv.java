@@ -170,6 +170,20 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
         });
   }
 
+  @Override
+  public void place(Queue queue, Place a) {
+    submit(
+        queue,
+        () -> {
+          for (int i = 0; i < a.count(); i++) {
+            setInt(
+                a.frameOfExtent(),
+                intAt(a.changes(), 2L * i),
+                intAt(a.changes(), 2L * i + 1));
+          }
+        });
+  }
+
   /** Where the key of a token of a chunk lies. */
   private interface KeyRow {
     long offset(int tokenOfChunk);

@@ -151,7 +151,9 @@ abstract class ReferenceMemory {
   }
 
   static MemorySegment memory(DeviceBuffer buffer) {
-    return ((ReferenceBuffer) buffer).segment();
+    return buffer instanceof DeviceSlice slice
+        ? memory(slice.whole()).asSlice(slice.offset(), slice.bytes())
+        : ((ReferenceBuffer) buffer).segment();
   }
 
   static void submit(Queue queue, Runnable work) {

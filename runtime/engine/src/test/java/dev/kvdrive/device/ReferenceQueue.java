@@ -157,7 +157,9 @@ final class ReferenceQueue implements Queue {
   public void close() {}
 
   private static MemorySegment memory(DeviceBuffer buffer) {
-    return ((ReferenceBuffer) buffer).segment();
+    return buffer instanceof DeviceSlice slice
+        ? memory(slice.whole()).asSlice(slice.offset(), slice.bytes())
+        : ((ReferenceBuffer) buffer).segment();
   }
 
   private static void requireRange(String label, long size, long offset, long bytes) {

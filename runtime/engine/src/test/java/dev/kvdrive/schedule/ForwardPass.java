@@ -52,7 +52,7 @@ final class ForwardPass implements AutoCloseable {
     owned.push(transformer::close);
     KvState kv = KvState.allocate(device, queue, sizes);
     owned.push(kv::close);
-    store = TieredStore.open(sizes, device, kv.layers(), settings.nvme());
+    store = TieredStore.open(sizes, device, kv.layers(), kv.extents(), settings.nvme());
     owned.push(store::close);
     output = new StepOutput(device, transformer, sizes.concurrency(), vocabulary);
     owned.push(output::close);

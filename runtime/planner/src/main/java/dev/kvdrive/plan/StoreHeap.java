@@ -65,7 +65,9 @@ public record StoreHeap(long extents, long frames, long slots, long round, long 
             + 2L * 4 * REMEMBERED_MISSES,
         4 * nvmeExtents + 8 * Math.ceilDiv(nvmeExtents, SEGMENT) + 4 * streams,
         4L * 4 * requests + 2L * 4 * buckets(requests),
-        layerSeats * (4 + 4 + 4 + 8)
+        layerSeats * (4 + 4 + 4)
+            + 8 * Math.ceilDiv(streams * layout.extents(sizes.maxChunks()), Long.SIZE)
+            + 8L * Workspace.CHANGE_PIECES
             + sizes.concurrency() * (8L + 1 + 4 * 4 + 1 + 3 * 4)
             + SUBMISSIONS);
   }

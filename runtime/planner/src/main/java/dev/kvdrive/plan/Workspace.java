@@ -23,6 +23,12 @@ public final class Workspace {
   /** Host buffers of an engine at most: frames, mailbox, staging, step parameters and results. */
   static final int HOST_BUFFERS = 14;
 
+  /** Pieces of host memory from which changed frames of extents are uploaded, in turn. */
+  public static final int CHANGE_PIECES = 4;
+
+  /** Changed frames of extents that are uploaded at once at most. */
+  private static final int MOST_CHANGES = 8192;
+
   /** Prompt tokens of a prefill block, unless the context is shorter. */
   public static final int PREFILL_BLOCK = 256;
 
@@ -84,7 +90,8 @@ public final class Workspace {
 
   /**
    * Bytes of the maps of all layers: slot of chunk, chunk, key and table of slots, what is
-   * prefetched, frame and last use of extent, and the windows of the seats.
+   * prefetched, frame and last use of extent and changes on their way to them, and the windows of
+   * the seats.
    */
   public static long mapBytes(
       KvLayout layout, int seats, int maxChunks, int windowSlots, WindowOptions windows) {
@@ -92,9 +99,21 @@ public final class Workspace {
         4L * maxChunks + slotMapBytes(windows) * windowSlots + 8L * layout.extents(maxChunks);
     long kept = 4L * seats * layout.kvHeads();
     return kept
+        + changeBytes(layout, seats, maxChunks)
         + layout.layers()
             * (long) seats
             * (layout.kvHeads() * perHead + 4L * (layout.kvHeads() + 1));
+  }
+
+  /** Changed frames of extents that are uploaded at once. */
+  public static int changes(KvLayout layout, int seats, int maxChunks) {
+    long extents = (long) layout.layers() * seats * layout.kvHeads() * layout.extents(maxChunks);
+    return Math.clamp(extents, 1, MOST_CHANGES);
+  }
+
+  /** Bytes of {@link #changes}: an index and a frame each. */
+  public static long changeBytes(KvLayout layout, int seats, int maxChunks) {
+    return 8L * changes(layout, seats, maxChunks);
   }
 
   /** Bytes of the maps that a slot of a window has an entry in. */
@@ -195,11 +214,12 @@ public final class Workspace {
    * maps that it keeps of the tiers.
    */
   public static long hostStepBytes(ModelGeometry model, KvLayout layout, int rows, int maxChunks) {
-    long tables = 2L * 4 * rows * layout.layers() * layout.kvHeads() * layout.extents(maxChunks);
+    long lastUses = 4L * rows * layout.layers() * layout.kvHeads() * layout.extents(maxChunks);
     return logitsBytes(model, rows)
         + (96L + 4 * MICRO_BATCH_ARRAYS) * rows
         + warmUpBytes(MOST_WARM_UP_TOKENS)
-        + tables;
+        + lastUses
+        + CHANGE_PIECES * changeBytes(layout, rows, maxChunks);
   }
 
   /**

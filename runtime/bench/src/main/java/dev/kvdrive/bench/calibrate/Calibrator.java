@@ -83,7 +83,7 @@ public final class Calibrator implements AutoCloseable {
       Transformer transformer = own(Transformer.load(device, model, sizes));
       KvState kv = own(KvState.allocate(device, queue, sizes));
       TieredStore store =
-          own(TieredStore.open(sizes, device, kv.layers(), NvmeOptions.in(Path.of("."))));
+          own(TieredStore.open(sizes, device, kv.layers(), kv.extents(), NvmeOptions.in(Path.of("."))));
       StepOutput output =
           own(new StepOutput(device, transformer, sizes.concurrency(), spec.vocabulary()));
       rows = own(device.allocateHost("queries and keys of a block", blockBytes(sizes)));

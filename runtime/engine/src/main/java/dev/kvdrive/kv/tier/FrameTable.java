@@ -1,45 +1,62 @@
 package dev.kvdrive.kv.tier;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.ExtentArrays;
 import dev.kvdrive.device.HostBuffer;
-import dev.kvdrive.device.KvLayer;
+import dev.kvdrive.device.KvOperations;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.kv.extent.ExtentSpace;
 import dev.kvdrive.kv.extent.ExtentTable;
+import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
-import java.util.List;
 
 /**
- * Brings the device's {@code frameOfExtent} tables up to date: notes which entries changed, and
- * uploads the changed range of each (layer, seat) through a ring of staging pieces. A piece is used
- * again when the upload that read it has finished.
+ * Brings the device's {@code frameOfExtent} up to date: notes which entries changed, and sends them
+ * as pairs of index and frame, in one upload and one {@link KvOperations.Place} for all layers and
+ * seats of a step, where there were as many copies as (layers, seats). Pairs lie in pieces of host
+ * memory, each used again when the upload that read it has finished; what one piece has no room for
+ * goes with the next.
  */
 final class FrameTable implements AutoCloseable {
   private final ExtentTable extents;
   private final ExtentSpace space;
-  private final List<KvLayer> layers;
+  private final ExtentArrays arrays;
+  private final KvOperations operations;
   private final Submissions submissions;
   private final HostBuffer staging;
-  private final long[] usedBy;
+  private final int capacity;
+  private final long[] usedBy = new long[Workspace.CHANGE_PIECES];
   private int piece;
+
+  /** Changes in the present piece. */
+  private int count;
+
+  /** A bit for each changed entry. */
+  private final long[] changed;
 
   /** Changed range of each (layer, seat), relative to its first extent; empty if from >= to. */
   private final int[] from;
 
   private final int[] to;
 
-  FrameTable(ExtentTable extents, List<KvLayer> layers, Submissions submissions, Device device) {
+  FrameTable(
+      ExtentTable extents,
+      ExtentArrays arrays,
+      KvOperations operations,
+      Submissions submissions,
+      Device device) {
     this.extents = extents;
     this.space = extents.space();
-    this.layers = layers;
+    this.arrays = arrays;
+    this.operations = operations;
     this.submissions = submissions;
-    int pieces = space.layers() * space.seats();
-    staging = device.allocateHost("frame table uploads", 4L * pieces * space.perSeat());
-    usedBy = new long[pieces];
-    from = new int[pieces];
-    to = new int[pieces];
+    capacity = Math.toIntExact(arrays.changes().bytes() / 8);
+    staging = device.allocateHost("changed frames", 8L * capacity * Workspace.CHANGE_PIECES);
+    changed = new long[Math.ceilDiv(space.size(), Long.SIZE)];
+    from = new int[space.layers() * space.seats()];
+    to = new int[from.length];
     Arrays.fill(from, Integer.MAX_VALUE);
   }
 
@@ -53,19 +70,62 @@ final class FrameTable implements AutoCloseable {
     int entry = extent % space.perSeat();
     from[at] = Math.min(from[at], entry);
     to[at] = Math.max(to[at], entry + 1);
+    changed[extent / Long.SIZE] |= 1L << extent % Long.SIZE;
   }
 
   /** The seat is closed: nobody reads its table before it is cleared. */
   void forget(int layer, int seat) {
-    clear(layer * space.seats() + seat);
+    int at = layer * space.seats() + seat;
+    for (int entry = from[at]; entry < to[at]; entry++) {
+      take(at * space.perSeat() + entry);
+    }
+    clear(at);
+  }
+
+  /** Whether an entry has changed; afterwards it has not. */
+  private boolean take(int extent) {
+    long bit = 1L << extent % Long.SIZE;
+    boolean is = (changed[extent / Long.SIZE] & bit) != 0;
+    changed[extent / Long.SIZE] &= ~bit;
+    return is;
   }
 
   /** Uploads what changed in one (layer, seat). */
   void upload(Queue queue, int layer, int seat) {
-    int at = layer * space.seats() + seat;
-    if (from[at] >= to[at]) {
-      return;
+    pack(queue, layer * space.seats() + seat);
+    send(queue);
+  }
+
+  /** Uploads everything that changed. */
+  void uploadAll(Queue queue) {
+    for (int at = 0; at < from.length; at++) {
+      pack(queue, at);
     }
+    send(queue);
+  }
+
+  private void pack(Queue queue, int at) {
+    MemorySegment words = staging.segment();
+    for (int entry = from[at]; entry < to[at]; entry++) {
+      int extent = at * space.perSeat() + entry;
+      if (take(extent)) {
+        if (count == 0) {
+          waitForPiece(queue);
+        }
+        long pair = 8L * ((long) piece * capacity + count);
+        words.set(ValueLayout.JAVA_INT, pair, extent);
+        words.set(ValueLayout.JAVA_INT, pair + 4, extents.frame(extent));
+        count++;
+        if (count == capacity) {
+          send(queue);
+        }
+      }
+    }
+    clear(at);
+  }
+
+  /** Until the upload that read the present piece last has finished. */
+  private void waitForPiece(Queue queue) {
     if (!submissions.isDone(usedBy[piece])) {
       submissions.poll();
       if (!submissions.isDone(usedBy[piece])) {
@@ -73,34 +133,18 @@ final class FrameTable implements AutoCloseable {
         Arrays.fill(usedBy, 0); // also what this call has uploaded so far
       }
     }
-    long pieceBytes = 4L * space.perSeat();
-    long bytes = 4L * (to[at] - from[at]);
-    MemorySegment words = staging.segment();
-    int base = space.base(layer, seat);
-    for (int entry = from[at]; entry < to[at]; entry++) {
-      words.set(
-          ValueLayout.JAVA_INT,
-          piece * pieceBytes + 4L * (entry - from[at]),
-          extents.frame(base + entry));
-    }
-    queue.upload(
-        staging,
-        piece * pieceBytes,
-        layers.get(layer).frameOfExtent(),
-        seat * pieceBytes + 4L * from[at],
-        bytes);
-    usedBy[piece] = submissions.current();
-    piece = (piece + 1) % usedBy.length;
-    clear(at);
   }
 
-  /** Uploads everything that changed. */
-  void uploadAll(Queue queue) {
-    for (int at = 0; at < from.length; at++) {
-      if (from[at] < to[at]) {
-        upload(queue, at / space.seats(), at % space.seats());
-      }
+  private void send(Queue queue) {
+    if (count == 0) {
+      return;
     }
+    queue.upload(staging, 8L * piece * capacity, arrays.changes(), 0, 8L * count);
+    operations.place(
+        queue, new KvOperations.Place(arrays.frameOfExtent(), arrays.changes(), count));
+    usedBy[piece] = submissions.current();
+    piece = (piece + 1) % usedBy.length;
+    count = 0;
   }
 
   private void clear(int at) {

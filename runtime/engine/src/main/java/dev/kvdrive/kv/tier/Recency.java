@@ -1,13 +1,12 @@
 package dev.kvdrive.kv.tier;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.HostBuffer;
-import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.kv.extent.ExtentSpace;
 import dev.kvdrive.kv.extent.ExtentTable;
 import java.lang.foreign.ValueLayout;
-import java.util.List;
 
 /**
  * When extents were last used, in steps of the store. The device notes the position at which a
@@ -21,7 +20,7 @@ final class Recency implements AutoCloseable {
   static final int STEPS = 8;
 
   private final ExtentSpace space;
-  private final List<KvLayer> layers;
+  private final DeviceBuffer lastUse;
   private final HostBuffer noted;
   private final int[] position;
   private final int[] steppedAt;
@@ -34,9 +33,12 @@ final class Recency implements AutoCloseable {
   private final boolean[] read;
   private int readAt;
 
-  Recency(ExtentSpace space, List<KvLayer> layers, Device device) {
+  /**
+   * @param lastUse of all extents, as {@link ExtentSpace} counts them
+   */
+  Recency(ExtentSpace space, DeviceBuffer lastUse, Device device) {
     this.space = space;
-    this.layers = layers;
+    this.lastUse = lastUse;
     noted = device.allocateHost("last use of extents", 4L * space.size());
     position = new int[space.seats()];
     steppedAt = new int[space.seats()];
@@ -97,10 +99,7 @@ final class Recency implements AutoCloseable {
       return;
     }
     readAt = clock;
-    long bytes = 4L * space.seats() * space.perSeat();
-    for (KvLayer layer : layers) {
-      queue.download(layer.lastUse(), 0, noted, layer.layer() * bytes, bytes);
-    }
+    queue.download(lastUse, 0, noted, 0, noted.bytes());
     submissions.synchronize(queue, submissions.current() - 1);
     for (int seat = 0; seat < space.seats(); seat++) {
       read[seat] = extents.isOpen(seat);

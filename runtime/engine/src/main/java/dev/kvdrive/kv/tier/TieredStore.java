@@ -1,6 +1,7 @@
 package dev.kvdrive.kv.tier;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.ExtentArrays;
 import dev.kvdrive.device.FramePool;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.KvLayer;
@@ -105,6 +106,7 @@ public final class TieredStore implements AutoCloseable {
       EngineSizes sizes,
       Device device,
       List<KvLayer> layers,
+      ExtentArrays arrays,
       NvmeOptions nvme,
       Placement placement,
       @Nullable ExtentFiles files) {
@@ -147,9 +149,9 @@ public final class TieredStore implements AutoCloseable {
               device.allocateHost("NVMe buffers", Math.max(1L, threads) * layout.extentBytes()));
       submissions = new Submissions(device);
       opened.add(submissions);
-      table = new FrameTable(extents, this.layers, submissions, device);
+      table = new FrameTable(extents, arrays, device.operations().kv(), submissions, device);
       opened.add(table);
-      recency = new Recency(space, this.layers, device);
+      recency = new Recency(space, arrays.lastUse(), device);
       opened.add(recency);
     } catch (RuntimeException e) {
       for (AutoCloseable resource : opened.reversed()) {
@@ -213,22 +215,34 @@ public final class TieredStore implements AutoCloseable {
    * directory are removed. Without NVMe extents in {@code sizes} the directory is not touched.
    *
    * @param layers KV state of every layer, in order
+   * @param arrays of whose parts the layers' are
    * @throws TierException if the directory is in use by another process, the disk has not enough
    *     room, or O_DIRECT is required and refused
    * @throws IllegalArgumentException if DRAM has fewer frames than {@link #minimumFrames}, or
    *     {@code layers} do not have the shapes of {@code sizes}
    */
   public static TieredStore open(
-      EngineSizes sizes, Device device, List<KvLayer> layers, NvmeOptions nvme) {
+      EngineSizes sizes,
+      Device device,
+      List<KvLayer> layers,
+      ExtentArrays arrays,
+      NvmeOptions nvme) {
     return open(
-        sizes, device, layers, nvme, Placement.LEAST_RECENTLY_USED, ExtentFile.Opener.FILES);
+        sizes,
+        device,
+        layers,
+        arrays,
+        nvme,
+        Placement.LEAST_RECENTLY_USED,
+        ExtentFile.Opener.FILES);
   }
 
-  /** Like {@link #open(EngineSizes, Device, List, NvmeOptions)}, with the two seams given. */
+  /** Like {@link #open(EngineSizes, Device, List, ExtentArrays, NvmeOptions)}, with the two seams given. */
   public static TieredStore open(
       EngineSizes sizes,
       Device device,
       List<KvLayer> layers,
+      ExtentArrays arrays,
       NvmeOptions nvme,
       Placement placement,
       ExtentFile.Opener opener) {
@@ -244,7 +258,7 @@ public final class TieredStore implements AutoCloseable {
                 nvme,
                 opener);
     try {
-      return new TieredStore(sizes, device, layers, nvme, placement, files);
+      return new TieredStore(sizes, device, layers, arrays, nvme, placement, files);
     } catch (RuntimeException e) {
       if (files != null) {
         files.close();

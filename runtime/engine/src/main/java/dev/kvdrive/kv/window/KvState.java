@@ -3,6 +3,8 @@ package dev.kvdrive.kv.window;
 import dev.kvdrive.device.AttentionState;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
+import dev.kvdrive.device.DeviceSlice;
+import dev.kvdrive.device.ExtentArrays;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.KvOperations;
@@ -40,8 +42,10 @@ public final class KvState implements AutoCloseable {
   private @Nullable Windows windows;
   private final List<DeviceBuffer> buffers = new ArrayList<>();
   private final Device device;
+  private final ExtentArrays extents;
   private final List<KvLayer> layers;
   private final List<LayerReuse> reuse;
+  private final DeviceBuffer stepCounters;
   private final Selection selection;
   private final Selection prefetched;
   private final @Nullable DeviceBuffer prefetchMarks;
@@ -59,6 +63,12 @@ public final class KvState implements AutoCloseable {
     int heads = layout.kvHeads();
     int pass = sizes.passChunks();
     try {
+      long words = (long) layout.layers() * rows * heads * layout.extents(sizes.maxChunks());
+      extents =
+          new ExtentArrays(
+              allocate("frames of extents", 4 * words),
+              allocate("last uses of extents", 4 * words),
+              allocate("changed frames", Workspace.changeBytes(layout, rows, sizes.maxChunks())));
       Pool pool = allocatePool(sizes);
       List<KvLayer> all = new ArrayList<>();
       for (int layer = 0; layer < layout.layers(); layer++) {
@@ -66,6 +76,7 @@ public final class KvState implements AutoCloseable {
       }
       layers = List.copyOf(all);
       reuse = allocateReuse(sizes);
+      stepCounters = allocate("counters", 2 * 4L * rows * Selection.COUNTERS);
       selection =
           new Selection(
               rows,
@@ -78,7 +89,7 @@ public final class KvState implements AutoCloseable {
               allocate("slots of the pass", 4L * rows * heads * pass),
               allocate("misses of the pass", 4L * rows * heads * pass),
               allocate("miss counts", 4L * rows * heads),
-              allocate("counters", 4L * rows * Selection.COUNTERS));
+              counters(0));
       prefetched =
           new Selection(
               rows,
@@ -91,7 +102,7 @@ public final class KvState implements AutoCloseable {
               selection.slots(),
               selection.misses(),
               selection.missCount(),
-              allocate("counters of prefetches", 4L * rows * Selection.COUNTERS));
+              counters(1));
       prefetchMarks = allocateMarks(sizes);
       attention =
           new AttentionState(
@@ -108,7 +119,7 @@ public final class KvState implements AutoCloseable {
       scratches = List.copyOf(prompts);
       DeviceBuffer keep = allocate("slots kept", 4L * rows * heads);
       clear(queue);
-      windows = new Windows(device, queue, sizes, layers, reuse, keep);
+      windows = new Windows(device, queue, sizes, layers, pool.bases(), reuse, keep);
       if (sizes.policy().summary() instanceof SummaryFormat.BitPlanes format) {
         writeCodebooks(queue, sizes, format.bits(), calibration);
       }
@@ -150,9 +161,19 @@ public final class KvState implements AutoCloseable {
         chunks,
         allocate("sink and ring" + in, heads * 2 * layout.grid().denseTokens() * layout.rowBytes()),
         allocateIndex(sizes, heads, in),
-        allocateWindow(sizes, pool, heads, in),
-        allocate("frame of extent" + in, 4 * heads * layout.extents(chunks)),
-        allocate("last use" + in, 4 * heads * layout.extents(chunks)));
+        allocateWindow(sizes, pool, layer),
+        ofLayer(extents.frameOfExtent(), layout, layer),
+        ofLayer(extents.lastUse(), layout, layer));
+  }
+
+  private DeviceSlice counters(int half) {
+    long bytes = stepCounters.bytes() / 2;
+    return new DeviceSlice(stepCounters, half * bytes, bytes);
+  }
+
+  private static DeviceSlice ofLayer(DeviceBuffer all, KvLayout layout, int layer) {
+    long bytes = all.bytes() / layout.layers();
+    return new DeviceSlice(all, layer * bytes, bytes);
   }
 
   private LayerIndex allocateIndex(EngineSizes sizes, long heads, String in) {
@@ -221,6 +242,7 @@ public final class KvState implements AutoCloseable {
   private record Pool(
       int slots,
       int most,
+      DeviceBuffer bases,
       DeviceBuffer table,
       DeviceBuffer chunks,
       DeviceBuffer chunkOfSlot,
@@ -232,21 +254,25 @@ public final class KvState implements AutoCloseable {
     return new Pool(
         slots,
         uniform ? sizes.windowSlots() : sizes.mostWindowSlots(),
+        allocate(
+            "slot bases",
+            4L * sizes.layout().layers() * sizes.concurrency() * (sizes.layout().kvHeads() + 1)),
         allocate("slot table", 4L * slots),
         allocate("windows", (long) slots * sizes.layout().resident().bytes()),
         allocate("chunk of slot", 4L * slots),
         allocate("key of slot", 4L * slots));
   }
 
-  private LayerWindow allocateWindow(EngineSizes sizes, Pool pool, long heads, String in) {
+  private LayerWindow allocateWindow(EngineSizes sizes, Pool pool, int layer) {
+    long heads = (long) sizes.concurrency() * sizes.layout().kvHeads();
     return new LayerWindow(
         pool.slots(),
         sizes.passChunks(),
         pool.most(),
-        allocate("slot bases" + in, 4L * sizes.concurrency() * (sizes.layout().kvHeads() + 1)),
+        ofLayer(pool.bases(), sizes.layout(), layer),
         pool.table(),
         pool.chunks(),
-        allocate("slot of chunk" + in, 4 * heads * sizes.maxChunks()),
+        allocate("slot of chunk of layer " + layer, 4 * heads * sizes.maxChunks()),
         pool.chunkOfSlot(),
         pool.keyOfSlot());
   }
@@ -292,9 +318,14 @@ public final class KvState implements AutoCloseable {
     for (KvLayer layer : layers) {
       LayerWindow window = layer.window();
       queue.fill(window.slotOfChunk(), 0, window.slotOfChunk().bytes() / 4, EMPTY);
-      queue.fill(layer.frameOfExtent(), 0, layer.frameOfExtent().bytes() / 4, EMPTY);
     }
+    queue.fill(extents.frameOfExtent(), 0, extents.frameOfExtent().bytes() / 4, EMPTY);
     queue.synchronize();
+  }
+
+  /** What the device knows of the extents of all layers. */
+  public ExtentArrays extents() {
+    return extents;
   }
 
   /** The state of each layer. */
@@ -320,6 +351,11 @@ public final class KvState implements AutoCloseable {
   /** The same workspace with counters of its own, for what is brought before it is needed. */
   public Selection prefetched() {
     return prefetched;
+  }
+
+  /** The counters of {@link #selection} and, behind them, those of {@link #prefetched}. */
+  public DeviceBuffer stepCounters() {
+    return stepCounters;
   }
 
   /** Which slots of the pool a prefetch has filled; null where nothing is prefetched. */

@@ -29,6 +29,7 @@ public final class Windows implements AutoCloseable {
   private final int seats;
   private final int heads;
   private final int allSlots;
+  private final DeviceBuffer slotBases;
   private final DeviceBuffer keep;
   private final HostBuffer staging;
 
@@ -47,6 +48,7 @@ public final class Windows implements AutoCloseable {
 
   /**
    * @param layers share one pool
+   * @param slotBases where the lists of all layers begin, of which each layer's are a part
    * @param reuse of the layers; empty if nobody observes
    * @param keep device memory, {@code int[seats][kvHeads]}; stays the caller's
    */
@@ -55,11 +57,13 @@ public final class Windows implements AutoCloseable {
       Queue queue,
       EngineSizes sizes,
       List<KvLayer> layers,
+      DeviceBuffer slotBases,
       List<LayerReuse> reuse,
       DeviceBuffer keep) {
     operations = device.operations().window();
     this.layers = layers;
     this.reuse = reuse;
+    this.slotBases = slotBases;
     this.keep = keep;
     division = new WindowDivision(sizes, sizes.windows().division());
     seats = sizes.concurrency();
@@ -223,9 +227,8 @@ public final class Windows implements AutoCloseable {
         }
         word(bases + seat * (heads + 1) + heads, next);
       }
-      queue.upload(
-          staging, 4L * bases, layers.get(layer).window().slotBase(), 0, 4L * seats * (heads + 1));
     }
+    queue.upload(staging, 4L * basesAt, slotBases, 0, slotBases.bytes());
     if (next > 0) {
       queue.upload(staging, 4L * tableAt, layers.getFirst().window().slotTable(), 0, 4L * next);
     }

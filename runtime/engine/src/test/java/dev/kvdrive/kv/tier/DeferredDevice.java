@@ -1,5 +1,13 @@
 package dev.kvdrive.kv.tier;
 
+import dev.kvdrive.device.AttentionOperations;
+import dev.kvdrive.device.DeviceSlice;
+import dev.kvdrive.device.IndexOperations;
+import dev.kvdrive.device.KvOperations;
+import dev.kvdrive.device.TensorOperations;
+import dev.kvdrive.device.WindowOperations;
+import java.lang.reflect.Proxy;
+import java.util.function.BiConsumer;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.DeviceException;
@@ -114,7 +122,48 @@ final class DeferredDevice implements Device {
 
   @Override
   public Operations operations() {
-    throw new UnsupportedOperationException();
+    return new Operations(
+        none(TensorOperations.class),
+        only(
+            KvOperations.class,
+            "place",
+            (queue, place) -> place((DeferredQueue) queue, (KvOperations.Place) place)),
+        none(IndexOperations.class),
+        none(WindowOperations.class),
+        none(AttentionOperations.class));
+  }
+
+  private static void place(DeferredQueue queue, KvOperations.Place a) {
+    queue.submit(
+        () -> {
+          MemorySegment table = DeferredQueue.memory(a.frameOfExtent());
+          MemorySegment changes = DeferredQueue.memory(a.changes());
+          for (int i = 0; i < a.count(); i++) {
+            table.setAtIndex(
+                ValueLayout.JAVA_INT,
+                changes.getAtIndex(ValueLayout.JAVA_INT, 2L * i),
+                changes.getAtIndex(ValueLayout.JAVA_INT, 2L * i + 1));
+          }
+        });
+  }
+
+  private static <T> T none(Class<T> verbs) {
+    return only(verbs, "", (queue, argument) -> {});
+  }
+
+  /** Verbs of which this device has but one. */
+  private static <T> T only(Class<T> verbs, String name, BiConsumer<Object, Object> verb) {
+    return verbs.cast(
+        Proxy.newProxyInstance(
+            verbs.getClassLoader(),
+            new Class<?>[] {verbs},
+            (proxy, method, arguments) -> {
+              if (!method.getName().equals(name)) {
+                throw new UnsupportedOperationException(method.getName());
+              }
+              verb.accept(arguments[0], arguments[1]);
+              return null;
+            }));
   }
 
   @Override
@@ -282,8 +331,10 @@ final class DeferredDevice implements Device {
     @Override
     public void close() {}
 
-    private static MemorySegment memory(DeviceBuffer buffer) {
-      return ((Memory) buffer).segment;
+    static MemorySegment memory(DeviceBuffer buffer) {
+      return buffer instanceof DeviceSlice slice
+          ? memory(slice.whole()).asSlice(slice.offset(), slice.bytes())
+          : ((Memory) buffer).segment;
     }
   }
 }

@@ -3,6 +3,8 @@ package dev.kvdrive.kv.tier;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.device.DeviceBuffer;
+import dev.kvdrive.device.DeviceSlice;
+import dev.kvdrive.device.ExtentArrays;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.LayerIndex;
 import dev.kvdrive.device.LayerWindow;
@@ -18,6 +20,7 @@ import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.SummaryFormat;
+import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
@@ -113,8 +116,13 @@ final class StoreHarness implements AutoCloseable {
             dramFrames,
             nvmeExtents,
             PolicyShape.KVDRIVE);
+    long words = (long) seatCount * kvHeads * maxExtents;
+    ExtentArrays arrays =
+        new ExtentArrays(
+            memory("frameOfExtent", 4 * words * layerCount),
+            memory("lastUse", 4 * words * layerCount),
+            memory("changes", Workspace.changeBytes(layout, seatCount, maxChunks)));
     for (int layer = 0; layer < layerCount; layer++) {
-      long words = (long) seatCount * kvHeads * maxExtents;
       DeviceBuffer unused = memory("unused", 4);
       layers.add(
           new KvLayer(
@@ -125,11 +133,11 @@ final class StoreHarness implements AutoCloseable {
               unused,
               new LayerIndex(SummaryFormat.none(), null),
               new LayerWindow(0, 0, 0, unused, unused, unused, unused, unused, unused),
-              memory("frameOfExtent", 4 * words),
-              memory("lastUse", 4 * words)));
+              new DeviceSlice(arrays.frameOfExtent(), 4 * words * layer, 4 * words),
+              new DeviceSlice(arrays.lastUse(), 4 * words * layer, 4 * words)));
     }
     try {
-      store = TieredStore.open(sizes, device, layers, nvme, placement, opener);
+      store = TieredStore.open(sizes, device, layers, arrays, nvme, placement, opener);
     } catch (RuntimeException e) {
       deviceMemory.forEach(DeviceBuffer::close);
       assertThat(device.hostBytes()).as("host memory after a failed start").isZero();
@@ -429,7 +437,7 @@ final class StoreHarness implements AutoCloseable {
   }
 
   private static MemorySegment words(DeviceBuffer buffer) {
-    return ((DeferredDevice.Memory) buffer).segment;
+    return DeferredDevice.DeferredQueue.memory(buffer);
   }
 
   private Sequence sequence(int seat) {

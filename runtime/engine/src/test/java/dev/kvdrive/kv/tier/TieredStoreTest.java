@@ -88,6 +88,22 @@ class TieredStoreTest {
   }
 
   @Test
+  void whatAStepChangesIsToldInOneUploadAndOneVerbForAllLayersAndSeats() {
+    try (StoreHarness harness = StoreHarness.of(5, 2, 3, 4, 5 * 2 * 3 * 4, 0, directory)) {
+      for (int seat = 0; seat < 3; seat++) {
+        harness.start(seat, tokensOf(1) + StoreHarness.GRID.chunk() - 1);
+      }
+      harness.queue.synchronize();
+      // The token that comes begins an extent in every layer, head and seat.
+      int[] seats = {0, 1, 2};
+      int[] positions = {harness.tokens(0), harness.tokens(1), harness.tokens(2)};
+      assertThat(harness.store.provideForStep(harness.queue, seats, positions, 3)).isEmpty();
+      int event = 1;
+      assertThat(harness.queue.pending()).isEqualTo(event + 2);
+    }
+  }
+
+  @Test
   void servesADeviceThatNeverRings() {
     try (StoreHarness harness = StoreHarness.of(2, 2, 1, 16, 16, 64, directory)) {
       harness.rings = false;
