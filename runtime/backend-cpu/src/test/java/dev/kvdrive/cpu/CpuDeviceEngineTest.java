@@ -1,9 +1,11 @@
 package dev.kvdrive.cpu;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.schedule.EngineLifeConformance;
 import dev.kvdrive.schedule.FaultConformance;
 import dev.kvdrive.schedule.ForwardPassConformance;
+import dev.kvdrive.schedule.KillConformance;
 import dev.kvdrive.schedule.PlanConformance;
 import dev.kvdrive.schedule.PolicyConformance;
 import dev.kvdrive.schedule.SameTokensConformance;
@@ -62,6 +64,19 @@ class CpuDeviceEngineTest {
 
   @Nested
   class Policies extends PolicyConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CpuDevice.open(capacityBytes, hostBytes, threads);
+    }
+  }
+
+  @Nested
+  class Killed extends KillConformance {
+    @Override
+    protected DeviceKind kind() {
+      return DeviceKind.CPU;
+    }
+
     @Override
     protected Device open(long capacityBytes, long hostBytes, int threads) {
       return CpuDevice.open(capacityBytes, hostBytes, threads);
