@@ -2,6 +2,7 @@ package dev.kvdrive.server;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.device.AttentionOperations;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
@@ -212,6 +213,7 @@ class CloseWhileStartingTest {
         new EngineStart(
             settings(),
             devices,
+            ExtentFile.Opener.FILES,
             new MachineCheck(Long.MAX_VALUE, Long.MAX_VALUE),
             Map.of(),
             new SettingNames(null),

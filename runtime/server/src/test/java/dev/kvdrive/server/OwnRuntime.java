@@ -1,6 +1,7 @@
 package dev.kvdrive.server;
 
 import dev.kvdrive.device.DeviceFactory;
+import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.server.serving.ModelStart;
 import dev.kvdrive.server.serving.Serving;
 import java.io.IOException;
@@ -8,6 +9,7 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.SpringApplication;
@@ -30,14 +32,29 @@ final class OwnRuntime implements AutoCloseable {
 
   /** Returns when HTTP answers; the model may still be starting. */
   static OwnRuntime start(ModelStart start, String... settings) {
+    return start(
+        fresh -> {
+          fresh.registerBean(DeviceFactory.class, ReferenceDevices::new);
+          fresh.registerBean(
+              "playedStart", ModelStart.class, () -> start, bean -> bean.setPrimary(true));
+        },
+        settings);
+  }
+
+  /** The runtime as it is, with other files of the NVMe tier. */
+  static OwnRuntime start(ExtentFile.Opener files, String... settings) {
+    return start(
+        fresh -> fresh.registerBean("files", ExtentFile.Opener.class, () -> files), settings);
+  }
+
+  private static OwnRuntime start(
+      Consumer<GenericApplicationContext> beans, String... settings) {
     SpringApplication application = new SpringApplication(RuntimeApplication.class);
     application.setRegisterShutdownHook(false);
     ApplicationContextInitializer<GenericApplicationContext> parts =
         fresh -> {
           fresh.getBeanFactory().registerSingleton("testParts", new WithoutPartsOfTests());
-          fresh.registerBean(DeviceFactory.class, ReferenceDevices::new);
-          fresh.registerBean(
-              "playedStart", ModelStart.class, () -> start, bean -> bean.setPrimary(true));
+          beans.accept(fresh);
         };
     application.addInitializers(parts);
     return new OwnRuntime(

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.model.source.HubSettings;
@@ -83,6 +84,7 @@ class StartFailureTest {
         new EngineStart(
             settings(values),
             new ReferenceDevices(),
+            ExtentFile.Opener.FILES,
             machine,
             Map.of("HF_HUB_OFFLINE", "1"),
             new SettingNames(null),
@@ -121,6 +123,7 @@ class StartFailureTest {
         new EngineStart(
             settings(values),
             new ReferenceDevices(),
+            ExtentFile.Opener.FILES,
             MachineCheck.here(),
             Map.of("HF_HUB_OFFLINE", "1"),
             new SettingNames(null),

@@ -1,6 +1,7 @@
 package dev.kvdrive.server.serving;
 
 import dev.kvdrive.device.DeviceFactory;
+import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import dev.kvdrive.server.settings.SettingNames;
 import java.time.Clock;
@@ -8,15 +9,22 @@ import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 
-/** The engine that the runtime serves with, on the configured device unless the context has one. */
+/**
+ * The engine that the runtime serves with, on the configured device and files of the operating system unless
+ * the context has others.
+ */
 @Configuration(proxyBeanMethods = false)
 public class EngineBeans {
   @Bean
   ModelStart engineStart(
-      RuntimeSettings settings, SettingNames names, ObjectProvider<DeviceFactory> devices) {
+      RuntimeSettings settings,
+      SettingNames names,
+      ObjectProvider<DeviceFactory> devices,
+      ObjectProvider<ExtentFile.Opener> files) {
     return new EngineStart(
         settings,
         devices.getIfAvailable(() -> DeviceFactory.require(settings.device())),
+        files.getIfAvailable(() -> ExtentFile.Opener.FILES),
         MachineCheck.here(),
         System.getenv(),
         names,

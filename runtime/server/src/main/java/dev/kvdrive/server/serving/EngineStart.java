@@ -4,6 +4,7 @@ import dev.kvdrive.calibration.CalibrationFile;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.kv.index.IndexCalibration;
+import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
@@ -45,6 +46,7 @@ public final class EngineStart implements ModelStart {
 
   private final RuntimeSettings settings;
   private final DeviceFactory devices;
+  private final ExtentFile.Opener files;
   private final MachineCheck machine;
   private final Map<String, String> environment;
   private final SettingNames names;
@@ -61,18 +63,21 @@ public final class EngineStart implements ModelStart {
   }
 
   /**
+   * @param files makes the files of the NVMe tier
    * @param environment for the hub, see {@link HubSettings#from}
    * @param names what settings are called in the log
    */
   public EngineStart(
       RuntimeSettings settings,
       DeviceFactory devices,
+      ExtentFile.Opener files,
       MachineCheck machine,
       Map<String, String> environment,
       SettingNames names,
       Clock clock) {
     this.settings = settings;
     this.devices = devices;
+    this.files = files;
     this.machine = machine;
     this.environment = Map.copyOf(environment);
     this.names = names;
@@ -207,6 +212,7 @@ public final class EngineStart implements ModelStart {
               tokenizer,
               device,
               EngineSettings.of(sizes, device, settings.tiers().nvmeDir(), settings.queue())
+                  .withExtentFiles(files)
                   .withCalibration(calibration));
       opened.push(
           () -> {
