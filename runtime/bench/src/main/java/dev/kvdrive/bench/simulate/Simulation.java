@@ -12,6 +12,7 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -35,25 +36,27 @@ public final class Simulation {
    * @param dram share of the extents of a sequence that DRAM holds, the least recently used leaving
    *     first; 1 for all
    * @param extentChunks chunks of an extent
+   * @param placing which chunks share one
    */
   public record Setting(
       Keeping keeping,
       WindowDivision.Shape shape,
       WindowOptions windows,
       double dram,
-      int extentChunks) {
+      int extentChunks,
+      Placing placing) {
     /** As the engine ran that was recorded. */
     public static Setting of(RecordingHeader header) {
       return new Setting(
-          Keeping.LOOKAHEAD, header.shape(), header.windows(), 1, header.extentChunks());
+          Keeping.LOOKAHEAD, header.shape(), header.windows(), 1, header.extentChunks(), Placing.POSITION);
     }
 
     public Setting with(Keeping rule) {
-      return new Setting(rule, shape, windows, dram, extentChunks);
+      return new Setting(rule, shape, windows, dram, extentChunks, placing);
     }
 
     public Setting with(WindowOptions options) {
-      return new Setting(keeping, shape, options, dram, extentChunks);
+      return new Setting(keeping, shape, options, dram, extentChunks, placing);
     }
 
     Setting withSeats(int seats) {
@@ -69,7 +72,8 @@ public final class Simulation {
               shape.exact()),
           windows,
           dram,
-          extentChunks);
+          extentChunks,
+          placing);
     }
 
     /** With windows of so many slots, if all have the same. */
@@ -86,12 +90,18 @@ public final class Simulation {
               shape.exact()),
           windows,
           dram,
-          extentChunks);
+          extentChunks,
+          placing);
+    }
+
+    /** With other chunks in an extent. */
+    public Setting with(Placing other) {
+      return new Setting(keeping, shape, windows, dram, extentChunks, other);
     }
 
     /** With other tiers. */
     public Setting withTiers(double share, int chunksOfExtent) {
-      return new Setting(keeping, shape, windows, share, chunksOfExtent);
+      return new Setting(keeping, shape, windows, share, chunksOfExtent, placing);
     }
   }
 
@@ -168,6 +178,12 @@ public final class Simulation {
 
   private final Dram[] dram;
 
+  /** Where chunks are in extents, by sequence, and which sequence has a seat. */
+  private final List<int[][]> places;
+
+  private final int[] sequenceOf;
+  private int sequences;
+
   private long hits;
   private long misses;
   private long firstHits;
@@ -198,6 +214,8 @@ public final class Simulation {
     ages = new int[count][LayerReuse.CLASSES];
     brought = new Set[count];
     dram = new Dram[count];
+    places = setting.dram() < 1 ? setting.placing().places(recording) : List.of();
+    sequenceOf = new int[setting.shape().seats()];
     for (int i = 0; i < count; i++) {
       windows[i] = new WindowModel(header.maxChunks());
       brought[i] = new HashSet<>();
@@ -252,6 +270,7 @@ public final class Simulation {
       Arrays.fill(lastSelected[window], -1);
       Arrays.fill(ages[window], 0);
     }
+    sequenceOf[seat] = sequences++;
     steps[seat] = 0;
     promptEnd[seat] = promptEnds.next();
     if (division.open(seat)) {
@@ -375,7 +394,9 @@ public final class Simulation {
       return;
     }
     Map<Integer, Boolean> extents = dram[window].extents;
-    int extent = chunk / setting.extentChunks();
+    int[][] ofSequence = places.get(sequenceOf[choice.seat()]);
+    int place = ofSequence[choice.layer() * heads + choice.head()][chunk];
+    int extent = place / setting.extentChunks();
     if (read.contains(extent) || extents.get(extent) == null) {
       nvmeChunks++;
       read.add(extent);

@@ -123,22 +123,34 @@ public final class SimulationTable {
    * size.
    *
    * @param share of the extents in DRAM
-   * @param extents chunks of an extent, one row each
+   * @param extents chunks of an extent, a row for each and each {@link Placing}
    */
   public void tiers(double share, List<Integer> extents) {
+    boolean warm = has(Purpose.WARM_UP);
     for (int chunks : extents) {
-      Counts sum = Counts.none();
-      for (Recording recording : recordings) {
-        int selection = selection(recording, share(recording));
-        Setting setting =
-            Setting.of(recording.header())
-                .with(new WindowOptions(Division.UNIFORM, 0, false))
-                .withSlots((int) Math.ceil(sizes.getFirst() * selection), selection)
-                .withTiers(share, chunks);
-        sum = sum.plus(Simulation.run(recording, setting, null));
+      for (Placing placing : Placing.values()) {
+        if (warm || placing != Placing.WARM_UP) {
+          tiers.put(
+              "%d chunks an extent, %s".formatted(chunks, placing.words()),
+              tiers(share, chunks, placing));
+        }
       }
-      tiers.put("%d chunks an extent".formatted(chunks), sum);
     }
+  }
+
+  private Counts tiers(double share, int chunks, Placing placing) {
+    Counts sum = Counts.none();
+    for (Recording recording : recordings) {
+      int selection = selection(recording, share(recording));
+      Setting setting =
+          Setting.of(recording.header())
+              .with(new WindowOptions(Division.UNIFORM, 0, false))
+              .with(placing)
+              .withSlots((int) Math.ceil(sizes.getFirst() * selection), selection)
+              .withTiers(share, chunks);
+      sum = sum.plus(Simulation.run(recording, setting, null));
+    }
+    return sum;
   }
 
   /** The engine's own numbers, as it was recorded. */
@@ -155,16 +167,18 @@ public final class SimulationTable {
         "\nHits of the first %d steps of each sequence:\n\n".formatted(Simulation.FIRST_STEPS));
     table(out, Counts::firstHitRate);
     if (!tiers.isEmpty()) {
-      out.append("\n| | extents read a step | bytes read for a useful byte |\n|---|--:|--:|\n");
+      out.append("\n| | extents read a step | KiB a step | bytes read for a useful byte |\n|---|--:|--:|--:|\n");
+      int bytes = recordings.getFirst().header().chunkBytes();
       tiers.forEach(
           (name, counts) -> {
             int chunks = Integer.parseInt(name.substring(0, name.indexOf(' ')));
             out.append(
                 String.format(
                     Locale.ROOT,
-                    "| %s | %.1f | %.2f |\n",
+                    "| %s | %.1f | %.0f | %.2f |\n",
                     name,
                     (double) counts.nvmeExtents() / counts.steps(),
+                    (double) counts.nvmeExtents() * chunks * bytes / counts.steps() / 1024,
                     (double) counts.nvmeExtents() * chunks / Math.max(1, counts.nvmeChunks())));
           });
     }

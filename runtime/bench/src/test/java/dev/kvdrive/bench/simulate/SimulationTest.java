@@ -125,6 +125,14 @@ class SimulationTest {
     Counts whole = Simulation.run(recording, setting.withTiers(0.25, 8), null);
     assertThat(single.nvmeExtents()).isEqualTo(single.nvmeChunks());
     assertThat(whole.nvmeExtents()).isLessThan(single.nvmeExtents());
+    // Who knew the answer would put together what it needs.
+    Counts known =
+        Simulation.run(recording, setting.withTiers(0.25, 8).with(Placing.HINDSIGHT), null);
+    assertThat(known.nvmeExtents()).isLessThan(whole.nvmeExtents());
+    assertThat(known.misses()).as("what windows miss").isEqualTo(whole.misses());
+    assertThat(Simulation.run(recording, setting.withTiers(0.25, 1).with(Placing.HINDSIGHT), null))
+        .as("extents of one chunk")
+        .isEqualTo(single);
   }
 
   @Test
