@@ -4,6 +4,7 @@ import dev.kvdrive.model.tensor.Dequantizer;
 import dev.kvdrive.model.tensor.TensorData;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -14,6 +15,7 @@ import java.util.Set;
  * calling thread before the call returns; graphs are recorded lists of operations. Not fast.
  */
 public final class ReferenceDevice implements Device {
+  private final AtomicInteger copies = new AtomicInteger();
   private final long capacity;
   private final long hostCapacity;
   private final Set<ReferenceBuffer> live = new HashSet<>();
@@ -154,7 +156,12 @@ public final class ReferenceDevice implements Device {
 
   @Override
   public Queue createQueue(String name) {
-    return new ReferenceQueue(name);
+    return new ReferenceQueue(name, copies);
+  }
+
+  /** Copies between host and device so far. */
+  public int copies() {
+    return copies.get();
   }
 
   @Override

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -13,6 +14,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class ReferenceQueue implements Queue {
   private final String name;
+  private final AtomicInteger copies;
   private @Nullable Recording recording;
   private @Nullable RuntimeException failure;
 
@@ -35,8 +37,12 @@ final class ReferenceQueue implements Queue {
     public void close() {}
   }
 
-  ReferenceQueue(String name) {
+  /**
+   * @param copies counts those between host and device
+   */
+  ReferenceQueue(String name, AtomicInteger copies) {
     this.name = name;
+    this.copies = copies;
   }
 
   void submit(Runnable work) {
@@ -66,6 +72,7 @@ final class ReferenceQueue implements Queue {
   @Override
   public void upload(
       HostBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes) {
+    copies.incrementAndGet();
     requireRange(source.label(), source.bytes(), sourceOffset, bytes);
     requireRange(target.label(), target.bytes(), targetOffset, bytes);
     submit(
@@ -77,6 +84,7 @@ final class ReferenceQueue implements Queue {
   @Override
   public void download(
       DeviceBuffer source, long sourceOffset, HostBuffer target, long targetOffset, long bytes) {
+    copies.incrementAndGet();
     requireRange(source.label(), source.bytes(), sourceOffset, bytes);
     requireRange(target.label(), target.bytes(), targetOffset, bytes);
     submit(
