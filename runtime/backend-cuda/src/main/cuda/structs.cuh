@@ -55,11 +55,12 @@ struct Round;
 #define MAIL_DELIVERED 1
 #define AGE_CLASSES 24
 #define AGE_NEVER 23
-#define COUNTERS 4
+#define COUNTERS 5
 #define HITS_COUNTER 0
 #define DRAM_COUNTER 1
 #define NVME_COUNTER 2
 #define FAULT_COUNTER 3
+#define PREFETCHED_COUNTER 4
 
 struct Rows {
   bf16* data;
@@ -377,6 +378,16 @@ static_assert(offsetof(ResetArgs, layer) == 0, "ResetArgs.layer");
 static_assert(offsetof(ResetArgs, seat) == 200, "ResetArgs.seat");
 static_assert(sizeof(ResetArgs) == 208, "ResetArgs");
 
+struct PlaceArgs {
+  int* frameOfExtent;
+  const int2* changes;
+  int count;
+};
+static_assert(offsetof(PlaceArgs, frameOfExtent) == 0, "PlaceArgs.frameOfExtent");
+static_assert(offsetof(PlaceArgs, changes) == 8, "PlaceArgs.changes");
+static_assert(offsetof(PlaceArgs, count) == 16, "PlaceArgs.count");
+static_assert(sizeof(PlaceArgs) == 24, "PlaceArgs");
+
 struct TrimArgs {
   Layer layer;
   const int* keep;
@@ -400,6 +411,20 @@ static_assert(offsetof(ObserveArgs, chosen) == 224, "ObserveArgs.chosen");
 static_assert(offsetof(ObserveArgs, lastSelected) == 296, "ObserveArgs.lastSelected");
 static_assert(offsetof(ObserveArgs, ages) == 304, "ObserveArgs.ages");
 static_assert(sizeof(ObserveArgs) == 312, "ObserveArgs");
+
+struct CreditArgs {
+  Layer layer;
+  Batch batch;
+  Chosen chosen;
+  int* marks;
+  int pass;
+};
+static_assert(offsetof(CreditArgs, layer) == 0, "CreditArgs.layer");
+static_assert(offsetof(CreditArgs, batch) == 200, "CreditArgs.batch");
+static_assert(offsetof(CreditArgs, chosen) == 224, "CreditArgs.chosen");
+static_assert(offsetof(CreditArgs, marks) == 296, "CreditArgs.marks");
+static_assert(offsetof(CreditArgs, pass) == 304, "CreditArgs.pass");
+static_assert(sizeof(CreditArgs) == 312, "CreditArgs");
 
 struct StepArgs {
   Layer layer;
@@ -523,6 +548,7 @@ struct FetchArgs {
   int* control;
   const char* transit;
   Round* round;
+  int* marks;
   int pass;
   int timeoutMillis;
 };
@@ -533,9 +559,10 @@ static_assert(offsetof(FetchArgs, frames) == 296, "FetchArgs.frames");
 static_assert(offsetof(FetchArgs, control) == 304, "FetchArgs.control");
 static_assert(offsetof(FetchArgs, transit) == 312, "FetchArgs.transit");
 static_assert(offsetof(FetchArgs, round) == 320, "FetchArgs.round");
-static_assert(offsetof(FetchArgs, pass) == 328, "FetchArgs.pass");
-static_assert(offsetof(FetchArgs, timeoutMillis) == 332, "FetchArgs.timeoutMillis");
-static_assert(sizeof(FetchArgs) == 336, "FetchArgs");
+static_assert(offsetof(FetchArgs, marks) == 328, "FetchArgs.marks");
+static_assert(offsetof(FetchArgs, pass) == 336, "FetchArgs.pass");
+static_assert(offsetof(FetchArgs, timeoutMillis) == 340, "FetchArgs.timeoutMillis");
+static_assert(sizeof(FetchArgs) == 344, "FetchArgs");
 
 struct AttendArgs {
   Layer layer;

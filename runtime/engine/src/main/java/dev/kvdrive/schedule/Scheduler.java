@@ -115,15 +115,7 @@ final class Scheduler implements AutoCloseable {
       step =
           own(
               new DecodeStep(
-                  device,
-                  queue,
-                  transformer,
-                  kv,
-                  store,
-                  output,
-                  sizes,
-                  settings.decode(),
-                  tap));
+                  device, queue, transformer, kv, store, output, sizes, settings.decode(), tap));
       prefill =
           own(
               new Prefill(
@@ -444,7 +436,11 @@ final class Scheduler implements AutoCloseable {
       fromNvme |= nvme > 0;
       SelectedChunks selected =
           new SelectedChunks(
-              hits, dram, nvme, step.prefetched(row), step.counter(row, Selection.PREFETCHED_COUNTER));
+              hits,
+              dram,
+              nvme,
+              step.prefetched(row),
+              step.counter(row, Selection.PREFETCHED_COUNTER));
       totals.row(selected);
       sequence.usage().step(sequence.lastPosition() + 1, selected);
       kv.windows().selected(sequence.seat());

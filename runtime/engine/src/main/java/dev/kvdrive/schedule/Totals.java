@@ -31,11 +31,7 @@ final class Totals {
   }
 
   /** What was counted, at one moment. */
-  record Snapshot(
-      long promptTokens,
-      long completionTokens,
-      long steps,
-      SelectedChunks chunks) {}
+  record Snapshot(long promptTokens, long completionTokens, long steps, SelectedChunks chunks) {}
 
   synchronized Snapshot snapshot() {
     return new Snapshot(promptTokens, completionTokens, steps, chunks);

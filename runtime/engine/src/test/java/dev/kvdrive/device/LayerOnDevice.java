@@ -19,6 +19,7 @@ final class LayerOnDevice {
 
   /** Which slots of the pool a prefetch has filled. */
   final DeviceBuffer marks;
+
   final AttentionState state;
   final FramePool frames;
   final Mailbox mailbox;

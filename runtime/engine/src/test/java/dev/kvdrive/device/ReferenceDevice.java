@@ -4,10 +4,10 @@ import dev.kvdrive.model.tensor.Dequantizer;
 import dev.kvdrive.model.tensor.TensorData;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
 
 /**
  * The device SPI in plain scalar code with double accumulation: the oracle of the conformance

@@ -176,10 +176,7 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
         queue,
         () -> {
           for (int i = 0; i < a.count(); i++) {
-            setInt(
-                a.frameOfExtent(),
-                intAt(a.changes(), 2L * i),
-                intAt(a.changes(), 2L * i + 1));
+            setInt(a.frameOfExtent(), intAt(a.changes(), 2L * i), intAt(a.changes(), 2L * i + 1));
           }
         });
   }

@@ -4,14 +4,14 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.ElementType;
-import dev.kvdrive.plan.WindowOptions;
-import dev.kvdrive.plan.WindowOptions.Division;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.WindowOptions;
+import dev.kvdrive.plan.WindowOptions.Division;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;

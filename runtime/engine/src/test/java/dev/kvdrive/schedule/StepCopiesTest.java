@@ -24,13 +24,11 @@ class StepCopiesTest {
   void aStepHasAFewWhateverLayersSeatsAndExtentsThereAre() {
     for (int seats = 1; seats <= 3; seats++) {
       EngineShape shape = EngineShape.tight(0.5).withSeats(seats);
-      try (Model model =
-              ModelLoader.open(Golden.file("llama3"), 0, ModelLoader.Verification.FULL);
+      try (Model model = ModelLoader.open(Golden.file("llama3"), 0, ModelLoader.Verification.FULL);
           ReferenceDevice device =
               new ReferenceDevice(EngineTest.CAPACITY, Long.MAX_VALUE, ElementType.F32);
           ForwardPass pass =
-              new ForwardPass(
-                  device, model, shape.settings(model.geometry(), device, directory))) {
+              new ForwardPass(device, model, shape.settings(model.geometry(), device, directory))) {
         int[] all = new int[seats];
         for (int seat = 0; seat < seats; seat++) {
           all[seat] = seat;

@@ -19,7 +19,10 @@ public record WindowOptions(Division division, int warmUpTokens, boolean prefetc
     /** Every (layer, KV head) of the seats that are taken the same: free seats lend their slots. */
     LENT,
 
-    /** Those of the seats that are taken by what more slots would save: {@code kv.window.WindowDivision}. */
+    /**
+     * Those of the seats that are taken by what more slots would save: {@code
+     * kv.window.WindowDivision}.
+     */
     BY_REUSE
   }
 

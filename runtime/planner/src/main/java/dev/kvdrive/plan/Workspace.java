@@ -83,8 +83,7 @@ public final class Workspace {
       ModelGeometry model, int rows, int maxChunks, int mostSelected, int passChunks) {
     long perHead = 4L * maxChunks + 4L * mostSelected + 8L * passChunks + 8;
     // Counters of the step and of what is prefetched, parameters of both, those of a warm-up.
-    return rows
-            * (model.kvHeads() * perHead + 2 * 4L * COUNTERS + (8L + MICRO_BATCH_ARRAYS) * 4)
+    return rows * (model.kvHeads() * perHead + 2 * 4L * COUNTERS + (8L + MICRO_BATCH_ARRAYS) * 4)
         + 4L * 4;
   }
 

@@ -509,8 +509,7 @@ class PlannerTest {
     assertThat(after.demand(Demand.Tier.GPU)).isLessThanOrEqualTo(plain.tiers().gpu());
     assertThat(after.requireSizes().windows()).isEqualTo(noting);
     // A step that attends everything teaches nothing.
-    Plan exact =
-        Planner.plan(request(LLAMA_8B, 8_000, 1, 1, gib(40, 64, 0)).withWindows(noting));
+    Plan exact = Planner.plan(request(LLAMA_8B, 8_000, 1, 1, gib(40, 64, 0)).withWindows(noting));
     assertThat(exact.demands()).noneMatch(demand -> demand.item().equals("reuse"));
   }
 }

@@ -237,7 +237,10 @@ public final class TieredStore implements AutoCloseable {
         ExtentFile.Opener.FILES);
   }
 
-  /** Like {@link #open(EngineSizes, Device, List, ExtentArrays, NvmeOptions)}, with the two seams given. */
+  /**
+   * Like {@link #open(EngineSizes, Device, List, ExtentArrays, NvmeOptions)}, with the two seams
+   * given.
+   */
   public static TieredStore open(
       EngineSizes sizes,
       Device device,

@@ -19,12 +19,12 @@ import dev.kvdrive.device.Selection;
 import dev.kvdrive.kv.index.Codebook;
 import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.index.KeyTransform;
-import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.SummaryFormat;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.Workspace;
 import java.util.ArrayList;
 import java.util.List;
@@ -53,10 +53,7 @@ public final class KvState implements AutoCloseable {
   private final List<PrefillScratch> scratches;
 
   private KvState(
-      Device device,
-      Queue queue,
-      EngineSizes sizes,
-      @Nullable IndexCalibration calibration) {
+      Device device, Queue queue, EngineSizes sizes, @Nullable IndexCalibration calibration) {
     this.device = device;
     KvLayout layout = sizes.layout();
     int rows = sizes.concurrency();
@@ -142,10 +139,7 @@ public final class KvState implements AutoCloseable {
    * @throws dev.kvdrive.device.DeviceMemoryException if it does not fit; nothing stays allocated
    */
   public static KvState allocate(
-      Device device,
-      Queue queue,
-      EngineSizes sizes,
-      @Nullable IndexCalibration calibration) {
+      Device device, Queue queue, EngineSizes sizes, @Nullable IndexCalibration calibration) {
     return new KvState(device, queue, sizes, calibration);
   }
 
@@ -297,7 +291,9 @@ public final class KvState implements AutoCloseable {
   }
 
   private @Nullable DeviceBuffer allocateMarks(EngineSizes sizes) {
-    return sizes.windows().prefetch() ? allocate("slots prefetched", 4 * sizes.allWindowSlots()) : null;
+    return sizes.windows().prefetch()
+        ? allocate("slots prefetched", 4 * sizes.allWindowSlots())
+        : null;
   }
 
   private PrefillScratch allocateScratch(KvLayout layout, int tokens, String label) {

@@ -1,8 +1,8 @@
 package dev.kvdrive.kv.window;
 
 import dev.kvdrive.device.LayerReuse;
-import dev.kvdrive.plan.WindowOptions.Division;
 import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.WindowOptions.Division;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

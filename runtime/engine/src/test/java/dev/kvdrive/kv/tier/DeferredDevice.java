@@ -1,31 +1,31 @@
 package dev.kvdrive.kv.tier;
 
 import dev.kvdrive.device.AttentionOperations;
-import dev.kvdrive.device.DeviceSlice;
-import dev.kvdrive.device.IndexOperations;
-import dev.kvdrive.device.KvOperations;
-import dev.kvdrive.device.TensorOperations;
-import dev.kvdrive.device.WindowOperations;
-import java.lang.reflect.Proxy;
-import java.util.function.BiConsumer;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.DeviceSlice;
 import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.Event;
 import dev.kvdrive.device.Graph;
 import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.IndexOperations;
+import dev.kvdrive.device.KvOperations;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.TensorOperations;
 import dev.kvdrive.device.Weight;
+import dev.kvdrive.device.WindowOperations;
 import dev.kvdrive.model.tensor.TensorData;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.reflect.Proxy;
 import java.util.ArrayDeque;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.BiConsumer;
 
 /**
  * A device that does nothing before it must: work is run when the queue is synchronised, or as far

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.kvdrive.device.LayerReuse;
-import dev.kvdrive.plan.WindowOptions.Division;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
@@ -12,6 +11,7 @@ import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
 import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.WindowOptions.Division;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
