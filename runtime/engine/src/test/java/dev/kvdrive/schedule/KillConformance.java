@@ -42,8 +42,7 @@ public abstract class KillConformance extends EngineTest {
     int files = 0;
     for (int kill = 0; kill < KILLS; kill++) {
       // The first of them is in the middle of a write whatever the seed.
-      Moment moment =
-          kill == 0 ? Moment.IN_WRITE : MOMENTS.get(random.nextInt(MOMENTS.size()));
+      Moment moment = kill == 0 ? Moment.IN_WRITE : MOMENTS.get(random.nextInt(MOMENTS.size()));
       int access = moment == Moment.CREATE || moment == Moment.CLOSE ? 1 : 1 + random.nextInt(60);
       Said said = run(moment, access);
       assertThat(said.code()).as("killed %s %d", moment, access).isEqualTo(SIGKILL);

@@ -249,6 +249,11 @@ final class TokenAttention implements KvOperations, AttentionOperations {
     kv.reset(queue, reset);
   }
 
+  @Override
+  public void place(Queue queue, Place place) {
+    kv.place(queue, place);
+  }
+
   // --- attention ---
 
   @Override
