@@ -815,11 +815,13 @@ class TieredStoreTest {
         new StoreHarness(
             2, 2, 2, 8, 40, 40, most, Placement.LEAST_RECENTLY_USED, ExtentFile.Opener.FILES)) {
       var layout = harness.sizes.layout();
-      long tables = 2L * 4 * 2 * 2 * 2 * 8;
+      long lastUses = 4L * 2 * 2 * 2 * 8;
       long planned =
           Workspace.mailboxBytes(layout, harness.sizes.mailboxCapacity())
               + (long) Workspace.IO_BUFFERS * layout.extentBytes()
-              + tables;
+              + lastUses
+              + Workspace.CHANGE_PIECES
+                  * Workspace.changeBytes(layout, 2, harness.sizes.maxChunks());
       assertThat(harness.store.status().stagingBytes()).isEqualTo(planned);
     }
   }
