@@ -27,7 +27,7 @@ public record TierUsage(
   }
 
   /** Nobody answered. */
-  public static final TierUsage UNKNOWN = 
+  public static final TierUsage UNKNOWN =
       new TierUsage(Map.of(), Map.of(), Prefetched.NONE, Map.of());
 
   private static final String USED = "kvdrive_tier_used_bytes";
@@ -65,8 +65,7 @@ public record TierUsage(
         }
       }
     }
-    return new TierUsage(
-        used, selected, new Prefetched(prefetched, prefetchedHits), Map.of());
+    return new TierUsage(used, selected, new Prefetched(prefetched, prefetchedHits), Map.of());
   }
 
   /** Whether a pod says that its NVMe volume fails it. */

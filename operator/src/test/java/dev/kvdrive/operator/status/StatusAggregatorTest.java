@@ -636,7 +636,10 @@ class StatusAggregatorTest {
             List.of(bound("512Mi")),
             Map.of(),
             new TierUsage(
-                Map.of("gpu", 1L << 20, "dram", 100L), Map.of("gpu", 80L, "dram", 20L), new TierUsage.Prefetched(40, 30), Map.of()));
+                Map.of("gpu", 1L << 20, "dram", 100L),
+                Map.of("gpu", 80L, "dram", 20L),
+                new TierUsage.Prefetched(40, 30),
+                Map.of()));
 
     var tiers = Objects.requireNonNull(status(deployment, observed).tiers());
 
