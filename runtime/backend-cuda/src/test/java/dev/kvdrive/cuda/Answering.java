@@ -92,7 +92,8 @@ final class Answering {
     try (Queue queue = device.createQueue("bench");
         Transformer transformer = Transformer.load(device, model, sizes);
         KvState kv = KvState.allocate(device, queue, sizes);
-        TieredStore store = TieredStore.open(sizes, device, kv.layers(), kv.extents(), NvmeOptions.in(nvme));
+        TieredStore store =
+            TieredStore.open(sizes, device, kv.layers(), kv.extents(), NvmeOptions.in(nvme));
         StepOutput output = new StepOutput(device, transformer, sizes.concurrency(), vocabulary);
         DecodeStep step =
             new DecodeStep(device, queue, transformer, kv, store, output, sizes, options);

@@ -48,6 +48,22 @@ public abstract class MemoryConformance extends DeviceConformance {
   }
 
   @Test
+  void aSliceIsUsedAsThePartOfItsBufferThatItIs() {
+    DeviceBuffer whole = subject.ints("whole", 1, 2, 3, 4, 5, 6, 7, 8);
+    DeviceSlice middle = new DeviceSlice(whole, 8, 16);
+    long used = subject.device.usedBytes();
+    assertThat(subject.readInts(middle)).containsExactly(3, 4, 5, 6);
+    subject.queue.fill(middle, 4, 2, -1);
+    subject.queue.copy(middle, 0, whole, 28, 4);
+    assertThat(subject.readInts(whole)).containsExactly(1, 2, 3, -1, -1, 6, 7, 3);
+    middle.close();
+    assertThat(subject.device.usedBytes()).isEqualTo(used);
+    assertThatThrownBy(() -> new DeviceSlice(whole, 20, 16))
+        .hasMessageContaining("bytes 20 to 36")
+        .hasMessageContaining("whole");
+  }
+
+  @Test
   void anAllocationBeyondTheCapIsRefusedWithTheNumbersAndChangesNothing() {
     DeviceBuffer most = subject.allocate("most", CAPACITY - CAPACITY / 8);
     long used = subject.device.usedBytes();

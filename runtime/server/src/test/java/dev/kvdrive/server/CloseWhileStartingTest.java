@@ -2,7 +2,6 @@ package dev.kvdrive.server;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.device.AttentionOperations;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceFactory;
@@ -13,6 +12,7 @@ import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.ReferenceDevice;
 import dev.kvdrive.device.TensorOperations;
 import dev.kvdrive.device.WindowOperations;
+import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.schedule.EngineDrainingException;

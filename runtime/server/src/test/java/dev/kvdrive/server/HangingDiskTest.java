@@ -21,18 +21,14 @@ class HangingDiskTest {
 
   @TempDir Path folder;
 
-  private static String completion(OwnRuntime runtime, String prompt, int tokens)
-      throws Exception {
+  private static String completion(OwnRuntime runtime, String prompt, int tokens) throws Exception {
     HttpResponse<String> response =
         runtime.post(
             "/v1/completions",
             "{\"prompt\": \"%s\", \"max_tokens\": %d, \"temperature\": 0}"
                 .formatted(prompt, tokens));
     assertThat(response.statusCode()).as(response.body()).isEqualTo(200);
-    return JsonMapper.shared()
-        .readTree(response.body())
-        .at("/choices/0/text")
-        .stringValue();
+    return JsonMapper.shared().readTree(response.body()).at("/choices/0/text").stringValue();
   }
 
   private static CompletableFuture<String> later(OwnRuntime runtime, String prompt, int tokens) {
@@ -66,8 +62,7 @@ class HangingDiskTest {
           .until(() -> runtime.serving().state() instanceof Serving.State.Ready);
       String said = completion(runtime, SHORT, 8);
       String saidAtLength = completion(runtime, LONG, 8);
-      assertThat(runtime.get("/metrics").body())
-          .containsPattern("kvdrive_demotions_total [1-9]");
+      assertThat(runtime.get("/metrics").body()).containsPattern("kvdrive_demotions_total [1-9]");
 
       files.hold();
       CompletableFuture<String> needs = later(runtime, LONG, 8);

@@ -47,8 +47,7 @@ final class OwnRuntime implements AutoCloseable {
         fresh -> fresh.registerBean("files", ExtentFile.Opener.class, () -> files), settings);
   }
 
-  private static OwnRuntime start(
-      Consumer<GenericApplicationContext> beans, String... settings) {
+  private static OwnRuntime start(Consumer<GenericApplicationContext> beans, String... settings) {
     SpringApplication application = new SpringApplication(RuntimeApplication.class);
     application.setRegisterShutdownHook(false);
     ApplicationContextInitializer<GenericApplicationContext> parts =

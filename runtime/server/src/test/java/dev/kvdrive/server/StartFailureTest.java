@@ -4,9 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceFactory;
+import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.ByteSize;

@@ -10,8 +10,8 @@ import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 
 /**
- * The engine that the runtime serves with, on the configured device and files of the operating system unless
- * the context has others.
+ * The engine that the runtime serves with, on the configured device and files of the operating
+ * system unless the context has others.
  */
 @Configuration(proxyBeanMethods = false)
 public class EngineBeans {
