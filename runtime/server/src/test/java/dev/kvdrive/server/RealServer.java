@@ -29,7 +29,7 @@ import org.springframework.test.web.reactive.server.WebTestClient;
       "kvdrive.concurrency=2",
       "kvdrive.queue-limit=8",
       "kvdrive.tiers.gpu-bytes=48Mi",
-      "kvdrive.tiers.dram-bytes=9Mi",
+      "kvdrive.tiers.dram-bytes=7Mi",
       "kvdrive.tiers.nvme-bytes=64Mi"
     })
 @Import(RealServer.Devices.class)

@@ -71,6 +71,7 @@ class StartFailureTest {
     Map<String, String> values = new HashMap<>();
     values.put("kvdrive.model.cache-dir", folder.resolve("cache").toString());
     values.put("kvdrive.context-length", "2048");
+    values.put("kvdrive.backing", "bf16");
     values.put("kvdrive.tiers.gpu-bytes", "48Mi");
     values.put("kvdrive.tiers.dram-bytes", "8Mi");
     values.put("kvdrive.tiers.nvme-bytes", "64Mi");
