@@ -17,6 +17,8 @@ import dev.kvdrive.model.Golden;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.plan.WindowOptions;
+import dev.kvdrive.plan.WindowOptions.Division;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.Demand;
 import dev.kvdrive.plan.DeviceKind;
@@ -70,6 +72,9 @@ public abstract class PlanConformance extends EngineTest {
       long dram,
       long nvme)
       throws IOException {
+    boolean noting = context == 256;
+    WindowOptions windows =
+        new WindowOptions(noting ? Division.BY_REUSE : Division.UNIFORM, 16, noting);
     try (Model planned = ModelLoader.open(Golden.file(name), 0, ModelLoader.Verification.FULL)) {
       Plan plan =
           Planner.plan(
@@ -84,7 +89,8 @@ public abstract class PlanConformance extends EngineTest {
                   4,
                   PolicyShape.KVDRIVE.withIndex(IndexShape.parse(index)),
                   new Formats(resident, backing),
-                  dense));
+                  dense,
+                  windows));
       EngineSizes sizes = plan.requireSizes();
       // What is planned of DRAM is enough, to the byte.
       Device own = open(gpu * MIB, plan.demand(Demand.Tier.DRAM), 2);
