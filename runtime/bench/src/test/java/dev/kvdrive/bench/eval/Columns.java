@@ -36,7 +36,7 @@ final class Columns {
         score,
         "text",
         new GenerationUsage(
-            1000, 11, attended, 1000, hits, 60, 40, 0, 0, 0, 2_000_000_000L, 500_000_000L));
+            1000, 11, attended, 1000, hits, 60, 40, 0, 0, 0, 0, 0, 2_000_000_000L, 500_000_000L));
   }
 
   /** Samples of one task, numbered from 0. */
