@@ -11,7 +11,6 @@ import dev.kvdrive.kv.index.KeyTransform;
 import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
-import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.TransformerSpec;
 import dev.kvdrive.model.WeightFingerprint;
@@ -20,6 +19,7 @@ import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.TierBudgets;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.prefill.Prefill;
 import dev.kvdrive.prefill.PromptPrefill;
 import dev.kvdrive.transformer.ActivationBuffers;
@@ -83,7 +83,9 @@ public final class Calibrator implements AutoCloseable {
       Transformer transformer = own(Transformer.load(device, model, sizes));
       KvState kv = own(KvState.allocate(device, queue, sizes));
       TieredStore store =
-          own(TieredStore.open(sizes, device, kv.layers(), kv.extents(), NvmeOptions.in(Path.of("."))));
+          own(
+              TieredStore.open(
+                  sizes, device, kv.layers(), kv.extents(), NvmeOptions.in(Path.of("."))));
       StepOutput output =
           own(new StepOutput(device, transformer, sizes.concurrency(), spec.vocabulary()));
       rows = own(device.allocateHost("queries and keys of a block", blockBytes(sizes)));

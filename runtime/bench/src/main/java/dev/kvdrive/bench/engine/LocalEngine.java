@@ -119,8 +119,7 @@ public record LocalEngine(
       long watched = record == null ? 0 : Workspace.observerBytes(sizes) + Device.HOST_PAGE;
       long host = method == null ? 0 : TokenDevice.HOST_BYTES;
       device =
-          devices.open(
-              request.tiers().gpu(), request.tiers().dram() + watched + host, threads);
+          devices.open(request.tiers().gpu(), request.tiers().dram() + watched + host, threads);
       if (method != null) {
         device = new TokenDevice(device, method);
       }

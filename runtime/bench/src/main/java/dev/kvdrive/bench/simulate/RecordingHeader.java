@@ -1,8 +1,8 @@
 package dev.kvdrive.bench.simulate;
 
 import dev.kvdrive.kv.window.WindowDivision;
-import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.WindowOptions;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;

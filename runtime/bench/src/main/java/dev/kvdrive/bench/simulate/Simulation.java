@@ -48,7 +48,12 @@ public final class Simulation {
     /** As the engine ran that was recorded. */
     public static Setting of(RecordingHeader header) {
       return new Setting(
-          Keeping.LOOKAHEAD, header.shape(), header.windows(), 1, header.extentChunks(), Placing.POSITION);
+          Keeping.LOOKAHEAD,
+          header.shape(),
+          header.windows(),
+          1,
+          header.extentChunks(),
+          Placing.POSITION);
     }
 
     public Setting with(Keeping rule) {

@@ -167,7 +167,8 @@ public final class SimulationTable {
         "\nHits of the first %d steps of each sequence:\n\n".formatted(Simulation.FIRST_STEPS));
     table(out, Counts::firstHitRate);
     if (!tiers.isEmpty()) {
-      out.append("\n| | extents read a step | KiB a step | bytes read for a useful byte |\n|---|--:|--:|--:|\n");
+      out.append(
+          "\n| | extents read a step | KiB a step | bytes read for a useful byte |\n|---|--:|--:|--:|\n");
       int bytes = recordings.getFirst().header().chunkBytes();
       tiers.forEach(
           (name, counts) -> {
