@@ -105,9 +105,7 @@ public record LocalEngine(
       @Nullable TokenMethod method) {
     Plan plan =
         Planner.plan(
-            method == null
-                ? request
-                : request.withWindows(method.windows(request.windows())));
+            method == null ? request : request.withWindows(method.windows(request.windows())));
     EngineSizes sizes = plan.requireSizes();
     DeviceFactory devices = DeviceFactory.require(request.device());
     Model model = local.open(request.contextLength(), ModelLoader.Verification.SAMPLE);

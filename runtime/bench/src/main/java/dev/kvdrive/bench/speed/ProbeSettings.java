@@ -1,11 +1,11 @@
 package dev.kvdrive.bench.speed;
 
 import dev.kvdrive.bench.engine.LocalModel;
-import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.RopeScaling;
+import dev.kvdrive.plan.WindowOptions;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;

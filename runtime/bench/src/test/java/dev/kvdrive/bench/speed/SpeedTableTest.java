@@ -4,11 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.bench.engine.LocalModel;
-import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.RopeScaling;
+import dev.kvdrive.plan.WindowOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
