@@ -145,7 +145,7 @@ final class EvalRun {
       Map<String, Object> own = new LinkedHashMap<>();
       own.put("index", policy.index());
       List<Double> shares = PolicyOptions.budgets(policy.policy(), budgets);
-      Formats formats = conditions.formats(shares);
+      Formats formats = formats(policy, shares);
       own.put("resident", formats.resident().name());
       own.put("backing", formats.backing().name());
       Set<EvalResult> results =
@@ -162,6 +162,11 @@ final class EvalRun {
       facts.put("policies", conditionsOf);
     }
     return report;
+  }
+
+  /** What attends single tokens has keys and values of its own, as they are cached. */
+  private Formats formats(Method method, List<Double> budgets) {
+    return method.tokens() == null ? conditions.formats(budgets) : Formats.of(conditions.kvType());
   }
 
   /** What tells answers in a log from those of the default policy and of chunks as computed. */
@@ -233,7 +238,7 @@ final class EvalRun {
                 conditions.device(),
                 conditions.samples() * budgets.size(),
                 policy.policy(),
-                conditions.formats(budgets),
+                formats(policy, budgets),
                 conditions.denseBelow(),
                 windows),
             largestSparse(budgets));
