@@ -31,5 +31,9 @@ public record InferenceDeploymentStatus(
     @Nullable @JsonPropertyDescription("The tiers of one replica.") List<TierStatus> tiers,
     @Nullable
         @JsonPropertyDescription(
+            "What attention leaves out, as measured by the pods that answered.")
+        AccuracyStatus accuracy,
+    @Nullable
+        @JsonPropertyDescription(
             "The operator that serves this deployment, as namespace/release of its Helm release.")
         String operator) {}

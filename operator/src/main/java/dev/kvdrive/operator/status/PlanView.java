@@ -1,5 +1,6 @@
 package dev.kvdrive.operator.status;
 
+import dev.kvdrive.api.v1alpha1.AccuracyStatus;
 import dev.kvdrive.api.v1alpha1.PlanStatus;
 import dev.kvdrive.api.v1alpha1.TierStatus;
 import dev.kvdrive.feasibility.Quantities;
@@ -13,6 +14,7 @@ import dev.kvdrive.plan.TierBudgets;
 import io.fabric8.kubernetes.api.model.Quantity;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
@@ -52,6 +54,19 @@ final class PlanView {
       tiers.add(tier(plan, Demand.Tier.NVME, budgets.nvme(), usage));
     }
     return tiers;
+  }
+
+  static @Nullable AccuracyStatus accuracy(TierUsage usage) {
+    TierUsage.Accuracy seen = usage.accuracy();
+    return seen.samples() == 0
+        ? null
+        : new AccuracyStatus(
+            percent(seen.massMissed() / seen.samples()),
+            percent(seen.outputError() / seen.samples()));
+  }
+
+  private static String percent(double share) {
+    return String.format(Locale.ROOT, "%.1f%%", 100 * share);
   }
 
   private static TierStatus tier(Plan plan, Demand.Tier tier, long budget, TierUsage usage) {

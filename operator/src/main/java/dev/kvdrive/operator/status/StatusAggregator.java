@@ -157,6 +157,7 @@ public final class StatusAggregator {
         before == null ? null : before.selector(),
         before == null ? null : before.plan(),
         before == null ? null : before.tiers(),
+        before == null ? null : before.accuracy(),
         before == null ? null : before.operator());
   }
 
@@ -176,6 +177,7 @@ public final class StatusAggregator {
           before.selector(),
           before.plan(),
           before.tiers(),
+          before.accuracy(),
           operator);
     }
     String message = "The operator is about to judge the specification.";
@@ -229,6 +231,7 @@ public final class StatusAggregator {
         before.selector(),
         before.plan(),
         before.tiers(),
+        before.accuracy(),
         before.operator());
   }
 
@@ -320,6 +323,7 @@ public final class StatusAggregator {
         selector(name),
         plan == null ? null : PlanView.plan(plan, geometrySource(assessment)),
         plan == null ? null : PlanView.tiers(plan, observed.usage()),
+        PlanView.accuracy(observed.usage()),
         deployment.getStatus() == null ? null : deployment.getStatus().operator());
   }
 

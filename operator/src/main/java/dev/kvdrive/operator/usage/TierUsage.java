@@ -14,27 +14,43 @@ import java.util.OptionalLong;
  *     tier
  * @param prefetched chunks that were prefetched since the pods started, and those of them that were
  *     of use
+ * @param accuracy what attention left out since the pods started
  * @param failingNvme what pods say whose NVMe volume fails them, by name of the pod
  */
 public record TierUsage(
     Map<String, Long> usedBytes,
     Map<String, Long> selectedChunks,
     Prefetched prefetched,
+    Accuracy accuracy,
     Map<String, String> failingNvme) {
   /** Chunks prefetched, and of them those that were selected while they were in the window. */
   public record Prefetched(long chunks, long hits) {
     static final Prefetched NONE = new Prefetched(0, 0);
   }
 
+  /**
+   * What was measured of attention.
+   *
+   * @param samples measurements
+   * @param massMissed shares of the mass, summed over them
+   * @param outputError errors of the output, summed over them
+   */
+  public record Accuracy(double samples, double massMissed, double outputError) {
+    static final Accuracy NONE = new Accuracy(0, 0, 0);
+  }
+
   /** Nobody answered. */
   public static final TierUsage UNKNOWN =
-      new TierUsage(Map.of(), Map.of(), Prefetched.NONE, Map.of());
+      new TierUsage(Map.of(), Map.of(), Prefetched.NONE, Accuracy.NONE, Map.of());
 
   private static final String USED = "kvdrive_tier_used_bytes";
   private static final String HITS = "kvdrive_window_hits_total";
   private static final String MISSES = "kvdrive_window_misses_total";
   private static final String PREFETCHED = "kvdrive_prefetched_chunks_total";
   private static final String PREFETCHED_HITS = "kvdrive_prefetched_hits_total";
+  private static final String SAMPLES = "kvdrive_accuracy_samples_total";
+  private static final String MASS = "kvdrive_mass_missed_total";
+  private static final String ERROR = "kvdrive_output_error_total";
   private static final String TIER = "tier";
   private static final String WINDOW_TIER = "gpu";
 
@@ -52,6 +68,9 @@ public record TierUsage(
     Map<String, Long> selected = new HashMap<>();
     long prefetched = 0;
     long prefetchedHits = 0;
+    double samples = 0;
+    double mass = 0;
+    double error = 0;
     for (Exposition pod : pods) {
       for (Exposition.Sample sample : pod.samples()) {
         String tier = sample.labels().getOrDefault(TIER, WINDOW_TIER);
@@ -61,11 +80,19 @@ public record TierUsage(
           case MISSES -> selected.merge(tier, (long) sample.value(), Long::sum);
           case PREFETCHED -> prefetched += (long) sample.value();
           case PREFETCHED_HITS -> prefetchedHits += (long) sample.value();
+          case SAMPLES -> samples += sample.value();
+          case MASS -> mass += sample.value();
+          case ERROR -> error += sample.value();
           default -> {}
         }
       }
     }
-    return new TierUsage(used, selected, new Prefetched(prefetched, prefetchedHits), Map.of());
+    return new TierUsage(
+        used,
+        selected,
+        new Prefetched(prefetched, prefetchedHits),
+        new Accuracy(samples, mass, error),
+        Map.of());
   }
 
   /** Whether a pod says that its NVMe volume fails it. */
@@ -75,7 +102,7 @@ public record TierUsage(
   }
 
   TierUsage withFailingNvme(Map<String, String> failing) {
-    return new TierUsage(usedBytes, selectedChunks, prefetched, failing);
+    return new TierUsage(usedBytes, selectedChunks, prefetched, accuracy, failing);
   }
 
   /** Bytes of a tier in use, if known. */

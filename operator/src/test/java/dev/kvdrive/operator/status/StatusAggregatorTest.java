@@ -597,6 +597,7 @@ class StatusAggregatorTest {
                 Map.of(),
                 Map.of(),
                 new TierUsage.Prefetched(0, 0),
+                new TierUsage.Accuracy(0, 0, 0),
                 Map.of("endpoint-1", "8 reads failed: EIO")));
 
     InferenceDeploymentStatus status = status(deployment, failing);
@@ -639,8 +640,12 @@ class StatusAggregatorTest {
                 Map.of("gpu", 1L << 20, "dram", 100L),
                 Map.of("gpu", 80L, "dram", 20L),
                 new TierUsage.Prefetched(40, 30),
+                new TierUsage.Accuracy(8, 0.08, 0.4),
                 Map.of()));
 
+    var accuracy = Objects.requireNonNull(status(deployment, observed).accuracy());
+    assertThat(accuracy.massMissed()).isEqualTo("1.0%");
+    assertThat(accuracy.outputError()).isEqualTo("5.0%");
     var tiers = Objects.requireNonNull(status(deployment, observed).tiers());
 
     assertThat(tiers.get(0).used()).isEqualTo(new Quantity("1Mi"));

@@ -35,6 +35,10 @@ class TierMeterTest {
       kvdrive_window_misses_total{tier="nvme"} 50.0
       kvdrive_prefetched_chunks_total 200.0
       kvdrive_prefetched_hits_total 150.0
+      kvdrive_accuracy_samples_total{kv_head="0",layer="0"} 3.0
+      kvdrive_accuracy_samples_total{kv_head="1",layer="0"} 1.0
+      kvdrive_mass_missed_total{kv_head="0",layer="0"} 0.25
+      kvdrive_output_error_total{kv_head="1",layer="0"} 0.5
       something_else{tier="gpu"} 7
       not a sample at all {{{
       """;
@@ -87,6 +91,7 @@ class TierMeterTest {
     assertThat(usage.hitRate("nvme").orElseThrow()).isCloseTo(0.05, within(1e-9));
     assertThat(usage.prefetchUse("gpu")).hasValue(0.75);
     assertThat(usage.prefetchUse("dram")).isEmpty();
+    assertThat(usage.accuracy()).isEqualTo(new TierUsage.Accuracy(8, 0.5, 1));
   }
 
   @Test

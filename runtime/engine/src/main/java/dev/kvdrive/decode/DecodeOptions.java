@@ -13,16 +13,25 @@ import java.time.Duration;
  * @param graphs whether steps are recorded and launched as graphs
  * @param fetchTimeout how long a chunk may take to come from NVMe before the sequence that needs it
  *     is given up
+ * @param meterShare of the time of all steps that measuring their accuracy may take, in [0, 1]; 0
+ *     for none
  */
 public record DecodeOptions(
-    boolean pipeline, int microBatches, boolean graphs, Duration fetchTimeout) {
+    boolean pipeline, int microBatches, boolean graphs, Duration fetchTimeout, double meterShare) {
   /** {@code microBatches} by what steps take. */
   public static final int ELASTIC = 0;
 
   /** Bound of {@code fetchTimeout} unless said otherwise. */
   public static final Duration DEFAULT_FETCH_TIMEOUT = Duration.ofSeconds(10);
 
+  /** Share of the time for the meter unless said otherwise. */
+  public static final double DEFAULT_METER_SHARE = 0.01;
+
   public DecodeOptions {
+    if (!(meterShare >= 0 && meterShare <= 1)) {
+      throw new IllegalArgumentException(
+          "the share of the meter must be between 0 and 1, got " + meterShare);
+    }
     if (microBatches != ELASTIC
         && (microBatches < 1
             || microBatches > Workspace.MOST_MICRO_BATCHES
@@ -39,6 +48,16 @@ public record DecodeOptions(
 
   /** The same with another pipeline. */
   public DecodeOptions with(boolean pipelined, int parts) {
-    return new DecodeOptions(pipelined, parts, graphs, fetchTimeout);
+    return new DecodeOptions(pipelined, parts, graphs, fetchTimeout, meterShare);
+  }
+
+  /** With nothing measured. */
+  public DecodeOptions(boolean pipeline, int microBatches, boolean graphs, Duration fetchTimeout) {
+    this(pipeline, microBatches, graphs, fetchTimeout, 0);
+  }
+
+  /** The same with another share for the meter. */
+  public DecodeOptions withMeterShare(double share) {
+    return new DecodeOptions(pipeline, microBatches, graphs, fetchTimeout, share);
   }
 }

@@ -9,6 +9,7 @@ import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.kv.meter.AccuracyMeter;
 import dev.kvdrive.kv.policy.Policy;
 import dev.kvdrive.kv.policy.SelectionObserver;
 import dev.kvdrive.kv.policy.SelectionTap;
@@ -73,6 +74,7 @@ public final class DecodeStep implements AutoCloseable {
   private final Policy policy;
   private final boolean prefetch;
   private final @Nullable SelectionTap tap;
+  private final @Nullable AccuracyMeter meter;
   private final boolean graphs;
   private final MicroBatches microBatches;
   private final long fetchTimeoutNanos;
@@ -106,6 +108,8 @@ public final class DecodeStep implements AutoCloseable {
   /**
    * @param queue the queue of all computation, which stays the caller's
    * @param output where the logits of the rows go
+   * @param meter measures what its steps leave out; null for none. A step that is measured is not
+   *     launched as a graph
    * @param tap sees what is selected; null for nobody. With one there are no graphs
    * @throws dev.kvdrive.device.DeviceMemoryException if its memory does not fit; nothing stays
    *     allocated
@@ -119,9 +123,11 @@ public final class DecodeStep implements AutoCloseable {
       StepOutput output,
       EngineSizes sizes,
       DecodeOptions options,
+      @Nullable AccuracyMeter meter,
       @Nullable SelectionTap tap) {
     this.queue = queue;
     prefetch = kv.prefetchMarks() != null && Policy.of(sizes.policy()).fillsAhead();
+    this.meter = meter;
     this.tap = tap;
     this.transformer = transformer;
     this.kv = kv;
@@ -178,7 +184,7 @@ public final class DecodeStep implements AutoCloseable {
       StepOutput output,
       EngineSizes sizes,
       DecodeOptions options) {
-    this(device, queue, transformer, kv, store, output, sizes, options, null);
+    this(device, queue, transformer, kv, store, output, sizes, options, null, null);
   }
 
   private static MicroBatches microBatches(DecodeOptions options) {
@@ -262,7 +268,8 @@ public final class DecodeStep implements AutoCloseable {
     parameters.cut(shaped, shape.depth());
     long from = System.nanoTime();
     store.beginStep(patience, fetchTimeoutNanos);
-    if (graphs) {
+    boolean measured = meter != null && meter.begin(seats, positions, rows);
+    if (graphs && !measured) {
       launch(shape);
     } else {
       submit(shape);
@@ -273,7 +280,9 @@ public final class DecodeStep implements AutoCloseable {
       }
     }
     StepFaults faults = store.endStep(queue);
-    microBatches.took(whole, rows, System.nanoTime() - from);
+    if (!measured) {
+      microBatches.took(whole, rows, System.nanoTime() - from);
+    }
     return faults;
   }
 
@@ -359,6 +368,9 @@ public final class DecodeStep implements AutoCloseable {
           rowsOf.attended());
       if (tap != null) {
         tap.read(queue, SelectionObserver.Purpose.STEP, layer.layer(), seats, positions, this.rows);
+      }
+      if (meter != null && meter.layer() == layer.layer()) {
+        meter.capture(queue, layer, kv.selection(), rowsOf.query(), rowsOf.attended());
       }
       transformer.addAttention(queue, layer.layer(), 0, rows);
       boolean ahead = prefetch && layer.layer() + 1 < kv.layers().size();

@@ -1,6 +1,7 @@
 package dev.kvdrive.schedule;
 
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  * @param nvmeMisses selected chunks fetched from NVMe since start
  * @param prefetched chunks brought from DRAM by a predicted query, before anything selected them
  * @param prefetchedHits of the hits, chunks that were there because they had been prefetched
+ * @param accuracy what attention has left out since start, of the (layer, KV head) that were
+ *     measured
  * @param demotions extents moved from DRAM to NVMe since start
  * @param promotions extents moved from NVMe to DRAM since start
  * @param ioErrors failed reads and writes of the NVMe tier since start
@@ -45,6 +48,7 @@ public record EngineStatus(
     long nvmeMisses,
     long prefetched,
     long prefetchedHits,
+    Map<Head, Accuracy> accuracy,
     long demotions,
     long promotions,
     long ioErrors,
@@ -52,6 +56,9 @@ public record EngineStatus(
     @Nullable String nvmeFailure,
     boolean draining,
     @Nullable String failure) {
+  /** One KV head of a layer. */
+  public record Head(int layer, int kvHead) {}
+
   /**
    * One tier.
    *

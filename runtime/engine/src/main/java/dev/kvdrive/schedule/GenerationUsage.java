@@ -17,6 +17,7 @@ package dev.kvdrive.schedule;
  * @param queueNanos from submission to the first work
  * @param prefillNanos from the first work to the first token
  * @param decodeNanos from the first token to the end
+ * @param accuracy what its steps left out, as far as it was measured
  */
 public record GenerationUsage(
     int promptTokens,
@@ -32,7 +33,42 @@ public record GenerationUsage(
     long prefetchedHits,
     long queueNanos,
     long prefillNanos,
-    long decodeNanos) {
+    long decodeNanos,
+    Accuracy accuracy) {
+  /** Where nothing was measured. */
+  public GenerationUsage(
+      int promptTokens,
+      int completionTokens,
+      long attendedTokens,
+      long contextTokens,
+      long hits,
+      long dramMisses,
+      long nvmeMisses,
+      long dramBytes,
+      long nvmeBytes,
+      long prefetched,
+      long prefetchedHits,
+      long queueNanos,
+      long prefillNanos,
+      long decodeNanos) {
+    this(
+        promptTokens,
+        completionTokens,
+        attendedTokens,
+        contextTokens,
+        hits,
+        dramMisses,
+        nvmeMisses,
+        dramBytes,
+        nvmeBytes,
+        prefetched,
+        prefetchedHits,
+        queueNanos,
+        prefillNanos,
+        decodeNanos,
+        Accuracy.NONE);
+  }
+
   /** Share of the selected chunks that were in the window; 1 if none was selected. */
   public double hitRate() {
     long all = hits + dramMisses + nvmeMisses;

@@ -377,6 +377,7 @@ public final class KvDriveEngine implements InferenceEngine {
         sum.chunks().nvmeMisses(),
         sum.chunks().prefetched(),
         sum.chunks().prefetchedHits(),
+        sum.accuracy(),
         tiers == null ? 0 : tiers.demotions(),
         tiers == null ? 0 : tiers.promotions(),
         tiers == null ? 0 : tiers.ioErrors(),

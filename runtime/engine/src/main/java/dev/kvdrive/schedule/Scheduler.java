@@ -5,6 +5,7 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.kv.extent.SequenceIdentity;
+import dev.kvdrive.kv.meter.AccuracyMeter;
 import dev.kvdrive.kv.policy.SelectionObserver;
 import dev.kvdrive.kv.policy.SelectionTap;
 import dev.kvdrive.kv.tier.ExtentFile;
@@ -61,6 +62,7 @@ final class Scheduler implements AutoCloseable {
   private final TieredStore store;
   private final StepOutput output;
   private final @Nullable SelectionTap tap;
+  private final @Nullable AccuracyMeter meter;
   private final DecodeStep step;
   private final Prefill prefill;
   private final TokenChooser chooser;
@@ -112,10 +114,24 @@ final class Scheduler implements AutoCloseable {
       SelectionObserver observer = settings.observer();
       tap =
           observer == null ? null : own(new SelectionTap(device, kv.selection(), sizes, observer));
+      double share = settings.decode().meterShare();
+      meter =
+          share > 0 && sizes.policy().selects()
+              ? own(new AccuracyMeter(device, transformer.shape(), store, sizes, share))
+              : null;
       step =
           own(
               new DecodeStep(
-                  device, queue, transformer, kv, store, output, sizes, settings.decode(), tap));
+                  device,
+                  queue,
+                  transformer,
+                  kv,
+                  store,
+                  output,
+                  sizes,
+                  settings.decode(),
+                  meter,
+                  tap));
       prefill =
           own(
               new Prefill(
@@ -417,7 +433,9 @@ final class Scheduler implements AutoCloseable {
     if (decoding.isEmpty()) {
       return;
     }
+    long start = System.nanoTime();
     StepFaults faults = step.run(patience.of(decoding));
+    measured(System.nanoTime() - start);
     totals.step();
     boolean fromNvme = false;
     List<Sequence> rows = List.copyOf(decoding);
@@ -460,6 +478,20 @@ final class Scheduler implements AutoCloseable {
     }
     patience.ran(!faults.late().isEmpty(), fromNvme);
     removeEnded();
+  }
+
+  /** Has computed what was measured in the step that has ended, if anything was. */
+  private void measured(long nanos) {
+    if (meter != null) {
+      boolean worthless = step.counter(meter.row(), Selection.FAULT_COUNTER) > 0;
+      meter
+          .end(nanos, worthless)
+          .ifPresent(
+              sample -> {
+                totals.measured(sample);
+                decoding.get(sample.row()).usage().measured(sample);
+              });
+    }
   }
 
   /** Describes the step of all decoding sequences, less those for which there is no room. */

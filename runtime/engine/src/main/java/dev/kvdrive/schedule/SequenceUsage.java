@@ -1,5 +1,6 @@
 package dev.kvdrive.schedule;
 
+import dev.kvdrive.kv.meter.AccuracySample;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
 
@@ -14,6 +15,7 @@ final class SequenceUsage {
   private long denseTokens;
   private long contextTokens;
   private SelectedChunks chunks = SelectedChunks.NONE;
+  private Accuracy accuracy = Accuracy.NONE;
 
   SequenceUsage(KvLayout layout, int promptTokens) {
     this.layout = layout;
@@ -38,6 +40,11 @@ final class SequenceUsage {
     chunks = chunks.plus(selected);
   }
 
+  /** A step of it was measured. */
+  void measured(AccuracySample sample) {
+    accuracy = accuracy.plus(sample);
+  }
+
   int completionTokens() {
     return completionTokens;
   }
@@ -60,6 +67,7 @@ final class SequenceUsage {
         chunks.prefetchedHits(),
         (admitted == 0 ? now : admitted) - submitted,
         admitted == 0 ? 0 : (firstToken == 0 ? now : firstToken) - admitted,
-        firstToken == 0 ? 0 : now - firstToken);
+        firstToken == 0 ? 0 : now - firstToken,
+        accuracy);
   }
 }

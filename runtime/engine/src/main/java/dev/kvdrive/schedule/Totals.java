@@ -1,11 +1,16 @@
 package dev.kvdrive.schedule;
 
+import dev.kvdrive.kv.meter.AccuracySample;
+import java.util.HashMap;
+import java.util.Map;
+
 /** Sums since the engine's start. Written by the engine thread, read by any. */
 final class Totals {
   private long promptTokens;
   private long completionTokens;
   private long steps;
   private SelectedChunks chunks = SelectedChunks.NONE;
+  private final Map<EngineStatus.Head, Accuracy> accuracy = new HashMap<>();
 
   synchronized void prompt(int tokens) {
     promptTokens += tokens;
@@ -23,7 +28,15 @@ final class Totals {
     chunks = chunks.plus(ofRow);
   }
 
+  synchronized void measured(AccuracySample sample) {
+    accuracy.merge(
+        new EngineStatus.Head(sample.layer(), sample.kvHead()),
+        Accuracy.NONE.plus(sample),
+        Accuracy::plus);
+  }
+
   synchronized void clear() {
+    accuracy.clear();
     promptTokens = 0;
     completionTokens = 0;
     steps = 0;
@@ -31,9 +44,14 @@ final class Totals {
   }
 
   /** What was counted, at one moment. */
-  record Snapshot(long promptTokens, long completionTokens, long steps, SelectedChunks chunks) {}
+  record Snapshot(
+      long promptTokens,
+      long completionTokens,
+      long steps,
+      SelectedChunks chunks,
+      Map<EngineStatus.Head, Accuracy> accuracy) {}
 
   synchronized Snapshot snapshot() {
-    return new Snapshot(promptTokens, completionTokens, steps, chunks);
+    return new Snapshot(promptTokens, completionTokens, steps, chunks, Map.copyOf(accuracy));
   }
 }

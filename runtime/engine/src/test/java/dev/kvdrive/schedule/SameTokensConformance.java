@@ -166,6 +166,55 @@ public abstract class SameTokensConformance extends EngineTest {
   }
 
   @Test
+  void measuringWhatIsLeftOutChangesNoToken() {
+    for (int frames : new int[] {0, 10_000}) {
+      EngineShape shape = EngineShape.tight(0.2).withFrames(frames);
+      Accuracy sparse = measured(shape, alone(0.2, KvType.F32));
+      if (frames > 0) {
+        assertThat(sparse.samples()).isPositive();
+        assertThat(sparse.massMissed()).isBetween(0.001, 0.999);
+        assertThat(sparse.outputError()).isPositive();
+      }
+    }
+  }
+
+  /** So keys and values are read as the step has them, from wherever they are. */
+  @Test
+  void whereEverythingIsAttendedNothingIsMissedAndTheErrorIsRounding() {
+    for (Formats chunks :
+        List.of(
+            Formats.of(KvType.F32),
+            new Formats(ChunkFormat.F32, ChunkFormat.INT8),
+            new Formats(ChunkFormat.INT8, ChunkFormat.INT8))) {
+      Accuracy exact =
+          measured(
+              EngineShape.tight(1).withFrames(10_000).withChunks(chunks),
+              alone(1, KvType.F32, chunks, PolicyShape.KVDRIVE));
+      assertThat(exact.samples()).isPositive();
+      assertThat(exact.massMissed()).isZero();
+      double rounding = device.activationType() == ElementType.F32 ? 1e-4 : 2e-2;
+      assertThat(exact.outputError()).as(chunks.toString()).isLessThan(rounding);
+    }
+  }
+
+  /** What an engine measures that may do so as often as it can, while it gives these answers. */
+  private Accuracy measured(EngineShape shape, Map<String, List<GeneratedToken>> expected) {
+    EngineSettings settings = settings(shape);
+    try (KvDriveEngine engine = start(settings.withDecode(settings.decode().withMeterShare(1)))) {
+      Accuracy ofRequests = Accuracy.NONE;
+      for (GenerationRequest request : requests()) {
+        Recorder answer = generate(engine, request);
+        assertSame(request.id(), answer.tokens(), expected.getOrDefault(request.id(), List.of()));
+        ofRequests = ofRequests.plus(answer.finish().usage().accuracy());
+      }
+      Accuracy all =
+          engine.status().accuracy().values().stream().reduce(Accuracy.NONE, Accuracy::plus);
+      assertThat(all.samples()).isEqualTo(ofRequests.samples());
+      return all;
+    }
+  }
+
+  @Test
   void thePolicyThatAttendsEverythingGivesTheTokensOfExactModeWithoutAnIndex() {
     Map<String, List<GeneratedToken>> exact = alone(1, KvType.BF16);
     EngineShape full =

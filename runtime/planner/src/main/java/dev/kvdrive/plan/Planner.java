@@ -301,6 +301,11 @@ public final class Planner {
           + Workspace.mailboxBytes(layout, capacity)
           + (long) Workspace.ioBuffers(nvme) * layout.extentBytes()
           + Workspace.hostStepBytes(model, layout, seats, maxChunks)
+          + Workspace.meterBytes(
+              model,
+              layout,
+              request.device().activationBytes(),
+              EngineSizes.mostSelected(request.policy(), maxSelected, denseChunks, maxChunks))
           + Workspace.blockBytes(prefillBlock)
           + Workspace.windowStagingBytes(layout, seats, window)
           + Workspace.hostRoundingBytes();

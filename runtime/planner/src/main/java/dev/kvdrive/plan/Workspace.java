@@ -21,7 +21,7 @@ public final class Workspace {
   public static final int REUSE_CLASSES = 24;
 
   /** Host buffers of an engine at most: frames, mailbox, staging, step parameters and results. */
-  static final int HOST_BUFFERS = 14;
+  static final int HOST_BUFFERS = 15;
 
   /** Pieces of host memory from which changed frames of extents are uploaded, in turn. */
   public static final int CHANGE_PIECES = 4;
@@ -151,6 +151,22 @@ public final class Workspace {
   /** Host bytes of the parameters of a warm-up of windows by so many tokens. */
   public static long warmUpBytes(int tokens) {
     return 4L * 4 * tokens;
+  }
+
+  /**
+   * Host bytes of what the accuracy of one (row, layer, KV head) of a step is computed of: sink and
+   * ring, queries and outputs of a group, the selection.
+   */
+  public static long meterBytes(EngineSizes sizes) {
+    return meterBytes(
+        sizes.geometry(), sizes.layout(), sizes.activationBytes(), sizes.mostSelected());
+  }
+
+  static long meterBytes(
+      ModelGeometry model, KvLayout layout, int activationBytes, int mostSelected) {
+    long group = (long) model.heads() / model.kvHeads() * model.headDim();
+    long dense = 2L * layout.grid().denseTokens() * layout.rowBytes();
+    return dense + 2 * group * activationBytes + 8 + 4L * mostSelected;
   }
 
   /** Host bytes of what an observer of selections is shown, which no plan counts. */

@@ -8,6 +8,7 @@ import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.TierBudgets;
+import dev.kvdrive.schedule.Accuracy;
 import dev.kvdrive.schedule.EngineBusyException;
 import dev.kvdrive.schedule.EngineDrainingException;
 import dev.kvdrive.schedule.EngineStatus;
@@ -23,6 +24,7 @@ import dev.kvdrive.schedule.InferenceEngine;
 import dev.kvdrive.schedule.Submission;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -192,6 +194,7 @@ final class ScriptedEngine implements InferenceEngine {
         16,
         20,
         21,
+        Map.of(new EngineStatus.Head(0, 0), new Accuracy(4, 0.25, 0.5)),
         17,
         18,
         19,

@@ -126,6 +126,10 @@ public record LocalEngine(
           EngineSettings.of(sizes, device, nvme, request.queueLimit())
               .withCalibration(CalibrationFile.neededBy(request.policy().summary(), local.file()));
       settings = settings.withDecode(decode.apply(settings.decode()));
+      if (method != null) {
+        // Its attention is not that of the selection which the meter reads.
+        settings = settings.withDecode(settings.decode().withMeterShare(0));
+      }
       if (record != null) {
         recorder = new SelectionRecorder(record, RecordingHeader.of(sizes));
         // What is recorded is what was asked, and nothing before it.

@@ -284,6 +284,15 @@ public final class TieredStore implements AutoCloseable {
     return frames;
   }
 
+  /**
+   * Where an extent is in DRAM, between two steps.
+   *
+   * @return its frame, or a negative number if it is only on NVMe
+   */
+  public int frame(int layer, int seat, int kvHead, int extent) {
+    return extents.frame(space.index(layer, seat, kvHead, extent));
+  }
+
   /** The mailbox, for device operations. */
   public Mailbox mailbox() {
     return mailbox;

@@ -1,5 +1,6 @@
 package dev.kvdrive.server.metrics;
 
+import dev.kvdrive.schedule.Accuracy;
 import dev.kvdrive.schedule.EngineStatus;
 import dev.kvdrive.server.serving.ServedModel;
 import io.micrometer.core.instrument.FunctionCounter;
@@ -52,6 +53,7 @@ final class EngineMetrics {
         "Prefetched chunks that were selected while they were in the window.",
         none,
         EngineStatus::prefetchedHits);
+    accuracy();
     counter("kvdrive.demotions", "Extents moved from DRAM to NVMe.", none, EngineStatus::demotions);
     counter(
         "kvdrive.promotions", "Extents moved from NVMe to DRAM.", none, EngineStatus::promotions);
@@ -100,6 +102,37 @@ final class EngineMetrics {
         "Bytes of a tier that hold keys and values.",
         tier,
         s -> s.tiers().get(index).kvBytes());
+  }
+
+  /** Of heads that were never measured there is a sample count of 0. */
+  private void accuracy() {
+    var layout = model.engine().sizes().layout();
+    for (int layer = 0; layer < layout.layers(); layer++) {
+      for (int head = 0; head < layout.kvHeads(); head++) {
+        int l = layer;
+        int h = head;
+        Tags tags = Tags.of("layer", Integer.toString(l), "kv_head", Integer.toString(h));
+        counter(
+            "kvdrive.accuracy.samples",
+            "Measurements of what attention leaves out.",
+            tags,
+            s -> of(s, l, h).samples());
+        counter(
+            "kvdrive.mass.missed",
+            "Shares of the attention on tokens that were not attended, summed over measurements.",
+            tags,
+            s -> of(s, l, h).samples() * of(s, l, h).massMissed());
+        counter(
+            "kvdrive.output.error",
+            "Errors of the attention's output, as shares of its norm, summed over measurements.",
+            tags,
+            s -> of(s, l, h).samples() * of(s, l, h).outputError());
+      }
+    }
+  }
+
+  private static Accuracy of(EngineStatus status, int layer, int head) {
+    return status.accuracy().getOrDefault(new EngineStatus.Head(layer, head), Accuracy.NONE);
   }
 
   private void missed(String tier, ToDoubleFunction<EngineStatus> chunks) {

@@ -1,5 +1,6 @@
 package dev.kvdrive.server.openai;
 
+import dev.kvdrive.schedule.Accuracy;
 import dev.kvdrive.schedule.GenerationUsage;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -24,6 +25,7 @@ public record Usage(
    * @param fetchedBytes bytes fetched, by tier
    * @param prefetchedChunks chunks brought from DRAM before anything had selected them
    * @param prefetchedHits of the hits, chunks that were there because they had been prefetched
+   * @param accuracy what attention left out, in the steps that were measured; null if none was
    * @param queueSeconds wait for a seat, longest of the choices
    * @param prefillSeconds from the first work to the first token, longest of the choices
    * @param decodeSeconds from the first token to the end, longest of the choices
@@ -37,9 +39,19 @@ public record Usage(
       ByTier fetchedBytes,
       long prefetchedChunks,
       long prefetchedHits,
+      @Nullable Measured accuracy,
       double queueSeconds,
       double prefillSeconds,
       double decodeSeconds) {}
+
+  /**
+   * What attention left out.
+   *
+   * @param samples heads of layers that were measured, each in one step
+   * @param massMissed mean share of the softmax mass on tokens that were not attended
+   * @param outputError mean error of the attention's output, as a share of its norm
+   */
+  public record Measured(long samples, double massMissed, double outputError) {}
 
   /** One figure for each tier below the window. */
   public record ByTier(long dram, long nvme) {}
@@ -69,6 +81,7 @@ public record Usage(
     long queue = 0;
     long prefill = 0;
     long decode = 0;
+    Accuracy accuracy = Accuracy.NONE;
     for (GenerationUsage choice : choices) {
       completion += choice.completionTokens();
       attended += choice.attendedTokens();
@@ -80,6 +93,7 @@ public record Usage(
       nvmeBytes += choice.nvmeBytes();
       prefetched += choice.prefetched();
       prefetchedHits += choice.prefetchedHits();
+      accuracy = accuracy.plus(choice.accuracy());
       queue = Math.max(queue, choice.queueNanos());
       prefill = Math.max(prefill, choice.prefillNanos());
       decode = Math.max(decode, choice.decodeNanos());
@@ -98,6 +112,9 @@ public record Usage(
             new ByTier(dramBytes, nvmeBytes),
             prefetched,
             prefetchedHits,
+            accuracy.samples() == 0
+                ? null
+                : new Measured(accuracy.samples(), accuracy.massMissed(), accuracy.outputError()),
             queue / 1e9,
             prefill / 1e9,
             decode / 1e9));
