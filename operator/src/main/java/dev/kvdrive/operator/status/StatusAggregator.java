@@ -195,6 +195,7 @@ public final class StatusAggregator {
         null,
         null,
         null,
+        null,
         operator);
   }
 

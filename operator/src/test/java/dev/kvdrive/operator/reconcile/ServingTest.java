@@ -98,7 +98,8 @@ class ServingTest {
   private static InferenceDeployment servedBy(@Nullable String operator) {
     InferenceDeployment deployment = WrittenManifests.deployment("endpoint", "legal", "");
     deployment.setStatus(
-        new InferenceDeploymentStatus(null, null, null, null, null, null, null, null, operator));
+        new InferenceDeploymentStatus(
+            null, null, null, null, null, null, null, null, null, operator));
     return deployment;
   }
 }

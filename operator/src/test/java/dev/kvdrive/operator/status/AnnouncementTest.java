@@ -88,6 +88,7 @@ class AnnouncementTest {
         null,
         null,
         null,
+        null,
         null);
   }
 }
