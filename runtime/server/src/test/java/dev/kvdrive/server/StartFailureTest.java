@@ -413,7 +413,7 @@ class StartFailureTest {
           kvdrive.tiers.dram-bytes  | -1     | '-1' is negative or not below 8Ei
           kvdrive.kv-type           | F64    | kvdrive.kv-type
           kvdrive.backing           | int4   | kvdrive.backing
-          kvdrive.backing           | f32    | kvdrive.resident, kvdrive.backing: backing f32, but
+          kvdrive.backing           | f32    | kvdrive.resident, kvdrive.backing: backing F32, but
           kvdrive.policy            | best   | kvdrive.policy: there is no policy 'best'; there are kvdrive
           kvdrive.index             | best   | kvdrive.index: there is no index 'best'; write two-bit
           kvdrive.index             | planes-33 | kvdrive.index: an index has whole words of 32 bits
