@@ -59,10 +59,10 @@ class PlatformIT {
   private static final String RELEASE = "kvdrive";
   private static final String DEFINITION = "inferencedeployments.kvdrive.dev";
 
-  /** Name of a volume, and of its class, that says it is larger than it is. */
   /** For a specification: chunks twice as large as in int8, so that more NVMe is needed. */
   private static final String AS_COMPUTED = "  backing: BF16\n";
 
+  /** Name of a volume, and of its class, that says it is larger than it is. */
   private static final String BOASTFUL = "e2e-boastful";
 
   /**

@@ -1,12 +1,14 @@
 package dev.kvdrive.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.plan.DeviceKind;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -173,6 +175,31 @@ class KvDriveTest {
               .toList();
       assertThat(listed).as(command.getCommandName()).hasSizeGreaterThan(4).isSorted();
     }
+  }
+
+  /** Descriptions are formats, in which a percent sign is written twice. */
+  @Test
+  void helpCanBeFormatted() {
+    List<CommandLine> open = new ArrayList<>(List.of(KvDrive.commandLine()));
+    while (!open.isEmpty()) {
+      CommandLine command = open.removeLast();
+      open.addAll(command.getSubcommands().values());
+      CommandSpec spec = command.getCommandSpec();
+      assertThat(String.join(" ", spec.usageMessage().description()))
+          .as(spec.qualifiedName())
+          .satisfies(KvDriveTest::formats);
+      spec.args()
+          .forEach(
+              arg ->
+                  assertThat(String.join(" ", arg.description()))
+                      .as("%s %s", spec.qualifiedName(), arg.paramLabel())
+                      .satisfies(KvDriveTest::formats));
+    }
+  }
+
+  @SuppressWarnings("FormatStringAnnotation")
+  private static void formats(String description) {
+    assertThatCode(() -> description.formatted()).doesNotThrowAnyException();
   }
 
   @ParameterizedTest

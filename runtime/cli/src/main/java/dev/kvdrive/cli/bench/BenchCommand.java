@@ -9,7 +9,6 @@ import dev.kvdrive.bench.speed.Spread;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.Method;
-import dev.kvdrive.cli.option.PipelineSwitches;
 import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
@@ -137,7 +136,7 @@ public final class BenchCommand implements Callable<Integer> {
       names = "--dram-share",
       paramLabel = "SHARE",
       converter = ShareConverter.class,
-      defaultValue = "100%",
+      defaultValue = "1",
       description =
           "Share of the KV cache that has room in DRAM; the rest is on NVMe (default: ${DEFAULT-VALUE}).")
   private double dramShare;
@@ -150,7 +149,15 @@ public final class BenchCommand implements Callable<Integer> {
 
   @Mixin private WindowSwitches windows = new WindowSwitches();
 
-  @Mixin private PipelineSwitches pipeline = new PipelineSwitches();
+  @Option(
+      names = "--micro-batches",
+      paramLabel = "N",
+      converter = MicroBatchesConverter.class,
+      defaultValue = MicroBatchesConverter.AUTO,
+      description =
+          "Parts into which the rows of a step are cut, so that one part's misses are fetched while"
+              + " the next one selects: auto, 1, 2 or 4 (default: ${DEFAULT-VALUE}).")
+  private int microBatches;
 
   @Option(
       names = "--without",
@@ -308,8 +315,7 @@ public final class BenchCommand implements Callable<Integer> {
 
   /** What is on, by what is off: first nothing. */
   private Map<String, ProbeSettings.Parts> parts() {
-    ProbeSettings.Parts all =
-        new ProbeSettings.Parts(windows.options(), pipeline.on(), pipeline.microBatches());
+    ProbeSettings.Parts all = new ProbeSettings.Parts(windows.options(), true, microBatches);
     Map<String, ProbeSettings.Parts> parts = new LinkedHashMap<>();
     parts.put("", all);
     for (Part part : without) {

@@ -25,7 +25,7 @@ import picocli.CommandLine.Spec;
     name = "report",
     description =
         "Reads what ./kvdrive eval --json has written, of runs on one machine or several, and tells"
-            + " it as one: a line for each model, context, policy and budget, with 95 % intervals and"
+            + " it as one: a line for each model, context, policy and budget, with 95 %% intervals and"
             + " what it is above or below exact attention on the same samples.",
     mixinStandardHelpOptions = true)
 public final class ReportCommand implements Callable<Integer> {
