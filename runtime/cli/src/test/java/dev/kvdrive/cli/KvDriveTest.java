@@ -1,13 +1,15 @@
 package dev.kvdrive.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.plan.DeviceKind;
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -177,29 +179,23 @@ class KvDriveTest {
     }
   }
 
-  /** Descriptions are formats, in which a percent sign is written twice. */
+  /** Descriptions are formats, in which a percent sign is written twice; picocli only warns. */
   @Test
   void helpCanBeFormatted() {
-    List<CommandLine> open = new ArrayList<>(List.of(KvDrive.commandLine()));
-    while (!open.isEmpty()) {
-      CommandLine command = open.removeLast();
-      open.addAll(command.getSubcommands().values());
-      CommandSpec spec = command.getCommandSpec();
-      assertThat(String.join(" ", spec.usageMessage().description()))
-          .as(spec.qualifiedName())
-          .satisfies(KvDriveTest::formats);
-      spec.args()
-          .forEach(
-              arg ->
-                  assertThat(String.join(" ", arg.description()))
-                      .as("%s %s", spec.qualifiedName(), arg.paramLabel())
-                      .satisfies(KvDriveTest::formats));
+    PrintStream before = System.err;
+    ByteArrayOutputStream warnings = new ByteArrayOutputStream();
+    System.setErr(new PrintStream(warnings, true, StandardCharsets.UTF_8));
+    try {
+      List<CommandLine> open = new ArrayList<>(List.of(KvDrive.commandLine()));
+      while (!open.isEmpty()) {
+        CommandLine command = open.removeLast();
+        open.addAll(command.getSubcommands().values());
+        assertThat(command.getUsageMessage()).isNotBlank();
+      }
+    } finally {
+      System.setErr(before);
     }
-  }
-
-  @SuppressWarnings("FormatStringAnnotation")
-  private static void formats(String description) {
-    assertThatCode(() -> description.formatted()).doesNotThrowAnyException();
+    assertThat(warnings.toString(StandardCharsets.UTF_8)).isEmpty();
   }
 
   @ParameterizedTest
