@@ -14,7 +14,6 @@ import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.option.WindowSwitches;
 import dev.kvdrive.cli.serve.LocalRuntime;
-import dev.kvdrive.cli.serve.ScratchFolder;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
@@ -144,7 +143,8 @@ public final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--nvme-dir",
       paramLabel = "DIR",
-      description = "Folder on the drive (default: one of its own, removed at the end).")
+      description =
+          "Folder on the drive, in which every engine has one of its own, removed at the end (default: in the cache folder).")
   private @Nullable Path nvmeDir;
 
   @Mixin private WindowSwitches windows = new WindowSwitches();
@@ -258,32 +258,27 @@ public final class BenchCommand implements Callable<Integer> {
     Map<String, ProbeSettings.Parts> parts = parts();
     int readers = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
     SpeedTable table = new SpeedTable(bandwidth(readers, progress));
-    try (ScratchFolder scratch =
-        dramShare < 1 && nvmeDir == null
-            ? ScratchFolder.below(LocalRuntime.cacheFolder().resolve("nvme"), "bench-")
-            : null) {
-      Path drive = scratch != null ? scratch.path() : nvmeDir != null ? nvmeDir : Path.of(".");
-      BenchRun run =
-          new BenchRun(
-              new BenchRun.Conditions(
-                  tokens,
-                  sequences,
-                  device.kind(),
-                  readers,
-                  new ProbeSettings.Tiers(window, dramShare, drive),
-                  warmUp,
-                  runs),
-              table,
-              progress);
-      for (String model : models) {
-        Path file = Objects.requireNonNull(files.get(model));
-        for (int context : contexts) {
-          if (beside == null) {
-            LocalModel local = new LocalModel(file, scaling, null);
-            run.alone(model, local, context, policies, budgets, this::formats, parts);
-          } else {
-            run.besideJlama(model, file, context, Objects.requireNonNull(parts.get("")));
-          }
+    Path drive = nvmeDir != null ? nvmeDir : LocalRuntime.cacheFolder().resolve("nvme");
+    BenchRun run =
+        new BenchRun(
+            new BenchRun.Conditions(
+                tokens,
+                sequences,
+                device.kind(),
+                readers,
+                new ProbeSettings.Tiers(window, dramShare, drive),
+                warmUp,
+                runs),
+            table,
+            progress);
+    for (String model : models) {
+      Path file = Objects.requireNonNull(files.get(model));
+      for (int context : contexts) {
+        if (beside == null) {
+          LocalModel local = new LocalModel(file, scaling, null);
+          run.alone(model, local, context, policies, budgets, this::formats, parts);
+        } else {
+          run.besideJlama(model, file, context, Objects.requireNonNull(parts.get("")));
         }
       }
     }

@@ -13,6 +13,7 @@ import dev.kvdrive.bench.speed.StepBytes;
 import dev.kvdrive.cli.option.ModelName;
 import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.serve.LocalRuntime;
+import dev.kvdrive.cli.serve.ScratchFolder;
 import dev.kvdrive.cli.terminal.Quantities;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.Model;
@@ -47,6 +48,10 @@ final class BenchRun {
   private final Conditions conditions;
   private final SpeedTable table;
   private final Terminal terminal;
+
+  /** Of the NVMe tiers, which are for one engine each. */
+  private final List<ScratchFolder> drives = new ArrayList<>();
+
   private final Path log;
 
   /**
@@ -56,7 +61,8 @@ final class BenchRun {
    * @param sequences that decode together in this project's engine
    * @param device of this project's engine
    * @param threads of every engine
-   * @param tiers how this project's engine spreads the KV cache
+   * @param tiers how this project's engine spreads the KV cache; in the folder of the NVMe tier
+   *     each has one of its own
    * @param warmUp runs that do not count
    * @param runs that count
    */
@@ -127,7 +133,7 @@ final class BenchRun {
       }
       measure(model.file(), prompt, entries);
     } finally {
-      entries.forEach(entry -> entry.probe().close());
+      close(entries);
     }
   }
 
@@ -170,7 +176,7 @@ final class BenchRun {
               null));
       measure(file, prompt, entries);
     } finally {
-      entries.forEach(entry -> entry.probe().close());
+      close(entries);
     }
   }
 
@@ -219,9 +225,26 @@ final class BenchRun {
                 formats,
                 conditions.device(),
                 conditions.threads(),
-                conditions.tiers(),
+                tiers(),
                 parts)
             .arguments());
+  }
+
+  /** The tiers of one more engine. */
+  private ProbeSettings.Tiers tiers() {
+    ProbeSettings.Tiers tiers = conditions.tiers();
+    if (tiers.dramShare() >= 1) {
+      return tiers;
+    }
+    ScratchFolder drive = ScratchFolder.below(tiers.nvme(), "bench-");
+    drives.add(drive);
+    return new ProbeSettings.Tiers(tiers.windows(), tiers.dramShare(), drive.path());
+  }
+
+  private void close(List<Entry> entries) {
+    entries.forEach(entry -> entry.probe().close());
+    drives.forEach(ScratchFolder::close);
+    drives.clear();
   }
 
   private void measure(Path file, int prompt, List<Entry> entries) throws InterruptedException {

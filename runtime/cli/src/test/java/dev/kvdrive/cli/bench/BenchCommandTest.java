@@ -6,6 +6,7 @@ import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -64,7 +65,7 @@ class BenchCommandTest {
     assertThat(
             run(
                 "--context",
-                "400",
+                "1500",
                 "--tokens",
                 "4",
                 "--budget",
@@ -72,7 +73,7 @@ class BenchCommandTest {
                 "--sequences",
                 "2",
                 "--dram-share",
-                "30%",
+                "1%",
                 "--window",
                 "1.5",
                 "--prefetch",
@@ -92,9 +93,12 @@ class BenchCommandTest {
         .contains("2 sequences |", "2 sequences, without prefetch |", "without micro-batches |");
     JsonNode figures = JsonMapper.shared().readTree(Files.readString(json));
     assertThat(figures.path("sequences").asInt()).isEqualTo(2);
-    assertThat(figures.path("dramShare").asDouble()).isEqualTo(0.3);
+    assertThat(figures.path("dramShare").asDouble()).isEqualTo(0.01);
     assertThat(figures.path("rows").size()).isEqualTo(3);
     assertThat(figures.at("/rows/0/fetchedBytesPerToken").asDouble()).isPositive();
+    try (Stream<Path> left = Files.list(folder)) {
+      assertThat(left).containsExactly(json);
+    }
   }
 
   @ParameterizedTest
