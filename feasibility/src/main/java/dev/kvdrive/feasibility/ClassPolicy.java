@@ -140,7 +140,7 @@ final class ClassPolicy {
                       default -> others.size() + " other deployments count";
                     }
                     + (running < others.size()
-                        ? " (%d of them have waited for longer)".formatted(others.size() - running)
+                        ? " (%d that waited before among them)".formatted(others.size() - running)
                         : ""));
     if (asked.gpu() > has.gpu()) {
       bytesAtMost(found, "gpu", total.gpu(), tenant.gpu(), who);

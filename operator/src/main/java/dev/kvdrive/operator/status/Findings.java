@@ -199,11 +199,17 @@ final class Findings {
   Finding runtime() {
     int wanted = request.replicas();
     Workload workload = observed.workload().orElse(Workload.NONE);
-    if (workload.complete(wanted)) {
-      return wanted == 0
+    if (wanted == 0) {
+      return workload.pods() == 0
           ? Finding.holds(RUNTIME_READY, SCALED_TO_ZERO, "No replicas are asked for.")
-          : Finding.holds(
-              RUNTIME_READY, "PodsReady", "%d of %d pods serve.".formatted(wanted, wanted));
+          : Finding.waiting(
+              RUNTIME_READY,
+              "RollingOut",
+              "No replicas are asked for; %d are still there.".formatted(workload.pods()));
+    }
+    if (workload.complete(wanted)) {
+      return Finding.holds(
+          RUNTIME_READY, "PodsReady", "%d of %d pods serve.".formatted(wanted, wanted));
     }
     if (workload.paused()) {
       return Finding.stuck(
@@ -224,14 +230,6 @@ final class Findings {
     Optional<PodTrouble> cause = trouble.or(this::disk);
     if (cause.isPresent()) {
       return inPodsStead(finding(RUNTIME_READY, cause.get()));
-    }
-    if (wanted == 0) {
-      return workload.pods() == 0
-          ? Finding.holds(RUNTIME_READY, SCALED_TO_ZERO, "No replicas are asked for.")
-          : Finding.waiting(
-              RUNTIME_READY,
-              "RollingOut",
-              "No replicas are asked for; %d are still there.".formatted(workload.pods()));
     }
     int updated = Math.min(workload.updated(), wanted);
     // While a new pod starts beside an old one that serves, none may be lacking.

@@ -6,7 +6,8 @@ import java.time.Duration;
 /**
  * How a decode step is run. None of it changes what is computed.
  *
- * @param pipeline whether misses are fetched on a queue of their own while the hits are attended
+ * @param pipeline whether misses are fetched on a queue of their own while something else is
+ *     computed
  * @param microBatches into how many parts the rows of a step are cut in its attention, so that one
  *     part's misses are fetched while the next one selects: at most so many, a power of two; {@link
  *     #ELASTIC} for as many as make steps fastest. Without a pipeline there is one
