@@ -5,6 +5,7 @@
 #include "attention.cuh"
 #include "common.cuh"
 #include "kv.cuh"
+#include "select.cuh"
 
 __device__ __forceinline__ int clusterBytes(const Layer& l) {
   return (CENTROID_OFFSET + 2 * l.headDim + 3) / 4 * 4;
@@ -367,6 +368,102 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
   }
   if (threadIdx.x == 0) {
     l.clustered[cell] = chunk + 1;
+  }
+}
+
+// Grid: (tiles of clusters, kvHeads * parts, rows). Products of queries with centroids as raw scores:
+// a warp has a cluster, and takes one query after the other. What has no token is below everything.
+extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreCentroids(ScoreArgs a) {
+  __shared__ float query[SCORE_QUERIES * MAX_HEAD_DIM];
+  const Layer& l = a.layer;
+  int row = a.firstRow + blockIdx.z;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int groupSize = a.heads / l.kvHeads;
+  int parts = (groupSize + SCORE_QUERIES - 1) / SCORE_QUERIES;
+  int head = blockIdx.y / parts;
+  int64_t cell = (int64_t)seat * l.kvHeads + head;
+  int count = clustersOf(l, l.clustered[cell]);
+  int tile = blockIdx.x * SCORE_TILE;
+  int closed = closedChunks(l, a.batch.positions[row] + 1);
+  if (tile >= count || wanted(a.batch, a.chosen, row) >= closed) {
+    return;  // nothing here, or all are selected
+  }
+  int firstQuery = head * groupSize + blockIdx.y % parts * SCORE_QUERIES;
+  int queries = min(SCORE_QUERIES, (head + 1) * groupSize - firstQuery);
+  int width = l.headDim;
+  const bf16* from = a.query.data + row * a.query.stride + (int64_t)firstQuery * width;
+  for (int i = threadIdx.x; i < queries * width; i += blockDim.x) {
+    query[i] = widen(from[i]) * a.scale;
+  }
+  __syncthreads();
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  int end = min(tile + SCORE_TILE, count);
+  for (int at = tile + warp; at < end; at += SCORE_WARPS) {
+    char* cluster = clusterTable(l, cell) + (int64_t)at * clusterBytes(l);
+    bool empty = clusterSize(cluster) == 0;
+    for (int g = 0; g < queries; g++) {
+      float sum = 0;
+      for (int i = lane; i < width; i += WARP) {
+        sum += query[g * width + i] *
+               storedElement(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, i);
+      }
+      sum = warpSum(sum);
+      if (lane == 0) {
+        rawScores(a, row, firstQuery + g)[at] = empty ? -INFINITY : sum;
+      }
+    }
+  }
+}
+
+/** log(exp(a) + exp(b)), of which either may be minus infinity. */
+__device__ __forceinline__ float logAdd(float a, float b) {
+  float most = fmaxf(a, b), least = fminf(a, b);
+  return least == -INFINITY ? most : most + log1pf(expf(least - most));
+}
+
+// Grid: (kvHeads, rows). Merges the queries of a group by the sum of their softmax over the clusters,
+// and scores chunks by the clusters of their tokens: IndexOperations.ScoreClusters.
+extern "C" __global__ void __launch_bounds__(SELECT_THREADS) scoreByClusters(ScoreArgs a) {
+  __shared__ float reduce[WARP];
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int head = blockIdx.x, row = a.firstRow + blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int closed = closedChunks(l, a.batch.positions[row] + 1);
+  if (wanted(a.batch, s, row) >= closed) {
+    return;  // all are selected
+  }
+  int64_t cell = (int64_t)seat * l.kvHeads + head;
+  int count = clustersOf(l, l.clustered[cell]);
+  int groupSize = a.heads / l.kvHeads;
+  float* weights = rawScores(a, row, head * groupSize);
+  for (int g = 0; g < groupSize; g++) {
+    const float* raw = rawScores(a, row, head * groupSize + g);
+    float minus = logSumExp(raw, count, reduce);
+    for (int j = threadIdx.x; j < count; j += blockDim.x) {
+      float share = raw[j] - minus;
+      weights[j] = g == 0 ? share : logAdd(weights[j], share);
+    }
+  }
+  __syncthreads();
+  float* scores = s.scores + ((int64_t)row * l.kvHeads + head) * s.maxChunks;
+  for (int c = threadIdx.x; c < closed; c += blockDim.x) {
+    const uint16_t* ids = clusterIds(l, cell, c);
+    float most = -INFINITY;
+    for (int t = 0; t < l.chunk; t++) {
+      most = fmaxf(most, weights[ids[t]]);
+    }
+    float sum = 0;
+    for (int t = 0; t < l.chunk; t++) {
+      sum += expf(weights[ids[t]] - most);
+    }
+    scores[c] = most + logf(sum);
   }
 }
 

@@ -6,6 +6,7 @@ import static dev.kvdrive.cpu.CpuOperations.stride;
 import static dev.kvdrive.cpu.CpuOperations.submit;
 
 import dev.kvdrive.cpu.ThreadScratch.Use;
+import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.IndexOperations;
 import dev.kvdrive.device.LayerStep;
@@ -56,14 +57,34 @@ final class ChunkIndex implements IndexOperations {
     requireF32(a.query());
     submit(
         queue,
-        () ->
-            score(
-                new StepRows(a.step().batch()),
-                new KvMemory(a.step().layer()),
-                a,
-                address(a.query()),
-                stride(a.query()),
-                new SelectionMemory(a.selection(), a.shape().kvHeads())));
+        () -> {
+          KvMemory kv = new KvMemory(a.step().layer());
+          score(
+              new StepRows(a.step().batch()),
+              kv,
+              a.shape(),
+              a.query(),
+              new SelectionMemory(a.selection(), a.shape().kvHeads()),
+              (seat, head, queries, closed, scores, ofThread) ->
+                  score(kv, a, queries, seat, head, closed, scores, ofThread));
+        });
+  }
+
+  @Override
+  public void scoreClusters(Queue queue, ScoreClusters a) {
+    requireF32(a.query());
+    submit(
+        queue,
+        () -> {
+          ClusterScores clusterScores = new ClusterScores(a.step().layer(), a.shape());
+          score(
+              new StepRows(a.step().batch()),
+              new KvMemory(a.step().layer()),
+              a.shape(),
+              a.query(),
+              new SelectionMemory(a.selection(), a.shape().kvHeads()),
+              clusterScores::ofChunks);
+        });
   }
 
   @Override
@@ -127,14 +148,21 @@ final class ChunkIndex implements IndexOperations {
     return Math.max(0, Math.min(asked, closed));
   }
 
+  /** Scores the closed chunks of a (seat, KV head) for the queries of a group. */
+  private interface Scorer {
+    void score(int seat, int head, long queries, int closed, long scores, ThreadScratch ofThread);
+  }
+
+  /** Scores what rows that do not select all of their chunks have to choose from. */
   private void score(
       StepRows batch,
       KvMemory kv,
-      Score of,
-      long query,
-      long queryStride,
-      SelectionMemory selection) {
-    AttentionShape shape = of.shape();
+      AttentionShape shape,
+      Activations query,
+      SelectionMemory selection,
+      Scorer scorer) {
+    long first = address(query);
+    long stride = stride(query);
     pool.run(
         batch.rows * shape.kvHeads(),
         (task, thread) -> {
@@ -146,10 +174,8 @@ final class ChunkIndex implements IndexOperations {
           }
           int closed = kv.layout.grid().closedChunks(batch.tokens(row));
           if (count(batch, selection, row, closed) < closed) {
-            long queries =
-                query + row * queryStride + 4L * head * shape.groupSize() * shape.headDim();
-            long scores = selection.scores(row, head);
-            score(kv, of, queries, seat, head, closed, scores, scratch[thread]);
+            long queries = first + row * stride + 4L * head * shape.groupSize() * shape.headDim();
+            scorer.score(seat, head, queries, closed, selection.scores(row, head), scratch[thread]);
           }
         });
   }
@@ -270,7 +296,7 @@ final class ChunkIndex implements IndexOperations {
   }
 
   /** log(sum(exp(x))) of {@code n} floats; up to a vector behind them is overwritten. */
-  private static float logSumExp(long x, int n) {
+  static float logSumExp(long x, int n) {
     int end = Math.ceilDiv(n, Lanes.N) * Lanes.N;
     for (int i = n; i < end; i++) {
       Memory.putFloat(x + 4L * i, Float.NEGATIVE_INFINITY);

@@ -53,6 +53,11 @@ final class ClusterMemory {
     return Memory.getInt(clustered + 4 * cell(seat, head));
   }
 
+  /** Clusters of a sequence. */
+  int count(int seat, int head) {
+    return format.clusters(layout, clustered(seat, head));
+  }
+
   void clustered(int seat, int head, int chunks) {
     Memory.putInt(clustered + 4 * cell(seat, head), chunks);
   }

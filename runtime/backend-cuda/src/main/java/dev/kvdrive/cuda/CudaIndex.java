@@ -16,6 +16,7 @@ import static dev.kvdrive.cuda.CudaOperations.requireKernelsFor;
 import static dev.kvdrive.cuda.CudaOperations.rows;
 import static dev.kvdrive.cuda.CudaOperations.select;
 
+import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.IndexOperations;
 import dev.kvdrive.device.KvLayer;
@@ -29,6 +30,7 @@ import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.LandmarkSummary;
 import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TwoBitSummary;
+import jcuda.Pointer;
 
 /** Summaries of all formats, scores by them, and the best; clusters. */
 final class CudaIndex implements IndexOperations {
@@ -151,34 +153,85 @@ final class CudaIndex implements IndexOperations {
   public void score(Queue queue, Score score) {
     CudaQueue own = (CudaQueue) queue;
     KvLayer of = score.step().layer();
-    StepBatch batch = score.step().batch();
     AttentionShape shape = score.shape();
-    Selection selection = score.selection();
-    requireKernelsFor(of.layout());
-    String kernel = Form.of(of).scoring;
-    int parts = Math.ceilDiv(shape.groupSize(), SCORE_QUERIES);
     int tiles = Math.ceilDiv(of.index().format().summaries(of.maxChunks()), SCORE_TILE);
+    scoreRows(
+        own,
+        score.step(),
+        shape,
+        score.query(),
+        score.selection(),
+        score.merge() == Merge.LARGEST_SHARE,
+        (struct, rows) -> {
+          raw(own, Form.of(of).scoring, tiles, shape, rows, struct);
+          own.launch(gpu.kernel("share"), shape.kvHeads(), rows, 1, SELECT_THREADS, 0, struct);
+        });
+  }
+
+  @Override
+  public void scoreClusters(Queue queue, ScoreClusters score) {
+    CudaQueue own = (CudaQueue) queue;
+    AttentionShape shape = score.shape();
+    int tiles = clusterTiles(score.step().layer());
+    scoreRows(
+        own,
+        score.step(),
+        shape,
+        score.query(),
+        score.selection(),
+        true,
+        (struct, rows) -> {
+          raw(own, "scoreCentroids", tiles, shape, rows, struct);
+          own.launch(
+              gpu.kernel("scoreByClusters"), shape.kvHeads(), rows, 1, SELECT_THREADS, 0, struct);
+        });
+  }
+
+  private static int clusterTiles(KvLayer of) {
+    int most = of.index().estimate().format().clusters(of.layout(), of.maxChunks());
+    return Math.ceilDiv(most, SCORE_TILE);
+  }
+
+  /** Kernels that score some rows. */
+  private interface Scoring {
+    void launch(Pointer struct, int rows);
+  }
+
+  /** Has rows scored, as many at a time as have room for their raw scores. */
+  private void scoreRows(
+      CudaQueue own,
+      LayerStep step,
+      AttentionShape shape,
+      Activations query,
+      Selection selection,
+      boolean shares,
+      Scoring scoring) {
+    StepBatch batch = step.batch();
+    requireKernelsFor(step.layer().layout());
     Structs.Score s = Structs.SCORE;
-    // As many rows at a time as have room for their raw scores.
     long rowBytes = 4L * shape.heads() * selection.maxChunks();
     long raw = own.workspace(Math.max(rowBytes, Cublas.WORKSPACE_BYTES));
     int some = Math.clamp(Cublas.WORKSPACE_BYTES / rowBytes, 1, batch.rows());
     for (int first = 0; first < batch.rows(); first += some) {
-      int rows = Math.min(some, batch.rows() - first);
-      Arguments a = layer(own.arguments(), s.layer, of);
+      Arguments a = layer(own.arguments(), s.layer, step.layer());
       batch(a, s.batch, batch);
       chosen(a, s.chosen, selection);
-      rows(a, s.query, score.query())
+      rows(a, s.query, query)
           .put(s.raw, raw)
           .put(s.heads, shape.heads())
           .put(s.scale, shape.scale())
           .put(s.firstRow, first)
-          .put(s.shares, score.merge() == Merge.LARGEST_SHARE ? 1 : 0);
-      var struct = a.end(s);
-      int threads = SCORE_WARPS * WARP;
-      own.launch(gpu.kernel(kernel), tiles, shape.kvHeads() * parts, rows, threads, 0, struct);
-      own.launch(gpu.kernel("share"), shape.kvHeads(), rows, 1, SELECT_THREADS, 0, struct);
+          .put(s.shares, shares ? 1 : 0);
+      scoring.launch(a.end(s), Math.min(some, batch.rows() - first));
     }
+  }
+
+  /** Launches a kernel that computes raw scores, up to {@code SCORE_QUERIES} queries a block. */
+  private void raw(
+      CudaQueue own, String kernel, int tiles, AttentionShape shape, int rows, Pointer struct) {
+    int parts = Math.ceilDiv(shape.groupSize(), SCORE_QUERIES);
+    own.launch(
+        gpu.kernel(kernel), tiles, shape.kvHeads() * parts, rows, SCORE_WARPS * WARP, 0, struct);
   }
 
   /**

@@ -50,6 +50,24 @@ public interface IndexOperations {
   }
 
   /**
+   * Scores every closed chunk of each (row, KV head) by the clusters that its tokens are in. With
+   * {@code s(h,j) = scale * q_h . c_j} for the query heads {@code h} of the group and the clusters
+   * {@code j} of the sequence that have tokens, a cluster's weight is the sum of its softmax over
+   * the heads, {@code w(j) = sum_h exp s(h,j) / sum_i exp s(h,i)}, and the score is {@code log
+   * sum_t w(j_t)} over the clusters {@code j_t} of the chunk's tokens. Where a row selects all of
+   * its closed chunks the scores may be left unwritten.
+   */
+  record ScoreClusters(
+      LayerStep step, AttentionShape shape, Activations query, Selection selection) {
+    public ScoreClusters {
+      Checks.checkClusters(step.layer());
+      check(step.layer(), shape);
+      check(step.batch(), step.layer(), selection);
+      view("query", query, step.batch().rows(), shape.heads() * shape.headDim());
+    }
+  }
+
+  /**
    * Makes sure of outliers: of the {@code n} chunks that a row is going to select, {@code n * of /
    * per}, rounded down, are those whose summaries have the lowest cosines (the lower chunk among
    * equals), since their scores become positive infinity. The others' scores stay. After {@code
@@ -126,6 +144,9 @@ public interface IndexOperations {
 
   /** See {@link Score}. */
   void score(Queue queue, Score score);
+
+  /** See {@link ScoreClusters}. */
+  void scoreClusters(Queue queue, ScoreClusters score);
 
   /** See {@link Pin}. */
   void pin(Queue queue, Pin pin);

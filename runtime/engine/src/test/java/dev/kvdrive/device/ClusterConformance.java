@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.kvdrive.plan.KvLayout;
 import java.util.Arrays;
 import java.util.List;
+import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -18,7 +19,7 @@ public abstract class ClusterConformance extends DeviceConformance {
   }
 
   /** A layer whose sequences are clustered as prompts. */
-  private static LayerOnDevice clustered(Rig rig, LayerContents contents) {
+  static LayerOnDevice clustered(Rig rig, LayerContents contents) {
     LayerOnDevice layer = new LayerOnDevice(rig, contents);
     for (int seat = 0; seat < contents.sizes.seats(); seat++) {
       if (contents.closed(seat) > 0) {
@@ -188,6 +189,87 @@ public abstract class ClusterConformance extends DeviceConformance {
     }
   }
 
+  // --- scores by clusters ---
+
+  /** Rows that choose some of their chunks, and one that takes all. */
+  private static void chooseSome(LayerContents contents) {
+    for (int row = 0; row < contents.sizes.rows(); row++) {
+      int closed = SelectConformance.chunks(row);
+      if (closed >= 0) {
+        contents.row(row, SelectConformance.seat(row), row == 5 ? closed : closed / 2);
+      }
+    }
+  }
+
+  /**
+   * Asserts that scores are those wanted, within the error of their sums: a product's absolute
+   * terms add up to the norms of a query and a centroid at most.
+   */
+  private void assertScores(LayerContents contents, float[] actual, float[] wanted) {
+    LayerSizes sizes = contents.sizes;
+    for (int row = 0; row < sizes.rows(); row++) {
+      int closed = SelectConformance.chunks(row);
+      if (closed > 0 && contents.selectCounts[row] < closed) {
+        for (int i = 0; i < sizes.kvHeads() * closed; i++) {
+          int at = (row * sizes.kvHeads() + i / closed) * sizes.maxChunks() + i % closed;
+          assertThat((double) actual[at])
+              .as("row %d head %d chunk %d", row, i / closed, i % closed)
+              .isCloseTo(wanted[at], Offset.offset(3 * contents.productError()));
+        }
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void scoresChunksByTheClustersOfTheirTokens(LayerSizes sizes) {
+    LayerContents contents = sequences(sizes, 69);
+    makeAlike(contents); // so that some clusters have no token
+    chooseSome(contents);
+    float[] expected = scoresByClusters(oracle, contents);
+    float[] actual = scoresByClusters(subject, contents);
+    assertScores(contents, actual, expected);
+    assertScores(contents, scoresByClusters(alike(), contents), actual);
+  }
+
+  private float[] scoresByClusters(Rig rig, LayerContents contents) {
+    LayerOnDevice layer = exactlyClustered(rig, contents);
+    layer.scoreClusters();
+    float[] scores = rig.readFloats(layer.selection.scores());
+    rig.freeAll();
+    oracle.freeAll();
+    return scores;
+  }
+
+  @Test
+  void aChunkCountsByItsTokensInTheClusterThatAQueryWants() {
+    LayerSizes sizes = sizes().get(2);
+    LayerContents contents = sequences(sizes, 70);
+    int dim = sizes.headDim();
+    int seat = SelectConformance.seat(0);
+    int chunks = SelectConformance.chunks(0);
+    // Each chunk has one token more than the one before it that looks like the queries.
+    for (int head = 0; head < sizes.kvHeads(); head++) {
+      float[] keys = contents.keys[seat][head];
+      for (int i = 0; i < keys.length; i++) {
+        int token = i / dim - LayerSizes.GRID.sink();
+        boolean like = token >= 0 && token % 8 < token / 8 % 8;
+        keys[i] = (like ? 2 : -2) + (i % 2) / 16f;
+      }
+    }
+    Arrays.fill(contents.query, 1);
+    contents.row(0, seat, chunks / 8);
+    LayerOnDevice layer = clustered(subject, contents);
+    layer.scoreClusters();
+    layer.best();
+    for (int head = 0; head < sizes.kvHeads(); head++) {
+      assertThat(Arrays.stream(layer.results().selected(0, head)).boxed())
+          .as("head %d", head)
+          .hasSize(chunks / 8)
+          .allMatch(chunk -> chunk % 8 == 7);
+    }
+  }
+
   // --- the estimate ---
 
   /** What a row selects: a third of the long ones, all of the short ones but for one row none. */
@@ -210,9 +292,9 @@ public abstract class ClusterConformance extends DeviceConformance {
     }
   }
 
-  private float[] attend(Rig rig, LayerContents contents, boolean estimate) {
+  /** A layer with the oracle's clusters, whatever the device would make of them. */
+  private LayerOnDevice exactlyClustered(Rig rig, LayerContents contents) {
     LayerOnDevice layer = clustered(rig, contents);
-    // The clusters to the bit, whatever the device made of them.
     if (rig != oracle) {
       LayerOnDevice exact = clustered(oracle, contents);
       LayerClusters from = exact.layer.index().estimate();
@@ -221,6 +303,11 @@ public abstract class ClusterConformance extends DeviceConformance {
       rig.write(to.clusterOfToken(), oracle.read(from.clusterOfToken()));
       rig.write(to.clustered(), oracle.read(from.clustered()));
     }
+    return layer;
+  }
+
+  private float[] attend(Rig rig, LayerContents contents, boolean estimate) {
+    LayerOnDevice layer = exactlyClustered(rig, contents);
     Rig.Rows out = layer.output();
     layer.attend(contents.sizes.passes(65), estimate, out.view());
     float[] result = rig.read(out);

@@ -416,6 +416,17 @@ final class LayerContents {
     return DeviceConformance.SUMMATION * sizes.shape().scale() * largestNorm(query) * norm;
   }
 
+  /** The same of a query's product with a mean of keys. */
+  double productError() {
+    double norm = 0;
+    for (float[][] seat : keys) {
+      for (float[] rows : seat) {
+        norm = Math.max(norm, largestNorm(rows));
+      }
+    }
+    return DeviceConformance.SUMMATION * sizes.shape().scale() * largestNorm(query) * norm;
+  }
+
   private double largestNorm(float[] rows) {
     double largest = 0;
     for (int from = 0; from < rows.length; from += sizes.headDim()) {

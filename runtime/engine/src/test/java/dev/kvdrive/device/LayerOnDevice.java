@@ -153,6 +153,14 @@ final class LayerOnDevice {
             new IndexOperations.Score(step(), sizes.shape(), query.view(), selection, merge));
   }
 
+  void scoreClusters() {
+    rig.ops
+        .index()
+        .scoreClusters(
+            rig.queue,
+            new IndexOperations.ScoreClusters(step(), sizes.shape(), query.view(), selection));
+  }
+
   void pin(int of, int per) {
     rig.ops.index().pin(rig.queue, new IndexOperations.Pin(step(), selection, of, per));
   }

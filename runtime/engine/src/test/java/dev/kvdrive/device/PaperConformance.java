@@ -6,6 +6,8 @@ import dev.kvdrive.kv.policy.Choosing;
 import dev.kvdrive.kv.policy.Policy;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.PolicyShape;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
@@ -131,39 +133,135 @@ public abstract class PaperConformance extends DeviceConformance {
       }
     }
     LayerOnDevice layer = new LayerOnDevice(subject, contents);
-    Policy.of(of.shape())
-        .choose(
-            new Choosing(
-                subject.ops.index(),
-                subject.queue,
-                layer.step(),
-                sizes.shape(),
-                layer.query.view(),
-                layer.selection));
+    choose(of.shape(), layer);
     LayerResults results = layer.results();
     // What the device may err by: sums, and in BF16 the rounding of a mean.
     double error = 4 * contents.scoreError();
     error *= sizes.type() == KvType.BF16 ? 1 + 0x1p-8 / SUMMATION : 1;
     for (int row = 0; row < budgets.length; row++) {
-      int closed = SelectConformance.chunks(row);
-      for (int head = 0; head < sizes.kvHeads() && closed > 0; head++) {
-        int count = Math.min(budgets[row], closed);
+      for (int head = 0; head < sizes.kvHeads() && SelectConformance.chunks(row) > 0; head++) {
         double[] rank =
             of.paper().rank(keys(contents, row, head), queries(contents, row, head), budgets[row]);
-        int[] chosen = results.selected(row, head);
-        assertThat(chosen).as("row %d head %d", row, head).hasSize(count).isSorted();
-        double lowest = Arrays.stream(chosen).mapToDouble(c -> rank[c]).min().orElse(0);
-        double missed =
-            IntStream.range(0, closed)
-                .filter(c -> Arrays.binarySearch(chosen, c) < 0)
-                .mapToDouble(c -> rank[c])
-                .max()
-                .orElse(Double.NEGATIVE_INFINITY);
-        assertThat(lowest)
-            .as("the least that was chosen in row %d head %d", row, head)
-            .isGreaterThanOrEqualTo(missed - (count == 0 ? Double.MAX_VALUE : error));
+        assertChosen(row, head, results.selected(row, head), budgets[row], rank, error);
       }
     }
+  }
+
+  private void choose(PolicyShape shape, LayerOnDevice layer) {
+    Policy.of(shape)
+        .choose(
+            new Choosing(
+                subject.ops.index(),
+                subject.queue,
+                layer.step(),
+                layer.sizes.shape(),
+                layer.query.view(),
+                layer.selection));
+  }
+
+  /** Asserts that as many chunks as there may be were chosen, and none ranks higher. */
+  private static void assertChosen(
+      int row, int head, int[] chosen, int budget, double[] rank, double error) {
+    int count = Math.min(budget, rank.length);
+    assertThat(chosen).as("row %d head %d", row, head).hasSize(count).isSorted();
+    double lowest = Arrays.stream(chosen).mapToDouble(c -> rank[c]).min().orElse(0);
+    double missed =
+        IntStream.range(0, rank.length)
+            .filter(c -> Arrays.binarySearch(chosen, c) < 0)
+            .mapToDouble(c -> rank[c])
+            .max()
+            .orElse(Double.NEGATIVE_INFINITY);
+    assertThat(lowest)
+        .as("the least that was chosen in row %d head %d", row, head)
+        .isGreaterThanOrEqualTo(missed - (count == 0 ? Double.MAX_VALUE : error));
+  }
+
+  static List<LayerSizes> clusteredSizes() {
+    return ClusterConformance.sizes();
+  }
+
+  /**
+   * RetroInfer, section 4: with the clusters that there are, the softmax of centroids' products,
+   * added up over the group; a chunk counts by the clusters of its tokens.
+   */
+  @ParameterizedTest
+  @MethodSource("clusteredSizes")
+  void retroInferAttendsTheTokensOfTheBestClusters(LayerSizes sizes) {
+    int[] budgets = {24, 3, 0, 1, 0, 40, 7, 1, 0, 19};
+    LayerContents contents = SelectConformance.sequences(sizes, activations(), 34);
+    for (int row = 0; row < budgets.length; row++) {
+      if (SelectConformance.chunks(row) >= 0) {
+        contents.row(row, SelectConformance.seat(row), budgets[row]);
+      }
+    }
+    LayerOnDevice layer = ClusterConformance.clustered(subject, contents);
+    choose(PolicyShape.RETROINFER, layer);
+    LayerResults results = layer.results();
+    ByteBuffer ids =
+        ByteBuffer.wrap(subject.read(layer.layer.index().estimate().clusterOfToken()))
+            .order(ByteOrder.LITTLE_ENDIAN);
+    for (int row = 0; row < budgets.length; row++) {
+      int closed = SelectConformance.chunks(row);
+      for (int head = 0; head < sizes.kvHeads() && closed > 0; head++) {
+        int cell = contents.cell(SelectConformance.seat(row), head);
+        int[] clusterOf = new int[8 * closed];
+        for (int t = 0; t < clusterOf.length; t++) {
+          clusterOf[t] = ids.getShort(2 * (8 * cell * sizes.maxChunks() + t));
+        }
+        double[][] queries = queries(contents, row, head);
+        double[] rank = retroInfer(keys(contents, row, head), clusterOf, queries);
+        // Centroids have 8 bits an element: half a step of each adds to a product.
+        double rounding =
+            Arrays.stream(queries)
+                    .mapToDouble(q -> Arrays.stream(q).map(Math::abs).sum())
+                    .max()
+                    .orElseThrow()
+                * largest(contents)
+                / 254;
+        double error = 2 * (rounding + 4 * contents.productError());
+        assertChosen(row, head, results.selected(row, head), budgets[row], rank, error);
+      }
+    }
+  }
+
+  private static double[] retroInfer(double[][][] keys, int[] clusterOf, double[][] queries) {
+    int clusters = Arrays.stream(clusterOf).max().orElseThrow() + 1;
+    double[][] centroids = new double[clusters][queries[0].length];
+    int[] sizes = new int[clusters];
+    for (int t = 0; t < clusterOf.length; t++) {
+      sizes[clusterOf[t]]++;
+      for (int d = 0; d < centroids[0].length; d++) {
+        centroids[clusterOf[t]][d] += keys[t / 8][t % 8][d];
+      }
+    }
+    double[] weights = new double[clusters];
+    for (double[] q : queries) {
+      double[] exps = new double[clusters];
+      for (int j = 0; j < clusters; j++) {
+        exps[j] = sizes[j] == 0 ? 0 : Math.exp(dot(q, centroids[j]) / sizes[j]);
+      }
+      double all = Arrays.stream(exps).sum();
+      for (int j = 0; j < clusters; j++) {
+        weights[j] += exps[j] / all;
+      }
+    }
+    double[] rank = new double[keys.length];
+    for (int t = 0; t < clusterOf.length; t++) {
+      rank[t / 8] += weights[clusterOf[t]];
+    }
+    return Arrays.stream(rank).map(Math::log).toArray();
+  }
+
+  private static double largest(LayerContents contents) {
+    double largest = 0;
+    for (float[][] seat : contents.keys) {
+      for (float[] keys : seat) {
+        for (float key : keys) {
+          largest = Math.max(largest, Math.abs(key));
+        }
+      }
+    }
+    return largest;
   }
 
   private static double[][][] keys(LayerContents contents, int row, int head) {

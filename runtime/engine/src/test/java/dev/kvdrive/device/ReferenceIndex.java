@@ -209,6 +209,56 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
   }
 
   @Override
+  public void scoreClusters(Queue queue, ScoreClusters a) {
+    KvLayer layer = a.step().layer();
+    int chunk = layer.layout().grid().chunk();
+    require(a.query());
+    submit(
+        queue,
+        () ->
+            forEachRow(
+                a.step().batch(),
+                (row, seat, position) -> {
+                  int closed = layer.layout().grid().closedChunks(position + 1);
+                  for (int head = 0; head < a.shape().kvHeads(); head++) {
+                    ReferenceClusters clusters = new ReferenceClusters(layer, seat, head);
+                    double[] weights = clusterWeights(a, clusters, row, head);
+                    long at = ((long) row * a.shape().kvHeads() + head) * a.selection().maxChunks();
+                    for (int c = 0; c < closed; c++) {
+                      double sum = 0;
+                      for (int t = 0; t < chunk; t++) {
+                        sum += weights[clusters.clusterOf(c * chunk + t)];
+                      }
+                      setFloat(a.selection().scores(), at + c, (float) Math.log(sum));
+                    }
+                  }
+                }));
+  }
+
+  /** The sum of the softmax of the group's heads over the clusters that have tokens. */
+  private double[] clusterWeights(ScoreClusters a, ReferenceClusters clusters, int row, int head) {
+    AttentionShape shape = a.shape();
+    double[] weights = new double[clusters.count()];
+    for (int h = head * shape.groupSize(); h < (head + 1) * shape.groupSize(); h++) {
+      double[] shares = new double[weights.length];
+      double all = 0;
+      for (int j = 0; j < weights.length; j++) {
+        double product = 0;
+        float[] centroid = clusters.centroid(j);
+        for (int i = 0; i < centroid.length; i++) {
+          product += (double) get(a.query(), row, h * shape.headDim() + i) * centroid[i];
+        }
+        shares[j] = clusters.size(j) == 0 ? 0 : Math.exp(shape.scale() * product);
+        all += shares[j];
+      }
+      for (int j = 0; j < weights.length; j++) {
+        weights[j] += shares[j] / all;
+      }
+    }
+    return weights;
+  }
+
+  @Override
   public void pin(Queue queue, Pin a) {
     StepBatch batch = a.step().batch();
     KvLayer layer = a.step().layer();

@@ -33,9 +33,14 @@ public record IndexShape(SummaryFormat summary, @Nullable ClusterFormat clusters
         ClusterFormat.of(Integer.parseInt(estimate.substring(CLUSTERS.length()))));
   }
 
-  /** What {@link #parse} reads. */
+  /** What {@link #parse} reads; of policies with an index of their own, what they keep. */
   public String word() {
-    return clusters == null ? summary.word() : summary.word() + "+" + clusters.word();
+    if (clusters == null) {
+      return summary.word();
+    }
+    return summary.equals(SummaryFormat.none())
+        ? clusters.word()
+        : summary.word() + "+" + clusters.word();
   }
 
   /** Bytes that it has of a closed token of one (layer, KV head), of long sequences. */

@@ -12,7 +12,8 @@ import org.jspecify.annotations.Nullable;
  * @param summary what its index keeps of chunks
  * @param denseLayers the first layers, which attend everything whatever the budget
  * @param window how large its windows may be
- * @param clusters by which it estimates what is not attended; null for no estimate
+ * @param clusters of similar keys, by which it estimates what is not attended, or chooses; null for
+ *     none
  */
 public record PolicyShape(
     String name,
@@ -48,6 +49,18 @@ public record PolicyShape(
   public static final PolicyShape SHADOWKV =
       new PolicyShape("shadowkv", SummaryFormat.landmark(), 0, WindowLimit.ONE_SELECTION);
 
+  /** Tokens of a cluster of RetroInfer on average. */
+  private static final int RETROINFER_CLUSTER = 16;
+
+  /** RetroInfer: chosen by the clusters of similar keys that also estimate the rest. */
+  public static final PolicyShape RETROINFER =
+      new PolicyShape(
+          "retroinfer",
+          SummaryFormat.none(),
+          0,
+          WindowLimit.WHAT_IS_LEFT,
+          ClusterFormat.of(RETROINFER_CLUSTER));
+
   /** Every chunk is attended in every step; there is no index. */
   public static final PolicyShape FULL = new PolicyShape("full", SummaryFormat.none());
 
@@ -56,7 +69,7 @@ public record PolicyShape(
       new PolicyShape("full-offload", SummaryFormat.none(), 0, WindowLimit.ONE_PASS);
 
   private static final List<PolicyShape> ALL =
-      List.of(KVDRIVE, KVDRIVE_PAPER, QUEST, SHADOWKV, FULL, FULL_OFFLOAD);
+      List.of(KVDRIVE, KVDRIVE_PAPER, QUEST, SHADOWKV, RETROINFER, FULL, FULL_OFFLOAD);
 
   public PolicyShape {
     if (denseLayers < 0) {
@@ -146,7 +159,7 @@ public record PolicyShape(
 
   /** Whether it can attend less than everything. */
   public boolean selects() {
-    return !summary.equals(SummaryFormat.none());
+    return !summary.equals(SummaryFormat.none()) || clusters != null;
   }
 
   /** Whether a layer attends everything whatever the budget. */

@@ -9,7 +9,8 @@ import java.util.List;
  * iterations) in segments of 8192 tokens, 16 tokens a cluster on average. Clusters count by the sum
  * over a group of the softmax of their centroids' products. The first are attended whole, as many
  * as the budget has room for; the next ones are estimated by centroid, mean value and size, 23.2
- * tokens for each 1.8 of the budget as in the paper; the rest is dropped.
+ * tokens for each 1.8 of the budget as in the paper; the rest is dropped. What the policy of this
+ * name, which chooses chunks, is compared with.
  */
 public final class RetroInfer implements TokenMethod {
   private static final int SEGMENT = 8192;
@@ -18,7 +19,7 @@ public final class RetroInfer implements TokenMethod {
 
   @Override
   public String word() {
-    return "retroinfer";
+    return "retroinfer-tokens";
   }
 
   @Override

@@ -43,6 +43,11 @@ final class SpeculatedQueries implements IndexOperations {
   }
 
   @Override
+  public void scoreClusters(Queue queue, ScoreClusters score) {
+    index.scoreClusters(queue, score);
+  }
+
+  @Override
   public void pin(Queue queue, Pin pin) {
     index.pin(queue, pin);
   }

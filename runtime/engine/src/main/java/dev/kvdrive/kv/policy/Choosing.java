@@ -34,6 +34,11 @@ public record Choosing(
     index.score(queue, new IndexOperations.Score(step, shape, query, selection, merge));
   }
 
+  /** Scores the closed chunks of such rows by the clusters that their tokens are in. */
+  public void scoreClusters() {
+    index.scoreClusters(queue, new IndexOperations.ScoreClusters(step, shape, query, selection));
+  }
+
   /** Makes {@code of} of {@code per} chunks that are chosen next those with the lowest cosines. */
   public void pin(int of, int per) {
     index.pin(queue, new IndexOperations.Pin(step, selection, of, per));

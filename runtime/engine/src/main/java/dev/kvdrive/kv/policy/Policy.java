@@ -58,6 +58,7 @@ public interface Policy {
       case "kvdrive-paper" -> new KvDrivePaper(shape);
       case "quest" -> new Quest(shape);
       case "shadowkv" -> new ShadowKv(shape);
+      case "retroinfer" -> new RetroInfer(shape);
       case "full" -> new Full(shape);
       case "full-offload" -> new FullOffload(shape);
       default -> throw new IllegalArgumentException("there is no policy '" + shape.name() + "'");
