@@ -8,7 +8,8 @@
 #include "select.cuh"
 
 __device__ __forceinline__ int clusterBytes(const Layer& l) {
-  return (CENTROID_OFFSET + 2 * l.headDim + 3) / 4 * 4;
+  int rows = l.clusterRows == 1 ? 1 : 2;
+  return (CENTROID_OFFSET + rows * l.headDim + 3) / 4 * 4;
 }
 /** Clusters of so many chunks. */
 __device__ __forceinline__ int clustersOf(const Layer& l, int chunks) {
@@ -18,16 +19,21 @@ __device__ __forceinline__ int clustersOf(const Layer& l, int chunks) {
 __device__ __forceinline__ char* clusterTable(const Layer& l, int64_t cell) {
   return l.clusters + cell * l.maxClusters * clusterBytes(l);
 }
-/** Clusters of the tokens of a chunk; those of the next chunks follow. */
+/** Clusters of the members of a chunk; those of the next chunks follow. */
 __device__ __forceinline__ uint16_t* clusterIds(const Layer& l, int64_t cell, int chunk) {
-  return l.clusterOfToken + (cell * l.maxChunks + chunk) * l.chunk;
+  return l.clusterOfMember + (cell * l.maxChunks + chunk) * l.clusterRows;
 }
+/** Whether chunks are clustered by their means, which have no values. */
+__device__ __forceinline__ bool ofChunks(const Layer& l) { return l.clusterRows == 1; }
 __device__ __forceinline__ int& clusterSize(char* cluster) {
   return *(int*)(cluster + SIZE_OFFSET);
 }
 
-/** Key of a token of a segment. */
+/** Key of a member of a segment. */
 __device__ __forceinline__ const char* segmentKey(const ClusterArgs& a, int head, int token) {
+  if (ofChunks(a.layer)) {
+    return summaryOf(a.layer, a.seat, head, a.from + token);
+  }
   return scratchRow(a.layer, a.scratch, a.maxTokens, head, firstToken(a.layer, a.from) + token);
 }
 
@@ -92,7 +98,7 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) startClusters(Clus
   __shared__ float row[MAX_HEAD_DIM];
   const Layer& l = a.layer;
   int cluster = blockIdx.x, head = blockIdx.y;
-  int tokens = (a.to - a.from) * l.chunk;
+  int tokens = (a.to - a.from) * l.clusterRows;
   const char* key = segmentKey(a, head, (int)((int64_t)cluster * tokens / a.clusters));
   int at = head * a.clusters + cluster;
   if (threadIdx.x < l.headDim) {
@@ -117,7 +123,7 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_TOKENS * CLUSTER_LANES)
   float* centroids = rows + CLUSTER_TOKENS * width;  // [CLUSTER_TILE][width]
   int head = blockIdx.y;
   int first = blockIdx.x * CLUSTER_TOKENS;
-  int tokens = (a.to - a.from) * l.chunk;
+  int tokens = (a.to - a.from) * l.clusterRows;
   for (int i = threadIdx.x; i < CLUSTER_TOKENS * l.headDim; i += blockDim.x) {
     int t = i / l.headDim, e = i % l.headDim;
     keys[t * width + e] =
@@ -173,7 +179,7 @@ __device__ __forceinline__ float sumRows(const ClusterArgs& a, int head, int clu
                                          const uint16_t* ids, int64_t toRow, int* members,
                                          int* ranks, int& size) {
   const Layer& l = a.layer;
-  int tokens = (a.to - a.from) * l.chunk;
+  int tokens = (a.to - a.from) * l.clusterRows;
   float sum = 0;
   size = 0;
   for (int base = 0; base < tokens; base += blockDim.x) {
@@ -238,10 +244,12 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(Clust
   char* stored = clusterTable(l, cell) + (int64_t)number * clusterBytes(l);
   storeRow(stored, CENTROID_STEP_OFFSET, CENTROID_OFFSET, mine ? row[threadIdx.x] : 0.f, l.headDim,
            reduce);
-  int64_t toValue = (int64_t)a.maxTokens * rowBytes(l);
-  sum = sumRows(a, head, number, ids, toValue, members, ranks, size);
-  float mean = mine && size > 0 ? __fdiv_rn(sum, (float)size) : 0.f;
-  storeRow(stored, VALUE_STEP_OFFSET, CENTROID_OFFSET + l.headDim, mean, l.headDim, reduce);
+  if (!ofChunks(l)) {
+    int64_t toValue = (int64_t)a.maxTokens * rowBytes(l);
+    sum = sumRows(a, head, number, ids, toValue, members, ranks, size);
+    float mean = mine && size > 0 ? __fdiv_rn(sum, (float)size) : 0.f;
+    storeRow(stored, VALUE_STEP_OFFSET, CENTROID_OFFSET + l.headDim, mean, l.headDim, reduce);
+  }
   if (threadIdx.x == 0) {
     clusterSize(stored) = size;
     if (cluster == 0) {
@@ -270,11 +278,15 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
     return;
   }
   int first = firstToken(l, chunk);
-  const char* base = denseBase(l, seat, head);
   int64_t toValue = (int64_t)denseTokens(l) * rowBytes(l);
-  for (int i = threadIdx.x; i < l.chunk * l.headDim; i += blockDim.x) {
-    const char* key = base + (int64_t)denseRow(l, first + i / l.headDim) * rowBytes(l);
-    keys[i] = element(key, i % l.headDim, l.elementBytes);
+  int members = l.clusterRows;
+  auto keyOf = [&](int t) -> const char* {
+    return ofChunks(l)
+               ? summaryOf(l, seat, head, chunk)
+               : denseBase(l, seat, head) + (int64_t)denseRow(l, first + t) * rowBytes(l);
+  };
+  for (int i = threadIdx.x; i < members * l.headDim; i += blockDim.x) {
+    keys[i] = element(keyOf(i / l.headDim), i % l.headDim, l.elementBytes);
   }
   __syncthreads();
   int existing = clustersOf(l, chunk);
@@ -302,7 +314,7 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
       float c = storedElement(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, i);
 #pragma unroll
       for (int t = 0; t < MAX_CHUNK; t++) {
-        if (t < l.chunk) {
+        if (t < members) {
           score[t] = __fmaf_rn(keys[t * l.headDim + i], c, score[t]);
         }
       }
@@ -327,7 +339,7 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
   }
   __syncthreads();
   bool opens = chunk * l.chunk % l.clusterTokens == 0;
-  if (threadIdx.x < l.chunk) {
+  if (threadIdx.x < members) {
     int t = threadIdx.x;
     float score = -INFINITY;
     int cluster = 0x7fffffff;
@@ -343,14 +355,14 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
     }
   }
   __syncthreads();
-  for (int t = 0; t < l.chunk; t++) {
+  int rows = ofChunks(l) ? 1 : 2;
+  for (int t = 0; t < members; t++) {
     char* cluster = table + (int64_t)joined[t] * clusterBytes(l);
     int size = clusterSize(cluster);
-    const char* key = base + (int64_t)denseRow(l, first + t) * rowBytes(l);
+    const char* key = keyOf(t);
     float mixed[2] = {0.f, 0.f};
     if (threadIdx.x < l.headDim) {
-#pragma unroll
-      for (int k = 0; k < 2; k++) {
+      for (int k = 0; k < rows; k++) {
         float x = element(key + k * toValue, threadIdx.x, l.elementBytes);
         float old = storedElement(cluster, k == 0 ? CENTROID_STEP_OFFSET : VALUE_STEP_OFFSET,
                                   CENTROID_OFFSET + k * l.headDim, threadIdx.x);
@@ -360,7 +372,10 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
     }
     __syncthreads();  // everyone has read the row and its steps
     storeRow(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, mixed[0], l.headDim, reduce);
-    storeRow(cluster, VALUE_STEP_OFFSET, CENTROID_OFFSET + l.headDim, mixed[1], l.headDim, reduce);
+    if (!ofChunks(l)) {
+      storeRow(cluster, VALUE_STEP_OFFSET, CENTROID_OFFSET + l.headDim, mixed[1], l.headDim,
+               reduce);
+    }
     if (threadIdx.x == 0) {
       clusterSize(cluster) = size + 1;
     }
@@ -416,6 +431,59 @@ extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreCentroids(
       }
     }
   }
+}
+
+// Grid: (kvHeads, rows). Merges the products with centroids as those with summaries are merged, and
+// opens the chunks of the best: their scores are 0 here and those of others minus infinity.
+extern "C" __global__ void __launch_bounds__(SELECT_THREADS) openClusters(ScoreArgs a) {
+  __shared__ float reduce[WARP];
+  __shared__ int histogram[256];
+  __shared__ int found[2];
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int head = blockIdx.x, row = a.firstRow + blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int closed = closedChunks(l, a.batch.positions[row] + 1);
+  int asked = wanted(a.batch, s, row);
+  if (asked >= closed) {
+    return;  // all are selected
+  }
+  int64_t cell = (int64_t)seat * l.kvHeads + head;
+  int clustered = l.clustered[cell];
+  int count = clustersOf(l, clustered);
+  int groupSize = a.heads / l.kvHeads;
+  float* weights = rawScores(a, row, head * groupSize);
+  for (int g = 0; g < groupSize; g++) {
+    const float* raw = rawScores(a, row, head * groupSize + g);
+    float minus = a.shares ? logSumExp(raw, count, reduce) : 0.f;
+    for (int j = threadIdx.x; j < count; j += blockDim.x) {
+      float merged = raw[j] - minus;
+      weights[j] = g == 0 ? merged : fmaxf(weights[j], merged);
+    }
+  }
+  __syncthreads();
+  const uint16_t* ids = clusterIds(l, cell, 0);
+  auto keyAt = [&](int c) { return keyOf(c < clustered ? weights[ids[c]] : INFINITY); };
+  int open = max(1, (int)min((int64_t)closed, (int64_t)asked * a.times));
+  int equal;
+  uint32_t threshold = radixSelect<true>(
+      closed, open,
+      [&](int c, uint32_t& key) {
+        key = keyAt(c);
+        return true;
+      },
+      histogram, found, equal);
+  float* scores = s.scores + ((int64_t)row * l.kvHeads + head) * s.maxChunks;
+  for (int c = threadIdx.x; c < closed; c += blockDim.x) {
+    scores[c] = keyAt(c) >= threshold ? 0.f : -INFINITY;
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreOpenedMean(ScoreArgs a) {
+  scoreElements<MeanForm, true>(a);
 }
 
 /** log(exp(a) + exp(b)), of which either may be minus infinity. */

@@ -501,9 +501,10 @@ extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scorePlanes(Sco
 
 /**
  * Grid: (tiles, kvHeads * parts, rows). Raw scores by summaries that a product goes through element
- * by element: a warp has a summary, and takes one query after the other.
+ * by element: a warp has a summary, and takes one query after the other. Where only opened chunks
+ * are scored, the others have minus infinity as their score.
  */
-template <typename Form>
+template <typename Form, bool OPENED = false>
 __device__ __forceinline__ void scoreElements(const ScoreArgs& a) {
   __shared__ float query[SCORE_QUERIES * MAX_HEAD_DIM];
   const Layer& l = a.layer;
@@ -531,8 +532,15 @@ __device__ __forceinline__ void scoreElements(const ScoreArgs& a) {
   __syncthreads();
   int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
   int end = min(tile + SCORE_TILE, count);
+  const float* open = a.chosen.scores + ((int64_t)row * l.kvHeads + head) * a.chosen.maxChunks;
   for (int at = tile + warp; at < end; at += SCORE_WARPS) {
     const char* summary = summaries(l, seat, head) + (int64_t)at * l.summaryBytes;
+    if (OPENED && open[at] == -INFINITY) {
+      if (lane < queries) {
+        rawScores(a, row, firstQuery + lane)[at] = -INFINITY;
+      }
+      continue;
+    }
     for (int g = 0; g < queries; g++) {
       float sum = 0;
       for (int i = lane; i < width; i += WARP) {

@@ -83,7 +83,7 @@ struct Layer {
   int* frameOfExtent;
   int* lastUse;
   char* clusters;
-  uint16_t* clusterOfToken;
+  uint16_t* clusterOfMember;
   int* clustered;
   int64_t extentBytes;
   int layer;
@@ -106,6 +106,7 @@ struct Layer {
   int maxSummaries;
   int clusterTokens;
   int maxClusters;
+  int clusterRows;
 };
 static_assert(offsetof(Layer, dense) == 0, "Layer.dense");
 static_assert(offsetof(Layer, summaries) == 8, "Layer.summaries");
@@ -119,7 +120,7 @@ static_assert(offsetof(Layer, keyOfSlot) == 64, "Layer.keyOfSlot");
 static_assert(offsetof(Layer, frameOfExtent) == 72, "Layer.frameOfExtent");
 static_assert(offsetof(Layer, lastUse) == 80, "Layer.lastUse");
 static_assert(offsetof(Layer, clusters) == 88, "Layer.clusters");
-static_assert(offsetof(Layer, clusterOfToken) == 96, "Layer.clusterOfToken");
+static_assert(offsetof(Layer, clusterOfMember) == 96, "Layer.clusterOfMember");
 static_assert(offsetof(Layer, clustered) == 104, "Layer.clustered");
 static_assert(offsetof(Layer, extentBytes) == 112, "Layer.extentBytes");
 static_assert(offsetof(Layer, layer) == 120, "Layer.layer");
@@ -142,7 +143,8 @@ static_assert(offsetof(Layer, summaryChunks) == 184, "Layer.summaryChunks");
 static_assert(offsetof(Layer, maxSummaries) == 188, "Layer.maxSummaries");
 static_assert(offsetof(Layer, clusterTokens) == 192, "Layer.clusterTokens");
 static_assert(offsetof(Layer, maxClusters) == 196, "Layer.maxClusters");
-static_assert(sizeof(Layer) == 200, "Layer");
+static_assert(offsetof(Layer, clusterRows) == 200, "Layer.clusterRows");
+static_assert(sizeof(Layer) == 208, "Layer");
 
 struct Batch {
   const int* positions;
@@ -324,13 +326,13 @@ struct AppendArgs {
   int frameCount;
 };
 static_assert(offsetof(AppendArgs, layer) == 0, "AppendArgs.layer");
-static_assert(offsetof(AppendArgs, batch) == 200, "AppendArgs.batch");
-static_assert(offsetof(AppendArgs, keys) == 224, "AppendArgs.keys");
-static_assert(offsetof(AppendArgs, values) == 240, "AppendArgs.values");
-static_assert(offsetof(AppendArgs, frames) == 256, "AppendArgs.frames");
-static_assert(offsetof(AppendArgs, trouble) == 264, "AppendArgs.trouble");
-static_assert(offsetof(AppendArgs, frameCount) == 272, "AppendArgs.frameCount");
-static_assert(sizeof(AppendArgs) == 280, "AppendArgs");
+static_assert(offsetof(AppendArgs, batch) == 208, "AppendArgs.batch");
+static_assert(offsetof(AppendArgs, keys) == 232, "AppendArgs.keys");
+static_assert(offsetof(AppendArgs, values) == 248, "AppendArgs.values");
+static_assert(offsetof(AppendArgs, frames) == 264, "AppendArgs.frames");
+static_assert(offsetof(AppendArgs, trouble) == 272, "AppendArgs.trouble");
+static_assert(offsetof(AppendArgs, frameCount) == 280, "AppendArgs.frameCount");
+static_assert(sizeof(AppendArgs) == 288, "AppendArgs");
 
 struct StoreArgs {
   Layer layer;
@@ -341,12 +343,12 @@ struct StoreArgs {
   int start;
 };
 static_assert(offsetof(StoreArgs, layer) == 0, "StoreArgs.layer");
-static_assert(offsetof(StoreArgs, keys) == 200, "StoreArgs.keys");
-static_assert(offsetof(StoreArgs, values) == 216, "StoreArgs.values");
-static_assert(offsetof(StoreArgs, scratch) == 232, "StoreArgs.scratch");
-static_assert(offsetof(StoreArgs, maxTokens) == 240, "StoreArgs.maxTokens");
-static_assert(offsetof(StoreArgs, start) == 244, "StoreArgs.start");
-static_assert(sizeof(StoreArgs) == 248, "StoreArgs");
+static_assert(offsetof(StoreArgs, keys) == 208, "StoreArgs.keys");
+static_assert(offsetof(StoreArgs, values) == 224, "StoreArgs.values");
+static_assert(offsetof(StoreArgs, scratch) == 240, "StoreArgs.scratch");
+static_assert(offsetof(StoreArgs, maxTokens) == 248, "StoreArgs.maxTokens");
+static_assert(offsetof(StoreArgs, start) == 252, "StoreArgs.start");
+static_assert(sizeof(StoreArgs) == 256, "StoreArgs");
 
 struct PromptArgs {
   Layer layer;
@@ -360,23 +362,23 @@ struct PromptArgs {
   int frameCount;
 };
 static_assert(offsetof(PromptArgs, layer) == 0, "PromptArgs.layer");
-static_assert(offsetof(PromptArgs, scratch) == 200, "PromptArgs.scratch");
-static_assert(offsetof(PromptArgs, frames) == 208, "PromptArgs.frames");
-static_assert(offsetof(PromptArgs, trouble) == 216, "PromptArgs.trouble");
-static_assert(offsetof(PromptArgs, maxTokens) == 224, "PromptArgs.maxTokens");
-static_assert(offsetof(PromptArgs, start) == 228, "PromptArgs.start");
-static_assert(offsetof(PromptArgs, end) == 232, "PromptArgs.end");
-static_assert(offsetof(PromptArgs, seat) == 236, "PromptArgs.seat");
-static_assert(offsetof(PromptArgs, frameCount) == 240, "PromptArgs.frameCount");
-static_assert(sizeof(PromptArgs) == 248, "PromptArgs");
+static_assert(offsetof(PromptArgs, scratch) == 208, "PromptArgs.scratch");
+static_assert(offsetof(PromptArgs, frames) == 216, "PromptArgs.frames");
+static_assert(offsetof(PromptArgs, trouble) == 224, "PromptArgs.trouble");
+static_assert(offsetof(PromptArgs, maxTokens) == 232, "PromptArgs.maxTokens");
+static_assert(offsetof(PromptArgs, start) == 236, "PromptArgs.start");
+static_assert(offsetof(PromptArgs, end) == 240, "PromptArgs.end");
+static_assert(offsetof(PromptArgs, seat) == 244, "PromptArgs.seat");
+static_assert(offsetof(PromptArgs, frameCount) == 248, "PromptArgs.frameCount");
+static_assert(sizeof(PromptArgs) == 256, "PromptArgs");
 
 struct ResetArgs {
   Layer layer;
   int seat;
 };
 static_assert(offsetof(ResetArgs, layer) == 0, "ResetArgs.layer");
-static_assert(offsetof(ResetArgs, seat) == 200, "ResetArgs.seat");
-static_assert(sizeof(ResetArgs) == 208, "ResetArgs");
+static_assert(offsetof(ResetArgs, seat) == 208, "ResetArgs.seat");
+static_assert(sizeof(ResetArgs) == 216, "ResetArgs");
 
 struct PlaceArgs {
   int* frameOfExtent;
@@ -394,9 +396,9 @@ struct TrimArgs {
   int seat;
 };
 static_assert(offsetof(TrimArgs, layer) == 0, "TrimArgs.layer");
-static_assert(offsetof(TrimArgs, keep) == 200, "TrimArgs.keep");
-static_assert(offsetof(TrimArgs, seat) == 208, "TrimArgs.seat");
-static_assert(sizeof(TrimArgs) == 216, "TrimArgs");
+static_assert(offsetof(TrimArgs, keep) == 208, "TrimArgs.keep");
+static_assert(offsetof(TrimArgs, seat) == 216, "TrimArgs.seat");
+static_assert(sizeof(TrimArgs) == 224, "TrimArgs");
 
 struct ObserveArgs {
   Layer layer;
@@ -406,11 +408,11 @@ struct ObserveArgs {
   int* ages;
 };
 static_assert(offsetof(ObserveArgs, layer) == 0, "ObserveArgs.layer");
-static_assert(offsetof(ObserveArgs, batch) == 200, "ObserveArgs.batch");
-static_assert(offsetof(ObserveArgs, chosen) == 224, "ObserveArgs.chosen");
-static_assert(offsetof(ObserveArgs, lastSelected) == 296, "ObserveArgs.lastSelected");
-static_assert(offsetof(ObserveArgs, ages) == 304, "ObserveArgs.ages");
-static_assert(sizeof(ObserveArgs) == 312, "ObserveArgs");
+static_assert(offsetof(ObserveArgs, batch) == 208, "ObserveArgs.batch");
+static_assert(offsetof(ObserveArgs, chosen) == 232, "ObserveArgs.chosen");
+static_assert(offsetof(ObserveArgs, lastSelected) == 304, "ObserveArgs.lastSelected");
+static_assert(offsetof(ObserveArgs, ages) == 312, "ObserveArgs.ages");
+static_assert(sizeof(ObserveArgs) == 320, "ObserveArgs");
 
 struct CreditArgs {
   Layer layer;
@@ -420,19 +422,19 @@ struct CreditArgs {
   int pass;
 };
 static_assert(offsetof(CreditArgs, layer) == 0, "CreditArgs.layer");
-static_assert(offsetof(CreditArgs, batch) == 200, "CreditArgs.batch");
-static_assert(offsetof(CreditArgs, chosen) == 224, "CreditArgs.chosen");
-static_assert(offsetof(CreditArgs, marks) == 296, "CreditArgs.marks");
-static_assert(offsetof(CreditArgs, pass) == 304, "CreditArgs.pass");
-static_assert(sizeof(CreditArgs) == 312, "CreditArgs");
+static_assert(offsetof(CreditArgs, batch) == 208, "CreditArgs.batch");
+static_assert(offsetof(CreditArgs, chosen) == 232, "CreditArgs.chosen");
+static_assert(offsetof(CreditArgs, marks) == 304, "CreditArgs.marks");
+static_assert(offsetof(CreditArgs, pass) == 312, "CreditArgs.pass");
+static_assert(sizeof(CreditArgs) == 320, "CreditArgs");
 
 struct StepArgs {
   Layer layer;
   Batch batch;
 };
 static_assert(offsetof(StepArgs, layer) == 0, "StepArgs.layer");
-static_assert(offsetof(StepArgs, batch) == 200, "StepArgs.batch");
-static_assert(sizeof(StepArgs) == 224, "StepArgs");
+static_assert(offsetof(StepArgs, batch) == 208, "StepArgs.batch");
+static_assert(sizeof(StepArgs) == 232, "StepArgs");
 
 struct ScoreArgs {
   Layer layer;
@@ -444,17 +446,19 @@ struct ScoreArgs {
   float scale;
   int firstRow;
   int shares;
+  int times;
 };
 static_assert(offsetof(ScoreArgs, layer) == 0, "ScoreArgs.layer");
-static_assert(offsetof(ScoreArgs, batch) == 200, "ScoreArgs.batch");
-static_assert(offsetof(ScoreArgs, chosen) == 224, "ScoreArgs.chosen");
-static_assert(offsetof(ScoreArgs, query) == 296, "ScoreArgs.query");
-static_assert(offsetof(ScoreArgs, raw) == 312, "ScoreArgs.raw");
-static_assert(offsetof(ScoreArgs, heads) == 320, "ScoreArgs.heads");
-static_assert(offsetof(ScoreArgs, scale) == 324, "ScoreArgs.scale");
-static_assert(offsetof(ScoreArgs, firstRow) == 328, "ScoreArgs.firstRow");
-static_assert(offsetof(ScoreArgs, shares) == 332, "ScoreArgs.shares");
-static_assert(sizeof(ScoreArgs) == 336, "ScoreArgs");
+static_assert(offsetof(ScoreArgs, batch) == 208, "ScoreArgs.batch");
+static_assert(offsetof(ScoreArgs, chosen) == 232, "ScoreArgs.chosen");
+static_assert(offsetof(ScoreArgs, query) == 304, "ScoreArgs.query");
+static_assert(offsetof(ScoreArgs, raw) == 320, "ScoreArgs.raw");
+static_assert(offsetof(ScoreArgs, heads) == 328, "ScoreArgs.heads");
+static_assert(offsetof(ScoreArgs, scale) == 332, "ScoreArgs.scale");
+static_assert(offsetof(ScoreArgs, firstRow) == 336, "ScoreArgs.firstRow");
+static_assert(offsetof(ScoreArgs, shares) == 340, "ScoreArgs.shares");
+static_assert(offsetof(ScoreArgs, times) == 344, "ScoreArgs.times");
+static_assert(sizeof(ScoreArgs) == 352, "ScoreArgs");
 
 struct SelectArgs {
   Layer layer;
@@ -463,10 +467,10 @@ struct SelectArgs {
   int pass;
 };
 static_assert(offsetof(SelectArgs, layer) == 0, "SelectArgs.layer");
-static_assert(offsetof(SelectArgs, batch) == 200, "SelectArgs.batch");
-static_assert(offsetof(SelectArgs, chosen) == 224, "SelectArgs.chosen");
-static_assert(offsetof(SelectArgs, pass) == 296, "SelectArgs.pass");
-static_assert(sizeof(SelectArgs) == 304, "SelectArgs");
+static_assert(offsetof(SelectArgs, batch) == 208, "SelectArgs.batch");
+static_assert(offsetof(SelectArgs, chosen) == 232, "SelectArgs.chosen");
+static_assert(offsetof(SelectArgs, pass) == 304, "SelectArgs.pass");
+static_assert(sizeof(SelectArgs) == 312, "SelectArgs");
 
 struct PinArgs {
   Layer layer;
@@ -477,12 +481,12 @@ struct PinArgs {
   int per;
 };
 static_assert(offsetof(PinArgs, layer) == 0, "PinArgs.layer");
-static_assert(offsetof(PinArgs, batch) == 200, "PinArgs.batch");
-static_assert(offsetof(PinArgs, chosen) == 224, "PinArgs.chosen");
-static_assert(offsetof(PinArgs, cosineOffset) == 296, "PinArgs.cosineOffset");
-static_assert(offsetof(PinArgs, of) == 300, "PinArgs.of");
-static_assert(offsetof(PinArgs, per) == 304, "PinArgs.per");
-static_assert(sizeof(PinArgs) == 312, "PinArgs");
+static_assert(offsetof(PinArgs, batch) == 208, "PinArgs.batch");
+static_assert(offsetof(PinArgs, chosen) == 232, "PinArgs.chosen");
+static_assert(offsetof(PinArgs, cosineOffset) == 304, "PinArgs.cosineOffset");
+static_assert(offsetof(PinArgs, of) == 308, "PinArgs.of");
+static_assert(offsetof(PinArgs, per) == 312, "PinArgs.per");
+static_assert(sizeof(PinArgs) == 320, "PinArgs");
 
 struct ForgetArgs {
   Layer layer;
@@ -491,10 +495,10 @@ struct ForgetArgs {
   int all;
 };
 static_assert(offsetof(ForgetArgs, layer) == 0, "ForgetArgs.layer");
-static_assert(offsetof(ForgetArgs, batch) == 200, "ForgetArgs.batch");
-static_assert(offsetof(ForgetArgs, chosen) == 224, "ForgetArgs.chosen");
-static_assert(offsetof(ForgetArgs, all) == 296, "ForgetArgs.all");
-static_assert(sizeof(ForgetArgs) == 304, "ForgetArgs");
+static_assert(offsetof(ForgetArgs, batch) == 208, "ForgetArgs.batch");
+static_assert(offsetof(ForgetArgs, chosen) == 232, "ForgetArgs.chosen");
+static_assert(offsetof(ForgetArgs, all) == 304, "ForgetArgs.all");
+static_assert(sizeof(ForgetArgs) == 312, "ForgetArgs");
 
 struct ClusterArgs {
   Layer layer;
@@ -510,17 +514,17 @@ struct ClusterArgs {
   int last;
 };
 static_assert(offsetof(ClusterArgs, layer) == 0, "ClusterArgs.layer");
-static_assert(offsetof(ClusterArgs, scratch) == 200, "ClusterArgs.scratch");
-static_assert(offsetof(ClusterArgs, centroids) == 208, "ClusterArgs.centroids");
-static_assert(offsetof(ClusterArgs, biases) == 216, "ClusterArgs.biases");
-static_assert(offsetof(ClusterArgs, maxTokens) == 224, "ClusterArgs.maxTokens");
-static_assert(offsetof(ClusterArgs, seat) == 228, "ClusterArgs.seat");
-static_assert(offsetof(ClusterArgs, from) == 232, "ClusterArgs.from");
-static_assert(offsetof(ClusterArgs, to) == 236, "ClusterArgs.to");
-static_assert(offsetof(ClusterArgs, clusters) == 240, "ClusterArgs.clusters");
-static_assert(offsetof(ClusterArgs, firstCluster) == 244, "ClusterArgs.firstCluster");
-static_assert(offsetof(ClusterArgs, last) == 248, "ClusterArgs.last");
-static_assert(sizeof(ClusterArgs) == 256, "ClusterArgs");
+static_assert(offsetof(ClusterArgs, scratch) == 208, "ClusterArgs.scratch");
+static_assert(offsetof(ClusterArgs, centroids) == 216, "ClusterArgs.centroids");
+static_assert(offsetof(ClusterArgs, biases) == 224, "ClusterArgs.biases");
+static_assert(offsetof(ClusterArgs, maxTokens) == 232, "ClusterArgs.maxTokens");
+static_assert(offsetof(ClusterArgs, seat) == 236, "ClusterArgs.seat");
+static_assert(offsetof(ClusterArgs, from) == 240, "ClusterArgs.from");
+static_assert(offsetof(ClusterArgs, to) == 244, "ClusterArgs.to");
+static_assert(offsetof(ClusterArgs, clusters) == 248, "ClusterArgs.clusters");
+static_assert(offsetof(ClusterArgs, firstCluster) == 252, "ClusterArgs.firstCluster");
+static_assert(offsetof(ClusterArgs, last) == 256, "ClusterArgs.last");
+static_assert(sizeof(ClusterArgs) == 264, "ClusterArgs");
 
 struct EstimateArgs {
   Layer layer;
@@ -532,13 +536,13 @@ struct EstimateArgs {
   float scale;
 };
 static_assert(offsetof(EstimateArgs, layer) == 0, "EstimateArgs.layer");
-static_assert(offsetof(EstimateArgs, batch) == 200, "EstimateArgs.batch");
-static_assert(offsetof(EstimateArgs, chosen) == 224, "EstimateArgs.chosen");
-static_assert(offsetof(EstimateArgs, query) == 296, "EstimateArgs.query");
-static_assert(offsetof(EstimateArgs, state) == 312, "EstimateArgs.state");
-static_assert(offsetof(EstimateArgs, heads) == 320, "EstimateArgs.heads");
-static_assert(offsetof(EstimateArgs, scale) == 324, "EstimateArgs.scale");
-static_assert(sizeof(EstimateArgs) == 328, "EstimateArgs");
+static_assert(offsetof(EstimateArgs, batch) == 208, "EstimateArgs.batch");
+static_assert(offsetof(EstimateArgs, chosen) == 232, "EstimateArgs.chosen");
+static_assert(offsetof(EstimateArgs, query) == 304, "EstimateArgs.query");
+static_assert(offsetof(EstimateArgs, state) == 320, "EstimateArgs.state");
+static_assert(offsetof(EstimateArgs, heads) == 328, "EstimateArgs.heads");
+static_assert(offsetof(EstimateArgs, scale) == 332, "EstimateArgs.scale");
+static_assert(sizeof(EstimateArgs) == 336, "EstimateArgs");
 
 struct FetchArgs {
   Layer layer;
@@ -553,16 +557,16 @@ struct FetchArgs {
   int timeoutMillis;
 };
 static_assert(offsetof(FetchArgs, layer) == 0, "FetchArgs.layer");
-static_assert(offsetof(FetchArgs, batch) == 200, "FetchArgs.batch");
-static_assert(offsetof(FetchArgs, chosen) == 224, "FetchArgs.chosen");
-static_assert(offsetof(FetchArgs, frames) == 296, "FetchArgs.frames");
-static_assert(offsetof(FetchArgs, control) == 304, "FetchArgs.control");
-static_assert(offsetof(FetchArgs, transit) == 312, "FetchArgs.transit");
-static_assert(offsetof(FetchArgs, round) == 320, "FetchArgs.round");
-static_assert(offsetof(FetchArgs, marks) == 328, "FetchArgs.marks");
-static_assert(offsetof(FetchArgs, pass) == 336, "FetchArgs.pass");
-static_assert(offsetof(FetchArgs, timeoutMillis) == 340, "FetchArgs.timeoutMillis");
-static_assert(sizeof(FetchArgs) == 344, "FetchArgs");
+static_assert(offsetof(FetchArgs, batch) == 208, "FetchArgs.batch");
+static_assert(offsetof(FetchArgs, chosen) == 232, "FetchArgs.chosen");
+static_assert(offsetof(FetchArgs, frames) == 304, "FetchArgs.frames");
+static_assert(offsetof(FetchArgs, control) == 312, "FetchArgs.control");
+static_assert(offsetof(FetchArgs, transit) == 320, "FetchArgs.transit");
+static_assert(offsetof(FetchArgs, round) == 328, "FetchArgs.round");
+static_assert(offsetof(FetchArgs, marks) == 336, "FetchArgs.marks");
+static_assert(offsetof(FetchArgs, pass) == 344, "FetchArgs.pass");
+static_assert(offsetof(FetchArgs, timeoutMillis) == 348, "FetchArgs.timeoutMillis");
+static_assert(sizeof(FetchArgs) == 352, "FetchArgs");
 
 struct AttendArgs {
   Layer layer;
@@ -577,16 +581,16 @@ struct AttendArgs {
   float scale;
 };
 static_assert(offsetof(AttendArgs, layer) == 0, "AttendArgs.layer");
-static_assert(offsetof(AttendArgs, batch) == 200, "AttendArgs.batch");
-static_assert(offsetof(AttendArgs, chosen) == 224, "AttendArgs.chosen");
-static_assert(offsetof(AttendArgs, rows) == 296, "AttendArgs.rows");
-static_assert(offsetof(AttendArgs, state) == 312, "AttendArgs.state");
-static_assert(offsetof(AttendArgs, heads) == 320, "AttendArgs.heads");
-static_assert(offsetof(AttendArgs, splits) == 324, "AttendArgs.splits");
-static_assert(offsetof(AttendArgs, pass) == 328, "AttendArgs.pass");
-static_assert(offsetof(AttendArgs, mode) == 332, "AttendArgs.mode");
-static_assert(offsetof(AttendArgs, scale) == 336, "AttendArgs.scale");
-static_assert(sizeof(AttendArgs) == 344, "AttendArgs");
+static_assert(offsetof(AttendArgs, batch) == 208, "AttendArgs.batch");
+static_assert(offsetof(AttendArgs, chosen) == 232, "AttendArgs.chosen");
+static_assert(offsetof(AttendArgs, rows) == 304, "AttendArgs.rows");
+static_assert(offsetof(AttendArgs, state) == 320, "AttendArgs.state");
+static_assert(offsetof(AttendArgs, heads) == 328, "AttendArgs.heads");
+static_assert(offsetof(AttendArgs, splits) == 332, "AttendArgs.splits");
+static_assert(offsetof(AttendArgs, pass) == 336, "AttendArgs.pass");
+static_assert(offsetof(AttendArgs, mode) == 340, "AttendArgs.mode");
+static_assert(offsetof(AttendArgs, scale) == 344, "AttendArgs.scale");
+static_assert(sizeof(AttendArgs) == 352, "AttendArgs");
 
 struct CausalArgs {
   Layer layer;
@@ -600,12 +604,12 @@ struct CausalArgs {
   float scale;
 };
 static_assert(offsetof(CausalArgs, layer) == 0, "CausalArgs.layer");
-static_assert(offsetof(CausalArgs, query) == 200, "CausalArgs.query");
-static_assert(offsetof(CausalArgs, out) == 216, "CausalArgs.out");
-static_assert(offsetof(CausalArgs, scratch) == 232, "CausalArgs.scratch");
-static_assert(offsetof(CausalArgs, maxTokens) == 240, "CausalArgs.maxTokens");
-static_assert(offsetof(CausalArgs, heads) == 244, "CausalArgs.heads");
-static_assert(offsetof(CausalArgs, start) == 248, "CausalArgs.start");
-static_assert(offsetof(CausalArgs, rows) == 252, "CausalArgs.rows");
-static_assert(offsetof(CausalArgs, scale) == 256, "CausalArgs.scale");
-static_assert(sizeof(CausalArgs) == 264, "CausalArgs");
+static_assert(offsetof(CausalArgs, query) == 208, "CausalArgs.query");
+static_assert(offsetof(CausalArgs, out) == 224, "CausalArgs.out");
+static_assert(offsetof(CausalArgs, scratch) == 240, "CausalArgs.scratch");
+static_assert(offsetof(CausalArgs, maxTokens) == 248, "CausalArgs.maxTokens");
+static_assert(offsetof(CausalArgs, heads) == 252, "CausalArgs.heads");
+static_assert(offsetof(CausalArgs, start) == 256, "CausalArgs.start");
+static_assert(offsetof(CausalArgs, rows) == 260, "CausalArgs.rows");
+static_assert(offsetof(CausalArgs, scale) == 264, "CausalArgs.scale");
+static_assert(sizeof(CausalArgs) == 272, "CausalArgs");

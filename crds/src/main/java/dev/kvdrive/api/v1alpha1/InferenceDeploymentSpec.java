@@ -63,7 +63,8 @@ public record InferenceDeploymentSpec(
         @Size(max = 63)
         @JsonPropertyDescription(
             "What is attended and what stays in GPU memory: kvdrive, or one of the methods it is"
-                + " measured against: kvdrive-paper, quest, shadowkv, retroinfer, full, full-offload.")
+                + " measured against: kvdrive-paper, kvdrive-paper-flat, quest, shadowkv, retroinfer,"
+                + " full, full-offload.")
         String policy,
     @Nullable
         @Pattern("^[a-z0-9]+([-+][a-z0-9]+)*$")

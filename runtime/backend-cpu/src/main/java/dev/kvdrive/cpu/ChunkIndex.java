@@ -65,7 +65,7 @@ final class ChunkIndex implements IndexOperations {
               a.shape(),
               a.query(),
               new SelectionMemory(a.selection(), a.shape().kvHeads()),
-              (seat, head, queries, closed, scores, ofThread) ->
+              (seat, head, queries, closed, count, scores, ofThread) ->
                   score(kv, a, queries, seat, head, closed, scores, ofThread));
         });
   }
@@ -76,14 +76,44 @@ final class ChunkIndex implements IndexOperations {
     submit(
         queue,
         () -> {
-          ClusterScores clusterScores = new ClusterScores(a.step().layer(), a.shape());
+          KvMemory kv = new KvMemory(a.step().layer());
+          ClusterScores clusterScores = new ClusterScores(kv, a.shape());
           score(
               new StepRows(a.step().batch()),
-              new KvMemory(a.step().layer()),
+              kv,
               a.shape(),
               a.query(),
               new SelectionMemory(a.selection(), a.shape().kvHeads()),
-              clusterScores::ofChunks);
+              (seat, head, queries, closed, count, scores, ofThread) ->
+                  clusterScores.ofChunks(seat, head, queries, closed, scores, ofThread));
+        });
+  }
+
+  @Override
+  public void scoreOpened(Queue queue, ScoreOpened opened) {
+    Score a = opened.of();
+    requireF32(a.query());
+    submit(
+        queue,
+        () -> {
+          KvMemory kv = new KvMemory(a.step().layer());
+          ClusterScores clusterScores = new ClusterScores(kv, a.shape());
+          score(
+              new StepRows(a.step().batch()),
+              kv,
+              a.shape(),
+              a.query(),
+              new SelectionMemory(a.selection(), a.shape().kvHeads()),
+              (seat, head, queries, closed, count, scores, ofThread) ->
+                  clusterScores.ofOpened(
+                      seat,
+                      head,
+                      queries,
+                      closed,
+                      Math.clamp((long) count * opened.times(), 1, closed),
+                      a.merge(),
+                      scores,
+                      ofThread));
         });
   }
 
@@ -148,9 +178,16 @@ final class ChunkIndex implements IndexOperations {
     return Math.max(0, Math.min(asked, closed));
   }
 
-  /** Scores the closed chunks of a (seat, KV head) for the queries of a group. */
+  /** Scores the closed chunks of a (seat, KV head), of which {@code count} will be selected. */
   private interface Scorer {
-    void score(int seat, int head, long queries, int closed, long scores, ThreadScratch ofThread);
+    void score(
+        int seat,
+        int head,
+        long queries,
+        int closed,
+        int count,
+        long scores,
+        ThreadScratch ofThread);
   }
 
   /** Scores what rows that do not select all of their chunks have to choose from. */
@@ -173,9 +210,11 @@ final class ChunkIndex implements IndexOperations {
             return;
           }
           int closed = kv.layout.grid().closedChunks(batch.tokens(row));
-          if (count(batch, selection, row, closed) < closed) {
+          int count = count(batch, selection, row, closed);
+          if (count < closed) {
             long queries = first + row * stride + 4L * head * shape.groupSize() * shape.headDim();
-            scorer.score(seat, head, queries, closed, selection.scores(row, head), scratch[thread]);
+            long scores = selection.scores(row, head);
+            scorer.score(seat, head, queries, closed, count, scores, scratch[thread]);
           }
         });
   }
@@ -276,10 +315,24 @@ final class ChunkIndex implements IndexOperations {
     long products = scratch.floats(Use.SCORES, (long) group * (count + Lanes.N));
     Summaries.of(kv, head)
         .products(of.shape(), queries, kv.summary(seat, head, 0), count, products, stride, scratch);
+    merge(products, stride, count, group, of.merge());
+    int chunks = kv.layer.index().format().chunks();
+    for (int chunk = 0; chunk < closed; chunk++) {
+      Memory.putFloat(scores + 4L * chunk, Memory.getFloat(products + 4L * (chunk / chunks)));
+    }
+  }
+
+  /**
+   * Merges the products of a group into the first row.
+   *
+   * @param products address of a row for each query, {@code stride} bytes apart, with room for a
+   *     vector behind the last of {@code count}
+   */
+  static void merge(long products, long stride, int count, int group, Merge merge) {
     for (int g = 0; g < group; g++) {
       long row = products + g * stride;
       float minus =
-          switch (of.merge()) {
+          switch (merge) {
             case LARGEST_SHARE -> logSumExp(row, count);
             case LARGEST_PRODUCT -> 0;
           };
@@ -288,10 +341,6 @@ final class ChunkIndex implements IndexOperations {
         long at = products + 4L * i;
         Memory.putFloat(at, g == 0 ? score : Math.max(score, Memory.getFloat(at)));
       }
-    }
-    int chunks = kv.layer.index().format().chunks();
-    for (int chunk = 0; chunk < closed; chunk++) {
-      Memory.putFloat(scores + 4L * chunk, Memory.getFloat(products + 4L * (chunk / chunks)));
     }
   }
 

@@ -24,6 +24,7 @@ final class ClusterMemory {
   final ClusterFormat format;
   private final KvLayout layout;
   private final int maxChunks;
+  private final int ofChunk;
   private final int most;
   private final int bytes;
   private final int valueOffset;
@@ -32,15 +33,16 @@ final class ClusterMemory {
   private final long clustered;
 
   ClusterMemory(KvLayer layer) {
-    LayerClusters clusters = layer.index().estimate();
+    LayerClusters clusters = layer.index().clustering();
     layout = layer.layout();
     format = clusters.format();
     maxChunks = layer.maxChunks();
+    ofChunk = format.ofChunk(layout);
     most = format.clusters(layout, maxChunks);
     bytes = format.bytes(layout);
     valueOffset = format.valueOffset(layout);
     table = CpuBuffer.address(clusters.table());
-    ids = CpuBuffer.address(clusters.clusterOfToken());
+    ids = CpuBuffer.address(clusters.clusterOfMember());
     clustered = CpuBuffer.address(clusters.clustered());
   }
 
@@ -72,9 +74,11 @@ final class ClusterMemory {
     return bytes;
   }
 
-  /** {@code uint16[chunk]}: the clusters of a chunk's tokens; those of the next chunks follow. */
+  /**
+   * {@code uint16[ofChunk]}: the clusters of a chunk's members; those of the next chunks follow.
+   */
   long ids(int seat, int head, int chunk) {
-    return ids + 2L * (cell(seat, head) * maxChunks + chunk) * layout.grid().chunk();
+    return ids + 2L * (cell(seat, head) * maxChunks + chunk) * ofChunk;
   }
 
   static int size(long cluster) {

@@ -2,19 +2,25 @@ package dev.kvdrive.cpu;
 
 import dev.kvdrive.cpu.ThreadScratch.Use;
 import dev.kvdrive.device.AttentionShape;
-import dev.kvdrive.device.KvLayer;
+import dev.kvdrive.device.IndexOperations.Merge;
+import dev.kvdrive.plan.MeanSummary;
 import jdk.incubator.vector.FloatVector;
 
 /** What queries think of clusters, and by these of chunks. */
 final class ClusterScores {
+  private final KvMemory kv;
   private final ClusterMemory memory;
+  private final MeanSummaries means;
   private final AttentionShape shape;
   private final int chunk;
 
-  ClusterScores(KvLayer layer, AttentionShape shape) {
-    memory = new ClusterMemory(layer);
+  ClusterScores(KvMemory kv, AttentionShape shape) {
+    this.kv = kv;
+    memory = new ClusterMemory(kv.layer);
+    MeanSummary format = MeanSummary.of(kv.layout);
+    means = new MeanSummaries(format, format.bytes());
     this.shape = shape;
-    chunk = layer.layout().grid().chunk();
+    chunk = kv.layout.grid().chunk();
   }
 
   /** Writes the score of every closed chunk: {@code IndexOperations.ScoreClusters}. */
@@ -22,7 +28,7 @@ final class ClusterScores {
     int count = memory.count(seat, head);
     long stride = 4L * (count + Lanes.N);
     long weights = products(seat, head, queries, count, stride, scratch);
-    merge(weights, stride, count, scratch.array(Use.MAXIMA, shape.groupSize()));
+    addShares(weights, stride, count, scratch.array(Use.MAXIMA, shape.groupSize()));
     long ids = memory.ids(seat, head, 0);
     long tokens = scratch.floats(Use.KEYS, (long) chunk * TokenSums.BLOCK);
     long block = scratch.floats(Use.SUMS, TokenSums.BLOCK + Lanes.N);
@@ -38,6 +44,60 @@ final class ClusterScores {
       }
       TokenSums.logSumExp(tokens, chunk, some, block);
       Memory.copy(block, scores + 4L * from, 4L * some);
+    }
+  }
+
+  /**
+   * Writes the score of every closed chunk that the best clusters open, and minus infinity for the
+   * others: {@code IndexOperations.ScoreOpened}.
+   *
+   * @param open chunks to be opened, at least
+   */
+  void ofOpened(
+      int seat,
+      int head,
+      long queries,
+      int closed,
+      int open,
+      Merge merge,
+      long scores,
+      ThreadScratch scratch) {
+    int count = memory.count(seat, head);
+    long stride = 4L * (count + Lanes.N);
+    long weights = products(seat, head, queries, count, stride, scratch);
+    ChunkIndex.merge(weights, stride, count, shape.groupSize(), merge);
+    // A chunk is as good as its cluster, until those that are good enough are found.
+    int clustered = memory.clustered(seat, head);
+    long ids = memory.ids(seat, head, 0);
+    for (int c = 0; c < closed; c++) {
+      float weight =
+          c < clustered
+              ? Memory.getFloat(weights + 4L * Short.toUnsignedInt(Memory.getShort(ids + 2L * c)))
+              : Float.POSITIVE_INFINITY;
+      Memory.putFloat(scores + 4L * c, weight);
+    }
+    long chosen = scratch.floats(Use.SUMS, open);
+    TopChunks.select(scores, closed, open, chosen, scratch.ints(closed), scratch.histogram());
+    float least = Float.POSITIVE_INFINITY;
+    for (int i = 0; i < open; i++) {
+      least = Math.min(least, Memory.getFloat(scores + 4L * Memory.getInt(chosen + 4L * i)));
+    }
+    int[] opened = scratch.ints(closed);
+    int n = 0;
+    for (int c = 0; c < closed; c++) {
+      if (Memory.getFloat(scores + 4L * c) >= least) {
+        opened[n++] = c;
+      } else {
+        Memory.putFloat(scores + 4L * c, Float.NEGATIVE_INFINITY);
+      }
+    }
+    long ownStride = 4L * (n + Lanes.N);
+    long products = scratch.floats(Use.SCORES, (long) shape.groupSize() * (n + Lanes.N));
+    means.products(
+        shape, queries, i -> kv.summary(seat, head, opened[i]), n, products, ownStride, scratch);
+    ChunkIndex.merge(products, ownStride, n, shape.groupSize(), merge);
+    for (int i = 0; i < n; i++) {
+      Memory.putFloat(scores + 4L * opened[i], Memory.getFloat(products + 4L * i));
     }
   }
 
@@ -86,7 +146,7 @@ final class ClusterScores {
   }
 
   /** Makes the first row the log of the sum of all rows' softmax. */
-  private void merge(long products, long stride, int count, float[] minus) {
+  private void addShares(long products, long stride, int count, float[] minus) {
     int group = shape.groupSize();
     for (int g = 0; g < group; g++) {
       minus[g] = ChunkIndex.logSumExp(products + g * stride, count);

@@ -31,7 +31,10 @@ final class KeyClusters {
     this.scratch = scratch;
   }
 
-  /** A segment that is being clustered; what it needs of memory goes with it. */
+  /**
+   * A segment that is being clustered; what it needs of memory goes with it. Its members are called
+   * tokens here and are its chunks where these are clustered.
+   */
   private static final class Segment {
     final KvLayout layout;
     final ClusterMemory memory;
@@ -60,17 +63,20 @@ final class KeyClusters {
     /** {@code [kvHeads][clusters]}. */
     final int[] sizes;
 
+    private final KvMemory kv;
     private final PromptChunks chunks;
 
     Segment(KvMemory kv, PromptChunks chunks) {
+      this.kv = kv;
       layout = kv.layout;
       memory = new ClusterMemory(kv.layer);
       headDim = layout.headDim();
       this.chunks = chunks;
       seat = chunks.seat();
       chunk = chunks.from();
-      tokens = (chunks.to() - chunks.from()) * layout.grid().chunk();
-      clusters = Math.ceilDiv(tokens, memory.format.tokens());
+      int all = chunks.to() - chunks.from();
+      tokens = all * memory.format.ofChunk(layout);
+      clusters = memory.format.clusters(layout, all);
       padded = Math.ceilDiv(clusters, Tile.COLUMNS) * Tile.COLUMNS;
       first = memory.format.clusters(layout, chunks.from());
       centroids = new float[layout.kvHeads() * padded * headDim];
@@ -79,7 +85,11 @@ final class KeyClusters {
       sizes = new int[layout.kvHeads() * clusters];
     }
 
+    /** The first row that is clustered; the next ones follow. */
     long keys(int head) {
+      if (!memory.format.estimates()) {
+        return kv.summary(seat, head, chunk);
+      }
       return KvWriter.promptKey(
           layout, chunks.scratch(), head, layout.grid().firstToken(chunks.from()));
     }
@@ -122,10 +132,12 @@ final class KeyClusters {
             moveCentroids(s, head, from);
           });
     }
-    pool.run(
-        heads * pieces,
-        (task, thread) ->
-            sum(s, task / pieces, s.values(task / pieces), task % pieces * TASK_ELEMENTS));
+    if (s.memory.format.estimates()) {
+      pool.run(
+          heads * pieces,
+          (task, thread) ->
+              sum(s, task / pieces, s.values(task / pieces), task % pieces * TASK_ELEMENTS));
+    }
     pool.run(heads, (head, thread) -> store(s, head, chunks.to(), scratch[thread]));
   }
 
@@ -263,11 +275,13 @@ final class KeyClusters {
         Memory.putFloat(row + 4L * i, s.centroids[at + i * Tile.COLUMNS]);
       }
       s.memory.storeCentroid(cluster, row);
-      int sums = (head * s.clusters + j) * s.headDim;
-      for (int i = 0; i < s.headDim; i++) {
-        Memory.putFloat(row + 4L * i, size == 0 ? 0 : s.sums[sums + i] / size);
+      if (s.memory.format.estimates()) {
+        int sums = (head * s.clusters + j) * s.headDim;
+        for (int i = 0; i < s.headDim; i++) {
+          Memory.putFloat(row + 4L * i, size == 0 ? 0 : s.sums[sums + i] / size);
+        }
+        s.memory.storeValue(cluster, row);
       }
-      s.memory.storeValue(cluster, row);
       ClusterMemory.size(cluster, size);
     }
     long ids = s.memory.ids(s.seat, head, s.chunk);
@@ -304,12 +318,17 @@ final class KeyClusters {
       KvMemory kv, ClusterMemory memory, int seat, int head, int chunk, ThreadScratch scratch) {
     KvLayout layout = kv.layout;
     int dim = layout.headDim();
-    int tokens = layout.grid().chunk();
+    boolean estimates = memory.format.estimates();
+    int tokens = memory.format.ofChunk(layout);
     long rows = scratch.floats(Use.KEYS, 2L * tokens * dim);
     long values = rows + 4L * tokens * dim;
-    ringRows(kv, seat, head, chunk, rows, values);
+    if (estimates) {
+      ringRows(kv, seat, head, chunk, rows, values);
+    } else {
+      KvRows.widen(layout.type(), kv.summary(seat, head, chunk), 1, dim, rows, dim);
+    }
     int existing = memory.format.clusters(layout, chunk);
-    boolean opens = chunk * tokens % memory.format.tokens() == 0;
+    boolean opens = chunk * layout.grid().chunk() % memory.format.tokens() == 0;
     long table = memory.clusters(seat, head);
     long ids = memory.ids(seat, head, chunk);
     nearest(memory, table, existing, rows, tokens, dim, ids, scratch);
@@ -325,9 +344,11 @@ final class KeyClusters {
       memory.centroid(cluster, joined);
       mix(joined, rows + 4L * t * dim, dim, size);
       memory.storeCentroid(cluster, joined);
-      memory.value(cluster, joined);
-      mix(joined, values + 4L * t * dim, dim, size);
-      memory.storeValue(cluster, joined);
+      if (estimates) {
+        memory.value(cluster, joined);
+        mix(joined, values + 4L * t * dim, dim, size);
+        memory.storeValue(cluster, joined);
+      }
       ClusterMemory.size(cluster, size + 1);
     }
     memory.clustered(seat, head, chunk + 1);

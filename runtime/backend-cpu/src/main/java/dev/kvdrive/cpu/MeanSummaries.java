@@ -3,6 +3,7 @@ package dev.kvdrive.cpu;
 import dev.kvdrive.cpu.ThreadScratch.Use;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.plan.MeanSummary;
+import java.util.function.IntToLongFunction;
 import jdk.incubator.vector.FloatVector;
 
 /**
@@ -50,6 +51,19 @@ record MeanSummaries(MeanSummary format, int stride) implements Summaries {
       long products,
       long rowBytes,
       ThreadScratch scratch) {
+    products(
+        shape, queries, i -> summaries + (long) i * stride, count, products, rowBytes, scratch);
+  }
+
+  /** The same with summaries that do not lie together. */
+  void products(
+      AttentionShape shape,
+      long queries,
+      IntToLongFunction summaries,
+      int count,
+      long products,
+      long rowBytes,
+      ThreadScratch scratch) {
     int headDim = shape.headDim();
     int padded = KvRows.padded(headDim);
     long scaled = scratch.floats(Use.QUERIES, (long) shape.groupSize() * padded);
@@ -61,8 +75,13 @@ record MeanSummaries(MeanSummary format, int stride) implements Summaries {
     for (int from = 0; from < count; from += TokenSums.BLOCK) {
       int some = Math.min(TokenSums.BLOCK, count - from);
       for (int i = 0; i < some; i++) {
-        long mean = summaries + (long) (from + i) * stride;
-        KvRows.widen(format.type(), mean, 1, headDim, keys + 4L * i * padded, padded);
+        KvRows.widen(
+            format.type(),
+            summaries.applyAsLong(from + i),
+            1,
+            headDim,
+            keys + 4L * i * padded,
+            padded);
       }
       for (int g = 0; g < shape.groupSize(); g++) {
         long to = products + g * rowBytes + 4L * from;

@@ -92,13 +92,13 @@ final class CudaIndex implements IndexOperations {
     KvLayout layout = of.layout();
     requireKernelsFor(layout);
     CudaQueue own = (CudaQueue) queue;
-    ClusterFormat format = of.index().estimate().format();
-    int tokens = (chunks.to() - chunks.from()) * layout.grid().chunk();
-    int clusters = Math.ceilDiv(tokens, format.tokens());
+    ClusterFormat format = of.index().clustering().format();
+    int members = (chunks.to() - chunks.from()) * format.ofChunk(layout);
+    int clusters = format.clusters(layout, chunks.to() - chunks.from());
     int heads = layout.kvHeads();
     long centroidBytes = 4L * heads * clusters * layout.headDim();
     long workspace = own.workspace(centroidBytes + 4L * heads * clusters);
-    int tiles = Math.ceilDiv(tokens, CLUSTER_TOKENS);
+    int tiles = Math.ceilDiv(members, CLUSTER_TOKENS);
     int shared = 4 * (CLUSTER_TOKENS + CLUSTER_TILE) * (layout.headDim() + 1);
     for (int round = 0; round <= ClusterFormat.ROUNDS; round++) {
       Structs.Cluster s = Structs.CLUSTER;
@@ -161,7 +161,8 @@ final class CudaIndex implements IndexOperations {
         shape,
         score.query(),
         score.selection(),
-        score.merge() == Merge.LARGEST_SHARE,
+        score.merge(),
+        0,
         (struct, rows) -> {
           raw(own, Form.of(of).scoring, tiles, shape, rows, struct);
           own.launch(gpu.kernel("share"), shape.kvHeads(), rows, 1, SELECT_THREADS, 0, struct);
@@ -179,7 +180,8 @@ final class CudaIndex implements IndexOperations {
         shape,
         score.query(),
         score.selection(),
-        true,
+        Merge.LARGEST_SHARE,
+        0,
         (struct, rows) -> {
           raw(own, "scoreCentroids", tiles, shape, rows, struct);
           own.launch(
@@ -187,8 +189,32 @@ final class CudaIndex implements IndexOperations {
         });
   }
 
+  @Override
+  public void scoreOpened(Queue queue, ScoreOpened opened) {
+    CudaQueue own = (CudaQueue) queue;
+    Score score = opened.of();
+    KvLayer of = score.step().layer();
+    AttentionShape shape = score.shape();
+    int tiles = Math.ceilDiv(of.maxChunks(), SCORE_TILE);
+    scoreRows(
+        own,
+        score.step(),
+        shape,
+        score.query(),
+        score.selection(),
+        score.merge(),
+        opened.times(),
+        (struct, rows) -> {
+          raw(own, "scoreCentroids", clusterTiles(of), shape, rows, struct);
+          own.launch(
+              gpu.kernel("openClusters"), shape.kvHeads(), rows, 1, SELECT_THREADS, 0, struct);
+          raw(own, "scoreOpenedMean", tiles, shape, rows, struct);
+          own.launch(gpu.kernel("share"), shape.kvHeads(), rows, 1, SELECT_THREADS, 0, struct);
+        });
+  }
+
   private static int clusterTiles(KvLayer of) {
-    int most = of.index().estimate().format().clusters(of.layout(), of.maxChunks());
+    int most = of.index().clustering().format().clusters(of.layout(), of.maxChunks());
     return Math.ceilDiv(most, SCORE_TILE);
   }
 
@@ -204,7 +230,8 @@ final class CudaIndex implements IndexOperations {
       AttentionShape shape,
       Activations query,
       Selection selection,
-      boolean shares,
+      Merge merge,
+      int times,
       Scoring scoring) {
     StepBatch batch = step.batch();
     requireKernelsFor(step.layer().layout());
@@ -221,7 +248,8 @@ final class CudaIndex implements IndexOperations {
           .put(s.heads, shape.heads())
           .put(s.scale, shape.scale())
           .put(s.firstRow, first)
-          .put(s.shares, shares ? 1 : 0);
+          .put(s.shares, merge == Merge.LARGEST_SHARE ? 1 : 0)
+          .put(s.times, times);
       scoring.launch(a.end(s), Math.min(some, batch.rows() - first));
     }
   }

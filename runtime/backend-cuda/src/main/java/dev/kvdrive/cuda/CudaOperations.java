@@ -67,8 +67,8 @@ final class CudaOperations {
         .put(at, s.clusters, clusters == null ? 0L : CudaQueue.address(clusters.table()))
         .put(
             at,
-            s.clusterOfToken,
-            clusters == null ? 0L : CudaQueue.address(clusters.clusterOfToken()))
+            s.clusterOfMember,
+            clusters == null ? 0L : CudaQueue.address(clusters.clusterOfMember()))
         .put(at, s.clustered, clusters == null ? 0L : CudaQueue.address(clusters.clustered()))
         .put(at, s.extentBytes, (long) layout.extentBytes())
         .put(at, s.layer, layer.layer())
@@ -93,7 +93,8 @@ final class CudaOperations {
         .put(
             at,
             s.maxClusters,
-            clusters == null ? 0 : clusters.format().clusters(layout, layer.maxChunks()));
+            clusters == null ? 0 : clusters.format().clusters(layout, layer.maxChunks()))
+        .put(at, s.clusterRows, clusters == null ? 0 : clusters.format().ofChunk(layout));
   }
 
   static Arguments batch(Arguments a, Struct.Field field, StepBatch batch) {

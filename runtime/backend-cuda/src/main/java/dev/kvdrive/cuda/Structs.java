@@ -33,7 +33,7 @@ final class Structs {
     /** LayerClusters, null without. */
     final Field clusters = pointer("char*", "clusters");
 
-    final Field clusterOfToken = pointer("uint16_t*", "clusterOfToken");
+    final Field clusterOfMember = pointer("uint16_t*", "clusterOfMember");
     final Field clustered = pointer("int*", "clustered");
     final Field extentBytes = int64("extentBytes");
     final Field layer = int32("layer");
@@ -73,6 +73,9 @@ final class Structs {
     final Field clusterTokens = int32("clusterTokens");
 
     final Field maxClusters = int32("maxClusters");
+
+    /** Members of clusters that a chunk is or has: 1 where chunks are clustered by their means. */
+    final Field clusterRows = int32("clusterRows");
 
     Layer() {
       super("Layer");
@@ -355,6 +358,9 @@ final class Structs {
 
     /** Whether scores are shares. */
     final Field shares = int32("shares");
+
+    /** Chunks that clusters open for each one that a row selects; 0 where they open none. */
+    final Field times = int32("times");
 
     Score() {
       super("ScoreArgs");

@@ -126,7 +126,7 @@ public final class DecodeStep implements AutoCloseable {
       @Nullable AccuracyMeter meter,
       @Nullable SelectionTap tap) {
     this.queue = queue;
-    prefetch = kv.prefetchMarks() != null && Policy.of(sizes.policy()).fillsAhead();
+    prefetch = kv.prefetchMarks() != null && Policy.of(sizes.policy()).prefetches();
     this.meter = meter;
     this.tap = tap;
     this.transformer = transformer;

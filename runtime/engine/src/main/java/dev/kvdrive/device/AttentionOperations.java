@@ -3,6 +3,8 @@ package dev.kvdrive.device;
 import static dev.kvdrive.device.Checks.check;
 import static dev.kvdrive.device.Checks.view;
 
+import dev.kvdrive.plan.ClusterFormat;
+
 /** Attention of a decode step, part by part into one running softmax, and of a prompt. */
 public interface AttentionOperations {
   /** Starts the attention of a step: clears the state and attends sink and local tokens. */
@@ -25,11 +27,11 @@ public interface AttentionOperations {
   }
 
   /**
-   * Attends the clusters in place of what is not attended, behind {@link Begin} and the selection.
-   * Of each cluster of a (row, KV head) the tokens of selected chunks are taken off; with {@code n}
-   * tokens left it counts as one token with the score {@code scale * q.c + log(n)}, where {@code c}
-   * is the centroid, and the cluster's mean value. Without any left it counts as nothing, so that
-   * where everything is selected this changes nothing.
+   * Attends clusters of tokens in place of what is not attended, behind {@link Begin} and the
+   * selection. Of each cluster of a (row, KV head) the tokens of selected chunks are taken off;
+   * with {@code n} tokens left it counts as one token with the score {@code scale * q.c + log(n)},
+   * where {@code c} is the centroid, and the cluster's mean value. Without any left it counts as
+   * nothing, so that where everything is selected this changes nothing.
    */
   record Estimate(
       LayerStep step,
@@ -38,7 +40,7 @@ public interface AttentionOperations {
       Selection selection,
       AttentionState state) {
     public Estimate {
-      Checks.checkClusters(step.layer());
+      Checks.checkClusters(step.layer(), ClusterFormat.Members.TOKENS);
       check(step.layer(), shape);
       check(step.batch(), step.layer(), selection);
       check(step.batch(), step.layer(), shape, state);

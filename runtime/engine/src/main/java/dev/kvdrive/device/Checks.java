@@ -4,6 +4,7 @@ import com.google.errorprone.annotations.FormatMethod;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.KvLayout;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.Workspace;
 
 /**
@@ -107,7 +108,7 @@ final class Checks {
     LayerClusters clusters = layer.index().clusters();
     if (clusters == null) {
       throw new IllegalArgumentException(
-          "the index of layer %d has no clusters: there is nothing to estimate by"
+          "the index of layer %d has no clusters: there is nothing to estimate or choose by"
               .formatted(layer.layer()));
     }
     KvLayout layout = layer.layout();
@@ -122,10 +123,25 @@ final class Checks {
     require(most <= ClusterFormat.MOST, "%d clusters are more than have a number", most);
     bytes("clusters", clusters.table(), cells * most * format.bytes(layout));
     bytes(
-        "cluster of token",
-        clusters.clusterOfToken(),
-        cells * layer.maxChunks() * layout.grid().chunk() * Short.BYTES);
+        "cluster of member",
+        clusters.clusterOfMember(),
+        cells * layer.maxChunks() * format.ofChunk(layout) * Short.BYTES);
     words("chunks in clusters", clusters.clustered(), cells);
+    require(
+        format.estimates() || layer.index().format() instanceof SummaryFormat.Mean,
+        "chunks are clustered by their means, an index of format %s has none",
+        layer.index().format().word());
+  }
+
+  /** That the layer has clusters of what a verb takes. */
+  static void checkClusters(KvLayer layer, ClusterFormat.Members members) {
+    checkClusters(layer);
+    require(
+        layer.index().clustering().format().members() == members,
+        "the clusters of layer %d are of %s, not of %s",
+        layer.layer(),
+        layer.index().clustering().format().members(),
+        members);
   }
 
   /** That the layer has an index of summaries. */

@@ -4,6 +4,7 @@ import static dev.kvdrive.device.Checks.check;
 import static dev.kvdrive.device.Checks.require;
 import static dev.kvdrive.device.Checks.view;
 
+import dev.kvdrive.plan.ClusterFormat.Members;
 import dev.kvdrive.plan.SummaryFormat;
 
 /**
@@ -60,10 +61,25 @@ public interface IndexOperations {
   record ScoreClusters(
       LayerStep step, AttentionShape shape, Activations query, Selection selection) {
     public ScoreClusters {
-      Checks.checkClusters(step.layer());
+      Checks.checkClusters(step.layer(), Members.TOKENS);
       check(step.layer(), shape);
       check(step.batch(), step.layer(), selection);
       view("query", query, step.batch().rows(), shape.heads() * shape.headDim());
+    }
+  }
+
+  /**
+   * Scores the chunks that the best clusters open, as {@code of} says, as if there were no others,
+   * which get minus infinity. A cluster's products {@code s(h,j)} with its centroid are merged as
+   * those with summaries are, over the clusters of the sequence that have a chunk. The best
+   * clusters are opened, at least one, until {@code times} as many chunks are open as the row
+   * selects, or all are; clusters that are as good as the last one too. Chunks that are in no
+   * cluster yet are open and count first. Needs clusters of chunks.
+   */
+  record ScoreOpened(Score of, int times) {
+    public ScoreOpened {
+      Checks.checkClusters(of.step().layer(), Members.CHUNKS);
+      Checks.positive("times", times);
     }
   }
 
@@ -97,15 +113,15 @@ public interface IndexOperations {
   }
 
   /**
-   * Clusters the tokens of a segment of a prompt, from the scratch, as {@link
-   * dev.kvdrive.plan.ClusterFormat} says: chunks from the start of a segment on, as many as it has
-   * at most. Those behind them are in no cluster afterwards.
+   * Clusters a segment of a prompt as {@link dev.kvdrive.plan.ClusterFormat} says: chunks from the
+   * start of a segment on, as many as it has at most. Tokens are taken from the scratch, chunks by
+   * their summaries, which are written before. Those behind them are in no cluster afterwards.
    */
   record Cluster(PromptChunks chunks) {
     public Cluster {
       KvLayer layer = chunks.layer();
       Checks.checkClusters(layer);
-      int segment = layer.index().estimate().format().segmentChunks(layer.layout());
+      int segment = layer.index().clustering().format().segmentChunks(layer.layout());
       Checks.require(
           chunks.from() % segment == 0 && chunks.to() - chunks.from() <= segment,
           "chunks %d to %d are no segment of %d",
@@ -117,8 +133,9 @@ public interface IndexOperations {
 
   /**
    * Takes the chunk that each row's newest token has closed, if it has, into the clusters, as
-   * {@link dev.kvdrive.plan.ClusterFormat} says, from the ring: after {@code append}, before the
-   * next token. Nothing where the chunk is in clusters already, as when a step is repeated.
+   * {@link dev.kvdrive.plan.ClusterFormat} says, from the ring or by its summary: after {@code
+   * append} and {@code summarise}, before the next token. Nothing where the chunk is in clusters
+   * already, as when a step is repeated.
    */
   record Join(LayerStep step) {
     public Join {
@@ -147,6 +164,9 @@ public interface IndexOperations {
 
   /** See {@link ScoreClusters}. */
   void scoreClusters(Queue queue, ScoreClusters score);
+
+  /** See {@link ScoreOpened}. */
+  void scoreOpened(Queue queue, ScoreOpened score);
 
   /** See {@link Pin}. */
   void pin(Queue queue, Pin pin);

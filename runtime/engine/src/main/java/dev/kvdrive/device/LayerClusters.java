@@ -3,18 +3,18 @@ package dev.kvdrive.device;
 import dev.kvdrive.plan.ClusterFormat;
 
 /**
- * Clusters of a layer's closed tokens, by which what a step does not attend is estimated. The same
- * bits on every device.
+ * Clusters of a layer's closed tokens or chunks. The same bits on every device.
  *
  * @param format of a cluster, and how clusters come about
  * @param table {@code [seats][kvHeads][clusters of maxChunks]} clusters; those of a sequence are
  *     the first {@code format.clusters} of its chunks in clusters
- * @param clusterOfToken {@code uint16[seats][kvHeads][maxChunks][chunk]} cluster of each token
+ * @param clusterOfMember {@code uint16[seats][kvHeads][maxChunks][format.ofChunk]} cluster of each
+ *     token, or chunk
  * @param clustered {@code int[seats][kvHeads]} chunks whose tokens are in clusters: the first so
  *     many
  */
 public record LayerClusters(
     ClusterFormat format,
     DeviceBuffer table,
-    DeviceBuffer clusterOfToken,
+    DeviceBuffer clusterOfMember,
     DeviceBuffer clustered) {}

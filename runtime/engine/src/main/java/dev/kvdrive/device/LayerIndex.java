@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  *     format has none
  * @param codebook {@code [kvHeads]} codebooks of the format, written once when the engine starts;
  *     null if it needs none
- * @param clusters that estimate what is not attended; null for no estimate
+ * @param clusters that estimate what is not attended, or find chunks; null for none
  */
 public record LayerIndex(
     SummaryFormat format,
@@ -24,7 +24,7 @@ public record LayerIndex(
   }
 
   /** The clusters of an index that has them. */
-  public LayerClusters estimate() {
+  public LayerClusters clustering() {
     if (clusters == null) {
       throw new IllegalStateException("an index of format " + format + " has no clusters");
     }

@@ -108,7 +108,7 @@ final class WindowWarmUp implements AutoCloseable {
       int seat,
       double budget,
       Activations query) {
-    if (tokens == 0 || !policy.fillsAhead()) {
+    if (tokens == 0 || !policy.warmsUp()) {
       return;
     }
     int first = Math.max(start, prompt - Math.min(tokens, prompt / TOKENS_OF_PROMPT));

@@ -3,9 +3,12 @@ package dev.kvdrive.device;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kvdrive.device.IndexOperations.Merge;
+import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.KvLayout;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.assertj.core.data.Offset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -16,6 +19,16 @@ public abstract class ClusterConformance extends DeviceConformance {
   static List<LayerSizes> sizes() {
     List<LayerSizes> groups = LayerSizes.groups();
     return List.of(groups.get(0), groups.get(2), groups.get(7));
+  }
+
+  /** Those whose chunks are clustered by their means. */
+  static List<LayerSizes> ofChunks() {
+    List<LayerSizes> groups = LayerSizes.groups();
+    return List.of(groups.get(3).withCentroids(), groups.get(4).withCentroids());
+  }
+
+  static List<LayerSizes> ofTokensAndChunks() {
+    return Stream.concat(sizes().stream(), ofChunks().stream()).toList();
   }
 
   /** A layer whose sequences are clustered as prompts. */
@@ -52,31 +65,41 @@ public abstract class ClusterConformance extends DeviceConformance {
   /** Keys in heaps, of which some are alike to the bit, as those of repeated words are. */
   private static void makeAlike(LayerContents contents) {
     int dim = contents.sizes.headDim();
-    for (float[][] seat : contents.keys) {
-      for (float[] keys : seat) {
+    for (int seat = 0; seat < contents.sizes.seats(); seat++) {
+      for (int head = 0; head < contents.sizes.kvHeads(); head++) {
+        float[] keys = contents.keys[seat][head];
         for (int token = 0; token < keys.length / dim; token++) {
           int of = token % 7 == 0 ? token % 5 : token;
           System.arraycopy(keys, Math.min(of, token) * dim, keys, token * dim, dim);
         }
+        contents.derive(seat, head);
       }
     }
   }
 
   private void assertSameClusters(String what, LayerOnDevice actual, LayerOnDevice expected) {
-    LayerClusters a = actual.layer.index().estimate();
-    LayerClusters e = expected.layer.index().estimate();
+    LayerClusters a = actual.layer.index().clustering();
+    LayerClusters e = expected.layer.index().clustering();
     assertThat(actual.rig.readInts(a.clustered()))
         .as("%s: chunks in clusters", what)
         .isEqualTo(expected.rig.readInts(e.clustered()));
-    assertThat(actual.rig.read(a.clusterOfToken()))
+    assertThat(actual.rig.read(a.clusterOfMember()))
         .as("%s: clusters of tokens", what)
-        .isEqualTo(expected.rig.read(e.clusterOfToken()));
+        .isEqualTo(expected.rig.read(e.clusterOfMember()));
     byte[] table = actual.rig.read(a.table());
     byte[] wanted = expected.rig.read(e.table());
     KvLayout layout = actual.layer.layout();
     int bytes = a.format().bytes(layout);
-    int used = a.format().valueOffset(layout) + layout.headDim(); // the rest is padding
+    // The rest is padding.
+    int used = ClusterFormat.CENTROID_OFFSET + (a.format().estimates() ? 2 : 1) * layout.headDim();
+    byte[] nothing = new byte[Float.BYTES];
     for (int at = 0; at < wanted.length; at += bytes) {
+      if (!a.format().estimates()) {
+        // A step that means nothing.
+        int step = at + ClusterFormat.VALUE_STEP_OFFSET;
+        System.arraycopy(nothing, 0, table, step, nothing.length);
+        System.arraycopy(nothing, 0, wanted, step, nothing.length);
+      }
       assertThat(Arrays.copyOfRange(table, at, at + used))
           .as("%s: cluster %d", what, at / bytes)
           .isEqualTo(Arrays.copyOfRange(wanted, at, at + used));
@@ -84,7 +107,7 @@ public abstract class ClusterConformance extends DeviceConformance {
   }
 
   @ParameterizedTest
-  @MethodSource("sizes")
+  @MethodSource("ofTokensAndChunks")
   void aPromptHasTheSameClustersToTheBitOnEveryDevice(LayerSizes sizes) {
     LayerContents contents = sequences(sizes, 61);
     makeAlike(contents);
@@ -108,7 +131,7 @@ public abstract class ClusterConformance extends DeviceConformance {
         }
       }
       LayerOnDevice layer = clustered(subject, contents);
-      byte[] ids = subject.read(layer.layer.index().estimate().clusterOfToken());
+      byte[] ids = subject.read(layer.layer.index().clustering().clusterOfMember());
       int perCell = sizes.maxChunks() * 8 * 2;
       for (int head = 0; head < sizes.kvHeads(); head++) {
         int at = contents.cell(seat, head) * perCell;
@@ -124,7 +147,7 @@ public abstract class ClusterConformance extends DeviceConformance {
   }
 
   @ParameterizedTest
-  @MethodSource("sizes")
+  @MethodSource("ofTokensAndChunks")
   void aChunkThatClosesLaterJoinsTheSameClustersOnEveryDevice(LayerSizes sizes) {
     LayerContents contents = sequences(sizes, 63);
     LayerOnDevice actual = clustered(subject, contents);
@@ -158,7 +181,7 @@ public abstract class ClusterConformance extends DeviceConformance {
       if (SelectConformance.chunks(row) >= 0) {
         int seat = SelectConformance.seat(row);
         int closed = LayerSizes.GRID.closedChunks(length[seat]);
-        int[] chunks = subject.readInts(actual.layer.index().estimate().clustered());
+        int[] chunks = subject.readInts(actual.layer.index().clustering().clustered());
         assertThat(chunks[contents.cell(seat, 0)]).as("chunks of seat %d", seat).isEqualTo(closed);
       }
     }
@@ -179,7 +202,7 @@ public abstract class ClusterConformance extends DeviceConformance {
     LayerOnDevice layer = clustered(subject, contents);
     int seat = SelectConformance.seat(0);
     subject.ops.kv().reset(subject.queue, new KvOperations.Reset(layer.layer, seat));
-    int[] clustered = subject.readInts(layer.layer.index().estimate().clustered());
+    int[] clustered = subject.readInts(layer.layer.index().clustering().clustered());
     for (int other = 0; other < sizes.seats(); other++) {
       for (int head = 0; head < sizes.kvHeads(); head++) {
         assertThat(clustered[contents.cell(other, head)])
@@ -270,6 +293,91 @@ public abstract class ClusterConformance extends DeviceConformance {
     }
   }
 
+  @ParameterizedTest
+  @MethodSource("ofChunks")
+  void scoresTheChunksThatTheBestClustersOpenAndNoOthers(LayerSizes sizes) {
+    LayerContents contents = sequences(sizes, 71);
+    for (int row = 0; row < sizes.rows(); row++) {
+      int closed = SelectConformance.chunks(row);
+      if (closed >= 0) {
+        contents.row(row, SelectConformance.seat(row), row == 5 ? closed : closed / 7);
+      }
+    }
+    for (Merge merge : Merge.values()) {
+      float[] expected = scoresOfOpened(oracle, contents, merge);
+      float[] actual = scoresOfOpened(subject, contents, merge);
+      for (int row = 0; row < sizes.rows(); row++) {
+        int closed = SelectConformance.chunks(row);
+        int count = contents.selectCounts[row];
+        for (int head = 0; head < sizes.kvHeads() && count < closed; head++) {
+          int open = 0;
+          for (int chunk = 0; chunk < closed; chunk++) {
+            int at = (row * sizes.kvHeads() + head) * sizes.maxChunks() + chunk;
+            String what = "%s of row %d head %d chunk %d".formatted(merge, row, head, chunk);
+            if (expected[at] == Float.NEGATIVE_INFINITY) {
+              assertThat(actual[at]).as(what).isEqualTo(Float.NEGATIVE_INFINITY);
+            } else {
+              Offset<Double> error = Offset.offset(3 * contents.productError());
+              assertThat((double) actual[at]).as(what).isCloseTo(expected[at], error);
+              open++;
+            }
+          }
+          assertThat(open)
+              .as("open in row %d head %d", row, head)
+              .isBetween(Math.max(1, 2 * count), row == 0 ? closed - 1 : closed);
+        }
+      }
+    }
+  }
+
+  private float[] scoresOfOpened(Rig rig, LayerContents contents, Merge merge) {
+    LayerOnDevice layer = exactlyClustered(rig, contents);
+    layer.scoreOpened(merge, 2);
+    float[] scores = rig.readFloats(layer.selection.scores());
+    rig.freeAll();
+    oracle.freeAll();
+    return scores;
+  }
+
+  @Test
+  void whatIsInNoClusterYetIsOpen() {
+    LayerSizes sizes = ofChunks().get(0);
+    LayerContents contents = sequences(sizes, 72);
+    int seat = SelectConformance.seat(0);
+    contents.row(0, seat, 9);
+    LayerOnDevice layer = clustered(subject, contents);
+    LayerClusters clusters = layer.layer.index().clustering();
+    int[] clustered = subject.readInts(clusters.clustered());
+    int closed = contents.closed(seat);
+    for (int head = 0; head < sizes.kvHeads(); head++) {
+      clustered[contents.cell(seat, head)] = closed - 17;
+    }
+    subject.write(clusters.clustered(), Rig.bytes(clustered));
+    layer.scoreOpened(Merge.LARGEST_SHARE, 2);
+    float[] scores = subject.readFloats(layer.selection.scores());
+    for (int head = 0; head < sizes.kvHeads(); head++) {
+      int from = head * sizes.maxChunks();
+      assertThat(Arrays.copyOfRange(scores, from + closed - 17, from + closed))
+          .doesNotContain(Float.NEGATIVE_INFINITY);
+      assertThat(Arrays.copyOfRange(scores, from, from + closed - 17))
+          .contains(Float.NEGATIVE_INFINITY);
+    }
+  }
+
+  @Test
+  void aVerbThatNeedsClustersOfAnotherKindIsRefused() {
+    LayerContents ofChunks = sequences(ofChunks().get(0), 73);
+    LayerOnDevice chunks = new LayerOnDevice(subject, ofChunks);
+    assertThatThrownBy(chunks::scoreClusters)
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("are of CHUNKS, not of TOKENS");
+    assertThatThrownBy(chunks::estimate).isInstanceOf(IllegalArgumentException.class);
+    LayerOnDevice tokens = new LayerOnDevice(subject, sequences(sizes().get(0), 73));
+    assertThatThrownBy(() -> tokens.scoreOpened(Merge.LARGEST_SHARE, 2))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("are of TOKENS, not of CHUNKS");
+  }
+
   // --- the estimate ---
 
   /** What a row selects: a third of the long ones, all of the short ones but for one row none. */
@@ -297,10 +405,10 @@ public abstract class ClusterConformance extends DeviceConformance {
     LayerOnDevice layer = clustered(rig, contents);
     if (rig != oracle) {
       LayerOnDevice exact = clustered(oracle, contents);
-      LayerClusters from = exact.layer.index().estimate();
-      LayerClusters to = layer.layer.index().estimate();
+      LayerClusters from = exact.layer.index().clustering();
+      LayerClusters to = layer.layer.index().clustering();
       rig.write(to.table(), oracle.read(from.table()));
-      rig.write(to.clusterOfToken(), oracle.read(from.clusterOfToken()));
+      rig.write(to.clusterOfMember(), oracle.read(from.clusterOfMember()));
       rig.write(to.clustered(), oracle.read(from.clustered()));
     }
     return layer;
@@ -387,7 +495,7 @@ public abstract class ClusterConformance extends DeviceConformance {
     LayerOnDevice layer = new LayerOnDevice(subject, contents);
     KvLayer kv = layer.layer;
     PrefillScratch scratch = scratch(subject, contents, 3);
-    int segment = LayerSizes.CLUSTERS.segmentChunks(kv.layout());
+    int segment = sizes.clusters().segmentChunks(kv.layout());
     assertThatThrownBy(
             () -> new IndexOperations.Cluster(new PromptChunks(kv, scratch, 3, 1, segment)))
         .isInstanceOf(IllegalArgumentException.class)

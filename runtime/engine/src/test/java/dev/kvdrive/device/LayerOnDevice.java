@@ -103,17 +103,17 @@ final class LayerOnDevice {
   }
 
   private static LayerClusters clusters(Rig rig, LayerContents c) {
-    ClusterFormat format = LayerSizes.CLUSTERS;
+    ClusterFormat format = c.sizes.clusters();
     int cells = c.sizes.seats() * c.sizes.kvHeads();
     int clusters = format.clusters(c.layout, c.sizes.maxChunks());
     byte[] table = new byte[cells * clusters * format.bytes(c.layout)];
-    byte[] ids = new byte[cells * c.sizes.maxChunks() * c.layout.grid().chunk() * Short.BYTES];
+    byte[] ids = new byte[cells * c.sizes.maxChunks() * format.ofChunk(c.layout) * Short.BYTES];
     Arrays.fill(table, (byte) 0xff);
     Arrays.fill(ids, (byte) 0xff);
     return new LayerClusters(
         format,
         rig.buffer("clusters", table),
-        rig.buffer("cluster of token", ids),
+        rig.buffer("cluster of member", ids),
         rig.ints("chunks in clusters", new int[cells]));
   }
 
@@ -161,13 +161,23 @@ final class LayerOnDevice {
             new IndexOperations.ScoreClusters(step(), sizes.shape(), query.view(), selection));
   }
 
+  void scoreOpened(Merge merge, int times) {
+    rig.ops
+        .index()
+        .scoreOpened(
+            rig.queue,
+            new IndexOperations.ScoreOpened(
+                new IndexOperations.Score(step(), sizes.shape(), query.view(), selection, merge),
+                times));
+  }
+
   void pin(int of, int per) {
     rig.ops.index().pin(rig.queue, new IndexOperations.Pin(step(), selection, of, per));
   }
 
   /** Clusters all chunks of a prompt, segment by segment. */
   void cluster(PrefillScratch scratch, int seat, int chunks) {
-    int segment = LayerSizes.CLUSTERS.segmentChunks(layer.layout());
+    int segment = sizes.clusters().segmentChunks(layer.layout());
     for (int from = 0; from < chunks; from += segment) {
       int to = Math.min(from + segment, chunks);
       rig.ops

@@ -3,6 +3,7 @@ package dev.kvdrive.device;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.ClusterFormat;
+import dev.kvdrive.plan.ClusterFormat.Members;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
@@ -18,6 +19,7 @@ import java.util.List;
  *
  * @param maxTokens tokens a seat can have
  * @param format of the index
+ * @param clusters of every layer
  * @param chunks formats of closed chunks
  * @param window slots of the first KV head of the first seat; each further head has three more, and
  *     the seats after a multiple of three one and two
@@ -34,11 +36,14 @@ record LayerSizes(
     int passChunks,
     int extentChunks,
     SummaryFormat format,
+    ClusterFormat clusters,
     Formats chunks) {
   static final ChunkGrid GRID = ChunkGrid.PAPER;
 
-  /** Clusters of every layer: several segments of a long sequence. */
-  static final ClusterFormat CLUSTERS = new ClusterFormat(16, 128);
+  /** Clusters of every layer but those with centroids: several segments of a long sequence. */
+  private static final ClusterFormat OF_TOKENS = new ClusterFormat(16, 128, Members.TOKENS);
+
+  private static final ClusterFormat OF_CHUNKS = new ClusterFormat(32, 256, Members.CHUNKS);
 
   /** Index of the layer that is tested, of two. */
   static final int LAYER = 1;
@@ -62,6 +67,7 @@ record LayerSizes(
               67,
               3,
               SummaryFormat.twoBit(),
+              OF_TOKENS,
               Formats.of(group % 2 == 0 ? KvType.F32 : KvType.BF16)));
     }
     return all;
@@ -96,6 +102,25 @@ record LayerSizes(
         passChunks,
         extentChunks,
         of,
+        clusters,
+        chunks);
+  }
+
+  /** With clusters of chunks by their means. */
+  LayerSizes withCentroids() {
+    return new LayerSizes(
+        type,
+        group,
+        kvHeads,
+        headDim,
+        seats,
+        rows,
+        maxTokens,
+        window,
+        passChunks,
+        extentChunks,
+        SummaryFormat.mean(),
+        OF_CHUNKS,
         chunks);
   }
 
@@ -112,6 +137,7 @@ record LayerSizes(
         pass,
         extentChunks,
         format,
+        clusters,
         chunks);
   }
 
@@ -128,6 +154,7 @@ record LayerSizes(
         passChunks,
         extentChunks,
         format,
+        clusters,
         chunks);
   }
 
@@ -144,6 +171,7 @@ record LayerSizes(
         passChunks,
         extentChunks,
         format,
+        clusters,
         Formats.of(kvType));
   }
 
@@ -160,6 +188,7 @@ record LayerSizes(
         passChunks,
         extentChunks,
         format,
+        clusters,
         of);
   }
 
@@ -176,6 +205,7 @@ record LayerSizes(
         passChunks,
         extentChunks,
         format,
+        clusters,
         chunks);
   }
 
@@ -287,7 +317,7 @@ record LayerSizes(
 
   @Override
   public String toString() {
-    return "%d x %d queries of %d, %s, window %d, passes of %d, %s, %s from %s"
+    return "%d x %d queries of %d, %s, window %d, passes of %d, %s, %s, %s from %s"
         .formatted(
             kvHeads,
             group,
@@ -296,6 +326,7 @@ record LayerSizes(
             window,
             passChunks,
             format,
+            clusters.word(),
             chunks.resident(),
             chunks.backing());
   }

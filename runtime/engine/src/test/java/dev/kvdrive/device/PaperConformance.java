@@ -116,7 +116,7 @@ public abstract class PaperConformance extends DeviceConformance {
                 Stream.of(
                     new Case(PolicyShape.QUEST, QUEST, s),
                     new Case(PolicyShape.SHADOWKV, SHADOWKV, s),
-                    new Case(PolicyShape.KVDRIVE_PAPER, KVDRIVE, s)))
+                    new Case(PolicyShape.KVDRIVE_PAPER_FLAT, KVDRIVE, s)))
         .map(c -> new Case(c.shape(), c.paper(), c.sizes().withFormat(c.shape().summary())))
         .toList();
   }
@@ -198,7 +198,7 @@ public abstract class PaperConformance extends DeviceConformance {
     choose(PolicyShape.RETROINFER, layer);
     LayerResults results = layer.results();
     ByteBuffer ids =
-        ByteBuffer.wrap(subject.read(layer.layer.index().estimate().clusterOfToken()))
+        ByteBuffer.wrap(subject.read(layer.layer.index().clustering().clusterOfMember()))
             .order(ByteOrder.LITTLE_ENDIAN);
     for (int row = 0; row < budgets.length; row++) {
       int closed = SelectConformance.chunks(row);
@@ -210,15 +210,7 @@ public abstract class PaperConformance extends DeviceConformance {
         }
         double[][] queries = queries(contents, row, head);
         double[] rank = retroInfer(keys(contents, row, head), clusterOf, queries);
-        // Centroids have 8 bits an element: half a step of each adds to a product.
-        double rounding =
-            Arrays.stream(queries)
-                    .mapToDouble(q -> Arrays.stream(q).map(Math::abs).sum())
-                    .max()
-                    .orElseThrow()
-                * largest(contents)
-                / 254;
-        double error = 2 * (rounding + 4 * contents.productError());
+        double error = 2 * (rounding(contents, queries) + 4 * contents.productError());
         assertChosen(row, head, results.selected(row, head), budgets[row], rank, error);
       }
     }
@@ -250,6 +242,104 @@ public abstract class PaperConformance extends DeviceConformance {
       rank[t / 8] += weights[clusterOf[t]];
     }
     return Arrays.stream(rank).map(Math::log).toArray();
+  }
+
+  static List<LayerSizes> centroidSizes() {
+    return ClusterConformance.ofChunks();
+  }
+
+  /**
+   * KVDrive, the hierarchical index: centroids, which are means of representatives, open those that
+   * have the largest share by them, and of these the representatives with the largest share are
+   * taken.
+   */
+  @ParameterizedTest
+  @MethodSource("centroidSizes")
+  void kvDriveTakesTheBestOfWhatItsBestCentroidsOpen(LayerSizes sizes) {
+    int[] budgets = {8, 1, 0, 1, 0, 12, 2, 1, 0, 10};
+    LayerContents contents = SelectConformance.sequences(sizes, activations(), 35);
+    for (int row = 0; row < budgets.length; row++) {
+      if (SelectConformance.chunks(row) >= 0) {
+        contents.row(row, SelectConformance.seat(row), budgets[row]);
+      }
+    }
+    LayerOnDevice layer = ClusterConformance.clustered(subject, contents);
+    choose(PolicyShape.KVDRIVE_PAPER, layer);
+    LayerResults results = layer.results();
+    float[] scores = subject.readFloats(layer.selection.scores());
+    ByteBuffer ids =
+        ByteBuffer.wrap(subject.read(layer.layer.index().clustering().clusterOfMember()))
+            .order(ByteOrder.LITTLE_ENDIAN);
+    double error = 4 * contents.productError();
+    error *= sizes.type() == KvType.BF16 ? 1 + 0x1p-8 / SUMMATION : 1;
+    for (int row = 0; row < budgets.length; row++) {
+      int closed = SelectConformance.chunks(row);
+      int budget = budgets[row];
+      for (int head = 0; head < sizes.kvHeads() && budget < closed; head++) {
+        double[][][] keys = keys(contents, row, head);
+        double[][] queries = queries(contents, row, head);
+        int cell = contents.cell(SelectConformance.seat(row), head);
+        int[] clusterOf = new int[closed];
+        for (int c = 0; c < closed; c++) {
+          clusterOf[c] = ids.getShort(2 * (cell * sizes.maxChunks() + c));
+        }
+        int[] used = Arrays.stream(clusterOf).sorted().distinct().toArray(); // some may be empty
+        Arrays.setAll(clusterOf, c -> Arrays.binarySearch(used, clusterOf[c]));
+        int from = (row * sizes.kvHeads() + head) * sizes.maxChunks();
+        int[] open =
+            IntStream.range(0, closed)
+                .filter(c -> scores[from + c] > Float.NEGATIVE_INFINITY)
+                .toArray();
+        // What is open has the best centroids: as many chunks as there are in them, no more.
+        double[] centroids = KVDRIVE.rank(centroids(keys, clusterOf), queries, 0);
+        double[] rankOfCentroid = Arrays.stream(clusterOf).mapToDouble(j -> centroids[j]).toArray();
+        int least = Math.min(closed, 4 * budget);
+        assertThat(open.length)
+            .as("open in row %d head %d", row, head)
+            .isGreaterThanOrEqualTo(least);
+        double rounding = rounding(contents, queries);
+        assertChosen(row, head, open, open.length, rankOfCentroid, 2 * (rounding + error));
+        double worst = Arrays.stream(open).mapToDouble(c -> rankOfCentroid[c]).min().orElse(0);
+        assertThat(
+                Arrays.stream(open).filter(c -> rankOfCentroid[c] > worst + 4 * rounding).count())
+            .as("open without the worst centroid in row %d head %d", row, head)
+            .isLessThanOrEqualTo(least);
+        double[][][] opened = new double[open.length][][];
+        Arrays.setAll(opened, i -> keys[open[i]]);
+        double[] ranks = KVDRIVE.rank(opened, queries, budget);
+        int[] chosen =
+            Arrays.stream(results.selected(row, head))
+                .map(c -> Arrays.binarySearch(open, c))
+                .toArray();
+        assertChosen(row, head, chosen, budget, ranks, error);
+      }
+    }
+  }
+
+  /** The clusters of chunks as if each were a chunk of one key. */
+  private static double[][][] centroids(double[][][] keys, int[] clusterOf) {
+    int clusters = Arrays.stream(clusterOf).max().orElse(-1) + 1;
+    double[][][] centroids = new double[clusters][1][];
+    for (int j = 0; j < clusters; j++) {
+      int cluster = j;
+      double[][] means =
+          IntStream.range(0, keys.length)
+              .filter(c -> clusterOf[c] == cluster)
+              .mapToObj(c -> mean(keys[c]))
+              .toArray(double[][]::new);
+      centroids[j][0] = mean(means);
+    }
+    return centroids;
+  }
+
+  /** What a product with a centroid errs by, half a step of 8 bits in each element. */
+  private static double rounding(LayerContents contents, double[][] queries) {
+    return Arrays.stream(queries)
+            .mapToDouble(q -> Arrays.stream(q).map(Math::abs).sum())
+            .max()
+            .orElseThrow()
+        * largest(contents)
+        / 254;
   }
 
   private static double largest(LayerContents contents) {

@@ -18,15 +18,19 @@ final class ReferenceClusters {
   private final long cell;
   private final int maxChunks;
 
+  /** Members that a chunk is or has: tokens, below, but for clusters of chunks. */
+  private final int ofChunk;
+
   ReferenceClusters(KvLayer layer, int seat, int head) {
-    LayerClusters clusters = layer.index().estimate();
+    LayerClusters clusters = layer.index().clustering();
     layout = layer.layout();
     format = clusters.format();
     table = ReferenceMemory.memory(clusters.table());
-    ids = ReferenceMemory.memory(clusters.clusterOfToken());
+    ids = ReferenceMemory.memory(clusters.clusterOfMember());
     clustered = ReferenceMemory.memory(clusters.clustered());
     cell = (long) seat * layout.kvHeads() + head;
     maxChunks = layer.maxChunks();
+    ofChunk = format.ofChunk(layout);
   }
 
   /** Keys, or values, of tokens. */
@@ -48,17 +52,17 @@ final class ReferenceClusters {
     return format.clusters(layout, clustered());
   }
 
-  /** Cluster of a token, counted from the first of the first chunk. */
-  int clusterOf(int token) {
-    return Short.toUnsignedInt(ids.getAtIndex(ValueLayout.JAVA_SHORT, idAt(token)));
+  /** Cluster of a member, counted from the first of the first chunk. */
+  int clusterOf(int member) {
+    return Short.toUnsignedInt(ids.getAtIndex(ValueLayout.JAVA_SHORT, idAt(member)));
   }
 
-  private void clusterOf(int token, int cluster) {
-    ids.setAtIndex(ValueLayout.JAVA_SHORT, idAt(token), (short) cluster);
+  private void clusterOf(int member, int cluster) {
+    ids.setAtIndex(ValueLayout.JAVA_SHORT, idAt(member), (short) cluster);
   }
 
-  private long idAt(int token) {
-    return cell * maxChunks * layout.grid().chunk() + token;
+  private long idAt(int member) {
+    return cell * maxChunks * ofChunk + member;
   }
 
   private long at(int cluster) {
@@ -78,6 +82,9 @@ final class ReferenceClusters {
   }
 
   float[] value(int cluster) {
+    if (!format.estimates()) {
+      return centroid(cluster); // nobody reads it
+    }
     return stored(at(cluster), ClusterFormat.VALUE_STEP_OFFSET, format.valueOffset(layout));
   }
 
@@ -92,7 +99,9 @@ final class ReferenceClusters {
 
   private void store(int cluster, float[] centroid, float[] value) {
     store(at(cluster), ClusterFormat.CENTROID_STEP_OFFSET, ClusterFormat.CENTROID_OFFSET, centroid);
-    store(at(cluster), ClusterFormat.VALUE_STEP_OFFSET, format.valueOffset(layout), value);
+    if (format.estimates()) {
+      store(at(cluster), ClusterFormat.VALUE_STEP_OFFSET, format.valueOffset(layout), value);
+    }
   }
 
   private void store(long at, int stepAt, int elementsAt, float[] row) {
@@ -150,12 +159,12 @@ final class ReferenceClusters {
 
   /** Clusters a segment. */
   void build(int from, int to, Rows keyRows, Rows values) {
-    int first = from * layout.grid().chunk();
-    int n = (to - from) * layout.grid().chunk();
+    int first = from * ofChunk;
+    int n = (to - from) * ofChunk;
     float[][] all = new float[n][];
     Arrays.setAll(all, t -> keyRows.of(first + t));
     Rows keys = token -> all[token - first];
-    int k = Math.ceilDiv(n, format.tokens());
+    int k = format.clusters(layout, to - from);
     int firstCluster = format.clusters(layout, from);
     float[][] centroids = new float[k][];
     for (int j = 0; j < k; j++) {
@@ -212,10 +221,10 @@ final class ReferenceClusters {
     if (clustered() != chunk) {
       return;
     }
-    int tokens = layout.grid().chunk();
+    int tokens = ofChunk;
     int first = chunk * tokens;
     int existing = count();
-    boolean opens = first % format.tokens() == 0;
+    boolean opens = chunk * layout.grid().chunk() % format.tokens() == 0;
     float[][] centroids = new float[existing][];
     for (int j = 0; j < existing; j++) {
       centroids[j] = centroid(j);

@@ -3,6 +3,7 @@ package dev.kvdrive.device;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.LandmarkSummary;
+import dev.kvdrive.plan.SummaryFormat;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -74,14 +75,26 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
           long toValue = (long) chunks.scratch().maxTokens() * layout.rowBytes();
           for (int head = 0; head < layout.kvHeads(); head++) {
             long first = scratchRow(layout, chunks.scratch(), head, layout.grid().firstToken(0));
-            new ReferenceClusters(layer, chunks.seat(), head)
+            ReferenceClusters.Rows keys =
+                t -> key(layout, scratch, first + (long) t * layout.rowBytes());
+            ReferenceClusters.Rows values =
+                t -> key(layout, scratch, first + toValue + (long) t * layout.rowBytes());
+            int seat = chunks.seat();
+            boolean tokens = layer.index().clustering().format().estimates();
+            new ReferenceClusters(layer, seat, head)
                 .build(
                     chunks.from(),
                     chunks.to(),
-                    t -> key(layout, scratch, first + (long) t * layout.rowBytes()),
-                    t -> key(layout, scratch, first + toValue + (long) t * layout.rowBytes()));
+                    tokens ? keys : means(layer, seat, head),
+                    tokens ? values : means(layer, seat, head));
           }
         });
+  }
+
+  /** The summaries of chunks, which are means. */
+  private static ReferenceClusters.Rows means(KvLayer layer, int seat, int head) {
+    return chunk ->
+        key(layer.layout(), memory(layer.index().memory()), summaryAt(layer, seat, head, chunk));
   }
 
   @Override
@@ -120,7 +133,12 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
                                     + toValue
                                     + (long) (grid.sink() + grid.ringSlot(grid.sink() + t))
                                         * layout.rowBytes());
-                    new ReferenceClusters(layer, seat, head).join(chunk, keys, values);
+                    boolean tokens = layer.index().clustering().format().estimates();
+                    new ReferenceClusters(layer, seat, head)
+                        .join(
+                            chunk,
+                            tokens ? keys : means(layer, seat, head),
+                            tokens ? values : means(layer, seat, head));
                   }
                 }));
   }
@@ -177,35 +195,112 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
   }
 
   private void score(Score a, int row, int seat, int head, int closed) {
+    SummaryFormat format = a.step().layer().index().format();
+    double[] merged =
+        merged(
+            a,
+            head,
+            format.summaries(closed),
+            (h, i) -> product(a, row, seat, head, h, i * format.chunks()));
+    for (int c = 0; c < closed; c++) {
+      setFloat(
+          a.selection().scores(), scoreAt(a, row, head) + c, (float) merged[c / format.chunks()]);
+    }
+  }
+
+  private static long scoreAt(Score a, int row, int head) {
+    return ((long) row * a.shape().kvHeads() + head) * a.selection().maxChunks();
+  }
+
+  /** Of a query with the summary of a chunk. */
+  private double product(Score a, int row, int seat, int head, int query, int chunk) {
     KvLayer layer = a.step().layer();
+    return summary(layer, head)
+        .product(
+            j -> get(a.query(), row, query * a.shape().headDim() + j),
+            a.shape().scale(),
+            memory(layer.index().memory()),
+            summaryAt(layer, seat, head, chunk));
+  }
+
+  /** Of a query with something. */
+  private interface Product {
+    double of(int query, int i);
+  }
+
+  /** Merges the products of a group's queries. */
+  private static double[] merged(Score a, int head, int count, Product product) {
     AttentionShape shape = a.shape();
-    ReferenceSummary summary = summary(layer, head);
-    int chunks = layer.index().format().chunks();
-    double[] merged = new double[layer.index().format().summaries(closed)];
+    double[] merged = new double[count];
     Arrays.fill(merged, Double.NEGATIVE_INFINITY);
     for (int h = head * shape.groupSize(); h < (head + 1) * shape.groupSize(); h++) {
-      int first = h * shape.headDim();
-      double[] products = new double[merged.length];
-      Arrays.setAll(
-          products,
-          i ->
-              summary.product(
-                  j -> get(a.query(), row, first + j),
-                  shape.scale(),
-                  memory(layer.index().memory()),
-                  summaryAt(layer, seat, head, i * chunks)));
+      int query = h;
+      double[] products = new double[count];
+      Arrays.setAll(products, i -> product.of(query, i));
       double minus =
-          a.merge() == Merge.LARGEST_SHARE && products.length > 0
-              ? ReferenceSummary.logSumExp(products)
-              : 0;
-      for (int i = 0; i < products.length; i++) {
+          a.merge() == Merge.LARGEST_SHARE && count > 0 ? ReferenceSummary.logSumExp(products) : 0;
+      for (int i = 0; i < count; i++) {
         merged[i] = Math.max(merged[i], products[i] - minus);
       }
     }
-    long at = ((long) row * shape.kvHeads() + head) * a.selection().maxChunks();
+    return merged;
+  }
+
+  @Override
+  public void scoreOpened(Queue queue, ScoreOpened opened) {
+    Score a = opened.of();
+    require(a.query());
+    submit(
+        queue,
+        () ->
+            forEachRow(
+                a.step().batch(),
+                (row, seat, position) -> {
+                  int closed = a.step().layer().layout().grid().closedChunks(position + 1);
+                  long open = (long) intAt(a.step().batch().selectCounts(), row) * opened.times();
+                  for (int head = 0; head < a.shape().kvHeads(); head++) {
+                    if (closed > 0) {
+                      scoreOpened(a, row, seat, head, closed, Math.clamp(open, 1, closed));
+                    }
+                  }
+                }));
+  }
+
+  private void scoreOpened(Score a, int row, int seat, int head, int closed, int open) {
+    ReferenceClusters clusters = new ReferenceClusters(a.step().layer(), seat, head);
+    double[] weights =
+        merged(
+            a,
+            head,
+            clusters.count(),
+            (h, j) ->
+                clusters.size(j) == 0
+                    ? Double.NEGATIVE_INFINITY
+                    : product(a, row, h, clusters.centroid(j)));
+    double[] ofChunks = new double[closed];
     for (int c = 0; c < closed; c++) {
-      setFloat(a.selection().scores(), at + c, (float) merged[c / chunks]);
+      ofChunks[c] =
+          c < clusters.clustered() ? weights[clusters.clusterOf(c)] : Double.POSITIVE_INFINITY;
     }
+    double[] sorted = ofChunks.clone();
+    Arrays.sort(sorted);
+    int[] opened =
+        IntStream.range(0, closed).filter(c -> ofChunks[c] >= sorted[closed - open]).toArray();
+    double[] merged =
+        merged(a, head, opened.length, (h, i) -> product(a, row, seat, head, h, opened[i]));
+    for (int c = 0; c < closed; c++) {
+      int i = Arrays.binarySearch(opened, c);
+      double score = i < 0 ? Double.NEGATIVE_INFINITY : merged[i];
+      setFloat(a.selection().scores(), scoreAt(a, row, head) + c, (float) score);
+    }
+  }
+
+  private double product(Score a, int row, int query, float[] centroid) {
+    double product = 0;
+    for (int i = 0; i < centroid.length; i++) {
+      product += (double) get(a.query(), row, query * a.shape().headDim() + i) * centroid[i];
+    }
+    return a.shape().scale() * product;
   }
 
   @Override

@@ -84,7 +84,9 @@ public abstract class SameTokensConformance extends EngineTest {
   /** Clusters of 16 tokens in segments of 64: a prompt of the tests has several. */
   private static final PolicyShape ESTIMATING =
       PolicyShape.KVDRIVE.withIndex(
-          new IndexShape(PolicyShape.KVDRIVE.summary(), new ClusterFormat(16, 64)));
+          new IndexShape(
+              PolicyShape.KVDRIVE.summary(),
+              new ClusterFormat(16, 64, ClusterFormat.Members.TOKENS)));
 
   @Test
   void randomCombinationsGiveTheSameTokens() {

@@ -1,16 +1,19 @@
 package dev.kvdrive.plan;
 
 /**
- * Clusters of similar keys, by which what a step does not attend is estimated: of each cluster the
- * mean key (the centroid), the mean value and how many tokens it has. The tokens of closed chunks
- * are in clusters, sink and ring never. All arithmetic is in F32, each operation rounded, in this
- * order, so that clusters have the same bits on every device:
+ * Clusters of similar keys. Their members are the tokens of closed chunks, and of each cluster
+ * there is the mean key (the centroid), the mean value and how many tokens it has, by which what a
+ * step does not attend is estimated; or closed chunks by their mean keys as summaries have them,
+ * and then there is no value: chunks are found by them. What is in sink or ring is in no cluster.
+ * All arithmetic is in F32, each operation rounded, in this order, so that clusters have the same
+ * bits on every device:
  *
  * <ul>
  *   <li><b>Segments.</b> A prompt's closed chunks are clustered {@link #segment} tokens at a time
  *       and the rest at its end; {@code n} tokens have {@code k = ceil(n / tokens)} clusters,
  *       behind those of the segments before. So a sequence with {@code T} tokens in clusters has
- *       {@code ceil(T / tokens)}, however they got there.
+ *       {@code ceil(T / tokens)}, however they got there. Below, chunks stand for tokens where they
+ *       are the members.
  *   <li><b>Building</b> (k-means). Centroid {@code j} starts as the key of the segment's token
  *       {@code floor(j n / k)}. {@link #ROUNDS} times each token goes to the centroid {@code c}
  *       with the largest {@code k.c - |c|^2 / 2}, the lower among equals, and each centroid becomes
@@ -33,12 +36,22 @@ package dev.kvdrive.plan;
  *
  * A cluster is, little-endian: the centroid's step and the mean value's (F32), the number of tokens
  * (32 bits), the elements of the centroid and those of the mean value (8 bits each), padded to
- * whole words.
+ * whole words. Where members are chunks there are no elements of a value, and its step means
+ * nothing.
  *
  * @param tokens of a cluster on average: whole chunks
  * @param segment tokens that are clustered together: whole clusters
+ * @param members what is in a cluster
  */
-public record ClusterFormat(int tokens, int segment) {
+public record ClusterFormat(int tokens, int segment, Members members) {
+  /** What is in a cluster. */
+  public enum Members {
+    /** Tokens by their keys, with their values. */
+    TOKENS,
+    /** Chunks by the means of their keys. */
+    CHUNKS
+  }
+
   /** Rounds of k-means. */
   public static final int ROUNDS = 6;
 
@@ -71,19 +84,35 @@ public record ClusterFormat(int tokens, int segment) {
     }
   }
 
-  /** With segments as they are unless a test wants others. */
+  /** Of tokens, with segments as they are unless a test wants others. */
   public static ClusterFormat of(int tokens) {
-    return new ClusterFormat(tokens, SEGMENT);
+    return new ClusterFormat(tokens, SEGMENT, Members.TOKENS);
   }
 
-  /** As users write it: {@code clusters-64}. */
+  /** Of chunks, so many of their tokens to a cluster. */
+  public static ClusterFormat ofChunks(int tokens) {
+    return new ClusterFormat(tokens, SEGMENT, Members.CHUNKS);
+  }
+
+  /** Whether clusters have mean values, by which tokens that are not attended are estimated. */
+  public boolean estimates() {
+    return members == Members.TOKENS;
+  }
+
+  /** As users see it: {@code clusters-64}, of chunks {@code centroids-32}. */
   public String word() {
-    return "clusters-" + tokens;
+    return (estimates() ? "clusters-" : "centroids-") + tokens;
+  }
+
+  /** Members that a chunk is or has. */
+  public int ofChunk(KvLayout layout) {
+    return estimates() ? layout.grid().chunk() : 1;
   }
 
   /** Bytes of a cluster. */
   public int bytes(KvLayout layout) {
-    return Math.ceilDiv(CENTROID_OFFSET + 2 * layout.headDim(), Integer.BYTES) * Integer.BYTES;
+    int rows = estimates() ? 2 : 1;
+    return Math.ceilDiv(CENTROID_OFFSET + rows * layout.headDim(), Integer.BYTES) * Integer.BYTES;
   }
 
   /** Where the elements of a mean value start. */
@@ -103,16 +132,17 @@ public record ClusterFormat(int tokens, int segment) {
 
   /** Bytes of a token of one (layer, KV head): its share of a cluster, and the cluster's number. */
   public double bytesOfToken(KvLayout layout) {
-    return (double) bytes(layout) / tokens + Short.BYTES;
+    return (double) bytes(layout) / tokens
+        + (double) Short.BYTES * ofChunk(layout) / layout.grid().chunk();
   }
 
   /**
    * Bytes that a (seat, layer, KV head) with room for {@code maxChunks} chunks has: the clusters,
-   * the number of the cluster of each token, and how many chunks are in clusters.
+   * the number of the cluster of each member, and how many chunks are in clusters.
    */
   public long bytesOfHead(KvLayout layout, int maxChunks) {
     return (long) clusters(layout, maxChunks) * bytes(layout)
-        + (long) Short.BYTES * maxChunks * layout.grid().chunk()
+        + (long) Short.BYTES * maxChunks * ofChunk(layout)
         + Integer.BYTES;
   }
 }

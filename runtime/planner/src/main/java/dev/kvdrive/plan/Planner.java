@@ -397,15 +397,16 @@ public final class Planner {
         out.add(
             new Demand(
                 Tier.GPU,
-                "estimate",
-                heads() * request.policy().estimateBytes(layout, maxChunks),
-                "%,d heads in all x (%,d clusters x %d B, and %d B for each of %,d tokens)"
+                clusters.estimates() ? "estimate" : "centroids",
+                heads() * request.policy().clusterBytes(layout, maxChunks),
+                "%,d heads in all x (%,d clusters x %d B, and %d B for each of %,d %s)"
                     .formatted(
                         heads(),
                         clusters.clusters(layout, maxChunks),
                         clusters.bytes(layout),
                         Short.BYTES,
-                        maxChunks * layout.grid().chunk())));
+                        maxChunks * clusters.ofChunk(layout),
+                        clusters.estimates() ? "tokens" : "chunks")));
       }
       int codebookBytes = summary.codebookBytes(layout);
       if (codebookBytes > 0) {

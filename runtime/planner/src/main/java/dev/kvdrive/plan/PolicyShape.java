@@ -37,9 +37,21 @@ public record PolicyShape(
   /** Chunks are chosen by their share of attention, estimated from two-bit keys. */
   public static final PolicyShape KVDRIVE = new PolicyShape("kvdrive", SummaryFormat.twoBit());
 
-  /** KVDrive as its paper has it: chosen by mean keys. */
+  /** Tokens of a centroid of KVDrive's paper on average: four chunks. */
+  private static final int PAPER_CENTROID = 32;
+
+  /** KVDrive as its paper has it: chosen by mean keys, which centroids above them narrow down. */
   public static final PolicyShape KVDRIVE_PAPER =
-      new PolicyShape("kvdrive-paper", SummaryFormat.mean());
+      new PolicyShape(
+          "kvdrive-paper",
+          SummaryFormat.mean(),
+          0,
+          WindowLimit.WHAT_IS_LEFT,
+          ClusterFormat.ofChunks(PAPER_CENTROID));
+
+  /** The same without the centroids: all mean keys are scored. */
+  public static final PolicyShape KVDRIVE_PAPER_FLAT =
+      new PolicyShape("kvdrive-paper-flat", SummaryFormat.mean());
 
   /** Quest: pages of 16 tokens by an upper bound, the first two layers dense. */
   public static final PolicyShape QUEST =
@@ -69,7 +81,15 @@ public record PolicyShape(
       new PolicyShape("full-offload", SummaryFormat.none(), 0, WindowLimit.ONE_PASS);
 
   private static final List<PolicyShape> ALL =
-      List.of(KVDRIVE, KVDRIVE_PAPER, QUEST, SHADOWKV, RETROINFER, FULL, FULL_OFFLOAD);
+      List.of(
+          KVDRIVE,
+          KVDRIVE_PAPER,
+          KVDRIVE_PAPER_FLAT,
+          QUEST,
+          SHADOWKV,
+          RETROINFER,
+          FULL,
+          FULL_OFFLOAD);
 
   public PolicyShape {
     if (denseLayers < 0) {
@@ -177,8 +197,8 @@ public record PolicyShape(
     return new IndexShape(summary, clusters);
   }
 
-  /** Bytes of the estimate of a (seat, layer, KV head); 0 for none. */
-  long estimateBytes(KvLayout layout, int maxChunks) {
+  /** Bytes of the clusters of a (seat, layer, KV head); 0 for none. */
+  long clusterBytes(KvLayout layout, int maxChunks) {
     return clusters == null ? 0 : clusters.bytesOfHead(layout, maxChunks);
   }
 

@@ -16,7 +16,7 @@ class ClusterFormatTest {
     }
     assertThat(IndexShape.parse("planes-96").clusters()).isNull();
     assertThat(IndexShape.parse("planes-96+clusters-64").clusters())
-        .isEqualTo(new ClusterFormat(64, 8192));
+        .isEqualTo(ClusterFormat.of(64));
   }
 
   @Test
@@ -46,6 +46,16 @@ class ClusterFormatTest {
     assertThat(format.segmentChunks(LAYOUT)).isEqualTo(1024);
     double ofToken = format.bytesOfHead(LAYOUT, 2048) / (2048 * 8.0);
     assertThat(ofToken).isBetween(4.1, 4.2);
+  }
+
+  @Test
+  void aClusterOfChunksHasNoValueAndNumbersChunks() {
+    ClusterFormat format = ClusterFormat.ofChunks(32);
+    assertThat(format.word()).isEqualTo("centroids-32");
+    assertThat(format.bytes(LAYOUT)).isEqualTo(12 + 64);
+    assertThat(format.clusters(LAYOUT, 9)).isEqualTo(3);
+    assertThat(format.bytesOfHead(LAYOUT, 2048)).isEqualTo(512 * 76 + 2 * 2048 + 4);
+    assertThat(format.bytesOfToken(LAYOUT)).isEqualTo(76 / 32.0 + 2 / 8.0);
   }
 
   @Test

@@ -48,6 +48,11 @@ final class SpeculatedQueries implements IndexOperations {
   }
 
   @Override
+  public void scoreOpened(Queue queue, ScoreOpened score) {
+    index.scoreOpened(queue, score);
+  }
+
+  @Override
   public void pin(Queue queue, Pin pin) {
     index.pin(queue, pin);
   }

@@ -90,8 +90,8 @@ public final class DeploymentOptions {
       converter = ServedPolicyConverter.class,
       description =
           "What is attended and what stays in GPU memory: kvdrive, or one of those it is measured"
-              + " against, kvdrive-paper, quest, shadowkv, retroinfer, full, full-offload"
-              + " (default: kvdrive).")
+              + " against, kvdrive-paper, kvdrive-paper-flat, quest, shadowkv, retroinfer, full,"
+              + " full-offload (default: kvdrive).")
   private @Nullable PolicyShape policy;
 
   @Option(

@@ -18,9 +18,10 @@ public final class PolicyOptions {
       converter = PolicyConverter.class,
       description =
           "What is attended and what stays in GPU memory: kvdrive, or one of those it is measured"
-              + " against, kvdrive-paper, quest, shadowkv, retroinfer, full, full-offload; for eval"
-              + " also retroinfer-tokens, pqcache, arkvale, infinigen, magicpig, pariskv, computed on"
-              + " the host; several with commas (default: ${DEFAULT-VALUE}).")
+              + " against, kvdrive-paper, kvdrive-paper-flat, quest, shadowkv, retroinfer, full,"
+              + " full-offload; for eval also retroinfer-tokens, pqcache, arkvale, infinigen,"
+              + " magicpig, pariskv, computed on the host; several with commas"
+              + " (default: ${DEFAULT-VALUE}).")
   private List<Method> policies = new ArrayList<>();
 
   /**

@@ -12,7 +12,7 @@ import dev.kvdrive.device.Queue;
  * @param segment its chunks
  */
 public record Building(IndexOperations index, Queue queue, PromptChunks segment) {
-  /** Clusters the tokens by their keys. */
+  /** Clusters the tokens by their keys, or the chunks by their means. */
   public void cluster() {
     index.cluster(queue, new IndexOperations.Cluster(segment));
   }

@@ -39,6 +39,18 @@ public record Choosing(
     index.scoreClusters(queue, new IndexOperations.ScoreClusters(step, shape, query, selection));
   }
 
+  /**
+   * Scores the chunks that the best clusters open by their summaries, and no others.
+   *
+   * @param times as many as the row selects
+   */
+  public void scoreOpened(Merge merge, int times) {
+    index.scoreOpened(
+        queue,
+        new IndexOperations.ScoreOpened(
+            new IndexOperations.Score(step, shape, query, selection, merge), times));
+  }
+
   /** Makes {@code of} of {@code per} chunks that are chosen next those with the lowest cosines. */
   public void pin(int of, int per) {
     index.pin(queue, new IndexOperations.Pin(step, selection, of, per));

@@ -33,7 +33,8 @@ public final class Closing {
   }
 
   /**
-   * Takes the tokens of a step's chunks into clusters; those of a prompt's wait for their segment.
+   * Takes a step's chunks, or their tokens, into clusters, after they have summaries; those of a
+   * prompt wait for their segment.
    */
   public void join() {
     join.run();

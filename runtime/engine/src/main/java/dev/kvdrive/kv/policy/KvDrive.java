@@ -61,7 +61,12 @@ public final class KvDrive implements Policy {
   }
 
   @Override
-  public boolean fillsAhead() {
+  public boolean warmsUp() {
+    return shape.selects();
+  }
+
+  @Override
+  public boolean prefetches() {
     return shape.selects();
   }
 }

@@ -40,10 +40,15 @@ public interface Policy {
   default void used(Keeping keeping) {}
 
   /**
-   * Whether windows may be filled by what this policy chooses for a token at the end of a prompt,
-   * or by a predicted query: its method, not that of those it is compared with.
+   * Whether windows may be filled by what this policy chooses for a token at the end of a prompt:
+   * where that is part of the method.
    */
-  default boolean fillsAhead() {
+  default boolean warmsUp() {
+    return false;
+  }
+
+  /** Whether windows may be filled by what it chooses for a predicted query. */
+  default boolean prefetches() {
     return false;
   }
 
@@ -55,7 +60,7 @@ public interface Policy {
   static Policy of(PolicyShape shape) {
     return switch (shape.name()) {
       case "kvdrive" -> new KvDrive(shape);
-      case "kvdrive-paper" -> new KvDrivePaper(shape);
+      case "kvdrive-paper", "kvdrive-paper-flat" -> new KvDrivePaper(shape);
       case "quest" -> new Quest(shape);
       case "shadowkv" -> new ShadowKv(shape);
       case "retroinfer" -> new RetroInfer(shape);

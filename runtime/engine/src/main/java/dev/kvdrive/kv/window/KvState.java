@@ -189,11 +189,11 @@ public final class KvState implements AutoCloseable {
     }
     KvLayout layout = sizes.layout();
     int clusters = format.clusters(layout, sizes.maxChunks());
-    long tokens = heads * sizes.maxChunks() * layout.grid().chunk();
+    long members = heads * sizes.maxChunks() * format.ofChunk(layout);
     return new LayerClusters(
         format,
         allocate("clusters" + in, heads * clusters * format.bytes(layout)),
-        allocate("cluster of token" + in, Short.BYTES * tokens),
+        allocate("cluster of member" + in, Short.BYTES * members),
         allocate("chunks in clusters" + in, Integer.BYTES * heads));
   }
 
