@@ -51,99 +51,105 @@ public record LocalEngine(
     implements AutoCloseable {
 
   /**
-   * Starts an engine and waits until it is warm.
+   * What an engine is to be started with.
    *
    * @param local the model
    * @param request for exactly this model, with budgets and the device to compute on
    * @param threads of a CPU device; 0 for the processors there are
    * @param nvme folder of the NVMe tier; not used if the budget has none
-   * @throws dev.kvdrive.plan.InfeasiblePlanException if it does not fit, with what would
-   * @throws dev.kvdrive.device.DeviceException if the device cannot be used
    */
-  public static LocalEngine start(LocalModel local, PlanRequest request, int threads, Path nvme) {
-    return start(local, request, threads, nvme, null, null);
+  public static Setup of(LocalModel local, PlanRequest request, int threads, Path nvme) {
+    return new Setup(local, request, threads, nvme);
   }
 
-  /**
-   * Like the other, with what is to be different in steps.
-   *
-   * @param decode makes the steps' options of the usual ones
-   */
-  public static LocalEngine start(
-      LocalModel local,
-      PlanRequest request,
-      int threads,
-      Path nvme,
-      UnaryOperator<DecodeOptions> decode) {
-    return start(local, request, threads, nvme, decode, null, null);
-  }
+  /** An engine that is to be started. */
+  public static final class Setup {
+    private final LocalModel local;
+    private final PlanRequest request;
+    private final int threads;
+    private final Path nvme;
+    private UnaryOperator<DecodeOptions> decode = UnaryOperator.identity();
+    private @Nullable Path record;
+    private @Nullable TokenMethod method;
 
-  /**
-   * Like the other, with switches.
-   *
-   * @param record a file to which what is selected is written; null for none
-   * @param method attends single tokens in place of the engine's attention; null for the request's
-   *     own policy
-   */
-  public static LocalEngine start(
-      LocalModel local,
-      PlanRequest request,
-      int threads,
-      Path nvme,
-      @Nullable Path record,
-      @Nullable TokenMethod method) {
-    return start(local, request, threads, nvme, UnaryOperator.identity(), record, method);
-  }
+    private Setup(LocalModel local, PlanRequest request, int threads, Path nvme) {
+      this.local = local;
+      this.request = request;
+      this.threads = threads;
+      this.nvme = nvme;
+    }
 
-  private static LocalEngine start(
-      LocalModel local,
-      PlanRequest request,
-      int threads,
-      Path nvme,
-      UnaryOperator<DecodeOptions> decode,
-      @Nullable Path record,
-      @Nullable TokenMethod method) {
-    Plan plan =
-        Planner.plan(
-            method == null ? request : request.withWindows(method.windows(request.windows())));
-    EngineSizes sizes = plan.requireSizes();
-    DeviceFactory devices = DeviceFactory.require(request.device());
-    Model model = local.open(request.contextLength(), ModelLoader.Verification.SAMPLE);
-    Device device = null;
-    KvDriveEngine engine = null;
-    SelectionRecorder recorder = null;
-    try {
-      Tokenizer tokenizer = tokenizer(model.tokenizer());
-      long watched = record == null ? 0 : Workspace.observerBytes(sizes) + Device.HOST_PAGE;
-      long host = method == null ? 0 : TokenDevice.HOST_BYTES;
-      device =
-          devices.open(request.tiers().gpu(), request.tiers().dram() + watched + host, threads);
-      if (method != null) {
-        device = new TokenDevice(device, method);
+    /** Makes the steps' options of the usual ones. */
+    public Setup decoding(UnaryOperator<DecodeOptions> options) {
+      decode = options;
+      return this;
+    }
+
+    /** Writes what is selected to a file; null for none. */
+    public Setup recording(@Nullable Path file) {
+      record = file;
+      return this;
+    }
+
+    /**
+     * Has single tokens attended in place of the engine's attention; null for the request's own
+     * policy.
+     */
+    public Setup attending(@Nullable TokenMethod tokens) {
+      method = tokens;
+      return this;
+    }
+
+    /**
+     * Starts the engine and waits until it is warm.
+     *
+     * @throws dev.kvdrive.plan.InfeasiblePlanException if it does not fit, with what would
+     * @throws dev.kvdrive.device.DeviceException if the device cannot be used
+     */
+    public LocalEngine start() {
+      Plan plan =
+          Planner.plan(
+              method == null ? request : request.withWindows(method.windows(request.windows())));
+      EngineSizes sizes = plan.requireSizes();
+      DeviceFactory devices = DeviceFactory.require(request.device());
+      Model model = local.open(request.contextLength(), ModelLoader.Verification.SAMPLE);
+      Device device = null;
+      KvDriveEngine engine = null;
+      SelectionRecorder recorder = null;
+      try {
+        Tokenizer tokenizer = tokenizer(model.tokenizer());
+        long watched = record == null ? 0 : Workspace.observerBytes(sizes) + Device.HOST_PAGE;
+        long host = method == null ? 0 : TokenDevice.HOST_BYTES;
+        device =
+            devices.open(request.tiers().gpu(), request.tiers().dram() + watched + host, threads);
+        if (method != null) {
+          device = new TokenDevice(device, method);
+        }
+        Optional<ChatTemplate> template = local.template(model.tokenizer());
+        EngineSettings settings =
+            EngineSettings.of(sizes, device, nvme, request.queueLimit())
+                .withCalibration(
+                    CalibrationFile.neededBy(request.policy().summary(), local.file()));
+        settings = settings.withDecode(decode.apply(settings.decode()));
+        if (method != null) {
+          // Its attention is not that of the selection which the meter reads.
+          settings = settings.withDecode(settings.decode().withMeterShare(0));
+        }
+        if (record != null) {
+          recorder = new SelectionRecorder(record, RecordingHeader.of(sizes));
+          // What is recorded is what was asked, and nothing before it.
+          settings = settings.withObserver(recorder).withWarmUpTokens(0);
+        }
+        engine = KvDriveEngine.begin(model, tokenizer, device, settings);
+        engine.awaitReady();
+        return new LocalEngine(plan, tokenizer, template, device, engine, model, recorder);
+      } catch (RuntimeException e) {
+        close(engine, device, model, recorder);
+        throw e;
+      } catch (IOException e) {
+        close(engine, device, model, recorder);
+        throw new UncheckedIOException("cannot write the recording " + record, e);
       }
-      Optional<ChatTemplate> template = local.template(model.tokenizer());
-      EngineSettings settings =
-          EngineSettings.of(sizes, device, nvme, request.queueLimit())
-              .withCalibration(CalibrationFile.neededBy(request.policy().summary(), local.file()));
-      settings = settings.withDecode(decode.apply(settings.decode()));
-      if (method != null) {
-        // Its attention is not that of the selection which the meter reads.
-        settings = settings.withDecode(settings.decode().withMeterShare(0));
-      }
-      if (record != null) {
-        recorder = new SelectionRecorder(record, RecordingHeader.of(sizes));
-        // What is recorded is what was asked, and nothing before it.
-        settings = settings.withObserver(recorder).withWarmUpTokens(0);
-      }
-      engine = KvDriveEngine.begin(model, tokenizer, device, settings);
-      engine.awaitReady();
-      return new LocalEngine(plan, tokenizer, template, device, engine, model, recorder);
-    } catch (RuntimeException e) {
-      close(engine, device, model, recorder);
-      throw e;
-    } catch (IOException e) {
-      close(engine, device, model, recorder);
-      throw new UncheckedIOException("cannot write the recording " + record, e);
     }
   }
 

@@ -44,12 +44,10 @@ public final class EngineProbeMain {
     double windows = settings.budget() >= 1 ? 1 : tiers.windows();
     TierBudgets budgets = new ComfortableTiers(windows, tiers.dramShare()).of(request);
     return new EngineProbe(
-        LocalEngine.start(
-            settings.model(),
-            request.withTiers(budgets),
-            settings.threads(),
-            tiers.nvme(),
-            decode -> decode.with(parts.pipeline(), parts.microBatches())),
+        LocalEngine.of(
+                settings.model(), request.withTiers(budgets), settings.threads(), tiers.nvme())
+            .decoding(decode -> decode.with(parts.pipeline(), parts.microBatches()))
+            .start(),
         settings.promptTokens(),
         settings.tokens(),
         settings.sequences());

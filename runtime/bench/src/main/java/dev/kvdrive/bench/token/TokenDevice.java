@@ -37,7 +37,7 @@ public final class TokenDevice implements Device {
             own.tensor(),
             attention,
             method.speculates()
-                ? new SpeculatedQueries(own.index(), attention::scored)
+                ? SpeculatedQueries.of(own.index(), attention::scored)
                 : own.index(),
             own.window(),
             attention);

@@ -46,11 +46,12 @@ class EvaluationTest {
             DeviceKind.CPU,
             2);
     local =
-        LocalEngine.start(
-            LocalModel.of(model),
-            request.withTiers(new ComfortableTiers(1, 1).of(request)),
-            2,
-            folder);
+        LocalEngine.of(
+                LocalModel.of(model),
+                request.withTiers(new ComfortableTiers(1, 1).of(request)),
+                2,
+                folder)
+            .start();
   }
 
   @AfterEach

@@ -55,13 +55,13 @@ class SimulationTest {
     Path file = folder.resolve("selections-" + windows.hashCode());
     EngineStatus status;
     try (LocalEngine local =
-        LocalEngine.start(
-            LocalModel.of(model),
-            request.withTiers(new ComfortableTiers(1.4, 1).of(request)),
-            2,
-            folder,
-            file,
-            null)) {
+        LocalEngine.of(
+                LocalModel.of(model),
+                request.withTiers(new ComfortableTiers(1.4, 1).of(request)),
+                2,
+                folder)
+            .recording(file)
+            .start()) {
       TaskMaker maker = new TaskMaker(3, text -> local.tokenizer().encode(text, false).length);
       new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
           .run(

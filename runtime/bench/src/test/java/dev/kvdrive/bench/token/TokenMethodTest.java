@@ -327,13 +327,13 @@ class TokenMethodTest {
             DeviceKind.CPU,
             2);
     try (LocalEngine local =
-        LocalEngine.start(
-            LocalModel.of(model),
-            request.withTiers(new ComfortableTiers(1, 1).of(request)),
-            2,
-            folder,
-            null,
-            method)) {
+        LocalEngine.of(
+                LocalModel.of(model),
+                request.withTiers(new ComfortableTiers(1, 1).of(request)),
+                2,
+                folder)
+            .attending(method)
+            .start()) {
       TaskMaker maker = new TaskMaker(5, text -> local.tokenizer().encode(text, false).length);
       EvalTask task = maker.make(TaskFamily.PASSKEY, 690, 0.4);
       return new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())

@@ -243,13 +243,10 @@ final class EvalRun {
                 windows),
             largestSparse(budgets));
     try (LocalEngine local =
-        LocalEngine.start(
-            source,
-            request,
-            conditions.threads(),
-            nvme == null ? Path.of(".") : nvme,
-            record,
-            policy.tokens())) {
+        LocalEngine.of(source, request, conditions.threads(), nvme == null ? Path.of(".") : nvme)
+            .recording(record)
+            .attending(policy.tokens())
+            .start()) {
       note(local, request.tiers(), conditionsOf);
       return new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
           .run(
