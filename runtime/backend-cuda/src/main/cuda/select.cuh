@@ -296,6 +296,16 @@ __device__ __forceinline__ int wanted(const Batch& b, const Chosen& s, int row) 
   return min(b.selectCounts[row], s.maxSelected);
 }
 
+/** Share of its attention that a row may miss. */
+__device__ __forceinline__ float mayMiss(const Batch& b, int row) {
+  return b.mayMiss == nullptr ? 0.f : b.mayMiss[row];
+}
+
+/** Whether a row takes all of its closed chunks without looking at their scores. */
+__device__ __forceinline__ bool takesAll(const Batch& b, const Chosen& s, int row, int closed) {
+  return wanted(b, s, row) >= closed && mayMiss(b, row) == 0;
+}
+
 /** The values of codes i and i + 8 of a word: code - 1.5, exact in bf16. */
 __device__ __forceinline__ uint32_t codeValues(uint32_t word, int i) {
   // Behind the leading bit of 32 a bf16 counts quarters: the code belongs two bits higher.
@@ -345,7 +355,7 @@ __device__ __forceinline__ void scoreTile(const ScoreArgs& a) {
   }
   int closed = closedChunks(l, a.batch.positions[row] + 1);
   int tile = blockIdx.x * SCORE_TILE;
-  if (tile >= closed || wanted(a.batch, a.chosen, row) >= closed) {
+  if (tile >= closed || takesAll(a.batch, a.chosen, row, closed)) {
     return;  // nothing here, or all are selected
   }
   int groupSize = a.heads / l.kvHeads;
@@ -433,7 +443,7 @@ extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scorePlanes(Sco
   }
   int closed = closedChunks(l, a.batch.positions[row] + 1);
   int tile = blockIdx.x * SCORE_TILE;
-  if (tile >= closed || wanted(a.batch, a.chosen, row) >= closed) {
+  if (tile >= closed || takesAll(a.batch, a.chosen, row, closed)) {
     return;  // nothing here, or all are selected
   }
   int groupSize = a.heads / l.kvHeads;
@@ -516,7 +526,7 @@ __device__ __forceinline__ void scoreElements(const ScoreArgs& a) {
   int closed = closedChunks(l, a.batch.positions[row] + 1);
   int count = (closed + l.summaryChunks - 1) / l.summaryChunks;
   int tile = blockIdx.x * SCORE_TILE;
-  if (tile >= count || wanted(a.batch, a.chosen, row) >= closed) {
+  if (tile >= count || takesAll(a.batch, a.chosen, row, closed)) {
     return;  // nothing here, or all are selected
   }
   int groupSize = a.heads / l.kvHeads;
@@ -691,6 +701,29 @@ __device__ __forceinline__ float logSumExp(const float* x, int count, float* sha
   return most + logf(blockSum(sum, shared));
 }
 
+/** Log of what a query has attended of sink and ring: the dense part of the attention state. */
+__device__ __forceinline__ float begunMass(const ScoreArgs& a, int row, int query) {
+  const float* state =
+      a.begun + ((int64_t)row * a.heads + query) * STATE_PARTS * (2 + a.layer.headDim);
+  return state[0] + logf(state[1]);
+}
+
+/** What a query's products with all keys have in common and scores leave out, with all threads. */
+__device__ __forceinline__ float common(const ScoreArgs& a, int row, int head, int query,
+                                        float* shared) {
+  const Layer& l = a.layer;
+  if (l.bits == 0) {
+    return 0.f;
+  }
+  Codebook book(l, head);
+  const bf16* from = a.query.data + row * a.query.stride + (int64_t)query * l.headDim;
+  float sum = 0;
+  for (int i = threadIdx.x; i < l.headDim; i += blockDim.x) {
+    sum += widen(from[i]) * book.mean[i];
+  }
+  return a.scale * blockSum(sum, shared);
+}
+
 // Grid: (kvHeads, rows). Merges the queries of the group by their largest share, which is the
 // log-softmax, or their largest product.
 extern "C" __global__ void __launch_bounds__(SELECT_THREADS) share(ScoreArgs a) {
@@ -703,7 +736,7 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) share(ScoreArgs a) 
     return;
   }
   int closed = closedChunks(l, a.batch.positions[row] + 1);
-  if (wanted(a.batch, s, row) >= closed) {
+  if (takesAll(a.batch, s, row, closed)) {
     return;  // all are selected
   }
   int count = (closed + l.summaryChunks - 1) / l.summaryChunks;
@@ -713,6 +746,12 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) share(ScoreArgs a) 
   for (int g = 0; g < groupSize; g++) {
     const float* raw = rawScores(a, row, head * groupSize + g);
     float minus = a.shares ? logSumExp(raw, count, reduce) : 0.f;
+    if (a.begun != nullptr && mayMiss(a.batch, row) > 0) {
+      int query = head * groupSize + g;
+      float beside = begunMass(a, row, query) - common(a, row, head, query, reduce);
+      float most = fmaxf(minus, beside);
+      minus = most + log1pf(expf(fminf(minus, beside) - most));
+    }
     for (int c = threadIdx.x; c < closed; c += blockDim.x) {
       float merged = raw[c / l.summaryChunks] - minus;
       scores[c] = g == 0 ? merged : fmaxf(scores[c], merged);
@@ -768,9 +807,95 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) pin(PinArgs a) {
   }
 }
 
+/** A whole is so many units of mass: sums of them do not depend on their order. */
+__device__ __forceinline__ unsigned long long massOf(float score) {
+  return (unsigned long long)((double)expf(score) * (double)(1ull << 40));
+}
+
+/**
+ * The fewest chunks, the best first and the lower one among equals, that leave no more than a limit
+ * of mass out: by radix, like radixSelect, from the lowest key up. With all threads of a block.
+ */
+__device__ __forceinline__ int enoughChunks(const float* scores, int count, float limit,
+                                            unsigned long long* bins, unsigned long long* left,
+                                            int* shared) {
+  uint32_t prefix = 0;
+  if (threadIdx.x == 0) {
+    *left = (unsigned long long)((double)limit * (double)(1ull << 40));
+  }
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    __syncthreads();
+    for (int i = threadIdx.x; i < 256; i += blockDim.x) {
+      bins[i] = 0;
+    }
+    if (threadIdx.x == 0) {
+      shared[0] = -1;
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < count; i += blockDim.x) {
+      uint32_t key = keyOf(scores[i]);
+      if (shift == 24 || key >> (shift + 8) == prefix >> (shift + 8)) {
+        atomicAdd(&bins[key >> shift & 255], massOf(scores[i]));
+      }
+    }
+    __syncthreads();
+    if (threadIdx.x < WARP) {
+      // Lane i sums the eight bins from 8i up; the warp finds where the sum exceeds what is left.
+      int lane = threadIdx.x;
+      unsigned long long mine = 0, may = *left;
+      for (int k = 0; k < 8; k++) {
+        mine += bins[8 * lane + k];
+      }
+      unsigned long long sum = mine;
+#pragma unroll
+      for (int offset = 1; offset < WARP; offset *= 2) {
+        unsigned long long other = __shfl_up_sync(FULL_MASK, sum, offset);
+        if (lane >= offset) {
+          sum += other;
+        }
+      }
+      unsigned long long before = sum - mine;
+      __syncwarp();
+      if (before <= may && sum > may) {
+        int k = 0;
+        while (before + bins[8 * lane + k] <= may) {
+          before += bins[8 * lane + k++];
+        }
+        shared[0] = 8 * lane + k;
+        *left = may - before;
+      }
+    }
+    __syncthreads();
+    if (shared[0] < 0) {
+      return 0;  // all together are no more, which only the first round can find
+    }
+    prefix |= (uint32_t)shared[0] << shift;
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    shared[0] = 0;
+    shared[1] = 0;
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < count; i += blockDim.x) {
+    uint32_t key = keyOf(scores[i]);
+    if (key >= prefix) {
+      atomicAdd(&shared[key == prefix], 1);
+    }
+  }
+  __syncthreads();
+  // The last round's bin is the mass of all chunks with this score.
+  unsigned long long unit = bins[prefix & 255] / shared[1];
+  int enough = shared[0] + shared[1] - (int)(*left / unit);
+  __syncthreads();
+  return enough;
+}
+
 // Grid: (kvHeads, rows). Selects the chunks with the largest scores.
 extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) {
   __shared__ int histogram[256];
+  __shared__ unsigned long long masses[256];
+  __shared__ unsigned long long left;
   __shared__ int ranks[WARP + 1];
   __shared__ int found[2];
   const Layer& l = a.layer;
@@ -788,6 +913,12 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) 
   int count = all ? closed : max(asked, 0);
   int64_t cell = (int64_t)row * l.kvHeads + head;
   int* selected = s.selected + cell * s.maxSelected;
+  float missed = mayMiss(a.batch, row);
+  if (missed > 0 && count > 0) {
+    const float* shares = s.scores + cell * s.maxChunks;
+    count = min(count, enoughChunks(shares, closed, missed, masses, &left, found));
+    all = count == closed;
+  }
   if (threadIdx.x == 0) {
     s.selectedCount[cell] = count;
   }

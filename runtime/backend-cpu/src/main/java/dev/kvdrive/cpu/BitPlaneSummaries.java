@@ -67,4 +67,14 @@ record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book) impleme
       }
     }
   }
+
+  /** That with the mean key. */
+  @Override
+  public double common(long query, float scale) {
+    double sum = 0;
+    for (int i = 0; i < format.headDim(); i++) {
+      sum += (double) Memory.getFloat(query + 4L * i) * Memory.getFloat(book + 4L * i);
+    }
+    return scale * sum;
+  }
 }

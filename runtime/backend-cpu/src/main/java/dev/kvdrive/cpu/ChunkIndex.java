@@ -5,9 +5,11 @@ import static dev.kvdrive.cpu.CpuOperations.requireF32;
 import static dev.kvdrive.cpu.CpuOperations.stride;
 import static dev.kvdrive.cpu.CpuOperations.submit;
 
+import dev.kvdrive.cpu.StepAttention.StateMemory;
 import dev.kvdrive.cpu.ThreadScratch.Use;
 import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.AttentionShape;
+import dev.kvdrive.device.AttentionState;
 import dev.kvdrive.device.IndexOperations;
 import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.PromptChunks;
@@ -17,6 +19,7 @@ import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.LandmarkSummary;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
+import org.jspecify.annotations.Nullable;
 
 /** Summaries of chunks: writes them, scores chunks by them, selects the best; clusters. */
 final class ChunkIndex implements IndexOperations {
@@ -59,14 +62,22 @@ final class ChunkIndex implements IndexOperations {
         queue,
         () -> {
           KvMemory kv = new KvMemory(a.step().layer());
+          StepRows rows = new StepRows(a.step().batch());
+          AttentionState begun = a.begun();
+          @Nullable StateMemory states =
+              begun == null ? null : new StateMemory(a.shape(), kv.layout.grid(), begun);
           score(
-              new StepRows(a.step().batch()),
+              rows,
               kv,
               a.shape(),
               a.query(),
               new SelectionMemory(a.selection(), a.shape().kvHeads()),
-              (seat, head, queries, closed, count, scores, ofThread) ->
-                  score(kv, a, queries, seat, head, closed, scores, ofThread));
+              (row, seat, head, queries, closed, count, scores, ofThread) -> {
+                boolean partly = states != null && rows.mayMiss(row) > 0;
+                Beside beside =
+                    partly ? g -> states.logMass(row, head * a.shape().groupSize() + g) : NOTHING;
+                score(kv, a, queries, seat, head, closed, scores, beside, ofThread);
+              });
         });
   }
 
@@ -84,7 +95,7 @@ final class ChunkIndex implements IndexOperations {
               a.shape(),
               a.query(),
               new SelectionMemory(a.selection(), a.shape().kvHeads()),
-              (seat, head, queries, closed, count, scores, ofThread) ->
+              (row, seat, head, queries, closed, count, scores, ofThread) ->
                   clusterScores.ofChunks(seat, head, queries, closed, scores, ofThread));
         });
   }
@@ -104,7 +115,7 @@ final class ChunkIndex implements IndexOperations {
               a.shape(),
               a.query(),
               new SelectionMemory(a.selection(), a.shape().kvHeads()),
-              (seat, head, queries, closed, count, scores, ofThread) ->
+              (row, seat, head, queries, closed, count, scores, ofThread) ->
                   clusterScores.ofOpened(
                       seat,
                       head,
@@ -181,6 +192,7 @@ final class ChunkIndex implements IndexOperations {
   /** Scores the closed chunks of a (seat, KV head), of which {@code count} will be selected. */
   private interface Scorer {
     void score(
+        int row,
         int seat,
         int head,
         long queries,
@@ -211,10 +223,10 @@ final class ChunkIndex implements IndexOperations {
           }
           int closed = kv.layout.grid().closedChunks(batch.tokens(row));
           int count = count(batch, selection, row, closed);
-          if (count < closed) {
+          if (batch.mayMiss(row) > 0 || count < closed) {
             long queries = first + row * stride + 4L * head * shape.groupSize() * shape.headDim();
             long scores = selection.scores(row, head);
-            scorer.score(seat, head, queries, closed, count, scores, scratch[thread]);
+            scorer.score(row, seat, head, queries, closed, count, scores, scratch[thread]);
           }
         });
   }
@@ -280,6 +292,12 @@ final class ChunkIndex implements IndexOperations {
           }
           int closed = layout.grid().closedChunks(batch.tokens(row));
           int count = count(batch, selection, row, closed);
+          float mayMiss = batch.mayMiss(row);
+          if (mayMiss > 0 && count > 0) {
+            count =
+                Math.min(
+                    count, enough(selection.scores(row, head), closed, mayMiss, scratch[thread]));
+          }
           long selected = selection.selected(row, head);
           if (count == closed) {
             for (int chunk = 0; chunk < closed; chunk++) {
@@ -298,6 +316,31 @@ final class ChunkIndex implements IndexOperations {
         });
   }
 
+  /** The fewest of the best chunks that leave no more than a share of the attention out. */
+  private static int enough(long scores, int closed, float mayMiss, ThreadScratch scratch) {
+    long masses = scratch.floats(Use.WEIGHTS, closed);
+    Memory.copy(scores, masses, 4L * closed);
+    for (int i = 0; i < closed; i += Lanes.N) {
+      Lanes.store(Lanes.exp(Lanes.load(masses + 4L * i)), masses + 4L * i);
+    }
+    return TopChunks.enough(
+        scores,
+        masses,
+        closed,
+        mayMiss,
+        scratch.ints(closed),
+        scratch.longs(1 << TopChunks.DIGIT_BITS));
+  }
+
+  /** What a query of a group has attended already. */
+  private interface Beside {
+    /** Log of its running sum. */
+    double logMass(int query);
+  }
+
+  /** No share is asked for. */
+  private static final Beside NOTHING = g -> Double.NEGATIVE_INFINITY;
+
   /** Writes the merged score of every closed chunk. */
   private static void score(
       KvMemory kv,
@@ -307,19 +350,38 @@ final class ChunkIndex implements IndexOperations {
       int head,
       int closed,
       long scores,
+      Beside beside,
       ThreadScratch scratch) {
     int count = kv.layer.index().format().summaries(closed);
     // One row of products for each query, with room for the vectors that are written beyond it.
     long stride = 4L * (count + Lanes.N);
     int group = of.shape().groupSize();
     long products = scratch.floats(Use.SCORES, (long) group * (count + Lanes.N));
-    Summaries.of(kv, head)
-        .products(of.shape(), queries, kv.summary(seat, head, 0), count, products, stride, scratch);
-    merge(products, stride, count, group, of.merge());
+    Summaries summaries = Summaries.of(kv, head);
+    summaries.products(
+        of.shape(), queries, kv.summary(seat, head, 0), count, products, stride, scratch);
+    merge(
+        products,
+        stride,
+        count,
+        group,
+        of.merge(),
+        g -> {
+          double mass = beside.logMass(g);
+          long query = queries + 4L * g * of.shape().headDim();
+          return mass == Double.NEGATIVE_INFINITY
+              ? mass
+              : mass - summaries.common(query, of.shape().scale());
+        });
     int chunks = kv.layer.index().format().chunks();
     for (int chunk = 0; chunk < closed; chunk++) {
       Memory.putFloat(scores + 4L * chunk, Memory.getFloat(products + 4L * (chunk / chunks)));
     }
+  }
+
+  /** {@link #merge} where shares are of what the products are of. */
+  static void merge(long products, long stride, int count, int group, Merge merge) {
+    merge(products, stride, count, group, merge, NOTHING);
   }
 
   /**
@@ -327,13 +389,15 @@ final class ChunkIndex implements IndexOperations {
    *
    * @param products address of a row for each query, {@code stride} bytes apart, with room for a
    *     vector behind the last of {@code count}
+   * @param beside what shares are of as well
    */
-  static void merge(long products, long stride, int count, int group, Merge merge) {
+  private static void merge(
+      long products, long stride, int count, int group, Merge merge, Beside beside) {
     for (int g = 0; g < group; g++) {
       long row = products + g * stride;
       float minus =
           switch (merge) {
-            case LARGEST_SHARE -> logSumExp(row, count);
+            case LARGEST_SHARE -> logOfAll(logSumExp(row, count), beside.logMass(g));
             case LARGEST_PRODUCT -> 0;
           };
       for (int i = 0; i < count; i++) {
@@ -342,6 +406,15 @@ final class ChunkIndex implements IndexOperations {
         Memory.putFloat(at, g == 0 ? score : Math.max(score, Memory.getFloat(at)));
       }
     }
+  }
+
+  /** Log of the mass of a query, that of what it has attended already with it. */
+  private static float logOfAll(float chunks, double beside) {
+    if (beside == Double.NEGATIVE_INFINITY) {
+      return chunks;
+    }
+    double larger = Math.max(chunks, beside);
+    return (float) (larger + StrictMath.log1p(StrictMath.exp(Math.min(chunks, beside) - larger)));
   }
 
   /** log(sum(exp(x))) of {@code n} floats; up to a vector behind them is overwritten. */

@@ -245,7 +245,7 @@ final class StepAttention {
   }
 
   /** Addresses of what an {@link AttentionState} holds. */
-  private static final class StateMemory {
+  static final class StateMemory {
     private final int heads;
     private final int headDim;
     private final int scoresOfHead;
@@ -279,6 +279,12 @@ final class StepAttention {
     /** {@code float[passChunks][chunk]}. */
     long scores(int row, int queryHead) {
       return scores + 4 * head(row, queryHead) * scoresOfHead;
+    }
+
+    /** Log of the running sum, negative infinity if nothing is attended yet. */
+    double logMass(int row, int queryHead) {
+      return Memory.getFloat(maximum(row, queryHead))
+          + StrictMath.log(Memory.getFloat(sum(row, queryHead)));
     }
 
     void clear(int row, int queryHead) {

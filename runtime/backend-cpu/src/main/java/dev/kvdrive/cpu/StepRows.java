@@ -8,12 +8,14 @@ final class StepRows {
   private final long positions;
   private final long seats;
   private final long selectCounts;
+  private final long mayMiss;
 
   StepRows(StepBatch batch) {
     rows = batch.rows();
     positions = CpuBuffer.address(batch.positions());
     seats = CpuBuffer.address(batch.seats());
     selectCounts = CpuBuffer.address(batch.selectCounts());
+    mayMiss = batch.mayMiss() == null ? 0 : CpuBuffer.address(batch.mayMiss());
   }
 
   /** Seat of a row, or -1. */
@@ -33,5 +35,10 @@ final class StepRows {
 
   int selectCount(int row) {
     return Memory.getInt(selectCounts + 4L * row);
+  }
+
+  /** Share of its attention that a row may miss. */
+  float mayMiss(int row) {
+    return mayMiss == 0 ? 0 : Memory.getFloat(mayMiss + 4L * row);
   }
 }

@@ -43,6 +43,15 @@ interface Summaries {
       long stride,
       ThreadScratch scratch);
 
+  /**
+   * What a query's products with all keys have in common, which {@link #products} leaves out.
+   *
+   * @param query address of {@code headDim} floats
+   */
+  default double common(long query, float scale) {
+    return 0;
+  }
+
   /** Those of a layer's KV head. */
   static Summaries of(KvMemory kv, int head) {
     KvLayout layout = kv.layout;

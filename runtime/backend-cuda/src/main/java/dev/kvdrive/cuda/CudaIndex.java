@@ -18,6 +18,7 @@ import static dev.kvdrive.cuda.CudaOperations.select;
 
 import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.AttentionShape;
+import dev.kvdrive.device.AttentionState;
 import dev.kvdrive.device.IndexOperations;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.LayerStep;
@@ -31,6 +32,7 @@ import dev.kvdrive.plan.LandmarkSummary;
 import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TwoBitSummary;
 import jcuda.Pointer;
+import org.jspecify.annotations.Nullable;
 
 /** Summaries of all formats, scores by them, and the best; clusters. */
 final class CudaIndex implements IndexOperations {
@@ -163,6 +165,7 @@ final class CudaIndex implements IndexOperations {
         score.selection(),
         score.merge(),
         0,
+        score.begun(),
         (struct, rows) -> {
           raw(own, Form.of(of).scoring, tiles, shape, rows, struct);
           own.launch(gpu.kernel("share"), shape.kvHeads(), rows, 1, SELECT_THREADS, 0, struct);
@@ -182,6 +185,7 @@ final class CudaIndex implements IndexOperations {
         score.selection(),
         Merge.LARGEST_SHARE,
         0,
+        null,
         (struct, rows) -> {
           raw(own, "scoreCentroids", tiles, shape, rows, struct);
           own.launch(
@@ -204,6 +208,7 @@ final class CudaIndex implements IndexOperations {
         score.selection(),
         score.merge(),
         opened.times(),
+        null,
         (struct, rows) -> {
           raw(own, "scoreCentroids", clusterTiles(of), shape, rows, struct);
           own.launch(
@@ -232,6 +237,7 @@ final class CudaIndex implements IndexOperations {
       Selection selection,
       Merge merge,
       int times,
+      @Nullable AttentionState begun,
       Scoring scoring) {
     StepBatch batch = step.batch();
     requireKernelsFor(step.layer().layout());
@@ -249,6 +255,7 @@ final class CudaIndex implements IndexOperations {
           .put(s.scale, shape.scale())
           .put(s.firstRow, first)
           .put(s.shares, merge == Merge.LARGEST_SHARE ? 1 : 0)
+          .put(s.begun, begun == null ? 0 : CudaQueue.address(begun.buffer()))
           .put(s.times, times);
       scoring.launch(a.end(s), Math.min(some, batch.rows() - first));
     }

@@ -101,7 +101,11 @@ final class CudaOperations {
     int at = field.offset();
     return a.put(at, Structs.BATCH.positions, CudaQueue.address(batch.positions()))
         .put(at, Structs.BATCH.seats, CudaQueue.address(batch.seats()))
-        .put(at, Structs.BATCH.selectCounts, CudaQueue.address(batch.selectCounts()));
+        .put(at, Structs.BATCH.selectCounts, CudaQueue.address(batch.selectCounts()))
+        .put(
+            at,
+            Structs.BATCH.mayMiss,
+            batch.mayMiss() == null ? 0 : CudaQueue.address(batch.mayMiss()));
   }
 
   static Arguments chosen(Arguments a, Struct.Field field, Selection selection) {

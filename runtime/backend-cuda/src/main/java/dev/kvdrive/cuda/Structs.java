@@ -88,6 +88,9 @@ final class Structs {
     final Field seats = pointer("const int*", "seats");
     final Field selectCounts = pointer("const int*", "selectCounts");
 
+    /** Shares of their attention that rows may miss; null for none. */
+    final Field mayMiss = pointer("const float*", "mayMiss");
+
     Batch() {
       super("Batch");
     }
@@ -361,6 +364,9 @@ final class Structs {
 
     /** Chunks that clusters open for each one that a row selects; 0 where they open none. */
     final Field times = int32("times");
+
+    /** Attention state where rows may miss a share, else null. */
+    final Field begun = pointer("const float*", "begun");
 
     Score() {
       super("ScoreArgs");

@@ -73,6 +73,9 @@ final class Checks {
     words("positions", batch.positions(), batch.rows());
     words("seats", batch.seats(), batch.rows());
     words("select counts", batch.selectCounts(), batch.rows());
+    if (batch.mayMiss() != null) {
+      words("shares that may be missed", batch.mayMiss(), batch.rows());
+    }
   }
 
   static void check(KvLayer layer) {

@@ -6,6 +6,7 @@ import static dev.kvdrive.device.Checks.view;
 
 import dev.kvdrive.plan.ClusterFormat.Members;
 import dev.kvdrive.plan.SummaryFormat;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The index: a summary of every closed chunk, in the layer's {@link LayerIndex#format}, scores of
@@ -17,7 +18,10 @@ public interface IndexOperations {
   enum Merge {
     /**
      * The largest share: the maximum over the heads of {@code s(h,i) - log sum_j exp s(h,j)}, the
-     * sum over all summaries of the closed chunks.
+     * sum over all summaries of the closed chunks. Where the row may miss a share of its attention,
+     * what {@code begun} has attended is part of the sum: its running sum, less what the products
+     * of the query with all keys have in common, which {@code s} of bit planes leaves out: {@code
+     * scale * q_h . mean}.
      */
     LARGEST_SHARE,
     /** The largest product: the maximum over the heads of {@code s(h,i)}. */
@@ -37,16 +41,42 @@ public interface IndexOperations {
    *       key of the page exceeds.
    * </ul>
    *
-   * Equal summaries have equal scores. Where a row selects all of its closed chunks the scores may
-   * be left unwritten.
+   * Equal summaries have equal scores. Where a row selects all of its closed chunks, whatever it
+   * may miss, the scores may be left unwritten.
+   *
+   * @param begun where the step's attention has attended sink and local tokens, behind its {@code
+   *     begin}: needed where rows may miss a share, for the share is of all attention. Its scores
+   *     then are shares, of a format that estimates them. Null where no row may
    */
   record Score(
-      LayerStep step, AttentionShape shape, Activations query, Selection selection, Merge merge) {
+      LayerStep step,
+      AttentionShape shape,
+      Activations query,
+      Selection selection,
+      Merge merge,
+      @Nullable AttentionState begun) {
+    /** Where no row may miss a share. */
+    public Score(
+        LayerStep step, AttentionShape shape, Activations query, Selection selection, Merge merge) {
+      this(step, shape, query, selection, merge, null);
+    }
+
     public Score {
       Checks.checkSummaries(step.layer());
       check(step.layer(), shape);
       check(step.batch(), step.layer(), selection);
       view("query", query, step.batch().rows(), shape.heads() * shape.headDim());
+      if (begun != null) {
+        check(step.batch(), step.layer(), shape, begun);
+      }
+      SummaryFormat format = step.layer().index().format();
+      require(
+          step.batch().mayMiss() == null
+              || (begun != null && merge == Merge.LARGEST_SHARE && format.estimatesShares()),
+          "what a step may miss needs shares of all attention; an index of format %s merged by %s %s",
+          format.word(),
+          merge,
+          begun == null ? "without the attention to sink and ring has none" : "has none");
     }
   }
 
@@ -105,6 +135,11 @@ public interface IndexOperations {
    * Selects the {@code selectCounts[r]} closed chunks of each (row, KV head) with the largest
    * scores, the lower chunk among equals; ascending. A row that asks for at least its closed chunks
    * gets all of them, and its scores are not read.
+   *
+   * <p>A row that may miss a share of its attention selects fewer: in each KV head the fewest for
+   * which {@code exp(score)} of all that it leaves out, summed up, is at most that share. By the
+   * index's estimate no query head of the group then misses more. None if sink and local tokens are
+   * enough; {@code selectCounts[r]} at most, even if that is too few.
    */
   record Best(LayerStep step, Selection selection) {
     public Best {

@@ -1,5 +1,7 @@
 package dev.kvdrive.device;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * The rows of one decode step: one new token each of up to {@code rows} sequences. All values lie
  * in device memory so that a recorded graph serves every step; unused rows have seat -1 and are
@@ -15,10 +17,24 @@ package dev.kvdrive.device;
  * @param seats {@code int[rows]} seat, or -1 for an unused row
  * @param selectCounts {@code int[rows]} chunks to select; at least the number of closed chunks
  *     means all of them (exact mode)
+ * @param mayMiss {@code F32[rows]} share of its attention that a row may miss, in [0, 1): above 0
+ *     it selects the fewest chunks that leave no more out, {@code selectCounts} at most. Null for 0
+ *     of all rows
  */
 public record StepBatch(
     int rows,
     DeviceBuffer tokens,
     DeviceBuffer positions,
     DeviceBuffer seats,
-    DeviceBuffer selectCounts) {}
+    DeviceBuffer selectCounts,
+    @Nullable DeviceBuffer mayMiss) {
+  /** Of rows that select {@code selectCounts} chunks. */
+  public StepBatch(
+      int rows,
+      DeviceBuffer tokens,
+      DeviceBuffer positions,
+      DeviceBuffer seats,
+      DeviceBuffer selectCounts) {
+    this(rows, tokens, positions, seats, selectCounts, null);
+  }
+}

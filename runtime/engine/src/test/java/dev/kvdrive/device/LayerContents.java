@@ -65,6 +65,9 @@ final class LayerContents {
   final int[] rowSeats;
   final int[] selectCounts;
 
+  /** Shares of their attention that rows may miss; all 0 unless a test says so. */
+  final float[] mayMiss;
+
   // Selection.
   final float[] scores;
   final int[] selected;
@@ -155,6 +158,7 @@ final class LayerContents {
     positions = new int[rows];
     rowSeats = filled(rows, -1);
     selectCounts = new int[rows];
+    mayMiss = new float[rows];
     scores = nans(rowCells * sizes.maxChunks());
     selected = filled(rowCells * sizes.maxChunks(), -7);
     selectedCount = filled(rowCells, -7);
@@ -215,6 +219,16 @@ final class LayerContents {
         writeBacking(seat, head, chunk, frames, chunkInFrame(frame, chunk));
       }
     }
+  }
+
+  /** Whether a row may miss a share of its attention. */
+  boolean missing() {
+    for (float share : mayMiss) {
+      if (share > 0) {
+        return true;
+      }
+    }
+    return false;
   }
 
   // --- what a test arranges ---

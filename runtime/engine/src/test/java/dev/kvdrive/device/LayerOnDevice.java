@@ -65,7 +65,8 @@ final class LayerOnDevice {
             rig.ints("tokens", c.tokenIds),
             rig.ints("positions", c.positions),
             rig.ints("seats", c.rowSeats),
-            rig.ints("select counts", c.selectCounts));
+            rig.ints("select counts", c.selectCounts),
+            c.missing() ? rig.floats("shares that may be missed", c.mayMiss) : null);
     marks = rig.ints("marks", new int[c.chunkOfSlot.length]);
     reuse = new LayerReuse(rig.ints("last selected", c.lastSelected), rig.ints("ages", c.ages));
     selection =
@@ -150,7 +151,13 @@ final class LayerOnDevice {
         .index()
         .score(
             rig.queue,
-            new IndexOperations.Score(step(), sizes.shape(), query.view(), selection, merge));
+            new IndexOperations.Score(
+                step(),
+                sizes.shape(),
+                query.view(),
+                selection,
+                merge,
+                batch.mayMiss() == null ? null : state));
   }
 
   void scoreClusters() {
@@ -202,7 +209,11 @@ final class LayerOnDevice {
                 step(), sizes.shape(), query.view(), selection, state));
   }
 
+  /** Scores and the best; where rows may miss a share, behind the attention to sink and ring. */
   void select() {
+    if (batch.mayMiss() != null) {
+      beginAttention();
+    }
     score(Merge.LARGEST_SHARE);
     best();
   }

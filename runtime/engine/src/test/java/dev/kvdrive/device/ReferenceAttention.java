@@ -286,7 +286,7 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
   }
 
   /** Online softmax of one query, read from and written to the state's memory. */
-  private static final class Fold {
+  static final class Fold {
     private final MemorySegment memory;
     private final long at;
     private double max;
@@ -302,6 +302,11 @@ final class ReferenceAttention extends ReferenceMemory implements AttentionOpera
       for (int i = 0; i < values.length; i++) {
         values[i] = memory.getAtIndex(ValueLayout.JAVA_DOUBLE, at + 2 + i);
       }
+    }
+
+    /** Log of the running sum. */
+    double logMass() {
+      return max + Math.log(sum);
     }
 
     void clear() {

@@ -7,6 +7,8 @@ import dev.kvdrive.plan.SummaryFormat;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.List;
+import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 
 /** Summaries of every format, scores by them and the best, as the contract says them. */
@@ -201,11 +203,27 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
             a,
             head,
             format.summaries(closed),
-            (h, i) -> product(a, row, seat, head, h, i * format.chunks()));
+            (h, i) -> product(a, row, seat, head, h, i * format.chunks()),
+            h -> beside(a, row, head, h));
     for (int c = 0; c < closed; c++) {
       setFloat(
           a.selection().scores(), scoreAt(a, row, head) + c, (float) merged[c / format.chunks()]);
     }
+  }
+
+  /**
+   * Log of what a query's shares are of beside its products with the summaries, as these are
+   * without what they have in common.
+   */
+  private double beside(Score a, int row, int head, int query) {
+    AttentionState begun = a.begun();
+    if (begun == null || mayMiss(a.step().batch(), row) == 0) {
+      return Double.NEGATIVE_INFINITY;
+    }
+    int first = query * a.shape().headDim();
+    return new ReferenceAttention.Fold(a.shape(), begun, row, query).logMass()
+        - summary(a.step().layer(), head)
+            .common(j -> get(a.query(), row, first + j), a.shape().scale());
   }
 
   private static long scoreAt(Score a, int row, int head) {
@@ -228,8 +246,17 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
     double of(int query, int i);
   }
 
-  /** Merges the products of a group's queries. */
   private static double[] merged(Score a, int head, int count, Product product) {
+    return merged(a, head, count, product, h -> Double.NEGATIVE_INFINITY);
+  }
+
+  /**
+   * Merges the products of a group's queries.
+   *
+   * @param beside log of what the shares of a query are of as well
+   */
+  private static double[] merged(
+      Score a, int head, int count, Product product, IntToDoubleFunction beside) {
     AttentionShape shape = a.shape();
     double[] merged = new double[count];
     Arrays.fill(merged, Double.NEGATIVE_INFINITY);
@@ -237,8 +264,12 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
       int query = h;
       double[] products = new double[count];
       Arrays.setAll(products, i -> product.of(query, i));
+      double[] all = Arrays.copyOf(products, count + 1);
+      all[count] = beside.applyAsDouble(query);
       double minus =
-          a.merge() == Merge.LARGEST_SHARE && count > 0 ? ReferenceSummary.logSumExp(products) : 0;
+          a.merge() == Merge.LARGEST_SHARE && count > 0
+              ? ReferenceSummary.logSumExp(all)
+              : 0;
       for (int i = 0; i < count; i++) {
         merged[i] = Math.max(merged[i], products[i] - minus);
       }
@@ -407,17 +438,33 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
                 (row, seat, position) -> {
                   int closed = layer.layout().grid().closedChunks(position + 1);
                   int wanted = Math.min(intAt(batch.selectCounts(), row), selection.maxSelected());
-                  int count = Math.min(wanted, closed);
+                  int most = Math.min(wanted, closed);
                   for (int head = 0; head < layer.layout().kvHeads(); head++) {
                     long cell = (long) row * layer.layout().kvHeads() + head;
+                    IntToDoubleFunction score =
+                        c -> floatAt(selection.scores(), cell * selection.maxChunks() + c);
                     Comparator<Integer> best =
-                        Comparator.comparingDouble(
-                            c -> -floatAt(selection.scores(), cell * selection.maxChunks() + c));
-                    int[] chosen =
+                        Comparator.comparingDouble(c -> -score.applyAsDouble(c));
+                    List<Integer> ordered =
                         IntStream.range(0, closed)
                             .boxed()
                             .sorted(best.thenComparing(Comparator.naturalOrder()))
-                            .limit(count)
+                            .toList();
+                    int count = most;
+                    if (mayMiss(batch, row) > 0) {
+                      count = closed;
+                      double missed = 0;
+                      while (count > 0) {
+                        missed += Math.exp(score.applyAsDouble(ordered.get(count - 1)));
+                        if (missed > mayMiss(batch, row)) {
+                          break;
+                        }
+                        count--;
+                      }
+                    }
+                    int[] chosen =
+                        ordered.stream()
+                            .limit(Math.min(count, most))
                             .mapToInt(Integer::intValue)
                             .sorted()
                             .toArray();

@@ -31,6 +31,12 @@ abstract class ReferenceMemory {
     }
   }
 
+  /** Share of its attention that a row may miss. */
+  static float mayMiss(StepBatch batch, int row) {
+    DeviceBuffer shares = batch.mayMiss();
+    return shares == null ? 0 : floatAt(shares, row);
+  }
+
   static int passCount(Selection selection, long cell, int pass) {
     int left = intAt(selection.selectedCount(), cell) - pass * selection.passChunks();
     return Math.clamp(left, 0, selection.passChunks());

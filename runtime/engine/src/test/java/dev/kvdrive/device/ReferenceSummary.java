@@ -26,6 +26,11 @@ interface ReferenceSummary {
   /** What {@code IndexOperations.Score} calls {@code s(h,i)}, of the summary at {@code at}. */
   double product(IntToDoubleFunction query, double scale, MemorySegment memory, long at);
 
+  /** What all products of a query have in common and {@link #product} leaves out. */
+  default double common(IntToDoubleFunction query, double scale) {
+    return 0;
+  }
+
   /** Times the norm of a query: at least the sum of the absolute terms of any product with it. */
   double norm(MemorySegment memory, long at);
 
@@ -211,6 +216,15 @@ interface ReferenceSummary {
       double[] ofTokens = new double[format.chunk()];
       Arrays.setAll(ofTokens, t -> dot(turned, key(memory, at, t)));
       return logSumExp(ofTokens);
+    }
+
+    @Override
+    public double common(IntToDoubleFunction query, double scale) {
+      double sum = 0;
+      for (int i = 0; i < format.headDim(); i++) {
+        sum += scale * query.applyAsDouble(i) * real(codebooks, book, i);
+      }
+      return sum;
     }
 
     @Override

@@ -7,6 +7,7 @@ import dev.kvdrive.plan.SummaryFormat;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.SplittableRandom;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.assertj.core.data.Offset;
@@ -176,6 +177,123 @@ public abstract class SelectConformance extends DeviceConformance {
         // 7 outliers, and the first of the others.
         assertThat(Arrays.stream(selected).filter(c -> c >= 20).count()).isBetween(1L, 7L);
         assertThat(selected).contains(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
+      }
+    }
+  }
+
+  @Test
+  void aRowThatMayMissAShareSelectsTheFewestChunksThatLeaveNoMoreOut() {
+    LayerSizes sizes = LayerSizes.formats().getFirst();
+    float[] shares = {0.3f, 0.01f, 0, 0.5f, 0.2f, 0.05f, 0, 0.9f, 0.1f, 0.001f};
+    int[] most = {65, 7, 0, 1, 0, 20, 3, 9, 0, Integer.MAX_VALUE};
+    LayerContents contents = sequences(sizes, activations(), 33);
+    SplittableRandom random = new SplittableRandom(34);
+    for (int row = 0; row < CHUNKS.length; row++) {
+      if (CHUNKS[row] >= 0) {
+        contents.row(row, seat(row), most[row]);
+        contents.mayMiss[row] = shares[row];
+      }
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        int at = (row * sizes.kvHeads() + head) * sizes.maxChunks();
+        // Of all attention some is elsewhere: in the last head nearly all.
+        double all = head == sizes.kvHeads() - 1 ? 5000 : 60;
+        for (int chunk = 0; chunk < Math.max(0, CHUNKS[row]); chunk++) {
+          // Equal ones among them, so that borders lie within.
+          contents.scores[at + chunk] = (float) Math.log((1 + random.nextInt(12)) / all / 3);
+        }
+      }
+    }
+    LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+    LayerOnDevice actual = new LayerOnDevice(subject, contents);
+    expected.best();
+    actual.best();
+    boolean some = false;
+    for (int row = 0; row < CHUNKS.length; row++) {
+      for (int head = 0; head < sizes.kvHeads() && CHUNKS[row] > 0; head++) {
+        int[] selected = actual.results().selected(row, head);
+        assertThat(selected)
+            .as("row %d head %d", row, head)
+            .isEqualTo(expected.results().selected(row, head))
+            .isSorted();
+        if (shares[row] == 0) {
+          assertThat(selected).hasSize(Math.min(most[row], CHUNKS[row]));
+          continue;
+        }
+        int at = (row * sizes.kvHeads() + head) * sizes.maxChunks();
+        double missed = 0;
+        for (int chunk = 0; chunk < CHUNKS[row]; chunk++) {
+          boolean in = Arrays.binarySearch(selected, chunk) >= 0;
+          missed += in ? 0 : Math.exp(contents.scores[at + chunk]);
+        }
+        boolean enough = missed <= shares[row] * 1.0001;
+        assertThat(enough || selected.length == most[row]).isTrue();
+        if (enough && selected.length > 0) {
+          double least =
+              Arrays.stream(selected)
+                  .mapToDouble(c -> Math.exp(contents.scores[at + c]))
+                  .min()
+                  .orElseThrow();
+          assertThat(missed + least).as("one fewer").isGreaterThan(shares[row]);
+        }
+        some |= enough && selected.length > 0 && selected.length < CHUNKS[row];
+      }
+    }
+    assertThat(some).isTrue();
+    assertThat(actual.results().selected(0, sizes.kvHeads() - 1)).as("enough elsewhere").isEmpty();
+  }
+
+  static List<LayerSizes> sizesWithShares() {
+    return LayerSizes.formats().stream().filter(s -> s.format().estimatesShares()).toList();
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizesWithShares")
+  void whereAShareMayBeMissedScoresAreSharesOfAllAttention(LayerSizes sizes) {
+    LayerContents contents = sequences(sizes, activations(), 35);
+    for (int row = 0; row < CHUNKS.length; row++) {
+      if (CHUNKS[row] >= 0) {
+        contents.row(row, seat(row), CHUNKS[row]);
+        contents.mayMiss[row] = row % 3 == 1 ? 0 : 0.3f;
+      }
+    }
+    LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+    LayerOnDevice actual = new LayerOnDevice(subject, contents);
+    expected.select();
+    actual.select();
+    float[] scores = subject.readFloats(actual.selection.scores());
+    float[] wanted = oracle.readFloats(expected.selection.scores());
+    for (int row = 0; row < CHUNKS.length; row++) {
+      for (int head = 0; head < sizes.kvHeads() && CHUNKS[row] > 0; head++) {
+        int[] selected = actual.results().selected(row, head);
+        if (contents.mayMiss[row] == 0) {
+          assertThat(selected).hasSize(CHUNKS[row]);
+          continue;
+        }
+        int at = (row * sizes.kvHeads() + head) * sizes.maxChunks();
+        double all = 0;
+        double missed = 0;
+        for (int chunk = 0; chunk < CHUNKS[row]; chunk++) {
+          assertThat((double) scores[at + chunk])
+              .as("row %d head %d chunk %d", row, head, chunk)
+              .isCloseTo(wanted[at + chunk], within(4 * contents.scoreError()));
+          all += Math.exp(wanted[at + chunk]);
+          missed += Arrays.binarySearch(selected, chunk) >= 0 ? 0 : Math.exp(wanted[at + chunk]);
+        }
+        // Sink and local tokens have their part of it.
+        assertThat(all).isLessThan(sizes.group());
+        assertThat(missed).isLessThan(0.3 * Math.exp(8 * contents.scoreError()));
+      }
+    }
+    for (int row : new int[] {0, 5, 9}) {
+      LayerContents alone = sequences(sizes.withRows(1), activations(), 35);
+      alone.row(0, seat(row), CHUNKS[row]);
+      alone.mayMiss[0] = contents.mayMiss[row];
+      int width = sizes.heads() * sizes.headDim();
+      System.arraycopy(contents.query, row * width, alone.query, 0, width);
+      LayerOnDevice one = new LayerOnDevice(row == 5 ? alike() : subject, alone);
+      one.select();
+      for (int head = 0; head < sizes.kvHeads(); head++) {
+        assertThat(one.results().selected(0, head)).isEqualTo(actual.results().selected(row, head));
       }
     }
   }

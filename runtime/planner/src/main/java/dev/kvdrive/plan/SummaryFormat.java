@@ -30,6 +30,11 @@ public sealed interface SummaryFormat {
     return 0;
   }
 
+  /** Whether scores by it estimate shares of attention, for how much is missed to be known. */
+  default boolean estimatesShares() {
+    return false;
+  }
+
   /** As users see it: {@code none}, {@code two-bit}, {@code planes-128}, {@code min-max}. */
   String word();
 
@@ -110,6 +115,11 @@ public sealed interface SummaryFormat {
     }
 
     @Override
+    public boolean estimatesShares() {
+      return true;
+    }
+
+    @Override
     public int bytes(KvLayout layout) {
       return TwoBitSummary.of(layout).bytes();
     }
@@ -128,6 +138,11 @@ public sealed interface SummaryFormat {
     @Override
     public String word() {
       return "planes-" + bits;
+    }
+
+    @Override
+    public boolean estimatesShares() {
+      return true;
     }
 
     @Override
