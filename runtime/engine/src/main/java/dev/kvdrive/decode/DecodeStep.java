@@ -60,14 +60,23 @@ public final class DecodeStep implements AutoCloseable {
    *
    * @param passes over a selection
    * @param densePasses over all chunks, where a layer is dense
+   * @param partly whether rows may miss shares of their attention
    * @param depth micro-batches
    */
-  private record Shape(int rows, int passes, int densePasses, int depth) {
+  private record Shape(int rows, int passes, int densePasses, boolean partly, int depth) {
     /** The same but for the micro-batches. */
     private Shape cut(int into) {
-      return new Shape(rows, passes, densePasses, into);
+      return new Shape(rows, passes, densePasses, partly, into);
     }
   }
+
+  /**
+   * What operations take of so many rows.
+   *
+   * @param all the rows
+   * @param before the rows as they were before their newest token
+   */
+  private record Batches(StepBatch all, StepBatch before) {}
 
   private final Queue queue;
   private final LayerProgram program;
@@ -85,9 +94,9 @@ public final class DecodeStep implements AutoCloseable {
   private final StepOutput output;
   private final StepParameters parameters;
   private final HostBuffer counters;
-  private final StepBatch[] batches;
+  private final Batches[] batches;
+  private final Batches[] partly;
   private final StepBatch[] denseBatches;
-  private final StepBatch[] before;
   private final LinkedHashMap<Shape, Recording> recordings = new LinkedHashMap<>(16, 0.75f, true);
 
   /** What gives back its own queue, events and memory, the last made first. */
@@ -99,6 +108,7 @@ public final class DecodeStep implements AutoCloseable {
   private int rows;
   private int mostSelected;
   private int mostClosed;
+  private boolean anyPartly;
 
   /** A graph, from the second step of its shape on. */
   private static final class Recording {
@@ -164,13 +174,13 @@ public final class DecodeStep implements AutoCloseable {
       owned.forEach(Runnable::run);
       throw e;
     }
-    batches = new StepBatch[maxRows + 1];
+    batches = new Batches[maxRows + 1];
+    partly = new Batches[maxRows + 1];
     denseBatches = new StepBatch[maxRows + 1];
-    before = new StepBatch[maxRows + 1];
     for (int n = 1; n <= maxRows; n++) {
-      batches[n] = parameters.batch(n);
+      batches[n] = new Batches(parameters.batch(n, false), parameters.before(n, false));
+      partly[n] = new Batches(parameters.batch(n, true), parameters.before(n, true));
       denseBatches[n] = parameters.denseBatch(n);
-      before[n] = parameters.before(n);
     }
   }
 
@@ -214,6 +224,12 @@ public final class DecodeStep implements AutoCloseable {
     rows = 0;
     mostSelected = 0;
     mostClosed = 0;
+    anyPartly = false;
+  }
+
+  /** Adds a row that attends as many chunks as its budget says. */
+  public void add(int token, int position, int seat, double budget, boolean logits) {
+    add(token, position, seat, budget, 0, logits);
   }
 
   /**
@@ -223,15 +239,28 @@ public final class DecodeStep implements AutoCloseable {
    * @param position its position
    * @param seat seat of the sequence; no two rows have the same
    * @param budget share of the closed chunks that the row attends, at most the plan's
+   * @param mayMiss share of its attention that it may miss, in [0, 1): above 0 it attends as few
+   *     chunks as are enough, and those of its budget at most
    * @param logits whether the host wants to see the logits
    */
-  public void add(int token, int position, int seat, double budget, boolean logits) {
+  public void add(
+      int token, int position, int seat, double budget, double mayMiss, boolean logits) {
     double share = policy.shape().selects() ? budget : 1;
     int closed = grid().closedChunks(position + 1);
     int selected = sizes.selectCount(share, closed);
     int closedBefore = grid().closedChunks(position);
     int before = sizes.selectCount(share, closedBefore);
-    parameters.set(rows, token, position, seat, selected, before < closedBefore ? before : 0);
+    // What is short, or not to be chosen from, is attended whole.
+    boolean part = mayMiss > 0 && policy.shape().selects() && closed > sizes.denseChunks();
+    anyPartly |= part;
+    parameters.set(
+        rows,
+        token,
+        position,
+        seat,
+        selected,
+        part || before < closedBefore ? before : 0,
+        part ? (float) mayMiss : 0);
     seats[rows] = seat;
     positions[rows] = position;
     wantsLogits[rows] = logits;
@@ -262,7 +291,7 @@ public final class DecodeStep implements AutoCloseable {
   public StepFaults run(long patience) {
     int shaped = graphs ? Math.min(sizes.concurrency(), ceilingPowerOfTwo(rows)) : rows;
     int densePasses = policy.shape().denseLayers() == 0 ? 0 : passes(mostClosed);
-    Shape whole = new Shape(shaped, passes(mostSelected), densePasses, 1);
+    Shape whole = new Shape(shaped, passes(mostSelected), densePasses, anyPartly, 1);
     Shape shape = whole.cut(microBatches.depth(whole, rows));
     parameters.pad(rows, shaped);
     parameters.cut(shaped, shape.depth());
@@ -345,7 +374,8 @@ public final class DecodeStep implements AutoCloseable {
 
   private void submit(Shape shape) {
     int rows = shape.rows();
-    StepBatch batch = batches[rows];
+    Batches of = (shape.partly() ? partly : batches)[rows];
+    StepBatch batch = of.all();
     List<StepBatch> parts = parameters.parts(batch, shape.depth());
     List<StepBatch> denseParts = parameters.parts(denseBatches[rows], shape.depth());
     ActivationBuffers rowsOf = transformer.activations();
@@ -375,7 +405,7 @@ public final class DecodeStep implements AutoCloseable {
       transformer.addAttention(queue, layer.layer(), 0, rows);
       boolean ahead = prefetch && layer.layer() + 1 < kv.layers().size();
       if (ahead) {
-        prefetch(kv.layers().get(layer.layer() + 1), rows, rowsOf.query());
+        prefetch(kv.layers().get(layer.layer() + 1), of.before(), rowsOf.query());
       }
       transformer.addMlp(queue, layer.layer(), 0, rows);
       if (ahead) {
@@ -392,9 +422,9 @@ public final class DecodeStep implements AutoCloseable {
    * is before the MLP of this one are close to those that it will have. Chosen among the chunks of
    * the token before, for one that the step closes is not there yet.
    */
-  private void prefetch(KvLayer next, int rows, Activations query) {
-    transformer.project(queue, next.layer(), rows);
-    program.prefetch(queue, before[rows], next, kv.prefetched(), query);
+  private void prefetch(KvLayer next, StepBatch before, Activations query) {
+    transformer.project(queue, next.layer(), before.rows());
+    program.prefetch(queue, before, next, kv.prefetched(), query);
     if (tap != null) {
       int[] positionsBefore = Arrays.stream(positions).map(at -> Math.max(0, at - 1)).toArray();
       tap.read(

@@ -37,9 +37,9 @@ import org.jspecify.annotations.Nullable;
  * place with all its verbs in their order. Only submits; may be recorded.
  *
  * <pre>
- *   append -> close
+ *   append -> close -> begin, where rows may miss a share of their attention
  *     for each micro-batch: choose -> keep -> diff -> used, credit -> fetch, land (transfers)
- *   begin (sink, ring) -> rest
+ *   begin (sink, ring), elsewhere -> rest
  *     for each micro-batch: hits -> misses, behind its landing
  *     for each further pass over the selection:
  *       the same from keep on
@@ -103,9 +103,13 @@ record LayerProgram(
     LayerStep step = new LayerStep(batch, layer);
     operations.kv().append(queue, new Append(step, frames, key, value));
     policy.close(Closing.inStep(operations.index(), queue, step));
+    boolean first = batch.mayMiss() != null;
+    if (first) {
+      operations.attention().begin(queue, new Begin(step, shape, query, state));
+    }
     for (int part = 0; part < parts.size(); part++) {
       LayerStep of = new LayerStep(parts.get(part), layer);
-      policy.choose(new Choosing(operations.index(), queue, of, shape, query, selection));
+      policy.choose(choosing(queue, of, query, selection));
       if (passes > 0) {
         fetch(queue, part, new Pass(of, selection, 0));
       }
@@ -113,7 +117,9 @@ record LayerProgram(
     if (!reuse.isEmpty()) {
       operations.window().observe(queue, new Observe(step, selection, reuse.get(layer.layer())));
     }
-    operations.attention().begin(queue, new Begin(step, shape, query, state));
+    if (!first) {
+      operations.attention().begin(queue, new Begin(step, shape, query, state));
+    }
     policy.rest(new Resting(operations.attention(), queue, step, shape, query, selection, state));
     for (int pass = 0; pass < passes; pass++) {
       for (int part = 0; pass > 0 && part < parts.size(); part++) {
@@ -139,7 +145,10 @@ record LayerProgram(
   void prefetch(Queue queue, StepBatch rows, KvLayer layer, Selection chosen, Activations query) {
     LayerStep step = new LayerStep(rows, layer);
     Pass pass = new Pass(step, chosen, 0);
-    policy.choose(new Choosing(operations.index(), queue, step, shape, query, chosen));
+    if (rows.mayMiss() != null) {
+      operations.attention().begin(queue, new Begin(step, shape, query, state));
+    }
+    policy.choose(choosing(queue, step, query, chosen));
     policy.keep(new Keeping(operations.window(), queue, pass));
     operations.window().diff(queue, pass);
     Queue transfers = queue;
@@ -152,6 +161,17 @@ record LayerProgram(
     if (pipeline != null) {
       transfers.record(pipeline.landed().getFirst());
     }
+  }
+
+  private Choosing choosing(Queue queue, LayerStep step, Activations query, Selection chosen) {
+    return new Choosing(
+        operations.index(),
+        queue,
+        step,
+        shape,
+        query,
+        chosen,
+        step.batch().mayMiss() == null ? null : state);
   }
 
   /** Makes the queue wait for the last {@link #prefetch}. */

@@ -23,9 +23,13 @@ final class StepParameters implements AutoCloseable {
 
   /**
    * Arrays of all rows: tokens, positions, seats, select counts, and positions and select counts as
-   * they were before the newest token. Behind them are the seats of micro-batches.
+   * they were before the newest token; shares of attention that may be missed. Behind them are the
+   * seats of micro-batches.
    */
-  private static final int OF_ROWS = 6;
+  private static final int OF_ROWS = 7;
+
+  /** Index of the shares, which are F32. */
+  private static final int SHARES = 6;
 
   private static final int UPLOADED = OF_ROWS + Workspace.MICRO_BATCH_ARRAYS;
 
@@ -60,19 +64,27 @@ final class StepParameters implements AutoCloseable {
     }
   }
 
-  void set(int row, int token, int position, int seat, int selectCount, int selectBefore) {
+  void set(
+      int row,
+      int token,
+      int position,
+      int seat,
+      int selectCount,
+      int selectBefore,
+      float mayMiss) {
     put(0, row, token);
     put(1, row, position);
     put(SEATS, row, seat);
     put(3, row, selectCount);
     put(4, row, Math.max(0, position - 1));
     put(5, row, selectBefore);
+    put(SHARES, row, Float.floatToRawIntBits(mayMiss));
   }
 
   /** Makes rows {@code [from, to)} unused. */
   void pad(int from, int to) {
     for (int row = from; row < to; row++) {
-      set(row, UNUSED, 0, UNUSED, 0, 0);
+      set(row, UNUSED, 0, UNUSED, 0, 0, 0);
     }
   }
 
@@ -113,32 +125,51 @@ final class StepParameters implements AutoCloseable {
     return block.segment().getAtIndex(ValueLayout.JAVA_INT, (long) array * maxRows + row);
   }
 
-  /** The arrays as operations take them. */
-  StepBatch batch(int rows) {
-    return batch(rows, arrays.get(SEATS), arrays.get(3));
+  /**
+   * The arrays as operations take them.
+   *
+   * @param partly whether rows may miss shares of their attention
+   */
+  StepBatch batch(int rows, boolean partly) {
+    return new StepBatch(
+        rows,
+        arrays.get(0),
+        arrays.get(1),
+        arrays.get(SEATS),
+        arrays.get(3),
+        partly ? arrays.get(SHARES) : null);
   }
 
   /** The micro-batches of a batch. */
   List<StepBatch> parts(StepBatch batch, int depth) {
     List<StepBatch> all = new ArrayList<>();
     for (int part = 0; depth > 1 && part < depth; part++) {
-      all.add(batch(batch.rows(), arrays.get(indexOf(depth, part)), batch.selectCounts()));
+      all.add(
+          new StepBatch(
+              batch.rows(),
+              batch.tokens(),
+              batch.positions(),
+              arrays.get(indexOf(depth, part)),
+              batch.selectCounts(),
+              batch.mayMiss()));
     }
     return depth == 1 ? List.of(batch) : all;
   }
 
-  private StepBatch batch(int rows, DeviceBuffer seats, DeviceBuffer selectCounts) {
-    return new StepBatch(rows, arrays.get(0), arrays.get(1), seats, selectCounts);
-  }
-
   /** The same where every row attends everything. */
   StepBatch denseBatch(int rows) {
-    return batch(rows, arrays.get(SEATS), everything);
+    return new StepBatch(rows, arrays.get(0), arrays.get(1), arrays.get(SEATS), everything);
   }
 
   /** The rows as they were before their newest token: for what is prefetched. */
-  StepBatch before(int rows) {
-    return new StepBatch(rows, arrays.get(0), arrays.get(4), arrays.get(SEATS), arrays.get(5));
+  StepBatch before(int rows, boolean partly) {
+    return new StepBatch(
+        rows,
+        arrays.get(0),
+        arrays.get(4),
+        arrays.get(SEATS),
+        arrays.get(5),
+        partly ? arrays.get(SHARES) : null);
   }
 
   @Override

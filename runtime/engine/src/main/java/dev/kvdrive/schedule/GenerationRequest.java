@@ -1,5 +1,6 @@
 package dev.kvdrive.schedule;
 
+import dev.kvdrive.plan.Budget;
 import java.util.List;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -18,6 +19,8 @@ import org.jspecify.annotations.Nullable;
  *     log-probabilities
  * @param budget share of the closed chunks to attend per step, in (0, 1] and at most the engine's;
  *     null for the engine's
+ * @param quality share of its attention that a step keeps, by the index's estimate, in (0, 1): as
+ *     few chunks as are enough, and those of the budget at most; null for the engine's
  * @param continuation whether the text goes on from the prompt's text (a raw completion: a leading
  *     space belongs to it) rather than being a text of its own (a chat answer)
  */
@@ -30,6 +33,7 @@ public record GenerationRequest(
     List<String> stopStrings,
     int topLogprobs,
     @Nullable Double budget,
+    @Nullable Double quality,
     boolean continuation) {
   /** Alternatives that can be asked for at most. */
   public static final int MAX_TOP_LOGPROBS = 20;
@@ -53,6 +57,10 @@ public record GenerationRequest(
       throw new IllegalArgumentException(
           "the budget must be a share above 0 and at most 1, got " + budget);
     }
+    if (quality != null && !(quality > 0 && quality < 1)) {
+      throw new IllegalArgumentException(
+          "the quality must be a share above 0 and below 1, got " + quality);
+    }
     if (stopStrings.stream().anyMatch(String::isEmpty)) {
       throw new IllegalArgumentException("a stop string must not be empty");
     }
@@ -68,11 +76,26 @@ public record GenerationRequest(
       List<String> stopStrings,
       int topLogprobs,
       boolean continuation) {
-    this(id, prompt, sampling, maxTokens, stopTokens, stopStrings, topLogprobs, null, continuation);
+    this(
+        id,
+        prompt,
+        sampling,
+        maxTokens,
+        stopTokens,
+        stopStrings,
+        topLogprobs,
+        null,
+        null,
+        continuation);
   }
 
-  /** The same request under another name and budget. */
-  public GenerationRequest withBudget(String id, double budget) {
+  /** The same request under another name, attending a share of the closed chunks. */
+  public GenerationRequest withBudget(String id, double share) {
+    return withBudget(id, Budget.of(share));
+  }
+
+  /** The same request under another name and with another budget. */
+  public GenerationRequest withBudget(String id, Budget other) {
     return new GenerationRequest(
         id,
         prompt,
@@ -81,7 +104,8 @@ public record GenerationRequest(
         stopTokens,
         stopStrings,
         topLogprobs,
-        budget,
+        other.share(),
+        other.quality(),
         continuation);
   }
 }

@@ -209,6 +209,11 @@ public final class KvDriveEngine implements InferenceEngine {
           "a budget of %s is larger than the %s that the engine was planned for"
               .formatted(request.budget(), sizes.budget()));
     }
+    if (request.quality() != null && !sizes.policy().summary().estimatesShares()) {
+      throw new IllegalArgumentException(
+          "policy %s knows no shares of attention, by which a quality is reached; take the policy kvdrive"
+              .formatted(sizes.policy().name()));
+    }
     int vocabulary = sizes.geometry().vocabulary();
     for (int token : request.prompt()) {
       if (token < 0 || token >= vocabulary) {

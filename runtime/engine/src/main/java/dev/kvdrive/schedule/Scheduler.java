@@ -504,6 +504,7 @@ final class Scheduler implements AutoCloseable {
             sequence.lastPosition(),
             sequence.seat(),
             sequence.budget(),
+            sequence.mayMiss(),
             sequence.wantsLogits());
       }
       try {

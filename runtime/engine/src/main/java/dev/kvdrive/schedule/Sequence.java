@@ -25,6 +25,7 @@ final class Sequence implements Generation {
   private final @Nullable TokenCounts seen;
   private final SequenceUsage usage;
   private final double budget;
+  private final double mayMiss;
   private List<Sequence> group = List.of();
   private long arrival;
   private volatile boolean cancelled;
@@ -64,6 +65,8 @@ final class Sequence implements Generation {
     usage = new SequenceUsage(sizes.layout(), prompt.length);
     promptTokensLeft = prompt.length;
     budget = request.budget() == null ? sizes.budget() : request.budget();
+    Double quality = request.quality() == null ? sizes.quality() : request.quality();
+    mayMiss = quality == null ? 0 : 1 - quality;
     if (penalised(request.sampling())) {
       seen = new TokenCounts();
       for (int token : prompt) {
@@ -103,9 +106,14 @@ final class Sequence implements Generation {
     return prompt;
   }
 
-  /** Share of the closed chunks it attends per step. */
+  /** Share of the closed chunks it attends per step, at most if it {@link #mayMiss} something. */
   double budget() {
     return budget;
+  }
+
+  /** Share of its attention that it may miss; 0 for what its budget says. */
+  double mayMiss() {
+    return mayMiss;
   }
 
   /** Notes what it was submitted with, itself included, and its number in the order of arrival. */

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.ElementType;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.Formats;
@@ -17,6 +18,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -165,6 +167,80 @@ public abstract class SameTokensConformance extends EngineTest {
     }
     assertThat(dramMisses).isPositive();
     assertThat(nvmeMisses).isPositive();
+  }
+
+  /** Settings of a shape whose steps keep a share of their attention. */
+  private EngineSettings keeping(EngineShape shape, @Nullable Double quality) {
+    EngineSettings settings = settings(shape);
+    return settings.withSizes(settings.sizes().withQuality(quality));
+  }
+
+  @Test
+  void whatIsEnoughForAQualityGivesTheSameTokensWhateverTiersAndBatch() {
+    SplittableRandom random = new SplittableRandom(2028);
+    Map<String, Map<String, List<GeneratedToken>>> baselines = new HashMap<>();
+    for (int i = 0; i < COMBINATIONS; i++) {
+      double bound = i % 2 == 0 ? 1 : 0.5;
+      double quality = 0.9;
+      int dense = random.nextInt(2) * DENSE_CHUNKS;
+      PolicyShape policy = i % 3 == 0 ? ESTIMATING : PolicyShape.KVDRIVE;
+      Map<String, List<GeneratedToken>> expected =
+          baselines.computeIfAbsent(
+              bound + " " + dense + " " + policy,
+              key -> {
+                Map<String, List<GeneratedToken>> answers = new HashMap<>();
+                EngineShape roomy = EngineShape.roomy(bound).withPolicy(policy).withDense(dense);
+                try (KvDriveEngine engine = start(keeping(roomy, quality))) {
+                  requests().forEach(r -> answers.put(r.id(), generate(engine, r).tokens()));
+                }
+                return answers;
+              });
+      EngineShape shape =
+          combination(random, bound, KvType.F32).withPolicy(policy).withDense(dense);
+      WindowOptions windows = windows(random);
+      try (KvDriveEngine engine = start(divided(keeping(shape, quality), windows))) {
+        String label = "combination " + i + ": " + shape + ", " + windows;
+        compare(label, engine, expected, requests(), random);
+      }
+    }
+  }
+
+  @Test
+  void theMoreIsToBeKeptTheMoreIsAttendedUpToTheBoundAndToEverything() {
+    GenerationRequest request = requests().getLast();
+    List<Double> qualities = List.of(0.2, 0.5, 0.8, 0.95, 0.999999);
+    for (double bound : new double[] {0.2, 1}) {
+      long before = 0;
+      for (double quality : qualities) {
+        try (KvDriveEngine engine = start(keeping(EngineShape.roomy(bound), quality))) {
+          Recorder recorder = generate(engine, request);
+          long attended = recorder.finish().usage().attendedTokens();
+          assertThat(attended).as("%s of %s", quality, bound).isGreaterThanOrEqualTo(before);
+          before = attended;
+        }
+      }
+      try (KvDriveEngine engine = start(EngineShape.roomy(bound))) {
+        // But for chunks with less than a millionth of the attention.
+        long all = generate(engine, request).finish().usage().attendedTokens();
+        assertThat(before).isBetween(all - all / 50, all);
+      }
+    }
+  }
+
+  /** Two sequences, one of which attends as many chunks as its budget says. */
+  @Test
+  void aQualityOfOneRequestChangesNothingForAnother() {
+    EngineShape shape = EngineShape.tight(0.2);
+    GenerationRequest plain = requests().getLast();
+    try (KvDriveEngine engine = start(shape)) {
+      Recorder other = new Recorder();
+      GenerationRequest kept = plain.withBudget("kept", new Budget(0.2, 0.5));
+      engine.submit(kept, other);
+      assertSame("beside it", generate(engine, plain).tokens(), alone(0.2, KvType.F32, "long"));
+      other.await();
+      assertThat(other.finish().usage().attendedTokens())
+          .isLessThan(generate(engine, plain).finish().usage().attendedTokens());
+    }
   }
 
   @Test

@@ -1,5 +1,7 @@
 package dev.kvdrive.plan;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * Every size the engine allocates by, as the planner proved them to fit. The engine takes these
  * numbers as they are; it never derives a size of its own.
@@ -8,7 +10,8 @@ package dev.kvdrive.plan;
  * @param layout bytes of chunks and extents
  * @param contextLength tokens a sequence may have, prompt and generation together
  * @param concurrency sequences that run at once: seats, and rows of a decode step
- * @param budget share of the closed chunks attended per step, in (0, 1]; 1 is exact mode
+ * @param budget share of the closed chunks attended per step, in (0, 1]; 1 is exact mode. With a
+ *     quality the most that is
  * @param activationBytes bytes of one activation element on the device
  * @param maxChunks closed chunks of a sequence of {@code contextLength} tokens
  * @param maxSelected chunks selected for a sequence of that length, where a layer is not dense
@@ -25,6 +28,8 @@ package dev.kvdrive.plan;
  *     NVMe tier
  * @param policy its index, its dense layers, its windows
  * @param windows how windows are divided and filled
+ * @param quality share of its attention that a step keeps, by the index's estimate, in (0, 1): it
+ *     attends as few chunks as are enough for it; null where it attends as many as the budget says
  */
 public record EngineSizes(
     ModelGeometry geometry,
@@ -44,7 +49,50 @@ public record EngineSizes(
     int dramFrames,
     long nvmeExtents,
     PolicyShape policy,
-    WindowOptions windows) {
+    WindowOptions windows,
+    @Nullable Double quality) {
+  /** Of steps that attend as many chunks as the budget says. */
+  public EngineSizes(
+      ModelGeometry geometry,
+      KvLayout layout,
+      int contextLength,
+      int concurrency,
+      double budget,
+      int activationBytes,
+      int maxChunks,
+      int maxSelected,
+      int denseChunks,
+      int windowSlots,
+      int passChunks,
+      int prefillBlock,
+      int shortPrompt,
+      int residualBlocks,
+      int dramFrames,
+      long nvmeExtents,
+      PolicyShape policy,
+      WindowOptions windows) {
+    this(
+        geometry,
+        layout,
+        contextLength,
+        concurrency,
+        budget,
+        activationBytes,
+        maxChunks,
+        maxSelected,
+        denseChunks,
+        windowSlots,
+        passChunks,
+        prefillBlock,
+        shortPrompt,
+        residualBlocks,
+        dramFrames,
+        nvmeExtents,
+        policy,
+        windows,
+        null);
+  }
+
   /** The same with windows divided and filled in another way. */
   public EngineSizes withWindows(WindowOptions options) {
     return new EngineSizes(
@@ -65,7 +113,32 @@ public record EngineSizes(
         dramFrames,
         nvmeExtents,
         policy,
-        options);
+        options,
+        quality);
+  }
+
+  /** The same for steps that attend what is enough for a quality; null for what the budget says. */
+  public EngineSizes withQuality(@Nullable Double share) {
+    return new EngineSizes(
+        geometry,
+        layout,
+        contextLength,
+        concurrency,
+        budget,
+        activationBytes,
+        maxChunks,
+        maxSelected,
+        denseChunks,
+        windowSlots,
+        passChunks,
+        prefillBlock,
+        shortPrompt,
+        residualBlocks,
+        dramFrames,
+        nvmeExtents,
+        policy,
+        windows,
+        share);
   }
 
   /** Of sequences of which none attends everything because it is short. */
@@ -128,7 +201,7 @@ public record EngineSizes(
 
   /** Whether every chunk is attended in every step. */
   public boolean exact() {
-    return budget >= 1.0;
+    return budget >= 1.0 && quality == null;
   }
 
   /**

@@ -9,7 +9,8 @@ import org.jspecify.annotations.Nullable;
  * @param model geometry of the model
  * @param contextLength tokens of a sequence, prompt and generation together
  * @param concurrency sequences at once
- * @param budget share of the closed chunks attended per decode step, in (0, 1]; 1 is exact mode
+ * @param budget share of the closed chunks attended per decode step, in (0, 1]; 1 is exact mode.
+ *     With a quality the most that is
  * @param kvType element type of cached keys and values
  * @param tiers budgets
  * @param device kind of device
@@ -19,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  * @param denseBelow tokens up to which a sequence attends everything, whatever the budget; 0 for
  *     none, null for as many as {@link DeviceKind#denseTokens} as the tiers have room for
  * @param windows how windows are divided and filled
+ * @param quality share of its attention that a step keeps, by the index's estimate, in (0, 1): it
+ *     attends as few chunks as are enough for it; null where it attends as many as the budget says
  */
 public record PlanRequest(
     ModelGeometry model,
@@ -32,7 +35,8 @@ public record PlanRequest(
     PolicyShape policy,
     Formats formats,
     @Nullable Integer denseBelow,
-    WindowOptions windows) {
+    WindowOptions windows,
+    @Nullable Double quality) {
   /** The paper's larger budget: 6.25 % of the context. */
   public static final double DEFAULT_BUDGET = 0.0625;
 
@@ -88,6 +92,14 @@ public record PlanRequest(
                   clusters.tokens(),
                   2 * Integer.highestOneBit(contextLength / ClusterFormat.MOST)));
     }
+    if (quality != null) {
+      Budget.check(quality);
+      if (!policy.summary().estimatesShares()) {
+        throw new IllegalArgumentException(
+            "policy %s knows no shares of attention, by which budget auto chooses; write a budget like 6.25%%, or take the policy kvdrive"
+                .formatted(policy.name()));
+      }
+    }
     if (queueLimit < 0) {
       throw new IllegalArgumentException("queueLimit must not be negative, got " + queueLimit);
     }
@@ -96,6 +108,36 @@ public record PlanRequest(
       throw new IllegalArgumentException(
           "the tokens below which everything is attended must not be negative, got " + denseBelow);
     }
+  }
+
+  /** Of steps that attend as many chunks as the budget says. */
+  public PlanRequest(
+      ModelGeometry model,
+      int contextLength,
+      int concurrency,
+      double budget,
+      KvType kvType,
+      TierBudgets tiers,
+      DeviceKind device,
+      int queueLimit,
+      PolicyShape policy,
+      Formats formats,
+      @Nullable Integer denseBelow,
+      WindowOptions windows) {
+    this(
+        model,
+        contextLength,
+        concurrency,
+        budget,
+        kvType,
+        tiers,
+        device,
+        queueLimit,
+        policy,
+        formats,
+        denseBelow,
+        windows,
+        null);
   }
 
   /** With as many tokens that attend everything as are good for the device. */
@@ -185,7 +227,8 @@ public record PlanRequest(
         shape,
         formats,
         denseBelow,
-        windows);
+        windows,
+        quality);
   }
 
   PlanRequest withContextLength(int tokens) {
@@ -201,7 +244,8 @@ public record PlanRequest(
         policy,
         formats,
         denseBelow,
-        windows);
+        windows,
+        quality);
   }
 
   PlanRequest withConcurrency(int sequences) {
@@ -217,7 +261,8 @@ public record PlanRequest(
         policy,
         formats,
         denseBelow,
-        windows);
+        windows,
+        quality);
   }
 
   /** The same with other budgets. */
@@ -234,7 +279,8 @@ public record PlanRequest(
         policy,
         formats,
         denseBelow,
-        windows);
+        windows,
+        quality);
   }
 
   /** The same with chunks of other formats. */
@@ -251,7 +297,8 @@ public record PlanRequest(
         policy,
         others,
         denseBelow,
-        windows);
+        windows,
+        quality);
   }
 
   /** The same with windows divided and filled in another way. */
@@ -268,7 +315,8 @@ public record PlanRequest(
         policy,
         formats,
         denseBelow,
-        options);
+        options,
+        quality);
   }
 
   /** The same with so many tokens up to which everything is attended; null for the device's. */
@@ -285,6 +333,30 @@ public record PlanRequest(
         policy,
         formats,
         tokens,
-        windows);
+        windows,
+        quality);
+  }
+
+  /** The same for steps that attend what is enough for a quality; null for what the budget says. */
+  public PlanRequest withQuality(@Nullable Double share) {
+    return new PlanRequest(
+        model,
+        contextLength,
+        concurrency,
+        budget,
+        kvType,
+        tiers,
+        device,
+        queueLimit,
+        policy,
+        formats,
+        denseBelow,
+        windows,
+        share);
+  }
+
+  /** Whether every chunk is attended in every step. */
+  public boolean exact() {
+    return budget >= 1 && quality == null;
   }
 }

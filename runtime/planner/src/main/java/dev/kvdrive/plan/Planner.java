@@ -83,7 +83,11 @@ public final class Planner {
   private static List<String> warnings(PlanRequest request, Arithmetic a, EngineSizes sizes) {
     List<String> warnings = new ArrayList<>();
     boolean grows = request.policy().window() == PolicyShape.WindowLimit.WHAT_IS_LEFT;
-    if (grows && !sizes.exact() && sizes.windowSlots() < COMFORTABLE_WINDOW * sizes.maxSelected()) {
+    // With a quality the budget is what is attended at most, hardly ever.
+    if (grows
+        && request.quality() == null
+        && !sizes.exact()
+        && sizes.windowSlots() < COMFORTABLE_WINDOW * sizes.maxSelected()) {
       warnings.add(
           "The window of %,d chunks per head holds little more than the %,d selected per step, so many of them are fetched again in every step; %s more GPU memory would make room for %.1f times the selection."
               .formatted(
@@ -364,7 +368,8 @@ public final class Planner {
                   Math.min(dramFrames(window), totalExtents + minimumFrames), Integer.MAX_VALUE),
           needsNvme ? Math.min(mostExtents(), totalExtents) : 0,
           request.policy(),
-          request.windows());
+          request.windows(),
+          request.quality());
     }
 
     List<Demand> demands(int window, long frames, long extents) {
@@ -445,7 +450,7 @@ public final class Planner {
               "maps",
               Workspace.mapBytes(layout, seats, maxChunks, window, request.windows()),
               "where each chunk, slot and extent is"));
-      if (request.windows().notesReuse(request.budget() >= 1)) {
+      if (request.windows().notesReuse(request.exact())) {
         out.add(
             new Demand(
                 Tier.GPU,

@@ -83,7 +83,7 @@ public final class Workspace {
       ModelGeometry model, int rows, int maxChunks, int mostSelected, int passChunks) {
     long perHead = 4L * maxChunks + 4L * mostSelected + 8L * passChunks + 8;
     // Counters of the step and of what is prefetched, parameters of both, those of a warm-up.
-    return rows * (model.kvHeads() * perHead + 2 * 4L * COUNTERS + (8L + MICRO_BATCH_ARRAYS) * 4)
+    return rows * (model.kvHeads() * perHead + 2 * 4L * COUNTERS + (9L + MICRO_BATCH_ARRAYS) * 4)
         + 4L * 4;
   }
 
@@ -231,7 +231,7 @@ public final class Workspace {
   public static long hostStepBytes(ModelGeometry model, KvLayout layout, int rows, int maxChunks) {
     long lastUses = 4L * rows * layout.layers() * layout.kvHeads() * layout.extents(maxChunks);
     return logitsBytes(model, rows)
-        + (96L + 4 * MICRO_BATCH_ARRAYS) * rows
+        + (100L + 4 * MICRO_BATCH_ARRAYS) * rows
         + warmUpBytes(MOST_WARM_UP_TOKENS)
         + lastUses
         + CHANGE_PIECES * changeBytes(layout, rows, maxChunks);

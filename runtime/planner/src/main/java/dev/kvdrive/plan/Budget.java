@@ -1,0 +1,60 @@
+package dev.kvdrive.plan;
+
+import java.math.BigDecimal;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How much a decode step attends: a share of the closed chunks, or what is enough for a quality.
+ *
+ * @param share of the closed chunks, in (0, 1]; 1 is everything. With a quality the most
+ * @param quality share of its attention that a step keeps, by the index's estimate, in (0, 1); null
+ *     for a fixed share
+ */
+public record Budget(double share, @Nullable Double quality) {
+  /** Quality of budget {@code auto} unless another is asked for. */
+  public static final double DEFAULT_QUALITY = 0.95;
+
+  /** Share of the closed chunks that budget {@code auto} attends at most unless said otherwise. */
+  public static final double DEFAULT_BOUND = 0.25;
+
+  public Budget {
+    if (!(share > 0 && share <= 1)) {
+      throw new IllegalArgumentException(
+          "budget must be a share above 0 and at most 1, got " + share);
+    }
+    if (quality != null) {
+      check(quality);
+    }
+  }
+
+  /** A fixed share. */
+  public static Budget of(double share) {
+    return new Budget(share, null);
+  }
+
+  /** Whether every chunk is attended in every step. */
+  public boolean exact() {
+    return share >= 1 && quality == null;
+  }
+
+  /** As people write it: {@code exact}, {@code 6.25 %}, {@code auto 99 %, at most 25 %}. */
+  public String words() {
+    if (quality != null) {
+      return "auto %s, at most %s".formatted(percent(quality), percent(share));
+    }
+    return exact() ? "exact" : percent(share);
+  }
+
+  private static String percent(double share) {
+    return BigDecimal.valueOf(share).movePointRight(2).stripTrailingZeros().toPlainString() + " %";
+  }
+
+  static void check(double quality) {
+    if (!(quality > 0 && quality < 1)) {
+      throw new IllegalArgumentException(
+          "quality must be a share of the attention above 0 and below 1, got "
+              + quality
+              + (quality == 1 ? "; write budget 100% for all of it" : ""));
+    }
+  }
+}
