@@ -150,11 +150,13 @@ struct Batch {
   const int* positions;
   const int* seats;
   const int* selectCounts;
+  const float* mayMiss;
 };
 static_assert(offsetof(Batch, positions) == 0, "Batch.positions");
 static_assert(offsetof(Batch, seats) == 8, "Batch.seats");
 static_assert(offsetof(Batch, selectCounts) == 16, "Batch.selectCounts");
-static_assert(sizeof(Batch) == 24, "Batch");
+static_assert(offsetof(Batch, mayMiss) == 24, "Batch.mayMiss");
+static_assert(sizeof(Batch) == 32, "Batch");
 
 struct Chosen {
   float* scores;
@@ -327,12 +329,12 @@ struct AppendArgs {
 };
 static_assert(offsetof(AppendArgs, layer) == 0, "AppendArgs.layer");
 static_assert(offsetof(AppendArgs, batch) == 208, "AppendArgs.batch");
-static_assert(offsetof(AppendArgs, keys) == 232, "AppendArgs.keys");
-static_assert(offsetof(AppendArgs, values) == 248, "AppendArgs.values");
-static_assert(offsetof(AppendArgs, frames) == 264, "AppendArgs.frames");
-static_assert(offsetof(AppendArgs, trouble) == 272, "AppendArgs.trouble");
-static_assert(offsetof(AppendArgs, frameCount) == 280, "AppendArgs.frameCount");
-static_assert(sizeof(AppendArgs) == 288, "AppendArgs");
+static_assert(offsetof(AppendArgs, keys) == 240, "AppendArgs.keys");
+static_assert(offsetof(AppendArgs, values) == 256, "AppendArgs.values");
+static_assert(offsetof(AppendArgs, frames) == 272, "AppendArgs.frames");
+static_assert(offsetof(AppendArgs, trouble) == 280, "AppendArgs.trouble");
+static_assert(offsetof(AppendArgs, frameCount) == 288, "AppendArgs.frameCount");
+static_assert(sizeof(AppendArgs) == 296, "AppendArgs");
 
 struct StoreArgs {
   Layer layer;
@@ -409,10 +411,10 @@ struct ObserveArgs {
 };
 static_assert(offsetof(ObserveArgs, layer) == 0, "ObserveArgs.layer");
 static_assert(offsetof(ObserveArgs, batch) == 208, "ObserveArgs.batch");
-static_assert(offsetof(ObserveArgs, chosen) == 232, "ObserveArgs.chosen");
-static_assert(offsetof(ObserveArgs, lastSelected) == 304, "ObserveArgs.lastSelected");
-static_assert(offsetof(ObserveArgs, ages) == 312, "ObserveArgs.ages");
-static_assert(sizeof(ObserveArgs) == 320, "ObserveArgs");
+static_assert(offsetof(ObserveArgs, chosen) == 240, "ObserveArgs.chosen");
+static_assert(offsetof(ObserveArgs, lastSelected) == 312, "ObserveArgs.lastSelected");
+static_assert(offsetof(ObserveArgs, ages) == 320, "ObserveArgs.ages");
+static_assert(sizeof(ObserveArgs) == 328, "ObserveArgs");
 
 struct CreditArgs {
   Layer layer;
@@ -423,10 +425,10 @@ struct CreditArgs {
 };
 static_assert(offsetof(CreditArgs, layer) == 0, "CreditArgs.layer");
 static_assert(offsetof(CreditArgs, batch) == 208, "CreditArgs.batch");
-static_assert(offsetof(CreditArgs, chosen) == 232, "CreditArgs.chosen");
-static_assert(offsetof(CreditArgs, marks) == 304, "CreditArgs.marks");
-static_assert(offsetof(CreditArgs, pass) == 312, "CreditArgs.pass");
-static_assert(sizeof(CreditArgs) == 320, "CreditArgs");
+static_assert(offsetof(CreditArgs, chosen) == 240, "CreditArgs.chosen");
+static_assert(offsetof(CreditArgs, marks) == 312, "CreditArgs.marks");
+static_assert(offsetof(CreditArgs, pass) == 320, "CreditArgs.pass");
+static_assert(sizeof(CreditArgs) == 328, "CreditArgs");
 
 struct StepArgs {
   Layer layer;
@@ -434,7 +436,7 @@ struct StepArgs {
 };
 static_assert(offsetof(StepArgs, layer) == 0, "StepArgs.layer");
 static_assert(offsetof(StepArgs, batch) == 208, "StepArgs.batch");
-static_assert(sizeof(StepArgs) == 232, "StepArgs");
+static_assert(sizeof(StepArgs) == 240, "StepArgs");
 
 struct ScoreArgs {
   Layer layer;
@@ -447,18 +449,20 @@ struct ScoreArgs {
   int firstRow;
   int shares;
   int times;
+  const float* begun;
 };
 static_assert(offsetof(ScoreArgs, layer) == 0, "ScoreArgs.layer");
 static_assert(offsetof(ScoreArgs, batch) == 208, "ScoreArgs.batch");
-static_assert(offsetof(ScoreArgs, chosen) == 232, "ScoreArgs.chosen");
-static_assert(offsetof(ScoreArgs, query) == 304, "ScoreArgs.query");
-static_assert(offsetof(ScoreArgs, raw) == 320, "ScoreArgs.raw");
-static_assert(offsetof(ScoreArgs, heads) == 328, "ScoreArgs.heads");
-static_assert(offsetof(ScoreArgs, scale) == 332, "ScoreArgs.scale");
-static_assert(offsetof(ScoreArgs, firstRow) == 336, "ScoreArgs.firstRow");
-static_assert(offsetof(ScoreArgs, shares) == 340, "ScoreArgs.shares");
-static_assert(offsetof(ScoreArgs, times) == 344, "ScoreArgs.times");
-static_assert(sizeof(ScoreArgs) == 352, "ScoreArgs");
+static_assert(offsetof(ScoreArgs, chosen) == 240, "ScoreArgs.chosen");
+static_assert(offsetof(ScoreArgs, query) == 312, "ScoreArgs.query");
+static_assert(offsetof(ScoreArgs, raw) == 328, "ScoreArgs.raw");
+static_assert(offsetof(ScoreArgs, heads) == 336, "ScoreArgs.heads");
+static_assert(offsetof(ScoreArgs, scale) == 340, "ScoreArgs.scale");
+static_assert(offsetof(ScoreArgs, firstRow) == 344, "ScoreArgs.firstRow");
+static_assert(offsetof(ScoreArgs, shares) == 348, "ScoreArgs.shares");
+static_assert(offsetof(ScoreArgs, times) == 352, "ScoreArgs.times");
+static_assert(offsetof(ScoreArgs, begun) == 360, "ScoreArgs.begun");
+static_assert(sizeof(ScoreArgs) == 368, "ScoreArgs");
 
 struct SelectArgs {
   Layer layer;
@@ -468,9 +472,9 @@ struct SelectArgs {
 };
 static_assert(offsetof(SelectArgs, layer) == 0, "SelectArgs.layer");
 static_assert(offsetof(SelectArgs, batch) == 208, "SelectArgs.batch");
-static_assert(offsetof(SelectArgs, chosen) == 232, "SelectArgs.chosen");
-static_assert(offsetof(SelectArgs, pass) == 304, "SelectArgs.pass");
-static_assert(sizeof(SelectArgs) == 312, "SelectArgs");
+static_assert(offsetof(SelectArgs, chosen) == 240, "SelectArgs.chosen");
+static_assert(offsetof(SelectArgs, pass) == 312, "SelectArgs.pass");
+static_assert(sizeof(SelectArgs) == 320, "SelectArgs");
 
 struct PinArgs {
   Layer layer;
@@ -482,11 +486,11 @@ struct PinArgs {
 };
 static_assert(offsetof(PinArgs, layer) == 0, "PinArgs.layer");
 static_assert(offsetof(PinArgs, batch) == 208, "PinArgs.batch");
-static_assert(offsetof(PinArgs, chosen) == 232, "PinArgs.chosen");
-static_assert(offsetof(PinArgs, cosineOffset) == 304, "PinArgs.cosineOffset");
-static_assert(offsetof(PinArgs, of) == 308, "PinArgs.of");
-static_assert(offsetof(PinArgs, per) == 312, "PinArgs.per");
-static_assert(sizeof(PinArgs) == 320, "PinArgs");
+static_assert(offsetof(PinArgs, chosen) == 240, "PinArgs.chosen");
+static_assert(offsetof(PinArgs, cosineOffset) == 312, "PinArgs.cosineOffset");
+static_assert(offsetof(PinArgs, of) == 316, "PinArgs.of");
+static_assert(offsetof(PinArgs, per) == 320, "PinArgs.per");
+static_assert(sizeof(PinArgs) == 328, "PinArgs");
 
 struct ForgetArgs {
   Layer layer;
@@ -496,9 +500,9 @@ struct ForgetArgs {
 };
 static_assert(offsetof(ForgetArgs, layer) == 0, "ForgetArgs.layer");
 static_assert(offsetof(ForgetArgs, batch) == 208, "ForgetArgs.batch");
-static_assert(offsetof(ForgetArgs, chosen) == 232, "ForgetArgs.chosen");
-static_assert(offsetof(ForgetArgs, all) == 304, "ForgetArgs.all");
-static_assert(sizeof(ForgetArgs) == 312, "ForgetArgs");
+static_assert(offsetof(ForgetArgs, chosen) == 240, "ForgetArgs.chosen");
+static_assert(offsetof(ForgetArgs, all) == 312, "ForgetArgs.all");
+static_assert(sizeof(ForgetArgs) == 320, "ForgetArgs");
 
 struct ClusterArgs {
   Layer layer;
@@ -537,12 +541,12 @@ struct EstimateArgs {
 };
 static_assert(offsetof(EstimateArgs, layer) == 0, "EstimateArgs.layer");
 static_assert(offsetof(EstimateArgs, batch) == 208, "EstimateArgs.batch");
-static_assert(offsetof(EstimateArgs, chosen) == 232, "EstimateArgs.chosen");
-static_assert(offsetof(EstimateArgs, query) == 304, "EstimateArgs.query");
-static_assert(offsetof(EstimateArgs, state) == 320, "EstimateArgs.state");
-static_assert(offsetof(EstimateArgs, heads) == 328, "EstimateArgs.heads");
-static_assert(offsetof(EstimateArgs, scale) == 332, "EstimateArgs.scale");
-static_assert(sizeof(EstimateArgs) == 336, "EstimateArgs");
+static_assert(offsetof(EstimateArgs, chosen) == 240, "EstimateArgs.chosen");
+static_assert(offsetof(EstimateArgs, query) == 312, "EstimateArgs.query");
+static_assert(offsetof(EstimateArgs, state) == 328, "EstimateArgs.state");
+static_assert(offsetof(EstimateArgs, heads) == 336, "EstimateArgs.heads");
+static_assert(offsetof(EstimateArgs, scale) == 340, "EstimateArgs.scale");
+static_assert(sizeof(EstimateArgs) == 344, "EstimateArgs");
 
 struct FetchArgs {
   Layer layer;
@@ -558,15 +562,15 @@ struct FetchArgs {
 };
 static_assert(offsetof(FetchArgs, layer) == 0, "FetchArgs.layer");
 static_assert(offsetof(FetchArgs, batch) == 208, "FetchArgs.batch");
-static_assert(offsetof(FetchArgs, chosen) == 232, "FetchArgs.chosen");
-static_assert(offsetof(FetchArgs, frames) == 304, "FetchArgs.frames");
-static_assert(offsetof(FetchArgs, control) == 312, "FetchArgs.control");
-static_assert(offsetof(FetchArgs, transit) == 320, "FetchArgs.transit");
-static_assert(offsetof(FetchArgs, round) == 328, "FetchArgs.round");
-static_assert(offsetof(FetchArgs, marks) == 336, "FetchArgs.marks");
-static_assert(offsetof(FetchArgs, pass) == 344, "FetchArgs.pass");
-static_assert(offsetof(FetchArgs, timeoutMillis) == 348, "FetchArgs.timeoutMillis");
-static_assert(sizeof(FetchArgs) == 352, "FetchArgs");
+static_assert(offsetof(FetchArgs, chosen) == 240, "FetchArgs.chosen");
+static_assert(offsetof(FetchArgs, frames) == 312, "FetchArgs.frames");
+static_assert(offsetof(FetchArgs, control) == 320, "FetchArgs.control");
+static_assert(offsetof(FetchArgs, transit) == 328, "FetchArgs.transit");
+static_assert(offsetof(FetchArgs, round) == 336, "FetchArgs.round");
+static_assert(offsetof(FetchArgs, marks) == 344, "FetchArgs.marks");
+static_assert(offsetof(FetchArgs, pass) == 352, "FetchArgs.pass");
+static_assert(offsetof(FetchArgs, timeoutMillis) == 356, "FetchArgs.timeoutMillis");
+static_assert(sizeof(FetchArgs) == 360, "FetchArgs");
 
 struct AttendArgs {
   Layer layer;
@@ -582,15 +586,15 @@ struct AttendArgs {
 };
 static_assert(offsetof(AttendArgs, layer) == 0, "AttendArgs.layer");
 static_assert(offsetof(AttendArgs, batch) == 208, "AttendArgs.batch");
-static_assert(offsetof(AttendArgs, chosen) == 232, "AttendArgs.chosen");
-static_assert(offsetof(AttendArgs, rows) == 304, "AttendArgs.rows");
-static_assert(offsetof(AttendArgs, state) == 320, "AttendArgs.state");
-static_assert(offsetof(AttendArgs, heads) == 328, "AttendArgs.heads");
-static_assert(offsetof(AttendArgs, splits) == 332, "AttendArgs.splits");
-static_assert(offsetof(AttendArgs, pass) == 336, "AttendArgs.pass");
-static_assert(offsetof(AttendArgs, mode) == 340, "AttendArgs.mode");
-static_assert(offsetof(AttendArgs, scale) == 344, "AttendArgs.scale");
-static_assert(sizeof(AttendArgs) == 352, "AttendArgs");
+static_assert(offsetof(AttendArgs, chosen) == 240, "AttendArgs.chosen");
+static_assert(offsetof(AttendArgs, rows) == 312, "AttendArgs.rows");
+static_assert(offsetof(AttendArgs, state) == 328, "AttendArgs.state");
+static_assert(offsetof(AttendArgs, heads) == 336, "AttendArgs.heads");
+static_assert(offsetof(AttendArgs, splits) == 340, "AttendArgs.splits");
+static_assert(offsetof(AttendArgs, pass) == 344, "AttendArgs.pass");
+static_assert(offsetof(AttendArgs, mode) == 348, "AttendArgs.mode");
+static_assert(offsetof(AttendArgs, scale) == 352, "AttendArgs.scale");
+static_assert(sizeof(AttendArgs) == 360, "AttendArgs");
 
 struct CausalArgs {
   Layer layer;

@@ -73,9 +73,8 @@ final class ChunkIndex implements IndexOperations {
               a.query(),
               new SelectionMemory(a.selection(), a.shape().kvHeads()),
               (row, seat, head, queries, closed, count, scores, ofThread) -> {
-                boolean partly = states != null && rows.mayMiss(row) > 0;
-                Beside beside =
-                    partly ? g -> states.logMass(row, head * a.shape().groupSize() + g) : NOTHING;
+                int firstQuery = head * a.shape().groupSize();
+                Beside beside = rows.mayMiss(row) > 0 ? beside(states, row, firstQuery) : NOTHING;
                 score(kv, a, queries, seat, head, closed, scores, beside, ofThread);
               });
         });
@@ -340,6 +339,14 @@ final class ChunkIndex implements IndexOperations {
 
   /** No share is asked for. */
   private static final Beside NOTHING = g -> Double.NEGATIVE_INFINITY;
+
+  private static Beside beside(@Nullable StateMemory states, int row, int firstQuery) {
+    if (states == null) {
+      return NOTHING;
+    }
+    StateMemory begun = states;
+    return g -> begun.logMass(row, firstQuery + g);
+  }
 
   /** Writes the merged score of every closed chunk. */
   private static void score(

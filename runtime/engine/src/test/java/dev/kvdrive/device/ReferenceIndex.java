@@ -267,9 +267,7 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
       double[] all = Arrays.copyOf(products, count + 1);
       all[count] = beside.applyAsDouble(query);
       double minus =
-          a.merge() == Merge.LARGEST_SHARE && count > 0
-              ? ReferenceSummary.logSumExp(all)
-              : 0;
+          a.merge() == Merge.LARGEST_SHARE && count > 0 ? ReferenceSummary.logSumExp(all) : 0;
       for (int i = 0; i < count; i++) {
         merged[i] = Math.max(merged[i], products[i] - minus);
       }
