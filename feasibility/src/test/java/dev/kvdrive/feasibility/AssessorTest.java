@@ -55,7 +55,10 @@ class AssessorTest {
   /** The bundled model comes with its calibration, so it gets the better index. */
   @Test
   void theIndexIsTheDeploymentsWordOrWhatTheModelIsKnownToBring() {
-    assertThat(index(feasible(deployment("endpoint", ""), null))).isEqualTo("planes-128");
+    assertThat(index(feasible(deployment("endpoint", ""), null)))
+        .isEqualTo("planes-128+clusters-64");
+    assertThat(index(feasible(deployment("endpoint", "index: planes-128"), null)))
+        .isEqualTo("planes-128");
     assertThat(index(feasible(deployment("endpoint", "index: two-bit"), null)))
         .isEqualTo("two-bit");
     assertThat(index(feasible(deployment("endpoint", "index: planes-64"), null)))

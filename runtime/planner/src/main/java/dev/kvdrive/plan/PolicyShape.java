@@ -34,6 +34,9 @@ public record PolicyShape(
   /** Bits of a fitted key, unless another number is asked for or a head has too few elements. */
   private static final int FITTED_BITS = 128;
 
+  /** Tokens of a cluster, unless another number is asked for or a head has more elements. */
+  private static final int FEWEST_CLUSTER_TOKENS = 64;
+
   /** Chunks are chosen by their share of attention, estimated from two-bit keys. */
   public static final PolicyShape KVDRIVE = new PolicyShape("kvdrive", SummaryFormat.twoBit());
 
@@ -167,13 +170,19 @@ public record PolicyShape(
 
   /**
    * KVDrive with the index that a model gets where none is asked for: bit planes where a
-   * calibration comes with it, else two bits an element, which need none.
+   * calibration comes with it, with clusters for the rest, else two bits an element, which need
+   * none. A cluster has at least as many tokens as a head has elements, so that at 128 elements
+   * index and clusters together stay below 4 % of keys and values in 16 bits.
    */
   public static PolicyShape kvdrive(ModelGeometry model) {
     int bits =
         Math.min(FITTED_BITS, 2 * model.headDim()) / BitPlaneSummary.WORD * BitPlaneSummary.WORD;
     return model.calibrated() && bits > 0
-        ? KVDRIVE.withIndex(new IndexShape(SummaryFormat.bitPlanes(bits), null))
+        ? KVDRIVE.withIndex(
+            new IndexShape(
+                SummaryFormat.bitPlanes(bits),
+                ClusterFormat.of(
+                    Math.max(FEWEST_CLUSTER_TOKENS, Integer.highestOneBit(model.headDim())))))
         : KVDRIVE;
   }
 

@@ -33,7 +33,7 @@ import org.springframework.boot.context.properties.bind.Name;
  *     that is faster on the device
  * @param policy what is attended and what stays in GPU memory; kvdrive if not set
  * @param index what chunks are chosen by: {@code two-bit}, {@code planes-128} and so on; if not
- *     set, bit planes where a calibration comes with the model, else two-bit
+ *     set, bit planes with clusters where a calibration comes with the model, else two-bit
  * @param kvType element type of cached keys and values
  * @param resident format of chunks in the window; if not set, what goes with the rest
  * @param backing format of chunks in DRAM and on NVMe; if not set, what goes with the rest
