@@ -6,6 +6,7 @@ import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.api.v1alpha1.Reclaim;
 import dev.kvdrive.api.v1alpha1.Rollout;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
@@ -31,7 +32,7 @@ import org.jspecify.annotations.Nullable;
  * @param servedModelName its name in the API
  * @param contextLength tokens of prompt and answer together
  * @param concurrency requests at once, of one replica
- * @param budget share of the context attended per step, in (0, 1]
+ * @param budget how much of the context is attended per step
  * @param denseBelow tokens up to which a sequence attends everything; null as long as it is not
  *     planned, which decides where nobody has
  * @param policy what is attended and what stays in GPU memory
@@ -39,6 +40,7 @@ import org.jspecify.annotations.Nullable;
  *     where nobody has
  * @param kvType element type of cached keys and values
  * @param formats of closed chunks
+ * @param meter share of the time of all steps that measuring their accuracy may take
  * @param windows how windows are divided and filled
  * @param tiers byte budgets of one replica
  * @param reclaim how long an NVMe volume lives
@@ -58,12 +60,13 @@ public record Request(
     String servedModelName,
     int contextLength,
     int concurrency,
-    double budget,
+    Budget budget,
     @Nullable Integer denseBelow,
     String policy,
     @Nullable IndexShape index,
     KvType kvType,
     Formats formats,
+    double meter,
     WindowOptions windows,
     TierBudgets tiers,
     Reclaim reclaim,
@@ -156,6 +159,7 @@ public record Request(
         format,
         kvType,
         formats,
+        meter,
         windows,
         tiers,
         reclaim,

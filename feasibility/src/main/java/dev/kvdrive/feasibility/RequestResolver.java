@@ -19,6 +19,7 @@ import dev.kvdrive.api.v1alpha1.RuntimeSpec;
 import dev.kvdrive.api.v1alpha1.Tiers;
 import dev.kvdrive.api.v1alpha1.WindowSpec;
 import dev.kvdrive.feasibility.Request.PodSettings;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
@@ -42,6 +43,10 @@ public final class RequestResolver {
   static final int DEFAULT_CONCURRENCY = 1;
 
   static final String DEFAULT_BUDGET = "6.25%";
+
+  /** The budget that goes by a quality. */
+  private static final String AUTO = "auto";
+
   static final int DEFAULT_REPLICAS = 1;
   static final int DEFAULT_DRAIN_SECONDS = 300;
 
@@ -72,7 +77,7 @@ public final class RequestResolver {
     Tiers.@Nullable Nvme nvme = spec.tiers().nvme();
     int concurrency = requireNonNullElse(spec.concurrency(), DEFAULT_CONCURRENCY);
     String name = deployment.getMetadata().getName();
-    double budget = share("spec.budget", requireNonNullElse(spec.budget(), DEFAULT_BUDGET));
+    Budget budget = budget(spec);
     var kvType =
         dev.kvdrive.plan.KvType.valueOf(requireNonNullElse(spec.kvType(), KvType.BF16).name());
     return new Request(
@@ -88,7 +93,8 @@ public final class RequestResolver {
         policy(spec.policy()),
         index(spec.index()),
         kvType,
-        formats(spec, kvType, budget),
+        formats(spec, kvType, budget.share()),
+        meter(spec.meter()),
         windows(spec.windows()),
         tiers(spec.tiers()),
         nvme == null ? Reclaim.EPHEMERAL : requireNonNullElse(nvme.reclaim(), Reclaim.EPHEMERAL),
@@ -140,6 +146,35 @@ public final class RequestResolver {
     } catch (IllegalArgumentException e) {
       throw new IllegalArgumentException("spec.resident, spec.backing: " + e.getMessage(), e);
     }
+  }
+
+  private static Budget budget(InferenceDeploymentSpec spec) {
+    String asked = requireNonNullElse(spec.budget(), DEFAULT_BUDGET);
+    String quality = spec.quality();
+    String bound = spec.budgetBound();
+    if (asked.equals(AUTO)) {
+      double kept = quality == null ? Budget.DEFAULT_QUALITY : share("spec.quality", quality);
+      try {
+        return new Budget(
+            bound == null ? Budget.DEFAULT_BOUND : share("spec.budgetBound", bound), kept);
+      } catch (IllegalArgumentException e) {
+        throw new IllegalArgumentException("spec.quality: " + e.getMessage(), e);
+      }
+    }
+    if (quality != null || bound != null) {
+      throw new IllegalArgumentException(
+          "%s is of budget auto; write spec.budget: auto, or leave it out"
+              .formatted(quality != null ? "spec.quality" : "spec.budgetBound"));
+    }
+    return Budget.of(share("spec.budget", asked));
+  }
+
+  /** A share that may be nothing. */
+  private static double meter(@Nullable String share) {
+    if (share == null) {
+      return Budget.DEFAULT_METER;
+    }
+    return share.matches("0{1,2}(\\.0*)?%") ? 0 : share("spec.meter", share);
   }
 
   private static WindowOptions windows(@Nullable WindowSpec given) {

@@ -11,6 +11,7 @@ import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.api.v1alpha1.RopeScaling;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessment.Infeasible;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
@@ -45,7 +46,7 @@ class AssessorTest {
 
     assertThat(request.servedModelName()).isEqualTo("endpoint");
     assertThat(request.concurrency()).isEqualTo(1);
-    assertThat(request.budget()).isEqualTo(0.0625);
+    assertThat(request.budget()).isEqualTo(Budget.of(0.0625));
     assertThat(request.queueLimit()).isEqualTo(8);
     assertThat(request.device()).isEqualTo(DeviceKind.CPU);
     assertThat(request.pod().image()).isEqualTo("operators/image");
@@ -79,6 +80,37 @@ class AssessorTest {
   void anIndexThatCannotBeIsRefusedWithWhatCan(String index, String words) {
     Infeasible refused = infeasible(deployment("endpoint", "index: " + index), null);
 
+    assertThat(refused.reason()).isEqualTo("InvalidSpec");
+    assertThat(refused.message()).contains(words);
+  }
+
+  @Test
+  void budgetAutoIsPlannedByItsBound() {
+    Feasible auto = feasible(deployment("endpoint", "budget: auto"), null);
+    assertThat(auto.request().budget()).isEqualTo(new Budget(0.25, 0.95));
+    assertThat(auto.plan().request().attends()).isEqualTo(auto.request().budget());
+    assertThat(auto.plan().requireSizes().quality()).isEqualTo(0.95);
+    assertThat(
+            feasible(deployment("endpoint", "budget: auto\nquality: 99%\nbudgetBound: 12.5%"), null)
+                .request()
+                .budget())
+        .isEqualTo(new Budget(0.125, 0.99));
+    assertThat(feasible(deployment("endpoint", "meter: 0%"), null).request().meter()).isZero();
+    assertThat(feasible(deployment("endpoint", ""), null).request().meter()).isEqualTo(0.01);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      textBlock =
+          """
+          budget: auto, quality: 0%          | spec.quality: '0%' is not a share above 0%
+          quality: 99%                       | spec.quality is of budget auto; write spec.budget: auto
+          budget: 100%, budgetBound: 50%     | spec.budgetBound is of budget auto
+          budget: auto, policy: quest        | policy quest knows no shares of attention
+          """)
+  void aQualityThatCannotBeIsRefusedWithTheWayOut(String fields, String words) {
+    Infeasible refused = infeasible(deployment("endpoint", fields.replace(", ", "\n")), null);
     assertThat(refused.reason()).isEqualTo("InvalidSpec");
     assertThat(refused.message()).contains(words);
   }

@@ -9,12 +9,18 @@ import io.fabric8.generator.annotation.Min;
 import io.fabric8.generator.annotation.Pattern;
 import io.fabric8.generator.annotation.Required;
 import io.fabric8.generator.annotation.Size;
+import io.fabric8.generator.annotation.ValidationRule;
 import io.fabric8.kubernetes.model.annotation.SpecReplicas;
 import org.jspecify.annotations.Nullable;
 
 /** What a user asks for. The operator never writes into it. */
 @JsonIgnoreProperties(ignoreUnknown = true)
 @JsonInclude(JsonInclude.Include.NON_NULL)
+@ValidationRule(
+    value =
+        "(!has(self.quality) && !has(self.budgetBound)) || (has(self.budget) && self.budget =="
+            + " 'auto')",
+    message = "quality and budgetBound are of budget auto; write budget: auto, or leave them out")
 public record InferenceDeploymentSpec(
     @Nullable
         @Size(min = 1, max = 253)
@@ -43,12 +49,27 @@ public record InferenceDeploymentSpec(
         Integer concurrency,
     @Nullable
         @Default("6.25%")
-        @Pattern("^(100(\\.0{1,4})?|[0-9]{1,2}(\\.[0-9]{1,4})?)%$")
+        @Pattern("^(auto|(100(\\.0{1,4})?|[0-9]{1,2}(\\.[0-9]{1,4})?)%)$")
         @Size(max = 9)
         @JsonPropertyDescription(
             "Share of the context attended per step, for instance 6.25% or 1.56%. 100% is exact:"
-                + " nothing is left out.")
+                + " nothing is left out. auto: in every layer and head as little as is enough for"
+                + " the quality.")
         String budget,
+    @Nullable
+        @Pattern("^[0-9]{1,2}(\\.[0-9]{1,4})?%$")
+        @Size(max = 8)
+        @JsonPropertyDescription(
+            "With budget auto: the share of its attention that a step keeps, by the index's"
+                + " estimate. Without one: 95%.")
+        String quality,
+    @Nullable
+        @Pattern("^(100(\\.0{1,4})?|[0-9]{1,2}(\\.[0-9]{1,4})?)%$")
+        @Size(max = 9)
+        @JsonPropertyDescription(
+            "With budget auto: the share of the context attended per step at most, which is what"
+                + " the plan makes room for. Without one: 25%.")
+        String budgetBound,
     @Nullable
         @Min(0)
         @Max(16777216)
@@ -89,6 +110,14 @@ public record InferenceDeploymentSpec(
                 + " value, takes half of BF16. Without one: INT8, but the kvType if that is F32 or"
                 + " the budget is 100%.")
         ChunkFormat backing,
+    @Nullable
+        @Default("1%")
+        @Pattern("^(100(\\.0{1,4})?|[0-9]{1,2}(\\.[0-9]{1,4})?)%$")
+        @Size(max = 9)
+        @JsonPropertyDescription(
+            "Share of the time of all steps that measuring may take what their attention leaves"
+                + " out; 0% for never. No answer depends on it.")
+        String meter,
     @Nullable
         @JsonPropertyDescription(
             "How the windows of chunks in GPU memory are divided and filled. No answer depends on"

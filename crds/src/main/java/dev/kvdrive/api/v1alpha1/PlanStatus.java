@@ -16,6 +16,7 @@ public record PlanStatus(
     @Nullable @JsonPropertyDescription("Where the model's sizes came from.") String geometrySource,
     @Nullable @JsonPropertyDescription("Bytes of keys and values that one token adds.")
         Long bytesPerToken,
+    @Nullable @JsonPropertyDescription("How much of the context a step attends.") String budget,
     @Nullable
         @JsonPropertyDescription("Tokens up to which a sequence attends everything; 0 for none.")
         Integer denseBelow,

@@ -79,7 +79,12 @@ final class RuntimeConfiguration {
     kvdrive.put("served-model-name", request.servedModelName());
     kvdrive.put("context-length", request.contextLength());
     kvdrive.put("concurrency", request.concurrency());
-    kvdrive.put("budget", request.budget());
+    if (request.budget().quality() == null) {
+      kvdrive.put("budget", request.budget().share());
+    } else {
+      kvdrive.put("quality", request.budget().quality());
+      kvdrive.put("budget-bound", request.budget().share());
+    }
     if (request.denseBelow() != null) {
       kvdrive.put("dense-below", request.denseBelow());
     }
@@ -91,6 +96,7 @@ final class RuntimeConfiguration {
     kvdrive.put("kv-type", request.kvType().name().toLowerCase(Locale.ROOT));
     kvdrive.put("resident", request.formats().resident().word());
     kvdrive.put("backing", request.formats().backing().word());
+    kvdrive.put("meter", request.meter());
     WindowOptions windows = request.windows();
     kvdrive.put(
         "windows",

@@ -41,6 +41,10 @@ class KvDriveTest {
       value = {
         "--gpu 2Go|--gpu|'2Go' is not a size; write for instance 512Mi or 24Gi",
         "--budget 120%|--budget|'120%' is not a share of the context",
+        "--quality 99%|--quality|--quality is of budget auto; add --budget auto",
+        "--budget 5% --budget-bound 9%|--budget-bound|add --budget auto, or leave it out",
+        "--budget auto --quality 100%|--quality|and take the budget exact",
+        "--meter often|--meter|'often' is not a share of the time; write for instance 1%, or off",
         "--concurrency many|--concurrency|'many' is not a whole number of 1 to 1,024",
         "--concurrency 0|--concurrency|'0' is not a whole number of 1 to 1,024",
         "--context 0|--context|'0' is not a whole number of 128 to",

@@ -1,5 +1,6 @@
 package dev.kvdrive.decode;
 
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.Workspace;
 import java.time.Duration;
 
@@ -15,7 +16,7 @@ import java.time.Duration;
  * @param fetchTimeout how long a chunk may take to come from NVMe before the sequence that needs it
  *     is given up
  * @param meterShare of the time of all steps that measuring their accuracy may take, in [0, 1]; 0
- *     for none
+ *     for none, 1 for every step
  */
 public record DecodeOptions(
     boolean pipeline, int microBatches, boolean graphs, Duration fetchTimeout, double meterShare) {
@@ -26,7 +27,7 @@ public record DecodeOptions(
   public static final Duration DEFAULT_FETCH_TIMEOUT = Duration.ofSeconds(10);
 
   /** Share of the time for the meter unless said otherwise. */
-  public static final double DEFAULT_METER_SHARE = 0.01;
+  public static final double DEFAULT_METER_SHARE = Budget.DEFAULT_METER;
 
   public DecodeOptions {
     if (!(meterShare >= 0 && meterShare <= 1)) {

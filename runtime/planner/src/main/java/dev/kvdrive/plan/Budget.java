@@ -17,6 +17,9 @@ public record Budget(double share, @Nullable Double quality) {
   /** Share of the closed chunks that budget {@code auto} attends at most unless said otherwise. */
   public static final double DEFAULT_BOUND = 0.25;
 
+  /** Share of the time of all steps for measuring what they miss, unless said otherwise. */
+  public static final double DEFAULT_METER = 0.01;
+
   public Budget {
     if (!(share > 0 && share <= 1)) {
       throw new IllegalArgumentException(
@@ -39,8 +42,13 @@ public record Budget(double share, @Nullable Double quality) {
 
   /** As people write it: {@code exact}, {@code 6.25 %}, {@code auto 99 %, at most 25 %}. */
   public String words() {
+    return quality == null ? word() : "%s, at most %s".formatted(word(), percent(share));
+  }
+
+  /** The same without the bound: {@code auto 99 %}. */
+  public String word() {
     if (quality != null) {
-      return "auto %s, at most %s".formatted(percent(quality), percent(share));
+      return "auto " + percent(quality);
     }
     return exact() ? "exact" : percent(share);
   }

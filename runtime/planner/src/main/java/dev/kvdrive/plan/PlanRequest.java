@@ -355,6 +355,11 @@ public record PlanRequest(
         share);
   }
 
+  /** How much a step attends. */
+  public Budget attends() {
+    return new Budget(budget, quality);
+  }
+
   /** Whether every chunk is attended in every step. */
   public boolean exact() {
     return budget >= 1 && quality == null;

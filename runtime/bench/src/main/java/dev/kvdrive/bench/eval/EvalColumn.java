@@ -1,5 +1,6 @@
 package dev.kvdrive.bench.eval;
 
+import dev.kvdrive.schedule.Accuracy;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -82,6 +83,13 @@ public record EvalColumn(
     Set<String> tasks = new LinkedHashSet<>();
     samples.forEach(sample -> tasks.add(sample.task()));
     return tasks;
+  }
+
+  /** What attention left out, in the steps that were measured. */
+  Accuracy accuracy() {
+    return samples.stream()
+        .map(sample -> sample.usage().accuracy())
+        .reduce(Accuracy.NONE, Accuracy::plus);
   }
 
   /** What decoding took. */

@@ -1,5 +1,6 @@
 package dev.kvdrive.bench.eval;
 
+import dev.kvdrive.schedule.Accuracy;
 import dev.kvdrive.schedule.GenerationUsage;
 import java.io.IOException;
 import java.io.InputStream;
@@ -74,6 +75,12 @@ public final class EvalFile {
     fields.put("paired", row.paired());
     fields.put("attended", taken.attended());
     fields.put("hitRate", taken.hitRate());
+    Accuracy accuracy = row.column().accuracy();
+    if (accuracy.samples() > 0) {
+      fields.put("measured", accuracy.samples());
+      fields.put("massMissed", accuracy.massMissed());
+      fields.put("outputError", accuracy.outputError());
+    }
     fields.put("indexBytesPerToken", row.column().indexBytes());
     fields.put("prefillTokensPerSecond", taken.prefillPerSecond());
     fields.put("decodeTokensPerSecond", taken.decodePerSecond());

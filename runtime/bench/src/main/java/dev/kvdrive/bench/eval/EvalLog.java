@@ -1,5 +1,6 @@
 package dev.kvdrive.bench.eval;
 
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.schedule.GenerationUsage;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -62,7 +63,9 @@ public final class EvalLog {
         log.lines.put(
             key(
                 node.required("run").asString(),
-                node.required("budget").asDouble(),
+                new Budget(
+                    node.required("budget").asDouble(),
+                    node.hasNonNull("quality") ? node.path("quality").asDouble() : null),
                 node.required("sample").asString()),
             node);
       } catch (JacksonException | IllegalArgumentException e) {
@@ -73,7 +76,7 @@ public final class EvalLog {
   }
 
   /** The result of a sample in an earlier run with the same key. */
-  public Optional<EvalResult> result(String run, EvalTask task, double budget) {
+  public Optional<EvalResult> result(String run, EvalTask task, Budget budget) {
     JsonNode node = lines.get(key(run, budget, task.fingerprint()));
     if (node == null) {
       return Optional.empty();
@@ -99,7 +102,10 @@ public final class EvalLog {
     }
     Map<String, Object> fields = new LinkedHashMap<>();
     fields.put("run", run);
-    fields.put("budget", result.budget());
+    fields.put("budget", result.budget().share());
+    if (result.budget().quality() != null) {
+      fields.put("quality", result.budget().quality());
+    }
     fields.put("sample", result.task().fingerprint());
     fields.put("task", result.task().task());
     fields.put("length", result.task().length());
@@ -120,7 +126,7 @@ public final class EvalLog {
     }
   }
 
-  private static String key(String run, double budget, String sample) {
+  private static String key(String run, Budget budget, String sample) {
     return run + "|" + budget + "|" + sample;
   }
 }

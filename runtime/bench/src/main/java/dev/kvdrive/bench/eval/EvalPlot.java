@@ -1,5 +1,6 @@
 package dev.kvdrive.bench.eval;
 
+import dev.kvdrive.plan.Budget;
 import java.util.Comparator;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -36,7 +37,7 @@ public final class EvalPlot {
   private final double tick;
   private final double labels;
 
-  private record Panel(String model, double budget) {}
+  private record Panel(String model, Budget budget) {}
 
   private EvalPlot(EvalReport report, List<EvalReport.Row> rows) {
     this.report = report;
@@ -46,8 +47,10 @@ public final class EvalPlot {
     panels =
         distinct(
             rows.stream()
-                .map(r -> new Panel(settings(r).model(), settings(r).budget()))
-                .sorted(Comparator.comparing(Panel::model).thenComparingDouble(p -> -p.budget())));
+                .map(r -> new Panel(settings(r).model(), settings(r).attends()))
+                .sorted(
+                    Comparator.comparing(Panel::model)
+                        .thenComparingDouble(p -> -p.budget().share())));
     double least = 0;
     double most = 0;
     for (EvalReport.Row row : rows) {
@@ -160,7 +163,7 @@ public final class EvalPlot {
   }
 
   private void panel(Svg svg, Panel panel, double left, double top, boolean first) {
-    svg.text(left, top + 14, "start", 12, panel.model() + ", " + EvalReport.budget(panel.budget()));
+    svg.text(left, top + 14, "start", 12, panel.model() + ", " + panel.budget().words());
     double bottom = top + TITLE + policyHeight() * policies.size();
     int ticks = (int) Math.round((high - low) / tick);
     for (int i = 0; i <= ticks; i++) {
@@ -189,7 +192,7 @@ public final class EvalPlot {
   private List<EvalReport.Row> of(Panel panel, String policy, int length) {
     return rows.stream()
         .filter(r -> settings(r).model().equals(panel.model()))
-        .filter(r -> settings(r).budget() == panel.budget())
+        .filter(r -> settings(r).attends().equals(panel.budget()))
         .filter(r -> settings(r).length() == length)
         .filter(r -> report.method(settings(r)).equals(policy))
         .toList();

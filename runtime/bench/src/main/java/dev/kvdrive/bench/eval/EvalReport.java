@@ -1,6 +1,5 @@
 package dev.kvdrive.bench.eval;
 
-import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
@@ -125,10 +124,11 @@ public final class EvalReport {
     addIfSeveral(parts, all, EvalSettings::policy);
     addIfSeveral(parts, all, s -> severalIndexes(all, s) ? s.index() : "");
     addIfSeveral(parts, all, s -> length(s.length()));
-    parts.add(s -> budget(s.budget()));
+    parts.add(s -> s.attends().word());
     List<String> names = named(all, parts);
     List<Function<EvalSettings, String>> more =
         List.of(
+            s -> s.quality() == null ? "" : s.attends().words(),
             s -> s.denseBelow() == 0 ? "" : "dense below " + s.denseBelow(),
             EvalReport::formats,
             EvalSettings::device,
@@ -181,17 +181,6 @@ public final class EvalReport {
     return tokens % 1024 == 0 ? tokens / 1024 + "k" : Integer.toString(tokens);
   }
 
-  /** A budget as people write it: 6.25 %, or exact. */
-  static String budget(double share) {
-    return share >= 1
-        ? "exact"
-        : new BigDecimal(Double.toString(share))
-                .movePointRight(2)
-                .stripTrailingZeros()
-                .toPlainString()
-            + " %";
-  }
-
   private static String formats(EvalSettings settings) {
     return settings.lossless()
         ? settings.kvType()
@@ -215,6 +204,10 @@ public final class EvalReport {
     cells.add(cells("samples", of(told, row -> Integer.toString(row.column().samples().size()))));
     cells.add(cells("attended", of(told, row -> percent(row.column().taken().attended()))));
     cells.add(cells("hit rate", of(told, row -> percent(row.column().taken().hitRate()))));
+    if (told.stream().anyMatch(row -> row.column().accuracy().samples() > 0)) {
+      cells.add(cells("mass missed", of(told, row -> missed(row.column()))));
+      cells.add(cells("output error", of(told, row -> error(row.column()))));
+    }
     cells.add(cells("index, B/token", of(told, row -> decimal(row.column().indexBytes()))));
     return MarkdownTable.of(cells);
   }
@@ -271,8 +264,8 @@ public final class EvalReport {
         s.policy(),
         s.index(),
         s.denseBelow() == 0
-            ? budget(s.budget())
-            : "%s, dense below %,d".formatted(budget(s.budget()), s.denseBelow()),
+            ? s.attends().words()
+            : "%s, dense below %,d".formatted(s.attends().words(), s.denseBelow()),
         formats(s),
         s.device(),
         score(row.mean()),
@@ -322,6 +315,20 @@ public final class EvalReport {
   /** Without the sign of a zero. */
   private static String decimal(String format, double value) {
     return Math.abs(value) < 0.05 ? "0.0" : String.format(Locale.ROOT, format, value);
+  }
+
+  private static String missed(EvalColumn column) {
+    return measured(column, column.accuracy().massMissed());
+  }
+
+  private static String error(EvalColumn column) {
+    return measured(column, column.accuracy().outputError());
+  }
+
+  private static String measured(EvalColumn column, double share) {
+    return column.accuracy().samples() == 0
+        ? "-"
+        : String.format(Locale.ROOT, "%.2f %%", 100 * share);
   }
 
   private static String percent(double share) {

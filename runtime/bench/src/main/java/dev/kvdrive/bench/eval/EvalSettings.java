@@ -1,5 +1,10 @@
 package dev.kvdrive.bench.eval;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonInclude;
+import dev.kvdrive.plan.Budget;
+import org.jspecify.annotations.Nullable;
+
 /**
  * All that an answer depends on but its sample: results with the same settings are of one column,
  * wherever and whenever they came about.
@@ -17,7 +22,10 @@ package dev.kvdrive.bench.eval;
  * @param resident form of a chunk in the window
  * @param backing form of a chunk below it
  * @param variant scaling of positions and template other than the model's; empty if there is none
+ * @param quality share of its attention that a step keeps, the budget at most; null for as much as
+ *     the budget says
  */
+@JsonInclude(JsonInclude.Include.NON_NULL)
 public record EvalSettings(
     String model,
     String weights,
@@ -30,10 +38,49 @@ public record EvalSettings(
     String kvType,
     String resident,
     String backing,
-    String variant) {
+    String variant,
+    @Nullable Double quality) {
+  @JsonCreator
+  public EvalSettings {}
+
+  /** Of a budget. */
+  public EvalSettings(
+      String model,
+      String weights,
+      String policy,
+      String index,
+      double budget,
+      int denseBelow,
+      int length,
+      String device,
+      String kvType,
+      String resident,
+      String backing,
+      String variant) {
+    this(
+        model,
+        weights,
+        policy,
+        index,
+        budget,
+        denseBelow,
+        length,
+        device,
+        kvType,
+        resident,
+        backing,
+        variant,
+        null);
+  }
+
+  /** How much a step attends. */
+  public Budget attends() {
+    return new Budget(budget, quality);
+  }
+
   /** Whether a step attends everything. */
   public boolean exact() {
-    return budget >= 1;
+    return attends().exact();
   }
 
   /** Whether keys and values are attended as they are cached. */

@@ -1,5 +1,6 @@
 package dev.kvdrive.bench.eval;
 
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.schedule.Finish;
 import dev.kvdrive.schedule.FinishReason;
 import dev.kvdrive.schedule.GeneratedToken;
@@ -51,7 +52,7 @@ public final class Evaluation {
    *
    * @param budgets at least one, none above the engine's, and no more than it has seats
    */
-  public record Question(EvalTask task, List<Double> budgets) {
+  public record Question(EvalTask task, List<Budget> budgets) {
     public Question {
       budgets = List.copyOf(budgets);
       if (budgets.isEmpty()) {
@@ -145,7 +146,8 @@ public final class Evaluation {
                   .map(
                       answer ->
                           new Submission(
-                              request.withBudget(request.id() + "-" + answer.budget, answer.budget),
+                              request.withBudget(
+                                  request.id() + ", " + answer.budget.words(), answer.budget),
                               answer))
                   .toList());
     }
@@ -162,13 +164,13 @@ public final class Evaluation {
   /** One answer to a sample; told by the engine's thread, asked by the caller's. */
   private static final class Answer implements GenerationListener {
     private final Sample sample;
-    private final double budget;
+    private final Budget budget;
     private final BlockingQueue<Answer> ended;
     private final StringBuilder text = new StringBuilder();
     private volatile @Nullable EvalResult result;
     private volatile @Nullable GenerationException failure;
 
-    Answer(Sample sample, double budget, BlockingQueue<Answer> ended) {
+    Answer(Sample sample, Budget budget, BlockingQueue<Answer> ended) {
       this.sample = sample;
       this.budget = budget;
       this.ended = ended;

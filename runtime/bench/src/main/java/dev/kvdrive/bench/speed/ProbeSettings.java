@@ -1,6 +1,7 @@
 package dev.kvdrive.bench.speed;
 
 import dev.kvdrive.bench.engine.LocalModel;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
@@ -21,7 +22,7 @@ import org.jspecify.annotations.Nullable;
  * @param promptTokens of each run
  * @param tokens to write in each run and sequence, the first included
  * @param sequences that decode together
- * @param budget share of the context attended
+ * @param budget how much of the context is attended
  * @param policy name of the policy
  * @param formats of chunks in the window and below it
  * @param device that computes
@@ -34,7 +35,7 @@ public record ProbeSettings(
     int promptTokens,
     int tokens,
     int sequences,
-    double budget,
+    Budget budget,
     String policy,
     Formats formats,
     DeviceKind device,
@@ -77,7 +78,10 @@ public record ProbeSettings(
     all.add("prompt=" + promptTokens);
     all.add("tokens=" + tokens);
     all.add("sequences=" + sequences);
-    all.add("budget=" + budget);
+    all.add("budget=" + budget.share());
+    if (budget.quality() != null) {
+      all.add("quality=" + budget.quality());
+    }
     all.add("policy=" + policy);
     all.add("resident=" + formats.resident().name());
     all.add("backing=" + formats.backing().name());
@@ -107,7 +111,7 @@ public record ProbeSettings(
         Integer.parseInt(named.get("prompt")),
         Integer.parseInt(named.get("tokens")),
         Integer.parseInt(named.get("sequences")),
-        Double.parseDouble(named.get("budget")),
+        named.budget(),
         named.get("policy"),
         new Formats(
             ChunkFormat.valueOf(named.get("resident")), ChunkFormat.valueOf(named.get("backing"))),
@@ -146,6 +150,12 @@ public record ProbeSettings(
         throw new NoSuchElementException("no argument " + name);
       }
       return value;
+    }
+
+    private Budget budget() {
+      String quality = values.get("quality");
+      return new Budget(
+          Double.parseDouble(get("budget")), quality == null ? null : Double.valueOf(quality));
     }
 
     private @Nullable RopeScaling scaling() {

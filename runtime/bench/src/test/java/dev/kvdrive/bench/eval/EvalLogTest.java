@@ -2,6 +2,7 @@ package dev.kvdrive.bench.eval;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.schedule.GenerationUsage;
 import dev.kvdrive.text.ChatMessage;
 import java.nio.file.Files;
@@ -20,7 +21,7 @@ class EvalLogTest {
   private static EvalResult result(String question) {
     EvalTask task =
         new EvalTask("t", 512, List.of(ChatMessage.of("user", question)), List.of("yes"), 8);
-    return new EvalResult(task, 0.25, "oh Yes", 1, USAGE);
+    return new EvalResult(task, Budget.of(0.25), "oh Yes", 1, USAGE);
   }
 
   @Test
@@ -28,10 +29,11 @@ class EvalLogTest {
     Path file = folder.resolve("log.jsonl");
     EvalLog.open(file).add("tiny", result("one?"));
     EvalLog again = EvalLog.open(file);
-    assertThat(again.result("tiny", result("one?").task(), 0.25)).contains(result("one?"));
-    assertThat(again.result("small", result("one?").task(), 0.25)).isEmpty();
-    assertThat(again.result("tiny", result("one?").task(), 1)).isEmpty();
-    assertThat(again.result("tiny", result("two?").task(), 0.25)).isEmpty();
+    assertThat(again.result("tiny", result("one?").task(), Budget.of(0.25)))
+        .contains(result("one?"));
+    assertThat(again.result("small", result("one?").task(), Budget.of(0.25))).isEmpty();
+    assertThat(again.result("tiny", result("one?").task(), Budget.of(1))).isEmpty();
+    assertThat(again.result("tiny", result("two?").task(), Budget.of(0.25))).isEmpty();
   }
 
   @Test
@@ -41,11 +43,11 @@ class EvalLogTest {
     String whole = Files.readString(file);
     Files.writeString(file, whole.substring(0, whole.length() / 2), StandardOpenOption.APPEND);
     EvalLog log = EvalLog.open(file);
-    assertThat(log.result("run", result("two?").task(), 0.25)).isEmpty();
+    assertThat(log.result("run", result("two?").task(), Budget.of(0.25))).isEmpty();
     log.add("run", result("two?"));
     EvalLog last = EvalLog.open(file);
-    assertThat(last.result("run", result("one?").task(), 0.25)).isPresent();
-    assertThat(last.result("run", result("two?").task(), 0.25)).isPresent();
+    assertThat(last.result("run", result("one?").task(), Budget.of(0.25))).isPresent();
+    assertThat(last.result("run", result("two?").task(), Budget.of(0.25))).isPresent();
   }
 
   @Test
@@ -53,7 +55,7 @@ class EvalLogTest {
     Path file = folder.resolve("log.jsonl");
     EvalLog.open(file).add("run", result("one?"));
     Files.writeString(file, Files.readString(file).replace("\"nvmeBytes\":9,", ""));
-    assertThat(EvalLog.open(file).result("run", result("one?").task(), 0.25))
+    assertThat(EvalLog.open(file).result("run", result("one?").task(), Budget.of(0.25)))
         .hasValueSatisfying(
             old -> {
               assertThat(old.usage().nvmeBytes()).isZero();
@@ -65,6 +67,6 @@ class EvalLogTest {
   void noLogRemembersNothing() {
     EvalLog none = EvalLog.none();
     none.add("run", result("one?"));
-    assertThat(none.result("run", result("one?").task(), 0.25)).isEmpty();
+    assertThat(none.result("run", result("one?").task(), Budget.of(0.25))).isEmpty();
   }
 }

@@ -11,12 +11,14 @@ import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.TierBudgets;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.awaitility.Awaitility;
@@ -67,12 +69,11 @@ class EvaluationTest {
         maker.make(TaskFamily.PASSKEY, length, 0.8));
   }
 
-  private List<EvalResult> run(List<EvalTask> tasks, EvalListener listener, Double... budgets)
+  private List<EvalResult> run(List<EvalTask> tasks, EvalListener listener, Double... shares)
       throws InterruptedException {
+    List<Budget> budgets = Arrays.stream(shares).map(Budget::of).toList();
     return new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
-        .run(
-            tasks.stream().map(t -> new Evaluation.Question(t, List.of(budgets))).toList(),
-            listener);
+        .run(tasks.stream().map(t -> new Evaluation.Question(t, budgets)).toList(), listener);
   }
 
   @Test
@@ -106,7 +107,7 @@ class EvaluationTest {
   void severalBudgetsShareOnePrefillAndEachAttendsItsShare() throws Exception {
     List<EvalTask> tasks = tasks(CONTEXT).subList(0, 2);
     List<EvalResult> results = run(tasks, result -> {}, 1.0, 0.25);
-    assertThat(results).extracting(EvalResult::budget).containsExactly(1.0, 0.25, 1.0, 0.25);
+    assertThat(results).extracting(r -> r.budget().share()).containsExactly(1.0, 0.25, 1.0, 0.25);
     assertThat(results).extracting(EvalResult::task).startsWith(tasks.get(0), tasks.get(0));
     assertThat(local.engine().status().promptTokens())
         .isEqualTo(results.get(0).usage().promptTokens() + results.get(2).usage().promptTokens());

@@ -15,6 +15,7 @@ import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.tensor.Dequantizer;
 import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.model.tensor.TensorType;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
@@ -50,7 +51,7 @@ class RandomModelTest {
                 300,
                 9,
                 2,
-                0.25,
+                Budget.of(0.25),
                 "kvdrive",
                 Formats.of(KvType.BF16),
                 DeviceKind.CPU,

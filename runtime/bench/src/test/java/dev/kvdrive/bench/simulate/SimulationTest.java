@@ -14,6 +14,7 @@ import dev.kvdrive.bench.simulate.Simulation.Setting;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.PlanRequest;
@@ -32,7 +33,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** With the bundled model on the CPU device. */
 class SimulationTest {
   private static final int CONTEXT = 1100;
-  private static final List<Double> BUDGETS = List.of(0.25, 0.1);
+  private static final List<Budget> BUDGETS = List.of(Budget.of(0.25), Budget.of(0.1));
 
   @TempDir private Path folder;
 

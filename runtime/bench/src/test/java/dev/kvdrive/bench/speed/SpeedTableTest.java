@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.bench.engine.LocalModel;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
@@ -85,7 +86,7 @@ class SpeedTableTest {
             30_000,
             64,
             4,
-            0.0156,
+            new Budget(0.25, 0.9),
             "quest",
             new Formats(ChunkFormat.BF16, ChunkFormat.INT8),
             DeviceKind.CPU,

@@ -16,6 +16,7 @@ import dev.kvdrive.device.Bfloat16;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.PlanRequest;
@@ -338,7 +339,7 @@ class TokenMethodTest {
       EvalTask task = maker.make(TaskFamily.PASSKEY, 690, 0.4);
       return new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
           .run(
-              List.of(new Evaluation.Question(task, List.of(1.0, 0.25))),
+              List.of(new Evaluation.Question(task, List.of(Budget.of(1), Budget.of(0.25)))),
               new EvalListener() {
                 @Override
                 public void finished(EvalResult result) {}

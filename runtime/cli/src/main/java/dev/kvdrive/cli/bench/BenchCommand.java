@@ -7,6 +7,7 @@ import dev.kvdrive.bench.speed.ProbeSettings;
 import dev.kvdrive.bench.speed.SpeedTable;
 import dev.kvdrive.bench.speed.Spread;
 import dev.kvdrive.cli.option.Bounded;
+import dev.kvdrive.cli.option.BudgetList;
 import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.Method;
 import dev.kvdrive.cli.option.PolicyOptions;
@@ -18,6 +19,7 @@ import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
@@ -87,14 +89,7 @@ public final class BenchCommand implements Callable<Integer> {
       description = "Tokens to write (default: ${DEFAULT-VALUE}).")
   private int tokens;
 
-  @Option(
-      names = "--budget",
-      paramLabel = "SHARE",
-      split = ",",
-      defaultValue = "exact",
-      converter = ShareConverter.class,
-      description = "Budgets, for instance exact,6.25%% (default: ${DEFAULT-VALUE}).")
-  private List<Double> budgets;
+  @Mixin private BudgetList budgets = new BudgetList();
 
   @Option(
       names = "--backing",
@@ -226,7 +221,8 @@ public final class BenchCommand implements Callable<Integer> {
           "--beside %s reads models as their files are; leave rope scaling (%s) out"
               .formatted(beside, scaling));
     }
-    List<Method> methods = policy.policies(spec, budgets);
+    List<Budget> attended = budgets.budgets(spec, Budget.of(1));
+    List<Method> methods = policy.policies(spec, attended);
     for (Method method : methods) {
       if (method.tokens() != null) {
         throw new ParameterException(
@@ -242,7 +238,7 @@ public final class BenchCommand implements Callable<Integer> {
           "--beside %s compares exact decoding; leave --policy out".formatted(beside));
     }
     device.require(spec);
-    budgets.forEach(this::formats);
+    attended.forEach(budget -> formats(budget.share()));
     Terminal progress = Terminal.of(spec.commandLine().getErr());
     Map<String, Path> files = new LinkedHashMap<>();
     for (String model : models) {
@@ -276,7 +272,7 @@ public final class BenchCommand implements Callable<Integer> {
       for (int context : contexts) {
         if (beside == null) {
           LocalModel local = new LocalModel(file, scaling, null);
-          run.alone(model, local, context, policies, budgets, this::formats, parts);
+          run.alone(model, local, context, policies, attended, this::formats, parts);
         } else {
           run.besideJlama(model, file, context, Objects.requireNonNull(parts.get("")));
         }

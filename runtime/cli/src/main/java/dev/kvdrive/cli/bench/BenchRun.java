@@ -10,15 +10,16 @@ import dev.kvdrive.bench.speed.ProbeSettings;
 import dev.kvdrive.bench.speed.SpeedRun;
 import dev.kvdrive.bench.speed.SpeedTable;
 import dev.kvdrive.bench.speed.StepBytes;
+import dev.kvdrive.cli.option.Method;
 import dev.kvdrive.cli.option.ModelName;
 import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.serve.ScratchFolder;
-import dev.kvdrive.cli.terminal.Quantities;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.tensor.TensorType;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
@@ -86,7 +87,7 @@ final class BenchRun {
 
   /** An engine that is measured, and how it is shown. */
   private record Entry(
-      Probe probe, String name, PolicyShape policy, double budget, @Nullable Formats formats) {
+      Probe probe, String name, PolicyShape policy, Budget budget, @Nullable Formats formats) {
     boolean ours() {
       return formats != null;
     }
@@ -104,15 +105,15 @@ final class BenchRun {
       LocalModel model,
       int prompt,
       List<PolicyShape> policies,
-      List<Double> budgets,
+      List<Budget> budgets,
       DoubleFunction<List<Formats>> formats,
       Map<String, ProbeSettings.Parts> parts)
       throws InterruptedException {
     List<Entry> entries = new ArrayList<>();
     try {
       for (PolicyShape policy : policies) {
-        for (double budget : PolicyOptions.budgets(policy, budgets)) {
-          for (Formats chunks : formats.apply(budget)) {
+        for (Budget budget : PolicyOptions.budgets(Method.of(policy), budgets)) {
+          for (Formats chunks : formats.apply(budget.share())) {
             String of = name(name);
             if (!policy.equals(PolicyShape.KVDRIVE)) {
               of += ", " + policy.name();
@@ -150,10 +151,10 @@ final class BenchRun {
     try {
       entries.add(
           new Entry(
-              own(LocalModel.of(file), prompt, PolicyShape.KVDRIVE, 1, PLAIN, parts),
+              own(LocalModel.of(file), prompt, PolicyShape.KVDRIVE, Budget.of(1), PLAIN, parts),
               "KVDrive, " + name(model),
               PolicyShape.KVDRIVE,
-              1,
+              Budget.of(1),
               PLAIN));
       terminal.line("Starting Jlama on " + folder);
       entries.add(
@@ -172,7 +173,7 @@ final class BenchRun {
                   ? "Jlama, " + name(model)
                   : "Jlama, " + name(model) + " converted to BF16",
               PolicyShape.FULL,
-              1,
+              Budget.of(1),
               null));
       measure(file, prompt, entries);
     } finally {
@@ -204,12 +205,12 @@ final class BenchRun {
       LocalModel model,
       int prompt,
       PolicyShape policy,
-      double budget,
+      Budget budget,
       Formats formats,
       ProbeSettings.Parts parts) {
     terminal.line(
         "Starting KVDrive on %s, policy %s, %d tokens, %s"
-            .formatted(model.file(), policy.name(), prompt, budgetName(budget)));
+            .formatted(model.file(), policy.name(), prompt, budget.words()));
     return ForkedProbe.start(
         System.getProperty("java.class.path"),
         HEAP_BYTES,
@@ -260,7 +261,7 @@ final class BenchRun {
                 run < 0 ? "warm-up" : "run " + (run + 1),
                 entries.get(i).name(),
                 prompt,
-                budgetName(entries.get(i).budget()),
+                entries.get(i).budget().words(),
                 measured.prefillRate(),
                 measured.decodeRate()));
         if (run >= 0) {
@@ -283,21 +284,17 @@ final class BenchRun {
                         Planner.layout(model.geometry(), KvType.BF16, entry.formats()),
                         runs.getLast().attendedTokens(),
                         prompt + conditions.tokens() / 2,
-                        entry.budget() >= 1
+                        entry.budget().exact()
                             ? SummaryFormat.none()
                             : PolicyShape.named(entry.policy().name(), model.geometry()).summary())
                     .perToken(conditions.sequences())
                 : 0;
-        table.add(SpeedTable.Row.of(entry.name(), budgetName(entry.budget()), runs, bytes));
+        table.add(SpeedTable.Row.of(entry.name(), entry.budget().words(), runs, bytes));
       }
     }
   }
 
   private static String name(String uri) {
     return RandomModel.is(uri) ? uri : ModelName.of(uri);
-  }
-
-  private static String budgetName(double budget) {
-    return budget >= 1 ? "exact" : Quantities.share(budget);
   }
 }

@@ -4,6 +4,7 @@ import dev.kvdrive.bench.document.TaskFamily;
 import dev.kvdrive.bench.document.TaskMaker;
 import dev.kvdrive.bench.engine.ComfortableTiers;
 import dev.kvdrive.bench.eval.EvalTask;
+import dev.kvdrive.cli.option.BudgetOptions;
 import dev.kvdrive.cli.option.ModelName;
 import dev.kvdrive.cli.serve.CurlCall;
 import dev.kvdrive.cli.serve.LocalRuntime;
@@ -14,6 +15,7 @@ import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
@@ -54,7 +56,7 @@ final class Demo {
 
   private final Terminal terminal;
   private final int tokens;
-  private final double budget;
+  private final Budget budget;
   private final long seed;
   private final DeviceKind device;
   private final int threads;
@@ -74,7 +76,7 @@ final class Demo {
 
   /**
    * @param tokens of the prompt, nearly; the answer's come on top
-   * @param budget share of the context attended per step
+   * @param budget how much of the context is attended per step
    * @param seed of the document
    * @param device what to compute on
    * @param threads of the CPU device; 0 for the processors there are
@@ -83,7 +85,7 @@ final class Demo {
   Demo(
       Terminal terminal,
       int tokens,
-      double budget,
+      Budget budget,
       long seed,
       DeviceKind device,
       int threads,
@@ -123,13 +125,13 @@ final class Demo {
                 DemoReport.gpuTier(device),
                 ByteSize.human(tiers.dram()),
                 ByteSize.human(tiers.nvme()),
-                budget >= 1 ? "exact" : Quantities.share(budget)));
+                budget.words()));
     Map<String, String> settings = new LinkedHashMap<>(change.settings());
     settings.put("kvdrive.model.cache-dir", cache.toString());
     settings.put("kvdrive.served-model-name", ModelName.of(ModelSource.BUILTIN));
     settings.put("kvdrive.context-length", Integer.toString(contextLength()));
     settings.put("kvdrive.concurrency", "1");
-    settings.put("kvdrive.budget", Double.toString(budget));
+    settings.putAll(BudgetOptions.settings(budget));
     settings.put("kvdrive.dense-below", "0");
     settings.put("kvdrive.device", device.name());
     settings.put("kvdrive.threads", Integer.toString(threads));
@@ -163,18 +165,19 @@ final class Demo {
    * its KV cache.
    */
   TierBudgets tiers(ModelGeometry model) {
-    return new ComfortableTiers(budget >= 1 ? EXACT_WINDOW : WINDOWS, DRAM_SHARE)
+    return new ComfortableTiers(budget.share() >= 1 ? EXACT_WINDOW : WINDOWS, DRAM_SHARE)
         .of(
             new PlanRequest(
                     model,
                     contextLength(),
                     1,
-                    budget,
+                    budget.share(),
                     KvType.BF16,
                     new TierBudgets(0, 0, 0),
                     device,
                     PlanRequest.DEFAULT_QUEUE_PER_SEAT)
-                .withDenseBelow(0));
+                .withDenseBelow(0)
+                .withQuality(budget.quality()));
   }
 
   /**

@@ -1,11 +1,11 @@
 package dev.kvdrive.cli.demo;
 
 import dev.kvdrive.cli.option.Bounded;
+import dev.kvdrive.cli.option.BudgetOptions;
 import dev.kvdrive.cli.option.ChatTemplateOption;
 import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.RuntimeOptions;
-import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.Terminal;
 import java.util.LinkedHashMap;
@@ -36,12 +36,7 @@ public final class DemoCommand implements Callable<Integer> {
       description = "Tokens of the document (default: ${DEFAULT-VALUE}).")
   private int tokens;
 
-  @Option(
-      names = "--budget",
-      defaultValue = "6.25%",
-      converter = ShareConverter.class,
-      description = "Share of the context attended per step (default: ${DEFAULT-VALUE}).")
-  private double budget;
+  @Mixin private BudgetOptions budget = new BudgetOptions();
 
   @Option(
       names = "--seed",
@@ -76,7 +71,7 @@ public final class DemoCommand implements Callable<Integer> {
         new Demo(
             Terminal.of(spec.commandLine().getOut()),
             tokens,
-            budget,
+            budget.budget(spec),
             seed,
             device.kind(),
             threads,

@@ -6,14 +6,15 @@ import dev.kvdrive.bench.eval.EvalLog;
 import dev.kvdrive.bench.eval.EvalReport;
 import dev.kvdrive.bench.eval.EvalTask;
 import dev.kvdrive.cli.option.Bounded;
+import dev.kvdrive.cli.option.BudgetList;
 import dev.kvdrive.cli.option.ChatTemplateOption;
 import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.FormatOptions;
 import dev.kvdrive.cli.option.IndexConverter;
+import dev.kvdrive.cli.option.MeterConverter;
 import dev.kvdrive.cli.option.Method;
 import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.option.RopeOptions;
-import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.option.TierOptions;
 import dev.kvdrive.cli.option.WindowSwitches;
 import dev.kvdrive.cli.serve.LocalRuntime;
@@ -22,6 +23,7 @@ import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
@@ -74,14 +76,17 @@ public final class EvalCommand implements Callable<Integer> {
               + " and 4k tokens that come with the program).")
   private List<Path> files = new ArrayList<>();
 
+  @Mixin private BudgetList budgets = new BudgetList();
+
   @Option(
-      names = "--budget",
+      names = "--meter",
       paramLabel = "SHARE",
-      split = ",",
-      defaultValue = "exact,6.25%",
-      converter = ShareConverter.class,
-      description = "Budgets, one column each (default: ${DEFAULT-VALUE}).")
-  private List<Double> budgets;
+      defaultValue = "off",
+      converter = MeterConverter.class,
+      description =
+          "Share of the time of all steps that measuring may take what their attention leaves out;"
+              + " 100%% for every step, 'off' for never (default: ${DEFAULT-VALUE}).")
+  private double meter;
 
   @Option(
       names = "--dense-below",
@@ -178,10 +183,8 @@ public final class EvalCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    if (new TreeSet<>(budgets).size() < budgets.size()) {
-      throw new ParameterException(spec.commandLine(), "--budget: every budget only once");
-    }
-    List<Method> named = policies();
+    List<Budget> attended = budgets.budgets(spec, Budget.of(1), Budget.of(0.0625));
+    List<Method> named = policies(attended);
     if (record != null && named.size() > 1) {
       throw new ParameterException(
           spec.commandLine(), "--record: a recording is of one policy, got " + named.size());
@@ -206,14 +209,15 @@ public final class EvalCommand implements Callable<Integer> {
                   denseBelow,
                   samples,
                   device.kind(),
-                  threads),
+                  threads,
+                  meter),
               windows.options(),
               record,
               tiers,
               scratch == null ? tiers.nvmeDir() : scratch.path(),
               log == null ? EvalLog.none() : EvalLog.open(log),
               progress);
-      EvalReport report = run.run(tasks, policies, budgets);
+      EvalReport report = run.run(tasks, policies, attended);
       if (run.device() != null) {
         spec.commandLine().getOut().printf("Device: %s%n%n", run.device());
       }
@@ -231,8 +235,8 @@ public final class EvalCommand implements Callable<Integer> {
     return 0;
   }
 
-  private List<Method> policies() {
-    List<Method> policies = policy.policies(spec, budgets);
+  private List<Method> policies(List<Budget> attended) {
+    List<Method> policies = policy.policies(spec, attended);
     for (Method method : policies) {
       if (method.tokens() != null && device.kind() != DeviceKind.CPU) {
         throw new ParameterException(

@@ -20,6 +20,7 @@ import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.WeightFingerprint;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
@@ -38,7 +39,6 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
@@ -75,6 +75,7 @@ final class EvalRun {
    * @param samples at once
    * @param device what to compute on
    * @param threads of the CPU device; 0 for the processors there are
+   * @param meter share of the time for measuring what attention leaves out
    */
   record Conditions(
       KvType kvType,
@@ -82,9 +83,10 @@ final class EvalRun {
       int denseBelow,
       int samples,
       DeviceKind device,
-      int threads) {
-    Formats formats(List<Double> budgets) {
-      return formats.apply(Collections.max(budgets));
+      int threads,
+      double meter) {
+    Formats formats(List<Budget> budgets) {
+      return formats.apply(largest(budgets));
     }
   }
 
@@ -113,7 +115,7 @@ final class EvalRun {
   }
 
   /** A column for each policy, length and budget. */
-  EvalReport run(List<EvalTask> tasks, List<Method> policies, List<Double> budgets)
+  EvalReport run(List<EvalTask> tasks, List<Method> policies, List<Budget> budgets)
       throws InterruptedException {
     Sizes sizes = measure(tasks);
     facts.put("model", sizes.geometry().name());
@@ -144,7 +146,7 @@ final class EvalRun {
     for (Method policy : policies) {
       Map<String, Object> own = new LinkedHashMap<>();
       own.put("index", policy.index());
-      List<Double> shares = PolicyOptions.budgets(policy.policy(), budgets);
+      List<Budget> shares = PolicyOptions.budgets(policy, budgets);
       Formats formats = formats(policy, shares);
       own.put("resident", formats.resident().name());
       own.put("backing", formats.backing().name());
@@ -165,7 +167,7 @@ final class EvalRun {
   }
 
   /** What attends single tokens has keys and values of its own, as they are cached. */
-  private Formats formats(Method method, List<Double> budgets) {
+  private Formats formats(Method method, List<Budget> budgets) {
     return method.tokens() == null ? conditions.formats(budgets) : Formats.of(conditions.kvType());
   }
 
@@ -191,7 +193,7 @@ final class EvalRun {
   private Set<EvalResult> results(
       List<EvalTask> tasks,
       Method policy,
-      List<Double> budgets,
+      List<Budget> budgets,
       Sizes sizes,
       String run,
       Map<String, Object> conditionsOf)
@@ -200,8 +202,8 @@ final class EvalRun {
     List<Evaluation.Question> open = new ArrayList<>();
     long known = 0;
     for (EvalTask task : tasks) {
-      List<Double> missing = new ArrayList<>();
-      for (double budget : budgets) {
+      List<Budget> missing = new ArrayList<>();
+      for (Budget budget : budgets) {
         log.result(run, task, budget).ifPresentOrElse(results::add, () -> missing.add(budget));
       }
       if (missing.isEmpty()) {
@@ -220,7 +222,7 @@ final class EvalRun {
   private List<EvalResult> ask(
       List<Evaluation.Question> open,
       Method policy,
-      List<Double> budgets,
+      List<Budget> budgets,
       Sizes sizes,
       String run,
       Progress progress,
@@ -232,7 +234,7 @@ final class EvalRun {
                 sizes.geometry(),
                 sizes.context(),
                 conditions.samples() * budgets.size(),
-                Collections.max(budgets),
+                largest(budgets),
                 conditions.kvType(),
                 new TierBudgets(0, 0, 0),
                 conditions.device(),
@@ -246,6 +248,7 @@ final class EvalRun {
         LocalEngine.of(source, request, conditions.threads(), nvme == null ? Path.of(".") : nvme)
             .recording(record)
             .attending(policy.tokens())
+            .decoding(decode -> decode.withMeterShare(conditions.meter()))
             .start()) {
       note(local, request.tiers(), conditionsOf);
       return new Evaluation(local.engine(), local.tokenizer(), local.template().orElseThrow())
@@ -277,8 +280,12 @@ final class EvalRun {
   }
 
   /** The budget that the window is made for: exact mode goes through any window in passes. */
-  private static double largestSparse(List<Double> budgets) {
-    return budgets.stream().filter(b -> b < 1).max(Double::compare).orElse(1.0);
+  private static double largestSparse(List<Budget> budgets) {
+    return budgets.stream().mapToDouble(Budget::share).filter(share -> share < 1).max().orElse(1.0);
+  }
+
+  private static double largest(List<Budget> budgets) {
+    return budgets.stream().mapToDouble(Budget::share).max().orElseThrow();
   }
 
   /** A column for each length and budget. */
@@ -286,7 +293,7 @@ final class EvalRun {
       Method method,
       Formats formats,
       List<EvalTask> tasks,
-      List<Double> budgets,
+      List<Budget> budgets,
       Set<EvalResult> results,
       Sizes sizes,
       Map<String, Object> conditionsOf) {
@@ -301,14 +308,14 @@ final class EvalRun {
     tasks.forEach(task -> lengths.add(task.length()));
     List<EvalColumn> columns = new ArrayList<>();
     for (int length : lengths) {
-      for (double budget : budgets) {
+      for (Budget budget : budgets) {
         columns.add(
             new EvalColumn(
                 settings(method, formats, sizes, length, budget),
                 indexBytes(method, sizes.geometry()),
                 List.of(ranUnder),
                 results.stream()
-                    .filter(r -> r.task().length() == length && r.budget() == budget)
+                    .filter(r -> r.task().length() == length && r.budget().equals(budget))
                     .map(EvalSample::of)
                     .toList()));
       }
@@ -317,7 +324,7 @@ final class EvalRun {
   }
 
   private EvalSettings settings(
-      Method method, Formats formats, Sizes sizes, int length, double budget) {
+      Method method, Formats formats, Sizes sizes, int length, Budget budget) {
     List<String> variant = new ArrayList<>();
     if (source.scaling() != null) {
       variant.add("rope " + source.scaling());
@@ -330,18 +337,15 @@ final class EvalRun {
         sizes.weights(),
         method.name(),
         method.index(),
-        budget,
-        budget >= 1 ? 0 : conditions.denseBelow(),
+        budget.share(),
+        budget.exact() ? 0 : conditions.denseBelow(),
         length,
         conditions.device().name(),
         conditions.kvType().name(),
         formats.resident().name(),
         formats.backing().name(),
-        String.join(", ", variant));
-  }
-
-  private static String name(double budget) {
-    return budget >= 1 ? "exact" : Quantities.share(budget);
+        String.join(", ", variant),
+        budget.quality());
   }
 
   private record Sizes(
@@ -439,7 +443,7 @@ final class EvalRun {
               Locale.ROOT,
               "%-13s %-8s %-16s %6d  %5.1f  %s",
               policy.name(),
-              name(result.budget()),
+              result.budget().word(),
               result.task().task(),
               result.task().length(),
               100 * result.score(),

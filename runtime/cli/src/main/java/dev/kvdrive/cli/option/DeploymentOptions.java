@@ -1,6 +1,7 @@
 package dev.kvdrive.cli.option;
 
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
@@ -28,6 +29,8 @@ public final class DeploymentOptions {
           Map.entry("kvdrive.context-length", "--context"),
           Map.entry("kvdrive.concurrency", "--concurrency"),
           Map.entry("kvdrive.budget", "--budget"),
+          Map.entry("kvdrive.quality", "--quality"),
+          Map.entry("kvdrive.budget-bound", "--budget-bound"),
           Map.entry("kvdrive.dense-below", "--dense-below"),
           Map.entry("kvdrive.policy", "--policy"),
           Map.entry("kvdrive.index", "--index"),
@@ -67,13 +70,7 @@ public final class DeploymentOptions {
       description = "Requests at once (default: 1).")
   private @Nullable Integer concurrency;
 
-  @Option(
-      names = "--budget",
-      paramLabel = "SHARE",
-      converter = ShareConverter.class,
-      description =
-          "Share of the context attended per step, or 'exact' for all of it (default: 6.25%%).")
-  private @Nullable Double budget;
+  @Mixin private BudgetOptions budget = new BudgetOptions();
 
   @Option(
       names = "--dense-below",
@@ -178,15 +175,15 @@ public final class DeploymentOptions {
     int seats = concurrency == null ? 1 : concurrency;
     rope.scaling(spec); // what is wrong in itself is told before anything is downloaded
     ModelGeometry geometry = rope.extended(spec, sizes.apply(model));
-    double share = budget == null ? PlanRequest.DEFAULT_BUDGET : budget;
+    Budget attended = budget.budget(spec);
     KvType type = kvType == null ? KvType.BF16 : kvType;
-    Formats chunks = formats.formats(spec, type, share);
+    Formats chunks = formats.formats(spec, type, attended.share());
     try {
       return new PlanRequest(
           geometry,
           context,
           seats,
-          share,
+          attended.share(),
           type,
           new TierBudgets(gpu, dram, nvme == null ? 0 : nvme),
           device.kind(),
@@ -194,7 +191,8 @@ public final class DeploymentOptions {
           PolicyShape.of(policy == null ? null : policy.name(), index, geometry),
           chunks,
           denseBelow,
-          windows.options());
+          windows.options(),
+          attended.quality());
     } catch (IllegalArgumentException e) {
       // The model is one; what does not go with it was asked for here.
       throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
@@ -217,7 +215,7 @@ public final class DeploymentOptions {
     put(settings, "kvdrive.model.uri", model);
     put(settings, "kvdrive.context-length", context);
     put(settings, "kvdrive.concurrency", concurrency);
-    put(settings, "kvdrive.budget", budget);
+    budget.settings(spec).forEach((name, value) -> put(settings, name, value));
     put(settings, "kvdrive.dense-below", denseBelow);
     put(settings, "kvdrive.policy", policy == null ? null : policy.name());
     put(settings, "kvdrive.index", index == null ? null : index.word());

@@ -1,6 +1,6 @@
 package dev.kvdrive.cli.option;
 
-import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.Budget;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -30,22 +30,39 @@ public final class PolicyOptions {
    * @param budgets that were asked for
    * @throws ParameterException if one is named twice, or none has a use for any budget
    */
-  public List<Method> policies(CommandSpec spec, List<Double> budgets) {
+  public List<Method> policies(CommandSpec spec, List<Budget> budgets) {
     if (new LinkedHashSet<>(policies).size() < policies.size()) {
       throw new ParameterException(spec.commandLine(), "--policy: every policy only once");
     }
     if (policies.stream().noneMatch(method -> method.policy().selects())
-        && budgets.stream().noneMatch(budget -> budget >= 1)) {
+        && budgets.stream().noneMatch(Budget::exact)) {
       throw new ParameterException(
           spec.commandLine(),
           "--policy %s attends everything; take --budget exact, or another policy"
               .formatted(policies.getFirst().name()));
     }
+    for (Method method : policies) {
+      if (budgets(method, budgets).isEmpty()) {
+        throw new ParameterException(
+            spec.commandLine(),
+            "--policy %s knows no shares of attention, by which budget auto chooses; add a budget like 6.25%%, or take the policy kvdrive"
+                .formatted(method.name()));
+      }
+    }
     return policies;
   }
 
-  /** The budgets of a policy: exact mode alone where it attends everything anyway. */
-  public static List<Double> budgets(PolicyShape policy, List<Double> asked) {
-    return policy.selects() ? asked : List.of(1.0);
+  /**
+   * The budgets of a policy: exact mode alone where it attends everything anyway, and none by a
+   * quality where it knows no shares of attention.
+   */
+  public static List<Budget> budgets(Method method, List<Budget> asked) {
+    return method.policy().selects()
+        ? asked.stream().filter(b -> b.quality() == null || estimatesShares(method)).toList()
+        : List.of(Budget.of(1));
+  }
+
+  private static boolean estimatesShares(Method method) {
+    return method.tokens() == null && method.policy().summary().estimatesShares();
   }
 }

@@ -35,6 +35,15 @@ public final class RuntimeOptions {
       description = "Threads of the CPU device (default: as many as processors).")
   private @Nullable Integer threads;
 
+  @Option(
+      names = "--meter",
+      paramLabel = "SHARE",
+      converter = MeterConverter.class,
+      description =
+          "Share of the time of all steps that measuring may take what their attention leaves out,"
+              + " 'off' for never; no answer depends on it (default: 1%%).")
+  private @Nullable Double meter;
+
   /**
    * Checks that the device that was named can be used here.
    *
@@ -65,6 +74,9 @@ public final class RuntimeOptions {
     if (nvmeDir != null) {
       settings.put("kvdrive.tiers.nvme-dir", nvmeDir.toString());
     }
+    if (meter != null) {
+      settings.put("kvdrive.meter", meter.toString());
+    }
     if (threads != null) {
       settings.put("kvdrive.threads", threads.toString());
     }
@@ -86,6 +98,7 @@ public final class RuntimeOptions {
         Map.of(
             "kvdrive.tiers.nvme-dir", "--nvme-dir",
             "kvdrive.threads", "--threads",
+            "kvdrive.meter", "--meter",
             "kvdrive.served-model-name", "--name",
             "kvdrive.api-keys-file", "--api-keys",
             "kvdrive.http.cors-origins", "--cors-origin",

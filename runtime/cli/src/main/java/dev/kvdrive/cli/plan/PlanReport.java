@@ -2,6 +2,7 @@ package dev.kvdrive.cli.plan;
 
 import dev.kvdrive.cli.plan.ManifestPlans.Judged;
 import dev.kvdrive.plan.Alternative;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.Demand;
 import dev.kvdrive.plan.Demand.Tier;
@@ -73,9 +74,7 @@ final class PlanReport {
           "window",
           "%,d".formatted(s.windowSlots()),
           "chunks per (sequence, layer, KV head), %,d selected per step at %s"
-              .formatted(
-                  s.maxSelected(),
-                  s.exact() ? "100 % (exact)" : "%.4g %%".formatted(100 * s.budget())));
+              .formatted(s.maxSelected(), attended(r)));
       if (s.denseChunks() > 0) {
         row(
             out,
@@ -116,6 +115,11 @@ final class PlanReport {
       out.append("\nNote: ").append(warning).append('\n');
     }
     return out.toString();
+  }
+
+  private static String attended(PlanRequest request) {
+    Budget budget = request.attends();
+    return budget.exact() ? "100 % (exact)" : budget.words();
   }
 
   /** The plan's verdict, a line for each of its sentences. */
@@ -236,6 +240,9 @@ final class PlanReport {
     out.put("contextLength", r.contextLength());
     out.put("concurrency", r.concurrency());
     out.put("budget", r.budget());
+    if (r.quality() != null) {
+      out.put("quality", r.quality());
+    }
     if (r.denseBelow() != null) {
       out.put("denseBelow", r.denseBelow());
     }

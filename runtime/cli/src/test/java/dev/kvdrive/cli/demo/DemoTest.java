@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.Terminal;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.RopeScaling;
 import java.io.IOException;
@@ -32,7 +33,7 @@ class DemoTest {
   private boolean run(int tokens, double budget, long seed, Demo.ModelChange change)
       throws IOException, InterruptedException {
     Terminal terminal = new Terminal(new PrintWriter(out, true), false, false, false);
-    Demo demo = new Demo(terminal, tokens, budget, seed, DeviceKind.CPU, 2, change);
+    Demo demo = new Demo(terminal, tokens, Budget.of(budget), seed, DeviceKind.CPU, 2, change);
     try (LocalRuntime runtime = demo.start(folder, null)) {
       boolean right = demo.ask(runtime);
       demo.invite(runtime, false);

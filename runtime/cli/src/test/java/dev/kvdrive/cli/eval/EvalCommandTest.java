@@ -128,6 +128,25 @@ class EvalCommandTest {
   }
 
   @Test
+  void budgetAutoHasAColumnForEachQualityAndTheMeterSaysWhatWasMissed() throws Exception {
+    Path json = folder.resolve("scores.json");
+    List<String> args = new ArrayList<>(List.of("--tasks", tasks(), "--tasks-only", "passkey"));
+    args.addAll(List.of("--limit", "1", "--budget", "exact,auto", "--quality", "60%,99.9%"));
+    args.addAll(List.of("--budget-bound", "50%", "--meter", "100%", "--json", json.toString()));
+    assertThat(run(args.toArray(String[]::new))).as(err.toString()).isZero();
+    assertThat(out.toString()).contains("auto 60 %", "auto 99.9 %", "mass missed", "output error");
+    JsonNode scores = JsonMapper.shared().readTree(Files.readString(json));
+    double little = scores.at("/columns/auto 60 %/attended").asDouble();
+    double much = scores.at("/columns/auto 99.9 %/attended").asDouble();
+    assertThat(little).isPositive().isLessThan(much);
+    assertThat(much).isLessThan(1);
+    assertThat(scores.at("/columns/exact/massMissed").asDouble()).isZero();
+    assertThat(scores.at("/runs/1/settings/quality").asDouble()).isEqualTo(0.6);
+    assertThat(run("--policy", "quest", "--budget", "auto")).isEqualTo(2);
+    assertThat(err.toString()).contains("policy quest knows no shares of attention");
+  }
+
+  @Test
   void everyPolicyHasColumnsOfItsOwnWithWhatItsIndexTakes() throws Exception {
     Path json = folder.resolve("scores.json");
     assertThat(

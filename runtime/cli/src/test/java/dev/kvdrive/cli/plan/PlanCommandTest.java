@@ -99,6 +99,20 @@ class PlanCommandTest {
   }
 
   @Test
+  void budgetAutoIsPlannedByItsBoundAndRefusedWhereNothingKnowsShares() {
+    String options = TINY + "--gpu 96Mi --dram 64Mi --nvme 512Mi ";
+    Ended auto = run(options + "--budget auto --quality 99% --budget-bound 12.5%");
+    assertThat(auto.code()).as(auto.out()).isZero();
+    assertThat(auto.out()).contains("selected per step at auto 99 %, at most 12.5 %");
+    Ended json = run(options + "--budget auto --json");
+    assertThat(json.out()).contains("\"budget\" : 0.25", "\"quality\" : 0.95");
+    Ended quest = run(options + "--budget auto --policy quest");
+    assertThat(quest.code()).isEqualTo(2);
+    assertThat(quest.err().getFirst())
+        .contains("policy quest knows no shares of attention", "take the policy kvdrive");
+  }
+
+  @Test
   void ropeScalingExtendsTheContextOfAPlan() {
     String beyond = "--model builtin:kvdrive-tiny-32k --context 131072 ";
     String tiers = "--gpu 1Gi --dram 1Gi --nvme 4Gi";

@@ -118,6 +118,21 @@ class ServeCommandTest {
   }
 
   @Test
+  void budgetAutoIsAQualityAndABoundAndTheMeterAShareOfTheTime() {
+    assertThat(settings("--budget", "auto", "--quality", "99%", "--meter", "off"))
+        .doesNotContainKey("kvdrive.budget")
+        .contains(
+            Map.entry("kvdrive.quality", "0.99"),
+            Map.entry("kvdrive.budget-bound", "0.25"),
+            Map.entry("kvdrive.meter", "0.0"));
+    assertThat(settings("--budget", "auto", "--budget-bound", "exact", "--meter", "5%"))
+        .contains(
+            Map.entry("kvdrive.quality", "0.95"),
+            Map.entry("kvdrive.budget-bound", "1.0"),
+            Map.entry("kvdrive.meter", "0.05"));
+  }
+
+  @Test
   void everySettingOfAnOptionIsNamedByIt() {
     CommandLine line = new CommandLine(new ServeCommand());
     assertThat(RuntimeOptions.FLAGS.values())

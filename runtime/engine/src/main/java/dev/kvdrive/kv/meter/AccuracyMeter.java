@@ -25,11 +25,12 @@ import java.util.Optional;
  * sink and ring are downloaded while it runs, keys and values of chunks are read from their frames
  * in DRAM once it has ended. Nothing that a step computes depends on it.
  *
- * <p>What it costs is bounded. A step is measured after {@link #EVERY} others at the earliest, and
- * only while measuring has taken no more than its share of the time of all steps. Of the chunks
- * that were not selected at most {@link #MOST_OTHERS} are read, evenly spread, each for as many as
- * there are to one of them; those that are only on NVMe are stood for by the others. A sample is
- * left out if a selected chunk is not in DRAM, or more than {@link #MOST_SELECTED} are.
+ * <p>What it costs is bounded. A step is measured after {@link #EVERY} others at the earliest (with
+ * a share of 1 every step is, for evaluations), and only while measuring has taken no more than its
+ * share of the time of all steps. Of the chunks that were not selected at most {@link #MOST_OTHERS}
+ * are read, evenly spread, each for as many as there are to one of them; those that are only on
+ * NVMe are stood for by the others. A sample is left out if a selected chunk is not in DRAM, or
+ * more than {@link #MOST_SELECTED} are.
  *
  * <p>Engine thread.
  */
@@ -112,7 +113,7 @@ public final class AccuracyMeter implements AutoCloseable {
    */
   public boolean begin(int[] seats, int[] positions, int rows) {
     layer = -1;
-    if (++sinceLast < EVERY || ownNanos > share * stepNanos) {
+    if (++sinceLast < (share < 1 ? EVERY : 1) || (share < 1 && ownNanos > share * stepNanos)) {
       return false;
     }
     row = (int) (samples % rows);

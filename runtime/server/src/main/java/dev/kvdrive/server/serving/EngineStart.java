@@ -206,12 +206,15 @@ public final class EngineStart implements ModelStart {
       if (closed) {
         throw shuttingDown(); // device and model may be closed already
       }
+      EngineSettings usual =
+          EngineSettings.of(sizes, device, settings.tiers().nvmeDir(), settings.queue());
       KvDriveEngine engine =
           KvDriveEngine.begin(
               model,
               tokenizer,
               device,
-              EngineSettings.of(sizes, device, settings.tiers().nvmeDir(), settings.queue())
+              usual
+                  .withDecode(usual.decode().withMeterShare(settings.meter()))
                   .withExtentFiles(files)
                   .withCalibration(calibration));
       opened.push(

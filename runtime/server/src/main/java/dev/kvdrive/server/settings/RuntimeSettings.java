@@ -1,5 +1,6 @@
 package dev.kvdrive.server.settings;
 
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
@@ -28,7 +29,12 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param servedModelName name in the API; the model's own if not set
  * @param contextLength tokens of a sequence, prompt and generation together
  * @param concurrency sequences at once
- * @param budget share of the context attended per step, in (0, 1]; 1 is exact mode
+ * @param budget share of the context attended per step, in (0, 1]; 1 is exact mode; 0.0625 if
+ *     neither it nor a quality is set
+ * @param quality share of its attention that a step keeps, in (0, 1): in place of a budget, as
+ *     little is attended as is enough for it
+ * @param budgetBound share of the context attended per step at most, with a quality; 0.25 if not
+ *     set
  * @param denseBelow tokens up to which a sequence attends everything, 0 for none; if not set, where
  *     that is faster on the device
  * @param policy what is attended and what stays in GPU memory; kvdrive if not set
@@ -37,6 +43,8 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param kvType element type of cached keys and values
  * @param resident format of chunks in the window; if not set, what goes with the rest
  * @param backing format of chunks in DRAM and on NVMe; if not set, what goes with the rest
+ * @param meter share of the time of all steps that measuring may take what their attention leaves
+ *     out; 0 for never
  * @param windows how windows are divided and filled; no answer depends on it
  * @param tiers bytes of each tier
  * @param apiKeysFile file with the keys that may call the API; an open server if not set
@@ -55,13 +63,16 @@ public record RuntimeSettings(
     @Nullable String servedModelName,
     @DefaultValue("32768") int contextLength,
     @DefaultValue("1") int concurrency,
-    @DefaultValue("0.0625") double budget,
+    @Nullable Double budget,
+    @Nullable Double quality,
+    @Nullable Double budgetBound,
     @Nullable Integer denseBelow,
     @Nullable String policy,
     @Nullable String index,
     @DefaultValue("BF16") KvType kvType,
     @Nullable ChunkFormat resident,
     @Nullable ChunkFormat backing,
+    @DefaultValue("0.01") double meter,
     @DefaultValue Windows windows,
     @DefaultValue Tiers tiers,
     @Nullable Path apiKeysFile,
@@ -212,9 +223,25 @@ public record RuntimeSettings(
           "kvdrive.concurrency must be between 1 and %d, got %d"
               .formatted(PlanRequest.MAX_CONCURRENCY, concurrency));
     }
-    if (!(budget > 0 && budget <= 1)) {
+    share("kvdrive.budget", budget);
+    share("kvdrive.budget-bound", budgetBound);
+    if (quality != null && budget != null) {
       throw new IllegalArgumentException(
-          "kvdrive.budget must be a share above 0 and at most 1, got " + budget);
+          "kvdrive.budget and kvdrive.quality exclude each other; with a quality set kvdrive.budget-bound");
+    }
+    if (quality == null && budgetBound != null) {
+      throw new IllegalArgumentException(
+          "kvdrive.budget-bound bounds what a quality takes; set kvdrive.quality, or kvdrive.budget alone");
+    }
+    if (quality != null && !(quality > 0 && quality < 1)) {
+      throw new IllegalArgumentException(
+          "kvdrive.quality must be a share of the attention above 0 and below 1, got "
+              + quality
+              + "; for all of it set kvdrive.budget to 1 in its place");
+    }
+    if (!(meter >= 0 && meter <= 1)) {
+      throw new IllegalArgumentException(
+          "kvdrive.meter must be a share of the time from 0 to 1, got " + meter);
     }
     if (denseBelow != null && denseBelow < 0) {
       throw new IllegalArgumentException(
@@ -233,7 +260,8 @@ public record RuntimeSettings(
       throw new IllegalArgumentException("kvdrive.index: " + e.getMessage(), e);
     }
     try {
-      Formats.of(kvType, budget, resident, backing).check(kvType);
+      Formats.of(kvType, attended(budget, quality, budgetBound).share(), resident, backing)
+          .check(kvType);
     } catch (IllegalArgumentException e) {
       throw new IllegalArgumentException("kvdrive.resident, kvdrive.backing: " + e.getMessage(), e);
     }
@@ -273,7 +301,26 @@ public record RuntimeSettings(
   }
 
   private Formats formats() {
-    return Formats.of(kvType, budget, resident, backing);
+    return Formats.of(kvType, attends().share(), resident, backing);
+  }
+
+  /** How much of the context a step attends. */
+  public Budget attends() {
+    return attended(budget, quality, budgetBound);
+  }
+
+  private static Budget attended(
+      @Nullable Double budget, @Nullable Double quality, @Nullable Double bound) {
+    return quality == null
+        ? Budget.of(budget == null ? PlanRequest.DEFAULT_BUDGET : budget)
+        : new Budget(bound == null ? Budget.DEFAULT_BOUND : bound, quality);
+  }
+
+  private static void share(String setting, @Nullable Double share) {
+    if (share != null && !(share > 0 && share <= 1)) {
+      throw new IllegalArgumentException(
+          "%s must be a share above 0 and at most 1, got %s".formatted(setting, share));
+    }
   }
 
   /**
@@ -286,7 +333,7 @@ public record RuntimeSettings(
         geometry,
         contextLength,
         concurrency,
-        budget,
+        attends().share(),
         kvType,
         new TierBudgets(tiers.gpu().bytes(), tiers.dram().bytes(), tiers.nvme().bytes()),
         kind,
@@ -294,6 +341,7 @@ public record RuntimeSettings(
         PolicyShape.of(policy, index == null ? null : IndexShape.parse(index), geometry),
         formats(),
         denseBelow,
-        windows.options());
+        windows.options(),
+        quality);
   }
 }
