@@ -271,7 +271,7 @@ final class Scheduler implements AutoCloseable {
     try {
       return !sequence.ended() && !store.waits(queue, sequence.seat());
     } catch (TierException e) {
-      sequence.fail(new GenerationException(String.valueOf(e.getMessage()), e));
+      fail(sequence, String.valueOf(e.getMessage()), e);
       return false;
     }
   }
@@ -422,10 +422,22 @@ final class Scheduler implements AutoCloseable {
     }
     for (Sequence sequence : sequences) {
       if (sequence.seat() == e.seat()) {
-        sequence.fail(new GenerationException(String.valueOf(e.getMessage()), e));
+        fail(sequence, String.valueOf(e.getMessage()), e);
       }
     }
     removeEnded();
+  }
+
+  /** A tier that gave up since the engine is closing is no failure of the sequence's. */
+  private void fail(Sequence sequence, String message, @Nullable Throwable cause) {
+    if (requests.stopping()) {
+      sequence.finish(FinishReason.CANCELLED);
+    } else {
+      sequence.fail(
+          cause == null
+              ? new GenerationException(message)
+              : new GenerationException(message, cause));
+    }
   }
 
   private void decodeStep() {
@@ -464,10 +476,7 @@ final class Scheduler implements AutoCloseable {
       kv.windows().selected(sequence.seat());
       if (faulty) {
         StepFaults.Reason reason = faults.of(sequence.seat());
-        sequence.fail(
-            reason.cause() == null
-                ? new GenerationException(reason.message())
-                : new GenerationException(reason.message(), reason.cause()));
+        fail(sequence, reason.message(), reason.cause());
       } else {
         advance(sequence, row);
       }

@@ -345,14 +345,9 @@ public abstract class ClusterConformance extends DeviceConformance {
     LayerContents contents = sequences(sizes, 72);
     int seat = SelectConformance.seat(0);
     contents.row(0, seat, 9);
-    LayerOnDevice layer = clustered(subject, contents);
-    LayerClusters clusters = layer.layer.index().clustering();
-    int[] clustered = subject.readInts(clusters.clustered());
+    LayerOnDevice layer = new LayerOnDevice(subject, contents);
     int closed = contents.closed(seat);
-    for (int head = 0; head < sizes.kvHeads(); head++) {
-      clustered[contents.cell(seat, head)] = closed - 17;
-    }
-    subject.write(clusters.clustered(), Rig.bytes(clustered));
+    layer.cluster(scratch(subject, contents, seat), seat, closed - 17);
     layer.scoreOpened(Merge.LARGEST_SHARE, 2);
     float[] scores = subject.readFloats(layer.selection.scores());
     for (int head = 0; head < sizes.kvHeads(); head++) {

@@ -23,7 +23,7 @@ public record Budget(double share, @Nullable Double quality) {
   public Budget {
     if (!(share > 0 && share <= 1)) {
       throw new IllegalArgumentException(
-          "budget must be a share above 0 and at most 1, got " + share);
+          "the budget must be a share above 0 and at most 1, got " + share);
     }
     if (quality != null) {
       check(quality);

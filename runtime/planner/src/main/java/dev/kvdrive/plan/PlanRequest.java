@@ -62,7 +62,7 @@ public record PlanRequest(
     }
     if (!(budget > 0 && budget <= 1)) {
       throw new IllegalArgumentException(
-          "budget must be a share above 0 and at most 1, got " + budget);
+          "the budget must be a share above 0 and at most 1, got " + budget);
     }
     // In double, because in long it could overflow; everything else in a plan is less.
     double kv = 2.0 * concurrency * contextLength * kvType.bytes();
