@@ -2,29 +2,13 @@ package dev.kvdrive.cpu;
 
 import dev.kvdrive.plan.BitPlaneSummary;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.VectorOperators;
 
-/**
- * Keys as {@link BitPlaneSummary} holds them, and products of queries with them by table look-ups:
- * four bits of a code have sixteen sums of weights, which are one vector register where vectors
- * have sixteen lanes.
- */
+/** Keys as {@link BitPlaneSummary} holds them, and what its bits add to products with a query. */
 final class BitPlaneKeys {
-  /** Bits looked up at once. */
-  private static final int NIBBLE = 4;
-
-  /** Entries of a table. */
-  private static final int ENTRIES = 1 << NIBBLE;
-
-  private static final int NIBBLES_OF_WORD = BitPlaneSummary.WORD / NIBBLE;
+  private static final int NIBBLE = NibbleSums.NIBBLE;
+  private static final int ENTRIES = NibbleSums.ENTRIES;
 
   private BitPlaneKeys() {}
-
-  /** Floats of the tables of one query. */
-  static int tableFloats(BitPlaneSummary format) {
-    return format.words() * NIBBLES_OF_WORD * ENTRIES;
-  }
 
   /**
    * Writes the code of a key.
@@ -93,11 +77,11 @@ final class BitPlaneKeys {
   }
 
   /**
-   * Writes the tables of a query.
+   * Writes the tables of a query, for products without what is the same for all keys.
    *
    * @param query address of {@code headDim} floats, scaled
    * @param turned address of {@code headDim} floats, padded to whole vectors; overwritten
-   * @param tables address of {@link #tableFloats} floats
+   * @param tables address of {@code NibbleSums.tableFloats} floats
    */
   static void tables(BitPlaneSummary format, long book, long query, long turned, long tables) {
     product(book + format.backwardOffset(), query, format.headDim(), turned);
@@ -118,70 +102,6 @@ final class BitPlaneKeys {
           Memory.putFloat(table + 4L * entry, sum - weight);
         }
       }
-    }
-  }
-
-  /**
-   * Products of a query with coded keys, without what is the same for all of them.
-   *
-   * @param codes address of {@code int[words][stride]}
-   * @param stride codes of which there is room in each row, whole vectors
-   * @param out address of {@code stride} floats
-   */
-  static void products(BitPlaneSummary format, long tables, long codes, int stride, long out) {
-    if (Lanes.N == ENTRIES) {
-      lookUp(format.words(), tables, codes, stride, out);
-      return;
-    }
-    for (int i = 0; i < stride; i++) {
-      float sum = 0;
-      for (int word = 0; word < format.words(); word++) {
-        int code = Memory.getInt(codes + 4L * ((long) word * stride + i));
-        for (int nibble = 0; nibble < NIBBLES_OF_WORD; nibble++) {
-          int entry =
-              (word * NIBBLES_OF_WORD + nibble) * ENTRIES + ((code >>> (NIBBLE * nibble)) & 15);
-          sum += Memory.getFloat(tables + 4L * entry);
-        }
-      }
-      Memory.putFloat(out + 4L * i, sum);
-    }
-  }
-
-  private static void lookUp(int words, long tables, long codes, int stride, long out) {
-    int pairs = stride / (2 * Lanes.N) * 2 * Lanes.N;
-    for (int i = 0; i < pairs; i += 2 * Lanes.N) {
-      FloatVector a = FloatVector.zero(Lanes.F);
-      FloatVector b = FloatVector.zero(Lanes.F);
-      for (int word = 0; word < words; word++) {
-        long at = codes + 4L * ((long) word * stride + i);
-        IntVector x = IntVector.fromMemorySegment(Lanes.I, Memory.ALL, at, Lanes.ORDER);
-        IntVector y =
-            IntVector.fromMemorySegment(Lanes.I, Memory.ALL, at + 4L * Lanes.N, Lanes.ORDER);
-        for (int nibble = 0; nibble < NIBBLES_OF_WORD; nibble++) {
-          long of = tables + 4L * ENTRIES * (word * NIBBLES_OF_WORD + nibble);
-          IntVector table = IntVector.fromMemorySegment(Lanes.I, Memory.ALL, of, Lanes.ORDER);
-          a = a.add(x.and(15).selectFrom(table).reinterpretAsFloats());
-          b = b.add(y.and(15).selectFrom(table).reinterpretAsFloats());
-          x = x.lanewise(VectorOperators.LSHR, NIBBLE);
-          y = y.lanewise(VectorOperators.LSHR, NIBBLE);
-        }
-      }
-      Lanes.store(a, out + 4L * i);
-      Lanes.store(b, out + 4L * (i + Lanes.N));
-    }
-    for (int i = pairs; i < stride; i += Lanes.N) {
-      FloatVector a = FloatVector.zero(Lanes.F);
-      for (int word = 0; word < words; word++) {
-        long at = codes + 4L * ((long) word * stride + i);
-        IntVector x = IntVector.fromMemorySegment(Lanes.I, Memory.ALL, at, Lanes.ORDER);
-        for (int nibble = 0; nibble < NIBBLES_OF_WORD; nibble++) {
-          long of = tables + 4L * ENTRIES * (word * NIBBLES_OF_WORD + nibble);
-          IntVector table = IntVector.fromMemorySegment(Lanes.I, Memory.ALL, of, Lanes.ORDER);
-          a = a.add(x.and(15).selectFrom(table).reinterpretAsFloats());
-          x = x.lanewise(VectorOperators.LSHR, NIBBLE);
-        }
-      }
-      Lanes.store(a, out + 4L * i);
     }
   }
 }

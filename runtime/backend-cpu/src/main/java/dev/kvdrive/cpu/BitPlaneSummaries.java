@@ -11,7 +11,7 @@ import dev.kvdrive.plan.KvType;
  * @param book address of the KV head's codebook
  */
 record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book) implements Summaries {
-  private static final int BLOCK = TokenSums.BLOCK;
+  private static final int BLOCK = NibbleSums.BLOCK;
 
   @Override
   public void write(KeyRow rows, long target, boolean first, ThreadScratch scratch) {
@@ -36,7 +36,7 @@ record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book) impleme
     int group = shape.groupSize();
     int headDim = shape.headDim();
     int padded = KvRows.padded(headDim);
-    int tableFloats = BitPlaneKeys.tableFloats(format);
+    int tableFloats = NibbleSums.tableFloats(format.words());
     long turned = scratch.floats(Use.QUERIES, 2L * padded);
     long tables = scratch.floats(Use.VALUES, (long) group * tableFloats);
     for (int g = 0; g < group; g++) {
@@ -44,26 +44,17 @@ record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book) impleme
       StepAttention.scale(queries + 4L * g * headDim, headDim, shape.scale(), scaled, padded);
       BitPlaneKeys.tables(format, book, scaled, turned, tables + 4L * g * tableFloats);
     }
-    int tokens = format.chunk();
-    int row = tokens * BLOCK;
-    // The words of a block's codes, so that those of one token of all its chunks follow each other.
-    long codes = scratch.floats(Use.KEYS, (long) format.words() * row);
-    long ofTokens = scratch.floats(Use.SUMS, row + Lanes.N);
+    NibbleSums.Order order = NibbleSums.Order.byWord(format.chunk(), format.words());
+    long codes = scratch.floats(Use.KEYS, (long) order.all() * BLOCK);
+    long ofTokens = scratch.floats(Use.SUMS, (long) order.tokens() * BLOCK);
+    long square = scratch.floats(Use.WEIGHTS, Transposed.SCRATCH_FLOATS);
     for (int chunk = 0; chunk < count; chunk += BLOCK) {
       int some = Math.min(BLOCK, count - chunk);
-      for (int c = 0; c < some; c++) {
-        long from = summaries + (long) (chunk + c) * format.bytes();
-        for (int word = 0; word < format.words(); word++) {
-          for (int t = 0; t < tokens; t++) {
-            Memory.putInt(
-                codes + 4L * ((long) word * row + (long) t * BLOCK + c),
-                Memory.getInt(from + format.wordOffset(word, t)));
-          }
-        }
-      }
+      long from = summaries + (long) chunk * format.bytes();
+      Transposed.words(from, format.bytes(), some, order.all(), codes, square);
       for (int g = 0; g < group; g++) {
-        BitPlaneKeys.products(format, tables + 4L * g * tableFloats, codes, row, ofTokens);
-        TokenSums.logSumExp(ofTokens, tokens, some, products + g * stride + 4L * chunk);
+        NibbleSums.products(order, tables + 4L * g * tableFloats, codes, ofTokens);
+        TokenSums.logSumExp(ofTokens, order.tokens(), some, products + g * stride + 4L * chunk);
       }
     }
   }

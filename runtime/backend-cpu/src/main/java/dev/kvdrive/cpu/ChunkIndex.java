@@ -381,6 +381,10 @@ final class ChunkIndex implements IndexOperations {
               : mass - summaries.common(query, of.shape().scale());
         });
     int chunks = kv.layer.index().format().chunks();
+    if (chunks == 1) {
+      Memory.copy(products, scores, 4L * closed);
+      return;
+    }
     for (int chunk = 0; chunk < closed; chunk++) {
       Memory.putFloat(scores + 4L * chunk, Memory.getFloat(products + 4L * (chunk / chunks)));
     }
@@ -407,10 +411,9 @@ final class ChunkIndex implements IndexOperations {
             case LARGEST_SHARE -> logOfAll(logSumExp(row, count), beside.logMass(g));
             case LARGEST_PRODUCT -> 0;
           };
-      for (int i = 0; i < count; i++) {
-        float score = Memory.getFloat(row + 4L * i) - minus;
-        long at = products + 4L * i;
-        Memory.putFloat(at, g == 0 ? score : Math.max(score, Memory.getFloat(at)));
+      for (long i = 0; i < 4L * count; i += 4L * Lanes.N) {
+        FloatVector score = Lanes.load(row + i).sub(minus);
+        Lanes.store(g == 0 ? score : Lanes.larger(Lanes.load(products + i), score), products + i);
       }
     }
   }
@@ -437,7 +440,7 @@ final class ChunkIndex implements IndexOperations {
     float max = most.reduceLanes(VectorOperators.MAX);
     FloatVector sum = FloatVector.zero(Lanes.F);
     for (int i = 0; i < end; i += Lanes.N) {
-      sum = sum.add(Lanes.exp(Lanes.load(x + 4L * i).sub(max)));
+      sum = sum.add(Lanes.decay(Lanes.load(x + 4L * i).sub(max)));
     }
     return (float) (max + StrictMath.log(Lanes.sum(sum)));
   }

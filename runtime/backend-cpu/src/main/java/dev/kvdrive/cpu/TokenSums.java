@@ -23,7 +23,7 @@ final class TokenSums {
       }
       FloatVector sum = FloatVector.zero(Lanes.F);
       for (int t = 0; t < tokens; t++) {
-        sum = sum.add(Lanes.exp(Lanes.load(products + 4L * t * BLOCK + c).sub(most)));
+        sum = sum.add(Lanes.decay(Lanes.load(products + 4L * t * BLOCK + c).sub(most)));
       }
       Lanes.store(most.add(Lanes.log(sum)), target + c);
     }

@@ -1,20 +1,14 @@
 package dev.kvdrive.cpu;
 
 import dev.kvdrive.plan.TwoBitSummary;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.VectorOperators;
 
 /** Keys as a representative holds them: rotated, two bits an element, a step for each token. */
 final class TwoBitKeys {
-  /** Codes of a word, the first in its lowest bits. No vector has more lanes. */
+  /** Codes of a word, the first in its lowest bits. */
   private static final int CODES = 16;
 
   /** Width of a code's cell, as a share of the largest element. */
   private static final float CELL = 0.375f;
-
-  /** Places of as many codes as a vector has lanes. */
-  private static final IntVector SHIFTS = IntVector.broadcast(Lanes.I, 0).addIndex(2);
 
   private TwoBitKeys() {}
 
@@ -66,34 +60,21 @@ final class TwoBitKeys {
   }
 
   /**
-   * Unpacks the codes of a key to a padded F32 row of {@code code - 1.5}, the padding 0.
+   * Writes what two codes, a nibble, add to products of a key with a query, in cells.
    *
-   * @param target address of {@code padded} floats
+   * @param query address of {@code width} floats, rotated
+   * @param words of the codes of a key; elements beyond the width add nothing
+   * @param tables address of {@code NibbleSums.tableFloats} floats
    */
-  static void decode(long codes, int width, long target, int padded) {
-    int whole = width - width % Lanes.N;
-    for (int i = 0; i < whole; i += Lanes.N) {
-      Lanes.store(decoded(codes + i / 4), target + 4L * i);
+  static void tables(long query, int width, int words, long tables) {
+    for (int element = 0; element < CODES * words; element += 2) {
+      float x = element < width ? Memory.getFloat(query + 4L * element) : 0;
+      float y = element + 1 < width ? Memory.getFloat(query + 4L * element + 4) : 0;
+      long table = tables + 4L * NibbleSums.ENTRIES * (element / 2);
+      for (int entry = 0; entry < NibbleSums.ENTRIES; entry++) {
+        float sum = ((entry & 3) - 1.5f) * x + ((entry >> 2) - 1.5f) * y;
+        Memory.putFloat(table + 4L * entry, sum);
+      }
     }
-    for (int i = whole; i < width; i++) {
-      int code = (Memory.getByte(codes + i / 4) >> (2 * (i % 4))) & 3;
-      Memory.putFloat(target + 4L * i, code - 1.5f);
-    }
-    for (int i = width; i < padded; i++) {
-      Memory.putFloat(target + 4L * i, 0);
-    }
-  }
-
-  /** As many codes as a vector has lanes. */
-  private static FloatVector decoded(long codes) {
-    int packed =
-        switch (Lanes.N) {
-          case CODES -> Memory.getInt(codes);
-          case CODES / 2 -> Memory.getShort(codes);
-          default -> Memory.getByte(codes);
-        };
-    IntVector values =
-        IntVector.broadcast(Lanes.I, packed).lanewise(VectorOperators.LSHR, SHIFTS).and(3);
-    return ((FloatVector) values.convertShape(VectorOperators.I2F, Lanes.F, 0)).sub(1.5f);
   }
 }

@@ -8,7 +8,7 @@ import dev.kvdrive.plan.TwoBitSummary;
 
 /** Rotated keys of two bits an element. */
 record TwoBitSummaries(TwoBitSummary format, KvType type) implements Summaries {
-  private static final int BLOCK = TokenSums.BLOCK;
+  private static final int BLOCK = NibbleSums.BLOCK;
 
   @Override
   public void write(KeyRow rows, long target, boolean first, ThreadScratch scratch) {
@@ -43,35 +43,38 @@ record TwoBitSummaries(TwoBitSummary format, KvType type) implements Summaries {
           queries + 4L * g * headDim, headDim, shape.scale(), scaled + 4L * g * padded, padded);
       TwoBitKeys.rotate(scaled + 4L * g * padded, headDim, format.rotationBlock());
     }
-    int tokens = format.chunk();
-    // The keys of one token of each chunk of a block, and of all its tokens the steps and products.
-    long keys = scratch.floats(Use.KEYS, (long) BLOCK * padded);
-    long steps = scratch.floats(Use.VALUES, (long) tokens * BLOCK);
-    long ofQuery = (long) tokens * BLOCK + Lanes.N;
-    long ofTokens = scratch.floats(Use.SUMS, group * ofQuery);
+    int words = format.codeBytes() / Integer.BYTES;
+    int tableFloats = NibbleSums.tableFloats(words);
+    long tables = scratch.floats(Use.VALUES, (long) group * tableFloats);
+    for (int g = 0; g < group; g++) {
+      TwoBitKeys.tables(scaled + 4L * g * padded, headDim, words, tables + 4L * g * tableFloats);
+    }
+    NibbleSums.Order order = NibbleSums.Order.byToken(format.chunk(), words);
+    int tokens = order.tokens();
+    long codes = scratch.floats(Use.KEYS, (long) order.all() * BLOCK);
+    long steps = scratch.floats(Use.OUTPUT, (long) tokens * BLOCK);
+    long ofTokens = scratch.floats(Use.SUMS, (long) tokens * BLOCK);
+    long square = scratch.floats(Use.WEIGHTS, Transposed.SCRATCH_FLOATS);
     for (int chunk = 0; chunk < count; chunk += BLOCK) {
       int some = Math.min(BLOCK, count - chunk);
-      for (int t = 0; t < tokens; t++) {
-        for (int c = 0; c < some; c++) {
-          long from = summaries + (long) (chunk + c) * format.bytes();
-          TwoBitKeys.decode(
-              from + (long) t * format.codeBytes(), headDim, keys + 4L * c * padded, padded);
-          short step = Memory.getShort(from + format.stepOffset() + 2L * t);
-          Memory.putFloat(steps + 4L * (t * BLOCK + c), Bfloat16.widen(step));
-        }
-        for (int g = 0; g < group; g++) {
-          KvRows.products(
-              scaled + 4L * g * padded,
-              keys,
-              some,
-              padded,
-              ofTokens + 4 * (g * ofQuery + (long) t * BLOCK));
-        }
-      }
+      long from = summaries + (long) chunk * format.bytes();
+      steps(from + format.stepOffset(), some, steps);
+      Transposed.words(from, format.bytes(), some, order.all(), codes, square);
       for (int g = 0; g < group; g++) {
-        long own = ofTokens + 4L * g * ofQuery;
-        takeSteps(own, steps, tokens, some);
-        TokenSums.logSumExp(own, tokens, some, products + g * stride + 4L * chunk);
+        NibbleSums.products(order, tables + 4L * g * tableFloats, codes, ofTokens);
+        takeSteps(ofTokens, steps, tokens, some);
+        TokenSums.logSumExp(ofTokens, tokens, some, products + g * stride + 4L * chunk);
+      }
+    }
+  }
+
+  /** Writes the steps of the tokens of a block of chunks to {@code float[tokens][BLOCK]}. */
+  private void steps(long first, int count, long steps) {
+    for (int c = 0; c < count; c++) {
+      long of = first + (long) c * format.bytes();
+      for (int t = 0; t < format.chunk(); t++) {
+        float step = Bfloat16.widen(Memory.getShort(of + 2L * t));
+        Memory.putFloat(steps + 4L * (t * BLOCK + c), step);
       }
     }
   }

@@ -39,6 +39,23 @@ class LanesTest {
   }
 
   @Test
+  void theExponentialOfWhatIsNotPositiveIsTheSameButForWhatVanishes() {
+    Random random = new Random(11);
+    float[] x = new float[Lanes.N];
+    float[] y = new float[Lanes.N];
+    for (int round = 0; round < 20_000; round++) {
+      for (int i = 0; i < x.length; i++) {
+        x[i] = random.nextInt(8) == 0 ? Float.NEGATIVE_INFINITY : -100 * random.nextFloat();
+      }
+      Lanes.decay(FloatVector.fromArray(Lanes.F, x, 0)).intoArray(y, 0);
+      for (int i = 0; i < x.length; i++) {
+        assertThat(y[i]).as("exp(%s)", x[i]).isEqualTo(Lanes.exp(Math.max(x[i], -87f)));
+        assertThat(1 + y[i]).as("1 + exp(%s)", x[i]).isEqualTo(1 + Lanes.exp(x[i]));
+      }
+    }
+  }
+
+  @Test
   void theLogarithmIsWithinTwoUnitsInTheLastPlace() {
     Random random = new Random(9);
     float[] x = new float[Lanes.N];
