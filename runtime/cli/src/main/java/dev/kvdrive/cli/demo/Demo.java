@@ -23,6 +23,7 @@ import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.TierBudgets;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.schedule.EngineStatus;
 import dev.kvdrive.schedule.InferenceEngine;
 import dev.kvdrive.server.serving.ServedModel;
@@ -57,6 +58,10 @@ final class Demo {
   private final Terminal terminal;
   private final int tokens;
   private final Budget budget;
+
+  /** More than a server takes, so that so short an answer is measured at all. */
+  private static final String METER = "0.1";
+
   private final long seed;
   private final DeviceKind device;
   private final int threads;
@@ -133,6 +138,9 @@ final class Demo {
     settings.put("kvdrive.concurrency", "1");
     settings.putAll(BudgetOptions.settings(budget));
     settings.put("kvdrive.dense-below", "0");
+    // Slower on a processor, and off by default; here it is to be seen.
+    settings.put("kvdrive.windows.prefetch", "true");
+    settings.put("kvdrive.meter", METER);
     settings.put("kvdrive.device", device.name());
     settings.put("kvdrive.threads", Integer.toString(threads));
     settings.put("kvdrive.tiers.gpu-bytes", Long.toString(tiers.gpu()));
@@ -177,6 +185,7 @@ final class Demo {
                     device,
                     PlanRequest.DEFAULT_QUEUE_PER_SEAT)
                 .withDenseBelow(0)
+                .withWindows(WindowOptions.DEFAULT.withPrefetch(true))
                 .withQuality(budget.quality()));
   }
 
@@ -217,7 +226,8 @@ final class Demo {
     if (usage == null || fullest == null) {
       throw new IOException("the server did not say what the answer took");
     }
-    DemoReport.lines(terminal, device, fullest, usage).forEach(terminal::line);
+    DemoReport.lines(terminal, device, model.engine().sizes().policy().clusters(), fullest, usage)
+        .forEach(terminal::line);
     return right;
   }
 

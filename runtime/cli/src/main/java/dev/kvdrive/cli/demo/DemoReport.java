@@ -5,12 +5,14 @@ import com.google.errorprone.annotations.FormatString;
 import dev.kvdrive.cli.terminal.Quantities;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.plan.ByteSize;
+import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.schedule.EngineStatus;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
 /** What the demo prints in the end: where the bytes were and how fast they came. */
@@ -26,11 +28,16 @@ final class DemoReport {
    * The report, line by line.
    *
    * @param device kind of the device
+   * @param clusters by which the rest is estimated; null for none
    * @param fullest the engine when most of the KV cache was in its tiers
    * @param usage of the answer, as the API tells it
    */
   static List<String> lines(
-      Terminal terminal, DeviceKind device, EngineStatus fullest, JsonNode usage) {
+      Terminal terminal,
+      DeviceKind device,
+      @Nullable ClusterFormat clusters,
+      EngineStatus fullest,
+      JsonNode usage) {
     Map<String, String> names = Map.of("gpu", gpuTier(device), "dram", "DRAM", "nvme", "NVMe");
     List<String> lines = new ArrayList<>();
     lines.add(terminal.bold("Where the bytes lived"));
@@ -58,6 +65,24 @@ final class DemoReport {
         Quantities.count(attended / steps),
         Quantities.count(context / steps),
         Quantities.percent(context == 0 ? 1 : (double) attended / context));
+    if (clusters != null && context > attended) {
+      row(
+          lines,
+          "estimated",
+          "the other %s, by clusters of %d tokens on average",
+          Quantities.count((context - attended) / steps),
+          clusters.tokens());
+    }
+    JsonNode accuracy = tiers.path("accuracy");
+    if (accuracy.path("samples").asLong() > 0) {
+      row(
+          lines,
+          "missed",
+          "%s of the attention is on tokens not attended; its output is off by %s (measured: %s)",
+          Quantities.percent(accuracy.path("mass_missed").asDouble()),
+          Quantities.percent(accuracy.path("output_error").asDouble()),
+          Quantities.count(accuracy.path("samples").asLong()));
+    }
     row(
         lines,
         "window",
@@ -66,6 +91,15 @@ final class DemoReport {
         Quantities.count(tiers.at("/missed_chunks/dram").asLong()),
         Quantities.count(tiers.at("/missed_chunks/nvme").asLong()),
         Quantities.percent(tiers.path("window_hit_rate").asDouble()));
+    long prefetched = tiers.path("prefetched_chunks").asLong();
+    if (prefetched > 0) {
+      row(
+          lines,
+          "prefetched",
+          "%s chunks for the next layer, of which steps asked for %s",
+          Quantities.count(prefetched),
+          Quantities.percent(tiers.path("prefetched_hits").asDouble() / prefetched));
+    }
     long dram = tiers.at("/fetched_bytes/dram").asLong();
     long nvme = tiers.at("/fetched_bytes/nvme").asLong();
     row(

@@ -62,6 +62,14 @@ class DemoTest {
   }
 
   @Test
+  void saysWhatEstimateAndPrefetchDid() throws Exception {
+    assertThat(run(0.25, 1)).as(out.toString()).isTrue();
+    assertThat(out.toString())
+        .containsPattern("estimated  the other [1-9][0-9,]*, by clusters of 64 tokens")
+        .containsPattern("prefetched [1-9][0-9,]* chunks .* asked for [0-9.]+ %");
+  }
+
+  @Test
   void saysWhatIsMissingWhenTheBudgetIsTooSmallToFindIt() throws Exception {
     // One chunk of each head; with most other seeds even that is enough for the year.
     assertThat(run(0.002, 12)).as(out.toString()).isFalse();
