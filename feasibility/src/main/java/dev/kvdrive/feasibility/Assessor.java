@@ -205,7 +205,7 @@ public final class Assessor {
                 geometry,
                 request.contextLength(),
                 request.concurrency(),
-                request.budget().share(),
+                request.budget(),
                 request.kvType(),
                 request.tiers(),
                 request.device(),
@@ -213,8 +213,7 @@ public final class Assessor {
                 PolicyShape.of(request.policy(), request.index(), geometry),
                 request.formats(),
                 request.denseBelow(),
-                request.windows(),
-                request.budget().quality()));
+                request.windows()));
     return plan.feasible()
         ? new Feasible(planned(request, plan), plan, known.get().source())
         : new Infeasible("DoesNotFit", plan.verdict(), plan, known.get().source());

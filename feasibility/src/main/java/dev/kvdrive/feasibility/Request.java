@@ -40,7 +40,8 @@ import org.jspecify.annotations.Nullable;
  *     where nobody has
  * @param kvType element type of cached keys and values
  * @param formats of closed chunks
- * @param meter share of the time of all steps that measuring their accuracy may take
+ * @param meter share of the time of all steps that measuring their accuracy may take; null for the
+ *     runtime's own
  * @param windows how windows are divided and filled
  * @param tiers byte budgets of one replica
  * @param reclaim how long an NVMe volume lives
@@ -66,7 +67,7 @@ public record Request(
     @Nullable IndexShape index,
     KvType kvType,
     Formats formats,
-    double meter,
+    @Nullable Double meter,
     WindowOptions windows,
     TierBudgets tiers,
     Reclaim reclaim,

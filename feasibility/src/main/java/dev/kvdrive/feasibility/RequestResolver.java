@@ -169,12 +169,12 @@ public final class RequestResolver {
     return Budget.of(share("spec.budget", asked));
   }
 
-  /** A share that may be nothing. */
-  private static double meter(@Nullable String share) {
+  /** A share that may be nothing; null if it was not said. */
+  private static @Nullable Double meter(@Nullable String share) {
     if (share == null) {
-      return Budget.DEFAULT_METER;
+      return null;
     }
-    return share.matches("0{1,2}(\\.0*)?%") ? 0 : share("spec.meter", share);
+    return share.matches("0{1,2}(\\.0*)?%") ? 0.0 : share("spec.meter", share);
   }
 
   private static WindowOptions windows(@Nullable WindowSpec given) {

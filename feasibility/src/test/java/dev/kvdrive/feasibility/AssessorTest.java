@@ -88,15 +88,15 @@ class AssessorTest {
   void budgetAutoIsPlannedByItsBound() {
     Feasible auto = feasible(deployment("endpoint", "budget: auto"), null);
     assertThat(auto.request().budget()).isEqualTo(new Budget(0.25, 0.95));
-    assertThat(auto.plan().request().attends()).isEqualTo(auto.request().budget());
-    assertThat(auto.plan().requireSizes().quality()).isEqualTo(0.95);
+    assertThat(auto.plan().request().budget()).isEqualTo(auto.request().budget());
+    assertThat(auto.plan().requireSizes().budget()).isEqualTo(auto.request().budget());
     assertThat(
             feasible(deployment("endpoint", "budget: auto\nquality: 99%\nbudgetBound: 12.5%"), null)
                 .request()
                 .budget())
         .isEqualTo(new Budget(0.125, 0.99));
     assertThat(feasible(deployment("endpoint", "meter: 0%"), null).request().meter()).isZero();
-    assertThat(feasible(deployment("endpoint", ""), null).request().meter()).isEqualTo(0.01);
+    assertThat(feasible(deployment("endpoint", ""), null).request().meter()).isNull();
   }
 
   @ParameterizedTest
@@ -178,7 +178,7 @@ class AssessorTest {
           """
           best    | two-bit    | spec.policy: there is no policy 'best'; there are kvdrive, kvdrive-paper
           quest   | planes-128 | policy quest has an index of its own; leave the index planes-128 out
-          full    |            | policy full attends everything, a budget of 6.25% leaves something out: write budget 100%
+          full    |            | policy full attends everything, a budget of 6.25 % leaves something out: write budget 100%
           """)
   void aPolicyThatCannotBeIsRefusedWithTheWayOut(
       String policy, @Nullable String index, String words) {

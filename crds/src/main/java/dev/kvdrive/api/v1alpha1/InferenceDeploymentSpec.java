@@ -111,12 +111,11 @@ public record InferenceDeploymentSpec(
                 + " the budget is 100%.")
         ChunkFormat backing,
     @Nullable
-        @Default("1%")
         @Pattern("^(100(\\.0{1,4})?|[0-9]{1,2}(\\.[0-9]{1,4})?)%$")
         @Size(max = 9)
         @JsonPropertyDescription(
             "Share of the time of all steps that measuring may take what their attention leaves"
-                + " out; 0% for never. No answer depends on it.")
+                + " out; 0% for never. No answer depends on it. Without one: 1%.")
         String meter,
     @Nullable
         @JsonPropertyDescription(

@@ -96,7 +96,9 @@ final class RuntimeConfiguration {
     kvdrive.put("kv-type", request.kvType().name().toLowerCase(Locale.ROOT));
     kvdrive.put("resident", request.formats().resident().word());
     kvdrive.put("backing", request.formats().backing().word());
-    kvdrive.put("meter", request.meter());
+    if (request.meter() != null) {
+      kvdrive.put("meter", request.meter());
+    }
     WindowOptions windows = request.windows();
     kvdrive.put(
         "windows",

@@ -30,7 +30,7 @@ final class PlanView {
         geometrySource,
         Planner.layout(plan.request().model(), plan.request().kvType(), plan.request().formats())
             .backingBytes(1),
-        plan.request().attends().words(),
+        plan.request().budget().words(),
         plan.sizes() == null ? null : plan.sizes().denseBelow(),
         pod == null ? null : Quantities.ofBytes(pod.memoryBytes()),
         pod == null ? null : Quantities.ofBytes(pod.heapBytes()),

@@ -75,7 +75,7 @@ final class NibbleSums {
           twoTokens(order, tables, codes, token, out);
         }
         if (token < order.tokens) {
-          oneToken(order, tables, codes, token, out);
+          scalar(order, tables, codes, token, out);
         }
       }
       case ENTRIES / 2 -> {
@@ -136,27 +136,6 @@ final class NibbleSums {
     Lanes.store(b, to + 4L * ENTRIES);
     Lanes.store(c, to + ROW);
     Lanes.store(d, to + ROW + 4L * ENTRIES);
-  }
-
-  private static void oneToken(Order order, long tables, long codes, int token, long out) {
-    FloatVector a = FloatVector.zero(Lanes.F);
-    FloatVector b = a;
-    long table = tables;
-    for (int word = 0; word < order.words; word++) {
-      final long at = codes + ROW * ((long) token * order.ofToken + (long) word * order.ofWord);
-      IntVector p = words(at);
-      IntVector q = words(at + 4L * ENTRIES);
-      for (int nibble = 0; nibble < NIBBLES_OF_WORD; nibble++) {
-        IntVector sums = words(table);
-        a = add(a, p, sums);
-        b = add(b, q, sums);
-        p = next(p);
-        q = next(q);
-        table += 4L * ENTRIES;
-      }
-    }
-    Lanes.store(a, out + ROW * token);
-    Lanes.store(b, out + ROW * token + 4L * ENTRIES);
   }
 
   /** With tables of two registers, of which the highest bit of a nibble takes one. */

@@ -122,7 +122,7 @@ final class Answering {
         long before = queue instanceof CudaQueue own ? own.submissions() : 0;
         long from = System.nanoTime();
         step.clear();
-        step.add(token, prompt.length + n - 1, SEAT, sizes.budget(), false);
+        step.add(token, prompt.length + n - 1, SEAT, sizes.budget().share(), false);
         step.provide();
         StepFaults faults = step.run(Long.MAX_VALUE / 4);
         nanos[n - 1] = System.nanoTime() - from;

@@ -179,7 +179,7 @@ final class SeamsBench {
         s.layout(),
         s.contextLength(),
         s.concurrency(),
-        s.budget(),
+        s.budget().share(),
         s.activationBytes(),
         s.maxChunks(),
         s.maxSelected(),

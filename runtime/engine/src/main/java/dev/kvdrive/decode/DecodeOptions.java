@@ -1,6 +1,5 @@
 package dev.kvdrive.decode;
 
-import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.Workspace;
 import java.time.Duration;
 
@@ -27,7 +26,7 @@ public record DecodeOptions(
   public static final Duration DEFAULT_FETCH_TIMEOUT = Duration.ofSeconds(10);
 
   /** Share of the time for the meter unless said otherwise. */
-  public static final double DEFAULT_METER_SHARE = Budget.DEFAULT_METER;
+  public static final double DEFAULT_METER_SHARE = 0.01;
 
   public DecodeOptions {
     if (!(meterShare >= 0 && meterShare <= 1)) {

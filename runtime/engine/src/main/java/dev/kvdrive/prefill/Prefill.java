@@ -185,7 +185,8 @@ public final class Prefill implements AutoCloseable {
    * @throws IllegalStateException unless it {@link #fits}
    */
   public PromptPrefill begin(int[] prompt, List<Integer> seats, boolean logits) {
-    return begin(prompt, seats, seats.stream().map(seat -> sizes.budget()).toList(), logits);
+    return begin(
+        prompt, seats, seats.stream().map(seat -> sizes.budget().share()).toList(), logits);
   }
 
   /**

@@ -17,10 +17,8 @@ import org.jspecify.annotations.Nullable;
  * @param stopStrings texts that end the generation; they are cut off the text
  * @param topLogprobs alternatives to report for each token; 0 for the chosen one only, -1 for no
  *     log-probabilities
- * @param budget share of the closed chunks to attend per step, in (0, 1] and at most the engine's;
- *     null for the engine's
- * @param quality share of its attention that a step keeps, by the index's estimate, in (0, 1): as
- *     few chunks as are enough, and those of the budget at most; null for the engine's
+ * @param budget how much to attend per step, no larger a share than the engine's; null for the
+ *     engine's
  * @param continuation whether the text goes on from the prompt's text (a raw completion: a leading
  *     space belongs to it) rather than being a text of its own (a chat answer)
  */
@@ -32,8 +30,7 @@ public record GenerationRequest(
     Set<Integer> stopTokens,
     List<String> stopStrings,
     int topLogprobs,
-    @Nullable Double budget,
-    @Nullable Double quality,
+    @Nullable Budget budget,
     boolean continuation) {
   /** Alternatives that can be asked for at most. */
   public static final int MAX_TOP_LOGPROBS = 20;
@@ -53,14 +50,6 @@ public record GenerationRequest(
           "top log-probabilities must be between -1 and %d, got %d"
               .formatted(MAX_TOP_LOGPROBS, topLogprobs));
     }
-    if (budget != null && !(budget > 0 && budget <= 1)) {
-      throw new IllegalArgumentException(
-          "the budget must be a share above 0 and at most 1, got " + budget);
-    }
-    if (quality != null && !(quality > 0 && quality < 1)) {
-      throw new IllegalArgumentException(
-          "the quality must be a share above 0 and below 1, got " + quality);
-    }
     if (stopStrings.stream().anyMatch(String::isEmpty)) {
       throw new IllegalArgumentException("a stop string must not be empty");
     }
@@ -76,17 +65,7 @@ public record GenerationRequest(
       List<String> stopStrings,
       int topLogprobs,
       boolean continuation) {
-    this(
-        id,
-        prompt,
-        sampling,
-        maxTokens,
-        stopTokens,
-        stopStrings,
-        topLogprobs,
-        null,
-        null,
-        continuation);
+    this(id, prompt, sampling, maxTokens, stopTokens, stopStrings, topLogprobs, null, continuation);
   }
 
   /** The same request under another name, attending a share of the closed chunks. */
@@ -97,15 +76,6 @@ public record GenerationRequest(
   /** The same request under another name and with another budget. */
   public GenerationRequest withBudget(String id, Budget other) {
     return new GenerationRequest(
-        id,
-        prompt,
-        sampling,
-        maxTokens,
-        stopTokens,
-        stopStrings,
-        topLogprobs,
-        other.share(),
-        other.quality(),
-        continuation);
+        id, prompt, sampling, maxTokens, stopTokens, stopStrings, topLogprobs, other, continuation);
   }
 }

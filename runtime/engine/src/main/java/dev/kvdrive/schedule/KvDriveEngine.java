@@ -5,6 +5,7 @@ import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.tier.TierStatus;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.WeightFingerprint;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.ModelGeometry;
@@ -204,15 +205,14 @@ public final class KvDriveEngine implements InferenceEngine {
                   (long) prompt + request.maxTokens(),
                   sizes.contextLength()));
     }
-    if (request.budget() != null && request.budget() > sizes.budget()) {
-      throw new IllegalArgumentException(
-          "a budget of %s is larger than the %s that the engine was planned for"
-              .formatted(request.budget(), sizes.budget()));
-    }
-    if (request.quality() != null && !sizes.policy().summary().estimatesShares()) {
-      throw new IllegalArgumentException(
-          "policy %s knows no shares of attention, by which a quality is reached; take the policy kvdrive"
-              .formatted(sizes.policy().name()));
+    Budget budget = request.budget();
+    if (budget != null) {
+      if (budget.share() > sizes.budget().share()) {
+        throw new IllegalArgumentException(
+            "a budget of %s is larger than the %s that the engine was planned for"
+                .formatted(budget.words(), sizes.budget().words()));
+      }
+      budget.check(sizes.policy());
     }
     int vocabulary = sizes.geometry().vocabulary();
     for (int token : request.prompt()) {

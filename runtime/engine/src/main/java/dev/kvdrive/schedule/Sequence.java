@@ -1,5 +1,6 @@
 package dev.kvdrive.schedule;
 
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.schedule.GeneratedToken.TokenLogprob;
 import dev.kvdrive.text.TokenStream;
@@ -64,9 +65,9 @@ final class Sequence implements Generation {
     random = new RandomDraws(request.sampling().seed());
     usage = new SequenceUsage(sizes.layout(), prompt.length);
     promptTokensLeft = prompt.length;
-    budget = request.budget() == null ? sizes.budget() : request.budget();
-    Double quality = request.quality() == null ? sizes.quality() : request.quality();
-    mayMiss = quality == null ? 0 : 1 - quality;
+    Budget attends = request.budget() == null ? sizes.budget() : request.budget();
+    budget = attends.share();
+    mayMiss = attends.quality() == null ? 0 : 1 - attends.quality();
     if (penalised(request.sampling())) {
       seen = new TokenCounts();
       for (int token : prompt) {

@@ -3,6 +3,7 @@ package dev.kvdrive.schedule;
 import dev.kvdrive.decode.DecodeOptions;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.kv.tier.NvmeOptions;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Formats;
@@ -376,7 +377,7 @@ record EngineShape(
         layout,
         context,
         seats,
-        budget,
+        Budget.of(budget),
         device.activationType().bytes(),
         maxChunks,
         maxSelected,

@@ -44,7 +44,7 @@ final class ForwardPass implements AutoCloseable {
   ForwardPass(Device device, Model model, EngineSettings settings) {
     EngineSizes sizes = settings.sizes();
     vocabulary = model.spec().vocabulary();
-    budget = sizes.budget();
+    budget = sizes.budget().share();
     positions = new int[sizes.concurrency()];
     queue = device.createQueue("forward pass");
     owned.push(queue::close);

@@ -17,6 +17,7 @@ import dev.kvdrive.model.Golden;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.Demand;
 import dev.kvdrive.plan.DeviceKind;
@@ -82,7 +83,7 @@ public abstract class PlanConformance extends EngineTest {
                   planned.geometry(),
                   context,
                   concurrency,
-                  budget,
+                  Budget.of(budget),
                   type,
                   new TierBudgets(gpu * MIB, dram * MIB, nvme * MIB),
                   kind(),

@@ -172,7 +172,8 @@ public abstract class SameTokensConformance extends EngineTest {
   /** Settings of a shape whose steps keep a share of their attention. */
   private EngineSettings keeping(EngineShape shape, @Nullable Double quality) {
     EngineSettings settings = settings(shape);
-    return settings.withSizes(settings.sizes().withQuality(quality));
+    return settings.withSizes(
+        settings.sizes().withBudget(new Budget(settings.sizes().budget().share(), quality)));
   }
 
   @Test

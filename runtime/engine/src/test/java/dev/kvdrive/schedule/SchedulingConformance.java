@@ -241,7 +241,7 @@ public abstract class SchedulingConformance extends EngineTest {
             all.layout(),
             all.contextLength(),
             all.concurrency(),
-            all.budget(),
+            all.budget().share(),
             all.activationBytes(),
             all.maxChunks(),
             all.maxSelected(),

@@ -17,16 +17,16 @@ public record Budget(double share, @Nullable Double quality) {
   /** Share of the closed chunks that budget {@code auto} attends at most unless said otherwise. */
   public static final double DEFAULT_BOUND = 0.25;
 
-  /** Share of the time of all steps for measuring what they miss, unless said otherwise. */
-  public static final double DEFAULT_METER = 0.01;
-
   public Budget {
     if (!(share > 0 && share <= 1)) {
       throw new IllegalArgumentException(
           "the budget must be a share above 0 and at most 1, got " + share);
     }
-    if (quality != null) {
-      check(quality);
+    if (quality != null && !(quality > 0 && quality < 1)) {
+      throw new IllegalArgumentException(
+          "quality must be a share of the attention above 0 and below 1, got "
+              + quality
+              + (quality == 1 ? "; write budget 100% for all of it" : ""));
     }
   }
 
@@ -57,12 +57,16 @@ public record Budget(double share, @Nullable Double quality) {
     return BigDecimal.valueOf(share).movePointRight(2).stripTrailingZeros().toPlainString() + " %";
   }
 
-  static void check(double quality) {
-    if (!(quality > 0 && quality < 1)) {
+  /**
+   * Checks that a policy can tell how much is enough.
+   *
+   * @throws IllegalArgumentException if it is asked for and cannot, with the way out
+   */
+  public void check(PolicyShape policy) {
+    if (quality != null && !policy.summary().estimatesShares()) {
       throw new IllegalArgumentException(
-          "quality must be a share of the attention above 0 and below 1, got "
-              + quality
-              + (quality == 1 ? "; write budget 100% for all of it" : ""));
+          "policy %s knows no shares of attention, by which budget auto chooses; write a budget like 6.25%%, or take the policy kvdrive"
+              .formatted(policy.name()));
     }
   }
 }

@@ -1,7 +1,5 @@
 package dev.kvdrive.plan;
 
-import org.jspecify.annotations.Nullable;
-
 /**
  * Every size the engine allocates by, as the planner proved them to fit. The engine takes these
  * numbers as they are; it never derives a size of its own.
@@ -10,8 +8,7 @@ import org.jspecify.annotations.Nullable;
  * @param layout bytes of chunks and extents
  * @param contextLength tokens a sequence may have, prompt and generation together
  * @param concurrency sequences that run at once: seats, and rows of a decode step
- * @param budget share of the closed chunks attended per step, in (0, 1]; 1 is exact mode. With a
- *     quality the most that is
+ * @param budget how much a step attends
  * @param activationBytes bytes of one activation element on the device
  * @param maxChunks closed chunks of a sequence of {@code contextLength} tokens
  * @param maxSelected chunks selected for a sequence of that length, where a layer is not dense
@@ -28,15 +25,13 @@ import org.jspecify.annotations.Nullable;
  *     NVMe tier
  * @param policy its index, its dense layers, its windows
  * @param windows how windows are divided and filled
- * @param quality share of its attention that a step keeps, by the index's estimate, in (0, 1): it
- *     attends as few chunks as are enough for it; null where it attends as many as the budget says
  */
 public record EngineSizes(
     ModelGeometry geometry,
     KvLayout layout,
     int contextLength,
     int concurrency,
-    double budget,
+    Budget budget,
     int activationBytes,
     int maxChunks,
     int maxSelected,
@@ -49,50 +44,7 @@ public record EngineSizes(
     int dramFrames,
     long nvmeExtents,
     PolicyShape policy,
-    WindowOptions windows,
-    @Nullable Double quality) {
-  /** Of steps that attend as many chunks as the budget says. */
-  public EngineSizes(
-      ModelGeometry geometry,
-      KvLayout layout,
-      int contextLength,
-      int concurrency,
-      double budget,
-      int activationBytes,
-      int maxChunks,
-      int maxSelected,
-      int denseChunks,
-      int windowSlots,
-      int passChunks,
-      int prefillBlock,
-      int shortPrompt,
-      int residualBlocks,
-      int dramFrames,
-      long nvmeExtents,
-      PolicyShape policy,
-      WindowOptions windows) {
-    this(
-        geometry,
-        layout,
-        contextLength,
-        concurrency,
-        budget,
-        activationBytes,
-        maxChunks,
-        maxSelected,
-        denseChunks,
-        windowSlots,
-        passChunks,
-        prefillBlock,
-        shortPrompt,
-        residualBlocks,
-        dramFrames,
-        nvmeExtents,
-        policy,
-        windows,
-        null);
-  }
-
+    WindowOptions windows) {
   /** The same with windows divided and filled in another way. */
   public EngineSizes withWindows(WindowOptions options) {
     return new EngineSizes(
@@ -113,18 +65,17 @@ public record EngineSizes(
         dramFrames,
         nvmeExtents,
         policy,
-        options,
-        quality);
+        options);
   }
 
-  /** The same for steps that attend what is enough for a quality; null for what the budget says. */
-  public EngineSizes withQuality(@Nullable Double share) {
+  /** The same for steps that attend another share, or what is enough for a quality. */
+  public EngineSizes withBudget(Budget other) {
     return new EngineSizes(
         geometry,
         layout,
         contextLength,
         concurrency,
-        budget,
+        other,
         activationBytes,
         maxChunks,
         maxSelected,
@@ -137,11 +88,10 @@ public record EngineSizes(
         dramFrames,
         nvmeExtents,
         policy,
-        windows,
-        share);
+        windows);
   }
 
-  /** Of sequences of which none attends everything because it is short. */
+  /** Of sequences of which none attends everything because it is short, and a fixed share. */
   public EngineSizes(
       ModelGeometry geometry,
       KvLayout layout,
@@ -164,7 +114,7 @@ public record EngineSizes(
         layout,
         contextLength,
         concurrency,
-        budget,
+        Budget.of(budget),
         activationBytes,
         maxChunks,
         maxSelected,
@@ -201,14 +151,14 @@ public record EngineSizes(
 
   /** Whether every chunk is attended in every step. */
   public boolean exact() {
-    return budget >= 1.0 && quality == null;
+    return budget.exact();
   }
 
   /**
    * Chunks to select of a sequence with {@code closedChunks} closed chunks, at least one if any.
    */
   public int selectCount(int closedChunks) {
-    return selectCount(budget, closedChunks);
+    return selectCount(budget.share(), closedChunks);
   }
 
   /**

@@ -1,6 +1,5 @@
 package dev.kvdrive.plan;
 
-import java.math.BigDecimal;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -9,8 +8,7 @@ import org.jspecify.annotations.Nullable;
  * @param model geometry of the model
  * @param contextLength tokens of a sequence, prompt and generation together
  * @param concurrency sequences at once
- * @param budget share of the closed chunks attended per decode step, in (0, 1]; 1 is exact mode.
- *     With a quality the most that is
+ * @param budget how much a decode step attends
  * @param kvType element type of cached keys and values
  * @param tiers budgets
  * @param device kind of device
@@ -20,14 +18,12 @@ import org.jspecify.annotations.Nullable;
  * @param denseBelow tokens up to which a sequence attends everything, whatever the budget; 0 for
  *     none, null for as many as {@link DeviceKind#denseTokens} as the tiers have room for
  * @param windows how windows are divided and filled
- * @param quality share of its attention that a step keeps, by the index's estimate, in (0, 1): it
- *     attends as few chunks as are enough for it; null where it attends as many as the budget says
  */
 public record PlanRequest(
     ModelGeometry model,
     int contextLength,
     int concurrency,
-    double budget,
+    Budget budget,
     KvType kvType,
     TierBudgets tiers,
     DeviceKind device,
@@ -35,8 +31,7 @@ public record PlanRequest(
     PolicyShape policy,
     Formats formats,
     @Nullable Integer denseBelow,
-    WindowOptions windows,
-    @Nullable Double quality) {
+    WindowOptions windows) {
   /** The paper's larger budget: 6.25 % of the context. */
   public static final double DEFAULT_BUDGET = 0.0625;
 
@@ -60,10 +55,6 @@ public record PlanRequest(
       throw new IllegalArgumentException(
           "concurrency must be between 1 and %d, got %d".formatted(MAX_CONCURRENCY, concurrency));
     }
-    if (!(budget > 0 && budget <= 1)) {
-      throw new IllegalArgumentException(
-          "the budget must be a share above 0 and at most 1, got " + budget);
-    }
     // In double, because in long it could overflow; everything else in a plan is less.
     double kv = 2.0 * concurrency * contextLength * kvType.bytes();
     kv *= (double) model.layers() * model.kvHeads() * model.headDim();
@@ -72,15 +63,10 @@ public record PlanRequest(
           "%,d tokens x %,d of model %s are %.3g bytes of KV cache; a plan is possible up to 1 EiB"
               .formatted(contextLength, concurrency, model.name(), kv));
     }
-    if (!policy.selects() && budget < 1) {
+    if (!policy.selects() && !budget.exact()) {
       throw new IllegalArgumentException(
-          "policy %s attends everything, a budget of %s%% leaves something out: write budget 100%%, or another policy"
-              .formatted(
-                  policy.name(),
-                  BigDecimal.valueOf(budget)
-                      .movePointRight(2)
-                      .stripTrailingZeros()
-                      .toPlainString()));
+          "policy %s attends everything, a budget of %s leaves something out: write budget 100%%, or another policy"
+              .formatted(policy.name(), budget.word()));
     }
     ClusterFormat clusters = policy.clusters();
     if (clusters != null && contextLength / clusters.tokens() >= ClusterFormat.MOST) {
@@ -92,14 +78,7 @@ public record PlanRequest(
                   clusters.tokens(),
                   2 * Integer.highestOneBit(contextLength / ClusterFormat.MOST)));
     }
-    if (quality != null) {
-      Budget.check(quality);
-      if (!policy.summary().estimatesShares()) {
-        throw new IllegalArgumentException(
-            "policy %s knows no shares of attention, by which budget auto chooses; write a budget like 6.25%%, or take the policy kvdrive"
-                .formatted(policy.name()));
-      }
-    }
+    budget.check(policy);
     if (queueLimit < 0) {
       throw new IllegalArgumentException("queueLimit must not be negative, got " + queueLimit);
     }
@@ -110,37 +89,7 @@ public record PlanRequest(
     }
   }
 
-  /** Of steps that attend as many chunks as the budget says. */
-  public PlanRequest(
-      ModelGeometry model,
-      int contextLength,
-      int concurrency,
-      double budget,
-      KvType kvType,
-      TierBudgets tiers,
-      DeviceKind device,
-      int queueLimit,
-      PolicyShape policy,
-      Formats formats,
-      @Nullable Integer denseBelow,
-      WindowOptions windows) {
-    this(
-        model,
-        contextLength,
-        concurrency,
-        budget,
-        kvType,
-        tiers,
-        device,
-        queueLimit,
-        policy,
-        formats,
-        denseBelow,
-        windows,
-        null);
-  }
-
-  /** With as many tokens that attend everything as are good for the device. */
+  /** With as many tokens that attend everything as are good for the device, and a fixed share. */
   public PlanRequest(
       ModelGeometry model,
       int contextLength,
@@ -156,7 +105,7 @@ public record PlanRequest(
         model,
         contextLength,
         concurrency,
-        budget,
+        Budget.of(budget),
         kvType,
         tiers,
         device,
@@ -227,8 +176,7 @@ public record PlanRequest(
         shape,
         formats,
         denseBelow,
-        windows,
-        quality);
+        windows);
   }
 
   PlanRequest withContextLength(int tokens) {
@@ -244,8 +192,7 @@ public record PlanRequest(
         policy,
         formats,
         denseBelow,
-        windows,
-        quality);
+        windows);
   }
 
   PlanRequest withConcurrency(int sequences) {
@@ -261,8 +208,7 @@ public record PlanRequest(
         policy,
         formats,
         denseBelow,
-        windows,
-        quality);
+        windows);
   }
 
   /** The same with other budgets. */
@@ -279,8 +225,7 @@ public record PlanRequest(
         policy,
         formats,
         denseBelow,
-        windows,
-        quality);
+        windows);
   }
 
   /** The same with chunks of other formats. */
@@ -297,8 +242,7 @@ public record PlanRequest(
         policy,
         others,
         denseBelow,
-        windows,
-        quality);
+        windows);
   }
 
   /** The same with windows divided and filled in another way. */
@@ -315,8 +259,7 @@ public record PlanRequest(
         policy,
         formats,
         denseBelow,
-        options,
-        quality);
+        options);
   }
 
   /** The same with so many tokens up to which everything is attended; null for the device's. */
@@ -333,17 +276,16 @@ public record PlanRequest(
         policy,
         formats,
         tokens,
-        windows,
-        quality);
+        windows);
   }
 
-  /** The same for steps that attend what is enough for a quality; null for what the budget says. */
-  public PlanRequest withQuality(@Nullable Double share) {
+  /** The same for steps that attend another share, or what is enough for a quality. */
+  public PlanRequest withBudget(Budget other) {
     return new PlanRequest(
         model,
         contextLength,
         concurrency,
-        budget,
+        other,
         kvType,
         tiers,
         device,
@@ -351,17 +293,6 @@ public record PlanRequest(
         policy,
         formats,
         denseBelow,
-        windows,
-        share);
-  }
-
-  /** How much a step attends. */
-  public Budget attends() {
-    return new Budget(budget, quality);
-  }
-
-  /** Whether every chunk is attended in every step. */
-  public boolean exact() {
-    return budget >= 1 && quality == null;
+        windows);
   }
 }

@@ -85,7 +85,7 @@ public final class Planner {
     boolean grows = request.policy().window() == PolicyShape.WindowLimit.WHAT_IS_LEFT;
     // With a quality the budget is what is attended at most, hardly ever.
     if (grows
-        && request.quality() == null
+        && request.budget().quality() == null
         && !sizes.exact()
         && sizes.windowSlots() < COMFORTABLE_WINDOW * sizes.maxSelected()) {
       warnings.add(
@@ -203,7 +203,7 @@ public final class Planner {
      */
     static Arithmetic of(PlanRequest request) {
       Arithmetic least = new Arithmetic(request);
-      boolean open = request.denseBelow() == null && request.budget() < 1;
+      boolean open = request.denseBelow() == null && !request.budget().exact();
       if (!open || !least.shortfalls().isEmpty()) {
         return least;
       }
@@ -225,12 +225,13 @@ public final class Planner {
       seats = request.concurrency();
       context = request.contextLength();
       maxChunks = layout.grid().closedChunks(context);
-      boolean exact = request.budget() >= 1;
+      boolean all = request.budget().share() >= 1;
       maxSelected =
-          exact ? maxChunks : Math.min(maxChunks, (int) Math.ceil(request.budget() * maxChunks));
+          all
+              ? maxChunks
+              : Math.min(maxChunks, (int) Math.ceil(request.budget().share() * maxChunks));
       this.denseChunks = denseChunks;
-      minWindow =
-          exact ? Math.min(maxChunks, MIN_EXACT_WINDOW) : Math.max(maxSelected, denseChunks);
+      minWindow = all ? Math.min(maxChunks, MIN_EXACT_WINDOW) : Math.max(maxSelected, denseChunks);
       prefillBlock = Math.min(Workspace.PREFILL_BLOCK, context);
       shortPrompt = Workspace.shortPrompt(context, seats);
       residualBlocks = Workspace.residualBlocks(context, seats, prefillBlock);
@@ -368,8 +369,7 @@ public final class Planner {
                   Math.min(dramFrames(window), totalExtents + minimumFrames), Integer.MAX_VALUE),
           needsNvme ? Math.min(mostExtents(), totalExtents) : 0,
           request.policy(),
-          request.windows(),
-          request.quality());
+          request.windows());
     }
 
     List<Demand> demands(int window, long frames, long extents) {
@@ -450,7 +450,7 @@ public final class Planner {
               "maps",
               Workspace.mapBytes(layout, seats, maxChunks, window, request.windows()),
               "where each chunk, slot and extent is"));
-      if (request.windows().notesReuse(request.exact())) {
+      if (request.windows().notesReuse(request.budget().exact())) {
         out.add(
             new Demand(
                 Tier.GPU,

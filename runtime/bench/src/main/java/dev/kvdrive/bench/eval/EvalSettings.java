@@ -1,6 +1,5 @@
 package dev.kvdrive.bench.eval;
 
-import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.kvdrive.plan.Budget;
 import org.jspecify.annotations.Nullable;
@@ -40,39 +39,6 @@ public record EvalSettings(
     String backing,
     String variant,
     @Nullable Double quality) {
-  @JsonCreator
-  public EvalSettings {}
-
-  /** Of a budget. */
-  public EvalSettings(
-      String model,
-      String weights,
-      String policy,
-      String index,
-      double budget,
-      int denseBelow,
-      int length,
-      String device,
-      String kvType,
-      String resident,
-      String backing,
-      String variant) {
-    this(
-        model,
-        weights,
-        policy,
-        index,
-        budget,
-        denseBelow,
-        length,
-        device,
-        kvType,
-        resident,
-        backing,
-        variant,
-        null);
-  }
-
   /** How much a step attends. */
   public Budget attends() {
     return new Budget(budget, quality);

@@ -31,7 +31,7 @@ public final class EngineProbeMain {
             geometry,
             Math.max(PlanRequest.MIN_CONTEXT, settings.promptTokens() + settings.tokens()),
             settings.sequences(),
-            settings.budget().share(),
+            settings.budget(),
             KvType.BF16,
             new TierBudgets(0, 0, 0),
             settings.device(),
@@ -39,8 +39,7 @@ public final class EngineProbeMain {
             PolicyShape.named(settings.policy(), geometry),
             settings.formats(),
             0,
-            parts.windows(),
-            settings.budget().quality());
+            parts.windows());
     ProbeSettings.Tiers tiers = settings.tiers();
     double windows = settings.budget().share() >= 1 ? 1 : tiers.windows();
     TierBudgets budgets = new ComfortableTiers(windows, tiers.dramShare()).of(request);

@@ -22,7 +22,8 @@ final class Columns {
         "BF16",
         "BF16",
         "BF16",
-        "");
+        "",
+        null);
   }
 
   static EvalSample sample(String task, int number, double score) {

@@ -62,12 +62,13 @@ class EvalReportTest {
     EvalSettings exact = settings("full", 1, 512);
     EvalSettings elsewhere =
         new EvalSettings(
-            "tiny", "0123", "full", "x", 1, 0, 512, "CUDA", "BF16", "BF16", "BF16", "");
+            "tiny", "0123", "full", "x", 1, 0, 512, "CUDA", "BF16", "BF16", "BF16", "", null);
     EvalSettings rounded =
-        new EvalSettings("tiny", "0123", "full", "x", 1, 0, 512, "CPU", "BF16", "INT8", "INT8", "");
+        new EvalSettings(
+            "tiny", "0123", "full", "x", 1, 0, 512, "CPU", "BF16", "INT8", "INT8", "", null);
     EvalSettings other =
         new EvalSettings(
-            "large", "4567", "full", "x", 1, 0, 512, "CPU", "BF16", "BF16", "BF16", "");
+            "large", "4567", "full", "x", 1, 0, 512, "CPU", "BF16", "BF16", "BF16", "", null);
     report.add(column(elsewhere, samples("a", 0, 0, 0.2)));
     report.add(column(rounded, samples("a", 0, 0.5)));
     report.add(column(exact, samples("a", 1)));
@@ -136,7 +137,19 @@ class EvalReportTest {
   void formsAndDevicesAreInANameOnlyWhereItWouldBeAnothersElse() {
     EvalSettings rounded =
         new EvalSettings(
-            "tiny", "0123", "quest", "quest-index", 0.5, 0, 512, "CPU", "BF16", "BF16", "INT8", "");
+            "tiny",
+            "0123",
+            "quest",
+            "quest-index",
+            0.5,
+            0,
+            512,
+            "CPU",
+            "BF16",
+            "BF16",
+            "INT8",
+            "",
+            null);
     report.add(column(settings("full", 1, 512), samples("a", 1)));
     report.add(column(rounded, samples("a", 1)));
     assertThat(report.names()).containsExactly("full exact", "quest 50 %");

@@ -55,12 +55,12 @@ final class Demo {
   private static final double EXACT_WINDOW = 0.25;
   private static final double DRAM_SHARE = 0.4;
 
+  /** More than a server takes, so that so short an answer is measured at all. */
+  private static final String METER = "0.1";
+
   private final Terminal terminal;
   private final int tokens;
   private final Budget budget;
-
-  /** More than a server takes, so that so short an answer is measured at all. */
-  private static final String METER = "0.1";
 
   private final long seed;
   private final DeviceKind device;
@@ -179,14 +179,14 @@ final class Demo {
                     model,
                     contextLength(),
                     1,
-                    budget.share(),
+                    1,
                     KvType.BF16,
                     new TierBudgets(0, 0, 0),
                     device,
                     PlanRequest.DEFAULT_QUEUE_PER_SEAT)
                 .withDenseBelow(0)
                 .withWindows(WindowOptions.DEFAULT.withPrefetch(true))
-                .withQuality(budget.quality()));
+                .withBudget(budget));
   }
 
   /**

@@ -234,7 +234,7 @@ final class EvalRun {
                 sizes.geometry(),
                 sizes.context(),
                 conditions.samples() * budgets.size(),
-                largest(budgets),
+                Budget.of(largest(budgets)),
                 conditions.kvType(),
                 new TierBudgets(0, 0, 0),
                 conditions.device(),

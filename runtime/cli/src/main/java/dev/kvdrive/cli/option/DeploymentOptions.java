@@ -183,7 +183,7 @@ public final class DeploymentOptions {
           geometry,
           context,
           seats,
-          attended.share(),
+          attended,
           type,
           new TierBudgets(gpu, dram, nvme == null ? 0 : nvme),
           device.kind(),
@@ -191,8 +191,7 @@ public final class DeploymentOptions {
           PolicyShape.of(policy == null ? null : policy.name(), index, geometry),
           chunks,
           denseBelow,
-          windows.options(),
-          attended.quality());
+          windows.options());
     } catch (IllegalArgumentException e) {
       // The model is one; what does not go with it was asked for here.
       throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);

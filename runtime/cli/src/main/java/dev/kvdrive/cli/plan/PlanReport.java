@@ -74,7 +74,7 @@ final class PlanReport {
           "window",
           "%,d".formatted(s.windowSlots()),
           "chunks per (sequence, layer, KV head), %,d selected per step at %s"
-              .formatted(s.maxSelected(), attended(r)));
+              .formatted(s.maxSelected(), attended(r.budget())));
       if (s.denseChunks() > 0) {
         row(
             out,
@@ -117,8 +117,7 @@ final class PlanReport {
     return out.toString();
   }
 
-  private static String attended(PlanRequest request) {
-    Budget budget = request.attends();
+  private static String attended(Budget budget) {
     return budget.exact() ? "100 % (exact)" : budget.words();
   }
 
@@ -239,9 +238,9 @@ final class PlanReport {
     out.put("model", r.model().name());
     out.put("contextLength", r.contextLength());
     out.put("concurrency", r.concurrency());
-    out.put("budget", r.budget());
-    if (r.quality() != null) {
-      out.put("quality", r.quality());
+    out.put("budget", r.budget().share());
+    if (r.budget().quality() != null) {
+      out.put("quality", r.budget().quality());
     }
     if (r.denseBelow() != null) {
       out.put("denseBelow", r.denseBelow());

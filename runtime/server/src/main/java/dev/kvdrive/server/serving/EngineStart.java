@@ -206,17 +206,14 @@ public final class EngineStart implements ModelStart {
       if (closed) {
         throw shuttingDown(); // device and model may be closed already
       }
-      EngineSettings usual =
-          EngineSettings.of(sizes, device, settings.tiers().nvmeDir(), settings.queue());
-      KvDriveEngine engine =
-          KvDriveEngine.begin(
-              model,
-              tokenizer,
-              device,
-              usual
-                  .withDecode(usual.decode().withMeterShare(settings.meter()))
-                  .withExtentFiles(files)
-                  .withCalibration(calibration));
+      EngineSettings own =
+          EngineSettings.of(sizes, device, settings.tiers().nvmeDir(), settings.queue())
+              .withExtentFiles(files)
+              .withCalibration(calibration);
+      if (settings.meter() != null) {
+        own = own.withDecode(own.decode().withMeterShare(settings.meter()));
+      }
+      KvDriveEngine engine = KvDriveEngine.begin(model, tokenizer, device, own);
       opened.push(
           () -> {
             engine.close();

@@ -44,7 +44,7 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param resident format of chunks in the window; if not set, what goes with the rest
  * @param backing format of chunks in DRAM and on NVMe; if not set, what goes with the rest
  * @param meter share of the time of all steps that measuring may take what their attention leaves
- *     out; 0 for never
+ *     out; 0 for never, 0.01 if not set
  * @param windows how windows are divided and filled; no answer depends on it
  * @param tiers bytes of each tier
  * @param apiKeysFile file with the keys that may call the API; an open server if not set
@@ -72,7 +72,7 @@ public record RuntimeSettings(
     @DefaultValue("BF16") KvType kvType,
     @Nullable ChunkFormat resident,
     @Nullable ChunkFormat backing,
-    @DefaultValue("0.01") double meter,
+    @Nullable Double meter,
     @DefaultValue Windows windows,
     @DefaultValue Tiers tiers,
     @Nullable Path apiKeysFile,
@@ -239,7 +239,7 @@ public record RuntimeSettings(
               + quality
               + "; for all of it set kvdrive.budget to 1 in its place");
     }
-    if (!(meter >= 0 && meter <= 1)) {
+    if (meter != null && !(meter >= 0 && meter <= 1)) {
       throw new IllegalArgumentException(
           "kvdrive.meter must be a share of the time from 0 to 1, got " + meter);
     }
@@ -333,7 +333,7 @@ public record RuntimeSettings(
         geometry,
         contextLength,
         concurrency,
-        attends().share(),
+        attends(),
         kvType,
         new TierBudgets(tiers.gpu().bytes(), tiers.dram().bytes(), tiers.nvme().bytes()),
         kind,
@@ -341,7 +341,6 @@ public record RuntimeSettings(
         PolicyShape.of(policy, index == null ? null : IndexShape.parse(index), geometry),
         formats(),
         denseBelow,
-        windows.options(),
-        quality);
+        windows.options());
   }
 }
