@@ -259,7 +259,7 @@ public final class Assessor {
     try {
       return Optional.of(
           Usage.of(
-              RequestResolver.tiers(sibling.getSpec().tiers()),
+              RequestResolver.tiers(sibling.getSpec().tiers(), RequestResolver.NO_CLASS),
               Objects.requireNonNullElse(
                   sibling.getSpec().replicas(), RequestResolver.DEFAULT_REPLICAS)));
     } catch (IllegalArgumentException e) {

@@ -32,6 +32,9 @@ final class ClassPolicy {
       fault(found, "limits.nvme", limits.nvme(), Quantities::bytes);
       fault(found, "limits.cpu", limits.cpu(), Quantities::processors);
     }
+    if (clazz.storage() != null) {
+      fault(found, "storage.writesPerDay", clazz.storage().writesPerDay(), Quantities::bytes);
+    }
     if (clazz.runtime() != null) {
       fault(found, "runtime.cpu", clazz.runtime().cpu(), Quantities::processors);
     }
@@ -65,6 +68,7 @@ final class ClassPolicy {
     List<String> found = new ArrayList<>();
     model(request, className, clazz).ifPresent(found::add);
     storage(request, className, clazz).ifPresent(found::add);
+    writes(request, className, clazz).ifPresent(found::add);
     Limits limits = clazz.limits();
     if (limits != null) {
       atMost(found, "contextLength", request.contextLength(), limits.contextLength(), className);
@@ -214,6 +218,17 @@ final class ClassPolicy {
         "InferenceClass %s does not allow storage class %s; it allows %s."
             .formatted(
                 className, asked == null ? "(the cluster's default)" : asked, listed(allowed)));
+  }
+
+  private static Optional<String> writes(
+      Request request, String className, InferenceClassSpec clazz) {
+    Quantity most = clazz.storage() == null ? null : clazz.storage().writesPerDay();
+    long asked = request.tiers().nvmeWritesPerDay();
+    return most == null || asked <= Quantities.bytes("storage.writesPerDay", most)
+        ? Optional.empty()
+        : Optional.of(
+            "tiers.nvme.writesPerDay is %s; InferenceClass %s allows at most %s."
+                .formatted(ByteSize.human(asked), className, most));
   }
 
   private static String listed(List<String> allowed) {

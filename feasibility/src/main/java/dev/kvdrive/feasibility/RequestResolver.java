@@ -50,7 +50,7 @@ public final class RequestResolver {
   static final int DEFAULT_REPLICAS = 1;
   static final int DEFAULT_DRAIN_SECONDS = 300;
 
-  private static final InferenceClassSpec NO_CLASS =
+  static final InferenceClassSpec NO_CLASS =
       new InferenceClassSpec(null, null, null, null, null, null, null, null);
   private static final ClassRuntime NO_CLASS_RUNTIME =
       new ClassRuntime(null, null, null, null, null, null, null, null);
@@ -96,7 +96,7 @@ public final class RequestResolver {
         formats(spec, kvType, budget.share()),
         meter(spec.meter()),
         windows(spec.windows()),
-        tiers(spec.tiers()),
+        tiers(spec.tiers(), from),
         nvme == null ? Reclaim.EPHEMERAL : requireNonNullElse(nvme.reclaim(), Reclaim.EPHEMERAL),
         storageClassName(nvme, from),
         requireNonNullElse(spec.replicas(), DEFAULT_REPLICAS),
@@ -129,12 +129,22 @@ public final class RequestResolver {
     return cpu;
   }
 
-  static TierBudgets tiers(Tiers tiers) {
+  static TierBudgets tiers(Tiers tiers, InferenceClassSpec from) {
     Tiers.@Nullable Nvme nvme = tiers.nvme();
     return new TierBudgets(
         Quantities.bytes("spec.tiers.gpu.memory", tiers.gpu().memory()),
         Quantities.bytes("spec.tiers.dram.size", tiers.dram().size()),
-        nvme == null ? 0 : Quantities.bytes("spec.tiers.nvme.size", nvme.size()));
+        nvme == null ? 0 : Quantities.bytes("spec.tiers.nvme.size", nvme.size()),
+        nvme == null ? 0 : writesPerDay(nvme, from));
+  }
+
+  /** Who says nothing may write what the class allows at most. */
+  private static long writesPerDay(Tiers.Nvme nvme, InferenceClassSpec from) {
+    if (nvme.writesPerDay() != null) {
+      return Quantities.bytes("spec.tiers.nvme.writesPerDay", nvme.writesPerDay());
+    }
+    Quantity most = from.storage() == null ? null : from.storage().writesPerDay();
+    return most == null ? 0 : Quantities.bytes("storage.writesPerDay", most);
   }
 
   private static Formats formats(

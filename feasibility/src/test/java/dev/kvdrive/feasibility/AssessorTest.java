@@ -305,6 +305,42 @@ class AssessorTest {
     assertThat(verdict.message()).contains(said);
   }
 
+  private static InferenceDeployment onNvme(String className, String nvme) {
+    return WrittenManifests.deployment(
+        "endpoint",
+        NAMESPACE,
+        """
+        contextLength: 16384
+        tiers:
+          gpu: {memory: 64Mi}
+          dram: {size: 24Mi}
+          nvme: {size: 512Mi%s}
+        """
+            .formatted(nvme),
+        className);
+  }
+
+  @Test
+  void whatMayBeWrittenADayIsTheDeploymentsWordWithinTheClasssAndElseTheClasss() {
+    InferenceClass clazz = WrittenManifests.clazz("c", "storage: {writesPerDay: 10Gi}");
+    String ofClass = "className: c";
+    Feasible said = feasible(onNvme(ofClass, ", writesPerDay: 2Gi"), clazz);
+    assertThat(said.request().tiers().nvmeWritesPerDay()).isEqualTo(2L << 30);
+    assertThat(said.plan().request().tiers()).isEqualTo(said.request().tiers());
+    assertThat(feasible(onNvme(ofClass, ""), clazz).request().tiers().nvmeWritesPerDay())
+        .isEqualTo(10L << 30);
+    assertThat(feasible(onNvme("", ""), null).request().tiers().nvmeWritesPerDay()).isZero();
+    Infeasible tooMuch = infeasible(onNvme(ofClass, ", writesPerDay: 20Gi"), clazz);
+    assertThat(tooMuch.reason()).isEqualTo("NotAllowed");
+    assertThat(tooMuch.message())
+        .contains("tiers.nvme.writesPerDay is 20.0 GiB; InferenceClass c allows at most 10Gi");
+    Infeasible tooLittle = infeasible(onNvme("", ", writesPerDay: 1Mi"), null);
+    assertThat(tooLittle.reason()).isEqualTo("DoesNotFit");
+    assertThat(tooLittle.message())
+        .contains("a sequence of 16,384 tokens may have", "1.00 MiB a day are allowed")
+        .containsPattern("the same request with \\d+Mi of writes to NVMe a day");
+  }
+
   /** Who reads it can do nothing about it in the specification. */
   @ParameterizedTest
   @CsvSource(

@@ -112,6 +112,7 @@ class DefinitionRulesTest {
         "model: {uri: 'hf://a/b', cacheClaimName: 'Bad Claim'} | spec.model.cacheClaimName",
         "model: {uri: 'pvc://LONG/x'} | spec.model.uri",
         "tiers: {gpu: {memory: 1Mi}, dram: {size: 1Mi}, nvme: {size: 1Gi, storageClassName: 'A b'}} | storageClassName",
+        "tiers: {gpu: {memory: 1Mi}, dram: {size: 1Mi}, nvme: {size: 1Gi, writesPerDay: '0'}} | must be greater than 0",
         "className: 'Not One' | spec.className",
         "runtime: {priorityClassName: 'Not One'} | spec.runtime.priorityClassName",
         "tiers: {gpu: {memory: 0}, dram: {size: 1Mi}} | must be greater than 0",

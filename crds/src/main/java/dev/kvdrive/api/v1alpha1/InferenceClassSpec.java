@@ -9,6 +9,7 @@ import io.fabric8.generator.annotation.Min;
 import io.fabric8.generator.annotation.Pattern;
 import io.fabric8.generator.annotation.Required;
 import io.fabric8.generator.annotation.Size;
+import io.fabric8.generator.annotation.ValidationRule;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
 import java.util.List;
@@ -118,7 +119,15 @@ public record InferenceClassSpec(
       @Nullable
           @Size(max = 64)
           @JsonPropertyDescription("Classes that deployments may name. Without it: any.")
-          List<String> allowedClassNames) {}
+          List<String> allowedClassNames,
+      @Nullable
+          @ValidationRule(
+              value = "quantity(string(self)).isGreaterThan(quantity('0'))",
+              message = "must be greater than 0")
+          @JsonPropertyDescription(
+              "Bytes that one replica may write to its volume in any 24 hours: what deployments get"
+                  + " that say nothing, and the most that they may ask for. Without it: no limit.")
+          Quantity writesPerDay) {}
 
   /** Most that one deployment may ask for; bytes are those of all its replicas together. */
   @JsonIgnoreProperties(ignoreUnknown = true)

@@ -23,4 +23,10 @@ public record TierStatus(
         @JsonPropertyDescription(
             "Share of the chunks prefetched into this tier that were selected while they were"
                 + " there.")
-        String prefetchUse) {}
+        String prefetchUse,
+    @Nullable @JsonPropertyDescription("Bytes that one replica may write in any 24 hours.")
+        Quantity writesPerDay,
+    @Nullable
+        @JsonPropertyDescription(
+            "Bytes written in the last 24 hours, summed over the pods that answered.")
+        Quantity writtenLastDay) {}

@@ -81,5 +81,14 @@ public record Tiers(
           @JsonPropertyDescription(
               "Ephemeral: the volume lives as long as its pod. Retain: it survives restarts and"
                   + " goes with the InferenceDeployment; the pod stays where its volume is.")
-          Reclaim reclaim) {}
+          Reclaim reclaim,
+      @Nullable
+          @ValidationRule(
+              value = "quantity(string(self)).isGreaterThan(quantity('0'))",
+              message = "must be greater than 0")
+          @JsonPropertyDescription(
+              "Bytes that one replica may write to its volume in any 24 hours, which wears the"
+                  + " drive. When they are spent, requests that need NVMe are refused until fewer"
+                  + " were written. Without one: the InferenceClass's, else no limit.")
+          Quantity writesPerDay) {}
 }

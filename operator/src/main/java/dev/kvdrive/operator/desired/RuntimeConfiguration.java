@@ -73,6 +73,9 @@ final class RuntimeConfiguration {
     if (request.tiers().nvme() > 0) {
       tiers.put("nvme-dir", NVME);
     }
+    if (request.tiers().nvmeWritesPerDay() > 0) {
+      tiers.put("nvme-writes-per-day", request.tiers().nvmeWritesPerDay());
+    }
 
     Map<String, Object> kvdrive = new LinkedHashMap<>();
     kvdrive.put("model", model);

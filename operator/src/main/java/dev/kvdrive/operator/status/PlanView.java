@@ -71,18 +71,24 @@ final class PlanView {
   }
 
   private static TierStatus tier(Plan plan, Demand.Tier tier, long budget, TierUsage usage) {
-    OptionalLong used = usage.used(tier.word());
+    long writesPerDay = tier == Demand.Tier.NVME ? plan.request().tiers().nvmeWritesPerDay() : 0;
     return new TierStatus(
         tier.word(),
         Quantities.ofBytes(budget),
         mebibytes(plan.demand(tier)),
-        used.isPresent() ? mebibytes(used.getAsLong()) : null,
+        mebibytes(usage.used(tier.word())),
         percent(usage.hitRate(tier.word())),
-        percent(usage.prefetchUse(tier.word())));
+        percent(usage.prefetchUse(tier.word())),
+        writesPerDay == 0 ? null : Quantities.ofBytes(writesPerDay),
+        mebibytes(usage.written(tier.word())));
   }
 
   private static @Nullable String percent(OptionalDouble share) {
     return share.isPresent() ? Math.round(100 * share.getAsDouble()) + "%" : null;
+  }
+
+  private static @Nullable Quantity mebibytes(OptionalLong bytes) {
+    return bytes.isPresent() ? mebibytes(bytes.getAsLong()) : null;
   }
 
   /** Rounded up, so that the status does not change with every request. */

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Use of the tiers, summed over the pods that answered.
@@ -12,6 +13,7 @@ import java.util.OptionalLong;
  * @param usedBytes bytes in use, by tier
  * @param selectedChunks chunks that were selected and found in a tier since the pods started, by
  *     tier
+ * @param writtenBytes bytes written in the last 24 hours, by tier
  * @param prefetched chunks that were prefetched since the pods started, and those of them that were
  *     of use
  * @param accuracy what attention left out since the pods started
@@ -20,6 +22,7 @@ import java.util.OptionalLong;
 public record TierUsage(
     Map<String, Long> usedBytes,
     Map<String, Long> selectedChunks,
+    Map<String, Long> writtenBytes,
     Prefetched prefetched,
     Accuracy accuracy,
     Map<String, String> failingNvme) {
@@ -41,11 +44,12 @@ public record TierUsage(
 
   /** Nobody answered. */
   public static final TierUsage UNKNOWN =
-      new TierUsage(Map.of(), Map.of(), Prefetched.NONE, Accuracy.NONE, Map.of());
+      new TierUsage(Map.of(), Map.of(), Map.of(), Prefetched.NONE, Accuracy.NONE, Map.of());
 
   private static final String USED = "kvdrive_tier_used_bytes";
   private static final String HITS = "kvdrive_window_hits_total";
   private static final String MISSES = "kvdrive_window_misses_total";
+  private static final String WRITTEN = "kvdrive_nvme_written_day_bytes";
   private static final String PREFETCHED = "kvdrive_prefetched_chunks_total";
   private static final String PREFETCHED_HITS = "kvdrive_prefetched_hits_total";
   private static final String SAMPLES = "kvdrive_accuracy_samples_total";
@@ -53,12 +57,14 @@ public record TierUsage(
   private static final String ERROR = "kvdrive_output_error_total";
   private static final String TIER = "tier";
   private static final String WINDOW_TIER = "gpu";
+  private static final String NVME = "nvme";
 
   private static final String NVME_HEALTHY = "kvdrive_nvme_healthy";
 
   public TierUsage {
     usedBytes = Map.copyOf(usedBytes);
     selectedChunks = Map.copyOf(selectedChunks);
+    writtenBytes = Map.copyOf(writtenBytes);
     failingNvme = Map.copyOf(failingNvme);
   }
 
@@ -66,6 +72,7 @@ public record TierUsage(
   static TierUsage of(List<Exposition> pods) {
     Map<String, Long> used = new HashMap<>();
     Map<String, Long> selected = new HashMap<>();
+    Map<String, Long> written = new HashMap<>();
     long prefetched = 0;
     long prefetchedHits = 0;
     double samples = 0;
@@ -78,6 +85,7 @@ public record TierUsage(
           case USED -> used.merge(tier, (long) sample.value(), Long::sum);
           case HITS -> selected.merge(WINDOW_TIER, (long) sample.value(), Long::sum);
           case MISSES -> selected.merge(tier, (long) sample.value(), Long::sum);
+          case WRITTEN -> written.merge(NVME, (long) sample.value(), Long::sum);
           case PREFETCHED -> prefetched += (long) sample.value();
           case PREFETCHED_HITS -> prefetchedHits += (long) sample.value();
           case SAMPLES -> samples += sample.value();
@@ -90,6 +98,7 @@ public record TierUsage(
     return new TierUsage(
         used,
         selected,
+        written,
         new Prefetched(prefetched, prefetchedHits),
         new Accuracy(samples, mass, error),
         Map.of());
@@ -102,12 +111,20 @@ public record TierUsage(
   }
 
   TierUsage withFailingNvme(Map<String, String> failing) {
-    return new TierUsage(usedBytes, selectedChunks, prefetched, accuracy, failing);
+    return new TierUsage(usedBytes, selectedChunks, writtenBytes, prefetched, accuracy, failing);
   }
 
   /** Bytes of a tier in use, if known. */
   public OptionalLong used(String tier) {
-    Long bytes = usedBytes.get(tier);
+    return of(usedBytes.get(tier));
+  }
+
+  /** Bytes written to a tier in the last 24 hours, if that is counted there. */
+  public OptionalLong written(String tier) {
+    return of(writtenBytes.get(tier));
+  }
+
+  private static OptionalLong of(@Nullable Long bytes) {
     return bytes == null ? OptionalLong.empty() : OptionalLong.of(bytes);
   }
 

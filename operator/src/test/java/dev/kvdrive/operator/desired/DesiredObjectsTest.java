@@ -45,7 +45,10 @@ class DesiredObjectsTest {
 
   @Test
   void memoryHeapVolumeAndConfigurationComeFromThePlan() {
-    Feasible feasible = feasible("concurrency: 2\nservedModelName: tiny", null);
+    Feasible feasible =
+        feasible(
+            "concurrency: 2\nservedModelName: tiny\nclassName: c",
+            WrittenManifests.clazz("c", "storage: {writesPerDay: 100Gi}"));
     DesiredObjects objects = new DesiredObjects(feasible);
     var pod = feasible.plan().requirePod();
     Container container = container(objects);
@@ -81,6 +84,7 @@ class DesiredObjectsTest {
     assertThat(configuration.get("queue-limit").asInt()).isEqualTo(16);
     assertThat(configuration.get("served-model-name").asText()).isEqualTo("tiny");
     assertThat(configuration.at("/tiers/nvme-bytes").asLong()).isEqualTo(512L << 20);
+    assertThat(configuration.at("/tiers/nvme-writes-per-day").asLong()).isEqualTo(100L << 30);
     assertThat(configuration.at("/model/planned/layers").asInt()).isEqualTo(6);
     assertThat(configuration.at("/model/planned/weight-bytes").asLong()).isEqualTo(7255040);
     assertThat(configuration.at("/model/planned/stated-in").asText())

@@ -596,6 +596,7 @@ class StatusAggregatorTest {
             new TierUsage(
                 Map.of(),
                 Map.of(),
+                Map.of(),
                 new TierUsage.Prefetched(0, 0),
                 new TierUsage.Accuracy(0, 0, 0),
                 Map.of("endpoint-1", "8 reads failed: EIO")));
@@ -639,6 +640,7 @@ class StatusAggregatorTest {
             new TierUsage(
                 Map.of("gpu", 1L << 20, "dram", 100L),
                 Map.of("gpu", 80L, "dram", 20L),
+                Map.of("nvme", 5L << 20),
                 new TierUsage.Prefetched(40, 30),
                 new TierUsage.Accuracy(8, 0.08, 0.4),
                 Map.of()));
@@ -655,6 +657,7 @@ class StatusAggregatorTest {
     assertThat(tiers.get(1).used()).isEqualTo(new Quantity("1Mi"));
     assertThat(tiers.get(1).hitRate()).isEqualTo("20%");
     assertThat(tiers.get(2).used()).isNull();
+    assertThat(tiers.get(2).writtenLastDay()).isEqualTo(new Quantity("5Mi"));
   }
 
   @Test

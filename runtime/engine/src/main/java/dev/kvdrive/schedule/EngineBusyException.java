@@ -2,7 +2,7 @@ package dev.kvdrive.schedule;
 
 import java.time.Duration;
 
-/** The queue is full. */
+/** There is no room now: the queue is full, or what may be written to NVMe in a day is spent. */
 public final class EngineBusyException extends GenerationException {
   private final Duration retryAfter;
 
@@ -11,7 +11,7 @@ public final class EngineBusyException extends GenerationException {
     this.retryAfter = retryAfter;
   }
 
-  /** An estimate of when a place will be free. */
+  /** An estimate of when there will be room. */
   public Duration retryAfter() {
     return retryAfter;
   }

@@ -114,6 +114,11 @@ public record EngineSettings(
         observer);
   }
 
+  /** The same with a limit of the bytes written to NVMe in 24 hours; 0 for none. */
+  public EngineSettings withWritesPerDay(long bytes) {
+    return withNvme(nvme.withWritesPerDay(bytes, nvme.clock()));
+  }
+
   public EngineSettings withExtentFiles(ExtentFile.Opener opener) {
     return new EngineSettings(
         sizes,

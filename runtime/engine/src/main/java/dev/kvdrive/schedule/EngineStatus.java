@@ -24,6 +24,7 @@ import org.jspecify.annotations.Nullable;
  *     measured
  * @param demotions extents moved from DRAM to NVMe since start
  * @param promotions extents moved from NVMe to DRAM since start
+ * @param nvmeWritten what was written to the NVMe tier, and how much may be
  * @param ioErrors failed reads and writes of the NVMe tier since start
  * @param nvmeDirect whether NVMe is accessed with O_DIRECT
  * @param nvmeFailure why the drive of the NVMe tier does not work, in words for a client; null
@@ -51,6 +52,7 @@ public record EngineStatus(
     Map<Head, Accuracy> accuracy,
     long demotions,
     long promotions,
+    Written nvmeWritten,
     long ioErrors,
     boolean nvmeDirect,
     @Nullable String nvmeFailure,
@@ -58,6 +60,18 @@ public record EngineStatus(
     @Nullable String failure) {
   /** One KV head of a layer. */
   public record Head(int layer, int kvHead) {}
+
+  /**
+   * What is written to NVMe.
+   *
+   * @param bytes since start
+   * @param lastDay in the last 24 hours, this process or another on the same volume
+   * @param perDay that may be written in 24 hours; 0 if there is no limit
+   */
+  public record Written(long bytes, long lastDay, long perDay) {
+    /** Nothing, and no limit. */
+    public static final Written NONE = new Written(0, 0, 0);
+  }
 
   /**
    * One tier.

@@ -41,7 +41,6 @@ public final class KvDriveEngine implements InferenceEngine {
   private final EngineSizes sizes;
   private final RequestQueue requests;
   private final Totals totals = new Totals();
-  private final CapacityLedger room;
   private final Thread thread;
   private final CompletableFuture<Void> ready = new CompletableFuture<>();
 
@@ -64,7 +63,6 @@ public final class KvDriveEngine implements InferenceEngine {
     sizes = settings.sizes();
     requests =
         new RequestQueue(settings.queueLimit(), sizes.concurrency(), settings.prefillShare());
-    room = new CapacityLedger(sizes);
     thread = Thread.ofPlatform().name("kvdrive-engine").unstarted(this::run);
   }
 
@@ -221,11 +219,19 @@ public final class KvDriveEngine implements InferenceEngine {
             "prompt token %d is not in the vocabulary of %d".formatted(token, vocabulary));
       }
     }
-    long extents = room.extents(prompt + request.maxTokens());
-    if (extents > room.capacity()) {
+    int tokens = prompt + request.maxTokens();
+    long extents = sizes.extents(tokens);
+    if (extents > sizes.tierExtents()) {
       throw new IllegalArgumentException(
           "%d tokens need %d extents of KV cache; DRAM and NVMe together have room for %d"
-              .formatted(prompt + request.maxTokens(), extents, room.capacity()));
+              .formatted(tokens, extents, sizes.tierExtents()));
+    }
+    EngineBusyException refusal;
+    synchronized (schedulerLock) {
+      refusal = scheduler == null ? null : scheduler.refusal(tokens);
+    }
+    if (refusal != null) {
+      throw refusal;
     }
   }
 
@@ -293,7 +299,9 @@ public final class KvDriveEngine implements InferenceEngine {
   /** Runs a prompt and a few steps, so that ready means that everything has run once. */
   private void warmUp(Scheduler own) {
     int prompt = Math.min(settings.warmUpTokens(), sizes.contextLength() - WARM_UP_STEPS);
-    if (prompt < 1 || room.extents(prompt + WARM_UP_STEPS) > room.capacity()) {
+    if (prompt < 1
+        || sizes.extents(prompt + WARM_UP_STEPS) > sizes.tierExtents()
+        || own.refusal(prompt + WARM_UP_STEPS) != null) {
       return;
     }
     List<Integer> tokens = new ArrayList<>();
@@ -385,6 +393,10 @@ public final class KvDriveEngine implements InferenceEngine {
         sum.accuracy(),
         tiers == null ? 0 : tiers.demotions(),
         tiers == null ? 0 : tiers.promotions(),
+        tiers == null
+            ? EngineStatus.Written.NONE
+            : new EngineStatus.Written(
+                tiers.written().bytes(), tiers.written().lastDay(), tiers.written().perDay()),
         tiers == null ? 0 : tiers.ioErrors(),
         tiers != null && tiers.direct(),
         tiers == null ? null : tiers.nvmeFailure(),

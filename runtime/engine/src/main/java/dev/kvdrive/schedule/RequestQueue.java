@@ -127,6 +127,12 @@ final class RequestQueue {
     active.add(sequence);
   }
 
+  /** Takes a waiting sequence out that cannot be run. */
+  synchronized void withdraw(Sequence sequence) {
+    waiting.remove(sequence);
+    notifyAll();
+  }
+
   /** Takes out the waiting sequences that were cancelled. */
   synchronized List<Sequence> takeCancelled() {
     List<Sequence> cancelled = new ArrayList<>();

@@ -66,7 +66,6 @@ final class Scheduler implements AutoCloseable {
   private final DecodeStep step;
   private final Prefill prefill;
   private final TokenChooser chooser;
-  private final CapacityLedger ledger;
   private final Deque<Integer> freeSeats = new ArrayDeque<>();
   private final List<Sequence> decoding = new ArrayList<>();
 
@@ -153,7 +152,6 @@ final class Scheduler implements AutoCloseable {
     }
     store.onProgress(requests::signal);
     patience = new FetchPatience(settings.decode().fetchTimeout());
-    ledger = new CapacityLedger(sizes);
     for (int seat = 0; seat < sizes.concurrency(); seat++) {
       freeSeats.add(seat);
     }
@@ -181,6 +179,15 @@ final class Scheduler implements AutoCloseable {
   /** State of DRAM and NVMe tier; any thread, until {@link #close}. */
   TierStatus tierStatus() {
     return store.status();
+  }
+
+  /**
+   * Why a sequence of so many tokens would have to wait for a day, even alone; null if it need not.
+   * Any thread, until {@link #close}.
+   */
+  @Nullable EngineBusyException refusal(int tokens) {
+    TieredStore.Shortage shortage = store.shortage(tokens);
+    return shortage == null ? null : new EngineBusyException(shortage.message(), shortage.until());
   }
 
   /** Why the tiers cannot go on in this process, or null; any thread, until {@link #close}. */
@@ -317,6 +324,13 @@ final class Scheduler implements AutoCloseable {
         return;
       }
       if (first == null || waiting.arrival() < first.arrival()) {
+        EngineBusyException refusal = refusal(waiting.mostTokens());
+        if (refusal != null) {
+          requests.withdraw(waiting);
+          waiting.fail(refusal);
+          waiting.announce();
+          continue;
+        }
         if (!hasRoom(waiting)) {
           return;
         }
@@ -337,7 +351,7 @@ final class Scheduler implements AutoCloseable {
   }
 
   private boolean hasRoom(Sequence sequence) {
-    return ledger.fits(sequence.mostTokens()) && prefill.fits(sequence.prompt().length);
+    return store.hasRoomFor(sequence.mostTokens()) && prefill.fits(sequence.prompt().length);
   }
 
   /** Whether a prompt that passes others may take a free seat. */
@@ -350,7 +364,7 @@ final class Scheduler implements AutoCloseable {
     List<Sequence> admitted = new ArrayList<>();
     for (Sequence sequence : sharing) {
       if (freeSeats.isEmpty()
-          || !ledger.fits(sequence.mostTokens())
+          || !store.hasRoomFor(sequence.mostTokens())
           || (passing && !mayTakeSeat(sequence))) {
         break;
       }
@@ -371,8 +385,11 @@ final class Scheduler implements AutoCloseable {
   private void seat(Sequence sequence) {
     int seat = freeSeats.removeFirst();
     sequence.takeSeat(seat);
-    ledger.promise(sequence.mostTokens());
-    store.openSeat(queue, seat, new SequenceIdentity("", sequence.id() + "#" + identities++));
+    store.openSeat(
+        queue,
+        seat,
+        new SequenceIdentity("", sequence.id() + "#" + identities++),
+        sequence.mostTokens());
     if (tap != null) {
       tap.observer().opened(seat, sequence.budget());
     }
@@ -574,7 +591,6 @@ final class Scheduler implements AutoCloseable {
       tap.observer().closed(sequence.seat());
     }
     freeSeats.addFirst(sequence.seat());
-    ledger.release(sequence.mostTokens());
     requests.ended(sequence);
     if (!sequence.cancelled()) {
       requests.speeds().answered(sequence.usage().completionTokens());

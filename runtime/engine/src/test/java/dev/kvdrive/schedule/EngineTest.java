@@ -29,6 +29,7 @@ import org.junit.jupiter.api.io.TempDir;
  */
 public abstract class EngineTest {
   static final long CAPACITY = 64L << 20;
+  private static final Set<Path> KEPT = Set.of(Path.of("kvdrive.lock"), Path.of("kvdrive.writes"));
 
   @TempDir Path directory;
 
@@ -80,11 +81,11 @@ public abstract class EngineTest {
     }
   }
 
-  /** Files of the NVMe tier other than its lock. */
+  /** Files of the NVMe tier other than its lock and its record of what was written. */
   List<Path> nvmeFiles() throws IOException {
     try (Stream<Path> files = Files.walk(directory)) {
       return files
-          .filter(file -> Files.isRegularFile(file) && !file.endsWith("kvdrive.lock"))
+          .filter(file -> Files.isRegularFile(file) && !KEPT.contains(file.getFileName()))
           .toList();
     }
   }

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import dev.kvdrive.kv.tier.FaultyFiles;
+import dev.kvdrive.kv.tier.SetClock;
+import dev.kvdrive.kv.tier.TierStatus;
 import dev.kvdrive.plan.EngineSizes;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -33,6 +35,7 @@ public abstract class SchedulingConformance extends EngineTest {
   private Scheduler scheduler;
   private RequestQueue requests;
   private EngineSizes sizes;
+  private final SetClock clock = new SetClock();
   private final List<Scheduler> opened = new ArrayList<>();
 
   private void open(EngineShape shape) {
@@ -210,8 +213,7 @@ public abstract class SchedulingConformance extends EngineTest {
   @Test
   void aSequenceWaitsUntilAllItCanNeedFitsTheTiers() {
     // Room for the extents of one long sequence, and those of a short one.
-    CapacityLedger ledger = new CapacityLedger(sizes);
-    open(scarce(EngineShape.tight(1), ledger.extents(250) + ledger.extents(100)));
+    open(scarce(EngineShape.tight(1), sizes.extents(250) + sizes.extents(100)));
     Recorder first = new Recorder();
     Recorder second = new Recorder();
     Recorder third = new Recorder();
@@ -281,14 +283,125 @@ public abstract class SchedulingConformance extends EngineTest {
               .withBlock(20 + random.nextInt(100))
               .withFrames(random.nextInt(12))
               .withQueueLimit(100);
-      CapacityLedger ledger = new CapacityLedger(settings(shape).sizes());
+      EngineSizes sizes = settings(shape).sizes();
       // As scarce as a plan may make it: the longest sequence, and perhaps a little more.
-      long most = Math.max(ledger.extents(256), settings(shape).sizes().dramFrames());
-      open(scarce(shape, most + random.nextInt((int) ledger.extents(150))));
+      long most = Math.max(sizes.extents(256), sizes.dramFrames());
+      open(scarce(shape, most + random.nextInt((int) sizes.extents(150))));
       liveAtRandom(random, requests, alone);
       assertThat(kvBytes()).as("seed %d", seed).isZero();
       assertThat(this.requests.active()).isZero();
     }
+  }
+
+  // --- what may be written to NVMe in a day ---
+
+  /** Hardly any DRAM, and a day's writes that are those of so many sequences of 250 tokens. */
+  private EngineSettings limited(EngineShape shape, double sequences) {
+    EngineSettings usual = settings(shape);
+    long bytes = usual.sizes().fullExtents(250) * usual.sizes().layout().extentBytes();
+    return usual.withNvme(usual.nvme().withWritesPerDay((long) (sequences * bytes), clock));
+  }
+
+  @Test
+  void whatNeedsNvmeIsRefusedForTheRestOfTheDayAndTheOthersAreAnswered() {
+    EngineShape shape = EngineShape.tight(1).withFrames(20);
+    open(limited(shape, 1.2));
+    Recorder first = new Recorder();
+    Recorder tooLate = new Recorder();
+    Recorder small = new Recorder();
+    submit(request("the same", 200, 50), first);
+    submit(request("the same", 200, 50), tooLate);
+    submit(request("short", 30, 20), small);
+    finish();
+    assertThat(first.checked().ids()).hasSize(50);
+    assertThat(small.checked().ids()).hasSize(20);
+    assertThat(tooLate.error())
+        .isInstanceOfSatisfying(
+            EngineBusyException.class,
+            busy -> assertThat(busy.retryAfter()).isEqualTo(Duration.ofMinutes(24 * 60 + 30)))
+        .hasMessageContaining("may be written in 24 hours; try again in about 1470 min");
+
+    // The volume knows it after a restart, and another day begins.
+    open(limited(shape, 1.2));
+    assertThat(scheduler.refusal(250)).isNotNull();
+    assertThat(scheduler.refusal(50)).isNull();
+    clock.pass(Duration.ofHours(25));
+    assertThat(scheduler.refusal(250)).isNull();
+    Recorder nextDay = new Recorder();
+    submit(request("the same", 200, 50), nextDay);
+    finish();
+    assertSame("on the next day", nextDay.checked().tokens(), first.tokens());
+  }
+
+  @Test
+  void whoFitsDramWhenAnotherHasEndedWaitsForThat() {
+    EngineShape shape = EngineShape.tight(1).withSeats(2);
+    long own = settings(shape).sizes().extents(200);
+    open(limited(shape.withFrames((int) own), 0.01));
+    assertThat(sizes.extents(200)).isLessThanOrEqualTo(sizes.dramFrames());
+    assertThat(2 * sizes.extents(200)).isGreaterThan(sizes.dramFrames());
+    Recorder first = new Recorder();
+    Recorder second = new Recorder();
+    submit(request("first", 170, 30), first);
+    submit(
+        request("second", 170, 30),
+        second.onPrefill(() -> assertThat(first.ended()).as("the first has ended").isTrue()));
+    finish();
+    assertThat(first.checked().ids()).hasSize(30);
+    assertThat(second.checked().ids()).hasSize(30);
+    assertThat(scheduler.tierStatus().writes()).isZero();
+  }
+
+  @Test
+  void noAdmittedSequenceEverRunsOutOfWritesWhateverComesAndGoes() {
+    List<GenerationRequest> choices =
+        List.of(
+            request("short", prompt(1, 30), random(1), 50),
+            request("middle", prompt(2, 110), random(2), 40),
+            request("long", prompt(3, 215), random(3), 30));
+    List<List<GeneratedToken>> alone = new ArrayList<>();
+    for (GenerationRequest request : choices) {
+      Recorder recorder = new Recorder();
+      submit(request, recorder);
+      finish();
+      alone.add(recorder.tokens());
+    }
+    int refused = 0;
+    for (int seed = 0; seed < LIVES; seed++) {
+      SplittableRandom random = new SplittableRandom(seed);
+      EngineShape shape =
+          EngineShape.tight(1)
+              .withSeats(2 + seed % 3)
+              .withExtents(1 + random.nextInt(3))
+              .withFrames(random.nextInt(40))
+              .withQueueLimit(100);
+      open(limited(shape, 1 + 3 * random.nextDouble()));
+      List<Recorder> recorders = new ArrayList<>();
+      List<Integer> chosen = new ArrayList<>();
+      for (int i = 0; i < 12; i++) {
+        chosen.add(random.nextInt(choices.size()));
+        recorders.add(new Recorder());
+        submit(choices.get(chosen.getLast()), recorders.getLast());
+        for (int turns = random.nextInt(20); turns > 0; turns--) {
+          scheduler.turn();
+          clock.pass(Duration.ofMinutes(random.nextInt(60)));
+          TierStatus.Written written = scheduler.tierStatus().written();
+          assertThat(written.lastDay()).isLessThanOrEqualTo(written.perDay());
+        }
+      }
+      finish();
+      for (int i = 0; i < recorders.size(); i++) {
+        if (recorders.get(i).error() instanceof EngineBusyException) {
+          assertThat(recorders.get(i).tokens()).isEmpty();
+          refused++;
+        } else {
+          assertSame("of " + seed, recorders.get(i).checked().tokens(), alone.get(chosen.get(i)));
+        }
+      }
+      assertThat(kvBytes()).isZero();
+      clock.pass(Duration.ofHours(25));
+    }
+    assertThat(refused).isPositive();
   }
 
   private void liveAtRandom(

@@ -170,12 +170,35 @@ public record EngineSizes(
         : Math.min(closedChunks, (int) Math.ceil(budget * closedChunks));
   }
 
+  /** Extents of a sequence of so many tokens, over all layers and KV heads. */
+  public long extents(int tokens) {
+    return layout.heads() * layout.extents(layout.grid().closedChunks(tokens));
+  }
+
+  /** Of these, those that are full: only they can leave DRAM. */
+  public long fullExtents(int tokens) {
+    return layout.heads() * (layout.grid().closedChunks(tokens) / layout.extentChunks());
+  }
+
+  /**
+   * Extents that may come to leave DRAM, and are written to NVMe then, if one sequence of so many
+   * tokens is all there is.
+   */
+  public long leavingDram(int tokens) {
+    return extents(tokens) <= dramFrames ? 0 : fullExtents(tokens);
+  }
+
+  /** Extents of DRAM and NVMe together, whatever the volume has room for beyond what it must. */
+  public long tierExtents() {
+    return dramFrames + leastNvmeExtents();
+  }
+
   /**
    * Extents without which the NVMe tier cannot work: all that do not fit DRAM, and what is in
    * flight.
    */
   public long leastNvmeExtents() {
-    long all = (long) concurrency * layout.layers() * layout.kvHeads() * layout.extents(maxChunks);
+    long all = concurrency * layout.heads() * layout.extents(maxChunks);
     return Math.min(nvmeExtents, leastNvmeExtents(all, dramFrames));
   }
 

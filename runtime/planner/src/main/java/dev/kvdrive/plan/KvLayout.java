@@ -67,6 +67,11 @@ public record KvLayout(
     return Math.ceilDiv(extentDataBytes(), BLOCK_BYTES) * BLOCK_BYTES;
   }
 
+  /** (Layer, KV head) pairs. */
+  public long heads() {
+    return (long) layers * kvHeads;
+  }
+
   /** Extents of one (layer, KV head) that hold {@code chunks} chunks. */
   public int extents(int chunks) {
     return Math.ceilDiv(chunks, extentChunks);

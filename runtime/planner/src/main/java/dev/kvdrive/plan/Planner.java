@@ -33,6 +33,9 @@ public final class Planner {
   /** A window below this many times the selection misses most of what the last steps selected. */
   static final double COMFORTABLE_WINDOW = 1.5;
 
+  /** Less than one of the longest sequences an hour is little. */
+  private static final int HOURS_OF_A_DAY = 24;
+
   private static final long HEAP_BASE = 256 * ByteSize.MIB;
   private static final long HEAP_PER_VOCABULARY_ENTRY = 512;
   private static final long HEAP_PER_CONTEXT_TOKEN = 24;
@@ -98,6 +101,16 @@ public final class Planner {
                           * ((long) Math.ceil(COMFORTABLE_WINDOW * sizes.maxSelected())
                               - sizes.windowSlots())),
                   COMFORTABLE_WINDOW));
+    }
+    long daily = request.tiers().nvmeWritesPerDay();
+    if (daily > 0 && daily < HOURS_OF_A_DAY * a.writtenAlone()) {
+      warnings.add(
+          "A sequence of %,d tokens may have %s written to NVMe, where %s a day are allowed: after %d of them what does not fit DRAM is refused for up to a day."
+              .formatted(
+                  a.context,
+                  ByteSize.human(a.writtenAlone()),
+                  ByteSize.human(daily),
+                  daily / a.writtenAlone()));
     }
     if (request.tiers().nvme() > 0 && !a.needsNvme) {
       warnings.add(
@@ -567,7 +580,20 @@ public final class Planner {
                       ByteSize.human(VolumeSpace.usable(tiers.nvme()))));
         }
       }
+      if (tiers.nvmeWritesPerDay() > 0 && writtenAlone() > tiers.nvmeWritesPerDay()) {
+        out.add(
+            "NVMe writes: a sequence of %,d tokens may have %s written, %s a day are allowed."
+                .formatted(
+                    context,
+                    ByteSize.human(writtenAlone()),
+                    ByteSize.human(tiers.nvmeWritesPerDay())));
+      }
       return out;
+    }
+
+    /** Bytes that one sequence of the longest context may have written to NVMe. */
+    long writtenAlone() {
+      return sizes(minWindow).leavingDram(context) * layout.extentBytes();
     }
 
     long dramMinimum(boolean nvme) {
@@ -589,14 +615,21 @@ public final class Planner {
         long missing = neededExtents(frames(dram, minWindow, true));
         nvme = Math.max(nvme, VolumeSpace.volumeFor(missing * layout.extentBytes()));
       }
+      long alone =
+          new Arithmetic(request.withTiers(new TierBudgets(gpu, dram, nvme))).writtenAlone();
+      long writes =
+          tiers.nvmeWritesPerDay() == 0
+              ? 0
+              : Math.max(tiers.nvmeWritesPerDay(), wholeMebibytes(alone));
       List<String> parts = new ArrayList<>();
       addPart(parts, "GPU memory", tiers.gpu(), gpu);
       addPart(parts, "DRAM", tiers.dram(), dram);
       addPart(parts, "NVMe", tiers.nvme(), nvme);
+      addPart(parts, "writes to NVMe a day", tiers.nvmeWritesPerDay(), writes);
       return new Alternative(
           (shorter ? "%,d tokens with ".formatted(context) : "the same request with ")
               + String.join(", ", parts),
-          request.withTiers(new TierBudgets(gpu, dram, nvme)));
+          request.withTiers(new TierBudgets(gpu, dram, nvme, writes)));
     }
 
     private static long wholeMebibytes(long bytes) {

@@ -6,13 +6,20 @@ package dev.kvdrive.plan;
  * @param gpu device memory for weights, index, window and workspace
  * @param dram pinned host memory for frames and staging
  * @param nvme size of the NVMe volume; 0 for none
+ * @param nvmeWritesPerDay what may be written to it in 24 hours, which wears its drive; 0 for no
+ *     limit
  */
-public record TierBudgets(long gpu, long dram, long nvme) {
+public record TierBudgets(long gpu, long dram, long nvme, long nvmeWritesPerDay) {
   public TierBudgets {
-    if (gpu < 0 || dram < 0 || nvme < 0) {
+    if (gpu < 0 || dram < 0 || nvme < 0 || nvmeWritesPerDay < 0) {
       throw new IllegalArgumentException(
-          "tier budgets must not be negative, got gpu=%d dram=%d nvme=%d"
-              .formatted(gpu, dram, nvme));
+          "tier budgets must not be negative, got gpu=%d dram=%d nvme=%d, %d written a day"
+              .formatted(gpu, dram, nvme, nvmeWritesPerDay));
     }
+  }
+
+  /** Without a limit of what is written. */
+  public TierBudgets(long gpu, long dram, long nvme) {
+    this(gpu, dram, nvme, 0);
   }
 }

@@ -367,6 +367,34 @@ class PlannerTest {
     }
   }
 
+  @Test
+  void whatMayBeWrittenADayMustDoForOneSequence() {
+    TierBudgets unlimited = gib(1, 0.05, 1);
+    PlanRequest request = request(TINY, 32_768, 2, 0.0156, unlimited);
+    EngineSizes sizes = Planner.plan(request).requireSizes();
+    long alone = sizes.leavingDram(32_768) * sizes.layout().extentBytes();
+    assertThat(alone).isPositive();
+
+    Plan enough = Planner.plan(request.withTiers(writing(unlimited, alone)));
+    assertThat(enough.requireSizes()).isEqualTo(sizes);
+    assertThat(enough.warnings()).anyMatch(w -> w.contains("after 1 of them"));
+    assertThat(Planner.plan(request.withTiers(writing(unlimited, 24 * alone))).warnings())
+        .noneMatch(w -> w.contains("a day"));
+
+    Plan tooLittle = Planner.plan(request.withTiers(writing(unlimited, alone - 1)));
+    assertThat(tooLittle.shortfalls()).singleElement().asString().startsWith("NVMe writes: ");
+    assertThat(tooLittle.alternatives())
+        .isNotEmpty()
+        .allMatch(other -> Planner.plan(other.request()).feasible());
+
+    // Where nothing goes to NVMe nothing is asked.
+    assertThat(Planner.plan(request.withTiers(writing(gib(1, 1, 1), 1))).feasible()).isTrue();
+  }
+
+  private static TierBudgets writing(TierBudgets tiers, long perDay) {
+    return new TierBudgets(tiers.gpu(), tiers.dram(), tiers.nvme(), perDay);
+  }
+
   /** Sizes from the smallest to the largest there can be, each order of magnitude as likely. */
   @Provide
   Arbitrary<PlanRequest> extremes() {

@@ -197,6 +197,7 @@ final class ScriptedEngine implements InferenceEngine {
         Map.of(new EngineStatus.Head(0, 0), new Accuracy(4, 0.25, 0.5)),
         17,
         18,
+        new EngineStatus.Written(4096, 8192, 16384),
         19,
         true,
         nvmeFailure,

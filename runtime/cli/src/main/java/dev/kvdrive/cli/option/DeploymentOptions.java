@@ -43,6 +43,7 @@ public final class DeploymentOptions {
           Map.entry("kvdrive.tiers.gpu-bytes", "--gpu"),
           Map.entry("kvdrive.tiers.dram-bytes", "--dram"),
           Map.entry("kvdrive.tiers.nvme-bytes", "--nvme"),
+          Map.entry("kvdrive.tiers.nvme-writes-per-day", "--nvme-writes-per-day"),
           Map.entry("kvdrive.device", "--device"));
 
   @Option(
@@ -135,6 +136,15 @@ public final class DeploymentOptions {
       description = "Space on an NVMe drive (default: none).")
   private @Nullable Long nvme;
 
+  @Option(
+      names = "--nvme-writes-per-day",
+      paramLabel = "SIZE",
+      converter = ByteSizeConverter.class,
+      description =
+          "Bytes that may be written to that drive in any 24 hours, for instance 500Gi: then"
+              + " requests that need it are refused until fewer were (default: no limit).")
+  private @Nullable Long writesPerDay;
+
   @Mixin private DeviceOption device = new DeviceOption();
 
   /** Address of the model; the bundled one if none was given. */
@@ -185,7 +195,7 @@ public final class DeploymentOptions {
           seats,
           attended,
           type,
-          new TierBudgets(gpu, dram, nvme == null ? 0 : nvme),
+          new TierBudgets(gpu, dram, orNone(nvme), orNone(writesPerDay)),
           device.kind(),
           Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT),
           PolicyShape.of(policy == null ? null : policy.name(), index, geometry),
@@ -196,6 +206,10 @@ public final class DeploymentOptions {
       // The model is one; what does not go with it was asked for here.
       throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
     }
+  }
+
+  private static long orNone(@Nullable Long bytes) {
+    return bytes == null ? 0 : bytes;
   }
 
   private static void named(List<String> missing, String option, @Nullable Object value) {
@@ -224,6 +238,7 @@ public final class DeploymentOptions {
     put(settings, "kvdrive.tiers.gpu-bytes", gpu);
     put(settings, "kvdrive.tiers.dram-bytes", dram);
     put(settings, "kvdrive.tiers.nvme-bytes", nvme);
+    put(settings, "kvdrive.tiers.nvme-writes-per-day", writesPerDay);
     put(settings, "kvdrive.device", device.named());
     return settings;
   }

@@ -110,6 +110,17 @@ final class PlanReport {
                   ByteSize.human(pod.requests().workBytes()),
                   pod.requests().connections()));
       row(out, "pod", "volume", ByteSize.mebibytes(pod.volumeBytes()), "local NVMe volume");
+      if (r.tiers().nvmeWritesPerDay() > 0) {
+        row(
+            out,
+            "pod",
+            "writes a day",
+            ByteSize.human(r.tiers().nvmeWritesPerDay()),
+            "to the volume at most; a sequence of %,d tokens alone may take %s"
+                .formatted(
+                    r.contextLength(),
+                    ByteSize.human(s.leavingDram(r.contextLength()) * s.layout().extentBytes())));
+      }
     }
     for (String warning : plan.warnings()) {
       out.append("\nNote: ").append(warning).append('\n');
@@ -260,6 +271,9 @@ final class PlanReport {
     out.put("gpuBytes", r.tiers().gpu());
     out.put("dramBytes", r.tiers().dram());
     out.put("nvmeBytes", r.tiers().nvme());
+    if (r.tiers().nvmeWritesPerDay() > 0) {
+      out.put("nvmeWritesPerDay", r.tiers().nvmeWritesPerDay());
+    }
     return out;
   }
 }

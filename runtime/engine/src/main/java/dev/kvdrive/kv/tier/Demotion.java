@@ -34,6 +34,8 @@ final class Demotion implements Ranking.Candidates {
   private final Submissions submissions;
   private final Recency recency;
   private final NvmeIo io;
+  private final DailyWrites allowed;
+  private final SeatNeeds needs;
   private final Placement placement;
   private final long extentBytes;
   private final long timeoutNanos;
@@ -47,6 +49,9 @@ final class Demotion implements Ranking.Candidates {
   private int failedWrites;
   private boolean degraded;
   private @Nullable String lastFailure;
+
+  /** Whether the last write that was wanted was one more than may be written in a day. */
+  private boolean spent;
 
   /** A sequence that waits for room, or is about to. */
   static final class Wait {
@@ -88,6 +93,8 @@ final class Demotion implements Ranking.Candidates {
       Submissions submissions,
       Recency recency,
       NvmeIo io,
+      DailyWrites allowed,
+      SeatNeeds needs,
       Placement placement,
       long extentBytes,
       int threads,
@@ -100,6 +107,8 @@ final class Demotion implements Ranking.Candidates {
     this.submissions = submissions;
     this.recency = recency;
     this.io = io;
+    this.allowed = allowed;
+    this.needs = needs;
     this.placement = placement;
     this.extentBytes = extentBytes;
     this.timeoutNanos = timeoutNanos;
@@ -199,6 +208,7 @@ final class Demotion implements Ranking.Candidates {
 
   /** Lets the coldest go, as far as the queue of writes has room; whether so many are free. */
   private boolean letGo(int need) {
+    spent = false;
     int leaving = 0;
     for (WriteJob job : writes) {
       // What is being written already was the coldest.
@@ -245,15 +255,17 @@ final class Demotion implements Ranking.Candidates {
   }
 
   private String fullMessage(int need) {
-    return "DRAM and NVMe tier are full: %d extents of %d bytes are needed, %d of %d are free in DRAM and %d of %d on NVMe; end other sequences, shorten the context, or enlarge a tier%s"
-        .formatted(
-            need,
-            extentBytes,
-            frames.free(),
-            frames.size(),
-            slots.freeSlots(),
-            slots.slots(),
-            lastFailure == null ? "" : " (last failed write: " + lastFailure + ")");
+    return spent
+        ? "no room in DRAM: " + allowed.shortage(need * extentBytes)
+        : "DRAM and NVMe tier are full: %d extents of %d bytes are needed, %d of %d are free in DRAM and %d of %d on NVMe; end other sequences, shorten the context, or enlarge a tier%s"
+            .formatted(
+                need,
+                extentBytes,
+                frames.free(),
+                frames.size(),
+                slots.freeSlots(),
+                slots.slots(),
+                lastFailure == null ? "" : " (last failed write: " + lastFailure + ")");
   }
 
   /** An extent with a copy on NVMe gives up its frame. */
@@ -280,6 +292,11 @@ final class Demotion implements Ranking.Candidates {
         return false;
       }
       slot = slots.allocate(space.stream(e));
+    }
+    if (!allowed.take(extentBytes)) {
+      slots.free(slot);
+      spent = true;
+      return false;
     }
     WriteJob job =
         new WriteJob(
@@ -318,10 +335,11 @@ final class Demotion implements Ranking.Candidates {
   // --- ahead of need ---
 
   /**
-   * Writes the extents that leave next while there is still room, so that leaving costs nothing.
+   * Writes the extents that leave next while there is still room, so that leaving costs nothing;
+   * nothing where none will have to leave.
    */
   void writeBehind() {
-    if (degraded || !low() || slots.freeSlots() == 0) {
+    if (degraded || !low() || slots.freeSlots() == 0 || needs.fitDram(0)) {
       return;
     }
     ranking.begin();

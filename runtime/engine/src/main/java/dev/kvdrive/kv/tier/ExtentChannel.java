@@ -15,16 +15,18 @@ import java.util.Set;
 /** An {@link ExtentFile} on a filesystem. */
 final class ExtentChannel implements ExtentFile {
   private final FileChannel channel;
+  private final long writtenAtStart;
 
-  private ExtentChannel(FileChannel channel) {
+  private ExtentChannel(FileChannel channel, long writtenAtStart) {
     this.channel = channel;
+    this.writtenAtStart = writtenAtStart;
   }
 
   /** Readable and writable by nobody else: it holds what users said. */
   static ExtentFile create(Path path, long bytes, boolean direct) throws IOException {
     Files.createFile(
         path, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
-    Preallocation.allocate(path, bytes);
+    long written = Preallocation.allocate(path, bytes);
     Set<OpenOption> options =
         new HashSet<>(
             Set.of(StandardOpenOption.READ, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS));
@@ -32,7 +34,7 @@ final class ExtentChannel implements ExtentFile {
       options.add(bypassPageCache());
     }
     try {
-      return new ExtentChannel(FileChannel.open(path, options));
+      return new ExtentChannel(FileChannel.open(path, options), written);
     } catch (UnsupportedOperationException e) {
       throw new IOException("this platform has no O_DIRECT", e);
     }
@@ -54,6 +56,11 @@ final class ExtentChannel implements ExtentFile {
       throw new IOException("this Java runtime lacks the module jdk.unsupported", e);
     }
     throw new IOException("this Java runtime has no O_DIRECT");
+  }
+
+  @Override
+  public long writtenAtStart() {
+    return writtenAtStart;
   }
 
   @Override

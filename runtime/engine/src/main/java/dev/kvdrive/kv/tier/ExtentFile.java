@@ -32,6 +32,11 @@ public interface ExtentFile extends AutoCloseable {
    */
   int read(ByteBuffer target, long offset) throws IOException;
 
+  /** Bytes that were written to make it: all of them where blocks cannot be allocated otherwise. */
+  default long writtenAtStart() {
+    return 0;
+  }
+
   /** Writes the buffer from its position to its limit; returns bytes written. */
   int write(ByteBuffer source, long offset) throws IOException;
 

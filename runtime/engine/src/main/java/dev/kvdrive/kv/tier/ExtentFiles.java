@@ -69,6 +69,7 @@ final class ExtentFiles implements AutoCloseable {
 
   private final FileChannel lockChannel;
   private final FileLock lock;
+  private final DailyWrites writes;
   private final boolean direct;
 
   private ExtentFiles(
@@ -96,6 +97,7 @@ final class ExtentFiles implements AutoCloseable {
     }
     try {
       lock = lock(lockChannel, directory);
+      writes = DailyWrites.in(directory, options.writesPerDay(), options.clock());
       removeLeftOvers();
       slots = (int) Math.min(mostSlots, room(leastSlots, folder));
       slotsPerFile = (int) Math.max(1, Math.min(slots, fileBytes / extentBytes));
@@ -165,7 +167,16 @@ final class ExtentFiles implements AutoCloseable {
    * @return why it does not come back, or null if it does
    */
   @Nullable String probe() {
-    return probe == null ? null : probe(probe);
+    if (probe == null) {
+      return null;
+    }
+    writes.add(ALIGNMENT);
+    return probe(probe);
+  }
+
+  /** What is written there, and may be. */
+  DailyWrites writes() {
+    return writes;
   }
 
   /** Whether the files are open with O_DIRECT. */
@@ -186,8 +197,9 @@ final class ExtentFiles implements AutoCloseable {
     }
   }
 
-  /** Writes the buffer, which has the size of an extent, to a slot. */
+  /** Writes the buffer, which has the size of an extent and was counted, to a slot. */
   void write(int slot, ByteBuffer source) throws IOException {
+    writes.record();
     int put = file(slot).write(source, offset(slot));
     if (put != extentBytes) {
       throw new IOException("short write: %d of %d bytes".formatted(put, extentBytes));
@@ -201,6 +213,7 @@ final class ExtentFiles implements AutoCloseable {
     removeFiles();
     closeQuietly(files);
     closeQuietly(probe == null ? List.of() : List.of(probe));
+    writes.close();
     try {
       writeOwner("");
       lock.release();
@@ -357,6 +370,7 @@ final class ExtentFiles implements AutoCloseable {
       Files.deleteIfExists(path(0));
       throw e;
     }
+    writes.add(ALIGNMENT);
     String refusal = probe(file);
     if (refusal == null) {
       files.add(file);
@@ -373,6 +387,7 @@ final class ExtentFiles implements AutoCloseable {
     ExtentFile file = opener.create(path, bytes, directly);
     try {
       made.put(path, identity(path));
+      writes.add(file.writtenAtStart());
       return file;
     } catch (IOException e) {
       file.close();

@@ -165,6 +165,9 @@ final class IoThread {
     MemorySegment source = frame(job.frame);
     Throwable failure = null;
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+      if (attempt > 0) {
+        files.writes().add(layout.extentBytes());
+      }
       failure = tryWrite(job, source);
       if (failure == null) {
         break;

@@ -3,6 +3,7 @@ package dev.kvdrive.kv.tier;
 import dev.kvdrive.plan.Workspace;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.InstantSource;
 
 /**
  * How the NVMe tier does its I/O. Its size is part of {@link dev.kvdrive.plan.EngineSizes}.
@@ -13,8 +14,16 @@ import java.time.Duration;
  *     at most write at a time
  * @param demotionTimeout how long making room in DRAM may wait for writes before the sequence that
  *     needs the room is refused
+ * @param writesPerDay bytes that may be written in 24 hours; 0 for no limit
+ * @param clock by which hours are counted
  */
-public record NvmeOptions(Path directory, Direct direct, int threads, Duration demotionTimeout) {
+public record NvmeOptions(
+    Path directory,
+    Direct direct,
+    int threads,
+    Duration demotionTimeout,
+    long writesPerDay,
+    InstantSource clock) {
   /** Use of O_DIRECT. */
   public enum Direct {
     /** O_DIRECT where the filesystem grants it; otherwise a warning and the page cache. */
@@ -40,10 +49,28 @@ public record NvmeOptions(Path directory, Direct direct, int threads, Duration d
       throw new IllegalArgumentException(
           "the demotion timeout must be positive, got " + demotionTimeout);
     }
+    if (writesPerDay < 0) {
+      throw new IllegalArgumentException(
+          "the bytes written a day must not be negative, got " + writesPerDay);
+    }
   }
 
   /** The defaults for a directory. */
   public static NvmeOptions in(Path directory) {
     return new NvmeOptions(directory, Direct.PREFERRED, DEFAULT_THREADS, DEFAULT_DEMOTION_TIMEOUT);
+  }
+
+  /** Without a limit of what is written. */
+  public NvmeOptions(Path directory, Direct direct, int threads, Duration demotionTimeout) {
+    this(directory, direct, threads, demotionTimeout, 0, InstantSource.system());
+  }
+
+  /**
+   * The same with a limit of what is written.
+   *
+   * @param bytesPerDay in any 24 hours; 0 for no limit
+   */
+  public NvmeOptions withWritesPerDay(long bytesPerDay, InstantSource hours) {
+    return new NvmeOptions(directory, direct, threads, demotionTimeout, bytesPerDay, hours);
   }
 }

@@ -29,12 +29,13 @@ final class Preallocation {
   /**
    * Makes the existing file {@code bytes} bytes long, all of them allocated.
    *
+   * @return bytes that had to be written for it
    * @throws IOException if the disk has not enough room, or fails
    */
-  static void allocate(Path path, long bytes) throws IOException {
+  static long allocate(Path path, long bytes) throws IOException {
     int error = PosixFallocate.call(path, bytes);
     if (error == 0) {
-      return;
+      return 0;
     }
     if (error == ENOSPC || error == EFBIG) {
       throw new IOException(
@@ -43,6 +44,7 @@ final class Preallocation {
                   path, error == ENOSPC ? "no space left on device" : "file too large", bytes));
     }
     writeZeros(path, bytes); // not supported here: the slow way is as good
+    return bytes;
   }
 
   static void writeZeros(Path path, long bytes) throws IOException {

@@ -17,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  * @param promotions extents moved from NVMe to DRAM since start
  * @param reads extents read from NVMe since start
  * @param writes extents written to NVMe since start
+ * @param written bytes written to NVMe, and how many may be
  * @param ioErrors reads and writes that failed, each attempt counted, since start
  * @param direct whether the NVMe files are open with O_DIRECT
  * @param degraded whether the last write failed, so that demotion is suspended or retried
@@ -35,7 +36,20 @@ public record TierStatus(
     long promotions,
     long reads,
     long writes,
+    Written written,
     long ioErrors,
     boolean direct,
     boolean degraded,
-    @Nullable String nvmeFailure) {}
+    @Nullable String nvmeFailure) {
+  /**
+   * What is written to NVMe.
+   *
+   * @param bytes since the start
+   * @param lastDay in the last 24 hours, this process or another on the same volume
+   * @param perDay that may be written in 24 hours; 0 if there is no limit
+   */
+  public record Written(long bytes, long lastDay, long perDay) {
+    /** Nothing, and no limit. */
+    public static final Written NONE = new Written(0, 0, 0);
+  }
+}

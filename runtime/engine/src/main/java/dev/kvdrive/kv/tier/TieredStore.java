@@ -17,6 +17,7 @@ import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.StoreHeap;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -41,7 +42,8 @@ import org.jspecify.annotations.Nullable;
  * touches frames and KV state runs, or is joined to by events:
  *
  * <pre>
- *   openSeat(queue, seat, identity)
+ *   hasRoomFor(tokens)
+ *   openSeat(queue, seat, identity, tokens)
  *   prefill, for each layer:
  *     for (c = from; c &lt; to; c = end) {
  *       end = provideForChunks(queue, layer, seat, c, to);  // c: no room yet, see waits(seat)
@@ -68,6 +70,7 @@ public final class TieredStore implements AutoCloseable {
   /** As good as for ever. */
   private static final long ENDLESS = TimeUnit.DAYS.toNanos(365);
 
+  private final EngineSizes sizes;
   private final KvLayout layout;
   private final ChunkGrid grid;
   private final int seats;
@@ -77,6 +80,8 @@ public final class TieredStore implements AutoCloseable {
   private final ExtentTable extents;
   private final FrameList list;
   private final SlotAllocator slots;
+  private final SeatNeeds needs;
+  private final DailyWrites writes;
 
   // Owned memory, threads and files, in the order in which they are given back.
   private final MissService misses;
@@ -110,6 +115,7 @@ public final class TieredStore implements AutoCloseable {
       NvmeOptions nvme,
       Placement placement,
       @Nullable ExtentFiles files) {
+    this.sizes = sizes;
     layout = sizes.layout();
     grid = layout.grid();
     seats = sizes.concurrency();
@@ -118,6 +124,8 @@ public final class TieredStore implements AutoCloseable {
     stepPositions = new int[seats];
     this.layers = List.copyOf(layers);
     this.files = files;
+    writes = files == null ? DailyWrites.unlimited(nvme.clock()) : files.writes();
+    needs = new SeatNeeds(sizes);
     space = new ExtentSpace(layout.layers(), seats, layout.kvHeads(), layout.extents(maxChunks));
     extents = new ExtentTable(space, layout.extentChunks());
     int slotCount = files == null ? 0 : files.slots();
@@ -169,6 +177,8 @@ public final class TieredStore implements AutoCloseable {
             submissions,
             recency,
             io,
+            writes,
+            needs,
             placement,
             layout.extentBytes(),
             threads,
@@ -307,13 +317,50 @@ public final class TieredStore implements AutoCloseable {
   }
 
   /**
+   * Whether a sequence may begin that will have so many tokens at most: there is room for all of it
+   * in DRAM and NVMe beside all that is promised to the others, and where extents may have to leave
+   * DRAM, so much may be written today.
+   */
+  public boolean hasRoomFor(int tokens) {
+    checkIdle();
+    long unwritten = needs.leaving(tokens) - demotion.validSlots();
+    return needs.fit(tokens) && unwritten * layout.extentBytes() <= Math.max(0, writes.left());
+  }
+
+  /**
+   * Why a sequence that will have so many tokens at most cannot begin, even alone, before less was
+   * written to NVMe in a day; null if it can. Any thread.
+   */
+  public @Nullable Shortage shortage(int tokens) {
+    long bytes = sizes.leavingDram(tokens) * layout.extentBytes();
+    return bytes <= Math.max(0, writes.left())
+        ? null
+        : new Shortage(writes.shortage(bytes), writes.until(bytes));
+  }
+
+  /**
+   * What may be written in a day is too little.
+   *
+   * @param message with the way out
+   * @param until how long it takes until so much may be written
+   */
+  public record Shortage(String message, Duration until) {}
+
+  /** Gives a free seat to a sequence that may become as long as the context. */
+  public void openSeat(Queue queue, int seat, SequenceIdentity sequence) {
+    openSeat(queue, seat, sequence, sizes.contextLength());
+  }
+
+  /**
    * Gives a free seat to a sequence: no extents, no history.
    *
+   * @param tokens that it will have at most
    * @throws IllegalStateException if the seat is open
    */
-  public void openSeat(Queue queue, int seat, SequenceIdentity sequence) {
+  public void openSeat(Queue queue, int seat, SequenceIdentity sequence, int tokens) {
     checkIdle();
     extents.open(seat, sequence);
+    needs.open(seat, tokens);
     recency.open(seat);
     long words = space.perSeat();
     for (KvLayer layer : layers) {
@@ -334,6 +381,7 @@ public final class TieredStore implements AutoCloseable {
     roomWaits.remove(seat);
     promotion.forget(seat);
     demotion.forget(seat);
+    needs.close(seat);
     extents.close(seat);
     drain();
     publish();
@@ -674,6 +722,7 @@ public final class TieredStore implements AutoCloseable {
         seen.promotions(),
         io.reads(),
         io.writes(),
+        new TierStatus.Written(writes.sinceStart(), writes.lastDay(), writes.perDay()),
         io.errors(),
         seen.direct(),
         seen.degraded(),
@@ -858,6 +907,7 @@ public final class TieredStore implements AutoCloseable {
         promotion.promotions(),
         0,
         0,
+        TierStatus.Written.NONE,
         0,
         files != null && files.direct(),
         demotion.degraded(),

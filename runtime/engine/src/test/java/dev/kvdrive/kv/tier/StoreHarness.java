@@ -194,9 +194,14 @@ final class StoreHarness implements AutoCloseable {
   }
 
   void open(int seat) {
+    open(seat, sizes.contextLength());
+  }
+
+  /** Opens a seat for a sequence that promises to have no more than so many tokens. */
+  void open(int seat, int mostTokens) {
     long number = sequences++;
     seats.put(seat, new Sequence(number * 0x9e3779b97f4a7c15L + 1));
-    store.openSeat(queue, seat, new SequenceIdentity("tenant", "sequence " + number));
+    store.openSeat(queue, seat, new SequenceIdentity("tenant", "sequence " + number), mostTokens);
   }
 
   void prefill(int seat, int layer, int from, int to) {

@@ -24,6 +24,7 @@ import java.util.ArrayList;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -38,6 +39,7 @@ class TieredStoreTest {
   @TempDir Path directory;
 
   private final FaultyFiles files = new FaultyFiles(7, EXTENT_BYTES);
+  private final SetClock clock = new SetClock();
 
   /** One layer, one head, one seat per number: the smallest store there is. */
   private StoreHarness small(int seats, int maxExtents, int dram, int nvme, Duration patience) {
@@ -313,6 +315,120 @@ class TieredStoreTest {
       assertThat(harness.store.status().writes() - before)
           .as("two frames of a low water mark of eight are free")
           .isEqualTo(6);
+    }
+  }
+
+  // --- what may be written in a day ---
+
+  private StoreHarness limited(int seats, int maxExtents, int dram, int nvme, int extentsPerDay) {
+    return new StoreHarness(
+        1,
+        1,
+        seats,
+        maxExtents,
+        dram,
+        nvme,
+        StoreHarness.options(directory)
+            .withWritesPerDay((long) extentsPerDay * EXTENT_BYTES, clock),
+        Placement.LEAST_RECENTLY_USED,
+        files);
+  }
+
+  @Test
+  void nothingIsWrittenWhereAllThatIsPromisedFitsDram() {
+    try (StoreHarness harness = small(2, 40, 20, 80)) {
+      harness.open(0, tokensOf(9));
+      harness.open(1, tokensOf(9));
+      for (int extent = 0; extent < 9; extent++) {
+        for (int seat = 0; seat < 2; seat++) {
+          harness.prefill(seat, 0, extent * EXTENT_CHUNKS, (extent + 1) * EXTENT_CHUNKS);
+          harness.queue.synchronize();
+          assertThat(harness.store.settle(20_000)).isTrue();
+        }
+      }
+      assertThat(harness.store.status().writes()).isZero();
+    }
+  }
+
+  @Test
+  void everyByteWrittenIsCountedAndRememberedByTheVolume() {
+    files.with(Fault.WRITE_EIO, 0.2);
+    long written;
+    try (StoreHarness harness = limited(1, 40, 5, 40, 1_000)) {
+      harness.start(0, tokensOf(30));
+      TierStatus status = harness.store.status();
+      assertThat(files.injected()).isPositive();
+      written = status.written().bytes();
+      assertThat(written).isEqualTo((status.writes() + files.injected()) * EXTENT_BYTES);
+      assertThat(status.written().lastDay()).isEqualTo(written);
+      assertThat(status.written().perDay()).isEqualTo(1_000L * EXTENT_BYTES);
+    }
+    try (StoreHarness harness = limited(1, 40, 5, 40, 1_000)) {
+      assertThat(harness.store.status().written())
+          .isEqualTo(new TierStatus.Written(0, written, 1_000L * EXTENT_BYTES));
+    }
+  }
+
+  @Test
+  void whoFitsDramBeginsWhateverWasWritten() {
+    try (StoreHarness harness = limited(2, 40, 12, 80, 30)) {
+      harness.start(0, tokensOf(30));
+      assertThat(harness.store.settle(20_000)).isTrue();
+      harness.close(0);
+      assertThat(harness.store.hasRoomFor(tokensOf(30))).as("not twice a day").isFalse();
+      TieredStore.Shortage shortage = Objects.requireNonNull(harness.store.shortage(tokensOf(30)));
+      assertThat(shortage.until()).isEqualTo(Duration.ofMinutes(24 * 60 + 30));
+      assertThat(shortage.message())
+          .contains("try again in about 1470 min", "ask for fewer tokens");
+      assertThat(harness.store.shortage(tokensOf(12))).isNull();
+      assertThat(harness.store.hasRoomFor(tokensOf(12))).isTrue();
+      harness.open(0, tokensOf(12));
+      harness.prefill(0, 0, 0, 12 * EXTENT_CHUNKS);
+      harness.prefilled(0, tokensOf(12));
+      assertThat(harness.step(NOTHING, 0)).isEmpty();
+      clock.pass(Duration.ofHours(25));
+      harness.close(0);
+      assertThat(harness.store.shortage(tokensOf(30))).isNull();
+      assertThat(harness.store.hasRoomFor(tokensOf(30))).isTrue();
+    }
+  }
+
+  @Test
+  void whoHasBegunIsNotStoppedByWhoComesLater() {
+    // Thirty may be written: ten are promised to the first, so the second gets twenty at most.
+    try (StoreHarness harness = limited(2, 40, 5, 80, 30)) {
+      harness.open(0, tokensOf(10));
+      assertThat(harness.store.hasRoomFor(tokensOf(21))).isFalse();
+      assertThat(harness.store.shortage(tokensOf(21))).as("alone it could").isNull();
+      assertThat(harness.store.hasRoomFor(tokensOf(20))).isTrue();
+      harness.open(1, tokensOf(20));
+      for (int extent = 0; extent < 20; extent++) {
+        for (int seat = 0; seat < (extent < 10 ? 2 : 1); seat++) {
+          int of = extent < 10 ? seat : 1;
+          harness.prefill(of, 0, extent * EXTENT_CHUNKS, (extent + 1) * EXTENT_CHUNKS);
+        }
+      }
+      harness.prefilled(0, tokensOf(10));
+      harness.prefilled(1, tokensOf(20));
+      assertThat(harness.step(ALL, 0, 1)).isEmpty();
+      assertThat(harness.store.status().written().lastDay())
+          .isLessThanOrEqualTo(30L * EXTENT_BYTES);
+      harness.checkNothingLeft();
+    }
+  }
+
+  @Test
+  void whoNeedsMoreThanWasPromisedIsEndedWithTheWayOut() {
+    try (StoreHarness harness = limited(1, 40, 5, 40, 8)) {
+      harness.open(0, tokensOf(5)); // and does not keep to it
+      TierException refused =
+          catchThrowableOfType(
+              TierException.class, () -> harness.prefill(0, 0, 0, 30 * EXTENT_CHUNKS));
+      assertThat(refused.seat()).isZero();
+      assertThat(refused.getMessage())
+          .contains("no room in DRAM", "of what may be written in 24 hours", "give DRAM more room");
+      assertThat(harness.store.status().written().lastDay()).isEqualTo(8L * EXTENT_BYTES);
+      harness.checkNothingLeft();
     }
   }
 

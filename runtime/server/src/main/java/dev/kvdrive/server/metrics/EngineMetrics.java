@@ -57,6 +57,18 @@ final class EngineMetrics {
     counter("kvdrive.demotions", "Extents moved from DRAM to NVMe.", none, EngineStatus::demotions);
     counter(
         "kvdrive.promotions", "Extents moved from NVMe to DRAM.", none, EngineStatus::promotions);
+    counter(
+        "kvdrive.nvme.written.bytes", "Bytes written to NVMe.", none, s -> s.nvmeWritten().bytes());
+    gauge(
+        "kvdrive.nvme.written.day.bytes",
+        "Bytes written to NVMe in the last 24 hours.",
+        none,
+        s -> s.nvmeWritten().lastDay());
+    gauge(
+        "kvdrive.nvme.writes.per.day.bytes",
+        "Bytes that may be written to NVMe in 24 hours, 0 for no limit.",
+        none,
+        s -> s.nvmeWritten().perDay());
     counter("kvdrive.nvme.io.errors", "Failed NVMe I/O.", none, EngineStatus::ioErrors);
     gauge(
         "kvdrive.nvme.direct",

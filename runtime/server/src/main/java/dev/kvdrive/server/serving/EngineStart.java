@@ -208,6 +208,7 @@ public final class EngineStart implements ModelStart {
       }
       EngineSettings own =
           EngineSettings.of(sizes, device, settings.tiers().nvmeDir(), settings.queue())
+              .withWritesPerDay(settings.tiers().nvmeWritesPerDay().bytes())
               .withExtentFiles(files)
               .withCalibration(calibration);
       if (settings.meter() != null) {

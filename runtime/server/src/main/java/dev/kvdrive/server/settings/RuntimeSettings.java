@@ -167,12 +167,18 @@ public record RuntimeSettings(
    * @param dram pinned host memory
    * @param nvme size of the NVMe volume; 0 for none
    * @param nvmeDir where the volume is mounted
+   * @param nvmeWritesPerDay bytes that may be written to the volume in 24 hours; 0 for no limit
    */
   public record Tiers(
       @Name("gpu-bytes") @DefaultValue("256Mi") TierBytes gpu,
       @Name("dram-bytes") @DefaultValue("256Mi") TierBytes dram,
       @Name("nvme-bytes") @DefaultValue("0") TierBytes nvme,
-      @DefaultValue("/var/lib/kvdrive/nvme") Path nvmeDir) {}
+      @DefaultValue("/var/lib/kvdrive/nvme") Path nvmeDir,
+      @DefaultValue("0") TierBytes nvmeWritesPerDay) {
+    TierBudgets budgets() {
+      return new TierBudgets(gpu.bytes(), dram.bytes(), nvme.bytes(), nvmeWritesPerDay.bytes());
+    }
+  }
 
   /**
    * Connections and requests as HTTP sees them.
@@ -335,7 +341,7 @@ public record RuntimeSettings(
         concurrency,
         attends(),
         kvType,
-        new TierBudgets(tiers.gpu().bytes(), tiers.dram().bytes(), tiers.nvme().bytes()),
+        tiers.budgets(),
         kind,
         queue(),
         PolicyShape.of(policy, index == null ? null : IndexShape.parse(index), geometry),
