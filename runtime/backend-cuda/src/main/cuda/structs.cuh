@@ -29,6 +29,8 @@ struct Round;
 #define CAUSAL_QUERIES 32
 #define CAUSAL_KEYS 32
 #define CAUSAL_LANES 8
+#define TILE_WARPS 4
+#define TILE_KEYS 64
 #define CLUSTER_TOKENS 32
 #define CLUSTER_TILE 32
 #define CLUSTER_LANES 8

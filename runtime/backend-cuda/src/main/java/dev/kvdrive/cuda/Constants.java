@@ -43,6 +43,11 @@ final class Constants {
   static final int CAUSAL_KEYS = 32;
   static final int CAUSAL_LANES = 8;
 
+  /** Warps and keys of a block of causal attention on tensor cores. */
+  static final int TILE_WARPS = 4;
+
+  static final int TILE_KEYS = 64;
+
   /** Tokens and clusters of one tile in which the nearest are found, lanes of a token. */
   static final int CLUSTER_TOKENS = 32;
 
@@ -96,6 +101,8 @@ final class Constants {
     put(all, "CAUSAL_QUERIES", CAUSAL_QUERIES);
     put(all, "CAUSAL_KEYS", CAUSAL_KEYS);
     put(all, "CAUSAL_LANES", CAUSAL_LANES);
+    put(all, "TILE_WARPS", TILE_WARPS);
+    put(all, "TILE_KEYS", TILE_KEYS);
     put(all, "CLUSTER_TOKENS", CLUSTER_TOKENS);
     put(all, "CLUSTER_TILE", CLUSTER_TILE);
     put(all, "CLUSTER_LANES", CLUSTER_LANES);

@@ -10,7 +10,10 @@ import static dev.kvdrive.cuda.Constants.CAUSAL_QUERIES;
 import static dev.kvdrive.cuda.Constants.ESTIMATE_QUERIES;
 import static dev.kvdrive.cuda.Constants.ESTIMATE_WARPS;
 import static dev.kvdrive.cuda.Constants.FINISH_THREADS;
+import static dev.kvdrive.cuda.Constants.MAX_HEAD_DIM;
 import static dev.kvdrive.cuda.Constants.STATE_PARTS;
+import static dev.kvdrive.cuda.Constants.TILE_KEYS;
+import static dev.kvdrive.cuda.Constants.TILE_WARPS;
 import static dev.kvdrive.cuda.Constants.WARP;
 import static dev.kvdrive.cuda.CudaOperations.batch;
 import static dev.kvdrive.cuda.CudaOperations.bits;
@@ -192,17 +195,35 @@ final class CudaAttention implements AttentionOperations {
         .put(s.start, c.start())
         .put(s.rows, c.rows())
         .put(s.scale, shape.scale());
-    int shared =
-        4
-            * ((CAUSAL_QUERIES + CAUSAL_KEYS) * (layout.headDim() + 1)
-                + CAUSAL_QUERIES * (CAUSAL_KEYS + 1));
+    if (layout.type() == KvType.F32) {
+      int shared =
+          4
+              * ((CAUSAL_QUERIES + CAUSAL_KEYS) * (layout.headDim() + 1)
+                  + CAUSAL_QUERIES * (CAUSAL_KEYS + 1));
+      own.launch(
+          gpu.kernel("causal_float_" + lanes(layout)),
+          Math.ceilDiv(c.rows(), CAUSAL_QUERIES),
+          shape.heads(),
+          1,
+          CAUSAL_QUERIES * CAUSAL_LANES,
+          shared,
+          a.end(s));
+      return;
+    }
+    int dim = tileDim(layout.headDim());
+    int queries = 16 * TILE_WARPS * (dim == MAX_HEAD_DIM ? 1 : 2);
     own.launch(
-        gpu.kernel("causal_" + element(layout) + "_" + lanes(layout)),
-        Math.ceilDiv(c.rows(), CAUSAL_QUERIES),
+        gpu.kernel("causal_bf16_" + dim),
         shape.heads(),
+        Math.ceilDiv(c.rows(), queries),
         1,
-        CAUSAL_QUERIES * CAUSAL_LANES,
-        shared,
+        TILE_WARPS * WARP,
+        2 * dim * (queries + 2 * TILE_KEYS),
         a.end(s));
+  }
+
+  /** Elements of a row of a tile: those of a head and zeros behind them. */
+  private static int tileDim(int headDim) {
+    return headDim <= 64 ? 64 : headDim <= 96 ? 96 : headDim <= 128 ? 128 : MAX_HEAD_DIM;
   }
 }
