@@ -11,6 +11,9 @@ import java.time.Duration;
  * @param microBatches into how many parts the rows of a step are cut in its attention, so that one
  *     part's misses are fetched while the next one selects: at most so many, a power of two; {@link
  *     #ELASTIC} for as many as make steps fastest. Without a pipeline there is one
+ * @param elasticPrefetch whether steps prefetch, where their windows do at all, only as long as it
+ *     makes them faster: on a device whose window is the memory that chunks come from it does not;
+ *     else always
  * @param graphs whether steps are recorded and launched as graphs
  * @param fetchTimeout how long a chunk may take to come from NVMe before the sequence that needs it
  *     is given up
@@ -18,7 +21,12 @@ import java.time.Duration;
  *     for none, 1 for every step
  */
 public record DecodeOptions(
-    boolean pipeline, int microBatches, boolean graphs, Duration fetchTimeout, double meterShare) {
+    boolean pipeline,
+    int microBatches,
+    boolean elasticPrefetch,
+    boolean graphs,
+    Duration fetchTimeout,
+    double meterShare) {
   /** {@code microBatches} by what steps take. */
   public static final int ELASTIC = 0;
 
@@ -49,16 +57,21 @@ public record DecodeOptions(
 
   /** The same with another pipeline. */
   public DecodeOptions with(boolean pipelined, int parts) {
-    return new DecodeOptions(pipelined, parts, graphs, fetchTimeout, meterShare);
+    return new DecodeOptions(pipelined, parts, elasticPrefetch, graphs, fetchTimeout, meterShare);
   }
 
-  /** With nothing measured. */
+  /** The same with another prefetch. */
+  public DecodeOptions withElasticPrefetch(boolean elastic) {
+    return new DecodeOptions(pipeline, microBatches, elastic, graphs, fetchTimeout, meterShare);
+  }
+
+  /** With nothing measured, and prefetch in every step whose windows do. */
   public DecodeOptions(boolean pipeline, int microBatches, boolean graphs, Duration fetchTimeout) {
-    this(pipeline, microBatches, graphs, fetchTimeout, 0);
+    this(pipeline, microBatches, false, graphs, fetchTimeout, 0);
   }
 
   /** The same with another share for the meter. */
   public DecodeOptions withMeterShare(double share) {
-    return new DecodeOptions(pipeline, microBatches, graphs, fetchTimeout, share);
+    return new DecodeOptions(pipeline, microBatches, elasticPrefetch, graphs, fetchTimeout, share);
   }
 }

@@ -61,14 +61,16 @@ public final class DecodeStep implements AutoCloseable {
    * @param passes over a selection
    * @param densePasses over all chunks, where a layer is dense
    * @param partly whether rows may miss shares of their attention
-   * @param depth micro-batches
+   * @param way how it is run
    */
-  private record Shape(int rows, int passes, int densePasses, boolean partly, int depth) {
-    /** The same but for the micro-batches. */
-    private Shape cut(int into) {
-      return new Shape(rows, passes, densePasses, partly, into);
+  private record Shape(int rows, int passes, int densePasses, boolean partly, StepTrials.Way way) {
+    /** The same, run otherwise. */
+    private Shape run(StepTrials.Way other) {
+      return new Shape(rows, passes, densePasses, partly, other);
     }
   }
+
+  private static final StepTrials.Way PLAIN = new StepTrials.Way(1, false);
 
   /**
    * What operations take of so many rows.
@@ -85,7 +87,7 @@ public final class DecodeStep implements AutoCloseable {
   private final @Nullable SelectionTap tap;
   private final @Nullable AccuracyMeter meter;
   private final boolean graphs;
-  private final MicroBatches microBatches;
+  private final StepTrials trials;
   private final long fetchTimeoutNanos;
   private final EngineSizes sizes;
   private final Transformer transformer;
@@ -146,7 +148,7 @@ public final class DecodeStep implements AutoCloseable {
     this.sizes = sizes;
     policy = Policy.of(sizes.policy());
     graphs = options.graphs() && tap == null;
-    microBatches = microBatches(options);
+    trials = trials(options);
     fetchTimeoutNanos = options.fetchTimeout().toNanos();
     int maxRows = sizes.concurrency();
     seats = new int[maxRows];
@@ -197,10 +199,15 @@ public final class DecodeStep implements AutoCloseable {
     this(device, queue, transformer, kv, store, output, sizes, options, null, null);
   }
 
-  private static MicroBatches microBatches(DecodeOptions options) {
+  private StepTrials trials(DecodeOptions options) {
     boolean elastic = options.microBatches() == DecodeOptions.ELASTIC;
     int most = elastic ? Workspace.MOST_MICRO_BATCHES : options.microBatches();
-    return new MicroBatches(options.pipeline() ? most : 1, elastic);
+    List<Boolean> ahead =
+        !prefetch
+            ? List.of(false)
+            // Who watches is to see what would be prefetched.
+            : tap == null && options.elasticPrefetch() ? List.of(false, true) : List.of(true);
+    return new StepTrials(options.pipeline() ? most : 1, elastic, ahead);
   }
 
   private LayerProgram.Pipeline pipeline(Device device) {
@@ -291,10 +298,10 @@ public final class DecodeStep implements AutoCloseable {
   public StepFaults run(long patience) {
     int shaped = graphs ? Math.min(sizes.concurrency(), ceilingPowerOfTwo(rows)) : rows;
     int densePasses = policy.shape().denseLayers() == 0 ? 0 : passes(mostClosed);
-    Shape whole = new Shape(shaped, passes(mostSelected), densePasses, anyPartly, 1);
-    Shape shape = whole.cut(microBatches.depth(whole, rows));
+    Shape plain = new Shape(shaped, passes(mostSelected), densePasses, anyPartly, PLAIN);
+    Shape shape = plain.run(trials.next(plain, rows));
     parameters.pad(rows, shaped);
-    parameters.cut(shaped, shape.depth());
+    parameters.cut(shaped, shape.way().depth());
     long from = System.nanoTime();
     store.beginStep(patience, fetchTimeoutNanos);
     boolean measured = meter != null && meter.begin(seats, positions, rows);
@@ -310,7 +317,7 @@ public final class DecodeStep implements AutoCloseable {
     }
     StepFaults faults = store.endStep(queue);
     if (!measured) {
-      microBatches.took(whole, rows, System.nanoTime() - from);
+      trials.took(plain, rows, System.nanoTime() - from);
     }
     return faults;
   }
@@ -376,8 +383,8 @@ public final class DecodeStep implements AutoCloseable {
     int rows = shape.rows();
     Batches of = (shape.partly() ? partly : batches)[rows];
     StepBatch batch = of.all();
-    List<StepBatch> parts = parameters.parts(batch, shape.depth());
-    List<StepBatch> denseParts = parameters.parts(denseBatches[rows], shape.depth());
+    List<StepBatch> parts = parameters.parts(batch, shape.way().depth());
+    List<StepBatch> denseParts = parameters.parts(denseBatches[rows], shape.way().depth());
     ActivationBuffers rowsOf = transformer.activations();
     parameters.upload(queue);
     queue.fill(kv.stepCounters(), 0, kv.stepCounters().bytes() / 4, 0);
@@ -403,7 +410,7 @@ public final class DecodeStep implements AutoCloseable {
         meter.capture(queue, layer, kv.selection(), rowsOf.query(), rowsOf.attended());
       }
       transformer.addAttention(queue, layer.layer(), 0, rows);
-      boolean ahead = prefetch && layer.layer() + 1 < kv.layers().size();
+      boolean ahead = shape.way().ahead() && layer.layer() + 1 < kv.layers().size();
       if (ahead) {
         prefetch(kv.layers().get(layer.layer() + 1), of.before(), rowsOf.query());
       }

@@ -76,6 +76,7 @@ public record EngineSettings(
         new DecodeOptions(
             true,
             DecodeOptions.ELASTIC,
+            true,
             device.prefersGraphs(),
             DecodeOptions.DEFAULT_FETCH_TIMEOUT,
             DecodeOptions.DEFAULT_METER_SHARE),

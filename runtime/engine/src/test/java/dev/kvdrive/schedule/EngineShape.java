@@ -398,7 +398,8 @@ record EngineShape(
         .withNvme(
             new NvmeOptions(directory, NvmeOptions.Direct.PREFERRED, nvmeThreads, demotionTimeout))
         .withDecode(
-            new DecodeOptions(microBatches > 0, Math.max(1, microBatches), graphs, fetchTimeout))
+            new DecodeOptions(microBatches > 0, Math.max(1, microBatches), graphs, fetchTimeout)
+                .withElasticPrefetch(microBatches > 1))
         .withWarmUpTokens(0);
   }
 }

@@ -69,6 +69,7 @@ public record LocalEngine(
     private final int threads;
     private final Path nvme;
     private UnaryOperator<DecodeOptions> decode = UnaryOperator.identity();
+    private UnaryOperator<Device> watch = UnaryOperator.identity();
     private @Nullable Path record;
     private @Nullable TokenMethod method;
 
@@ -82,6 +83,12 @@ public record LocalEngine(
     /** Makes the steps' options of the usual ones. */
     public Setup decoding(UnaryOperator<DecodeOptions> options) {
       decode = options;
+      return this;
+    }
+
+    /** Computes on what is made of the device. */
+    public Setup on(UnaryOperator<Device> watched) {
+      watch = watched;
       return this;
     }
 
@@ -121,7 +128,9 @@ public record LocalEngine(
         long watched = record == null ? 0 : Workspace.observerBytes(sizes) + Device.HOST_PAGE;
         long host = method == null ? 0 : TokenDevice.HOST_BYTES;
         device =
-            devices.open(request.tiers().gpu(), request.tiers().dram() + watched + host, threads);
+            watch.apply(
+                devices.open(
+                    request.tiers().gpu(), request.tiers().dram() + watched + host, threads));
         if (method != null) {
           device = new TokenDevice(device, method);
         }
@@ -132,8 +141,10 @@ public record LocalEngine(
                     CalibrationFile.neededBy(request.policy().summary(), local.file()));
         settings = settings.withDecode(decode.apply(settings.decode()));
         if (method != null) {
-          // Its attention is not that of the selection which the meter reads.
-          settings = settings.withDecode(settings.decode().withMeterShare(0));
+          // Its attention is not that of the selection which the meter reads, and a prediction
+          // that it asks for is to be made in every step.
+          settings =
+              settings.withDecode(settings.decode().withMeterShare(0).withElasticPrefetch(false));
         }
         if (record != null) {
           recorder = new SelectionRecorder(record, RecordingHeader.of(sizes));

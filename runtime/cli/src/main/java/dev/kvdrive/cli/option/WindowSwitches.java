@@ -30,7 +30,9 @@ public final class WindowSwitches {
   @Option(
       names = "--prefetch",
       negatable = true,
-      description = "Bring chunks for the next layer by a predicted query (default: no).")
+      description =
+          "Bring chunks for the next layer by a predicted query, in steps that it makes faster"
+              + " (default: no).")
   private @Nullable Boolean prefetch;
 
   /** The switches as they are set. */
