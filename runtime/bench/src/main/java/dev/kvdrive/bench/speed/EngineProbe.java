@@ -11,10 +11,12 @@ import dev.kvdrive.schedule.Sampling;
 import dev.kvdrive.schedule.Submission;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import org.jspecify.annotations.Nullable;
 
 /** This project's engine, with the whole path of a request in front of it. */
 public final class EngineProbe implements Probe {
@@ -22,19 +24,24 @@ public final class EngineProbe implements Probe {
   private final int promptTokens;
   private final int tokens;
   private final int sequences;
+  private final @Nullable StageClock clock;
   private final Random random = new Random(1);
+  private volatile Map<String, Long> verbNanos = Map.of();
 
   /**
    * @param local the engine; closed with the probe
    * @param promptTokens of each run
    * @param tokens to write in each run and sequence, the first included
    * @param sequences that decode together
+   * @param clock that watches the engine's device; null for none
    */
-  public EngineProbe(LocalEngine local, int promptTokens, int tokens, int sequences) {
+  public EngineProbe(
+      LocalEngine local, int promptTokens, int tokens, int sequences, @Nullable StageClock clock) {
     this.local = local;
     this.promptTokens = promptTokens;
     this.tokens = tokens;
     this.sequences = sequences;
+    this.clock = clock;
   }
 
   @Override
@@ -59,11 +66,11 @@ public final class EngineProbe implements Probe {
           new Submission(
               new GenerationRequest(
                   "bench", prompt, sampling, tokens, Set.of(), List.of(), -1, true),
-              telling(usage)));
+              sequence == 0 ? timing(telling(usage)) : telling(usage)));
     }
     local.engine().submit(group);
     try {
-      return run(usages.stream().map(CompletableFuture::join).toList());
+      return run(usages.stream().map(CompletableFuture::join).toList(), verbNanos);
     } catch (CompletionException e) {
       throw new GenerationException("the measured request failed: " + e.getCause(), e);
     }
@@ -86,7 +93,37 @@ public final class EngineProbe implements Probe {
     };
   }
 
-  private static SpeedRun run(List<GenerationUsage> usages) {
+  /** Starts the clock with the first token and reads it at the end, on the engine's thread. */
+  private GenerationListener timing(GenerationListener told) {
+    StageClock verbs = clock;
+    if (verbs == null) {
+      return told;
+    }
+    return new GenerationListener() {
+      private boolean started;
+
+      @Override
+      public void onToken(GeneratedToken token) {
+        if (!started) {
+          verbs.restart();
+        }
+        started = true;
+      }
+
+      @Override
+      public void onFinish(Finish finish) {
+        verbNanos = verbs.nanos();
+        told.onFinish(finish);
+      }
+
+      @Override
+      public void onError(GenerationException error) {
+        told.onError(error);
+      }
+    };
+  }
+
+  private static SpeedRun run(List<GenerationUsage> usages, Map<String, Long> verbNanos) {
     long steps = 0;
     long attended = 0;
     long hits = 0;
@@ -109,7 +146,8 @@ public final class EngineProbe implements Probe {
         nanos,
         (double) attended / steps,
         selected == 0 ? 1 : (double) hits / selected,
-        (double) fetched / steps);
+        (double) fetched / steps,
+        verbNanos);
   }
 
   @Override

@@ -43,13 +43,16 @@ public final class EngineProbeMain {
     ProbeSettings.Tiers tiers = settings.tiers();
     double windows = settings.budget().share() >= 1 ? 1 : tiers.windows();
     TierBudgets budgets = new ComfortableTiers(windows, tiers.dramShare()).of(request);
+    StageClock clock = settings.stages() ? new StageClock() : null;
     return new EngineProbe(
         LocalEngine.of(
                 settings.model(), request.withTiers(budgets), settings.threads(), tiers.nvme())
             .decoding(decode -> decode.with(parts.pipeline(), parts.microBatches()))
+            .on(clock == null ? device -> device : clock::watch)
             .start(),
         settings.promptTokens(),
         settings.tokens(),
-        settings.sequences());
+        settings.sequences(),
+        clock);
   }
 }

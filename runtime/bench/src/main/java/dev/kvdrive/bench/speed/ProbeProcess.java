@@ -5,6 +5,10 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /**
  * The side of a probe that runs in a process of its own: says READY, then answers every RUN with a
@@ -15,6 +19,9 @@ public final class ProbeProcess {
   static final String RESULT = "KVDRIVE-PROBE RESULT ";
   static final String FAILED = "KVDRIVE-PROBE FAILED ";
   static final String RUN = "RUN";
+
+  /** Numbers of a run; behind them those of verbs by their names. */
+  private static final int FIELDS = 7;
 
   private ProbeProcess() {}
 
@@ -44,7 +51,7 @@ public final class ProbeProcess {
   }
 
   static String encode(SpeedRun run) {
-    return "%d %d %d %d %s %s %s"
+    return "%d %d %d %d %s %s %s%s"
         .formatted(
             run.promptTokens(),
             run.decodeSteps(),
@@ -52,12 +59,15 @@ public final class ProbeProcess {
             run.decodeNanos(),
             run.attendedTokens(),
             run.hitRate(),
-            run.fetchedBytes());
+            run.fetchedBytes(),
+            run.verbNanos().entrySet().stream()
+                .map(verb -> " " + verb.getKey() + "=" + verb.getValue())
+                .collect(Collectors.joining()));
   }
 
   static SpeedRun decode(String text) throws IOException {
     String[] parts = text.split(" ", -1);
-    if (parts.length != 7) {
+    if (parts.length < FIELDS) {
       throw new IOException("a probe said '%s'".formatted(text));
     }
     try {
@@ -68,9 +78,19 @@ public final class ProbeProcess {
           Long.parseLong(parts[3]),
           Double.parseDouble(parts[4]),
           Double.parseDouble(parts[5]),
-          Double.parseDouble(parts[6]));
+          Double.parseDouble(parts[6]),
+          verbNanos(Arrays.copyOfRange(parts, FIELDS, parts.length)));
     } catch (NumberFormatException e) {
       throw new IOException("a probe said '%s'".formatted(text), e);
     }
+  }
+
+  private static Map<String, Long> verbNanos(String... parts) {
+    Map<String, Long> nanos = new TreeMap<>();
+    for (String part : parts) {
+      int equals = part.indexOf('=');
+      nanos.put(part.substring(0, Math.max(0, equals)), Long.valueOf(part.substring(equals + 1)));
+    }
+    return nanos;
   }
 }

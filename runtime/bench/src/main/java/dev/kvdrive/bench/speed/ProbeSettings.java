@@ -29,6 +29,7 @@ import org.jspecify.annotations.Nullable;
  * @param threads of a CPU device; 0 for the processors there are
  * @param tiers how the KV cache is spread
  * @param parts what is switched on
+ * @param stages whether the time of each verb is measured
  */
 public record ProbeSettings(
     LocalModel model,
@@ -41,7 +42,8 @@ public record ProbeSettings(
     DeviceKind device,
     int threads,
     Tiers tiers,
-    Parts parts) {
+    Parts parts,
+    boolean stages) {
   /**
    * How the KV cache is spread.
    *
@@ -95,6 +97,7 @@ public record ProbeSettings(
     all.add("prefetch=" + parts.windows().prefetch());
     all.add("pipeline=" + parts.pipeline());
     all.add("microBatches=" + parts.microBatches());
+    all.add("stages=" + stages);
     return all;
   }
 
@@ -127,7 +130,8 @@ public record ProbeSettings(
                 Integer.parseInt(named.get("warmUp")),
                 Boolean.parseBoolean(named.get("prefetch"))),
             Boolean.parseBoolean(named.get("pipeline")),
-            Integer.parseInt(named.get("microBatches"))));
+            Integer.parseInt(named.get("microBatches"))),
+        Boolean.parseBoolean(named.get("stages")));
   }
 
   /** Arguments by name. */

@@ -20,7 +20,7 @@ import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Planner;
-import dev.kvdrive.plan.SummaryFormat;
+import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.Workspace;
 import java.nio.file.Files;
@@ -57,13 +57,20 @@ class RandomModelTest {
                 DeviceKind.CPU,
                 2,
                 ProbeSettings.Tiers.COMFORTABLE,
-                new ProbeSettings.Parts(
-                    WindowOptions.DEFAULT, true, Workspace.MOST_MICRO_BATCHES)))) {
+                new ProbeSettings.Parts(WindowOptions.DEFAULT, true, Workspace.MOST_MICRO_BATCHES),
+                true))) {
       SpeedRun run = probe.run();
       assertThat(run.promptTokens()).isEqualTo(300);
       assertThat(run.decodeSteps()).as("of both").isEqualTo(2 * 8);
       assertThat(run.prefillNanos()).isPositive();
       assertThat(run.attendedTokens()).isBetween(68.0, 200.0);
+      assertThat(run.verbNanos())
+          .containsKeys(
+              "tensor.matmul", "kv.append", "index.score", "window.diff", "attention.hits");
+      assertThat(run.verbNanos().values().stream().mapToLong(nanos -> nanos).sum())
+          .as("verbs of steps alone, none of the prompt's")
+          .isPositive()
+          .isLessThanOrEqualTo(run.decodeNanos());
     }
   }
 
@@ -97,13 +104,12 @@ class RandomModelTest {
   void aStepReadsAllWeightsOnceAndWhatItAttends() {
     try (Model model = open(make("bf16"))) {
       var layout = Planner.layout(model.geometry(), KvType.BF16);
-      StepBytes exact =
-          StepBytes.of(model, DeviceKind.CPU, layout, 1000, 1000, SummaryFormat.none());
+      StepBytes exact = StepBytes.of(model, DeviceKind.CPU, layout, 1000, 1000, null);
       assertThat(exact.weights()).isEqualTo(model.geometry().weightBytes());
       assertThat(exact.cache()).isEqualTo(1000 * layout.bytesPerToken());
       assertThat(exact.index()).isZero();
       StepBytes sparse =
-          StepBytes.of(model, DeviceKind.CPU, layout, 100, 1000, SummaryFormat.twoBit());
+          StepBytes.of(model, DeviceKind.CPU, layout, 100, 1000, PolicyShape.KVDRIVE);
       assertThat(sparse.cache()).isEqualTo(100 * layout.bytesPerToken());
       assertThat(sparse.index()).isEqualTo(2L * 2 * ((1000 - 68) / 8) * 8 * (32 / 4 + 2));
       assertThat(sparse.perToken(1)).isLessThan(exact.perToken(1));

@@ -13,6 +13,7 @@ import dev.kvdrive.plan.WindowOptions;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 
 class SpeedTableTest {
@@ -68,9 +69,32 @@ class SpeedTableTest {
   }
 
   @Test
+  void aStageStandsBesideWhatItsBytesWouldTake() {
+    StageTable table = new StageTable(new Spread(1e9, 1e9, 1e9));
+    SpeedRun run =
+        new SpeedRun(
+            1000,
+            10,
+            1,
+            1_000_000,
+            68,
+            0.75,
+            500,
+            Map.of("tensor.matmul", 200_000L, "tensor.logits", 100_000L, "index.score", 400_000L));
+    table.add("tiny", List.of(run), new StepBytes(10_000, 0, 5_000, 0), 2);
+    assertThat(table.markdown())
+        .as("five steps of two sequences, of which each reads an index of its own")
+        .contains("| products | 60 / 10 |", "| score | 80 / 10 |", "| fetch | 0 / 2 |")
+        .contains("| host | 60 |", "| **all** | 200 / 22 |");
+  }
+
+  @Test
   void aRunGoesThroughThePipeUnchanged() throws IOException {
     SpeedRun run = new SpeedRun(1, 2, 3, 4, 5.5, Double.NaN, 1e12);
     assertThat(ProbeProcess.decode(ProbeProcess.encode(run))).isEqualTo(run);
+    SpeedRun timed =
+        new SpeedRun(1, 2, 3, 4, 5.5, 0.5, 1e12, Map.of("index.score", 7L, "kv.append", 8L));
+    assertThat(ProbeProcess.decode(ProbeProcess.encode(timed))).isEqualTo(timed);
     assertThatThrownBy(() -> ProbeProcess.decode("1 2 3"))
         .isInstanceOf(IOException.class)
         .hasMessageContaining("'1 2 3'");
@@ -93,7 +117,8 @@ class SpeedTableTest {
             3,
             new ProbeSettings.Tiers(1.5, 0.5, Path.of("/drive")),
             new ProbeSettings.Parts(
-                new WindowOptions(WindowOptions.Division.BY_REUSE, 8, true), false, 2));
+                new WindowOptions(WindowOptions.Division.BY_REUSE, 8, true), false, 2),
+            true);
     assertThat(ProbeSettings.parse(settings.arguments().toArray(String[]::new)))
         .isEqualTo(settings);
     assertThatThrownBy(() -> ProbeSettings.parse("file=/models/m"))

@@ -6,6 +6,7 @@ import dev.kvdrive.bench.speed.MemoryBandwidth;
 import dev.kvdrive.bench.speed.ProbeSettings;
 import dev.kvdrive.bench.speed.SpeedTable;
 import dev.kvdrive.bench.speed.Spread;
+import dev.kvdrive.bench.speed.StageTable;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.BudgetList;
 import dev.kvdrive.cli.option.DeviceOption;
@@ -163,6 +164,13 @@ public final class BenchCommand implements Callable<Integer> {
               + " warm-up, prefetch.")
   private List<Part> without = List.of();
 
+  @Option(
+      names = "--stages",
+      description =
+          "Measure also what each stage of a step takes, beside what its bytes would take at the"
+              + " memory's bandwidth; costs a step some microseconds.")
+  private boolean stages;
+
   @Mixin private DeviceOption device = new DeviceOption();
 
   @Option(
@@ -214,6 +222,12 @@ public final class BenchCommand implements Callable<Integer> {
           "--beside %s computes on the CPU; leave --device %s out"
               .formatted(beside, device.kind().word()));
     }
+    if (stages && (beside != null || device.kind() != DeviceKind.CPU)) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--stages times the verbs of the CPU device, which runs them one by one; leave %s out"
+              .formatted(beside != null ? "--beside" : "--device " + device.kind().word()));
+    }
     RopeScaling scaling = rope.scaling(spec);
     if (beside != null && scaling != null) {
       throw new ParameterException(
@@ -253,7 +267,9 @@ public final class BenchCommand implements Callable<Integer> {
     }
     Map<String, ProbeSettings.Parts> parts = parts();
     int readers = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
-    SpeedTable table = new SpeedTable(bandwidth(readers, progress));
+    Spread bandwidth = bandwidth(readers, progress);
+    SpeedTable table = new SpeedTable(bandwidth);
+    StageTable ofStages = new StageTable(bandwidth);
     Path drive = nvmeDir != null ? nvmeDir : LocalRuntime.cacheFolder().resolve("nvme");
     BenchRun run =
         new BenchRun(
@@ -264,8 +280,10 @@ public final class BenchCommand implements Callable<Integer> {
                 readers,
                 new ProbeSettings.Tiers(window, dramShare, drive),
                 warmUp,
-                runs),
+                runs,
+                stages),
             table,
+            ofStages,
             progress);
     for (String model : models) {
       Path file = Objects.requireNonNull(files.get(model));
@@ -279,6 +297,9 @@ public final class BenchCommand implements Callable<Integer> {
       }
     }
     spec.commandLine().getOut().print(table.markdown());
+    if (stages) {
+      spec.commandLine().getOut().print("\n" + ofStages.markdown());
+    }
     spec.commandLine().getOut().flush();
     if (json != null) {
       Map<String, Object> tree = new LinkedHashMap<>();
@@ -294,6 +315,9 @@ public final class BenchCommand implements Callable<Integer> {
       tree.put("runs", runs);
       tree.put("warmUp", warmUp);
       tree.putAll(table.tree());
+      if (stages) {
+        tree.put("stages", ofStages.tree());
+      }
       Files.writeString(
           json,
           JsonMapper.builder()

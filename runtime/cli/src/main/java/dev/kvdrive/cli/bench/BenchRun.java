@@ -9,6 +9,7 @@ import dev.kvdrive.bench.speed.Probe;
 import dev.kvdrive.bench.speed.ProbeSettings;
 import dev.kvdrive.bench.speed.SpeedRun;
 import dev.kvdrive.bench.speed.SpeedTable;
+import dev.kvdrive.bench.speed.StageTable;
 import dev.kvdrive.bench.speed.StepBytes;
 import dev.kvdrive.cli.option.Method;
 import dev.kvdrive.cli.option.ModelName;
@@ -25,7 +26,6 @@ import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.PolicyShape;
-import dev.kvdrive.plan.SummaryFormat;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -48,6 +48,7 @@ final class BenchRun {
 
   private final Conditions conditions;
   private final SpeedTable table;
+  private final StageTable stages;
   private final Terminal terminal;
 
   /** Of the NVMe tiers, which are for one engine each. */
@@ -66,6 +67,7 @@ final class BenchRun {
    *     each has one of its own
    * @param warmUp runs that do not count
    * @param runs that count
+   * @param stages whether the time of each verb is measured
    */
   record Conditions(
       int tokens,
@@ -74,11 +76,17 @@ final class BenchRun {
       int threads,
       ProbeSettings.Tiers tiers,
       int warmUp,
-      int runs) {}
+      int runs,
+      boolean stages) {}
 
-  BenchRun(Conditions conditions, SpeedTable table, Terminal terminal) throws java.io.IOException {
+  /**
+   * @param stages filled where stages are measured
+   */
+  BenchRun(Conditions conditions, SpeedTable table, StageTable stages, Terminal terminal)
+      throws java.io.IOException {
     this.conditions = conditions;
     this.table = table;
+    this.stages = stages;
     this.terminal = terminal;
     Files.createDirectories(LocalRuntime.cacheFolder());
     this.log = LocalRuntime.cacheFolder().resolve("bench.log");
@@ -227,7 +235,8 @@ final class BenchRun {
                 conditions.device(),
                 conditions.threads(),
                 tiers(),
-                parts)
+                parts,
+                conditions.stages())
             .arguments());
   }
 
@@ -276,20 +285,31 @@ final class BenchRun {
           table.on(entry.probe().description());
         }
         List<SpeedRun> runs = results.get(i);
-        long bytes =
+        StepBytes bytes =
             entry.formats() != null
                 ? StepBytes.of(
-                        model,
-                        conditions.device(),
-                        Planner.layout(model.geometry(), KvType.BF16, entry.formats()),
-                        runs.getLast().attendedTokens(),
-                        prompt + conditions.tokens() / 2,
-                        entry.budget().exact()
-                            ? SummaryFormat.none()
-                            : PolicyShape.named(entry.policy().name(), model.geometry()).summary())
-                    .perToken(conditions.sequences())
-                : 0;
-        table.add(SpeedTable.Row.of(entry.name(), entry.budget().words(), runs, bytes));
+                    model,
+                    conditions.device(),
+                    Planner.layout(model.geometry(), KvType.BF16, entry.formats()),
+                    runs.getLast().attendedTokens(),
+                    prompt + conditions.tokens() / 2,
+                    entry.budget().exact()
+                        ? null
+                        : PolicyShape.named(entry.policy().name(), model.geometry()))
+                : null;
+        table.add(
+            SpeedTable.Row.of(
+                entry.name(),
+                entry.budget().words(),
+                runs,
+                bytes == null ? 0 : bytes.perToken(conditions.sequences())));
+        if (conditions.stages() && bytes != null) {
+          stages.add(
+              "%s, %d, %s".formatted(entry.name(), prompt, entry.budget().words()),
+              runs,
+              bytes,
+              conditions.sequences());
+        }
       }
     }
   }
