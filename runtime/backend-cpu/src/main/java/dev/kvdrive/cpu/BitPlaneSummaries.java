@@ -46,15 +46,18 @@ record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book) impleme
     }
     NibbleSums.Order order = NibbleSums.Order.byWord(format.chunk(), format.words());
     long codes = scratch.floats(Use.KEYS, (long) order.all() * BLOCK);
-    long ofTokens = scratch.floats(Use.SUMS, (long) order.tokens() * BLOCK);
+    int tokens = order.tokens();
+    long sumBytes = 4L * tokens * BLOCK;
+    long ofTokens = scratch.floats(Use.SUMS, (long) group * tokens * BLOCK);
     long square = scratch.floats(Use.WEIGHTS, Transposed.SCRATCH_FLOATS);
     for (int chunk = 0; chunk < count; chunk += BLOCK) {
       int some = Math.min(BLOCK, count - chunk);
       long from = summaries + (long) chunk * format.bytes();
       Transposed.words(from, format.bytes(), some, order.all(), codes, square);
+      NibbleSums.products(order, tables, group, codes, ofTokens);
       for (int g = 0; g < group; g++) {
-        NibbleSums.products(order, tables + 4L * g * tableFloats, codes, ofTokens);
-        TokenSums.logSumExp(ofTokens, order.tokens(), some, products + g * stride + 4L * chunk);
+        TokenSums.logSumExp(
+            ofTokens + g * sumBytes, tokens, some, products + g * stride + 4L * chunk, square);
       }
     }
   }

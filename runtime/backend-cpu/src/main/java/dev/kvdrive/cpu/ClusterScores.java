@@ -32,6 +32,7 @@ final class ClusterScores {
     long ids = memory.ids(seat, head, 0);
     long tokens = scratch.floats(Use.KEYS, (long) chunk * TokenSums.BLOCK);
     long block = scratch.floats(Use.SUMS, TokenSums.BLOCK + Lanes.N);
+    long sums = scratch.floats(Use.OUTPUT, TokenSums.BLOCK);
     for (int from = 0; from < closed; from += TokenSums.BLOCK) {
       int some = Math.min(TokenSums.BLOCK, closed - from);
       for (int c = 0; c < TokenSums.BLOCK; c++) {
@@ -42,7 +43,7 @@ final class ClusterScores {
               tokens + 4L * (t * TokenSums.BLOCK + c), Memory.getFloat(weights + 4L * cluster));
         }
       }
-      TokenSums.logSumExp(tokens, chunk, some, block);
+      TokenSums.logSumExp(tokens, chunk, some, block, sums);
       Memory.copy(block, scores + 4L * from, 4L * some);
     }
   }

@@ -202,11 +202,12 @@ final class KvRows {
       Lanes.sums4(sumA, sumB, sumC, sumD).intoArray(target, at + row);
       Lanes.sums4(otherA, otherB, otherC, otherD).intoArray(target, at + targetStride + row);
     }
-    for (; row < rows; row++) {
-      long key = keys + row * stride;
-      target[at + row] = Lanes.sum(product(type, key, width, query, q));
-      target[at + targetStride + row] =
-          Lanes.sum(product(type, key, width, query, q + queryStride));
+    if (row < rows) {
+      // Elsewhere: where this kernel grows, the compiler makes objects of the vectors above.
+      long rest = keys + row * stride;
+      products(type, rest, rows - row, width, query, q, target, at + row);
+      products(
+          type, rest, rows - row, width, query, q + queryStride, target, at + targetStride + row);
     }
   }
 

@@ -91,6 +91,27 @@ final class NibbleSums {
     }
   }
 
+  /**
+   * {@link #products(Order, long, long, long)} of the queries of a group, with the same bits: two
+   * at a time, which take every nibble once.
+   *
+   * @param tables address of those of the first query; those of the others follow
+   * @param out address of {@code float[queries][tokens][BLOCK]}
+   */
+  static void products(Order order, long tables, int queries, long codes, long out) {
+    long next = 4L * tableFloats(order.words);
+    long row = ROW * order.tokens;
+    int g = 0;
+    for (; g + 2 <= queries && Lanes.N == ENTRIES; g += 2) {
+      for (int token = 0; token < order.tokens; token++) {
+        twoQueries(order, tables + g * next, next, codes, token, out + g * row, row);
+      }
+    }
+    for (; g < queries; g++) {
+      products(order, tables + g * next, codes, out + g * row);
+    }
+  }
+
   private static IntVector words(long at) {
     return IntVector.fromMemorySegment(Lanes.I, Memory.ALL, at, Lanes.ORDER);
   }
@@ -136,6 +157,37 @@ final class NibbleSums {
     Lanes.store(b, to + 4L * ENTRIES);
     Lanes.store(c, to + ROW);
     Lanes.store(d, to + ROW + 4L * ENTRIES);
+  }
+
+  /** The same, of one token and two queries. */
+  private static void twoQueries(
+      Order order, long tables, long toOther, long codes, int token, long out, long toOtherOut) {
+    FloatVector a = FloatVector.zero(Lanes.F);
+    FloatVector b = a;
+    FloatVector c = a;
+    FloatVector d = a;
+    long table = tables;
+    for (int word = 0; word < order.words; word++) {
+      final long at = codes + ROW * ((long) token * order.ofToken + (long) word * order.ofWord);
+      IntVector p = words(at);
+      IntVector q = words(at + 4L * ENTRIES);
+      for (int nibble = 0; nibble < NIBBLES_OF_WORD; nibble++) {
+        IntVector sums = words(table);
+        a = add(a, p, sums);
+        b = add(b, q, sums);
+        sums = words(table + toOther);
+        c = add(c, p, sums);
+        d = add(d, q, sums);
+        p = next(p);
+        q = next(q);
+        table += 4L * ENTRIES;
+      }
+    }
+    long to = out + ROW * token;
+    Lanes.store(a, to);
+    Lanes.store(b, to + 4L * ENTRIES);
+    Lanes.store(c, to + toOtherOut);
+    Lanes.store(d, to + toOtherOut + 4L * ENTRIES);
   }
 
   /** With tables of two registers, of which the highest bit of a nibble takes one. */

@@ -101,7 +101,8 @@ final class StepAttention {
         (row, seat, head, thread) -> {
           int clustered = clusters.clustered(seat, head);
           int count = clusters.format.clusters(kv.layout, clustered);
-          if (count == 0) {
+          int selected = Memory.getInt(selection.selectedCount(row, head));
+          if (count == 0 || selected == kv.layout.grid().closedChunks(batch.tokens(row))) {
             return;
           }
           float[] left = thread.array(Use.SUMS, count);
@@ -110,7 +111,6 @@ final class StepAttention {
             left[j] = ClusterMemory.size(table + (long) j * clusters.next());
           }
           int tokens = kv.layout.grid().chunk();
-          int selected = Memory.getInt(selection.selectedCount(row, head));
           for (int i = 0; i < selected; i++) {
             int chunk = Memory.getInt(selection.selected(row, head) + 4L * i);
             if (chunk < clustered) {

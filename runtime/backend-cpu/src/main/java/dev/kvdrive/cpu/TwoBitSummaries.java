@@ -53,17 +53,19 @@ record TwoBitSummaries(TwoBitSummary format, KvType type) implements Summaries {
     int tokens = order.tokens();
     long codes = scratch.floats(Use.KEYS, (long) order.all() * BLOCK);
     long steps = scratch.floats(Use.OUTPUT, (long) tokens * BLOCK);
-    long ofTokens = scratch.floats(Use.SUMS, (long) tokens * BLOCK);
+    long sumBytes = 4L * tokens * BLOCK;
+    long ofTokens = scratch.floats(Use.SUMS, (long) group * tokens * BLOCK);
     long square = scratch.floats(Use.WEIGHTS, Transposed.SCRATCH_FLOATS);
     for (int chunk = 0; chunk < count; chunk += BLOCK) {
       int some = Math.min(BLOCK, count - chunk);
       long from = summaries + (long) chunk * format.bytes();
       steps(from + format.stepOffset(), some, steps);
       Transposed.words(from, format.bytes(), some, order.all(), codes, square);
+      NibbleSums.products(order, tables, group, codes, ofTokens);
       for (int g = 0; g < group; g++) {
-        NibbleSums.products(order, tables + 4L * g * tableFloats, codes, ofTokens);
-        takeSteps(ofTokens, steps, tokens, some);
-        TokenSums.logSumExp(ofTokens, tokens, some, products + g * stride + 4L * chunk);
+        takeSteps(ofTokens + g * sumBytes, steps, tokens, some);
+        TokenSums.logSumExp(
+            ofTokens + g * sumBytes, tokens, some, products + g * stride + 4L * chunk, square);
       }
     }
   }

@@ -41,6 +41,8 @@ public final class ForkedProbe implements Probe {
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.add("--add-modules=jdk.incubator.vector");
     command.add("--enable-native-access=ALL-UNNAMED");
+    command.add("-XX:CompileCommand=quiet");
+    command.add("-XX:CompileCommand=inline,dev.kvdrive.cpu.Lanes::*");
     command.add("-Xmx" + heapBytes / (1 << 20) + "m");
     command.add("-cp");
     command.add(classPath);
