@@ -39,6 +39,7 @@ import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.model.LayerTensors;
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
@@ -135,7 +136,7 @@ final class LayerStages implements AutoCloseable {
     closed = grid.closedChunks(tokens);
     int selected = (int) Math.ceil(budget * closed);
     int cells = rows * layout.kvHeads();
-    int block = Math.min(Workspace.PREFILL_BLOCK, context);
+    int block = Math.min(DeviceKind.CUDA.prefillBlock(), context);
     sizes =
         new EngineSizes(
             model.geometry(),
@@ -153,7 +154,7 @@ final class LayerStages implements AutoCloseable {
             Workspace.residualBlocks(context, rows, block),
             Math.addExact(
                 layerCount * cells * layout.extents(closed),
-                Workspace.minimumFrames(layout, rows, Workspace.PREFILL_BLOCK)),
+                Workspace.minimumFrames(layout, rows, block)),
             0,
             PolicyShape.KVDRIVE);
     device = own(CudaDevice.open(0, 60L << 30));

@@ -1,6 +1,5 @@
 package dev.kvdrive.prefill;
 
-import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.AttentionOperations.Causal;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
@@ -24,7 +23,6 @@ import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.WindowOptions;
-import dev.kvdrive.plan.Workspace;
 import dev.kvdrive.transformer.ActivationBuffers;
 import dev.kvdrive.transformer.StepOutput;
 import dev.kvdrive.transformer.Transformer;
@@ -38,7 +36,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * Prefill of prompts, layer-major: all blocks of a layer, then the next layer. Dense causal
  * attention needs only the keys and values of the current layer in device memory; the residual
- * stream of the whole prompt waits in pinned host memory between layers, block in, block out.
+ * stream of the whole prompt waits in pinned host memory between layers ({@link ResidualStreams}).
  *
  * <pre>
  *   for each layer, for each block:
@@ -67,10 +65,9 @@ public final class Prefill implements AutoCloseable {
   private final StepOutput output;
   private final EngineSizes sizes;
   private final PrefillWork work;
-  private final long rowBytes;
   private final ProjectionObserver observer;
   private final WindowWarmUp warmUp;
-  private final HostBuffer residual;
+  private final ResidualStreams residuals;
   private final HostBuffer block;
   private final DeviceBuffer tokens;
   private final DeviceBuffer positions;
@@ -135,18 +132,10 @@ public final class Prefill implements AutoCloseable {
     this.output = output;
     this.sizes = sizes;
     work = new PrefillWork(sizes.geometry());
-    rowBytes = (long) transformer.spec().hidden() * device.activationType().bytes();
     long blockBytes = 4L * sizes.prefillBlock();
     try {
-      residual =
-          device.allocateHost(
-              "residual streams",
-              Workspace.residualBytes(
-                  sizes.geometry(),
-                  sizes.residualBlocks(),
-                  sizes.prefillBlock(),
-                  device.activationType().bytes()));
-      owned.push(residual::close);
+      residuals = new ResidualStreams(device, sizes);
+      owned.push(residuals::close);
       block = device.allocateHost("tokens and positions of a block", 2 * blockBytes);
       owned.push(block::close);
       tokens = device.allocate("tokens of a block", blockBytes);
@@ -338,7 +327,7 @@ public final class Prefill implements AutoCloseable {
     }
     if (!lastLayer) {
       attend(kvLayer, scratch, start, 0, rows);
-      queue.download(a.residual().buffer(), 0, residual, residualAt(prompt), rowBytes * rows);
+      residuals.save(queue, block(prompt), rows, a.residual());
     } else if (lastBlock) {
       attend(kvLayer, scratch, start, rows - 1, 1);
       transformer.logits(queue, rows - 1, 1);
@@ -363,9 +352,9 @@ public final class Prefill implements AutoCloseable {
     return lastBlock && lastLayer ? Progress.FINISHED : Progress.RAN;
   }
 
-  /** Where the residual stream of the prompt's next block is. */
-  private long residualAt(PromptPrefill prompt) {
-    return rowBytes * sizes.prefillBlock() * prompt.block(prompt.start() / sizes.prefillBlock());
+  /** The place of the residual stream of the prompt's next block. */
+  private int block(PromptPrefill prompt) {
+    return prompt.block(prompt.start() / sizes.prefillBlock());
   }
 
   private void loadBlock(PromptPrefill prompt, int rows) {
@@ -382,8 +371,16 @@ public final class Prefill implements AutoCloseable {
       queue.upload(block, 0, tokens, 0, 4L * rows);
       transformer.embed(queue, tokens, rows);
     } else {
-      Activations x = transformer.activations().residual();
-      queue.upload(residual, residualAt(prompt), x.buffer(), 0, rowBytes * rows);
+      residuals.load(queue, prompt, block(prompt), rows, transformer.activations().residual());
+    }
+    int next = prompt.start() + rows;
+    if (next == prompt.tokens()) {
+      // The first block of the next layer, unless it is this one, which is not there yet.
+      if (prompt.start() > 0 && prompt.layer() < kv.layers().size() - 1) {
+        residuals.prepare(queue, prompt, prompt.block(0));
+      }
+    } else if (prompt.layer() > 0) {
+      residuals.prepare(queue, prompt, prompt.block(next / sizes.prefillBlock()));
     }
   }
 

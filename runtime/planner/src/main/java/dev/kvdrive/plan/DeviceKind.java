@@ -8,12 +8,12 @@ public enum DeviceKind {
    * The CPU backend: its GPU tier is an arena in host memory; activations are F32, weights are held
    * as they are stored.
    */
-  CPU(4, true, "as they are stored", 512),
+  CPU(4, true, "as they are stored", 512, 256),
   /**
    * A CUDA GPU; activations are bf16, matrices are held in bf16 and vectors in F32 whatever they
    * are stored in.
    */
-  CUDA(2, false, "matrices in bf16, vectors in F32", 8192);
+  CUDA(2, false, "matrices in bf16, vectors in F32", 8192, 2048);
 
   /** Host buffers take multiples of this many bytes, whatever the device. */
   public static final int HOST_PAGE = 4096;
@@ -22,12 +22,19 @@ public enum DeviceKind {
   private final boolean arenaInHostMemory;
   private final String weights;
   private final int denseTokens;
+  private final int prefillBlock;
 
-  DeviceKind(int activationBytes, boolean arenaInHostMemory, String weights, int denseTokens) {
+  DeviceKind(
+      int activationBytes,
+      boolean arenaInHostMemory,
+      String weights,
+      int denseTokens,
+      int prefillBlock) {
     this.activationBytes = activationBytes;
     this.arenaInHostMemory = arenaInHostMemory;
     this.weights = weights;
     this.denseTokens = denseTokens;
+    this.prefillBlock = prefillBlock;
   }
 
   /** As in settings, options and reports. */
@@ -46,6 +53,14 @@ public enum DeviceKind {
    */
   public int denseTokens() {
     return denseTokens;
+  }
+
+  /**
+   * Prompt tokens of a prefill block, unless the context is shorter: enough to keep the device
+   * busy, few enough that a layer of a block does not hold up decode steps.
+   */
+  public int prefillBlock() {
+    return prefillBlock;
   }
 
   /** Bytes of one activation element. */

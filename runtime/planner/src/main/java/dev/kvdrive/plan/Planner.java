@@ -245,7 +245,7 @@ public final class Planner {
               : Math.min(maxChunks, (int) Math.ceil(request.budget().share() * maxChunks));
       this.denseChunks = denseChunks;
       minWindow = all ? Math.min(maxChunks, MIN_EXACT_WINDOW) : Math.max(maxSelected, denseChunks);
-      prefillBlock = Math.min(Workspace.PREFILL_BLOCK, context);
+      prefillBlock = Math.min(request.device().prefillBlock(), context);
       shortPrompt = Workspace.shortPrompt(context, seats);
       residualBlocks = Workspace.residualBlocks(context, seats, prefillBlock);
       minimumFrames = Workspace.minimumFrames(layout, seats, prefillBlock);
@@ -493,6 +493,7 @@ public final class Planner {
               Tier.GPU,
               "prefill",
               Workspace.prefillScratchBytes(layout, (long) context + shortPrompt)
+                  + Workspace.residualStagingBytes(model, prefillBlock, act)
                   + Workspace.blockBytes(prefillBlock),
               shortPrompt == 0
                   ? "keys and values of one layer of %,d prompt tokens".formatted(context)

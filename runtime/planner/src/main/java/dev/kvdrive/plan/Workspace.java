@@ -29,9 +29,6 @@ public final class Workspace {
   /** Changed frames of extents that are uploaded at once at most. */
   private static final int MOST_CHANGES = 8192;
 
-  /** Prompt tokens of a prefill block, unless the context is shorter. */
-  public static final int PREFILL_BLOCK = 256;
-
   /** Tokens of a prompt that is prefilled beside a longer one at most. */
   public static final int MAX_SHORT_PROMPT = 4096;
 
@@ -207,6 +204,12 @@ public final class Workspace {
   public static long residualBytes(
       ModelGeometry model, int residualBlocks, int prefillBlock, int activationBytes) {
     return (long) residualBlocks * prefillBlock * model.hidden() * activationBytes;
+  }
+
+  /** Device bytes of the blocks of residual streams that come and leave beside the computation. */
+  public static long residualStagingBytes(
+      ModelGeometry model, int prefillBlock, int activationBytes) {
+    return 2L * prefillBlock * model.hidden() * activationBytes;
   }
 
   /** Host bytes of the mailbox: its control words and one transit chunk for each request. */

@@ -153,9 +153,9 @@ class PlannerTest {
     Plan one = Planner.plan(request(LLAMA_8B, 1_048_576, 1, 0.0156, gib(60, 200, 400)));
     Plan two = Planner.plan(request(LLAMA_8B, 1_048_576, 2, 0.0156, gib(60, 200, 400)));
     assertThat(one.requireSizes().shortPrompt()).isZero();
-    assertThat(one.requireSizes().residualBlocks()).isEqualTo(4096);
+    assertThat(one.requireSizes().residualBlocks()).isEqualTo(512);
     assertThat(two.requireSizes().shortPrompt()).isEqualTo(4096);
-    assertThat(two.requireSizes().residualBlocks()).isEqualTo(4096 + 1024);
+    assertThat(two.requireSizes().residualBlocks()).isEqualTo(512 + 128);
     // One layer of 4,096 tokens, 8 heads of 128 elements in bf16: little beside what there is.
     long more = demand(two, "prefill").bytes() - demand(one, "prefill").bytes();
     assertThat(more).isEqualTo(4096L * 2 * 8 * 128 * 2).isLessThan(20 * ByteSize.MIB);
@@ -235,7 +235,7 @@ class PlannerTest {
     PlanRequest roomy = request(TINY, 32_768, 2, 0.0156, gib(1, 1, 0));
     assertThat(Planner.plan(roomy.withDenseBelow(100_000)).requireSizes().denseBelow())
         .isEqualTo(32_768);
-    PlanRequest tight = request(TINY, 32_768, 2, 0.0156, gib(0.06, 1, 0)).withDenseBelow(16_384);
+    PlanRequest tight = request(TINY, 32_768, 2, 0.0156, gib(0.07, 1, 0)).withDenseBelow(16_384);
     Plan refused = Planner.plan(tight);
     assertThat(refused.feasible()).isFalse();
     assertThat(refused.verdict()).contains("GPU memory").contains("dense below");
