@@ -31,6 +31,8 @@ struct Round;
 #define CAUSAL_LANES 8
 #define TILE_WARPS 4
 #define TILE_KEYS 64
+#define WIDE_KEYS 128
+#define WIDE_STAGES 2
 #define CLUSTER_TOKENS 32
 #define CLUSTER_TILE 32
 #define CLUSTER_LANES 8
@@ -599,6 +601,7 @@ static_assert(offsetof(AttendArgs, scale) == 352, "AttendArgs.scale");
 static_assert(sizeof(AttendArgs) == 360, "AttendArgs");
 
 struct CausalArgs {
+  alignas(64) char map[128];
   Layer layer;
   Rows query;
   Rows out;
@@ -609,13 +612,14 @@ struct CausalArgs {
   int rows;
   float scale;
 };
-static_assert(offsetof(CausalArgs, layer) == 0, "CausalArgs.layer");
-static_assert(offsetof(CausalArgs, query) == 208, "CausalArgs.query");
-static_assert(offsetof(CausalArgs, out) == 224, "CausalArgs.out");
-static_assert(offsetof(CausalArgs, scratch) == 240, "CausalArgs.scratch");
-static_assert(offsetof(CausalArgs, maxTokens) == 248, "CausalArgs.maxTokens");
-static_assert(offsetof(CausalArgs, heads) == 252, "CausalArgs.heads");
-static_assert(offsetof(CausalArgs, start) == 256, "CausalArgs.start");
-static_assert(offsetof(CausalArgs, rows) == 260, "CausalArgs.rows");
-static_assert(offsetof(CausalArgs, scale) == 264, "CausalArgs.scale");
-static_assert(sizeof(CausalArgs) == 272, "CausalArgs");
+static_assert(offsetof(CausalArgs, map) == 0, "CausalArgs.map");
+static_assert(offsetof(CausalArgs, layer) == 128, "CausalArgs.layer");
+static_assert(offsetof(CausalArgs, query) == 336, "CausalArgs.query");
+static_assert(offsetof(CausalArgs, out) == 352, "CausalArgs.out");
+static_assert(offsetof(CausalArgs, scratch) == 368, "CausalArgs.scratch");
+static_assert(offsetof(CausalArgs, maxTokens) == 376, "CausalArgs.maxTokens");
+static_assert(offsetof(CausalArgs, heads) == 380, "CausalArgs.heads");
+static_assert(offsetof(CausalArgs, start) == 384, "CausalArgs.start");
+static_assert(offsetof(CausalArgs, rows) == 388, "CausalArgs.rows");
+static_assert(offsetof(CausalArgs, scale) == 392, "CausalArgs.scale");
+static_assert(sizeof(CausalArgs) == 448, "CausalArgs");

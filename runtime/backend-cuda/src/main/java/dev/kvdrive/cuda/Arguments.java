@@ -1,5 +1,6 @@
 package dev.kvdrive.cuda;
 
+import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import jcuda.Pointer;
@@ -81,7 +82,17 @@ final class Arguments {
     return this;
   }
 
-  /** Zeroes every field of a struct within the struct. */
+  /** Writes opaque bytes. */
+  Arguments put(Struct.Field field, MemorySegment bytes) {
+    if (field.kind() != Struct.Kind.BYTE || bytes.byteSize() != field.count()) {
+      throw unlike(field, bytes.byteSize() + " bytes");
+    }
+    MemorySegment.copy(bytes, 0, MemorySegment.ofBuffer(block), field.offset(), bytes.byteSize());
+    written += field.bytes();
+    return this;
+  }
+
+  /** Zeroes a field, every one of a struct within the struct. */
   Arguments none(Struct.Field field) {
     for (int i = 0; i < field.bytes(); i++) {
       block.put(field.offset() + i, (byte) 0);

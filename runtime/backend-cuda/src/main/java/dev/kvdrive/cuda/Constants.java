@@ -48,6 +48,11 @@ final class Constants {
 
   static final int TILE_KEYS = 64;
 
+  /** Keys of a tile of causal attention for compute capability 9.0, and tiles that are ahead. */
+  static final int WIDE_KEYS = 128;
+
+  static final int WIDE_STAGES = 2;
+
   /** Tokens and clusters of one tile in which the nearest are found, lanes of a token. */
   static final int CLUSTER_TOKENS = 32;
 
@@ -103,6 +108,8 @@ final class Constants {
     put(all, "CAUSAL_LANES", CAUSAL_LANES);
     put(all, "TILE_WARPS", TILE_WARPS);
     put(all, "TILE_KEYS", TILE_KEYS);
+    put(all, "WIDE_KEYS", WIDE_KEYS);
+    put(all, "WIDE_STAGES", WIDE_STAGES);
     put(all, "CLUSTER_TOKENS", CLUSTER_TOKENS);
     put(all, "CLUSTER_TILE", CLUSTER_TILE);
     put(all, "CLUSTER_LANES", CLUSTER_LANES);

@@ -15,6 +15,8 @@ import static dev.kvdrive.cuda.Constants.STATE_PARTS;
 import static dev.kvdrive.cuda.Constants.TILE_KEYS;
 import static dev.kvdrive.cuda.Constants.TILE_WARPS;
 import static dev.kvdrive.cuda.Constants.WARP;
+import static dev.kvdrive.cuda.Constants.WIDE_KEYS;
+import static dev.kvdrive.cuda.Constants.WIDE_STAGES;
 import static dev.kvdrive.cuda.CudaOperations.batch;
 import static dev.kvdrive.cuda.CudaOperations.bits;
 import static dev.kvdrive.cuda.CudaOperations.chosen;
@@ -40,6 +42,14 @@ import org.jspecify.annotations.Nullable;
 final class CudaAttention implements AttentionOperations {
   /** Blocks for each multiprocessor among which the hits of a step are split, or its misses. */
   private static final int SPLIT_BLOCKS = 4;
+
+  /** The one compute capability that has the products of warpgroups. */
+  private static final int WIDE_CAPABILITY = 90;
+
+  /** Elements of a row of a panel, and queries of a warpgroup. */
+  private static final int WIDE_PANEL = 64;
+
+  private static final int WIDE_ROWS = 64;
 
   private final Gpu gpu;
 
@@ -186,15 +196,32 @@ final class CudaAttention implements AttentionOperations {
     KvLayout layout = c.layer().layout();
     AttentionShape shape = c.shape();
     requireHead(layout);
+    boolean wide = wide(layout);
     Structs.Causal s = Structs.CAUSAL;
     Arguments a = layer(own.arguments(), s.layer, c.layer());
+    long scratch = CudaQueue.address(c.scratch().buffer());
     rows(rows(a, s.query, c.query()), s.out, c.out())
-        .put(s.scratch, CudaQueue.address(c.scratch().buffer()))
+        .put(s.scratch, scratch)
         .put(s.maxTokens, c.scratch().maxTokens())
         .put(s.heads, shape.heads())
         .put(s.start, c.start())
         .put(s.rows, c.rows())
         .put(s.scale, shape.scale());
+    if (wide) {
+      a.put(
+          s.map,
+          own.tensorMaps()
+              .planes(
+                  scratch,
+                  layout.headDim(),
+                  c.start() + c.rows(),
+                  c.scratch().maxTokens(),
+                  2 * shape.kvHeads(),
+                  WIDE_KEYS));
+      causalWide(own, c, a);
+      return;
+    }
+    a.none(s.map);
     if (layout.type() == KvType.F32) {
       int shared =
           4
@@ -220,6 +247,33 @@ final class CudaAttention implements AttentionOperations {
         TILE_WARPS * WARP,
         2 * dim * (queries + 2 * TILE_KEYS),
         a.end(s));
+  }
+
+  /**
+   * Whether there is a kernel with wide products: the same for all blocks of a prompt, whose
+   * results would differ otherwise.
+   */
+  private boolean wide(KvLayout layout) {
+    return gpu.capability() == WIDE_CAPABILITY
+        && layout.type() == KvType.BF16
+        && layout.headDim() <= 128
+        && layout.headDim() % 8 == 0;
+  }
+
+  private void causalWide(CudaQueue queue, Causal c, Arguments a) {
+    int dim = tileDim(c.shape().headDim());
+    int groups = dim == 64 ? 3 : 2; // as many warpgroups as there are registers for
+    int panels = Math.ceilDiv(dim, WIDE_PANEL);
+    int rows = WIDE_ROWS * groups;
+    int panelRows = rows + 2 * WIDE_STAGES * WIDE_KEYS;
+    queue.launch(
+        gpu.kernel("causal_wide_" + dim),
+        c.shape().heads(),
+        Math.ceilDiv(c.rows(), rows),
+        1,
+        4 * WARP * (groups + 1),
+        1024 + 2 * WIDE_PANEL * panels * panelRows,
+        a.end(Structs.CAUSAL));
   }
 
   /** Elements of a row of a tile: those of a head and zeros behind them. */

@@ -15,6 +15,7 @@ import java.util.List;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUgraph;
 import jcuda.driver.CUgraphExec;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A stream, with what belongs to work on it: the block that kernel arguments are written to, a
@@ -36,6 +37,7 @@ final class CudaQueue implements Queue {
   private final MemorySegment trouble;
   private final long troubleAddress;
   private final List<Long> workspaces = new ArrayList<>();
+  private @Nullable TensorMaps tensorMaps;
   private long workspaceBytes;
   private long submissions;
   private boolean closed;
@@ -61,6 +63,14 @@ final class CudaQueue implements Queue {
   /** The block for arguments, ready for a struct. */
   Arguments arguments() {
     return arguments.begin();
+  }
+
+  /** What encodes the maps that kernels take with their arguments. */
+  TensorMaps tensorMaps() {
+    if (tensorMaps == null) {
+      tensorMaps = new TensorMaps(arena);
+    }
+    return tensorMaps;
   }
 
   /** Where kernels report trouble. */

@@ -36,13 +36,14 @@ final class Gpu {
   private final Map<String, CUfunction> functions = new ConcurrentHashMap<>();
   private final Cublas cublas;
   private final String description;
+  private final int capability;
   private final int multiprocessors;
   private final int sharedBytesOfBlock;
 
   private Gpu(int ordinal) {
     byte[] kernels = kernels();
     driver = new Driver(ordinal);
-    int capability = driver.computeCapability();
+    capability = driver.computeCapability();
     int version = driver.version();
     description =
         "CUDA GPU %d (%s, compute capability %d.%d, %d multiprocessors, driver for CUDA %d.%d)"
@@ -111,6 +112,11 @@ final class Gpu {
 
   String description() {
     return description + ", " + cublas.description();
+  }
+
+  /** Ten times the major number and the minor one. */
+  int capability() {
+    return capability;
   }
 
   int multiprocessors() {

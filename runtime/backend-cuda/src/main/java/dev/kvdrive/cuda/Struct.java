@@ -16,6 +16,7 @@ abstract class Struct {
     INT64(8),
     INT(4),
     FLOAT(4),
+    BYTE(1),
     STRUCT(0);
 
     private final int bytes;
@@ -93,6 +94,11 @@ abstract class Struct {
 
   final Field floats(String name, int count) {
     return add(Kind.FLOAT, "float", name, 4, 4, count, null);
+  }
+
+  /** Bytes that only the driver knows the meaning of, aligned as it wants them. */
+  final Field opaque(String name, int count, int align) {
+    return add(Kind.BYTE, "alignas(%d) char".formatted(align), name, 1, align, count, null);
   }
 
   final Field struct(Struct struct, String name) {

@@ -499,6 +499,9 @@ final class Structs {
   }
 
   static final class Causal extends Struct {
+    /** Of the scratch; zeros where the kernel reads without. */
+    final Field map = opaque("map", (int) TensorMaps.BYTES, TensorMaps.ALIGNMENT);
+
     final Field layer = struct(LAYER, "layer");
     final Field query = struct(ROWS, "query");
     final Field out = struct(ROWS, "out");
