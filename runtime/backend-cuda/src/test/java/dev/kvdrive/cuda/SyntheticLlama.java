@@ -20,7 +20,7 @@ import java.util.SplittableRandom;
 import java.util.stream.Stream;
 
 /**
- * A model of Llama-3-8B's shape with random bf16 weights and as many layers as are wanted. All
+ * A model of a Llama's shape, Llama-3-8B's unless told otherwise, with random bf16 weights. All
  * matrices are views of one block of host memory; a device that copies weights has each of them on
  * its own.
  */
@@ -40,27 +40,40 @@ final class SyntheticLlama implements Model {
   private final TensorData norm;
   private final List<LayerTensors> layers = new ArrayList<>();
 
+  /** Of Llama-3-8B's shape with so many layers. */
   SyntheticLlama(int layerCount, int maxContext) {
+    this(llama8b(layerCount), maxContext);
+  }
+
+  static ModelShape llama8b(int layerCount) {
+    return new ModelShape(layerCount, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, FEED_FORWARD, VOCABULARY);
+  }
+
+  SyntheticLlama(ModelShape shape, int maxContext) {
+    int hidden = shape.hidden();
+    int headDim = shape.headDim();
+    int widest =
+        Math.max(Math.max(shape.vocabulary(), shape.feedForward()), shape.heads() * headDim);
     MemorySegment block =
-        arena.allocate((long) VOCABULARY * HIDDEN * Short.BYTES, CudaHostBuffer.PAGE_BYTES);
+        arena.allocate((long) widest * hidden * Short.BYTES, CudaHostBuffer.PAGE_BYTES);
     fill(block, 0.02f, 1);
-    MemorySegment ones = arena.allocate((long) HIDDEN * Float.BYTES, Float.BYTES);
-    for (int i = 0; i < HIDDEN; i++) {
+    MemorySegment ones = arena.allocate((long) hidden * Float.BYTES, Float.BYTES);
+    for (int i = 0; i < hidden; i++) {
       ones.setAtIndex(ValueLayout.JAVA_FLOAT, i, 1f);
     }
-    embedding = matrix(block, "embedding", VOCABULARY, HIDDEN);
-    output = new TensorData("output", TensorType.BF16, VOCABULARY, HIDDEN, block);
-    norm = new TensorData("norm", TensorType.F32, 1, HIDDEN, ones);
-    int queryWidth = HEADS * HEAD_DIM;
-    int keyWidth = KV_HEADS * HEAD_DIM;
-    for (int layer = 0; layer < layerCount; layer++) {
+    embedding = matrix(block, "embedding", shape.vocabulary(), hidden);
+    output = matrix(block, "output", shape.vocabulary(), hidden);
+    norm = new TensorData("norm", TensorType.F32, 1, hidden, ones);
+    int queryWidth = shape.heads() * headDim;
+    int keyWidth = shape.kvHeads() * headDim;
+    for (int layer = 0; layer < shape.layers(); layer++) {
       layers.add(
           new LayerTensors(
               norm,
-              matrix(block, "query", queryWidth, HIDDEN),
-              matrix(block, "key", keyWidth, HIDDEN),
-              matrix(block, "value", keyWidth, HIDDEN),
-              matrix(block, "attention output", HIDDEN, queryWidth),
+              matrix(block, "query", queryWidth, hidden),
+              matrix(block, "key", keyWidth, hidden),
+              matrix(block, "value", keyWidth, hidden),
+              matrix(block, "attention output", hidden, queryWidth),
               null,
               null,
               null,
@@ -69,23 +82,23 @@ final class SyntheticLlama implements Model {
               null,
               null,
               norm,
-              matrix(block, "gate", FEED_FORWARD, HIDDEN),
-              matrix(block, "up", FEED_FORWARD, HIDDEN),
-              matrix(block, "down", HIDDEN, FEED_FORWARD),
+              matrix(block, "gate", shape.feedForward(), hidden),
+              matrix(block, "up", shape.feedForward(), hidden),
+              matrix(block, "down", hidden, shape.feedForward()),
               null));
     }
-    float[] frequencies = new float[HEAD_DIM / 2];
+    float[] frequencies = new float[headDim / 2];
     for (int i = 0; i < frequencies.length; i++) {
-      frequencies[i] = (float) Math.pow(500_000, -2.0 * i / HEAD_DIM);
+      frequencies[i] = (float) Math.pow(500_000, -2.0 * i / headDim);
     }
     spec =
         new TransformerSpec(
             "llama",
-            "random weights of Llama-3-8B's shape",
-            new ModelShape(layerCount, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, FEED_FORWARD, VOCABULARY),
+            "random weights",
+            shape,
             maxContext,
             1e-5f,
-            (float) (1 / Math.sqrt(HEAD_DIM)),
+            (float) (1 / Math.sqrt(headDim)),
             new RopeSpec(frequencies, 1, false));
   }
 
@@ -140,7 +153,7 @@ final class SyntheticLlama implements Model {
             .toList();
     return new ModelGeometry(
         spec.name(),
-        new ModelShape(spec.layers(), HIDDEN, HEADS, KV_HEADS, HEAD_DIM, FEED_FORWARD, VOCABULARY),
+        spec.shape(),
         spec.maxContext(),
         all.stream().mapToLong(TensorData::bytes).sum(),
         elements(all.stream().filter(t -> t.rows() > 1)),
