@@ -56,4 +56,10 @@ public record ExtentSpace(int layers, int seats, int kvHeads, int maxExtents) {
   public int streams() {
     return layers * seats * kvHeads;
   }
+
+  /** An extent in words. */
+  public String name(int index) {
+    return "extent %d of layer %d, KV head %d"
+        .formatted(extent(index), layer(index), kvHead(index));
+  }
 }

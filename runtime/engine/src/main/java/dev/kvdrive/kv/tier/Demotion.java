@@ -26,11 +26,11 @@ final class Demotion implements Ranking.Candidates {
   /** Failed writes after which a sequence gives up to wait for room. */
   private static final int MAX_FAILURES = 8;
 
+  private final Residence residence;
   private final ExtentTable extents;
   private final ExtentSpace space;
   private final FrameList frames;
   private final SlotAllocator slots;
-  private final FrameTable table;
   private final Submissions submissions;
   private final Recency recency;
   private final NvmeIo io;
@@ -43,8 +43,6 @@ final class Demotion implements Ranking.Candidates {
   private final int lowWater;
   private final Ranking ranking;
   private final List<WriteJob> writes = new ArrayList<>();
-  private int reclaimCursor;
-  private int validSlots;
   private long demotions;
   private int failedWrites;
   private boolean degraded;
@@ -86,10 +84,8 @@ final class Demotion implements Ranking.Candidates {
    * @param timeoutNanos how long a sequence may wait for room
    */
   Demotion(
-      ExtentTable extents,
-      FrameList frames,
+      Residence residence,
       SlotAllocator slots,
-      FrameTable table,
       Submissions submissions,
       Recency recency,
       NvmeIo io,
@@ -99,11 +95,11 @@ final class Demotion implements Ranking.Candidates {
       long extentBytes,
       int threads,
       long timeoutNanos) {
-    this.extents = extents;
-    this.space = extents.space();
-    this.frames = frames;
+    this.residence = residence;
+    extents = residence.extents();
+    space = extents.space();
+    frames = residence.frames();
     this.slots = slots;
-    this.table = table;
     this.submissions = submissions;
     this.recency = recency;
     this.io = io;
@@ -119,11 +115,6 @@ final class Demotion implements Ranking.Candidates {
 
   long demotions() {
     return demotions;
-  }
-
-  /** Slots with an extent of an open seat. */
-  int validSlots() {
-    return validSlots;
   }
 
   /** Whether the last write failed. */
@@ -143,8 +134,7 @@ final class Demotion implements Ranking.Candidates {
 
   @Override
   public boolean isCandidate(int frame) {
-    int e = frames.extent(frame);
-    return e >= 0 && extents.full(e) && submissions.isDone(frames.usedBy(frame));
+    return residence.canLeave(frame);
   }
 
   @Override
@@ -270,13 +260,7 @@ final class Demotion implements Ranking.Candidates {
 
   /** An extent with a copy on NVMe gives up its frame. */
   private void leave(int frame) {
-    int e = frames.extent(frame);
-    int slot = frames.copy(frame);
-    frames.drop(frame);
-    frames.useBy(frame, submissions.current());
-    frames.give(frame);
-    extents.putInSlot(e, slot);
-    table.changed(e);
+    residence.leave(frame);
     demotions++;
   }
 
@@ -285,19 +269,16 @@ final class Demotion implements Ranking.Candidates {
     if (writes.size() >= maxWrites || io.failure() != null) {
       return false;
     }
-    int e = frames.extent(frame);
-    int slot = slots.allocate(space.stream(e));
+    int slot = residence.slotFor(frame);
     if (slot < 0) {
-      if (!reclaimSlot()) {
-        return false;
-      }
-      slot = slots.allocate(space.stream(e));
+      return false;
     }
     if (!allowed.take(extentBytes)) {
-      slots.free(slot);
+      residence.giveBack(slot);
       spent = true;
       return false;
     }
+    int e = frames.extent(frame);
     WriteJob job =
         new WriteJob(
             e,
@@ -306,30 +287,10 @@ final class Demotion implements Ranking.Candidates {
             extents.identity(space.seat(e)),
             demotes,
             System.nanoTime() + timeoutNanos);
-    frames.beginWrite(frame);
+    residence.beginWrite(frame);
     writes.add(job);
     io.submit(job);
     return true;
-  }
-
-  /** Gives up the NVMe copy of an extent that is in DRAM as well. */
-  private boolean reclaimSlot() {
-    for (int i = 0; i < frames.size(); i++) {
-      int frame = reclaimCursor;
-      reclaimCursor = (reclaimCursor + 1) % frames.size();
-      int slot = frames.copy(frame);
-      if (slot >= 0) {
-        freeSlot(slot);
-        frames.copied(frame, FrameList.NONE);
-        return true;
-      }
-    }
-    return false;
-  }
-
-  private void freeSlot(int slot) {
-    slots.free(slot);
-    validSlots--;
   }
 
   // --- ahead of need ---
@@ -419,16 +380,11 @@ final class Demotion implements Ranking.Candidates {
     }
     degraded = failure != null;
     if (job.orphan) {
-      slots.free(job.slot);
-      frames.useBy(job.frame, submissions.current());
-      frames.give(job.frame);
+      residence.orphanWritten(job.frame, job.slot);
     } else if (failure != null) {
-      slots.free(job.slot);
-      frames.failWrite(job.frame);
+      residence.notWritten(job.frame, job.slot);
     } else {
-      frames.copied(job.frame, job.slot);
-      slots.written(job.slot, job.checksum);
-      validSlots++;
+      residence.written(job.frame, job.slot, job.checksum);
       if (job.demotes) {
         leave(job.frame);
       }
@@ -443,33 +399,9 @@ final class Demotion implements Ranking.Candidates {
       if (space.seat(job.extent) == seat && !job.orphan) {
         job.orphan = true;
         job.demotes = false;
-        frames.drop(job.frame);
-        extents.putNowhere(job.extent);
+        residence.orphan(job.frame);
       }
     }
-    for (int layer = 0; layer < space.layers(); layer++) {
-      int base = space.base(layer, seat);
-      for (int e = base; e < base + space.perSeat(); e++) {
-        forgetExtent(e);
-      }
-      for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
-        slots.forget(space.stream(space.index(layer, seat, kvHead, 0)));
-      }
-      table.forget(layer, seat);
-    }
-  }
-
-  private void forgetExtent(int e) {
-    int frame = extents.frame(e);
-    int slot = frame < 0 ? extents.slot(e) : frames.copy(frame);
-    if (frame >= 0) {
-      frames.drop(frame);
-      frames.useBy(frame, submissions.current());
-      frames.give(frame);
-    }
-    if (slot >= 0) {
-      freeSlot(slot);
-    }
-    extents.putNowhere(e);
+    residence.forget(seat);
   }
 }

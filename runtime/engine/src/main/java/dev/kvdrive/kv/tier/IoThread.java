@@ -3,6 +3,7 @@ package dev.kvdrive.kv.tier;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.kv.extent.ExtentChecksum;
 import dev.kvdrive.kv.extent.ExtentSpace;
+import dev.kvdrive.kv.tier.StepFaults.Reason;
 import dev.kvdrive.plan.KvLayout;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
@@ -117,10 +118,10 @@ final class IoThread {
       }
       io.countError();
     }
-    String message = null;
+    Reason reason = null;
     if (failure != null) {
-      message = io.unreadable(job.extent, ExtentFiles.reason(failure));
-      io.log("%s (%s)".formatted(message, files.where(job.slot)), failure);
+      reason = Reason.unreadable(space.name(job.extent), ExtentFiles.reason(failure), failure);
+      io.log("%s (%s)".formatted(reason.message(), files.where(job.slot)), failure);
     }
     if (io.hasRead(job, failure) && round != null) {
       for (int request = job.firstRequest; request >= 0; request = round.nextRequest(request)) {
@@ -130,7 +131,7 @@ final class IoThread {
           mailbox.release(Mailbox.requestWord(request, 5), Mailbox.FAILED);
         }
       }
-      io.delivered(round, job, message);
+      io.delivered(round, job, reason);
     }
   }
 
@@ -177,7 +178,8 @@ final class IoThread {
     if (failure != null) {
       io.log(
           "%s could not be written to %s: %s; it stays in DRAM"
-              .formatted(io.name(job.extent), files.where(job.slot), ExtentFiles.reason(failure)),
+              .formatted(
+                  space.name(job.extent), files.where(job.slot), ExtentFiles.reason(failure)),
           failure);
     }
     io.hasWritten(job, failure);

@@ -38,6 +38,7 @@ final class MissService implements AutoCloseable {
   private final SlotAllocator slots;
   private final Mailbox mailbox;
   private final NvmeIo io;
+  private final StepLosses losses;
   private final Thread thread;
   private volatile boolean stopped;
   private volatile boolean armed;
@@ -70,6 +71,7 @@ final class MissService implements AutoCloseable {
       int maxChunks,
       Mailbox mailbox,
       NvmeIo io,
+      StepLosses losses,
       int reserve) {
     this.space = extents.space();
     this.extents = extents;
@@ -78,6 +80,7 @@ final class MissService implements AutoCloseable {
     this.maxChunks = maxChunks;
     this.mailbox = mailbox;
     this.io = io;
+    this.losses = losses;
     round = new ReadRound(mailbox.capacity());
     this.reserve = new int[reserve];
     promotedExtents = new int[reserve];
@@ -237,7 +240,7 @@ final class MissService implements AutoCloseable {
     } catch (Throwable t) {
       // Whoever waits for this round is told; the thread goes on with the next.
       LOG.log(Level.ERROR, "a round of the mailbox could not be served", t);
-      io.fail(
+      losses.fail(
           TierException.NO_SEAT,
           "a chunk could not be brought from NVMe: %s; this is a defect of the engine, please report it"
               .formatted(t),
@@ -300,7 +303,7 @@ final class MissService implements AutoCloseable {
       refuse(request, seat, failure);
       return;
     }
-    if (io.lost(seat)) {
+    if (losses.lost(seat)) {
       // Its step is lost; what it would need next is brought meanwhile.
       mailbox.release(Mailbox.requestWord(request, STATUS_WORD), Mailbox.FAILED);
       if (wanted < wantedExtents.length) {
@@ -324,7 +327,7 @@ final class MissService implements AutoCloseable {
   }
 
   private void refuse(int request, int seat, String message) {
-    io.fail(seat, message, null);
+    losses.fail(seat, message, null);
     mailbox.release(Mailbox.requestWord(request, STATUS_WORD), Mailbox.FAILED);
   }
 

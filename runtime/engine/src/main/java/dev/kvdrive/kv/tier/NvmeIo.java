@@ -9,11 +9,9 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.LongAdder;
@@ -46,6 +44,7 @@ final class NvmeIo implements AutoCloseable {
 
   private final ExtentSpace space;
   private final Mailbox mailbox;
+  private final StepLosses losses;
   private final Runnable onProgress;
   private final List<IoThread> threads = new ArrayList<>();
   private int maxWriting;
@@ -67,8 +66,6 @@ final class NvmeIo implements AutoCloseable {
 
   private final Set<WriteJob> writingOrQueued = new HashSet<>();
 
-  private final Map<Integer, Reason> reasons = new HashMap<>();
-  private final Set<Integer> late = new HashSet<>();
   private @Nullable ReadRound round;
   private int writing;
   private boolean stopped;
@@ -85,9 +82,10 @@ final class NvmeIo implements AutoCloseable {
    * @param onProgress run by an I/O thread, without a lock, when something has ended that the
    *     engine thread may wait for outside a step
    */
-  NvmeIo(ExtentSpace space, Mailbox mailbox, Runnable onProgress) {
+  NvmeIo(ExtentSpace space, Mailbox mailbox, StepLosses losses, Runnable onProgress) {
     this.space = space;
     this.mailbox = mailbox;
+    this.losses = losses;
     this.onProgress = onProgress;
   }
 
@@ -156,7 +154,7 @@ final class NvmeIo implements AutoCloseable {
       }
       for (ReadJob job : expired.jobs) {
         if (job.state == State.WAITING || job.state == State.READING) {
-          late.add(job.seat);
+          losses.late(job.seat);
           makeLate(expired, job);
         }
       }
@@ -203,26 +201,6 @@ final class NvmeIo implements AutoCloseable {
     mailbox.release(Mailbox.SERVED, finished.number);
   }
 
-  /** Notes why a seat does not get a chunk. */
-  void fail(int seat, String message, @Nullable Throwable cause) {
-    lock.lock();
-    try {
-      reasons.putIfAbsent(seat, new Reason(message, cause));
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  /** Whether a seat has missed a chunk in this step, so that nothing helps it any more. */
-  boolean lost(int seat) {
-    lock.lock();
-    try {
-      return late.contains(seat) || reasons.containsKey(seat);
-    } finally {
-      lock.unlock();
-    }
-  }
-
   /**
    * From now on nobody waits for the disk: what has not come of the round under way fails now,
    * later rounds at once. Any thread.
@@ -254,7 +232,7 @@ final class NvmeIo implements AutoCloseable {
   private void abandon(ReadRound given) {
     for (ReadJob job : given.jobs) {
       if (job.state == State.WAITING || job.state == State.READING) {
-        reasons.putIfAbsent(job.seat, new Reason(TierException.SHUTTING_DOWN, null));
+        losses.fail(job.seat, TierException.SHUTTING_DOWN, null);
         makeLate(given, job);
       }
     }
@@ -340,30 +318,6 @@ final class NvmeIo implements AutoCloseable {
           end(job);
         }
       }
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  /** Reasons noted since the last call. */
-  Map<Integer, Reason> takeReasons() {
-    lock.lock();
-    try {
-      Map<Integer, Reason> taken = Map.copyOf(reasons);
-      reasons.clear();
-      return taken;
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  /** Seats that have become late since the last call. */
-  Set<Integer> takeLate() {
-    lock.lock();
-    try {
-      Set<Integer> taken = Set.copyOf(late);
-      late.clear();
-      return taken;
     } finally {
       lock.unlock();
     }
@@ -553,13 +507,13 @@ final class NvmeIo implements AutoCloseable {
   }
 
   /** The requests of a job that had waited are answered. */
-  void delivered(ReadRound of, ReadJob job, @Nullable String message) {
+  void delivered(ReadRound of, ReadJob job, @Nullable Reason reason) {
     lock.lock();
     try {
       job.state = State.ENDED;
       reading.remove(job);
-      if (message != null) {
-        reasons.putIfAbsent(job.seat, new Reason(message, job.failure));
+      if (reason != null) {
+        losses.fail(job.seat, reason);
       }
       if (--of.remaining == 0) {
         finish(of);
@@ -625,9 +579,9 @@ final class NvmeIo implements AutoCloseable {
           answer(of, read, Mailbox.FAILED);
           read.state = State.ENDED;
           reading.remove(read);
-          reasons.putIfAbsent(
+          losses.fail(
               read.seat,
-              new Reason(unreadable(read.extent, failure.getClass().getName()), failure));
+              Reason.unreadable(space.name(read.extent), failure.getClass().getName(), failure));
           if (--of.remaining == 0) {
             finish(of);
           }
@@ -652,18 +606,6 @@ final class NvmeIo implements AutoCloseable {
     String message = "the thread %s of the NVMe tier has ended: %s".formatted(thread, cause);
     broken = message;
     LOG.log(Level.ERROR, message + "; the engine must be restarted", cause);
-  }
-
-  // --- messages ---
-
-  String unreadable(int extent, String why) {
-    return "%s could not be read from NVMe: %s; its sequence cannot go on. Send the request again; if this repeats, check the disk"
-        .formatted(name(extent), why);
-  }
-
-  String name(int extent) {
-    return "extent %d of layer %d, KV head %d"
-        .formatted(space.extent(extent), space.layer(extent), space.kvHead(extent));
   }
 
   /** Logs an I/O error, now and then. */

@@ -18,11 +18,11 @@ import org.jspecify.annotations.Nullable;
  * <p>Belongs to the engine thread.
  */
 final class Promotion {
+  private final Residence residence;
   private final ExtentTable extents;
   private final ExtentSpace space;
   private final FrameList frames;
   private final SlotAllocator slots;
-  private final FrameTable table;
   private final Submissions submissions;
   private final Recency recency;
   private final Demotion demotion;
@@ -52,19 +52,17 @@ final class Promotion {
   }
 
   Promotion(
-      ExtentTable extents,
-      FrameList frames,
+      Residence residence,
       SlotAllocator slots,
-      FrameTable table,
       Submissions submissions,
       Recency recency,
       Demotion demotion,
       NvmeIo io) {
-    this.extents = extents;
-    this.space = extents.space();
-    this.frames = frames;
+    this.residence = residence;
+    extents = residence.extents();
+    space = extents.space();
+    frames = residence.frames();
     this.slots = slots;
-    this.table = table;
     this.submissions = submissions;
     this.recency = recency;
     this.demotion = demotion;
@@ -132,16 +130,9 @@ final class Promotion {
   }
 
   private void hold(int e, int frame) {
-    if (extents.resident(e)) {
-      frames.give(frame);
-      return;
+    if (residence.bringBack(e, frame, recency.clock())) {
+      promotions++;
     }
-    int slot = extents.slot(e);
-    frames.hold(frame, e, recency.clock());
-    frames.copied(frame, slot);
-    extents.putInFrame(e, frame);
-    table.changed(e);
-    promotions++;
   }
 
   // --- sequences that were late ---
@@ -186,7 +177,8 @@ final class Promotion {
         want(job.extent);
       }
       if (failure != null && by != null && by.failure == null) {
-        by.failure = new Reason(io.unreadable(job.extent, ExtentFiles.reason(failure)), failure);
+        by.failure =
+            Reason.unreadable(space.name(job.extent), ExtentFiles.reason(failure), failure);
       }
     }
   }
@@ -214,7 +206,7 @@ final class Promotion {
       throw new TierException(
           seat,
           "%s was not delivered from NVMe in time; the disk is overloaded or failing: try again later, or give DRAM more room"
-              .formatted(io.name(overdue)),
+              .formatted(space.name(overdue)),
           null);
     }
     String broken = io.failure();

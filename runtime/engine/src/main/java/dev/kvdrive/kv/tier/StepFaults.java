@@ -20,7 +20,15 @@ public record StepFaults(Map<Integer, Reason> reasons, Set<Integer> late, boolea
    * @param message names file, offset, cause and way out; may be shown to the user
    * @param cause what was thrown, if anything
    */
-  public record Reason(String message, @Nullable Throwable cause) {}
+  public record Reason(String message, @Nullable Throwable cause) {
+    /** An extent could not be read. */
+    static Reason unreadable(String extent, String why, @Nullable Throwable cause) {
+      return new Reason(
+          "%s could not be read from NVMe: %s; its sequence cannot go on. Send the request again; if this repeats, check the disk"
+              .formatted(extent, why),
+          cause);
+    }
+  }
 
   /** No faults. */
   public static final StepFaults NONE = new StepFaults(Map.of(), Set.of(), false);

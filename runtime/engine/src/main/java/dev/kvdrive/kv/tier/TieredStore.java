@@ -10,7 +10,6 @@ import dev.kvdrive.device.Queue;
 import dev.kvdrive.kv.extent.ExtentSpace;
 import dev.kvdrive.kv.extent.ExtentTable;
 import dev.kvdrive.kv.extent.SequenceIdentity;
-import dev.kvdrive.kv.tier.StepFaults.Reason;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
@@ -19,10 +18,8 @@ import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -94,9 +91,11 @@ public final class TieredStore implements AutoCloseable {
   private final Mailbox mailbox;
   private final HostBuffer buffers;
 
+  private final StepLosses losses = new StepLosses();
+  private final Residence residence;
   private final Demotion demotion;
   private final Promotion promotion;
-  private final Map<Integer, Demotion.Wait> roomWaits = new HashMap<>();
+  private final Room room;
   private volatile Runnable onProgress = () -> {};
   private final int[] stepSeats;
   private final int[] stepPositions;
@@ -105,7 +104,17 @@ public final class TieredStore implements AutoCloseable {
   private boolean provided;
   private boolean armed;
   private boolean closed;
-  private volatile TierStatus status;
+  private volatile Occupancy occupancy = new Occupancy(0, 0, 0, 0, 0, 0, false);
+
+  /** What of the status is the engine thread's; for other threads as of its last call. */
+  private record Occupancy(
+      long frames,
+      long extents,
+      long slots,
+      long copies,
+      long demotions,
+      long promotions,
+      boolean degraded) {}
 
   private TieredStore(
       EngineSizes sizes,
@@ -167,13 +176,12 @@ public final class TieredStore implements AutoCloseable {
       }
       throw e;
     }
-    io = new NvmeIo(space, mailbox, () -> onProgress.run());
+    io = new NvmeIo(space, mailbox, losses, () -> onProgress.run());
+    residence = new Residence(extents, list, slots, table, submissions);
     demotion =
         new Demotion(
-            extents,
-            list,
+            residence,
             slots,
-            table,
             submissions,
             recency,
             io,
@@ -183,13 +191,14 @@ public final class TieredStore implements AutoCloseable {
             layout.extentBytes(),
             threads,
             nvme.demotionTimeout().toNanos());
-    promotion = new Promotion(extents, list, slots, table, submissions, recency, demotion, io);
+    promotion = new Promotion(residence, slots, submissions, recency, demotion, io);
+    room = new Room(sizes, list, demotion);
     misses =
         new MissService(
-            extents, slots, layout, maxChunks, mailbox, io, StoreHeap.reserve(frameCount));
+            extents, slots, layout, maxChunks, mailbox, io, losses, StoreHeap.reserve(frameCount));
     io.start(threads(threads));
     misses.start();
-    status = currentStatus();
+    publish();
     LOG.log(
         Level.DEBUG,
         "DRAM tier of {0} extents of {1} bytes; NVMe tier of {2} extents{3}",
@@ -323,7 +332,7 @@ public final class TieredStore implements AutoCloseable {
    */
   public boolean hasRoomFor(int tokens) {
     checkIdle();
-    long unwritten = needs.leaving(tokens) - demotion.validSlots();
+    long unwritten = needs.leaving(tokens) - residence.validSlots();
     return needs.fit(tokens) && unwritten * layout.extentBytes() <= Math.max(0, writes.left());
   }
 
@@ -378,7 +387,7 @@ public final class TieredStore implements AutoCloseable {
     if (!extents.isOpen(seat)) {
       return;
     }
-    roomWaits.remove(seat);
+    room.forget(seat);
     promotion.forget(seat);
     demotion.forget(seat);
     needs.close(seat);
@@ -399,13 +408,12 @@ public final class TieredStore implements AutoCloseable {
     checkOpen(seat);
     drain();
     submissions.advance(queue); // so that what was closed last can leave
-    boolean room;
+    int wanted = layout.extents(toChunk) - layout.extents(fromChunk);
     try {
-      room = room(queue, seat, fromChunk, toChunk) != 0;
+      return wanted == 0 || room.forLayer(queue, seat, wanted) > 0;
     } finally {
       publish();
     }
-    return room || layout.extents(fromChunk) == layout.extents(toChunk);
   }
 
   /**
@@ -432,18 +440,18 @@ public final class TieredStore implements AutoCloseable {
     long number = submissions.advance(queue);
     drain();
     int firstNew = layout.extents(fromChunk);
-    int heads = space.kvHeads();
+    int wanted = layout.extents(toChunk) - firstNew;
     int found;
     try {
-      found = room(queue, seat, fromChunk, toChunk);
+      found = wanted == 0 ? 0 : room.forLayer(queue, seat, wanted);
     } finally {
       publish();
     }
-    if (found == 0 && layout.extents(toChunk) > firstNew) {
+    if (found == 0 && wanted > 0) {
       return fromChunk;
     }
     int end = Math.min(toChunk, (firstNew + found) * layout.extentChunks());
-    for (int kvHead = 0; kvHead < heads; kvHead++) {
+    for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
       for (int extent = fromChunk / layout.extentChunks(); extent < layout.extents(end); extent++) {
         use(space.index(layer, seat, kvHead, extent), number);
       }
@@ -464,33 +472,6 @@ public final class TieredStore implements AutoCloseable {
   public void tellFrames(Queue queue) {
     checkIdle();
     table.uploadAll(queue);
-  }
-
-  /**
-   * Makes room for the extents that chunks begin, as many of them as make sense at once; returns
-   * for how many of each KV head there is.
-   */
-  private int room(Queue queue, int seat, int fromChunk, int toChunk) {
-    int heads = space.kvHeads();
-    int wanted = layout.extents(toChunk) - layout.extents(fromChunk);
-    if (wanted == 0) {
-      return 0;
-    }
-    if ((long) wanted * heads > list.free()) {
-      // Not all at once: what is closed now can be written while the rest is closed.
-      int batch = Math.max(1, (list.size() - seats * layers.size() * heads) / (2 * heads));
-      wanted = Math.min(wanted, Math.max(batch, list.free() / heads));
-    }
-    try {
-      return hasRoom(queue, seat, wanted * heads, heads)
-          ? Math.min(wanted, list.free() / heads)
-          : 0;
-    } catch (TierException e) {
-      if (list.free() < heads) {
-        throw e;
-      }
-      return Math.min(wanted, list.free() / heads);
-    }
   }
 
   /**
@@ -551,7 +532,7 @@ public final class TieredStore implements AutoCloseable {
         }
       }
     }
-    if (!hasRoom(queue, seat, missing, missing)) {
+    if (!room.forStep(queue, seat, missing)) {
       return false;
     }
     for (int layer = 0; layer < layers.size(); layer++) {
@@ -560,42 +541,6 @@ public final class TieredStore implements AutoCloseable {
       }
     }
     return true;
-  }
-
-  /**
-   * Makes room; if there is none yet, the sequence waits.
-   *
-   * @param least frames that let it go on where there will not be as many as it needs
-   */
-  private boolean hasRoom(Queue queue, int seat, int need, int least) {
-    int kept = keptForOthers(seat, need);
-    if (list.free() < need + kept) {
-      Demotion.Wait wait = roomWaits.computeIfAbsent(seat, key -> demotion.begin());
-      wait.need(need, least);
-      wait.keep(kept);
-      if (!demotion.makeRoom(queue, seat, wait)) {
-        return false;
-      }
-    }
-    roomWaits.remove(seat);
-    return true;
-  }
-
-  /**
-   * Frames that a sequence leaves to the other seats: one for the open extent of each (layer, KV
-   * head), which a plan has for every seat, so that a short sequence never waits because a long one
-   * has filled DRAM.
-   */
-  private int keptForOthers(int seat, int need) {
-    int own = layers.size() * space.kvHeads();
-    if (list.heldBy(seat) + need <= own) {
-      return 0;
-    }
-    int kept = 0;
-    for (int other = 0; other < seats; other++) {
-      kept += other == seat ? 0 : Math.max(0, own - list.heldBy(other));
-    }
-    return kept;
   }
 
   /**
@@ -609,12 +554,7 @@ public final class TieredStore implements AutoCloseable {
     checkOpen(seat);
     drain();
     submissions.advance(queue);
-    boolean waits = promotion.waits(seat);
-    Demotion.Wait wait = roomWaits.get(seat);
-    if (!waits && wait != null) {
-      wait.keep(keptForOthers(seat, wait.need()));
-      waits = !demotion.makeRoom(queue, seat, wait);
-    }
+    boolean waits = promotion.waits(seat) || room.waits(queue, seat);
     publish();
     return waits;
   }
@@ -673,10 +613,9 @@ public final class TieredStore implements AutoCloseable {
     }
     boolean stopped = mailbox.acquire(Mailbox.STOPPED) != 0;
     mailbox.release(Mailbox.STOPPED, 0);
-    Map<Integer, Reason> reasons = io.takeReasons();
-    Set<Integer> late = io.takeLate();
-    commit(late);
-    late.forEach(seat -> promotion.expect(seat, stepTimeout));
+    StepFaults faults = losses.take(stopped);
+    commit(faults.late());
+    faults.late().forEach(seat -> promotion.expect(seat, stepTimeout));
     for (int i = 0; i < misses.wanted(); i++) {
       promotion.want(misses.wantedExtent(i));
     }
@@ -688,9 +627,7 @@ public final class TieredStore implements AutoCloseable {
     demotion.writeBehind();
     demotion.pace();
     publish();
-    return reasons.isEmpty() && late.isEmpty() && !stopped
-        ? StepFaults.NONE
-        : new StepFaults(reasons, late, stopped);
+    return faults;
   }
 
   /** Notes the chunks that the step has closed, but for rows that are to be repeated. */
@@ -709,22 +646,27 @@ public final class TieredStore implements AutoCloseable {
 
   /** A recent state; cheap, any thread. */
   public TierStatus status() {
-    TierStatus seen = status;
+    Occupancy seen = occupancy;
+    long bytes = layout.extentBytes();
     return new TierStatus(
-        seen.dramCapacityBytes(),
-        seen.dramUsedBytes(),
-        seen.dramKvBytes(),
-        seen.stagingBytes(),
-        seen.nvmeCapacityBytes(),
-        seen.nvmeUsedBytes(),
-        seen.nvmeKvBytes(),
+        list.size() * bytes,
+        seen.frames() * bytes,
+        seen.extents() * bytes,
+        mailbox.control().bytes()
+            + mailbox.transit().bytes()
+            + buffers.bytes()
+            + recency.bytes()
+            + table.stagingBytes(),
+        slots.slots() * bytes,
+        seen.slots() * bytes,
+        seen.copies() * bytes,
         seen.demotions(),
         seen.promotions(),
         io.reads(),
         io.writes(),
         new TierStatus.Written(writes.sinceStart(), writes.lastDay(), writes.perDay()),
         io.errors(),
-        seen.direct(),
+        files != null && files.direct(),
         seen.degraded(),
         io.failure());
   }
@@ -820,19 +762,8 @@ public final class TieredStore implements AutoCloseable {
     frames.memory().close();
   }
 
-  /** Gives an extent a frame if it has none, and notes that device work uses it. */
   private void use(int e, long number) {
-    if (!extents.resident(e)) {
-      if (extents.slot(e) >= 0) {
-        throw new IllegalStateException(
-            "extent %d is full and cannot be written again".formatted(space.extent(e)));
-      }
-      int frame = list.take();
-      list.hold(frame, e, recency.clock());
-      extents.putInFrame(e, frame);
-      table.changed(e);
-    }
-    list.useBy(extents.frame(e), number);
+    residence.use(e, recency.clock(), number);
   }
 
   private void checkIdle() {
@@ -886,32 +817,15 @@ public final class TieredStore implements AutoCloseable {
   }
 
   private void publish() {
-    status = currentStatus();
-  }
-
-  private TierStatus currentStatus() {
-    long bytes = layout.extentBytes();
-    return new TierStatus(
-        list.size() * bytes,
-        (list.size() - list.free()) * bytes,
-        list.held() * bytes,
-        mailbox.control().bytes()
-            + mailbox.transit().bytes()
-            + buffers.bytes()
-            + recency.bytes()
-            + table.stagingBytes(),
-        slots.slots() * bytes,
-        (slots.slots() - slots.freeSlots()) * bytes,
-        demotion.validSlots() * bytes,
-        demotion.demotions(),
-        promotion.promotions(),
-        0,
-        0,
-        TierStatus.Written.NONE,
-        0,
-        files != null && files.direct(),
-        demotion.degraded(),
-        null);
+    occupancy =
+        new Occupancy(
+            list.size() - list.free(),
+            list.held(),
+            slots.slots() - slots.freeSlots(),
+            residence.validSlots(),
+            demotion.demotions(),
+            promotion.promotions(),
+            demotion.degraded());
   }
 
   private static HostBuffer kept(List<AutoCloseable> opened, HostBuffer buffer) {
