@@ -15,8 +15,11 @@ import java.util.function.IntPredicate;
  * on NVMe at the longest context; nothing is ever dropped.
  */
 public final class Planner {
-  /** Bytes an extent should have: large enough for an NVMe drive's bandwidth. */
-  static final int EXTENT_TARGET_BYTES = 64 * 1024;
+  /**
+   * Bytes an extent should have: a miss reads all of it for the few chunks that it needs, and a
+   * drive reads fewer bytes a second of smaller ones.
+   */
+  static final int EXTENT_TARGET_BYTES = 32 * 1024;
 
   /** Window slots per head that exact mode needs at least, so that a pass is worth its launches. */
   static final int MIN_EXACT_WINDOW = 32;

@@ -51,7 +51,7 @@ class FormatsTest {
         .anySatisfy(
             demand -> {
               assertThat(demand.item()).isEqualTo("frames");
-              assertThat(demand.arithmetic()).contains("62 chunks in int8 each");
+              assertThat(demand.arithmetic()).contains("31 chunks in int8 each");
             });
   }
 
