@@ -16,6 +16,10 @@ public record TierBudgets(long gpu, long dram, long nvme, long nvmeWritesPerDay)
           "tier budgets must not be negative, got gpu=%d dram=%d nvme=%d, %d written a day"
               .formatted(gpu, dram, nvme, nvmeWritesPerDay));
     }
+    if (nvme == 0 && nvmeWritesPerDay > 0) {
+      throw new IllegalArgumentException(
+          "a limit of the bytes written to NVMe a day goes with an NVMe tier; give one, or leave the limit out");
+    }
   }
 
   /** Without a limit of what is written. */

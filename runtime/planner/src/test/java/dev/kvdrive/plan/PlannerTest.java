@@ -387,6 +387,7 @@ class PlannerTest {
         .isNotEmpty()
         .allMatch(other -> Planner.plan(other.request()).feasible());
 
+    assertThatThrownBy(() -> writing(gib(1, 1, 0), 1)).hasMessageContaining("leave the limit out");
     // Where nothing goes to NVMe nothing is asked.
     assertThat(Planner.plan(request.withTiers(writing(gib(1, 1, 1), 1))).feasible()).isTrue();
   }

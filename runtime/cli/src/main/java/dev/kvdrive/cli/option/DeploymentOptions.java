@@ -142,7 +142,8 @@ public final class DeploymentOptions {
       converter = ByteSizeConverter.class,
       description =
           "Bytes that may be written to that drive in any 24 hours, for instance 500Gi: then"
-              + " requests that need it are refused until fewer were (default: no limit).")
+              + " requests that need it are refused until fewer were (default: no limit). A folder that"
+              + " is named remembers it.")
   private @Nullable Long writesPerDay;
 
   @Mixin private DeviceOption device = new DeviceOption();

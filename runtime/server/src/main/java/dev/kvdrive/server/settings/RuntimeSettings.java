@@ -175,6 +175,13 @@ public record RuntimeSettings(
       @Name("nvme-bytes") @DefaultValue("0") TierBytes nvme,
       @DefaultValue("/var/lib/kvdrive/nvme") Path nvmeDir,
       @DefaultValue("0") TierBytes nvmeWritesPerDay) {
+    public Tiers {
+      if (nvme.bytes() == 0 && nvmeWritesPerDay.bytes() > 0) {
+        throw new IllegalArgumentException(
+            "kvdrive.tiers.nvme-writes-per-day limits what is written to NVMe, and there is no NVMe tier; set kvdrive.tiers.nvme-bytes, or leave it out");
+      }
+    }
+
     TierBudgets budgets() {
       return new TierBudgets(gpu.bytes(), dram.bytes(), nvme.bytes(), nvmeWritesPerDay.bytes());
     }
