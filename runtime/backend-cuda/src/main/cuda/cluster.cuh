@@ -1,4 +1,4 @@
-// Clusters of similar keys, as ClusterFormat says them to the bit, and the estimate by them of what a
+// Clusters of similar tokens, as ClusterFormat says them to the bit, and the estimate by them of what a
 // step does not attend.
 #pragma once
 
@@ -35,6 +35,30 @@ __device__ __forceinline__ const char* segmentKey(const ClusterArgs& a, int head
     return summaryOf(a.layer, a.seat, head, a.from + token);
   }
   return scratchRow(a.layer, a.scratch, a.maxTokens, head, firstToken(a.layer, a.from) + token);
+}
+
+/** Elements by which members are compared: keys, and values behind them where these count. */
+__device__ __forceinline__ int depthOf(const Layer& l) {
+  return l.valueWeights == nullptr ? l.headDim : 2 * l.headDim;
+}
+/** Such an element of a member, of which `weight` is that of values. */
+__device__ __forceinline__ float rowElement(const Layer& l, const char* key, int64_t toValue,
+                                            float weight, int i) {
+  return i < l.headDim
+             ? element(key, i, l.elementBytes)
+             : __fmul_rn(weight, element(key + toValue, i - l.headDim, l.elementBytes));
+}
+__device__ __forceinline__ float valueWeight(const Layer& l, int64_t cell) {
+  return l.valueWeights == nullptr ? 0.f : l.valueWeights[cell];
+}
+/** From a key of a prompt to its value. */
+__device__ __forceinline__ int64_t promptValue(const ClusterArgs& a) {
+  return (int64_t)a.maxTokens * rowBytes(a.layer);
+}
+/** The member of a segment that a centroid starts from. */
+__device__ __forceinline__ const char* startKey(const ClusterArgs& a, int head, int cluster) {
+  int tokens = (a.to - a.from) * a.layer.clusterRows;
+  return segmentKey(a, head, (int)((int64_t)cluster * tokens / a.clusters));
 }
 
 /** -|c|^2 / 2, one element after the other. */
@@ -93,21 +117,62 @@ __device__ __forceinline__ float storedElement(const char* cluster, int stepAt, 
   return __fmul_rn(*(const float*)(cluster + stepAt), (float)((const int8_t*)cluster)[elementsAt + i]);
 }
 
-// Grid: (clusters, kvHeads). A centroid starts as the key of a token.
-extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) startClusters(ClusterArgs a) {
-  __shared__ float row[MAX_HEAD_DIM];
+/** Squared differences of an element of keys, or values, from its mean over the starting tokens. */
+__device__ __forceinline__ float differences(const ClusterArgs& a, int head, int64_t toRow, int i) {
+  float mean = 0;
+  for (int j = 0; j < a.clusters; j++) {
+    mean = __fadd_rn(mean, element(startKey(a, head, j) + toRow, i, a.layer.elementBytes));
+  }
+  mean = __fdiv_rn(mean, (float)a.clusters);
+  float squares = 0;
+  for (int j = 0; j < a.clusters; j++) {
+    float from =
+        __fsub_rn(element(startKey(a, head, j) + toRow, i, a.layer.elementBytes), mean);
+    squares = __fmaf_rn(from, from, squares);
+  }
+  return squares;
+}
+
+// Grid: (kvHeads). How much values count beside keys: ClusterFormat.valueWeight.
+extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) weighValues(ClusterArgs a) {
+  __shared__ float keys[MAX_HEAD_DIM];
+  __shared__ float values[MAX_HEAD_DIM];
   const Layer& l = a.layer;
-  int cluster = blockIdx.x, head = blockIdx.y;
-  int tokens = (a.to - a.from) * l.clusterRows;
-  const char* key = segmentKey(a, head, (int)((int64_t)cluster * tokens / a.clusters));
-  int at = head * a.clusters + cluster;
+  int head = blockIdx.x;
   if (threadIdx.x < l.headDim) {
-    row[threadIdx.x] = element(key, threadIdx.x, l.elementBytes);
-    a.centroids[(int64_t)at * l.headDim + threadIdx.x] = row[threadIdx.x];
+    keys[threadIdx.x] = differences(a, head, 0, threadIdx.x);
+    values[threadIdx.x] = differences(a, head, promptValue(a), threadIdx.x);
   }
   __syncthreads();
   if (threadIdx.x == 0) {
-    a.biases[at] = biasOf(row, l.headDim);
+    float ofKeys = 0, ofValues = 0;
+    for (int i = 0; i < l.headDim; i++) {
+      ofKeys = __fadd_rn(ofKeys, keys[i]);
+      ofValues = __fadd_rn(ofValues, values[i]);
+    }
+    float quotient = __fdiv_rn(ofKeys, ofValues);
+    int exponent = (__float_as_int(quotient) >> 23) - 127;  // of one that is positive
+    bool normal = quotient > 0 && exponent > -127 && exponent < 128;
+    l.valueWeights[(int64_t)a.seat * l.kvHeads + head] =
+        normal ? __int_as_float((((exponent - 1) >> 1) + 127) << 23) : 0.f;
+  }
+}
+
+// Grid: (clusters, kvHeads). A centroid starts as the row of a token.
+extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) startClusters(ClusterArgs a) {
+  __shared__ float row[2 * MAX_HEAD_DIM];
+  const Layer& l = a.layer;
+  int cluster = blockIdx.x, head = blockIdx.y;
+  const char* key = startKey(a, head, cluster);
+  float weight = valueWeight(l, (int64_t)a.seat * l.kvHeads + head);
+  int at = head * a.clusters + cluster, depth = depthOf(l);
+  for (int i = threadIdx.x; i < depth; i += blockDim.x) {
+    row[i] = rowElement(l, key, promptValue(a), weight, i);
+    a.centroids[(int64_t)at * depth + i] = row[i];
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    a.biases[at] = biasOf(row, depth);
   }
 }
 
@@ -118,16 +183,20 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_TOKENS * CLUSTER_LANES)
   extern __shared__ float rows[];
   constexpr int MINE = CLUSTER_TILE / CLUSTER_LANES;
   const Layer& l = a.layer;
-  int width = l.headDim + 1;
-  float* keys = rows;                             // [CLUSTER_TOKENS][width]
+  int depth = depthOf(l), width = depth + 1;
+  float* members = rows;                             // [CLUSTER_TOKENS][width]
   float* centroids = rows + CLUSTER_TOKENS * width;  // [CLUSTER_TILE][width]
   int head = blockIdx.y;
+  int64_t cell = (int64_t)a.seat * l.kvHeads + head;
+  float weight = valueWeight(l, cell);
   int first = blockIdx.x * CLUSTER_TOKENS;
   int tokens = (a.to - a.from) * l.clusterRows;
-  for (int i = threadIdx.x; i < CLUSTER_TOKENS * l.headDim; i += blockDim.x) {
-    int t = i / l.headDim, e = i % l.headDim;
-    keys[t * width + e] =
-        first + t < tokens ? element(segmentKey(a, head, first + t), e, l.elementBytes) : 0.f;
+  for (int i = threadIdx.x; i < CLUSTER_TOKENS * depth; i += blockDim.x) {
+    int t = i / depth, e = i % depth;
+    members[t * width + e] =
+        first + t < tokens
+            ? rowElement(l, segmentKey(a, head, first + t), promptValue(a), weight, e)
+            : 0.f;
   }
   int t = threadIdx.x / CLUSTER_LANES, p = threadIdx.x % CLUSTER_LANES;
   float most = -INFINITY;
@@ -135,9 +204,9 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_TOKENS * CLUSTER_LANES)
   for (int tile = 0; tile < a.clusters; tile += CLUSTER_TILE) {
     int count = min(CLUSTER_TILE, a.clusters - tile);
     __syncthreads();
-    const float* from = a.centroids + ((int64_t)head * a.clusters + tile) * l.headDim;
-    for (int i = threadIdx.x; i < CLUSTER_TILE * l.headDim; i += blockDim.x) {
-      int c = i / l.headDim, e = i % l.headDim;
+    const float* from = a.centroids + ((int64_t)head * a.clusters + tile) * depth;
+    for (int i = threadIdx.x; i < CLUSTER_TILE * depth; i += blockDim.x) {
+      int c = i / depth, e = i % depth;
       centroids[c * width + e] = c < count ? from[i] : 0.f;
     }
     __syncthreads();
@@ -147,8 +216,8 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_TOKENS * CLUSTER_LANES)
       int c = p + k * CLUSTER_LANES;
       scores[k] = c < count ? a.biases[head * a.clusters + tile + c] : -INFINITY;
     }
-    for (int e = 0; e < l.headDim; e++) {
-      float x = keys[t * width + e];
+    for (int e = 0; e < depth; e++) {
+      float x = members[t * width + e];
 #pragma unroll
       for (int k = 0; k < MINE; k++) {
         scores[k] = __fmaf_rn(x, centroids[(p + k * CLUSTER_LANES) * width + e], scores[k]);
@@ -169,18 +238,20 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_TOKENS * CLUSTER_LANES)
     takeNearer(most, best, other, cluster);
   }
   if (p == 0 && first + t < tokens) {
-    int64_t cell = (int64_t)a.seat * l.kvHeads + head;
     clusterIds(l, cell, a.from)[first + t] = (uint16_t)(a.firstCluster + min(best, a.clusters - 1));
   }
 }
 
-/** The sum of the rows of a cluster's tokens in their order, of one element; and their number. */
+/**
+ * The sum over a cluster's tokens in their order of an element of their keys and, where `values` is
+ * given, values times `weight`; and the number of tokens.
+ */
 __device__ __forceinline__ float sumRows(const ClusterArgs& a, int head, int cluster,
-                                         const uint16_t* ids, int64_t toRow, int* members,
-                                         int* ranks, int& size) {
+                                         const uint16_t* ids, float weight, float* values,
+                                         int* members, int* ranks, int& size) {
   const Layer& l = a.layer;
   int tokens = (a.to - a.from) * l.clusterRows;
-  float sum = 0;
+  float sum = 0, sumOfValues = 0;
   size = 0;
   for (int base = 0; base < tokens; base += blockDim.x) {
     int t = base + threadIdx.x;
@@ -203,19 +274,26 @@ __device__ __forceinline__ float sumRows(const ClusterArgs& a, int head, int clu
     __syncthreads();
     if (threadIdx.x < l.headDim) {
       for (int m = 0; m < here; m++) {
-        const char* row = segmentKey(a, head, members[m]) + toRow;
-        sum = __fadd_rn(sum, element(row, threadIdx.x, l.elementBytes));
+        const char* key = segmentKey(a, head, members[m]);
+        sum = __fadd_rn(sum, element(key, threadIdx.x, l.elementBytes));
+        if (values != nullptr) {
+          float value = element(key + promptValue(a), threadIdx.x, l.elementBytes);
+          sumOfValues = __fadd_rn(sumOfValues, __fmul_rn(weight, value));
+        }
       }
     }
     size += here;
   }
+  if (values != nullptr) {
+    *values = sumOfValues;
+  }
   return sum;
 }
 
-// Grid: (clusters, kvHeads). A centroid becomes the mean of its tokens' keys; in the last round the
+// Grid: (clusters, kvHeads). A centroid becomes the mean of its tokens' rows; in the last round the
 // cluster is stored with the mean of their values.
 extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(ClusterArgs a) {
-  __shared__ float row[MAX_HEAD_DIM];
+  __shared__ float row[2 * MAX_HEAD_DIM];
   __shared__ float reduce[WARP];
   __shared__ int members[CLUSTER_THREADS];
   __shared__ int ranks[CLUSTER_THREADS / WARP];
@@ -225,18 +303,22 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(Clust
   const uint16_t* ids = clusterIds(l, cell, a.from);
   int number = a.firstCluster + cluster;
   int at = head * a.clusters + cluster;
-  float* centroid = a.centroids + (int64_t)at * l.headDim;
+  int depth = depthOf(l);
+  float* centroid = a.centroids + (int64_t)at * depth;
   bool mine = threadIdx.x < l.headDim;
   int size;
-  float sum = sumRows(a, head, number, ids, 0, members, ranks, size);
+  float sums[2];
+  sums[0] = sumRows(a, head, number, ids, valueWeight(l, cell),
+                    depth > l.headDim ? &sums[1] : nullptr, members, ranks, size);
   if (mine) {
-    float mean = size == 0 ? centroid[threadIdx.x] : __fdiv_rn(sum, (float)size);
-    centroid[threadIdx.x] = mean;
-    row[threadIdx.x] = mean;
+    for (int i = threadIdx.x, k = 0; i < depth; i += l.headDim, k++) {
+      row[i] = size == 0 ? centroid[i] : __fdiv_rn(sums[k], (float)size);
+      centroid[i] = row[i];
+    }
   }
   __syncthreads();
   if (threadIdx.x == 0) {
-    a.biases[at] = biasOf(row, l.headDim);
+    a.biases[at] = biasOf(row, depth);
   }
   if (!a.last) {
     return;
@@ -245,9 +327,8 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(Clust
   storeRow(stored, CENTROID_STEP_OFFSET, CENTROID_OFFSET, mine ? row[threadIdx.x] : 0.f, l.headDim,
            reduce);
   if (!ofChunks(l)) {
-    int64_t toValue = (int64_t)a.maxTokens * rowBytes(l);
-    sum = sumRows(a, head, number, ids, toValue, members, ranks, size);
-    float mean = mine && size > 0 ? __fdiv_rn(sum, (float)size) : 0.f;
+    sumRows(a, head, number, ids, 1.f, &sums[1], members, ranks, size);
+    float mean = mine && size > 0 ? __fdiv_rn(sums[1], (float)size) : 0.f;
     storeRow(stored, VALUE_STEP_OFFSET, CENTROID_OFFSET + l.headDim, mean, l.headDim, reduce);
   }
   if (threadIdx.x == 0) {
@@ -260,7 +341,7 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(Clust
 
 // Grid: (kvHeads, rows). The chunk that a row's newest token has closed is still in the ring.
 extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepArgs a) {
-  __shared__ float keys[MAX_CHUNK * MAX_HEAD_DIM];
+  extern __shared__ float rows[];  // [members][depth]
   __shared__ float scores[CLUSTER_THREADS / WARP][MAX_CHUNK];
   __shared__ int clusters[CLUSTER_THREADS / WARP][MAX_CHUNK];
   __shared__ float reduce[WARP];
@@ -285,8 +366,14 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
                ? summaryOf(l, seat, head, chunk)
                : denseBase(l, seat, head) + (int64_t)denseRow(l, first + t) * rowBytes(l);
   };
-  for (int i = threadIdx.x; i < members * l.headDim; i += blockDim.x) {
-    keys[i] = element(keyOf(i / l.headDim), i % l.headDim, l.elementBytes);
+  if (chunk == 0 && threadIdx.x == 0 && l.valueWeights != nullptr) {
+    l.valueWeights[cell] = 0;
+  }
+  __syncthreads();
+  int depth = depthOf(l);
+  float weight = valueWeight(l, cell);
+  for (int i = threadIdx.x; i < members * depth; i += blockDim.x) {
+    rows[i] = rowElement(l, keyOf(i / depth), toValue, weight, i % depth);
   }
   __syncthreads();
   int existing = clustersOf(l, chunk);
@@ -300,9 +387,15 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
   }
   for (int j = threadIdx.x; j < existing; j += blockDim.x) {
     const char* cluster = table + (int64_t)j * clusterBytes(l);
+    auto elementOf = [&](int i) {
+      return i < l.headDim
+                 ? storedElement(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, i)
+                 : __fmul_rn(weight,
+                             storedElement(cluster, VALUE_STEP_OFFSET, CENTROID_OFFSET, i));
+    };
     float square = 0;
-    for (int i = 0; i < l.headDim; i++) {
-      float c = storedElement(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, i);
+    for (int i = 0; i < depth; i++) {
+      float c = elementOf(i);
       square = __fmaf_rn(c, c, square);
     }
     float score[MAX_CHUNK];
@@ -310,12 +403,12 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
     for (int t = 0; t < MAX_CHUNK; t++) {
       score[t] = __fmul_rn(-0.5f, square);
     }
-    for (int i = 0; i < l.headDim; i++) {
-      float c = storedElement(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, i);
+    for (int i = 0; i < depth; i++) {
+      float c = elementOf(i);
 #pragma unroll
       for (int t = 0; t < MAX_CHUNK; t++) {
         if (t < members) {
-          score[t] = __fmaf_rn(keys[t * l.headDim + i], c, score[t]);
+          score[t] = __fmaf_rn(rows[t * depth + i], c, score[t]);
         }
       }
     }
@@ -355,14 +448,14 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
     }
   }
   __syncthreads();
-  int rows = ofChunks(l) ? 1 : 2;
+  int parts = ofChunks(l) ? 1 : 2;
   for (int t = 0; t < members; t++) {
     char* cluster = table + (int64_t)joined[t] * clusterBytes(l);
     int size = clusterSize(cluster);
     const char* key = keyOf(t);
     float mixed[2] = {0.f, 0.f};
     if (threadIdx.x < l.headDim) {
-      for (int k = 0; k < rows; k++) {
+      for (int k = 0; k < parts; k++) {
         float x = element(key + k * toValue, threadIdx.x, l.elementBytes);
         float old = storedElement(cluster, k == 0 ? CENTROID_STEP_OFFSET : VALUE_STEP_OFFSET,
                                   CENTROID_OFFSET + k * l.headDim, threadIdx.x);

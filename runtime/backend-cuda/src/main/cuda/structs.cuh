@@ -89,6 +89,7 @@ struct Layer {
   char* clusters;
   uint16_t* clusterOfMember;
   int* clustered;
+  float* valueWeights;
   int64_t extentBytes;
   int layer;
   int kvHeads;
@@ -126,29 +127,30 @@ static_assert(offsetof(Layer, lastUse) == 80, "Layer.lastUse");
 static_assert(offsetof(Layer, clusters) == 88, "Layer.clusters");
 static_assert(offsetof(Layer, clusterOfMember) == 96, "Layer.clusterOfMember");
 static_assert(offsetof(Layer, clustered) == 104, "Layer.clustered");
-static_assert(offsetof(Layer, extentBytes) == 112, "Layer.extentBytes");
-static_assert(offsetof(Layer, layer) == 120, "Layer.layer");
-static_assert(offsetof(Layer, kvHeads) == 124, "Layer.kvHeads");
-static_assert(offsetof(Layer, headDim) == 128, "Layer.headDim");
-static_assert(offsetof(Layer, elementBytes) == 132, "Layer.elementBytes");
-static_assert(offsetof(Layer, backingElementBytes) == 136, "Layer.backingElementBytes");
-static_assert(offsetof(Layer, backingHalf) == 140, "Layer.backingHalf");
-static_assert(offsetof(Layer, residentElementBytes) == 144, "Layer.residentElementBytes");
-static_assert(offsetof(Layer, residentHalf) == 148, "Layer.residentHalf");
-static_assert(offsetof(Layer, maxChunks) == 152, "Layer.maxChunks");
-static_assert(offsetof(Layer, maxExtents) == 156, "Layer.maxExtents");
-static_assert(offsetof(Layer, sink) == 160, "Layer.sink");
-static_assert(offsetof(Layer, local) == 164, "Layer.local");
-static_assert(offsetof(Layer, chunk) == 168, "Layer.chunk");
-static_assert(offsetof(Layer, extentChunks) == 172, "Layer.extentChunks");
-static_assert(offsetof(Layer, bits) == 176, "Layer.bits");
-static_assert(offsetof(Layer, summaryBytes) == 180, "Layer.summaryBytes");
-static_assert(offsetof(Layer, summaryChunks) == 184, "Layer.summaryChunks");
-static_assert(offsetof(Layer, maxSummaries) == 188, "Layer.maxSummaries");
-static_assert(offsetof(Layer, clusterTokens) == 192, "Layer.clusterTokens");
-static_assert(offsetof(Layer, maxClusters) == 196, "Layer.maxClusters");
-static_assert(offsetof(Layer, clusterRows) == 200, "Layer.clusterRows");
-static_assert(sizeof(Layer) == 208, "Layer");
+static_assert(offsetof(Layer, valueWeights) == 112, "Layer.valueWeights");
+static_assert(offsetof(Layer, extentBytes) == 120, "Layer.extentBytes");
+static_assert(offsetof(Layer, layer) == 128, "Layer.layer");
+static_assert(offsetof(Layer, kvHeads) == 132, "Layer.kvHeads");
+static_assert(offsetof(Layer, headDim) == 136, "Layer.headDim");
+static_assert(offsetof(Layer, elementBytes) == 140, "Layer.elementBytes");
+static_assert(offsetof(Layer, backingElementBytes) == 144, "Layer.backingElementBytes");
+static_assert(offsetof(Layer, backingHalf) == 148, "Layer.backingHalf");
+static_assert(offsetof(Layer, residentElementBytes) == 152, "Layer.residentElementBytes");
+static_assert(offsetof(Layer, residentHalf) == 156, "Layer.residentHalf");
+static_assert(offsetof(Layer, maxChunks) == 160, "Layer.maxChunks");
+static_assert(offsetof(Layer, maxExtents) == 164, "Layer.maxExtents");
+static_assert(offsetof(Layer, sink) == 168, "Layer.sink");
+static_assert(offsetof(Layer, local) == 172, "Layer.local");
+static_assert(offsetof(Layer, chunk) == 176, "Layer.chunk");
+static_assert(offsetof(Layer, extentChunks) == 180, "Layer.extentChunks");
+static_assert(offsetof(Layer, bits) == 184, "Layer.bits");
+static_assert(offsetof(Layer, summaryBytes) == 188, "Layer.summaryBytes");
+static_assert(offsetof(Layer, summaryChunks) == 192, "Layer.summaryChunks");
+static_assert(offsetof(Layer, maxSummaries) == 196, "Layer.maxSummaries");
+static_assert(offsetof(Layer, clusterTokens) == 200, "Layer.clusterTokens");
+static_assert(offsetof(Layer, maxClusters) == 204, "Layer.maxClusters");
+static_assert(offsetof(Layer, clusterRows) == 208, "Layer.clusterRows");
+static_assert(sizeof(Layer) == 216, "Layer");
 
 struct Batch {
   const int* positions;
@@ -332,13 +334,13 @@ struct AppendArgs {
   int frameCount;
 };
 static_assert(offsetof(AppendArgs, layer) == 0, "AppendArgs.layer");
-static_assert(offsetof(AppendArgs, batch) == 208, "AppendArgs.batch");
-static_assert(offsetof(AppendArgs, keys) == 240, "AppendArgs.keys");
-static_assert(offsetof(AppendArgs, values) == 256, "AppendArgs.values");
-static_assert(offsetof(AppendArgs, frames) == 272, "AppendArgs.frames");
-static_assert(offsetof(AppendArgs, trouble) == 280, "AppendArgs.trouble");
-static_assert(offsetof(AppendArgs, frameCount) == 288, "AppendArgs.frameCount");
-static_assert(sizeof(AppendArgs) == 296, "AppendArgs");
+static_assert(offsetof(AppendArgs, batch) == 216, "AppendArgs.batch");
+static_assert(offsetof(AppendArgs, keys) == 248, "AppendArgs.keys");
+static_assert(offsetof(AppendArgs, values) == 264, "AppendArgs.values");
+static_assert(offsetof(AppendArgs, frames) == 280, "AppendArgs.frames");
+static_assert(offsetof(AppendArgs, trouble) == 288, "AppendArgs.trouble");
+static_assert(offsetof(AppendArgs, frameCount) == 296, "AppendArgs.frameCount");
+static_assert(sizeof(AppendArgs) == 304, "AppendArgs");
 
 struct StoreArgs {
   Layer layer;
@@ -349,12 +351,12 @@ struct StoreArgs {
   int start;
 };
 static_assert(offsetof(StoreArgs, layer) == 0, "StoreArgs.layer");
-static_assert(offsetof(StoreArgs, keys) == 208, "StoreArgs.keys");
-static_assert(offsetof(StoreArgs, values) == 224, "StoreArgs.values");
-static_assert(offsetof(StoreArgs, scratch) == 240, "StoreArgs.scratch");
-static_assert(offsetof(StoreArgs, maxTokens) == 248, "StoreArgs.maxTokens");
-static_assert(offsetof(StoreArgs, start) == 252, "StoreArgs.start");
-static_assert(sizeof(StoreArgs) == 256, "StoreArgs");
+static_assert(offsetof(StoreArgs, keys) == 216, "StoreArgs.keys");
+static_assert(offsetof(StoreArgs, values) == 232, "StoreArgs.values");
+static_assert(offsetof(StoreArgs, scratch) == 248, "StoreArgs.scratch");
+static_assert(offsetof(StoreArgs, maxTokens) == 256, "StoreArgs.maxTokens");
+static_assert(offsetof(StoreArgs, start) == 260, "StoreArgs.start");
+static_assert(sizeof(StoreArgs) == 264, "StoreArgs");
 
 struct PromptArgs {
   Layer layer;
@@ -368,23 +370,23 @@ struct PromptArgs {
   int frameCount;
 };
 static_assert(offsetof(PromptArgs, layer) == 0, "PromptArgs.layer");
-static_assert(offsetof(PromptArgs, scratch) == 208, "PromptArgs.scratch");
-static_assert(offsetof(PromptArgs, frames) == 216, "PromptArgs.frames");
-static_assert(offsetof(PromptArgs, trouble) == 224, "PromptArgs.trouble");
-static_assert(offsetof(PromptArgs, maxTokens) == 232, "PromptArgs.maxTokens");
-static_assert(offsetof(PromptArgs, start) == 236, "PromptArgs.start");
-static_assert(offsetof(PromptArgs, end) == 240, "PromptArgs.end");
-static_assert(offsetof(PromptArgs, seat) == 244, "PromptArgs.seat");
-static_assert(offsetof(PromptArgs, frameCount) == 248, "PromptArgs.frameCount");
-static_assert(sizeof(PromptArgs) == 256, "PromptArgs");
+static_assert(offsetof(PromptArgs, scratch) == 216, "PromptArgs.scratch");
+static_assert(offsetof(PromptArgs, frames) == 224, "PromptArgs.frames");
+static_assert(offsetof(PromptArgs, trouble) == 232, "PromptArgs.trouble");
+static_assert(offsetof(PromptArgs, maxTokens) == 240, "PromptArgs.maxTokens");
+static_assert(offsetof(PromptArgs, start) == 244, "PromptArgs.start");
+static_assert(offsetof(PromptArgs, end) == 248, "PromptArgs.end");
+static_assert(offsetof(PromptArgs, seat) == 252, "PromptArgs.seat");
+static_assert(offsetof(PromptArgs, frameCount) == 256, "PromptArgs.frameCount");
+static_assert(sizeof(PromptArgs) == 264, "PromptArgs");
 
 struct ResetArgs {
   Layer layer;
   int seat;
 };
 static_assert(offsetof(ResetArgs, layer) == 0, "ResetArgs.layer");
-static_assert(offsetof(ResetArgs, seat) == 208, "ResetArgs.seat");
-static_assert(sizeof(ResetArgs) == 216, "ResetArgs");
+static_assert(offsetof(ResetArgs, seat) == 216, "ResetArgs.seat");
+static_assert(sizeof(ResetArgs) == 224, "ResetArgs");
 
 struct PlaceArgs {
   int* frameOfExtent;
@@ -402,9 +404,9 @@ struct TrimArgs {
   int seat;
 };
 static_assert(offsetof(TrimArgs, layer) == 0, "TrimArgs.layer");
-static_assert(offsetof(TrimArgs, keep) == 208, "TrimArgs.keep");
-static_assert(offsetof(TrimArgs, seat) == 216, "TrimArgs.seat");
-static_assert(sizeof(TrimArgs) == 224, "TrimArgs");
+static_assert(offsetof(TrimArgs, keep) == 216, "TrimArgs.keep");
+static_assert(offsetof(TrimArgs, seat) == 224, "TrimArgs.seat");
+static_assert(sizeof(TrimArgs) == 232, "TrimArgs");
 
 struct ObserveArgs {
   Layer layer;
@@ -414,11 +416,11 @@ struct ObserveArgs {
   int* ages;
 };
 static_assert(offsetof(ObserveArgs, layer) == 0, "ObserveArgs.layer");
-static_assert(offsetof(ObserveArgs, batch) == 208, "ObserveArgs.batch");
-static_assert(offsetof(ObserveArgs, chosen) == 240, "ObserveArgs.chosen");
-static_assert(offsetof(ObserveArgs, lastSelected) == 312, "ObserveArgs.lastSelected");
-static_assert(offsetof(ObserveArgs, ages) == 320, "ObserveArgs.ages");
-static_assert(sizeof(ObserveArgs) == 328, "ObserveArgs");
+static_assert(offsetof(ObserveArgs, batch) == 216, "ObserveArgs.batch");
+static_assert(offsetof(ObserveArgs, chosen) == 248, "ObserveArgs.chosen");
+static_assert(offsetof(ObserveArgs, lastSelected) == 320, "ObserveArgs.lastSelected");
+static_assert(offsetof(ObserveArgs, ages) == 328, "ObserveArgs.ages");
+static_assert(sizeof(ObserveArgs) == 336, "ObserveArgs");
 
 struct CreditArgs {
   Layer layer;
@@ -428,19 +430,19 @@ struct CreditArgs {
   int pass;
 };
 static_assert(offsetof(CreditArgs, layer) == 0, "CreditArgs.layer");
-static_assert(offsetof(CreditArgs, batch) == 208, "CreditArgs.batch");
-static_assert(offsetof(CreditArgs, chosen) == 240, "CreditArgs.chosen");
-static_assert(offsetof(CreditArgs, marks) == 312, "CreditArgs.marks");
-static_assert(offsetof(CreditArgs, pass) == 320, "CreditArgs.pass");
-static_assert(sizeof(CreditArgs) == 328, "CreditArgs");
+static_assert(offsetof(CreditArgs, batch) == 216, "CreditArgs.batch");
+static_assert(offsetof(CreditArgs, chosen) == 248, "CreditArgs.chosen");
+static_assert(offsetof(CreditArgs, marks) == 320, "CreditArgs.marks");
+static_assert(offsetof(CreditArgs, pass) == 328, "CreditArgs.pass");
+static_assert(sizeof(CreditArgs) == 336, "CreditArgs");
 
 struct StepArgs {
   Layer layer;
   Batch batch;
 };
 static_assert(offsetof(StepArgs, layer) == 0, "StepArgs.layer");
-static_assert(offsetof(StepArgs, batch) == 208, "StepArgs.batch");
-static_assert(sizeof(StepArgs) == 240, "StepArgs");
+static_assert(offsetof(StepArgs, batch) == 216, "StepArgs.batch");
+static_assert(sizeof(StepArgs) == 248, "StepArgs");
 
 struct ScoreArgs {
   Layer layer;
@@ -456,17 +458,17 @@ struct ScoreArgs {
   const float* begun;
 };
 static_assert(offsetof(ScoreArgs, layer) == 0, "ScoreArgs.layer");
-static_assert(offsetof(ScoreArgs, batch) == 208, "ScoreArgs.batch");
-static_assert(offsetof(ScoreArgs, chosen) == 240, "ScoreArgs.chosen");
-static_assert(offsetof(ScoreArgs, query) == 312, "ScoreArgs.query");
-static_assert(offsetof(ScoreArgs, raw) == 328, "ScoreArgs.raw");
-static_assert(offsetof(ScoreArgs, heads) == 336, "ScoreArgs.heads");
-static_assert(offsetof(ScoreArgs, scale) == 340, "ScoreArgs.scale");
-static_assert(offsetof(ScoreArgs, firstRow) == 344, "ScoreArgs.firstRow");
-static_assert(offsetof(ScoreArgs, shares) == 348, "ScoreArgs.shares");
-static_assert(offsetof(ScoreArgs, times) == 352, "ScoreArgs.times");
-static_assert(offsetof(ScoreArgs, begun) == 360, "ScoreArgs.begun");
-static_assert(sizeof(ScoreArgs) == 368, "ScoreArgs");
+static_assert(offsetof(ScoreArgs, batch) == 216, "ScoreArgs.batch");
+static_assert(offsetof(ScoreArgs, chosen) == 248, "ScoreArgs.chosen");
+static_assert(offsetof(ScoreArgs, query) == 320, "ScoreArgs.query");
+static_assert(offsetof(ScoreArgs, raw) == 336, "ScoreArgs.raw");
+static_assert(offsetof(ScoreArgs, heads) == 344, "ScoreArgs.heads");
+static_assert(offsetof(ScoreArgs, scale) == 348, "ScoreArgs.scale");
+static_assert(offsetof(ScoreArgs, firstRow) == 352, "ScoreArgs.firstRow");
+static_assert(offsetof(ScoreArgs, shares) == 356, "ScoreArgs.shares");
+static_assert(offsetof(ScoreArgs, times) == 360, "ScoreArgs.times");
+static_assert(offsetof(ScoreArgs, begun) == 368, "ScoreArgs.begun");
+static_assert(sizeof(ScoreArgs) == 376, "ScoreArgs");
 
 struct SelectArgs {
   Layer layer;
@@ -475,10 +477,10 @@ struct SelectArgs {
   int pass;
 };
 static_assert(offsetof(SelectArgs, layer) == 0, "SelectArgs.layer");
-static_assert(offsetof(SelectArgs, batch) == 208, "SelectArgs.batch");
-static_assert(offsetof(SelectArgs, chosen) == 240, "SelectArgs.chosen");
-static_assert(offsetof(SelectArgs, pass) == 312, "SelectArgs.pass");
-static_assert(sizeof(SelectArgs) == 320, "SelectArgs");
+static_assert(offsetof(SelectArgs, batch) == 216, "SelectArgs.batch");
+static_assert(offsetof(SelectArgs, chosen) == 248, "SelectArgs.chosen");
+static_assert(offsetof(SelectArgs, pass) == 320, "SelectArgs.pass");
+static_assert(sizeof(SelectArgs) == 328, "SelectArgs");
 
 struct PinArgs {
   Layer layer;
@@ -489,12 +491,12 @@ struct PinArgs {
   int per;
 };
 static_assert(offsetof(PinArgs, layer) == 0, "PinArgs.layer");
-static_assert(offsetof(PinArgs, batch) == 208, "PinArgs.batch");
-static_assert(offsetof(PinArgs, chosen) == 240, "PinArgs.chosen");
-static_assert(offsetof(PinArgs, cosineOffset) == 312, "PinArgs.cosineOffset");
-static_assert(offsetof(PinArgs, of) == 316, "PinArgs.of");
-static_assert(offsetof(PinArgs, per) == 320, "PinArgs.per");
-static_assert(sizeof(PinArgs) == 328, "PinArgs");
+static_assert(offsetof(PinArgs, batch) == 216, "PinArgs.batch");
+static_assert(offsetof(PinArgs, chosen) == 248, "PinArgs.chosen");
+static_assert(offsetof(PinArgs, cosineOffset) == 320, "PinArgs.cosineOffset");
+static_assert(offsetof(PinArgs, of) == 324, "PinArgs.of");
+static_assert(offsetof(PinArgs, per) == 328, "PinArgs.per");
+static_assert(sizeof(PinArgs) == 336, "PinArgs");
 
 struct ForgetArgs {
   Layer layer;
@@ -503,10 +505,10 @@ struct ForgetArgs {
   int all;
 };
 static_assert(offsetof(ForgetArgs, layer) == 0, "ForgetArgs.layer");
-static_assert(offsetof(ForgetArgs, batch) == 208, "ForgetArgs.batch");
-static_assert(offsetof(ForgetArgs, chosen) == 240, "ForgetArgs.chosen");
-static_assert(offsetof(ForgetArgs, all) == 312, "ForgetArgs.all");
-static_assert(sizeof(ForgetArgs) == 320, "ForgetArgs");
+static_assert(offsetof(ForgetArgs, batch) == 216, "ForgetArgs.batch");
+static_assert(offsetof(ForgetArgs, chosen) == 248, "ForgetArgs.chosen");
+static_assert(offsetof(ForgetArgs, all) == 320, "ForgetArgs.all");
+static_assert(sizeof(ForgetArgs) == 328, "ForgetArgs");
 
 struct ClusterArgs {
   Layer layer;
@@ -522,17 +524,17 @@ struct ClusterArgs {
   int last;
 };
 static_assert(offsetof(ClusterArgs, layer) == 0, "ClusterArgs.layer");
-static_assert(offsetof(ClusterArgs, scratch) == 208, "ClusterArgs.scratch");
-static_assert(offsetof(ClusterArgs, centroids) == 216, "ClusterArgs.centroids");
-static_assert(offsetof(ClusterArgs, biases) == 224, "ClusterArgs.biases");
-static_assert(offsetof(ClusterArgs, maxTokens) == 232, "ClusterArgs.maxTokens");
-static_assert(offsetof(ClusterArgs, seat) == 236, "ClusterArgs.seat");
-static_assert(offsetof(ClusterArgs, from) == 240, "ClusterArgs.from");
-static_assert(offsetof(ClusterArgs, to) == 244, "ClusterArgs.to");
-static_assert(offsetof(ClusterArgs, clusters) == 248, "ClusterArgs.clusters");
-static_assert(offsetof(ClusterArgs, firstCluster) == 252, "ClusterArgs.firstCluster");
-static_assert(offsetof(ClusterArgs, last) == 256, "ClusterArgs.last");
-static_assert(sizeof(ClusterArgs) == 264, "ClusterArgs");
+static_assert(offsetof(ClusterArgs, scratch) == 216, "ClusterArgs.scratch");
+static_assert(offsetof(ClusterArgs, centroids) == 224, "ClusterArgs.centroids");
+static_assert(offsetof(ClusterArgs, biases) == 232, "ClusterArgs.biases");
+static_assert(offsetof(ClusterArgs, maxTokens) == 240, "ClusterArgs.maxTokens");
+static_assert(offsetof(ClusterArgs, seat) == 244, "ClusterArgs.seat");
+static_assert(offsetof(ClusterArgs, from) == 248, "ClusterArgs.from");
+static_assert(offsetof(ClusterArgs, to) == 252, "ClusterArgs.to");
+static_assert(offsetof(ClusterArgs, clusters) == 256, "ClusterArgs.clusters");
+static_assert(offsetof(ClusterArgs, firstCluster) == 260, "ClusterArgs.firstCluster");
+static_assert(offsetof(ClusterArgs, last) == 264, "ClusterArgs.last");
+static_assert(sizeof(ClusterArgs) == 272, "ClusterArgs");
 
 struct EstimateArgs {
   Layer layer;
@@ -544,13 +546,13 @@ struct EstimateArgs {
   float scale;
 };
 static_assert(offsetof(EstimateArgs, layer) == 0, "EstimateArgs.layer");
-static_assert(offsetof(EstimateArgs, batch) == 208, "EstimateArgs.batch");
-static_assert(offsetof(EstimateArgs, chosen) == 240, "EstimateArgs.chosen");
-static_assert(offsetof(EstimateArgs, query) == 312, "EstimateArgs.query");
-static_assert(offsetof(EstimateArgs, state) == 328, "EstimateArgs.state");
-static_assert(offsetof(EstimateArgs, heads) == 336, "EstimateArgs.heads");
-static_assert(offsetof(EstimateArgs, scale) == 340, "EstimateArgs.scale");
-static_assert(sizeof(EstimateArgs) == 344, "EstimateArgs");
+static_assert(offsetof(EstimateArgs, batch) == 216, "EstimateArgs.batch");
+static_assert(offsetof(EstimateArgs, chosen) == 248, "EstimateArgs.chosen");
+static_assert(offsetof(EstimateArgs, query) == 320, "EstimateArgs.query");
+static_assert(offsetof(EstimateArgs, state) == 336, "EstimateArgs.state");
+static_assert(offsetof(EstimateArgs, heads) == 344, "EstimateArgs.heads");
+static_assert(offsetof(EstimateArgs, scale) == 348, "EstimateArgs.scale");
+static_assert(sizeof(EstimateArgs) == 352, "EstimateArgs");
 
 struct FetchArgs {
   Layer layer;
@@ -565,16 +567,16 @@ struct FetchArgs {
   int timeoutMillis;
 };
 static_assert(offsetof(FetchArgs, layer) == 0, "FetchArgs.layer");
-static_assert(offsetof(FetchArgs, batch) == 208, "FetchArgs.batch");
-static_assert(offsetof(FetchArgs, chosen) == 240, "FetchArgs.chosen");
-static_assert(offsetof(FetchArgs, frames) == 312, "FetchArgs.frames");
-static_assert(offsetof(FetchArgs, control) == 320, "FetchArgs.control");
-static_assert(offsetof(FetchArgs, transit) == 328, "FetchArgs.transit");
-static_assert(offsetof(FetchArgs, round) == 336, "FetchArgs.round");
-static_assert(offsetof(FetchArgs, marks) == 344, "FetchArgs.marks");
-static_assert(offsetof(FetchArgs, pass) == 352, "FetchArgs.pass");
-static_assert(offsetof(FetchArgs, timeoutMillis) == 356, "FetchArgs.timeoutMillis");
-static_assert(sizeof(FetchArgs) == 360, "FetchArgs");
+static_assert(offsetof(FetchArgs, batch) == 216, "FetchArgs.batch");
+static_assert(offsetof(FetchArgs, chosen) == 248, "FetchArgs.chosen");
+static_assert(offsetof(FetchArgs, frames) == 320, "FetchArgs.frames");
+static_assert(offsetof(FetchArgs, control) == 328, "FetchArgs.control");
+static_assert(offsetof(FetchArgs, transit) == 336, "FetchArgs.transit");
+static_assert(offsetof(FetchArgs, round) == 344, "FetchArgs.round");
+static_assert(offsetof(FetchArgs, marks) == 352, "FetchArgs.marks");
+static_assert(offsetof(FetchArgs, pass) == 360, "FetchArgs.pass");
+static_assert(offsetof(FetchArgs, timeoutMillis) == 364, "FetchArgs.timeoutMillis");
+static_assert(sizeof(FetchArgs) == 368, "FetchArgs");
 
 struct AttendArgs {
   Layer layer;
@@ -589,16 +591,16 @@ struct AttendArgs {
   float scale;
 };
 static_assert(offsetof(AttendArgs, layer) == 0, "AttendArgs.layer");
-static_assert(offsetof(AttendArgs, batch) == 208, "AttendArgs.batch");
-static_assert(offsetof(AttendArgs, chosen) == 240, "AttendArgs.chosen");
-static_assert(offsetof(AttendArgs, rows) == 312, "AttendArgs.rows");
-static_assert(offsetof(AttendArgs, state) == 328, "AttendArgs.state");
-static_assert(offsetof(AttendArgs, heads) == 336, "AttendArgs.heads");
-static_assert(offsetof(AttendArgs, splits) == 340, "AttendArgs.splits");
-static_assert(offsetof(AttendArgs, pass) == 344, "AttendArgs.pass");
-static_assert(offsetof(AttendArgs, mode) == 348, "AttendArgs.mode");
-static_assert(offsetof(AttendArgs, scale) == 352, "AttendArgs.scale");
-static_assert(sizeof(AttendArgs) == 360, "AttendArgs");
+static_assert(offsetof(AttendArgs, batch) == 216, "AttendArgs.batch");
+static_assert(offsetof(AttendArgs, chosen) == 248, "AttendArgs.chosen");
+static_assert(offsetof(AttendArgs, rows) == 320, "AttendArgs.rows");
+static_assert(offsetof(AttendArgs, state) == 336, "AttendArgs.state");
+static_assert(offsetof(AttendArgs, heads) == 344, "AttendArgs.heads");
+static_assert(offsetof(AttendArgs, splits) == 348, "AttendArgs.splits");
+static_assert(offsetof(AttendArgs, pass) == 352, "AttendArgs.pass");
+static_assert(offsetof(AttendArgs, mode) == 356, "AttendArgs.mode");
+static_assert(offsetof(AttendArgs, scale) == 360, "AttendArgs.scale");
+static_assert(sizeof(AttendArgs) == 368, "AttendArgs");
 
 struct CausalArgs {
   alignas(64) char map[128];
@@ -614,12 +616,12 @@ struct CausalArgs {
 };
 static_assert(offsetof(CausalArgs, map) == 0, "CausalArgs.map");
 static_assert(offsetof(CausalArgs, layer) == 128, "CausalArgs.layer");
-static_assert(offsetof(CausalArgs, query) == 336, "CausalArgs.query");
-static_assert(offsetof(CausalArgs, out) == 352, "CausalArgs.out");
-static_assert(offsetof(CausalArgs, scratch) == 368, "CausalArgs.scratch");
-static_assert(offsetof(CausalArgs, maxTokens) == 376, "CausalArgs.maxTokens");
-static_assert(offsetof(CausalArgs, heads) == 380, "CausalArgs.heads");
-static_assert(offsetof(CausalArgs, start) == 384, "CausalArgs.start");
-static_assert(offsetof(CausalArgs, rows) == 388, "CausalArgs.rows");
-static_assert(offsetof(CausalArgs, scale) == 392, "CausalArgs.scale");
+static_assert(offsetof(CausalArgs, query) == 344, "CausalArgs.query");
+static_assert(offsetof(CausalArgs, out) == 360, "CausalArgs.out");
+static_assert(offsetof(CausalArgs, scratch) == 376, "CausalArgs.scratch");
+static_assert(offsetof(CausalArgs, maxTokens) == 384, "CausalArgs.maxTokens");
+static_assert(offsetof(CausalArgs, heads) == 388, "CausalArgs.heads");
+static_assert(offsetof(CausalArgs, start) == 392, "CausalArgs.start");
+static_assert(offsetof(CausalArgs, rows) == 396, "CausalArgs.rows");
+static_assert(offsetof(CausalArgs, scale) == 400, "CausalArgs.scale");
 static_assert(sizeof(CausalArgs) == 448, "CausalArgs");

@@ -31,6 +31,7 @@ final class ClusterMemory {
   private final long table;
   private final long ids;
   private final long clustered;
+  private final long weights;
 
   ClusterMemory(KvLayer layer) {
     LayerClusters clusters = layer.index().clustering();
@@ -44,6 +45,7 @@ final class ClusterMemory {
     table = CpuBuffer.address(clusters.table());
     ids = CpuBuffer.address(clusters.clusterOfMember());
     clustered = CpuBuffer.address(clusters.clustered());
+    weights = CpuBuffer.address(clusters.valueWeights());
   }
 
   private long cell(int seat, int head) {
@@ -62,6 +64,15 @@ final class ClusterMemory {
 
   void clustered(int seat, int head, int chunks) {
     Memory.putInt(clustered + 4 * cell(seat, head), chunks);
+  }
+
+  /** How much values count for likeness. */
+  float valueWeight(int seat, int head) {
+    return Memory.getFloat(weights + 4 * cell(seat, head));
+  }
+
+  void valueWeight(int seat, int head, float weight) {
+    Memory.putFloat(weights + 4 * cell(seat, head), weight);
   }
 
   /** The first cluster; {@link #next} bytes to each next one. */

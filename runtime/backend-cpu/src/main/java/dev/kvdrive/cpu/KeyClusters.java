@@ -10,9 +10,9 @@ import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 
 /**
- * Clusters of similar keys, as {@link ClusterFormat} says them to the bit. Finding the nearest
- * centroids is a product of all keys with all centroids, {@code headDim} multiply-adds for each
- * pair; the rest is one pass over the tokens.
+ * Clusters of similar tokens, as {@link ClusterFormat} says them to the bit. Finding the nearest
+ * centroids is a product of all rows with all centroids, {@code depth} multiply-adds for each pair;
+ * the rest is one pass over the tokens.
  */
 final class KeyClusters {
   /** Tokens of one task, and of one product. */
@@ -39,6 +39,10 @@ final class KeyClusters {
     final KvLayout layout;
     final ClusterMemory memory;
     final int headDim;
+
+    /** Elements of a row: those of the key, and those of the value where they count. */
+    final int depth;
+
     final int tokens;
     final int clusters;
 
@@ -51,10 +55,10 @@ final class KeyClusters {
     final int seat;
     final int chunk;
 
-    /** {@code [kvHeads][padded / COLUMNS][headDim][COLUMNS]}. */
+    /** {@code [kvHeads][padded / COLUMNS][depth][COLUMNS]}. */
     final float[] centroids;
 
-    /** {@code [kvHeads][clusters][headDim]}. */
+    /** {@code [kvHeads][clusters][depth]}. */
     final float[] sums;
 
     /** {@code [kvHeads][tokens]}, counted from the segment's first cluster. */
@@ -71,6 +75,7 @@ final class KeyClusters {
       layout = kv.layout;
       memory = new ClusterMemory(kv.layer);
       headDim = layout.headDim();
+      depth = memory.format.depth(layout);
       this.chunks = chunks;
       seat = chunks.seat();
       chunk = chunks.from();
@@ -79,8 +84,8 @@ final class KeyClusters {
       clusters = memory.format.clusters(layout, all);
       padded = Math.ceilDiv(clusters, Tile.COLUMNS) * Tile.COLUMNS;
       first = memory.format.clusters(layout, chunks.from());
-      centroids = new float[layout.kvHeads() * padded * headDim];
-      sums = new float[layout.kvHeads() * clusters * headDim];
+      centroids = new float[layout.kvHeads() * padded * depth];
+      sums = new float[layout.kvHeads() * clusters * depth];
       nearest = new short[layout.kvHeads() * tokens];
       sizes = new int[layout.kvHeads() * clusters];
     }
@@ -98,11 +103,25 @@ final class KeyClusters {
       return keys(head) + (long) chunks.scratch().maxTokens() * layout.rowBytes();
     }
 
+    /** A member of the segment that a centroid starts from. */
+    int start(int cluster) {
+      return (int) ((long) cluster * tokens / clusters);
+    }
+
     /** Where element 0 of a centroid is; the next is {@code COLUMNS} floats on. */
     int centroid(int head, int cluster) {
-      return head * padded * headDim
-          + cluster / Tile.COLUMNS * headDim * Tile.COLUMNS
+      return head * padded * depth
+          + cluster / Tile.COLUMNS * depth * Tile.COLUMNS
           + cluster % Tile.COLUMNS;
+    }
+
+    /** Where sums of values are in a cluster's sums: behind those of keys where both are there. */
+    int valueSums() {
+      return depth - headDim;
+    }
+
+    float valueWeight(int head) {
+      return memory.valueWeight(seat, head);
     }
   }
 
@@ -128,67 +147,123 @@ final class KeyClusters {
           (task, thread) -> {
             int head = task / pieces;
             int from = task % pieces * TASK_ELEMENTS;
-            sum(s, head, s.keys(head), from);
-            moveCentroids(s, head, from);
+            sum(s, head, s.keys(head), from, 0, 1);
+            moveCentroids(s, head, from, 0);
+            if (s.depth > s.headDim) {
+              sum(s, head, s.values(head), from, s.headDim, s.valueWeight(head));
+              moveCentroids(s, head, from, s.headDim);
+            }
           });
     }
     if (s.memory.format.estimates()) {
       pool.run(
           heads * pieces,
-          (task, thread) ->
-              sum(s, task / pieces, s.values(task / pieces), task % pieces * TASK_ELEMENTS));
+          (task, thread) -> {
+            int head = task / pieces;
+            sum(s, head, s.values(head), task % pieces * TASK_ELEMENTS, s.valueSums(), 1);
+          });
     }
     pool.run(heads, (head, thread) -> store(s, head, chunks.to(), scratch[thread]));
   }
 
   private static void start(Segment s, int head) {
+    if (s.chunk == 0 && s.depth > s.headDim) {
+      s.memory.valueWeight(
+          s.seat,
+          head,
+          ClusterFormat.valueWeight(differences(s, s.keys(head)), differences(s, s.values(head))));
+    }
     for (int j = 0; j < s.clusters; j++) {
-      long key = s.keys(head) + (long) j * s.tokens / s.clusters * s.layout.rowBytes();
+      long from = (long) s.start(j) * s.layout.rowBytes();
       int at = s.centroid(head, j);
       for (int i = 0; i < s.headDim; i++) {
-        s.centroids[at + i * Tile.COLUMNS] = KvRows.get(s.layout.type(), key, i);
+        s.centroids[at + i * Tile.COLUMNS] = KvRows.get(s.layout.type(), s.keys(head) + from, i);
+      }
+      for (int i = s.headDim; i < s.depth; i++) {
+        s.centroids[at + i * Tile.COLUMNS] =
+            s.valueWeight(head) * KvRows.get(s.layout.type(), s.values(head) + from, i - s.headDim);
       }
     }
   }
 
+  /** How much the rows that centroids start from differ from their mean, squared. */
+  private static float differences(Segment s, long rows) {
+    KvType type = s.layout.type();
+    int rowBytes = s.layout.rowBytes();
+    float all = 0;
+    for (int i = 0; i < s.headDim; i++) {
+      float mean = 0;
+      for (int j = 0; j < s.clusters; j++) {
+        mean += KvRows.get(type, rows + (long) s.start(j) * rowBytes, i);
+      }
+      mean /= s.clusters;
+      float squares = 0;
+      for (int j = 0; j < s.clusters; j++) {
+        float from = KvRows.get(type, rows + (long) s.start(j) * rowBytes, i) - mean;
+        squares = Math.fma(from, from, squares);
+      }
+      all += squares;
+    }
+    return all;
+  }
+
   /** Finds the nearest centroids of tokens {@code [from, to)}. */
   private static void assign(Segment s, int head, int from, int to, ThreadScratch scratch) {
-    int dim = s.headDim;
-    long widened = scratch.floats(Use.KEYS, (long) TILE_TOKENS * dim);
-    float[] keys = scratch.array(Use.KEYS, TILE_TOKENS * dim);
     float[] scores = scratch.array(Use.SCORES, TILE_TOKENS * s.padded);
     float[] biases = scratch.array(Use.WEIGHTS, s.padded);
     biases(s, head, biases);
     for (int tile = from; tile < to; tile += TILE_TOKENS) {
       int count = Math.min(TILE_TOKENS, to - tile);
-      KvRows.widen(
-          s.layout.type(),
-          s.keys(head) + (long) tile * s.layout.rowBytes(),
-          count,
-          dim,
-          widened,
-          dim);
-      Memory.copy(widened, keys, count * dim);
       for (int t = 0; t < count; t++) {
         System.arraycopy(biases, 0, scores, t * s.padded, s.padded);
       }
-      Tile.multiplyAdd(
-          keys,
-          0,
-          dim,
-          count,
-          s.centroids,
-          head * s.padded * dim,
-          dim * Tile.COLUMNS,
-          dim,
-          s.padded,
-          scores,
-          0,
-          s.padded);
+      multiplyAdd(s, head, s.keys(head), 0, 1, tile, count, scores, scratch);
+      if (s.depth > s.headDim) {
+        multiplyAdd(
+            s, head, s.values(head), s.headDim, s.valueWeight(head), tile, count, scores, scratch);
+      }
       for (int t = 0; t < count; t++) {
         s.nearest[head * s.tokens + tile + t] = (short) largest(scores, t * s.padded, s.clusters);
       }
     }
+  }
+
+  /**
+   * Goes on with scores: products of a part of the tokens' rows, which is {@code weight} times
+   * their keys or values, with the elements of the centroids from {@code element} on.
+   */
+  private static void multiplyAdd(
+      Segment s,
+      int head,
+      long rows,
+      int element,
+      float weight,
+      int token,
+      int count,
+      float[] scores,
+      ThreadScratch scratch) {
+    int dim = s.headDim;
+    long widened = scratch.floats(Use.KEYS, (long) TILE_TOKENS * dim);
+    float[] weighted = scratch.array(Use.KEYS, TILE_TOKENS * dim);
+    KvRows.widen(
+        s.layout.type(), rows + (long) token * s.layout.rowBytes(), count, dim, widened, dim);
+    Memory.copy(widened, weighted, count * dim);
+    for (int i = 0; weight != 1 && i < count * dim; i++) {
+      weighted[i] *= weight;
+    }
+    Tile.multiplyAdd(
+        weighted,
+        0,
+        dim,
+        count,
+        s.centroids,
+        head * s.padded * s.depth + element * Tile.COLUMNS,
+        s.depth * Tile.COLUMNS,
+        dim,
+        s.padded,
+        scores,
+        0,
+        s.padded);
   }
 
   /** {@code -|c|^2 / 2} of every centroid, and below everything where there is none. */
@@ -196,7 +271,7 @@ final class KeyClusters {
     for (int column = 0; column < s.padded; column += Lanes.N) {
       int at = s.centroid(head, column);
       FloatVector square = FloatVector.zero(Lanes.F);
-      for (int i = 0; i < s.headDim; i++) {
+      for (int i = 0; i < s.depth; i++) {
         FloatVector c = FloatVector.fromArray(Lanes.F, s.centroids, at + i * Tile.COLUMNS);
         square = c.fma(c, square);
       }
@@ -226,37 +301,44 @@ final class KeyClusters {
     }
   }
 
-  /** Sums up some elements of the rows of each cluster, in the order of the tokens. */
-  private static void sum(Segment s, int head, long rows, int from) {
+  /**
+   * Sums up some elements of the tokens of each cluster, in their order.
+   *
+   * @param rows keys or values
+   * @param from their first element
+   * @param slot where their element 0 is in a cluster's sums
+   * @param weight that each element is multiplied with
+   */
+  private static void sum(Segment s, int head, long rows, int from, int slot, float weight) {
     int to = Math.min(from + TASK_ELEMENTS, s.headDim);
     int whole = from + (to - from) / Lanes.N * Lanes.N;
     KvType type = s.layout.type();
-    int sums = head * s.clusters * s.headDim;
+    int sums = head * s.clusters * s.depth + slot;
     for (int j = 0; j < s.clusters; j++) {
-      Arrays.fill(s.sums, sums + j * s.headDim + from, sums + j * s.headDim + to, 0);
+      Arrays.fill(s.sums, sums + j * s.depth + from, sums + j * s.depth + to, 0);
     }
     for (int t = 0; t < s.tokens; t++) {
       long row = rows + (long) t * s.layout.rowBytes();
-      int at = sums + s.nearest[head * s.tokens + t] * s.headDim;
+      int at = sums + s.nearest[head * s.tokens + t] * s.depth;
       for (int i = from; i < whole; i += Lanes.N) {
         FloatVector x =
             type == KvType.BF16 ? Lanes.loadBfloat16(row + 2L * i) : Lanes.load(row + 4L * i);
-        FloatVector.fromArray(Lanes.F, s.sums, at + i).add(x).intoArray(s.sums, at + i);
+        FloatVector.fromArray(Lanes.F, s.sums, at + i).add(x.mul(weight)).intoArray(s.sums, at + i);
       }
       for (int i = whole; i < to; i++) {
-        s.sums[at + i] += KvRows.get(type, row, i);
+        s.sums[at + i] += weight * KvRows.get(type, row, i);
       }
     }
   }
 
   /** Some elements of the centroids of clusters that have tokens become those of the mean. */
-  private static void moveCentroids(Segment s, int head, int from) {
+  private static void moveCentroids(Segment s, int head, int from, int slot) {
     int to = Math.min(from + TASK_ELEMENTS, s.headDim);
     for (int j = 0; j < s.clusters; j++) {
       int size = s.sizes[head * s.clusters + j];
       if (size > 0) {
-        int sums = (head * s.clusters + j) * s.headDim;
-        int at = s.centroid(head, j);
+        int sums = (head * s.clusters + j) * s.depth + slot;
+        int at = s.centroid(head, j) + slot * Tile.COLUMNS;
         for (int i = from; i < to; i++) {
           s.centroids[at + i * Tile.COLUMNS] = s.sums[sums + i] / size;
         }
@@ -276,7 +358,7 @@ final class KeyClusters {
       }
       s.memory.storeCentroid(cluster, row);
       if (s.memory.format.estimates()) {
-        int sums = (head * s.clusters + j) * s.headDim;
+        int sums = (head * s.clusters + j) * s.depth + s.valueSums();
         for (int i = 0; i < s.headDim; i++) {
           Memory.putFloat(row + 4L * i, size == 0 ? 0 : s.sums[sums + i] / size);
         }
@@ -331,7 +413,11 @@ final class KeyClusters {
     boolean opens = chunk * layout.grid().chunk() % memory.format.tokens() == 0;
     long table = memory.clusters(seat, head);
     long ids = memory.ids(seat, head, chunk);
-    nearest(memory, table, existing, rows, tokens, dim, ids, scratch);
+    if (chunk == 0) {
+      memory.valueWeight(seat, head, 0);
+    }
+    float weight = memory.format.comparesValues() ? memory.valueWeight(seat, head) : 0;
+    nearest(memory, table, existing, rows, values, weight, tokens, dim, ids, scratch);
     if (opens) {
       Memory.putShort(ids, (short) existing);
       ClusterMemory.size(table + (long) existing * memory.next(), 0);
@@ -379,27 +465,34 @@ final class KeyClusters {
 
   /**
    * Writes the nearest of the clusters there are for each token, 0 if there is none. The lanes of a
-   * vector are the tokens.
+   * vector are the tokens. Values of weight 0 add zeros to scores and are left out.
    */
   private static void nearest(
       ClusterMemory memory,
       long table,
       int existing,
       long keys,
+      long values,
+      float weight,
       int tokens,
       int dim,
       long ids,
       ThreadScratch scratch) {
     int padded = Math.ceilDiv(tokens, Lanes.N) * Lanes.N;
-    float[] byElement = scratch.array(Use.KEYS, dim * padded);
+    int depth = weight == 0 ? dim : 2 * dim;
+    float[] byElement = scratch.array(Use.KEYS, depth * padded);
     for (int i = 0; i < dim; i++) {
       for (int t = 0; t < padded; t++) {
-        byElement[i * padded + t] =
-            t < tokens ? Memory.getFloat(keys + 4L * ((long) t * dim + i)) : 0;
+        long at = 4L * ((long) t * dim + i);
+        byElement[i * padded + t] = t < tokens ? Memory.getFloat(keys + at) : 0;
+        if (depth > dim) {
+          byElement[(dim + i) * padded + t] =
+              t < tokens ? weight * Memory.getFloat(values + at) : 0;
+        }
       }
     }
-    long row = scratch.floats(Use.SUMS, dim);
-    float[] centroid = scratch.array(Use.VALUES, dim);
+    long row = scratch.floats(Use.SUMS, depth);
+    float[] centroid = scratch.array(Use.VALUES, depth);
     float[] scores = scratch.array(Use.SCORES, padded);
     float[] most = scratch.array(Use.MAXIMA, tokens);
     Arrays.fill(most, 0, tokens, Float.NEGATIVE_INFINITY);
@@ -408,14 +501,20 @@ final class KeyClusters {
     }
     for (int j = 0; j < existing; j++) {
       memory.centroid(table + (long) j * memory.next(), row);
-      Memory.copy(row, centroid, dim);
+      if (depth > dim) {
+        memory.value(table + (long) j * memory.next(), row + 4L * dim);
+      }
+      Memory.copy(row, centroid, depth);
+      for (int i = dim; i < depth; i++) {
+        centroid[i] *= weight;
+      }
       float square = 0;
-      for (int i = 0; i < dim; i++) {
+      for (int i = 0; i < depth; i++) {
         square = Math.fma(centroid[i], centroid[i], square);
       }
       for (int from = 0; from < padded; from += Lanes.N) {
         FloatVector score = FloatVector.broadcast(Lanes.F, -0.5f * square);
-        for (int i = 0; i < dim; i++) {
+        for (int i = 0; i < depth; i++) {
           score =
               FloatVector.fromArray(Lanes.F, byElement, i * padded + from)
                   .fma(FloatVector.broadcast(Lanes.F, centroid[i]), score);

@@ -98,10 +98,10 @@ final class CudaIndex implements IndexOperations {
     int members = (chunks.to() - chunks.from()) * format.ofChunk(layout);
     int clusters = format.clusters(layout, chunks.to() - chunks.from());
     int heads = layout.kvHeads();
-    long centroidBytes = 4L * heads * clusters * layout.headDim();
+    long centroidBytes = 4L * heads * clusters * format.depth(layout);
     long workspace = own.workspace(centroidBytes + 4L * heads * clusters);
     int tiles = Math.ceilDiv(members, CLUSTER_TOKENS);
-    int shared = 4 * (CLUSTER_TOKENS + CLUSTER_TILE) * (layout.headDim() + 1);
+    int shared = 4 * (CLUSTER_TOKENS + CLUSTER_TILE) * (format.depth(layout) + 1);
     for (int round = 0; round <= ClusterFormat.ROUNDS; round++) {
       Structs.Cluster s = Structs.CLUSTER;
       var struct =
@@ -118,6 +118,9 @@ final class CudaIndex implements IndexOperations {
               .put(s.last, round == ClusterFormat.ROUNDS ? 1 : 0)
               .end(s);
       if (round == 0) {
+        if (chunks.from() == 0 && format.comparesValues()) {
+          own.launch(gpu.kernel("weighValues"), heads, 1, 1, CLUSTER_THREADS, 0, struct);
+        }
         own.launch(gpu.kernel("startClusters"), clusters, heads, 1, CLUSTER_THREADS, 0, struct);
       } else {
         own.launch(
@@ -138,6 +141,7 @@ final class CudaIndex implements IndexOperations {
     CudaQueue own = (CudaQueue) queue;
     KvLayer of = join.step().layer();
     requireKernelsFor(of.layout());
+    ClusterFormat format = of.index().clustering().format();
     Structs.Step s = Structs.STEP;
     Arguments a = layer(own.arguments(), s.layer, of);
     batch(a, s.batch, join.step().batch());
@@ -147,7 +151,7 @@ final class CudaIndex implements IndexOperations {
         join.step().batch().rows(),
         1,
         CLUSTER_THREADS,
-        0,
+        4 * format.ofChunk(of.layout()) * format.depth(of.layout()),
         a.end(s));
   }
 

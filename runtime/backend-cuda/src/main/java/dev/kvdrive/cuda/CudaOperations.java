@@ -70,6 +70,12 @@ final class CudaOperations {
             s.clusterOfMember,
             clusters == null ? 0L : CudaQueue.address(clusters.clusterOfMember()))
         .put(at, s.clustered, clusters == null ? 0L : CudaQueue.address(clusters.clustered()))
+        .put(
+            at,
+            s.valueWeights,
+            clusters == null || !clusters.format().comparesValues()
+                ? 0L
+                : CudaQueue.address(clusters.valueWeights()))
         .put(at, s.extentBytes, (long) layout.extentBytes())
         .put(at, s.layer, layer.layer())
         .put(at, s.kvHeads, layout.kvHeads())

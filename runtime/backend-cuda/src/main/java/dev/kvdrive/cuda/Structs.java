@@ -35,6 +35,10 @@ final class Structs {
 
     final Field clusterOfMember = pointer("uint16_t*", "clusterOfMember");
     final Field clustered = pointer("int*", "clustered");
+
+    /** How much values count for likeness; null where they do not. */
+    final Field valueWeights = pointer("float*", "valueWeights");
+
     final Field extentBytes = int64("extentBytes");
     final Field layer = int32("layer");
     final Field kvHeads = int32("kvHeads");
@@ -419,7 +423,7 @@ final class Structs {
     final Field layer = struct(LAYER, "layer");
     final Field scratch = pointer("char*", "scratch");
 
-    /** {@code [kvHeads][clusters][headDim]}. */
+    /** {@code [kvHeads][clusters][depth]}. */
     final Field centroids = pointer("float*", "centroids");
 
     /** {@code [kvHeads][clusters]}: what the scores of tokens start from. */

@@ -3,8 +3,6 @@ package dev.kvdrive.device;
 import static dev.kvdrive.device.Checks.check;
 import static dev.kvdrive.device.Checks.view;
 
-import dev.kvdrive.plan.ClusterFormat;
-
 /** Attention of a decode step, part by part into one running softmax, and of a prompt. */
 public interface AttentionOperations {
   /** Starts the attention of a step: clears the state and attends sink and local tokens. */
@@ -40,7 +38,7 @@ public interface AttentionOperations {
       Selection selection,
       AttentionState state) {
     public Estimate {
-      Checks.checkClusters(step.layer(), ClusterFormat.Members.TOKENS);
+      Checks.checkClusters(step.layer(), true);
       check(step.layer(), shape);
       check(step.batch(), step.layer(), selection);
       check(step.batch(), step.layer(), shape, state);

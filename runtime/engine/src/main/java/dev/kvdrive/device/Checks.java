@@ -130,21 +130,22 @@ final class Checks {
         clusters.clusterOfMember(),
         cells * layer.maxChunks() * format.ofChunk(layout) * Short.BYTES);
     words("chunks in clusters", clusters.clustered(), cells);
+    words("weights of values", clusters.valueWeights(), cells);
     require(
         format.estimates() || layer.index().format() instanceof SummaryFormat.Mean,
         "chunks are clustered by their means, an index of format %s has none",
         layer.index().format().word());
   }
 
-  /** That the layer has clusters of what a verb takes. */
-  static void checkClusters(KvLayer layer, ClusterFormat.Members members) {
+  /** That the layer has clusters of tokens, or of chunks, as a verb takes them. */
+  static void checkClusters(KvLayer layer, boolean ofTokens) {
     checkClusters(layer);
     require(
-        layer.index().clustering().format().members() == members,
+        layer.index().clustering().format().estimates() == ofTokens,
         "the clusters of layer %d are of %s, not of %s",
         layer.layer(),
-        layer.index().clustering().format().members(),
-        members);
+        ofTokens ? "chunks" : "tokens",
+        ofTokens ? "tokens" : "chunks");
   }
 
   /** That the layer has an index of summaries. */

@@ -4,7 +4,6 @@ import static dev.kvdrive.device.Checks.check;
 import static dev.kvdrive.device.Checks.require;
 import static dev.kvdrive.device.Checks.view;
 
-import dev.kvdrive.plan.ClusterFormat.Members;
 import dev.kvdrive.plan.SummaryFormat;
 import org.jspecify.annotations.Nullable;
 
@@ -91,7 +90,7 @@ public interface IndexOperations {
   record ScoreClusters(
       LayerStep step, AttentionShape shape, Activations query, Selection selection) {
     public ScoreClusters {
-      Checks.checkClusters(step.layer(), Members.TOKENS);
+      Checks.checkClusters(step.layer(), true);
       check(step.layer(), shape);
       check(step.batch(), step.layer(), selection);
       view("query", query, step.batch().rows(), shape.heads() * shape.headDim());
@@ -108,7 +107,7 @@ public interface IndexOperations {
    */
   record ScoreOpened(Score of, int times) {
     public ScoreOpened {
-      Checks.checkClusters(of.step().layer(), Members.CHUNKS);
+      Checks.checkClusters(of.step().layer(), false);
       Checks.positive("times", times);
     }
   }

@@ -12,9 +12,12 @@ import dev.kvdrive.plan.ClusterFormat;
  *     token, or chunk
  * @param clustered {@code int[seats][kvHeads]} chunks whose tokens are in clusters: the first so
  *     many
+ * @param valueWeights {@code float[seats][kvHeads]} how much values count for likeness; written
+ *     with the first clusters of a sequence
  */
 public record LayerClusters(
     ClusterFormat format,
     DeviceBuffer table,
     DeviceBuffer clusterOfMember,
-    DeviceBuffer clustered) {}
+    DeviceBuffer clustered,
+    DeviceBuffer valueWeights) {}

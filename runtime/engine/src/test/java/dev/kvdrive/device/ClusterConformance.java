@@ -28,7 +28,8 @@ public abstract class ClusterConformance extends DeviceConformance {
   }
 
   static List<LayerSizes> ofTokensAndChunks() {
-    return Stream.concat(sizes().stream(), ofChunks().stream()).toList();
+    Stream<LayerSizes> byKeys = sizes().stream().limit(2).map(LayerSizes::withKeyClusters);
+    return Stream.of(sizes().stream(), byKeys, ofChunks().stream()).flatMap(s -> s).toList();
   }
 
   /** A layer whose sequences are clustered as prompts. */
@@ -117,17 +118,41 @@ public abstract class ClusterConformance extends DeviceConformance {
   }
 
   @Test
-  void tokensOfLikeKeysAreTogether() {
-    for (LayerSizes sizes : sizes()) {
+  void tokensOfLikeKeysAreTogetherWhereTheirValuesAreAlike() {
+    tokensAreTogether(false, sizes());
+  }
+
+  @Test
+  void tokensOfLikeKeysAndUnlikeValuesAreApartWhereValuesCount() {
+    tokensAreTogether(true, sizes());
+  }
+
+  @Test
+  void tokensOfLikeKeysAreTogetherWhateverTheirValuesWhereKeysAloneCount() {
+    tokensAreTogether(false, sizes().stream().map(LayerSizes::withKeyClusters).toList());
+  }
+
+  /** Sixteen tokens are together, or eight whose values are alike. */
+  private void tokensAreTogether(boolean byValues, List<LayerSizes> all) {
+    for (LayerSizes sizes : all) {
       LayerContents contents = sequences(sizes, 62);
       int dim = sizes.headDim();
       int seat = SelectConformance.seat(0);
-      // Keys around eight places of the segment's first tokens, far from each other.
+      int together = byValues ? 8 : 16;
+      // Keys around eight places of the segment's first tokens, far from each other; values around
+      // one place of theirs, or of each half of them.
       for (float[] keys : contents.keys[seat]) {
         for (int i = 0; i < keys.length; i++) {
           int place = (i / dim - LayerSizes.GRID.sink() + 16) / 16 % 8;
           float near = keys[i] / 16 + (i % dim % 8 == place ? 8 : 0);
           keys[i] = Bfloat16.widen(Bfloat16.round(near));
+        }
+      }
+      for (float[] values : contents.values[seat]) {
+        for (int i = 0; i < values.length; i++) {
+          int half = (i / dim - LayerSizes.GRID.sink() + 16) / 8 % 2;
+          float near = values[i] / 64 + (byValues && i % dim % 2 == half ? 1 : 0);
+          values[i] = Bfloat16.widen(Bfloat16.round(near));
         }
       }
       LayerOnDevice layer = clustered(subject, contents);
@@ -136,10 +161,15 @@ public abstract class ClusterConformance extends DeviceConformance {
       for (int head = 0; head < sizes.kvHeads(); head++) {
         int at = contents.cell(seat, head) * perCell;
         for (int token = 0; token < 128; token++) {
-          int first = token / 16 * 16;
+          int first = token / together * together;
           assertThat(ids[at + 2 * token])
               .as("token %d of head %d", token, head)
               .isEqualTo(ids[at + 2 * first]);
+          if (byValues && first % 16 == 8) {
+            assertThat(ids[at + 2 * token])
+                .as("token %d of head %d, beside one with another value", token, head)
+                .isNotEqualTo(ids[at + 2 * (first - 8)]);
+          }
         }
       }
       subject.freeAll();
@@ -365,12 +395,12 @@ public abstract class ClusterConformance extends DeviceConformance {
     LayerOnDevice chunks = new LayerOnDevice(subject, ofChunks);
     assertThatThrownBy(chunks::scoreClusters)
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("are of CHUNKS, not of TOKENS");
+        .hasMessageContaining("are of chunks, not of tokens");
     assertThatThrownBy(chunks::estimate).isInstanceOf(IllegalArgumentException.class);
     LayerOnDevice tokens = new LayerOnDevice(subject, sequences(sizes().get(0), 73));
     assertThatThrownBy(() -> tokens.scoreOpened(Merge.LARGEST_SHARE, 2))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("are of TOKENS, not of CHUNKS");
+        .hasMessageContaining("are of tokens, not of chunks");
   }
 
   // --- the estimate ---

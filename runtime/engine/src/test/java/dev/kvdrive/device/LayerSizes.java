@@ -43,6 +43,9 @@ record LayerSizes(
   /** Clusters of every layer but those with centroids: several segments of a long sequence. */
   private static final ClusterFormat OF_TOKENS = new ClusterFormat(16, 128, Members.TOKENS);
 
+  private static final ClusterFormat OF_TOKENS_BY_KEYS =
+      new ClusterFormat(16, 128, Members.TOKENS_BY_KEYS);
+
   private static final ClusterFormat OF_CHUNKS = new ClusterFormat(32, 256, Members.CHUNKS);
 
   /** Index of the layer that is tested, of two. */
@@ -90,6 +93,20 @@ record LayerSizes(
   }
 
   LayerSizes withFormat(SummaryFormat of) {
+    return with(of, clusters);
+  }
+
+  /** With clusters of tokens by their keys alone. */
+  LayerSizes withKeyClusters() {
+    return with(format, OF_TOKENS_BY_KEYS);
+  }
+
+  /** With clusters of chunks by their means. */
+  LayerSizes withCentroids() {
+    return with(SummaryFormat.mean(), OF_CHUNKS);
+  }
+
+  private LayerSizes with(SummaryFormat of, ClusterFormat clusters) {
     return new LayerSizes(
         type,
         group,
@@ -103,24 +120,6 @@ record LayerSizes(
         extentChunks,
         of,
         clusters,
-        chunks);
-  }
-
-  /** With clusters of chunks by their means. */
-  LayerSizes withCentroids() {
-    return new LayerSizes(
-        type,
-        group,
-        kvHeads,
-        headDim,
-        seats,
-        rows,
-        maxTokens,
-        window,
-        passChunks,
-        extentChunks,
-        SummaryFormat.mean(),
-        OF_CHUNKS,
         chunks);
   }
 

@@ -6,6 +6,7 @@ import dev.kvdrive.plan.TwoBitSummary;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** The clusters of a (seat, KV head), as {@link ClusterFormat} says them. */
@@ -15,6 +16,7 @@ final class ReferenceClusters {
   private final MemorySegment table;
   private final MemorySegment ids;
   private final MemorySegment clustered;
+  private final MemorySegment weights;
   private final long cell;
   private final int maxChunks;
 
@@ -28,6 +30,7 @@ final class ReferenceClusters {
     table = ReferenceMemory.memory(clusters.table());
     ids = ReferenceMemory.memory(clusters.clusterOfMember());
     clustered = ReferenceMemory.memory(clusters.clustered());
+    weights = ReferenceMemory.memory(clusters.valueWeights());
     cell = (long) seat * layout.kvHeads() + head;
     maxChunks = layer.maxChunks();
     ofChunk = format.ofChunk(layout);
@@ -45,6 +48,46 @@ final class ReferenceClusters {
 
   private void clustered(int chunks) {
     clustered.setAtIndex(ValueLayout.JAVA_INT, cell, chunks);
+  }
+
+  private float weight() {
+    return weights.getAtIndex(ValueLayout.JAVA_FLOAT, cell);
+  }
+
+  /** What a member is compared by. */
+  private float[] row(float[] key, Supplier<float[]> value) {
+    if (!format.comparesValues()) {
+      return key;
+    }
+    float[] row = Arrays.copyOf(key, 2 * key.length);
+    float[] of = value.get();
+    for (int i = 0; i < key.length; i++) {
+      row[key.length + i] = weight() * of[i];
+    }
+    return row;
+  }
+
+  /** How much the rows of the tokens from which centroids start differ from their mean. */
+  private float differences(int k, int n, int first, Rows rows) {
+    float all = 0;
+    for (int i = 0; i < layout.headDim(); i++) {
+      float mean = 0;
+      for (int j = 0; j < k; j++) {
+        mean += rows.of(first + start(j, n, k))[i];
+      }
+      mean /= k;
+      float squares = 0;
+      for (int j = 0; j < k; j++) {
+        float from = rows.of(first + start(j, n, k))[i] - mean;
+        squares = Math.fma(from, from, squares);
+      }
+      all += squares;
+    }
+    return all;
+  }
+
+  private static int start(int cluster, int n, int k) {
+    return (int) ((long) cluster * n / k);
   }
 
   /** Clusters there are. */
@@ -140,13 +183,13 @@ final class ReferenceClusters {
     }
 
     /** The one with the largest score, the lower among equals. */
-    int nearest(float[] key) {
+    int nearest(float[] row) {
       int best = 0;
       float most = Float.NEGATIVE_INFINITY;
       for (int c = 0; c < rows.length; c++) {
         float score = biases[c];
-        for (int i = 0; i < key.length; i++) {
-          score = Math.fma(key[i], rows[c][i], score);
+        for (int i = 0; i < row.length; i++) {
+          score = Math.fma(row[i], rows[c][i], score);
         }
         if (score > most) {
           most = score;
@@ -161,27 +204,33 @@ final class ReferenceClusters {
   void build(int from, int to, Rows keyRows, Rows values) {
     int first = from * ofChunk;
     int n = (to - from) * ofChunk;
-    float[][] all = new float[n][];
-    Arrays.setAll(all, t -> keyRows.of(first + t));
-    Rows keys = token -> all[token - first];
     int k = format.clusters(layout, to - from);
+    if (from == 0 && format.comparesValues()) {
+      float weight =
+          ClusterFormat.valueWeight(
+              differences(k, n, first, keyRows), differences(k, n, first, values));
+      weights.setAtIndex(ValueLayout.JAVA_FLOAT, cell, weight);
+    }
+    float[][] all = new float[n][];
+    Arrays.setAll(all, t -> row(keyRows.of(first + t), () -> values.of(first + t)));
+    Rows rows = token -> all[token - first];
     int firstCluster = format.clusters(layout, from);
     float[][] centroids = new float[k][];
     for (int j = 0; j < k; j++) {
-      centroids[j] = keys.of(first + (int) ((long) j * n / k));
+      centroids[j] = rows.of(first + start(j, n, k));
     }
     int[] of = new int[n];
     for (int round = 0; round < ClusterFormat.ROUNDS; round++) {
       Centroids before = new Centroids(centroids);
       Arrays.setAll(of, t -> before.nearest(all[t]));
-      float[][] means = means(of, k, first, keys);
+      float[][] means = means(of, k, first, rows);
       for (int j = 0; j < k; j++) {
         centroids[j] = sizeIn(of, j) == 0 ? centroids[j] : means[j];
       }
     }
     float[][] meanValues = means(of, k, first, values);
     for (int j = 0; j < k; j++) {
-      store(firstCluster + j, centroids[j], meanValues[j]);
+      store(firstCluster + j, Arrays.copyOf(centroids[j], layout.headDim()), meanValues[j]);
       size(firstCluster + j, sizeIn(of, j));
     }
     for (int t = 0; t < n; t++) {
@@ -199,7 +248,7 @@ final class ReferenceClusters {
   }
 
   private float[][] means(int[] of, int k, int first, Rows rows) {
-    float[][] means = new float[k][layout.headDim()];
+    float[][] means = new float[k][rows.of(first).length];
     int[] sizes = new int[k];
     for (int t = 0; t < of.length; t++) {
       float[] row = rows.of(first + t);
@@ -209,7 +258,7 @@ final class ReferenceClusters {
       }
     }
     for (int j = 0; j < k; j++) {
-      for (int i = 0; i < layout.headDim(); i++) {
+      for (int i = 0; i < means[j].length; i++) {
         means[j][i] = sizes[j] == 0 ? 0 : means[j][i] / sizes[j];
       }
     }
@@ -225,16 +274,23 @@ final class ReferenceClusters {
     int first = chunk * tokens;
     int existing = count();
     boolean opens = chunk * layout.grid().chunk() % format.tokens() == 0;
+    if (chunk == 0 && format.comparesValues()) {
+      weights.setAtIndex(ValueLayout.JAVA_FLOAT, cell, 0);
+    }
     float[][] centroids = new float[existing][];
     for (int j = 0; j < existing; j++) {
-      centroids[j] = centroid(j);
+      int cluster = j;
+      centroids[j] = row(centroid(j), () -> value(cluster));
     }
     Centroids before = new Centroids(centroids);
     for (int t = 0; t < tokens; t++) {
       boolean alone = t == 0 && opens;
+      int token = first + t;
       // The first chunk of all opens the only cluster there is.
       boolean only = existing == 0;
-      clusterOf(first + t, alone || only ? existing : before.nearest(keys.of(first + t)));
+      clusterOf(
+          first + t,
+          alone || only ? existing : before.nearest(row(keys.of(token), () -> values.of(token))));
     }
     if (opens) {
       size(existing, 0);

@@ -1,7 +1,7 @@
 package dev.kvdrive.plan;
 
 /**
- * Clusters of similar keys. Their members are the tokens of closed chunks, and of each cluster
+ * Clusters of similar tokens. Their members are the tokens of closed chunks, and of each cluster
  * there is the mean key (the centroid), the mean value and how many tokens it has, by which what a
  * step does not attend is estimated; or closed chunks by their mean keys as summaries have them,
  * and then there is no value: chunks are found by them. What is in sink or ring is in no cluster.
@@ -14,20 +14,31 @@ package dev.kvdrive.plan;
  *       behind those of the segments before. So a sequence with {@code T} tokens in clusters has
  *       {@code ceil(T / tokens)}, however they got there. Below, chunks stand for tokens where they
  *       are the members.
- *   <li><b>Building</b> (k-means). Centroid {@code j} starts as the key of the segment's token
- *       {@code floor(j n / k)}. {@link #ROUNDS} times each token goes to the centroid {@code c}
- *       with the largest {@code k.c - |c|^2 / 2}, the lower among equals, and each centroid becomes
- *       the mean of its tokens' keys, or stays where it has none. {@code |c|^2} is a chain of fused
- *       multiply-adds from 0 over the elements in ascending order, and times -0.5 the start of such
- *       a chain over {@code k[i] c[i]}; a mean is the sum from 0 over the tokens in ascending
- *       order, divided by their number. After the last round values have the same mean, 0 where
- *       there is no token.
+ *   <li><b>Likeness.</b> A member is compared by a row of elements: its key, and where {@link
+ *       #comparesValues} its value times {@code w} behind it, since an estimate is as good as the
+ *       values of a cluster agree. {@code w} is a power of two, of the (sequence, KV head), at
+ *       which values weigh about a quarter of what keys do. The first segment says it: over the
+ *       tokens that its centroids start from, for each element the sum from 0 in that order by
+ *       their number is the mean, and a chain of fused multiply-adds from 0 its squared
+ *       differences; these summed up from 0 over the elements are {@code K} of keys and {@code V}
+ *       of values. With {@code e} the exponent of {@code K / V} it is {@code w = 2^floor((e - 1) /
+ *       2)}, and 0 where the quotient is not positive, finite and normal, or the sequence had no
+ *       closed chunk to build from.
+ *   <li><b>Building</b> (k-means). Centroid {@code j} starts as the row of the segment's token
+ *       {@code floor(j n / k)}. {@link #ROUNDS} times each token {@code x} goes to the centroid
+ *       {@code c} with the largest {@code x.c - |c|^2 / 2}, the lower among equals, and each
+ *       centroid becomes the mean of its tokens' rows, or stays where it has none. {@code |c|^2} is
+ *       a chain of fused multiply-adds from 0 over the elements in ascending order, and times -0.5
+ *       the start of such a chain over {@code x[i] c[i]}; a mean is the sum from 0 over the tokens
+ *       in ascending order, divided by their number. After the last round the values themselves
+ *       have the same mean, 0 where there is no token.
  *   <li><b>Joining.</b> Of a chunk that closes later each token goes to the cluster as it is stored
- *       before the chunk, by the rule above. Where the tokens so far fill their clusters ({@code T}
- *       a multiple of {@link #tokens}) the chunk's first token opens a cluster instead, and the
- *       others do not see it. Then the tokens join in ascending order: with {@code m} tokens in the
- *       cluster, key and value {@code x} make of a row {@code r} as it is stored {@code r + (x - r)
- *       / (m + 1)}, or {@code x} where {@code m} is 0.
+ *       before the chunk (the centroid, and the mean value times {@code w}), by the rule above.
+ *       Where the tokens so far fill their clusters ({@code T} a multiple of {@link #tokens}) the
+ *       chunk's first token opens a cluster instead, and the others do not see it. Then the tokens
+ *       join in ascending order: with {@code m} tokens in the cluster, key and value {@code x} make
+ *       of a row {@code r} as it is stored {@code r + (x - r) / (m + 1)}, or {@code x} where {@code
+ *       m} is 0.
  *   <li><b>Storing.</b> With {@code a} the largest absolute element of a row, an element is {@code
  *       rint(x * (127 / a))}, at most 127 from 0, and stands for that many steps of {@code a /
  *       127}; where {@code a} is below {@link TwoBitSummary#SMALLEST_KEY}, the step and all
@@ -46,8 +57,10 @@ package dev.kvdrive.plan;
 public record ClusterFormat(int tokens, int segment, Members members) {
   /** What is in a cluster. */
   public enum Members {
-    /** Tokens by their keys, with their values. */
+    /** Tokens by their keys and values. */
     TOKENS,
+    /** Tokens by their keys alone, with their values. */
+    TOKENS_BY_KEYS,
     /** Chunks by the means of their keys. */
     CHUNKS
   }
@@ -89,6 +102,11 @@ public record ClusterFormat(int tokens, int segment, Members members) {
     return new ClusterFormat(tokens, SEGMENT, Members.TOKENS);
   }
 
+  /** Of tokens, by their keys alone. */
+  public static ClusterFormat byKeys(int tokens) {
+    return new ClusterFormat(tokens, SEGMENT, Members.TOKENS_BY_KEYS);
+  }
+
   /** Of chunks, so many of their tokens to a cluster. */
   public static ClusterFormat ofChunks(int tokens) {
     return new ClusterFormat(tokens, SEGMENT, Members.CHUNKS);
@@ -96,12 +114,37 @@ public record ClusterFormat(int tokens, int segment, Members members) {
 
   /** Whether clusters have mean values, by which tokens that are not attended are estimated. */
   public boolean estimates() {
+    return members != Members.CHUNKS;
+  }
+
+  /** Whether tokens are alike by their values too. */
+  public boolean comparesValues() {
     return members == Members.TOKENS;
   }
 
-  /** As users see it: {@code clusters-64}, of chunks {@code centroids-32}. */
+  /**
+   * The weight of values beside keys whose elements differ by so much in all.
+   *
+   * @param keys sum of squared differences from the mean
+   * @param values the same of values
+   */
+  public static float valueWeight(float keys, float values) {
+    float quotient = keys / values;
+    boolean normal = quotient >= Float.MIN_NORMAL && quotient <= Float.MAX_VALUE;
+    return normal ? Math.scalb(1f, Math.floorDiv(Math.getExponent(quotient) - 1, 2)) : 0;
+  }
+
+  /**
+   * As users see it: {@code clusters-64}, by keys alone {@code key-clusters-16}, of chunks {@code
+   * centroids-32}.
+   */
   public String word() {
-    return (estimates() ? "clusters-" : "centroids-") + tokens;
+    return switch (members) {
+          case TOKENS -> "clusters-";
+          case TOKENS_BY_KEYS -> "key-clusters-";
+          case CHUNKS -> "centroids-";
+        }
+        + tokens;
   }
 
   /** Members that a chunk is or has. */
@@ -113,6 +156,11 @@ public record ClusterFormat(int tokens, int segment, Members members) {
   public int bytes(KvLayout layout) {
     int rows = estimates() ? 2 : 1;
     return Math.ceilDiv(CENTROID_OFFSET + rows * layout.headDim(), Integer.BYTES) * Integer.BYTES;
+  }
+
+  /** Elements by which members are compared. */
+  public int depth(KvLayout layout) {
+    return (comparesValues() ? 2 : 1) * layout.headDim();
   }
 
   /** Where the elements of a mean value start. */
@@ -138,11 +186,13 @@ public record ClusterFormat(int tokens, int segment, Members members) {
 
   /**
    * Bytes that a (seat, layer, KV head) with room for {@code maxChunks} chunks has: the clusters,
-   * the number of the cluster of each member, and how many chunks are in clusters.
+   * the number of the cluster of each member, how many chunks are in clusters, and the weight of
+   * values.
    */
   public long bytesOfHead(KvLayout layout, int maxChunks) {
     return (long) clusters(layout, maxChunks) * bytes(layout)
         + (long) Short.BYTES * maxChunks * ofChunk(layout)
-        + Integer.BYTES;
+        + Integer.BYTES
+        + Float.BYTES;
   }
 }

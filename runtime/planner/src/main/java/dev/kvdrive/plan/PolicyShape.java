@@ -74,7 +74,7 @@ public record PolicyShape(
           SummaryFormat.none(),
           0,
           WindowLimit.WHAT_IS_LEFT,
-          ClusterFormat.of(RETROINFER_CLUSTER));
+          ClusterFormat.byKeys(RETROINFER_CLUSTER));
 
   /** Every chunk is attended in every step; there is no index. */
   public static final PolicyShape FULL = new PolicyShape("full", SummaryFormat.none());

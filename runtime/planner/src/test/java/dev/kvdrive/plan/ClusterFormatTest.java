@@ -49,12 +49,30 @@ class ClusterFormatTest {
   }
 
   @Test
+  void valuesWeighFromAThirdToThreeQuartersOfWhatWouldMakeThemEqual() {
+    for (float keys : new float[] {1e-20f, 0.3f, 1, 7, 1000, 1e20f}) {
+      for (float values : new float[] {1e-15f, 0.5f, 3, 1e15f}) {
+        double weight = ClusterFormat.valueWeight(keys, values);
+        assertThat(weight * Math.sqrt((double) values / keys)).isBetween(0.35, 0.71);
+        assertThat(Math.scalb(1d, Math.getExponent(weight))).isEqualTo(weight);
+      }
+    }
+    float[] odd = {0, Float.MIN_VALUE, Float.MAX_VALUE, Float.POSITIVE_INFINITY, Float.NaN};
+    for (float x : odd) {
+      assertThat(ClusterFormat.valueWeight(0, x)).isZero();
+      assertThat(ClusterFormat.valueWeight(x, 0)).isZero();
+    }
+    assertThat(ClusterFormat.valueWeight(Float.MIN_VALUE, 1)).isZero();
+    assertThat(ClusterFormat.valueWeight(Float.POSITIVE_INFINITY, 1)).isZero();
+  }
+
+  @Test
   void aClusterOfChunksHasNoValueAndNumbersChunks() {
     ClusterFormat format = ClusterFormat.ofChunks(32);
     assertThat(format.word()).isEqualTo("centroids-32");
     assertThat(format.bytes(LAYOUT)).isEqualTo(12 + 64);
     assertThat(format.clusters(LAYOUT, 9)).isEqualTo(3);
-    assertThat(format.bytesOfHead(LAYOUT, 2048)).isEqualTo(512 * 76 + 2 * 2048 + 4);
+    assertThat(format.bytesOfHead(LAYOUT, 2048)).isEqualTo(512 * 76 + 2 * 2048 + 8);
     assertThat(format.bytesOfToken(LAYOUT)).isEqualTo(76 / 32.0 + 2 / 8.0);
   }
 
@@ -68,7 +86,7 @@ class ClusterFormatTest {
     assertThat(estimate(without)).isZero();
     int chunks = ChunkGrid.PAPER.closedChunks(16_384);
     assertThat(estimate(with))
-        .isEqualTo(2L * 6 * 2 * ((chunks + 7) / 8 * 140L + 2L * 8 * chunks + 4));
+        .isEqualTo(2L * 6 * 2 * ((chunks + 7) / 8 * 140L + 2L * 8 * chunks + 8));
   }
 
   private static long estimate(PlanRequest request) {

@@ -194,7 +194,8 @@ public final class KvState implements AutoCloseable {
         format,
         allocate("clusters" + in, heads * clusters * format.bytes(layout)),
         allocate("cluster of member" + in, Short.BYTES * members),
-        allocate("chunks in clusters" + in, Integer.BYTES * heads));
+        allocate("chunks in clusters" + in, Integer.BYTES * heads),
+        allocate("weights of values" + in, Float.BYTES * heads));
   }
 
   private void writeCodebooks(
