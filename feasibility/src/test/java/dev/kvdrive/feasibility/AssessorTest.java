@@ -57,7 +57,7 @@ class AssessorTest {
   @Test
   void theIndexIsTheDeploymentsWordOrWhatTheModelIsKnownToBring() {
     assertThat(index(feasible(deployment("endpoint", ""), null)))
-        .isEqualTo("planes-128+clusters-64");
+        .isEqualTo("planes-96+clusters-32");
     assertThat(index(feasible(deployment("endpoint", "index: planes-128"), null)))
         .isEqualTo("planes-128");
     assertThat(index(feasible(deployment("endpoint", "index: two-bit"), null)))

@@ -93,8 +93,8 @@ public record InferenceDeploymentSpec(
         @JsonPropertyDescription(
             "What chunks are chosen by: two-bit, or planes-64, planes-96, planes-128 and so on for"
                 + " keys of as many bits in a space that kvdrive calibrate has fitted to the model;"
-                + " with +clusters-64 what is not chosen is estimated by clusters of similar keys."
-                + " Without one: planes-128 with clusters where such a calibration is known to come"
+                + " with +clusters-64 what is not chosen is estimated by clusters of similar tokens."
+                + " Without one: bit planes with clusters where such a calibration is known to come"
                 + " with the model, else two-bit.")
         String index,
     @Nullable @Default("BF16") @JsonPropertyDescription("Element type of cached keys and values.")

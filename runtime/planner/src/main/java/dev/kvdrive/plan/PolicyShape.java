@@ -31,11 +31,13 @@ public record PolicyShape(
     ONE_PASS
   }
 
-  /** Bits of a fitted key, unless another number is asked for or a head has too few elements. */
+  /** Most bits of a fitted key, unless another number is asked for. */
   private static final int FITTED_BITS = 128;
 
-  /** Tokens of a cluster, unless another number is asked for or a head has more elements. */
-  private static final int FEWEST_CLUSTER_TOKENS = 64;
+  /** Elements of heads up to which clusters are small, and how many tokens these have. */
+  private static final int SMALL_HEAD = 64;
+
+  private static final int SMALL_CLUSTER = 32;
 
   /** Chunks are chosen by their share of attention, estimated from two-bit keys. */
   public static final PolicyShape KVDRIVE = new PolicyShape("kvdrive", SummaryFormat.twoBit());
@@ -171,18 +173,20 @@ public record PolicyShape(
   /**
    * KVDrive with the index that a model gets where none is asked for: bit planes where a
    * calibration comes with it, with clusters for the rest, else two bits an element, which need
-   * none. A cluster has at least as many tokens as a head has elements, so that at 128 elements
-   * index and clusters together stay below 4 % of keys and values in 16 bits.
+   * none. A key has one and a half bits an element, up to {@value #FITTED_BITS}; above {@value
+   * #SMALL_HEAD} elements a cluster has as many tokens as a head has elements, so that at 128 index
+   * and clusters together stay below 4 % of keys and values in 16 bits.
    */
   public static PolicyShape kvdrive(ModelGeometry model) {
     int bits =
-        Math.min(FITTED_BITS, 2 * model.headDim()) / BitPlaneSummary.WORD * BitPlaneSummary.WORD;
+        Math.min(FITTED_BITS, 3 * model.headDim() / 2)
+            / BitPlaneSummary.WORD
+            * BitPlaneSummary.WORD;
+    int cluster =
+        model.headDim() <= SMALL_HEAD ? SMALL_CLUSTER : Integer.highestOneBit(model.headDim());
     return model.calibrated() && bits > 0
         ? KVDRIVE.withIndex(
-            new IndexShape(
-                SummaryFormat.bitPlanes(bits),
-                ClusterFormat.of(
-                    Math.max(FEWEST_CLUSTER_TOKENS, Integer.highestOneBit(model.headDim())))))
+            new IndexShape(SummaryFormat.bitPlanes(bits), ClusterFormat.of(cluster)))
         : KVDRIVE;
   }
 

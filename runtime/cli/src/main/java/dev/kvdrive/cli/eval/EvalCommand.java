@@ -139,7 +139,7 @@ public final class EvalCommand implements Callable<Integer> {
           "What policy kvdrive chooses chunks by: two-bit, or planes-64, planes-96, planes-128 and so"
               + " on for keys of as many bits in a space that ./kvdrive calibrate has fitted;"
               + " with +clusters-64 what is not attended is estimated by clusters of 64 tokens"
-              + " (default: planes-128 with clusters where such a calibration comes with the model, else"
+              + " (default: bit planes with clusters where such a calibration comes with the model, else"
               + " two-bit, as serve takes). The other policies have indexes of their own.")
   private @Nullable IndexShape index;
 

@@ -99,7 +99,7 @@ public final class DeploymentOptions {
       description =
           "What chunks are chosen by: two-bit, or planes-64, planes-96, planes-128 and so on for keys"
               + " of as many bits in a space that ./kvdrive calibrate has fitted; with +clusters-64"
-              + " the rest is estimated by clusters of similar keys (default: planes-128"
+              + " the rest is estimated by clusters of similar tokens (default: bit planes"
               + " with clusters where such a calibration comes with the model, else two-bit).")
   private @Nullable IndexShape index;
 
