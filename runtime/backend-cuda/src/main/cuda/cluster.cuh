@@ -176,116 +176,161 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) startClusters(Clus
   }
 }
 
-// Grid: (tiles of tokens, kvHeads). CLUSTER_LANES threads find the nearest centroid of a token, a
-// tile of centroids after the other.
-extern "C" __global__ void __launch_bounds__(CLUSTER_TOKENS * CLUSTER_LANES)
-    nearestClusters(ClusterArgs a) {
-  extern __shared__ float rows[];
-  constexpr int MINE = CLUSTER_TILE / CLUSTER_LANES;
+// Grid: (tiles of tokens, kvHeads). A thread has every CLUSTER_LANES-th centroid of a tile and some
+// tokens, whose products stay in registers while pieces of the rows pass through shared memory.
+extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) nearestClusters(ClusterArgs a) {
+  constexpr int GROUPS = CLUSTER_THREADS / CLUSTER_LANES;
+  constexpr int TOKENS = CLUSTER_TOKENS / GROUPS, CENTROIDS = CLUSTER_TILE / CLUSTER_LANES;
+  // Four more floats, so that lanes read 16 bytes of different rows from different banks.
+  __shared__ __align__(16) float members[CLUSTER_TOKENS][CLUSTER_DEPTH + 4];
+  __shared__ __align__(16) float centroids[CLUSTER_TILE][CLUSTER_DEPTH + 4];
   const Layer& l = a.layer;
-  int depth = depthOf(l), width = depth + 1;
-  float* members = rows;                             // [CLUSTER_TOKENS][width]
-  float* centroids = rows + CLUSTER_TOKENS * width;  // [CLUSTER_TILE][width]
+  int depth = depthOf(l);
   int head = blockIdx.y;
   int64_t cell = (int64_t)a.seat * l.kvHeads + head;
   float weight = valueWeight(l, cell);
   int first = blockIdx.x * CLUSTER_TOKENS;
   int tokens = (a.to - a.from) * l.clusterRows;
-  for (int i = threadIdx.x; i < CLUSTER_TOKENS * depth; i += blockDim.x) {
-    int t = i / depth, e = i % depth;
-    members[t * width + e] =
-        first + t < tokens
-            ? rowElement(l, segmentKey(a, head, first + t), promptValue(a), weight, e)
-            : 0.f;
+  int p = threadIdx.x % CLUSTER_LANES, group = threadIdx.x / CLUSTER_LANES;
+  float most[TOKENS];
+  int best[TOKENS];
+#pragma unroll
+  for (int j = 0; j < TOKENS; j++) {
+    most[j] = -INFINITY;
+    best[j] = 0x7fffffff;
   }
-  int t = threadIdx.x / CLUSTER_LANES, p = threadIdx.x % CLUSTER_LANES;
-  float most = -INFINITY;
-  int best = 0x7fffffff;
   for (int tile = 0; tile < a.clusters; tile += CLUSTER_TILE) {
     int count = min(CLUSTER_TILE, a.clusters - tile);
-    __syncthreads();
-    const float* from = a.centroids + ((int64_t)head * a.clusters + tile) * depth;
-    for (int i = threadIdx.x; i < CLUSTER_TILE * depth; i += blockDim.x) {
-      int c = i / depth, e = i % depth;
-      centroids[c * width + e] = c < count ? from[i] : 0.f;
-    }
-    __syncthreads();
-    float scores[MINE];
+    const float* rows = a.centroids + ((int64_t)head * a.clusters + tile) * depth;
+    float scores[TOKENS][CENTROIDS];
 #pragma unroll
-    for (int k = 0; k < MINE; k++) {
+    for (int k = 0; k < CENTROIDS; k++) {
       int c = p + k * CLUSTER_LANES;
-      scores[k] = c < count ? a.biases[head * a.clusters + tile + c] : -INFINITY;
-    }
-    for (int e = 0; e < depth; e++) {
-      float x = members[t * width + e];
+      float bias = c < count ? a.biases[head * a.clusters + tile + c] : -INFINITY;
 #pragma unroll
-      for (int k = 0; k < MINE; k++) {
-        scores[k] = __fmaf_rn(x, centroids[(p + k * CLUSTER_LANES) * width + e], scores[k]);
+      for (int j = 0; j < TOKENS; j++) {
+        scores[j][k] = bias;
+      }
+    }
+    for (int from = 0; from < depth; from += CLUSTER_DEPTH) {
+      __syncthreads();
+      for (int i = threadIdx.x; i < CLUSTER_TOKENS * CLUSTER_DEPTH; i += CLUSTER_THREADS) {
+        int t = i / CLUSTER_DEPTH, e = i % CLUSTER_DEPTH;
+        members[t][e] = first + t < tokens && from + e < depth
+                            ? rowElement(l, segmentKey(a, head, first + t), promptValue(a),
+                                         weight, from + e)
+                            : 0.f;
+      }
+      for (int i = threadIdx.x; i < CLUSTER_TILE * CLUSTER_DEPTH; i += CLUSTER_THREADS) {
+        int c = i / CLUSTER_DEPTH, e = i % CLUSTER_DEPTH;
+        centroids[c][e] =
+            c < count && from + e < depth ? rows[(int64_t)c * depth + from + e] : 0.f;
+      }
+      __syncthreads();
+#pragma unroll 2
+      for (int e = 0; e < CLUSTER_DEPTH; e += 4) {
+        float4 x[TOKENS], c[CENTROIDS];
+#pragma unroll
+        for (int j = 0; j < TOKENS; j++) {
+          x[j] = *(const float4*)&members[group + j * GROUPS][e];
+        }
+#pragma unroll
+        for (int k = 0; k < CENTROIDS; k++) {
+          c[k] = *(const float4*)&centroids[p + k * CLUSTER_LANES][e];
+        }
+#pragma unroll
+        for (int j = 0; j < TOKENS; j++) {
+#pragma unroll
+          for (int k = 0; k < CENTROIDS; k++) {
+            float score = __fmaf_rn(x[j].x, c[k].x, scores[j][k]);
+            score = __fmaf_rn(x[j].y, c[k].y, score);
+            score = __fmaf_rn(x[j].z, c[k].z, score);
+            scores[j][k] = __fmaf_rn(x[j].w, c[k].w, score);
+          }
+        }
       }
     }
 #pragma unroll
-    for (int k = 0; k < MINE; k++) {
-      int c = p + k * CLUSTER_LANES;
-      if (c < count) {
-        takeNearer(most, best, scores[k], tile + c);
+    for (int j = 0; j < TOKENS; j++) {
+#pragma unroll
+      for (int k = 0; k < CENTROIDS; k++) {
+        int c = p + k * CLUSTER_LANES;
+        if (c < count) {
+          takeNearer(most[j], best[j], scores[j][k], tile + c);
+        }
       }
     }
   }
 #pragma unroll
-  for (int offset = CLUSTER_LANES / 2; offset > 0; offset /= 2) {
-    float other = __shfl_xor_sync(FULL_MASK, most, offset);
-    int cluster = __shfl_xor_sync(FULL_MASK, best, offset);
-    takeNearer(most, best, other, cluster);
-  }
-  if (p == 0 && first + t < tokens) {
-    clusterIds(l, cell, a.from)[first + t] = (uint16_t)(a.firstCluster + min(best, a.clusters - 1));
+  for (int j = 0; j < TOKENS; j++) {
+#pragma unroll
+    for (int offset = CLUSTER_LANES / 2; offset > 0; offset /= 2) {
+      float other = __shfl_xor_sync(FULL_MASK, most[j], offset);
+      int cluster = __shfl_xor_sync(FULL_MASK, best[j], offset);
+      takeNearer(most[j], best[j], other, cluster);
+    }
+    int t = first + group + j * GROUPS;
+    if (p == 0 && t < tokens) {
+      clusterIds(l, cell, a.from)[t] = (uint16_t)(a.firstCluster + min(best[j], a.clusters - 1));
+    }
   }
 }
 
 /**
- * The sum over a cluster's tokens in their order of an element of their keys and, where `values` is
- * given, values times `weight`; and the number of tokens.
+ * Writes the members of a cluster of the segment in ascending order, and returns their number: a
+ * thread looks at as many tokens as the others, one after the other.
  */
-__device__ __forceinline__ float sumRows(const ClusterArgs& a, int head, int cluster,
-                                         const uint16_t* ids, float weight, float* values,
-                                         int* members, int* ranks, int& size) {
-  const Layer& l = a.layer;
-  int tokens = (a.to - a.from) * l.clusterRows;
-  float sum = 0, sumOfValues = 0;
-  size = 0;
-  for (int base = 0; base < tokens; base += blockDim.x) {
-    int t = base + threadIdx.x;
-    bool member = t < tokens && ids[t] == cluster;
-    uint32_t votes = __ballot_sync(FULL_MASK, member);
-    int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    __syncthreads();
-    if (lane == 0) {
-      ranks[warp] = __popc(votes);
-    }
-    __syncthreads();
-    int before = 0, here = 0;
-    for (int w = 0; w < blockDim.x / WARP; w++) {
-      before += w < warp ? ranks[w] : 0;
-      here += ranks[w];
-    }
-    if (member) {
-      members[before + __popc(votes & ((1u << lane) - 1))] = t;
-    }
-    __syncthreads();
-    if (threadIdx.x < l.headDim) {
-      for (int m = 0; m < here; m++) {
-        const char* key = segmentKey(a, head, members[m]);
-        sum = __fadd_rn(sum, element(key, threadIdx.x, l.elementBytes));
-        if (values != nullptr) {
-          float value = element(key + promptValue(a), threadIdx.x, l.elementBytes);
-          sumOfValues = __fadd_rn(sumOfValues, __fmul_rn(weight, value));
-        }
-      }
-    }
-    size += here;
+__device__ __forceinline__ int membersOf(int tokens, const uint16_t* ids, int cluster,
+                                         uint16_t* members) {
+  __shared__ int ofWarp[CLUSTER_THREADS / WARP];
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  int share = (tokens + CLUSTER_THREADS - 1) / CLUSTER_THREADS;
+  int from = min(tokens, (int)threadIdx.x * share), to = min(tokens, from + share);
+  int mine = 0;
+  for (int t = from; t < to; t++) {
+    mine += ids[t] == cluster ? 1 : 0;
   }
-  if (values != nullptr) {
-    *values = sumOfValues;
+  int upTo = mine;
+#pragma unroll
+  for (int offset = 1; offset < WARP; offset *= 2) {
+    int lower = __shfl_up_sync(FULL_MASK, upTo, offset);
+    upTo += lane >= offset ? lower : 0;
+  }
+  if (lane == WARP - 1) {
+    ofWarp[warp] = upTo;
+  }
+  __syncthreads();
+  int at = upTo - mine, size = 0;
+  for (int w = 0; w < CLUSTER_THREADS / WARP; w++) {
+    at += w < warp ? ofWarp[w] : 0;
+    size += ofWarp[w];
+  }
+  for (int t = from; mine > 0 && t < to; t++) {
+    if (ids[t] == cluster) {
+      members[at++] = (uint16_t)t;
+    }
+  }
+  __syncthreads();
+  return size;
+}
+
+/** The sum of an element over members in their order; that of the values times `weight`. */
+__device__ __forceinline__ float sumRows(const ClusterArgs& a, int head, const uint16_t* members,
+                                         int size, float weight, int i) {
+  constexpr int AHEAD = 16;  // rows that are on their way while sums wait for each other
+  float sum = 0;
+  for (int m = 0; m < size; m += AHEAD) {
+    float x[AHEAD];
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) {
+      x[k] = m + k < size ? rowElement(a.layer, segmentKey(a, head, members[m + k]),
+                                       promptValue(a), weight, i)
+                          : 0.f;
+    }
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) {
+      sum = m + k < size ? __fadd_rn(sum, x[k]) : sum;
+    }
   }
   return sum;
 }
@@ -293,28 +338,22 @@ __device__ __forceinline__ float sumRows(const ClusterArgs& a, int head, int clu
 // Grid: (clusters, kvHeads). A centroid becomes the mean of its tokens' rows; in the last round the
 // cluster is stored with the mean of their values.
 extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(ClusterArgs a) {
+  extern __shared__ uint16_t members[];
   __shared__ float row[2 * MAX_HEAD_DIM];
   __shared__ float reduce[WARP];
-  __shared__ int members[CLUSTER_THREADS];
-  __shared__ int ranks[CLUSTER_THREADS / WARP];
   const Layer& l = a.layer;
   int cluster = blockIdx.x, head = blockIdx.y;
   int64_t cell = (int64_t)a.seat * l.kvHeads + head;
-  const uint16_t* ids = clusterIds(l, cell, a.from);
   int number = a.firstCluster + cluster;
-  int at = head * a.clusters + cluster;
-  int depth = depthOf(l);
+  int at = head * a.clusters + cluster, depth = depthOf(l);
   float* centroid = a.centroids + (int64_t)at * depth;
-  bool mine = threadIdx.x < l.headDim;
-  int size;
-  float sums[2];
-  sums[0] = sumRows(a, head, number, ids, valueWeight(l, cell),
-                    depth > l.headDim ? &sums[1] : nullptr, members, ranks, size);
-  if (mine) {
-    for (int i = threadIdx.x, k = 0; i < depth; i += l.headDim, k++) {
-      row[i] = size == 0 ? centroid[i] : __fdiv_rn(sums[k], (float)size);
-      centroid[i] = row[i];
-    }
+  float weight = valueWeight(l, cell);
+  int tokens = (a.to - a.from) * l.clusterRows;
+  int size = membersOf(tokens, clusterIds(l, cell, a.from), number, members);
+  for (int i = threadIdx.x; i < depth; i += CLUSTER_THREADS) {
+    row[i] = size == 0 ? centroid[i]
+                       : __fdiv_rn(sumRows(a, head, members, size, weight, i), (float)size);
+    centroid[i] = row[i];
   }
   __syncthreads();
   if (threadIdx.x == 0) {
@@ -323,12 +362,16 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(Clust
   if (!a.last) {
     return;
   }
+  bool mine = threadIdx.x < l.headDim;
   char* stored = clusterTable(l, cell) + (int64_t)number * clusterBytes(l);
   storeRow(stored, CENTROID_STEP_OFFSET, CENTROID_OFFSET, mine ? row[threadIdx.x] : 0.f, l.headDim,
            reduce);
   if (!ofChunks(l)) {
-    sumRows(a, head, number, ids, 1.f, &sums[1], members, ranks, size);
-    float mean = mine && size > 0 ? __fdiv_rn(sums[1], (float)size) : 0.f;
+    float mean = 0;
+    if (mine && size > 0) {
+      float sum = sumRows(a, head, members, size, 1.f, l.headDim + threadIdx.x);
+      mean = __fdiv_rn(sum, (float)size);
+    }
     storeRow(stored, VALUE_STEP_OFFSET, CENTROID_OFFSET + l.headDim, mean, l.headDim, reduce);
   }
   if (threadIdx.x == 0) {

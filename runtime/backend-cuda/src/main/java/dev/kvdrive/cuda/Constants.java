@@ -54,10 +54,13 @@ final class Constants {
   static final int WIDE_STAGES = 2;
 
   /** Tokens and clusters of one tile in which the nearest are found, lanes of a token. */
-  static final int CLUSTER_TOKENS = 32;
+  static final int CLUSTER_TOKENS = 64;
 
-  static final int CLUSTER_TILE = 32;
-  static final int CLUSTER_LANES = 8;
+  static final int CLUSTER_TILE = 64;
+  static final int CLUSTER_LANES = 16;
+
+  /** Elements of rows that are compared at once. */
+  static final int CLUSTER_DEPTH = 32;
 
   /** Threads of the kernels for whole clusters: at least the elements of a head. */
   static final int CLUSTER_THREADS = MAX_HEAD_DIM;
@@ -113,6 +116,7 @@ final class Constants {
     put(all, "CLUSTER_TOKENS", CLUSTER_TOKENS);
     put(all, "CLUSTER_TILE", CLUSTER_TILE);
     put(all, "CLUSTER_LANES", CLUSTER_LANES);
+    put(all, "CLUSTER_DEPTH", CLUSTER_DEPTH);
     put(all, "CLUSTER_THREADS", CLUSTER_THREADS);
     put(all, "CENTROID_STEP_OFFSET", ClusterFormat.CENTROID_STEP_OFFSET);
     put(all, "VALUE_STEP_OFFSET", ClusterFormat.VALUE_STEP_OFFSET);

@@ -1,8 +1,6 @@
 package dev.kvdrive.cuda;
 
-import static dev.kvdrive.cuda.Constants.CLUSTER_LANES;
 import static dev.kvdrive.cuda.Constants.CLUSTER_THREADS;
-import static dev.kvdrive.cuda.Constants.CLUSTER_TILE;
 import static dev.kvdrive.cuda.Constants.CLUSTER_TOKENS;
 import static dev.kvdrive.cuda.Constants.SCORE_QUERIES;
 import static dev.kvdrive.cuda.Constants.SCORE_TILE;
@@ -101,7 +99,6 @@ final class CudaIndex implements IndexOperations {
     long centroidBytes = 4L * heads * clusters * format.depth(layout);
     long workspace = own.workspace(centroidBytes + 4L * heads * clusters);
     int tiles = Math.ceilDiv(members, CLUSTER_TOKENS);
-    int shared = 4 * (CLUSTER_TOKENS + CLUSTER_TILE) * (format.depth(layout) + 1);
     for (int round = 0; round <= ClusterFormat.ROUNDS; round++) {
       Structs.Cluster s = Structs.CLUSTER;
       var struct =
@@ -123,15 +120,15 @@ final class CudaIndex implements IndexOperations {
         }
         own.launch(gpu.kernel("startClusters"), clusters, heads, 1, CLUSTER_THREADS, 0, struct);
       } else {
+        own.launch(gpu.kernel("nearestClusters"), tiles, heads, 1, CLUSTER_THREADS, 0, struct);
         own.launch(
-            gpu.kernel("nearestClusters"),
-            tiles,
+            gpu.kernel("moveClusters"),
+            clusters,
             heads,
             1,
-            CLUSTER_TOKENS * CLUSTER_LANES,
-            shared,
+            CLUSTER_THREADS,
+            Short.BYTES * members,
             struct);
-        own.launch(gpu.kernel("moveClusters"), clusters, heads, 1, CLUSTER_THREADS, 0, struct);
       }
     }
   }

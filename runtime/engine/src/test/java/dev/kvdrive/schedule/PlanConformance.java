@@ -32,6 +32,7 @@ import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.TierBudgets;
 import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.WindowOptions.Division;
+import dev.kvdrive.plan.Workspace;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -94,30 +95,36 @@ public abstract class PlanConformance extends EngineTest {
                   windows));
       EngineSizes sizes = plan.requireSizes();
       // What is planned of DRAM is enough, to the byte.
-      Device own = open(gpu * MIB, plan.demand(Demand.Tier.DRAM), 2);
-      EngineSettings settings =
-          EngineSettings.of(sizes, own, directory, 4).withWarmUpTokens(Math.min(100, context - 8));
-      try (KvDriveEngine engine = KvDriveEngine.start(planned, tokenizer, own, settings)) {
-        // A window takes what is left to a few bytes: the plan must be right to the byte.
-        assertThat(own.usedBytes())
-            .as("GPU memory")
-            .isEqualTo(plan.demand(Demand.Tier.GPU))
-            .isLessThanOrEqualTo(gpu * MIB);
-        assertNear("DRAM", own.hostBytes(), plan.demand(Demand.Tier.DRAM), dram * MIB);
-        assertThat(bytesOnNvme())
-            .as("NVMe")
-            .isBetween(plan.demand(Demand.Tier.NVME), nvme * MIB)
-            .matches(bytes -> (bytes == 0) == (sizes.nvmeExtents() == 0));
-        for (EngineStatus.Tier tier : engine.status().tiers()) {
-          assertThat(tier.usedBytes()).as(tier.name()).isLessThanOrEqualTo(tier.capacityBytes());
+      try (Device own = open(gpu * MIB, plan.demand(Demand.Tier.DRAM), 2)) {
+        EngineSettings settings =
+            EngineSettings.of(sizes, own, directory, 4)
+                .withWarmUpTokens(Math.min(100, context - 8));
+        try (KvDriveEngine engine = KvDriveEngine.start(planned, tokenizer, own, settings)) {
+          // A window takes what is left to a few bytes: the plan must be right to the byte.
+          assertThat(own.usedBytes())
+              .as("GPU memory")
+              .isEqualTo(plan.demand(Demand.Tier.GPU))
+              .isLessThanOrEqualTo(gpu * MIB);
+          // Buffers that happen to be whole pages leave what is planned for their rounding.
+          assertThat(own.hostBytes())
+              .as("DRAM")
+              .isBetween(
+                  plan.demand(Demand.Tier.DRAM) - Workspace.hostRoundingBytes(),
+                  Math.min(plan.demand(Demand.Tier.DRAM), dram * MIB));
+          assertThat(bytesOnNvme())
+              .as("NVMe")
+              .isBetween(plan.demand(Demand.Tier.NVME), nvme * MIB)
+              .matches(bytes -> (bytes == 0) == (sizes.nvmeExtents() == 0));
+          for (EngineStatus.Tier tier : engine.status().tiers()) {
+            assertThat(tier.usedBytes()).as(tier.name()).isLessThanOrEqualTo(tier.capacityBytes());
+          }
+          generate(engine, request("a", Math.min(200, context - 9), 8)).finish();
+          assertThat(own.usedBytes()).isLessThanOrEqualTo(gpu * MIB);
+          assertThat(own.hostBytes()).isLessThanOrEqualTo(dram * MIB);
         }
-        generate(engine, request("a", Math.min(200, context - 9), 8)).finish();
-        assertThat(own.usedBytes()).isLessThanOrEqualTo(gpu * MIB);
-        assertThat(own.hostBytes()).isLessThanOrEqualTo(dram * MIB);
+        assertThat(own.usedBytes()).isZero();
+        assertThat(own.hostBytes()).isZero();
       }
-      assertThat(own.usedBytes()).isZero();
-      assertThat(own.hostBytes()).isZero();
-      own.close();
     }
   }
 
@@ -156,13 +163,6 @@ public abstract class PlanConformance extends EngineTest {
 
   private DeviceKind kind() {
     return device.activationType() == ElementType.F32 ? DeviceKind.CPU : DeviceKind.CUDA;
-  }
-
-  private static void assertNear(String tier, long actual, long planned, long cap) {
-    assertThat(actual).as("%s, at most its cap", tier).isLessThanOrEqualTo(cap);
-    assertThat((double) actual)
-        .as("%s of %d bytes planned", tier, planned)
-        .isBetween(0.98 * planned, 1.02 * planned);
   }
 
   @Test

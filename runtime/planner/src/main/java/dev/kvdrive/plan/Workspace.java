@@ -217,8 +217,8 @@ public final class Workspace {
     return 4L * (32 + 6L * capacity) + (long) capacity * layout.backing().bytes();
   }
 
-  /** Host bytes that are lost because every buffer takes whole pages. */
-  static long hostRoundingBytes() {
+  /** Host bytes that are lost at most because every buffer takes whole pages. */
+  public static long hostRoundingBytes() {
     return (long) HOST_BUFFERS * (DeviceKind.HOST_PAGE - 1);
   }
 
