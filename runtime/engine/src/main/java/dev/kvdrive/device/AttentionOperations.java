@@ -38,7 +38,7 @@ public interface AttentionOperations {
       Selection selection,
       AttentionState state) {
     public Estimate {
-      Checks.checkClusters(step.layer(), true);
+      Checks.checkClustersOfTokens(step.layer());
       check(step.layer(), shape);
       check(step.batch(), step.layer(), selection);
       check(step.batch(), step.layer(), shape, state);

@@ -137,8 +137,17 @@ final class Checks {
         layer.index().format().word());
   }
 
-  /** That the layer has clusters of tokens, or of chunks, as a verb takes them. */
-  static void checkClusters(KvLayer layer, boolean ofTokens) {
+  /** That the layer has clusters of tokens. */
+  static void checkClustersOfTokens(KvLayer layer) {
+    checkClusters(layer, true);
+  }
+
+  /** That the layer has clusters of chunks. */
+  static void checkClustersOfChunks(KvLayer layer) {
+    checkClusters(layer, false);
+  }
+
+  private static void checkClusters(KvLayer layer, boolean ofTokens) {
     checkClusters(layer);
     require(
         layer.index().clustering().format().estimates() == ofTokens,

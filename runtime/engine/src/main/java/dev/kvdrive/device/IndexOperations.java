@@ -90,7 +90,7 @@ public interface IndexOperations {
   record ScoreClusters(
       LayerStep step, AttentionShape shape, Activations query, Selection selection) {
     public ScoreClusters {
-      Checks.checkClusters(step.layer(), true);
+      Checks.checkClustersOfTokens(step.layer());
       check(step.layer(), shape);
       check(step.batch(), step.layer(), selection);
       view("query", query, step.batch().rows(), shape.heads() * shape.headDim());
@@ -107,7 +107,7 @@ public interface IndexOperations {
    */
   record ScoreOpened(Score of, int times) {
     public ScoreOpened {
-      Checks.checkClusters(of.step().layer(), false);
+      Checks.checkClustersOfChunks(of.step().layer());
       Checks.positive("times", times);
     }
   }

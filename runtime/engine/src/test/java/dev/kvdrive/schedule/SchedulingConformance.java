@@ -260,20 +260,29 @@ public abstract class SchedulingConformance extends EngineTest {
         .withDecode(settings.decode());
   }
 
-  @Test
-  void noAdmittedSequenceEverRunsOutOfRoomWhateverComesAndGoes() {
-    List<GenerationRequest> requests =
-        List.of(
-            request("short", prompt(1, 30), random(1), 50),
-            request("middle", prompt(2, 110), random(2), 40),
-            request("long", prompt(3, 215), random(3), 30));
-    List<List<GeneratedToken>> alone = new ArrayList<>();
+  private static List<GenerationRequest> ofAllLengths() {
+    return List.of(
+        request("short", prompt(1, 30), random(1), 50),
+        request("middle", prompt(2, 110), random(2), 40),
+        request("long", prompt(3, 215), random(3), 30));
+  }
+
+  /** What each is answered when there is no other. */
+  private List<List<GeneratedToken>> alone(List<GenerationRequest> requests) {
+    List<List<GeneratedToken>> answers = new ArrayList<>();
     for (GenerationRequest request : requests) {
       Recorder recorder = new Recorder();
       submit(request, recorder);
       finish();
-      alone.add(recorder.tokens());
+      answers.add(recorder.tokens());
     }
+    return answers;
+  }
+
+  @Test
+  void noAdmittedSequenceEverRunsOutOfRoomWhateverComesAndGoes() {
+    List<GenerationRequest> requests = ofAllLengths();
+    List<List<GeneratedToken>> alone = alone(requests);
     for (int seed = 0; seed < LIVES; seed++) {
       SplittableRandom random = new SplittableRandom(seed);
       EngineShape shape =
@@ -295,7 +304,7 @@ public abstract class SchedulingConformance extends EngineTest {
 
   // --- what may be written to NVMe in a day ---
 
-  /** Hardly any DRAM, and a day's writes that are those of so many sequences of 250 tokens. */
+  /** Settings with the writes of a day that so many sequences of 250 tokens take. */
   private EngineSettings limited(EngineShape shape, double sequences) {
     EngineSettings usual = settings(shape);
     long bytes = usual.sizes().fullExtents(250) * usual.sizes().layout().extentBytes();
@@ -354,18 +363,8 @@ public abstract class SchedulingConformance extends EngineTest {
 
   @Test
   void noAdmittedSequenceEverRunsOutOfWritesWhateverComesAndGoes() {
-    List<GenerationRequest> choices =
-        List.of(
-            request("short", prompt(1, 30), random(1), 50),
-            request("middle", prompt(2, 110), random(2), 40),
-            request("long", prompt(3, 215), random(3), 30));
-    List<List<GeneratedToken>> alone = new ArrayList<>();
-    for (GenerationRequest request : choices) {
-      Recorder recorder = new Recorder();
-      submit(request, recorder);
-      finish();
-      alone.add(recorder.tokens());
-    }
+    List<GenerationRequest> choices = ofAllLengths();
+    List<List<GeneratedToken>> alone = alone(choices);
     int refused = 0;
     for (int seed = 0; seed < LIVES; seed++) {
       SplittableRandom random = new SplittableRandom(seed);
