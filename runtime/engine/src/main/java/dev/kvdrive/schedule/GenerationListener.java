@@ -8,6 +8,9 @@ package dev.kvdrive.schedule;
  * extents, its place in the queue.
  */
 public interface GenerationListener {
+  /** It is the next to run, and waits for this although a seat is free. */
+  default void onWait(String reason) {}
+
   /**
    * {@code done} of {@code total} units of prefill work (prompt tokens times layers) are finished.
    */

@@ -12,6 +12,7 @@ package dev.kvdrive.schedule;
  * @param nvmeMisses selected chunks fetched from NVMe
  * @param dramBytes bytes fetched from DRAM
  * @param nvmeBytes bytes of chunks fetched from NVMe
+ * @param nvmeWrittenBytes bytes of its extents sent to NVMe
  * @param prefetched chunks brought from DRAM by a predicted query before anything selected them
  * @param prefetchedHits of the hits, chunks that were there because they had been prefetched
  * @param queueNanos from submission to the first work
@@ -29,46 +30,13 @@ public record GenerationUsage(
     long nvmeMisses,
     long dramBytes,
     long nvmeBytes,
+    long nvmeWrittenBytes,
     long prefetched,
     long prefetchedHits,
     long queueNanos,
     long prefillNanos,
     long decodeNanos,
     Accuracy accuracy) {
-  /** Where nothing was measured. */
-  public GenerationUsage(
-      int promptTokens,
-      int completionTokens,
-      long attendedTokens,
-      long contextTokens,
-      long hits,
-      long dramMisses,
-      long nvmeMisses,
-      long dramBytes,
-      long nvmeBytes,
-      long prefetched,
-      long prefetchedHits,
-      long queueNanos,
-      long prefillNanos,
-      long decodeNanos) {
-    this(
-        promptTokens,
-        completionTokens,
-        attendedTokens,
-        contextTokens,
-        hits,
-        dramMisses,
-        nvmeMisses,
-        dramBytes,
-        nvmeBytes,
-        prefetched,
-        prefetchedHits,
-        queueNanos,
-        prefillNanos,
-        decodeNanos,
-        Accuracy.NONE);
-  }
-
   /** Share of the selected chunks that were in the window; 1 if none was selected. */
   public double hitRate() {
     long all = hits + dramMisses + nvmeMisses;

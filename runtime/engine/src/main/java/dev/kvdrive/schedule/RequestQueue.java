@@ -62,12 +62,17 @@ final class RequestQueue {
     int taken = active.size() + waiting.size();
     if (taken + group.size() > seats + limit) {
       Duration retry = retryAfter(taken + group.size() - seats - limit);
+      Sequence first = waiting.peekFirst();
+      String obstacle = first == null || active.size() >= seats ? null : first.obstacle();
       throw new EngineBusyException(
-          taken >= seats
-              ? "all %d seats are taken and %d of %d places in the queue; try again in about %d s"
-                  .formatted(seats, taken - seats, limit, retry.toSeconds())
-              : "%d generations at once need more than the %d seats and %d places in the queue that are free; ask for fewer, or try again in about %d s"
-                  .formatted(group.size(), seats - taken, limit, retry.toSeconds()),
+          obstacle != null
+              ? "%d of %d places in the queue are taken, and the request that is next waits for more than a seat: %s"
+                  .formatted(Math.max(0, taken - seats), limit, obstacle)
+              : taken >= seats
+                  ? "all %d seats are taken and %d of %d places in the queue; try again in about %d s"
+                      .formatted(seats, taken - seats, limit, retry.toSeconds())
+                  : "%d generations at once need more than the %d seats and %d places in the queue that are free; ask for fewer, or try again in about %d s"
+                      .formatted(group.size(), seats - taken, limit, retry.toSeconds()),
           retry);
     }
     group.forEach(sequence -> sequence.queued(group, arrivals++));

@@ -326,15 +326,20 @@ final class Scheduler implements AutoCloseable {
       if (first == null || waiting.arrival() < first.arrival()) {
         EngineBusyException refusal = refusal(waiting.mostTokens());
         if (refusal != null) {
-          requests.withdraw(waiting);
           waiting.fail(refusal);
-          waiting.announce();
+        } else if (hasRoom(waiting)) {
+          begin(requests.sharing(waiting), false);
           continue;
+        } else if (waiting.obstacle() == null) {
+          String obstacle = obstacle(waiting);
+          LOG.log(System.Logger.Level.INFO, "request {0} waits: {1}", waiting.id(), obstacle);
+          waiting.waitsFor(obstacle);
         }
-        if (!hasRoom(waiting)) {
+        if (!waiting.ended()) {
           return;
         }
-        begin(requests.sharing(waiting), false);
+        requests.withdraw(waiting);
+        waiting.announce();
       } else {
         Sequence passing =
             requests.shortest(
@@ -352,6 +357,13 @@ final class Scheduler implements AutoCloseable {
 
   private boolean hasRoom(Sequence sequence) {
     return store.hasRoomFor(sequence.mostTokens()) && prefill.fits(sequence.prompt().length);
+  }
+
+  private String obstacle(Sequence sequence) {
+    return store.hasRoomFor(sequence.mostTokens())
+        ? "%d prompt tokens do not fit into host memory beside the prompts that are being read; it begins when one of them is read"
+            .formatted(sequence.prompt().length)
+        : store.obstacle(sequence.mostTokens());
   }
 
   /** Whether a prompt that passes others may take a free seat. */
@@ -384,7 +396,7 @@ final class Scheduler implements AutoCloseable {
 
   private void seat(Sequence sequence) {
     int seat = freeSeats.removeFirst();
-    sequence.takeSeat(seat);
+    sequence.takeSeat(seat, () -> store.writtenBytes(seat));
     store.openSeat(
         queue,
         seat,

@@ -7,6 +7,7 @@ import dev.kvdrive.text.TokenStream;
 import dev.kvdrive.text.Tokenizer;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,6 +30,7 @@ final class Sequence implements Generation {
   private final double mayMiss;
   private List<Sequence> group = List.of();
   private long arrival;
+  private volatile @Nullable String obstacle;
   private volatile boolean cancelled;
 
   /** Prompt tokens that are not prefilled yet, and tokens generated; for who waits. */
@@ -145,13 +147,27 @@ final class Sequence implements Generation {
     return prompt.length + request.maxTokens();
   }
 
+  /** Why it waits although a seat is free, when that began; null if it does not. Any thread. */
+  @Nullable String obstacle() {
+    return obstacle;
+  }
+
+  void waitsFor(String reason) {
+    obstacle = reason;
+    tell(() -> listener.onWait(reason));
+  }
+
   int seat() {
     return seat;
   }
 
-  void takeSeat(int seat) {
+  /**
+   * @param written bytes that were written to NVMe for the seat
+   */
+  void takeSeat(int seat, LongSupplier written) {
     this.seat = seat;
-    usage.admitted();
+    obstacle = null;
+    usage.admitted(written);
   }
 
   /** Its row was late, so that the step is repeated for it. */

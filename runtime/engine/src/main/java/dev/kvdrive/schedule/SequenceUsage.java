@@ -3,12 +3,14 @@ package dev.kvdrive.schedule;
 import dev.kvdrive.kv.meter.AccuracySample;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
+import java.util.function.LongSupplier;
 
 /** Counts what one generation takes; becomes its {@link GenerationUsage}. Engine thread. */
 final class SequenceUsage {
   private final KvLayout layout;
   private final int promptTokens;
   private final long submitted = System.nanoTime();
+  private LongSupplier written = () -> 0;
   private long admitted;
   private long firstToken;
   private int completionTokens;
@@ -22,7 +24,13 @@ final class SequenceUsage {
     this.promptTokens = promptTokens;
   }
 
-  void admitted() {
+  /**
+   * It has a seat from now on.
+   *
+   * @param nvmeWritten bytes written to NVMe for it
+   */
+  void admitted(LongSupplier nvmeWritten) {
+    written = nvmeWritten;
     admitted = System.nanoTime();
   }
 
@@ -63,6 +71,7 @@ final class SequenceUsage {
         chunks.nvmeMisses(),
         chunks.dramMisses() * layout.backing().bytes(),
         chunks.nvmeMisses() * layout.backing().bytes(),
+        written.getAsLong(),
         chunks.prefetched(),
         chunks.prefetchedHits(),
         (admitted == 0 ? now : admitted) - submitted,

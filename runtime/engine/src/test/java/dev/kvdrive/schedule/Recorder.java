@@ -17,6 +17,7 @@ final class Recorder implements GenerationListener {
   private final CountDownLatch end = new CountDownLatch(1);
   private final List<GeneratedToken> tokens = new ArrayList<>();
   private int prefills;
+  private @Nullable String waited;
   private @Nullable Finish finish;
   private @Nullable GenerationException error;
   private @Nullable String broken;
@@ -40,6 +41,17 @@ final class Recorder implements GenerationListener {
   Recorder onEnd(Runnable action) {
     onEnd = action;
     return this;
+  }
+
+  @Override
+  public synchronized void onWait(String reason) {
+    expect(waited == null && prefills == 0, "onWait after it was told so, or has begun");
+    waited = reason;
+  }
+
+  /** What it was told to wait for; null if it was not. */
+  synchronized @Nullable String waited() {
+    return waited;
   }
 
   @Override

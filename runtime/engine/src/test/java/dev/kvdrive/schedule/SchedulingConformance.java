@@ -344,7 +344,7 @@ public abstract class SchedulingConformance extends EngineTest {
 
   @Test
   void whoFitsDramWhenAnotherHasEndedWaitsForThat() {
-    EngineShape shape = EngineShape.tight(1).withSeats(2);
+    EngineShape shape = EngineShape.tight(1).withSeats(2).withQueueLimit(0);
     long own = settings(shape).sizes().extents(200);
     open(limited(shape.withFrames((int) own), 0.01));
     assertThat(sizes.extents(200)).isLessThanOrEqualTo(sizes.dramFrames());
@@ -355,9 +355,20 @@ public abstract class SchedulingConformance extends EngineTest {
     submit(
         request("second", 170, 30),
         second.onPrefill(() -> assertThat(first.ended()).as("the first has ended").isTrue()));
+    while (first.ids().length == 0) {
+      scheduler.turn();
+    }
+    scheduler.turn();
+    assertThat(first.waited()).isNull();
+    assertThat(second.waited())
+        .contains("of what may be written in 24 hours; it begins when others have ended");
+    assertThatThrownBy(() -> submit(request("third", 10, 10), new Recorder()))
+        .isInstanceOf(EngineBusyException.class)
+        .hasMessageContaining("waits for more than a seat: " + second.waited());
     finish();
     assertThat(first.checked().ids()).hasSize(30);
     assertThat(second.checked().ids()).hasSize(30);
+    assertThat(second.finish().usage().nvmeWrittenBytes()).isZero();
     assertThat(scheduler.tierStatus().writes()).isZero();
   }
 
@@ -1001,9 +1012,13 @@ public abstract class SchedulingConformance extends EngineTest {
   @Test
   void usageSaysWhatAGenerationTook() {
     Recorder recorder = new Recorder();
+    long before = scheduler.tierStatus().written().bytes();
     submit(request("exact", 150, 20), recorder);
     finish();
     GenerationUsage usage = recorder.finish().usage();
+    assertThat(usage.nvmeWrittenBytes())
+        .isPositive()
+        .isEqualTo(scheduler.tierStatus().written().bytes() - before);
     assertThat(usage.promptTokens()).isEqualTo(150);
     assertThat(usage.completionTokens()).isEqualTo(20);
     // Nineteen steps, at 151 to 169 tokens; in exact mode all of them are attended.

@@ -68,7 +68,7 @@ public record StoreHeap(long extents, long frames, long slots, long round, long 
         layerSeats * (4 + 4 + 4)
             + 8 * Math.ceilDiv(streams * layout.extents(sizes.maxChunks()), Long.SIZE)
             + 8L * Workspace.CHANGE_PIECES
-            + sizes.concurrency() * (8L + 1 + 4 * 4 + 1 + 4 * 4)
+            + sizes.concurrency() * (2 * 8L + 1 + 4 * 4 + 1 + 4 * 4)
             + SUBMISSIONS);
   }
 

@@ -3,12 +3,9 @@ package dev.kvdrive.server;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.kv.tier.FaultyFiles;
-import dev.kvdrive.server.serving.Serving;
 import java.net.http.HttpResponse;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
-import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.json.JsonMapper;
@@ -47,19 +44,17 @@ class HangingDiskTest {
     FaultyFiles files = new FaultyFiles(1, EXTENT_BYTES);
     try (OwnRuntime runtime =
         OwnRuntime.start(
-            files,
-            "--kvdrive.model.cache-dir=" + folder,
-            "--kvdrive.context-length=2048",
-            "--kvdrive.concurrency=2",
-            "--kvdrive.budget=1",
-            "--kvdrive.threads=2",
-            "--kvdrive.tiers.gpu-bytes=48Mi",
-            "--kvdrive.tiers.dram-bytes=9Mi",
-            "--kvdrive.tiers.nvme-bytes=64Mi",
-            "--kvdrive.tiers.nvme-dir=" + folder.resolve("nvme"))) {
-      Awaitility.await()
-          .atMost(Duration.ofMinutes(2))
-          .until(() -> runtime.serving().state() instanceof Serving.State.Ready);
+                files,
+                "--kvdrive.model.cache-dir=" + folder,
+                "--kvdrive.context-length=2048",
+                "--kvdrive.concurrency=2",
+                "--kvdrive.budget=1",
+                "--kvdrive.threads=2",
+                "--kvdrive.tiers.gpu-bytes=48Mi",
+                "--kvdrive.tiers.dram-bytes=9Mi",
+                "--kvdrive.tiers.nvme-bytes=64Mi",
+                "--kvdrive.tiers.nvme-dir=" + folder.resolve("nvme"))
+            .ready()) {
       String said = completion(runtime, SHORT, 8);
       String saidAtLength = completion(runtime, LONG, 8);
       assertThat(runtime.get("/metrics").body()).containsPattern("kvdrive_demotions_total [1-9]");

@@ -9,8 +9,10 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.time.Duration;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
+import org.awaitility.Awaitility;
 import org.jspecify.annotations.Nullable;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.context.TypeExcludeFilter;
@@ -82,6 +84,24 @@ final class OwnRuntime implements AutoCloseable {
 
   Serving serving() {
     return context.getBean(Serving.class);
+  }
+
+  OwnRuntime ready() {
+    awaitReady(serving());
+    return this;
+  }
+
+  /** Waits until the model answers; fails at once where it never will. */
+  static void awaitReady(Serving serving) {
+    Awaitility.await()
+        .atMost(Duration.ofMinutes(2))
+        .until(
+            () -> {
+              if (serving.state() instanceof Serving.State.Failed failed) {
+                throw new AssertionError(failed.detail());
+              }
+              return serving.state() instanceof Serving.State.Ready;
+            });
   }
 
   HttpRequest.Builder request(String path) {

@@ -135,6 +135,7 @@ class RealEngineTest extends RealServer {
         .isPositive()
         .isLessThan(usage.at("/context_tokens").asLong());
     assertThat(usage.at("/window_hit_rate").asDouble()).isBetween(0.0, 1.0);
+    assertThat(usage.at("/nvme_written_bytes").isIntegralNumber()).isTrue();
     assertThat(scrape())
         .contains("vllm:num_requests_running{model_name=\"acme/tiny\"} 0")
         .contains("vllm:num_requests_waiting{")

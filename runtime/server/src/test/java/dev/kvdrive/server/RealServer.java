@@ -4,7 +4,6 @@ import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import java.time.Duration;
-import org.awaitility.Awaitility;
 import org.junit.jupiter.api.BeforeEach;
 import org.springframework.beans.factory.annotation.Autowired;
 import org.springframework.boot.test.context.SpringBootTest;
@@ -58,15 +57,7 @@ abstract class RealServer {
 
   @BeforeEach
   void waitUntilReady() {
-    Awaitility.await()
-        .atMost(Duration.ofMinutes(2))
-        .until(
-            () -> {
-              if (serving.state() instanceof Serving.State.Failed failed) {
-                throw new AssertionError(failed.detail());
-              }
-              return serving.state() instanceof Serving.State.Ready;
-            });
+    OwnRuntime.awaitReady(serving);
   }
 
   String url() {

@@ -36,10 +36,6 @@ class RuntimeLifeTest {
     }
   }
 
-  private static void awaitReady(OwnRuntime runtime) {
-    Awaitility.await().until(() -> runtime.serving().state() instanceof Serving.State.Ready);
-  }
-
   private static String streamed(String content) {
     return ScriptedServer.chat(content, "\"stream\":true");
   }
@@ -70,7 +66,7 @@ class RuntimeLifeTest {
       assertThat(refused.headers().firstValue("Retry-After")).hasValue("5");
       assertThat(refused.body()).contains("not_ready").contains("warming up");
       start.release.countDown();
-      awaitReady(runtime);
+      runtime.ready();
       assertThat(runtime.get("/health/ready").statusCode()).isEqualTo(200);
       assertThat(runtime.get("/v1/models").body()).contains(ScriptedRuntime.NAME);
     }
@@ -88,8 +84,7 @@ class RuntimeLifeTest {
   @Test
   void drainingFinishesWhatRunsAndRefusesWhatIsNew() throws Exception {
     ScriptedRuntime played = new ScriptedRuntime();
-    OwnRuntime runtime = OwnRuntime.start(played);
-    awaitReady(runtime);
+    OwnRuntime runtime = OwnRuntime.start(played).ready();
     try (Stream<String> stream = runtime.stream(CHAT, streamed("hello")).body()) {
       ScriptedEngine.Played generation = played.engine.next();
       Iterator<String> lines = stream.iterator();
@@ -115,8 +110,7 @@ class RuntimeLifeTest {
   @Test
   void aDrainThatTakesTooLongEndsStreamsWithAClearError() throws Exception {
     ScriptedRuntime played = new ScriptedRuntime();
-    OwnRuntime runtime = OwnRuntime.start(played, "--kvdrive.drain-timeout=100ms");
-    awaitReady(runtime);
+    OwnRuntime runtime = OwnRuntime.start(played, "--kvdrive.drain-timeout=100ms").ready();
     try (Stream<String> stream = runtime.stream(CHAT, streamed("hello")).body()) {
       played.engine.next();
       Iterator<String> lines = stream.iterator();

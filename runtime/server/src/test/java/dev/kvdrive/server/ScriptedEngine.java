@@ -80,6 +80,10 @@ final class ScriptedEngine implements InferenceEngine {
       listener.onPrefill(done, total);
     }
 
+    void waitsFor(String reason) {
+      listener.onWait(reason);
+    }
+
     void token(int id, String text) {
       listener.onToken(new GeneratedToken(id, text, -0.5f, List.of()));
     }
@@ -91,7 +95,22 @@ final class ScriptedEngine implements InferenceEngine {
               reason,
               text,
               new GenerationUsage(
-                  request.prompt().size(), 3, 30, 60, 9, 2, 1, 4096, 2048, 8, 6, 1, 2, 3)));
+                  request.prompt().size(),
+                  3,
+                  30,
+                  60,
+                  9,
+                  2,
+                  1,
+                  4096,
+                  2048,
+                  1024,
+                  8,
+                  6,
+                  1,
+                  2,
+                  3,
+                  Accuracy.NONE)));
       atEnd.forEach(Runnable::run);
     }
 

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import org.awaitility.Awaitility;
 import org.junit.jupiter.api.BeforeEach;
 import org.springframework.beans.factory.annotation.Autowired;
 import org.springframework.boot.test.context.SpringBootTest;
@@ -55,7 +54,7 @@ abstract class ScriptedServer {
   @BeforeEach
   void waitUntilReady() {
     runtime.engine.reset();
-    Awaitility.await().until(() -> serving.state() instanceof Serving.State.Ready);
+    OwnRuntime.awaitReady(serving);
   }
 
   WebTestClient client() {

@@ -3,13 +3,10 @@ package dev.kvdrive.server;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.kv.tier.ExtentFile;
-import dev.kvdrive.server.serving.Serving;
 import java.net.http.HttpResponse;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.HashSet;
 import java.util.Set;
-import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import tools.jackson.databind.JsonNode;
@@ -25,9 +22,8 @@ class SpentWritesTest {
 
   @TempDir Path folder;
 
-  private OwnRuntime start() throws Exception {
-    OwnRuntime runtime =
-        OwnRuntime.start(
+  private OwnRuntime start() {
+    return OwnRuntime.start(
             ExtentFile.Opener.FILES,
             "--kvdrive.model.cache-dir=" + folder,
             "--kvdrive.context-length=2048",
@@ -38,11 +34,8 @@ class SpentWritesTest {
             "--kvdrive.tiers.dram-bytes=9Mi",
             "--kvdrive.tiers.nvme-bytes=64Mi",
             "--kvdrive.tiers.nvme-dir=" + folder.resolve("nvme"),
-            "--kvdrive.tiers.nvme-writes-per-day=" + LIMIT);
-    Awaitility.await()
-        .atMost(Duration.ofMinutes(2))
-        .until(() -> runtime.serving().state() instanceof Serving.State.Ready);
-    return runtime;
+            "--kvdrive.tiers.nvme-writes-per-day=" + LIMIT)
+        .ready();
   }
 
   private static HttpResponse<String> ask(OwnRuntime runtime, String prompt) throws Exception {
@@ -69,11 +62,13 @@ class SpentWritesTest {
   @Test
   void whatNeedsNvmeIsTold429AndWhenToComeBackAndTheRestIsAnswered() throws Exception {
     double written;
+    long ofRequests = 0;
     try (OwnRuntime runtime = start()) {
       Set<String> said = new HashSet<>();
       HttpResponse<String> response = ask(runtime, LONG);
       for (int i = 0; i < 20 && response.statusCode() == 200; i++) {
         said.add(json(response).at("/choices/0/text").stringValue());
+        ofRequests += json(response).at("/usage/kvdrive/nvme_written_bytes").longValue();
         response = ask(runtime, LONG);
       }
       assertThat(said).as("the same answer each time").hasSize(1);
@@ -89,6 +84,7 @@ class SpentWritesTest {
       written = metric(runtime, "kvdrive_nvme_written_day_bytes");
       assertThat(written).isPositive().isLessThanOrEqualTo(8 << 20);
       assertThat(metric(runtime, "kvdrive_nvme_written_bytes_total")).isEqualTo(written);
+      assertThat(ofRequests).isPositive().isLessThanOrEqualTo((long) written);
       assertThat(metric(runtime, "kvdrive_nvme_writes_per_day_bytes")).isEqualTo(8 << 20);
     }
     try (OwnRuntime again = start()) {

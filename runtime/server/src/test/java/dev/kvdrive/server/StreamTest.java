@@ -99,6 +99,20 @@ class StreamTest extends ScriptedServer {
   }
 
   @Test
+  void whoWaitsForMoreThanASeatIsToldForWhat() throws Exception {
+    try (Socket socket = post("/v1/chat/completions", chat("hello", STREAM))) {
+      ScriptedEngine.Played generation = runtime.engine.next();
+      BufferedReader reader = reader(socket);
+      generation.waitsFor("2 MiB are left");
+      lineWith(reader, ": waits: 2 MiB are left");
+      generation.prefill(40, 200);
+      lineWith(reader, ": prefill 20 %");
+      generation.finish(FinishReason.STOP, "");
+      lineWith(reader, "data: [DONE]");
+    }
+  }
+
+  @Test
   void everyChunkHasTheUsageSoFarWhereThatIsAskedFor() throws Exception {
     String options =
         STREAM + ",\"stream_options\":{\"include_usage\":true,\"continuous_usage_stats\":true}";

@@ -1,5 +1,6 @@
 package dev.kvdrive.bench.eval;
 
+import dev.kvdrive.schedule.Accuracy;
 import dev.kvdrive.schedule.GenerationUsage;
 import java.util.Arrays;
 import java.util.List;
@@ -37,7 +38,22 @@ final class Columns {
         score,
         "text",
         new GenerationUsage(
-            1000, 11, attended, 1000, hits, 60, 40, 0, 0, 0, 0, 0, 2_000_000_000L, 500_000_000L));
+            1000,
+            11,
+            attended,
+            1000,
+            hits,
+            60,
+            40,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            2_000_000_000L,
+            500_000_000L,
+            Accuracy.NONE));
   }
 
   /** Samples of one task, numbered from 0. */

@@ -3,6 +3,7 @@ package dev.kvdrive.bench.eval;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.plan.Budget;
+import dev.kvdrive.schedule.Accuracy;
 import dev.kvdrive.schedule.GenerationUsage;
 import dev.kvdrive.text.ChatMessage;
 import java.nio.file.Files;
@@ -14,7 +15,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 class EvalLogTest {
   private static final GenerationUsage USAGE =
-      new GenerationUsage(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+      new GenerationUsage(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, Accuracy.NONE);
 
   @TempDir private Path folder;
 

@@ -154,12 +154,25 @@ final class DailyWrites implements AutoCloseable {
 
   /** Why so many bytes cannot be written now, with the way out. */
   String shortage(long bytes) {
-    return "%s may have to be written to NVMe and %s of %s are left of what may be written in 24 hours; try again in about %d min, ask for fewer tokens, give DRAM more room, or allow more writes a day"
+    return shortage(bytes, "try again in about %d min".formatted(minutesUntil(bytes)));
+  }
+
+  /** The same for who waits because so many bytes are promised to others and to it. */
+  String promised(long bytes) {
+    return shortage(bytes, "it begins when others have ended");
+  }
+
+  private String shortage(long bytes, String then) {
+    return "%s may have to be written to NVMe and %s of %s are left of what may be written in 24 hours; %s, ask for fewer tokens, give DRAM more room, or allow more writes a day"
         .formatted(
             ByteSize.human(bytes),
             ByteSize.human(Math.max(0, left())),
             ByteSize.human(perDay),
-            until(bytes).plusSeconds(59).toMinutes());
+            then);
+  }
+
+  private long minutesUntil(long bytes) {
+    return until(bytes).plusSeconds(59).toMinutes();
   }
 
   /**

@@ -43,6 +43,10 @@ final class Demotion implements Ranking.Candidates {
   private final int lowWater;
   private final Ranking ranking;
   private final List<WriteJob> writes = new ArrayList<>();
+
+  /** By seat: bytes sent to NVMe since it was opened. */
+  private final long[] sent;
+
   private long demotions;
   private int failedWrites;
   private boolean degraded;
@@ -111,10 +115,16 @@ final class Demotion implements Ranking.Candidates {
     maxWrites = WRITES_PER_THREAD * threads;
     lowWater = Math.max(space.kvHeads(), frames.size() / 16);
     ranking = new Ranking(frames, this);
+    sent = new long[space.seats()];
   }
 
   long demotions() {
     return demotions;
+  }
+
+  /** Bytes of a seat sent to NVMe since it was opened; a write that fails and is repeated, once. */
+  long sentBytes(int seat) {
+    return sent[seat];
   }
 
   /** Whether the last write failed. */
@@ -288,6 +298,7 @@ final class Demotion implements Ranking.Candidates {
             demotes,
             System.nanoTime() + timeoutNanos);
     residence.beginWrite(frame);
+    sent[space.seat(e)] += extentBytes;
     writes.add(job);
     io.submit(job);
     return true;
@@ -403,5 +414,6 @@ final class Demotion implements Ranking.Candidates {
       }
     }
     residence.forget(seat);
+    sent[seat] = 0;
   }
 }

@@ -10,6 +10,7 @@ import dev.kvdrive.device.Queue;
 import dev.kvdrive.kv.extent.ExtentSpace;
 import dev.kvdrive.kv.extent.ExtentTable;
 import dev.kvdrive.kv.extent.SequenceIdentity;
+import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
@@ -332,8 +333,24 @@ public final class TieredStore implements AutoCloseable {
    */
   public boolean hasRoomFor(int tokens) {
     checkIdle();
-    long unwritten = needs.leaving(tokens) - residence.validSlots();
-    return needs.fit(tokens) && unwritten * layout.extentBytes() <= Math.max(0, writes.left());
+    return needs.fit(tokens) && unwritten(tokens) <= Math.max(0, writes.left());
+  }
+
+  /** Bytes that may have to be written for all that runs, and one more of so many tokens. */
+  private long unwritten(int tokens) {
+    return (needs.leaving(tokens) - residence.validSlots()) * layout.extentBytes();
+  }
+
+  /** Why a sequence for which there is {@link #hasRoomFor no room} has to wait; the way out. */
+  public String obstacle(int tokens) {
+    checkIdle();
+    return needs.fit(tokens)
+        ? writes.promised(unwritten(tokens))
+        : "%s of KV cache for %d tokens do not fit beside what is promised to others of %s in DRAM and NVMe; it begins when others have ended, ask for fewer tokens, or enlarge a tier"
+            .formatted(
+                ByteSize.human(sizes.extents(tokens) * layout.extentBytes()),
+                tokens,
+                ByteSize.human(sizes.tierExtents() * layout.extentBytes()));
   }
 
   /**
@@ -354,6 +371,11 @@ public final class TieredStore implements AutoCloseable {
    * @param until how long it takes until so much may be written
    */
   public record Shortage(String message, Duration until) {}
+
+  /** Bytes of an open seat's sequence that were sent to NVMe. */
+  public long writtenBytes(int seat) {
+    return demotion.sentBytes(seat);
+  }
 
   /** Gives a free seat to a sequence that may become as long as the context. */
   public void openSeat(Queue queue, int seat, SequenceIdentity sequence) {

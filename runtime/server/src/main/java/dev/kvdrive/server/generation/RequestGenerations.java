@@ -14,6 +14,7 @@ import dev.kvdrive.schedule.Submission;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
+import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Sinks;
 
@@ -34,6 +35,7 @@ public final class RequestGenerations {
   // guarded by lock
   private int open;
   private boolean ended;
+  private @Nullable String obstacle;
 
   private final long[] prefillDone;
   private final long[] prefillTotal;
@@ -98,6 +100,13 @@ public final class RequestGenerations {
     }
   }
 
+  /** Why the next of them has not begun although a seat is free, or null. */
+  public @Nullable String obstacle() {
+    synchronized (lock) {
+      return obstacle;
+    }
+  }
+
   /** Ends all generations; nothing more is reported. No effect on those that have finished. */
   public void cancel() {
     List<Generation> all;
@@ -119,8 +128,16 @@ public final class RequestGenerations {
     }
 
     @Override
+    public void onWait(String reason) {
+      synchronized (lock) {
+        obstacle = reason;
+      }
+    }
+
+    @Override
     public void onPrefill(long done, long total) {
       synchronized (lock) {
+        obstacle = null;
         prefillDone[choice] = done;
         prefillTotal[choice] = total;
       }

@@ -31,6 +31,7 @@ final class EventStream {
   /** Events handed over to the connection's thread at once. */
   private static final int PREFETCH = 16;
 
+  private static final String DECODING = "decoding";
   private static final byte[] DATA = "data: ".getBytes(StandardCharsets.UTF_8);
   private static final byte[] END = "\n\n".getBytes(StandardCharsets.UTF_8);
   private static final byte[] DONE = "data: [DONE]\n\n".getBytes(StandardCharsets.UTF_8);
@@ -76,23 +77,27 @@ final class EventStream {
     return Flux.interval(Duration.ZERO, TICK)
         .onBackpressureDrop()
         .scan(
-            new Comment(-1, 0, false),
+            new Comment("", 0, false),
             (last, tick) -> {
-              int percent = (int) (100 * generations.prefillProgress());
-              boolean moved = percent != last.percent() && percent < 100;
+              String text = text(generations);
+              boolean moved = !text.equals(last.text()) && !text.equals(DECODING);
               boolean due = moved || last.quiet() + 1 >= QUIET_TICKS;
-              return new Comment(percent, due ? 0 : last.quiet() + 1, due);
+              return new Comment(text, due ? 0 : last.quiet() + 1, due);
             })
         .filter(Comment::due)
-        .map(Comment::bytes);
+        .map(comment -> (": " + comment.text() + "\n\n").getBytes(StandardCharsets.UTF_8));
   }
 
-  private record Comment(int percent, int quiet, boolean due) {
-    byte[] bytes() {
-      String text = percent < 100 ? ": prefill " + percent + " %\n\n" : ": decoding\n\n";
-      return text.getBytes(StandardCharsets.UTF_8);
+  private static String text(RequestGenerations generations) {
+    String obstacle = generations.obstacle();
+    if (obstacle != null) {
+      return "waits: " + obstacle;
     }
+    int percent = (int) (100 * generations.prefillProgress());
+    return percent < 100 ? "prefill " + percent + " %" : DECODING;
   }
+
+  private record Comment(String text, int quiet, boolean due) {}
 
   private static byte[] data(byte[] json) {
     ByteArrayOutputStream line = new ByteArrayOutputStream(DATA.length + json.length + END.length);

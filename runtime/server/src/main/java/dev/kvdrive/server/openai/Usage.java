@@ -23,6 +23,7 @@ public record Usage(
    * @param windowHitRate share of the selected chunks found in the window
    * @param missedChunks selected chunks fetched, by tier
    * @param fetchedBytes bytes fetched, by tier
+   * @param nvmeWrittenBytes bytes of the KV cache written to NVMe, while the prompt was read too
    * @param prefetchedChunks chunks brought from DRAM before anything had selected them
    * @param prefetchedHits of the hits, chunks that were there because they had been prefetched
    * @param accuracy what attention left out, in the steps that were measured; null if none was
@@ -37,6 +38,7 @@ public record Usage(
       double windowHitRate,
       ByTier missedChunks,
       ByTier fetchedBytes,
+      long nvmeWrittenBytes,
       long prefetchedChunks,
       long prefetchedHits,
       @Nullable Measured accuracy,
@@ -76,6 +78,7 @@ public record Usage(
     long nvmeMisses = 0;
     long dramBytes = 0;
     long nvmeBytes = 0;
+    long nvmeWritten = 0;
     long prefetched = 0;
     long prefetchedHits = 0;
     long queue = 0;
@@ -91,6 +94,7 @@ public record Usage(
       nvmeMisses += choice.nvmeMisses();
       dramBytes += choice.dramBytes();
       nvmeBytes += choice.nvmeBytes();
+      nvmeWritten += choice.nvmeWrittenBytes();
       prefetched += choice.prefetched();
       prefetchedHits += choice.prefetchedHits();
       accuracy = accuracy.plus(choice.accuracy());
@@ -110,6 +114,7 @@ public record Usage(
             selected == 0 ? 1.0 : (double) hits / selected,
             new ByTier(dramMisses, nvmeMisses),
             new ByTier(dramBytes, nvmeBytes),
+            nvmeWritten,
             prefetched,
             prefetchedHits,
             accuracy.samples() == 0

@@ -2,6 +2,7 @@ package dev.kvdrive.server.metrics;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.schedule.Accuracy;
 import dev.kvdrive.schedule.Finish;
 import dev.kvdrive.schedule.FinishReason;
 import dev.kvdrive.schedule.GenerationRequest;
@@ -28,7 +29,10 @@ class ServingMetricsTest {
   }
 
   private static Finish finish(FinishReason reason) {
-    return new Finish(reason, "", new GenerationUsage(1, 3, 30, 60, 9, 2, 1, 4, 2, 0, 0, 1, 2, 3));
+    return new Finish(
+        reason,
+        "",
+        new GenerationUsage(1, 3, 30, 60, 9, 2, 1, 4, 2, 0, 0, 0, 1, 2, 3, Accuracy.NONE));
   }
 
   private long samples(String timer) {
