@@ -6,6 +6,8 @@ import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessment.Infeasible;
 import dev.kvdrive.feasibility.GeometryCatalogue.Known;
+import dev.kvdrive.plan.AttentionOptions;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
@@ -203,17 +205,16 @@ public final class Assessor {
         Planner.plan(
             new PlanRequest(
                 geometry,
-                request.contextLength(),
-                request.concurrency(),
-                request.budget(),
-                request.kvType(),
+                new Load(request.contextLength(), request.concurrency(), request.queueLimit()),
+                new AttentionOptions(
+                    PolicyShape.of(request.policy(), request.index(), geometry),
+                    request.budget(),
+                    request.kvType(),
+                    request.formats(),
+                    request.denseBelow(),
+                    request.windows()),
                 request.tiers(),
-                request.device(),
-                request.queueLimit(),
-                PolicyShape.of(request.policy(), request.index(), geometry),
-                request.formats(),
-                request.denseBelow(),
-                request.windows()));
+                request.device()));
     return plan.feasible()
         ? new Feasible(planned(request, plan), plan, known.get().source())
         : new Infeasible("DoesNotFit", plan.verdict(), plan, known.get().source());
@@ -221,7 +222,7 @@ public final class Assessor {
 
   /** With what was planned where nobody has said it: a pod never runs anything else. */
   private static Request planned(Request request, Plan plan) {
-    PolicyShape policy = plan.request().policy();
+    PolicyShape policy = plan.request().attention().policy();
     return request.planned(
         plan.requireSizes().denseBelow(),
         policy.name().equals(PolicyShape.KVDRIVE.name()) ? policy.index() : request.index());

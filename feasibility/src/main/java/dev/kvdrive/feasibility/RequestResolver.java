@@ -23,7 +23,7 @@ import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
-import dev.kvdrive.plan.PlanRequest;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.TierBudgets;
 import dev.kvdrive.plan.WindowOptions;
@@ -100,7 +100,7 @@ public final class RequestResolver {
         nvme == null ? Reclaim.EPHEMERAL : requireNonNullElse(nvme.reclaim(), Reclaim.EPHEMERAL),
         storageClassName(nvme, from),
         requireNonNullElse(spec.replicas(), DEFAULT_REPLICAS),
-        requireNonNullElse(runtime.queueLimit(), PlanRequest.DEFAULT_QUEUE_PER_SEAT * concurrency),
+        requireNonNullElse(runtime.queueLimit(), Load.DEFAULT_QUEUE_PER_SEAT * concurrency),
         drainSeconds(runtime, requireNonNullElse(from.limits(), NO_LIMITS)),
         DeviceKind.valueOf(requireNonNullElse(from.device(), Device.CPU).name()),
         requireNonNullElseGet(spec.access(), () -> new Access(null, null)),

@@ -88,7 +88,7 @@ class AssessorTest {
   void budgetAutoIsPlannedByItsBound() {
     Feasible auto = feasible(deployment("endpoint", "budget: auto"), null);
     assertThat(auto.request().budget()).isEqualTo(new Budget(0.25, 0.95));
-    assertThat(auto.plan().request().budget()).isEqualTo(auto.request().budget());
+    assertThat(auto.plan().request().attention().budget()).isEqualTo(auto.request().budget());
     assertThat(auto.plan().requireSizes().budget()).isEqualTo(auto.request().budget());
     assertThat(
             feasible(deployment("endpoint", "budget: auto\nquality: 99%\nbudgetBound: 12.5%"), null)
@@ -126,7 +126,7 @@ class AssessorTest {
             null);
     assertThat(asked.request().windows())
         .isEqualTo(new WindowOptions(WindowOptions.Division.BY_REUSE, 0, true))
-        .isEqualTo(asked.plan().request().windows());
+        .isEqualTo(asked.plan().request().attention().windows());
   }
 
   @Test
@@ -138,7 +138,7 @@ class AssessorTest {
     Feasible int8 = feasible(deployment("endpoint", "resident: INT8\nbacking: INT8"), null);
     assertThat(int8.request().formats())
         .isEqualTo(new Formats(ChunkFormat.INT8, ChunkFormat.INT8))
-        .isEqualTo(int8.plan().request().formats());
+        .isEqualTo(int8.plan().request().attention().formats());
   }
 
   @ParameterizedTest
@@ -165,7 +165,7 @@ class AssessorTest {
   @Test
   void aPolicyIsNamedAndBringsItsIndex() {
     Feasible quest = feasible(deployment("endpoint", "policy: quest"), null);
-    assertThat(quest.plan().request().policy().name()).isEqualTo("quest");
+    assertThat(quest.plan().request().attention().policy().name()).isEqualTo("quest");
     assertThat(quest.request().policy()).isEqualTo("quest");
     assertThat(quest.request().index()).isNull();
     assertThat(feasible(deployment("endpoint", ""), null).request().policy()).isEqualTo("kvdrive");
@@ -190,8 +190,9 @@ class AssessorTest {
   }
 
   private static String index(Feasible feasible) {
-    assertThat(feasible.request().index()).isEqualTo(feasible.plan().request().policy().index());
-    return feasible.plan().request().policy().index().word();
+    assertThat(feasible.request().index())
+        .isEqualTo(feasible.plan().request().attention().policy().index());
+    return feasible.plan().request().attention().policy().index().word();
   }
 
   @Test

@@ -28,9 +28,12 @@ final class PlanView {
     return new PlanStatus(
         plan.feasible(),
         geometrySource,
-        Planner.layout(plan.request().model(), plan.request().kvType(), plan.request().formats())
+        Planner.layout(
+                plan.request().model(),
+                plan.request().attention().kvType(),
+                plan.request().attention().formats())
             .backingBytes(1),
-        plan.request().budget().words(),
+        plan.request().attention().budget().words(),
         plan.sizes() == null ? null : plan.sizes().denseBelow(),
         pod == null ? null : Quantities.ofBytes(pod.memoryBytes()),
         pod == null ? null : Quantities.ofBytes(pod.heapBytes()),

@@ -10,6 +10,7 @@ import dev.kvdrive.model.TokenizerSource;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.TierBudgets;
@@ -61,15 +62,13 @@ class SharedPrefillTest {
     model = ModelLoader.open(file, 2048, ModelLoader.Verification.SAMPLE);
     var plan =
         Planner.plan(
-            new PlanRequest(
+            PlanRequest.of(
                 model.geometry(),
-                2048,
-                SEATS,
+                new Load(2048, SEATS, 4),
                 1,
                 KvType.BF16,
                 new TierBudgets(64 * ByteSize.MIB, 32 * ByteSize.MIB, 64 * ByteSize.MIB),
-                DeviceKind.CPU,
-                4));
+                DeviceKind.CPU));
     device = CpuDevice.open(64 * ByteSize.MIB, 2);
     var tokenizer = Tokenizers.fromGguf(((TokenizerSource.Gguf) model.tokenizer()).metadata());
     engine =
@@ -78,7 +77,7 @@ class SharedPrefillTest {
             tokenizer,
             device,
             EngineSettings.of(plan.requireSizes(), device, folder.resolve("nvme"), 4)
-                .withWarmUpTokens(0));
+                .withScheduling(s -> s.withWarmUpTokens(0)));
   }
 
   @AfterEach

@@ -7,9 +7,9 @@ import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
-import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelShape;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
@@ -58,18 +58,17 @@ final class PrefillBench {
       double budget = Double.parseDouble(args[2]);
       EngineSizes sizes =
           Planner.plan(
-                  new PlanRequest(
+                  PlanRequest.of(
                           model.geometry(),
-                          tokens + 64,
-                          1,
+                          new Load(tokens + 64, 1, 1),
                           budget,
                           KvType.BF16,
                           tiers,
-                          DeviceKind.CUDA,
-                          1,
-                          PolicyShape.KVDRIVE.withIndex(IndexShape.parse(args[3])),
-                          Formats.usual(KvType.BF16, budget))
-                      .withDenseBelow(0))
+                          DeviceKind.CUDA)
+                      .attending(
+                          a ->
+                              a.withPolicy(PolicyShape.KVDRIVE.withIndex(IndexShape.parse(args[3])))
+                                  .withDenseBelow(0)))
               .requireSizes();
       double[] seconds = run(model, sizes, tiers, tokens, Integer.parseInt(args[4]));
       double[] sorted = seconds.clone();

@@ -9,6 +9,7 @@ import dev.kvdrive.model.TokenizerSource;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
@@ -195,8 +196,13 @@ final class SeamsBench {
 
   private static Plan plan(ModelGeometry geometry, DeviceKind kind, int context, long gpu) {
     return Planner.plan(
-        new PlanRequest(
-                geometry, context, 1, BUDGET, KvType.BF16, new TierBudgets(gpu, ROOM, 0), kind, 1)
-            .withDenseBelow(0));
+        PlanRequest.of(
+                geometry,
+                new Load(context, 1, 1),
+                BUDGET,
+                KvType.BF16,
+                new TierBudgets(gpu, ROOM, 0),
+                kind)
+            .attending(a -> a.withDenseBelow(0)));
   }
 }

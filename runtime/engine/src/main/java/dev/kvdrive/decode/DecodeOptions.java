@@ -34,7 +34,7 @@ public record DecodeOptions(
   public static final Duration DEFAULT_FETCH_TIMEOUT = Duration.ofSeconds(10);
 
   /** Share of the time for the meter unless said otherwise. */
-  public static final double DEFAULT_METER_SHARE = 0.01;
+  private static final double DEFAULT_METER_SHARE = 0.01;
 
   public DecodeOptions {
     if (!(meterShare >= 0 && meterShare <= 1)) {
@@ -53,6 +53,12 @@ public record DecodeOptions(
       throw new IllegalArgumentException(
           "the fetch timeout must be between 1 ms and 1 h, got " + fetchTimeout);
     }
+  }
+
+  /** What an engine does unless told otherwise. */
+  public static DecodeOptions of(boolean graphs) {
+    return new DecodeOptions(
+        true, ELASTIC, true, graphs, DEFAULT_FETCH_TIMEOUT, DEFAULT_METER_SHARE);
   }
 
   /** The same with another pipeline. */

@@ -61,8 +61,7 @@ public final class KvDriveEngine implements InferenceEngine {
     this.tokenizer = tokenizer;
     this.settings = settings;
     sizes = settings.sizes();
-    requests =
-        new RequestQueue(settings.queueLimit(), sizes.concurrency(), settings.prefillShare());
+    requests = new RequestQueue(settings.scheduling(), sizes.concurrency());
     thread = Thread.ofPlatform().name("kvdrive-engine").unstarted(this::run);
   }
 
@@ -298,7 +297,8 @@ public final class KvDriveEngine implements InferenceEngine {
 
   /** Runs a prompt and a few steps, so that ready means that everything has run once. */
   private void warmUp(Scheduler own) {
-    int prompt = Math.min(settings.warmUpTokens(), sizes.contextLength() - WARM_UP_STEPS);
+    int prompt =
+        Math.min(settings.scheduling().warmUpTokens(), sizes.contextLength() - WARM_UP_STEPS);
     if (prompt < 1
         || sizes.extents(prompt + WARM_UP_STEPS) > sizes.tierExtents()
         || own.refusal(prompt + WARM_UP_STEPS) != null) {
@@ -414,9 +414,10 @@ public final class KvDriveEngine implements InferenceEngine {
       return "the engine thread has ended";
     }
     Long began = turnBegan;
-    if (began != null && System.nanoTime() - began > settings.turnTimeout().toNanos()) {
+    if (began != null
+        && System.nanoTime() - began > settings.scheduling().turnTimeout().toNanos()) {
       return "the engine thread has not ended a turn for more than %s s: the device, or something it waits for, hangs"
-          .formatted(settings.turnTimeout().toMillis() / 1000.0);
+          .formatted(settings.scheduling().turnTimeout().toMillis() / 1000.0);
     }
     return brokenTier;
   }

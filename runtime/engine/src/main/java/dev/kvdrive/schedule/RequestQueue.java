@@ -34,13 +34,10 @@ final class RequestQueue {
   private boolean stopping;
   private @Nullable String failure;
 
-  /**
-   * @param prefillShare of the time while others decode
-   */
-  RequestQueue(int limit, int seats, double prefillShare) {
-    this.limit = limit;
+  RequestQueue(SchedulingOptions options, int seats) {
+    limit = options.queueLimit();
+    prefillShare = options.prefillShare();
     this.seats = seats;
-    this.prefillShare = prefillShare;
   }
 
   /** How fast the engine is, told by the engine thread. */

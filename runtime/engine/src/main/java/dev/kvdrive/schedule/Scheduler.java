@@ -8,8 +8,6 @@ import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.meter.AccuracyMeter;
 import dev.kvdrive.kv.policy.SelectionObserver;
 import dev.kvdrive.kv.policy.SelectionTap;
-import dev.kvdrive.kv.tier.ExtentFile;
-import dev.kvdrive.kv.tier.Placement;
 import dev.kvdrive.kv.tier.StepFaults;
 import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.kv.tier.TierStatus;
@@ -106,7 +104,7 @@ final class Scheduler implements AutoCloseable {
       checkpoint.run();
       kv = own(KvState.allocate(device, queue, sizes, settings.calibration()));
       checkpoint.run();
-      store = own(openStore(device, kv));
+      store = own(TieredStore.open(sizes, device, kv.layers(), kv.extents(), settings.nvme()));
       checkpoint.run();
       int vocabulary = Math.min(model.spec().vocabulary(), tokenizer.vocabularySize());
       output = own(new StepOutput(device, transformer, sizes.concurrency(), vocabulary));
@@ -155,20 +153,6 @@ final class Scheduler implements AutoCloseable {
     for (int seat = 0; seat < sizes.concurrency(); seat++) {
       freeSeats.add(seat);
     }
-  }
-
-  private TieredStore openStore(Device device, KvState kv) {
-    ExtentFile.Opener files = settings.extentFiles();
-    return files == null
-        ? TieredStore.open(sizes, device, kv.layers(), kv.extents(), settings.nvme())
-        : TieredStore.open(
-            sizes,
-            device,
-            kv.layers(),
-            kv.extents(),
-            settings.nvme(),
-            Placement.LEAST_RECENTLY_USED,
-            files);
   }
 
   private <T extends AutoCloseable> T own(T resource) {
@@ -437,7 +421,7 @@ final class Scheduler implements AutoCloseable {
       turn.sequences().forEach(sequence -> advance(sequence, 0));
       removeEnded();
     }
-    double wanted = settings.prefillShare();
+    double wanted = settings.scheduling().prefillShare();
     owedNanos = othersWait ? (System.nanoTime() - start) * (1 - wanted) / wanted : 0;
   }
 

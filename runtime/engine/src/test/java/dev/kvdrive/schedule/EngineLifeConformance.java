@@ -74,7 +74,8 @@ public abstract class EngineLifeConformance extends EngineTest {
 
   @Test
   void readyMeansThatEverythingHasRunOnce() {
-    KvDriveEngine engine = start(settings(EngineShape.tight(1)).withWarmUpTokens(1000));
+    KvDriveEngine engine =
+        start(settings(EngineShape.tight(1)).withScheduling(s -> s.withWarmUpTokens(1000)));
     EngineStatus status = engine.status();
     assertThat(status.steps()).as("the warm-up is not counted").isZero();
     assertThat(status.promptTokens()).isZero();
@@ -86,7 +87,8 @@ public abstract class EngineLifeConformance extends EngineTest {
   @Test
   void anEngineThatFailsInItsWarmUpDoesNotStartAndLeavesNothing() throws Exception {
     Device broken = breaking(new AtomicBoolean(true));
-    EngineSettings settings = settings(EngineShape.tight(1)).withWarmUpTokens(100);
+    EngineSettings settings =
+        settings(EngineShape.tight(1)).withScheduling(s -> s.withWarmUpTokens(100));
     assertThatThrownBy(() -> KvDriveEngine.start(model, tokenizer, broken, settings))
         .isInstanceOf(DeviceException.class)
         .hasMessageContaining("the device is on fire");
@@ -96,7 +98,9 @@ public abstract class EngineLifeConformance extends EngineTest {
   @Test
   void anEngineWhoseThreadDoesNotGetOnHasFailed() throws Exception {
     KvDriveEngine engine =
-        start(settings(EngineShape.roomy(1)).withTurnTimeout(Duration.ofMillis(50)));
+        start(
+            settings(EngineShape.roomy(1))
+                .withScheduling(s -> s.withTurnTimeout(Duration.ofMillis(50))));
     CountDownLatch goOn = new CountDownLatch(1);
     CountDownLatch hangs = new CountDownLatch(1);
     Recorder recorder = new Recorder();
@@ -180,7 +184,8 @@ public abstract class EngineLifeConformance extends EngineTest {
 
   @Test
   void anEngineMayBeClosedAtAnyMomentOfItsStart() throws Exception {
-    EngineSettings settings = settings(EngineShape.tight(1)).withWarmUpTokens(100);
+    EngineSettings settings =
+        settings(EngineShape.tight(1)).withScheduling(s -> s.withWarmUpTokens(100));
     int stride = 7;
     int moments = 0;
     boolean closedInTime = true;

@@ -13,61 +13,55 @@ import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.Workspace;
+import java.lang.reflect.Field;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
+import java.util.function.Consumer;
+import java.util.stream.Collectors;
 
 /**
  * Sizes of an engine for tests, and how it runs: far smaller than a plan would make them, so that a
- * short sequence goes through all tiers.
- *
- * @param frames DRAM frames beyond those an engine cannot do without; what does not fit lies on
- *     NVMe
- * @param window window slots of each head
- * @param passChunks chunks of one pass
- * @param microBatches of a step; 0 for none, on one queue
- * @param formats of closed chunks
- * @param denseChunks a sequence with at most so many attends all of them
+ * short sequence goes through all tiers. A value: what changes it makes another.
  */
-record EngineShape(
-    KvType type,
-    int context,
-    int seats,
-    double budget,
-    int window,
-    int passChunks,
-    int prefillBlock,
-    int extentChunks,
-    int frames,
-    int nvmeThreads,
-    int microBatches,
-    boolean graphs,
-    Duration fetchTimeout,
-    Duration demotionTimeout,
-    int queueLimit,
-    PolicyShape policy,
-    Formats formats,
-    int denseChunks) {
+final class EngineShape implements Cloneable {
+  private KvType type = KvType.F32;
+  private int context = 256;
+  private int seats = 1;
+  private double budget;
+
+  /** Window slots of each head, and chunks of one pass. */
+  private int window = 24;
+
+  private int passChunks = 24;
+  private int prefillBlock = 64;
+  private int extentChunks = 2;
+
+  /** DRAM frames beyond those an engine cannot do without; what does not fit lies on NVMe. */
+  private int frames = 10_000;
+
+  private int nvmeThreads = 1;
+
+  /** Of a step; 0 for none, on one queue. */
+  private int microBatches;
+
+  private boolean graphs;
+  private Duration fetchTimeout = Duration.ofSeconds(20);
+  private Duration demotionTimeout = Duration.ofSeconds(20);
+  private int queueLimit = 16;
+  private PolicyShape policy = PolicyShape.KVDRIVE;
+  private Formats formats = Formats.of(type);
+
+  /** A sequence with at most so many attends all of them. */
+  private int denseChunks;
+
+  private EngineShape(double budget) {
+    this.budget = budget;
+  }
+
   /** Everything resident, one queue, one seat: what the others are compared with. */
   static EngineShape roomy(double budget) {
-    return new EngineShape(
-        KvType.F32,
-        256,
-        1,
-        budget,
-        24,
-        24,
-        64,
-        2,
-        10_000,
-        1,
-        0,
-        false,
-        Duration.ofSeconds(20),
-        Duration.ofSeconds(20),
-        16,
-        PolicyShape.KVDRIVE,
-        Formats.of(KvType.F32),
-        0);
+    return new EngineShape(budget);
   }
 
   /** Three seats that hardly hold an extent in DRAM, tiny windows, prefill in blocks of 50. */
@@ -75,291 +69,90 @@ record EngineShape(
     return roomy(budget).withSeats(3).withWindow(7, 5).withFrames(0).withBlock(50).withThreads(2);
   }
 
+  private EngineShape with(Consumer<EngineShape> change) {
+    try {
+      EngineShape other = (EngineShape) clone();
+      change.accept(other);
+      return other;
+    } catch (CloneNotSupportedException e) {
+      throw new AssertionError(e);
+    }
+  }
+
   EngineShape withPolicy(PolicyShape shape) {
-    return new EngineShape(
-        type,
-        context,
-        seats,
-        budget,
-        window,
-        passChunks,
-        prefillBlock,
-        extentChunks,
-        frames,
-        nvmeThreads,
-        microBatches,
-        graphs,
-        fetchTimeout,
-        demotionTimeout,
-        queueLimit,
-        shape,
-        formats,
-        denseChunks);
+    return with(s -> s.policy = shape);
   }
 
   EngineShape withType(KvType kvType) {
-    return new EngineShape(
-        kvType,
-        context,
-        seats,
-        budget,
-        window,
-        passChunks,
-        prefillBlock,
-        extentChunks,
-        frames,
-        nvmeThreads,
-        microBatches,
-        graphs,
-        fetchTimeout,
-        demotionTimeout,
-        queueLimit,
-        policy,
-        Formats.of(kvType),
-        denseChunks);
+    return with(s -> s.type = kvType).withChunks(Formats.of(kvType));
   }
 
   EngineShape withChunks(Formats others) {
-    return new EngineShape(
-        type,
-        context,
-        seats,
-        budget,
-        window,
-        passChunks,
-        prefillBlock,
-        extentChunks,
-        frames,
-        nvmeThreads,
-        microBatches,
-        graphs,
-        fetchTimeout,
-        demotionTimeout,
-        queueLimit,
-        policy,
-        others,
-        denseChunks);
+    return with(s -> s.formats = others);
   }
 
   /** With sequences of up to so many closed chunks attending everything. */
   EngineShape withDense(int chunks) {
-    return new EngineShape(
-        type,
-        context,
-        seats,
-        budget,
-        window,
-        passChunks,
-        prefillBlock,
-        extentChunks,
-        frames,
-        nvmeThreads,
-        microBatches,
-        graphs,
-        fetchTimeout,
-        demotionTimeout,
-        queueLimit,
-        policy,
-        formats,
-        chunks);
+    return with(s -> s.denseChunks = chunks);
   }
 
   EngineShape withSeats(int count) {
-    return new EngineShape(
-        type,
-        context,
-        count,
-        budget,
-        window,
-        passChunks,
-        prefillBlock,
-        extentChunks,
-        frames,
-        nvmeThreads,
-        microBatches,
-        graphs,
-        fetchTimeout,
-        demotionTimeout,
-        queueLimit,
-        policy,
-        formats,
-        denseChunks);
+    return with(s -> s.seats = count);
   }
 
   EngineShape withWindow(int slots, int pass) {
-    return new EngineShape(
-        type,
-        context,
-        seats,
-        budget,
-        slots,
-        pass,
-        prefillBlock,
-        extentChunks,
-        frames,
-        nvmeThreads,
-        microBatches,
-        graphs,
-        fetchTimeout,
-        demotionTimeout,
-        queueLimit,
-        policy,
-        formats,
-        denseChunks);
+    return with(s -> s.window = slots).with(s -> s.passChunks = pass);
   }
 
   EngineShape withBlock(int tokens) {
-    return new EngineShape(
-        type,
-        context,
-        seats,
-        budget,
-        window,
-        passChunks,
-        tokens,
-        extentChunks,
-        frames,
-        nvmeThreads,
-        microBatches,
-        graphs,
-        fetchTimeout,
-        demotionTimeout,
-        queueLimit,
-        policy,
-        formats,
-        denseChunks);
+    return with(s -> s.prefillBlock = tokens);
   }
 
   EngineShape withExtents(int chunks) {
-    return new EngineShape(
-        type,
-        context,
-        seats,
-        budget,
-        window,
-        passChunks,
-        prefillBlock,
-        chunks,
-        frames,
-        nvmeThreads,
-        microBatches,
-        graphs,
-        fetchTimeout,
-        demotionTimeout,
-        queueLimit,
-        policy,
-        formats,
-        denseChunks);
+    return with(s -> s.extentChunks = chunks);
   }
 
   EngineShape withFrames(int count) {
-    return new EngineShape(
-        type,
-        context,
-        seats,
-        budget,
-        window,
-        passChunks,
-        prefillBlock,
-        extentChunks,
-        count,
-        nvmeThreads,
-        microBatches,
-        graphs,
-        fetchTimeout,
-        demotionTimeout,
-        queueLimit,
-        policy,
-        formats,
-        denseChunks);
+    return with(s -> s.frames = count);
   }
 
   EngineShape withThreads(int count) {
-    return new EngineShape(
-        type,
-        context,
-        seats,
-        budget,
-        window,
-        passChunks,
-        prefillBlock,
-        extentChunks,
-        frames,
-        count,
-        microBatches,
-        graphs,
-        fetchTimeout,
-        demotionTimeout,
-        queueLimit,
-        policy,
-        formats,
-        denseChunks);
+    return with(s -> s.nvmeThreads = count);
   }
 
   EngineShape with(int parts, boolean recorded) {
-    return new EngineShape(
-        type,
-        context,
-        seats,
-        budget,
-        window,
-        passChunks,
-        prefillBlock,
-        extentChunks,
-        frames,
-        nvmeThreads,
-        parts,
-        recorded,
-        fetchTimeout,
-        demotionTimeout,
-        queueLimit,
-        policy,
-        formats,
-        denseChunks);
+    return with(s -> s.microBatches = parts).with(s -> s.graphs = recorded);
   }
 
   EngineShape withTimeouts(Duration fetch, Duration demotion) {
-    return new EngineShape(
-        type,
-        context,
-        seats,
-        budget,
-        window,
-        passChunks,
-        prefillBlock,
-        extentChunks,
-        frames,
-        nvmeThreads,
-        microBatches,
-        graphs,
-        fetch,
-        demotion,
-        queueLimit,
-        policy,
-        formats,
-        denseChunks);
+    return with(s -> s.fetchTimeout = fetch).with(s -> s.demotionTimeout = demotion);
   }
 
   EngineShape withQueueLimit(int limit) {
-    return new EngineShape(
-        type,
-        context,
-        seats,
-        budget,
-        window,
-        passChunks,
-        prefillBlock,
-        extentChunks,
-        frames,
-        nvmeThreads,
-        microBatches,
-        graphs,
-        fetchTimeout,
-        demotionTimeout,
-        limit,
-        policy,
-        formats,
-        denseChunks);
+    return with(s -> s.queueLimit = limit);
+  }
+
+  int frames() {
+    return frames;
+  }
+
+  int queueLimit() {
+    return queueLimit;
+  }
+
+  @Override
+  public String toString() {
+    return Arrays.stream(EngineShape.class.getDeclaredFields())
+        .map(field -> field.getName() + "=" + value(field))
+        .collect(Collectors.joining(", ", "EngineShape[", "]"));
+  }
+
+  private Object value(Field field) {
+    try {
+      return field.get(this);
+    } catch (IllegalAccessException e) {
+      throw new AssertionError(e);
+    }
   }
 
   EngineSizes sizes(ModelGeometry model, Device device) {
@@ -395,11 +188,11 @@ record EngineShape(
 
   EngineSettings settings(ModelGeometry model, Device device, Path directory) {
     return EngineSettings.of(sizes(model, device), device, directory, queueLimit)
-        .withNvme(
-            new NvmeOptions(directory, NvmeOptions.Direct.PREFERRED, nvmeThreads, demotionTimeout))
+        .withNvme(nvme -> new NvmeOptions(directory, nvme.direct(), nvmeThreads, demotionTimeout))
         .withDecode(
-            new DecodeOptions(microBatches > 0, Math.max(1, microBatches), graphs, fetchTimeout)
-                .withElasticPrefetch(microBatches > 1))
-        .withWarmUpTokens(0);
+            decode ->
+                new DecodeOptions(microBatches > 0, Math.max(1, microBatches), graphs, fetchTimeout)
+                    .withElasticPrefetch(microBatches > 1))
+        .withScheduling(scheduling -> scheduling.withWarmUpTokens(0));
   }
 }

@@ -66,7 +66,7 @@ public abstract class FaultConformance extends EngineTest {
     int injected = 0;
     for (double share : new double[] {0.02, 0.2, 1}) {
       FaultyFiles files = faulty(SHAPE);
-      try (KvDriveEngine engine = start(settings(SHAPE).withExtentFiles(files))) {
+      try (KvDriveEngine engine = start(settings(SHAPE).withNvme(nvme -> nvme.withFiles(files)))) {
         files.with(fault, share);
         List<Recorder> recorders = new ArrayList<>();
         for (GenerationRequest request : requests()) {
@@ -119,7 +119,7 @@ public abstract class FaultConformance extends EngineTest {
     List<List<GeneratedToken>> expected = withoutFaults();
     EngineShape shape = SHAPE.withTimeouts(Duration.ofMillis(200), Duration.ofSeconds(20));
     FaultyFiles files = faulty(shape);
-    try (KvDriveEngine engine = start(settings(shape).withExtentFiles(files))) {
+    try (KvDriveEngine engine = start(settings(shape).withNvme(nvme -> nvme.withFiles(files)))) {
       Recorder needs = new Recorder();
       needs.onToken(
           token -> {
@@ -150,7 +150,7 @@ public abstract class FaultConformance extends EngineTest {
   void whoNeedsNoDiskIsAnsweredWhileAReadHangs() throws Exception {
     List<List<GeneratedToken>> expected = withoutFaults();
     FaultyFiles files = faulty(SHAPE);
-    try (KvDriveEngine engine = start(settings(SHAPE).withExtentFiles(files))) {
+    try (KvDriveEngine engine = start(settings(SHAPE).withNvme(nvme -> nvme.withFiles(files)))) {
       CountDownLatch held = new CountDownLatch(1);
       Recorder needs = new Recorder();
       needs.onToken(
@@ -182,7 +182,7 @@ public abstract class FaultConformance extends EngineTest {
   void whoNeedsNoDiskIsAnsweredWhileAWriteHangs() throws Exception {
     List<List<GeneratedToken>> expected = withoutFaults();
     FaultyFiles files = faulty(SHAPE);
-    try (KvDriveEngine engine = start(settings(SHAPE).withExtentFiles(files))) {
+    try (KvDriveEngine engine = start(settings(SHAPE).withNvme(nvme -> nvme.withFiles(files)))) {
       files.hold();
       Recorder needs = new Recorder();
       engine.submit(requests().getFirst(), needs);
@@ -207,7 +207,7 @@ public abstract class FaultConformance extends EngineTest {
     List<List<GeneratedToken>> expected = withoutFaults();
     EngineShape shape = SHAPE.withThreads(4);
     FaultyFiles files = faulty(shape);
-    try (KvDriveEngine engine = start(settings(shape).withExtentFiles(files))) {
+    try (KvDriveEngine engine = start(settings(shape).withNvme(nvme -> nvme.withFiles(files)))) {
       Recorder needs = new Recorder();
       needs.onToken(token -> files.slow(30));
       Recorder other = new Recorder();
@@ -229,7 +229,7 @@ public abstract class FaultConformance extends EngineTest {
     EngineShape shape =
         SHAPE.withThreads(4).withTimeouts(Duration.ofMillis(200), Duration.ofMillis(200));
     FaultyFiles files = faulty(shape);
-    try (KvDriveEngine engine = start(settings(shape).withExtentFiles(files))) {
+    try (KvDriveEngine engine = start(settings(shape).withNvme(nvme -> nvme.withFiles(files)))) {
       files.hold();
       generate(engine, requests().getFirst()).failure();
       await().until(() -> engine.status().nvmeFailure() != null);
@@ -256,7 +256,8 @@ public abstract class FaultConformance extends EngineTest {
     Device own = open(CAPACITY, 2);
     SilentDisk disk = new SilentDisk(access);
     KvDriveEngine engine =
-        KvDriveEngine.start(model, tokenizer, own, settings(shape).withExtentFiles(disk));
+        KvDriveEngine.start(
+            model, tokenizer, own, settings(shape).withNvme(nvme -> nvme.withFiles(disk)));
     Recorder recorder = new Recorder();
     recorder.onToken(
         token -> {
@@ -354,7 +355,7 @@ public abstract class FaultConformance extends EngineTest {
   void aDiskThatFailsIsSeenAndIsUsedAgainOnceItWorks(Fault fault) {
     List<List<GeneratedToken>> expected = withoutFaults();
     FaultyFiles files = faulty(SHAPE);
-    try (KvDriveEngine engine = start(settings(SHAPE).withExtentFiles(files))) {
+    try (KvDriveEngine engine = start(settings(SHAPE).withNvme(nvme -> nvme.withFiles(files)))) {
       assertThat(engine.status().nvmeFailure()).isNull();
       files.with(fault, 1);
       generate(engine, requests().getFirst()).failure();
@@ -380,7 +381,7 @@ public abstract class FaultConformance extends EngineTest {
   void aDiskThatHangsIsSeen() {
     EngineShape shape = SHAPE.withTimeouts(Duration.ofMillis(200), Duration.ofMillis(500));
     FaultyFiles files = faulty(shape);
-    try (KvDriveEngine engine = start(settings(shape).withExtentFiles(files))) {
+    try (KvDriveEngine engine = start(settings(shape).withNvme(nvme -> nvme.withFiles(files)))) {
       Recorder recorder = new Recorder();
       recorder.onToken(
           token -> {
@@ -405,7 +406,7 @@ public abstract class FaultConformance extends EngineTest {
   @Test
   void aSingleErrorIsNoReasonToGiveADiskUp() {
     FaultyFiles files = faulty(SHAPE);
-    try (KvDriveEngine engine = start(settings(SHAPE).withExtentFiles(files))) {
+    try (KvDriveEngine engine = start(settings(SHAPE).withNvme(nvme -> nvme.withFiles(files)))) {
       for (Fault fault : Fault.values()) {
         files.once(fault);
         generate(engine, requests().getFirst());
@@ -419,7 +420,7 @@ public abstract class FaultConformance extends EngineTest {
     List<List<GeneratedToken>> expected = withoutFaults();
     FaultyFiles files = faulty(SHAPE);
     CountDownLatch held = new CountDownLatch(1);
-    try (KvDriveEngine engine = start(settings(SHAPE).withExtentFiles(files))) {
+    try (KvDriveEngine engine = start(settings(SHAPE).withNvme(nvme -> nvme.withFiles(files)))) {
       Recorder recorder = new Recorder();
       recorder.onToken(
           token -> {
@@ -456,7 +457,7 @@ public abstract class FaultConformance extends EngineTest {
               .withFrames(random.nextBoolean() ? 0 : 12)
               .withTimeouts(Duration.ofMillis(300), Duration.ofMillis(300));
       FaultyFiles files = new FaultyFiles(random.nextLong(), faultyExtentBytes(shape));
-      try (KvDriveEngine engine = start(settings(shape).withExtentFiles(files))) {
+      try (KvDriveEngine engine = start(settings(shape).withNvme(nvme -> nvme.withFiles(files)))) {
         for (int round = 0; round < 10; round++) {
           List<Recorder> recorders = new ArrayList<>();
           disturb(files, random);
@@ -537,7 +538,7 @@ public abstract class FaultConformance extends EngineTest {
   @Test
   void aDiskWithoutRoomIsRefusedAtTheStart() throws IOException {
     FaultyFiles files = faulty(SHAPE).refuseSpace();
-    assertThatThrownBy(() -> start(settings(SHAPE).withExtentFiles(files)))
+    assertThatThrownBy(() -> start(settings(SHAPE).withNvme(nvme -> nvme.withFiles(files))))
         .isInstanceOf(TierException.class)
         .hasMessageContaining("no space left");
     assertNothingIsLeft();

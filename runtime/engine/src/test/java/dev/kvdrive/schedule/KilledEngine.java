@@ -77,7 +77,9 @@ final class KilledEngine {
     try (Model model = ModelLoader.open(Golden.file("llama3"), 0, ModelLoader.Verification.FULL);
         Device device = DeviceFactory.require(kind).open(EngineTest.CAPACITY, Long.MAX_VALUE, 2)) {
       EngineSettings settings =
-          shape().settings(model.geometry(), device, Path.of(args[1])).withExtentFiles(stand);
+          shape()
+              .settings(model.geometry(), device, Path.of(args[1]))
+              .withNvme(nvme -> nvme.withFiles(stand));
       try (KvDriveEngine engine =
           KvDriveEngine.start(model, new LetterTokenizer(), device, settings)) {
         OUT.println(READY);

@@ -17,6 +17,7 @@ import dev.kvdrive.model.Golden;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.Demand;
@@ -25,6 +26,7 @@ import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
@@ -82,23 +84,22 @@ public abstract class PlanConformance extends EngineTest {
           Planner.plan(
               new PlanRequest(
                   planned.geometry(),
-                  context,
-                  concurrency,
-                  Budget.of(budget),
-                  type,
+                  new Load(context, concurrency, 4),
+                  new AttentionOptions(
+                      PolicyShape.KVDRIVE.withIndex(IndexShape.parse(index)),
+                      Budget.of(budget),
+                      type,
+                      new Formats(resident, backing),
+                      dense,
+                      windows),
                   new TierBudgets(gpu * MIB, dram * MIB, nvme * MIB),
-                  kind(),
-                  4,
-                  PolicyShape.KVDRIVE.withIndex(IndexShape.parse(index)),
-                  new Formats(resident, backing),
-                  dense,
-                  windows));
+                  kind()));
       EngineSizes sizes = plan.requireSizes();
       // What is planned of DRAM is enough, to the byte.
       try (Device own = open(gpu * MIB, plan.demand(Demand.Tier.DRAM), 2)) {
         EngineSettings settings =
             EngineSettings.of(sizes, own, directory, 4)
-                .withWarmUpTokens(Math.min(100, context - 8));
+                .withScheduling(s -> s.withWarmUpTokens(Math.min(100, context - 8)));
         try (KvDriveEngine engine = KvDriveEngine.start(planned, tokenizer, own, settings)) {
           // A window takes what is left to a few bytes: the plan must be right to the byte.
           assertThat(own.usedBytes())
@@ -139,18 +140,16 @@ public abstract class PlanConformance extends EngineTest {
   @Test
   void whatFitsDramIsNeverWrittenToNvmeHoweverMuchOfItIsGiven() throws IOException {
     PlanRequest request =
-        new PlanRequest(
+        PlanRequest.of(
             model.geometry(),
-            256,
-            2,
+            new Load(256, 2, 4),
             1,
             KvType.F32,
             new TierBudgets(40 * MIB, 64 * MIB, 64 * MIB),
-            kind(),
-            4);
+            kind());
     EngineSettings settings =
         EngineSettings.of(Planner.plan(request).requireSizes(), device, directory, 4)
-            .withNvme(NvmeOptions.in(directory.resolve("untouched")));
+            .withNvme(nvme -> NvmeOptions.in(directory.resolve("untouched")));
     try (KvDriveEngine engine = start(settings)) {
       generate(engine, request("a", 200, 8)).finish();
       assertThat(directory.resolve("untouched")).doesNotExist();

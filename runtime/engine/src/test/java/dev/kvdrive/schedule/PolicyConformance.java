@@ -7,6 +7,7 @@ import dev.kvdrive.device.ElementType;
 import dev.kvdrive.plan.Demand;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
@@ -86,20 +87,19 @@ public abstract class PolicyConformance extends EngineTest {
   @MethodSource("policies")
   void itTakesTheMemoryThatIsPlanned(PolicyShape policy) {
     PlanRequest request =
-        new PlanRequest(
+        PlanRequest.of(
                 model.geometry(),
-                256,
-                3,
+                new Load(256, 3, 4),
                 policy.selects() ? 0.0625 : 1,
                 KvType.BF16,
                 new TierBudgets(24 * MIB, 16 * MIB, 64 * MIB),
-                device.activationType() == ElementType.F32 ? DeviceKind.CPU : DeviceKind.CUDA,
-                4)
-            .withPolicy(policy)
-            .withDenseBelow(0);
+                device.activationType() == ElementType.F32 ? DeviceKind.CPU : DeviceKind.CUDA)
+            .attending(a -> a.withPolicy(policy).withDenseBelow(0));
     Plan plan = Planner.plan(request);
     try (KvDriveEngine engine =
-        start(EngineSettings.of(plan.requireSizes(), device, directory, 4).withWarmUpTokens(0))) {
+        start(
+            EngineSettings.of(plan.requireSizes(), device, directory, 4)
+                .withScheduling(s -> s.withWarmUpTokens(0)))) {
       assertThat(device.usedBytes()).isEqualTo(plan.demand(Demand.Tier.GPU));
       int window = engine.sizes().windowSlots();
       switch (policy.window()) {

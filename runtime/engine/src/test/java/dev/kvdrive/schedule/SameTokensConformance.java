@@ -279,8 +279,7 @@ public abstract class SameTokensConformance extends EngineTest {
   /** What an engine measures that may do so as often as it can, while it gives these answers. */
   private Accuracy measured(EngineShape shape, Map<String, List<GeneratedToken>> expected) {
     EngineSettings settings = settings(shape);
-    try (KvDriveEngine engine =
-        start(settings.withDecode(settings.decode().withMeterShare(0.999)))) {
+    try (KvDriveEngine engine = start(settings.withDecode(d -> d.withMeterShare(0.999)))) {
       Accuracy ofRequests = Accuracy.NONE;
       for (GenerationRequest request : requests()) {
         Recorder answer = generate(engine, request);

@@ -45,8 +45,7 @@ public abstract class SchedulingConformance extends EngineTest {
   private void open(EngineSettings settings) {
     closeSchedulers();
     sizes = settings.sizes();
-    requests =
-        new RequestQueue(settings.queueLimit(), sizes.concurrency(), settings.prefillShare());
+    requests = new RequestQueue(settings.scheduling(), sizes.concurrency());
     scheduler = new Scheduler(device, model, tokenizer, settings, requests, new Totals(), () -> {});
     opened.add(scheduler);
   }
@@ -94,7 +93,7 @@ public abstract class SchedulingConformance extends EngineTest {
   }
 
   private EngineSettings prefillShare(EngineShape shape, double share) {
-    return settings(shape).withPrefillShare(share);
+    return settings(shape).withScheduling(s -> s.withPrefillShare(share));
   }
 
   // --- admission ---
@@ -255,9 +254,7 @@ public abstract class SchedulingConformance extends EngineTest {
             all.dramFrames(),
             extents - all.dramFrames(),
             all.policy());
-    return EngineSettings.of(scarce, device, directory, shape.queueLimit())
-        .withNvme(settings.nvme())
-        .withDecode(settings.decode());
+    return settings.withSizes(scarce);
   }
 
   private static List<GenerationRequest> ofAllLengths() {
@@ -308,7 +305,7 @@ public abstract class SchedulingConformance extends EngineTest {
   private EngineSettings limited(EngineShape shape, double sequences) {
     EngineSettings usual = settings(shape);
     long bytes = usual.sizes().fullExtents(250) * usual.sizes().layout().extentBytes();
-    return usual.withNvme(usual.nvme().withWritesPerDay((long) (sequences * bytes), clock));
+    return usual.withNvme(nvme -> nvme.withWritesPerDay((long) (sequences * bytes), clock));
   }
 
   @Test
@@ -735,7 +732,8 @@ public abstract class SchedulingConformance extends EngineTest {
     EngineShape shape = EngineShape.tight(1).withSeats(4).withBlock(16);
     EngineSizes all = settings(shape).sizes();
     open(
-        sized(shape, 8, all.dramFrames() + all.nvmeExtents()).withPrefillShare(PREFILL_EVERY_TURN));
+        sized(shape, 8, all.dramFrames() + all.nvmeExtents())
+            .withScheduling(s -> s.withPrefillShare(PREFILL_EVERY_TURN)));
     quanta.clear();
     submit(request("long", 200, 2), counted("long"));
     scheduler.turn();
@@ -911,7 +909,10 @@ public abstract class SchedulingConformance extends EngineTest {
     submit(shortRequest, alone);
     finish();
     FaultyFiles files = new FaultyFiles(3, settings(shape).sizes().layout().extentBytes());
-    open(settings(shape).withPrefillShare(PREFILL_EVERY_TURN).withExtentFiles(files));
+    open(
+        settings(shape)
+            .withScheduling(s -> s.withPrefillShare(PREFILL_EVERY_TURN))
+            .withNvme(nvme -> nvme.withFiles(files)));
     Recorder longOne = new Recorder();
     submit(request("long", 240, 4), longOne);
     for (int i = 0; i < 4; i++) {

@@ -68,7 +68,10 @@ public record Plan(
   public String verdict() {
     String what =
         "%s at %,d tokens x %d"
-            .formatted(request.model().name(), request.contextLength(), request.concurrency());
+            .formatted(
+                request.model().name(),
+                request.load().contextLength(),
+                request.load().concurrency());
     if (feasible()) {
       EngineSizes s = requireSizes();
       return "%s fits: %s of GPU memory, %s of DRAM, %s of NVMe; window of %,d chunks per head for %,d selected"

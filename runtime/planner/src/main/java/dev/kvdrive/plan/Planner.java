@@ -88,10 +88,10 @@ public final class Planner {
 
   private static List<String> warnings(PlanRequest request, Arithmetic a, EngineSizes sizes) {
     List<String> warnings = new ArrayList<>();
-    boolean grows = request.policy().window() == PolicyShape.WindowLimit.WHAT_IS_LEFT;
+    boolean grows = request.attention().policy().window() == PolicyShape.WindowLimit.WHAT_IS_LEFT;
     // With a quality the budget is what is attended at most, hardly ever.
     if (grows
-        && request.budget().quality() == null
+        && request.attention().budget().quality() == null
         && !sizes.exact()
         && sizes.windowSlots() < COMFORTABLE_WINDOW * sizes.maxSelected()) {
       warnings.add(
@@ -127,41 +127,49 @@ public final class Planner {
 
   private static List<Alternative> alternatives(PlanRequest request) {
     List<Alternative> out = new ArrayList<>();
-    int most = Math.min(request.contextLength(), request.model().maxContext());
-    int context = largest(PlanRequest.MIN_CONTEXT, most, n -> fits(request.withContextLength(n)));
+    int most = Math.min(request.load().contextLength(), request.model().maxContext());
+    int context =
+        largest(
+            Load.MIN_CONTEXT,
+            most,
+            n -> fits(request.withLoad(request.load().withContextLength(n))));
     if (context > 0) {
-      int step = context >= 8192 ? 1024 : PlanRequest.MIN_CONTEXT;
+      int step = context >= 8192 ? 1024 : Load.MIN_CONTEXT;
       int round = context / step * step;
       out.add(
           new Alternative(
               "a context of %,d tokens at a concurrency of %d"
-                  .formatted(round, request.concurrency()),
-              request.withContextLength(round)));
+                  .formatted(round, request.load().concurrency()),
+              request.withLoad(request.load().withContextLength(round))));
     }
-    if (most < PlanRequest.MIN_CONTEXT) {
+    if (most < Load.MIN_CONTEXT) {
       return out;
     }
     // A context that no budget makes possible is left out of the question which would be needed.
-    PlanRequest within = request.withContextLength(most);
+    PlanRequest within = request.withLoad(request.load().withContextLength(most));
     if (!fits(within)) {
-      int sequences = largest(1, request.concurrency() - 1, n -> fits(within.withConcurrency(n)));
+      int sequences =
+          largest(
+              1,
+              request.load().concurrency() - 1,
+              n -> fits(within.withLoad(within.load().withConcurrency(n))));
       if (sequences > 0) {
         out.add(
             new Alternative(
                 "a concurrency of %d at %,d tokens".formatted(sequences, most),
-                within.withConcurrency(sequences)));
+                within.withLoad(within.load().withConcurrency(sequences))));
       }
-      Integer dense = request.denseBelow();
-      if (dense != null && dense > 0 && fits(within.withDenseBelow(0))) {
-        int tokens = largest(1, dense - 1, n -> fits(within.withDenseBelow(n)));
+      Integer dense = request.attention().denseBelow();
+      if (dense != null && dense > 0 && fits(within.attending(a -> a.withDenseBelow(0)))) {
+        int tokens = largest(1, dense - 1, n -> fits(within.attending(a -> a.withDenseBelow(n))));
         out.add(
             new Alternative(
                 tokens == 0
                     ? "selecting for sequences of any length (dense below 0)"
                     : "selecting from %,d tokens on (dense below %d)".formatted(tokens, tokens),
-                within.withDenseBelow(tokens)));
+                within.attending(a -> a.withDenseBelow(tokens))));
       }
-      out.add(new Arithmetic(within).whatToAdd(most < request.contextLength()));
+      out.add(new Arithmetic(within).whatToAdd(most < request.load().contextLength()));
     }
     return out;
   }
@@ -210,7 +218,11 @@ public final class Planner {
 
     /** What is asked for, with nothing that a plan may leave out. */
     Arithmetic(PlanRequest request) {
-      this(request, request.denseBelow() == null ? 0 : denseChunks(request, request.denseBelow()));
+      this(
+          request,
+          request.attention().denseBelow() == null
+              ? 0
+              : denseChunks(request, request.attention().denseBelow()));
     }
 
     /**
@@ -219,7 +231,8 @@ public final class Planner {
      */
     static Arithmetic of(PlanRequest request) {
       Arithmetic least = new Arithmetic(request);
-      boolean open = request.denseBelow() == null && !request.budget().exact();
+      boolean open =
+          request.attention().denseBelow() == null && !request.attention().budget().exact();
       if (!open || !least.shortfalls().isEmpty()) {
         return least;
       }
@@ -229,23 +242,24 @@ public final class Planner {
     }
 
     private static int denseChunks(PlanRequest request, int tokens) {
-      return request.policy().selects()
-          ? ChunkGrid.PAPER.closedChunks(Math.min(tokens, request.contextLength()))
+      return request.attention().policy().selects()
+          ? ChunkGrid.PAPER.closedChunks(Math.min(tokens, request.load().contextLength()))
           : 0;
     }
 
     private Arithmetic(PlanRequest request, int denseChunks) {
       this.request = request;
       model = request.model();
-      layout = layout(model, request.kvType(), request.formats());
-      seats = request.concurrency();
-      context = request.contextLength();
+      layout = layout(model, request.attention().kvType(), request.attention().formats());
+      seats = request.load().concurrency();
+      context = request.load().contextLength();
       maxChunks = layout.grid().closedChunks(context);
-      boolean all = request.budget().share() >= 1;
+      boolean all = request.attention().budget().share() >= 1;
       maxSelected =
           all
               ? maxChunks
-              : Math.min(maxChunks, (int) Math.ceil(request.budget().share() * maxChunks));
+              : Math.min(
+                  maxChunks, (int) Math.ceil(request.attention().budget().share() * maxChunks));
       this.denseChunks = denseChunks;
       minWindow = all ? Math.min(maxChunks, MIN_EXACT_WINDOW) : Math.max(maxSelected, denseChunks);
       prefillBlock = Math.min(request.device().prefillBlock(), context);
@@ -284,7 +298,8 @@ public final class Planner {
     }
 
     long slotBytes() {
-      return heads() * (layout.resident().bytes() + Workspace.slotMapBytes(request.windows()));
+      return heads()
+          * (layout.resident().bytes() + Workspace.slotMapBytes(request.attention().windows()));
     }
 
     long gpuBytes(int window) {
@@ -306,7 +321,7 @@ public final class Planner {
 
     /** Slots that the policy has a use for. */
     int mostWindow() {
-      return switch (request.policy().window()) {
+      return switch (request.attention().policy().window()) {
         case WHAT_IS_LEFT -> maxChunks;
         case ONE_SELECTION -> minWindow;
         case ONE_PASS -> minWindow;
@@ -326,7 +341,8 @@ public final class Planner {
               model,
               layout,
               request.device().activationBytes(),
-              EngineSizes.mostSelected(request.policy(), maxSelected, denseChunks, maxChunks))
+              EngineSizes.mostSelected(
+                  request.attention().policy(), maxSelected, denseChunks, maxChunks))
           + Workspace.blockBytes(prefillBlock)
           + Workspace.windowStagingBytes(layout, seats, window)
           + Workspace.hostRoundingBytes();
@@ -370,7 +386,7 @@ public final class Planner {
           layout,
           context,
           seats,
-          request.budget(),
+          request.attention().budget(),
           request.device().activationBytes(),
           maxChunks,
           maxSelected,
@@ -384,14 +400,14 @@ public final class Planner {
               Math.min(
                   Math.min(dramFrames(window), totalExtents + minimumFrames), Integer.MAX_VALUE),
           needsNvme ? Math.min(mostExtents(), totalExtents) : 0,
-          request.policy(),
-          request.windows());
+          request.attention().policy(),
+          request.attention().windows());
     }
 
     List<Demand> demands(int window, long frames, long extents) {
       List<Demand> out = new ArrayList<>();
       int act = request.device().activationBytes();
-      SummaryFormat summary = request.policy().summary();
+      SummaryFormat summary = request.attention().policy().summary();
       out.add(
           new Demand(
               Tier.GPU,
@@ -413,13 +429,13 @@ public final class Planner {
                           ? "chunks"
                           : "pages of %d chunks".formatted(summary.chunks()),
                       summary.bytes(layout))));
-      ClusterFormat clusters = request.policy().clusters();
+      ClusterFormat clusters = request.attention().policy().clusters();
       if (clusters != null) {
         out.add(
             new Demand(
                 Tier.GPU,
                 clusters.estimates() ? "estimate" : "centroids",
-                heads() * request.policy().clusterBytes(layout, maxChunks),
+                heads() * request.attention().policy().clusterBytes(layout, maxChunks),
                 "%,d heads in all x (%,d clusters x %d B, and %d B for each of %,d %s)"
                     .formatted(
                         heads(),
@@ -464,9 +480,9 @@ public final class Planner {
           new Demand(
               Tier.GPU,
               "maps",
-              Workspace.mapBytes(layout, seats, maxChunks, window, request.windows()),
+              Workspace.mapBytes(layout, seats, maxChunks, window, request.attention().windows()),
               "where each chunk, slot and extent is"));
-      if (request.windows().notesReuse(request.budget().exact())) {
+      if (request.attention().windows().notesReuse(request.attention().budget().exact())) {
         out.add(
             new Demand(
                 Tier.GPU,
@@ -484,7 +500,7 @@ public final class Planner {
                       seats,
                       maxChunks,
                       EngineSizes.mostSelected(
-                          request.policy(), maxSelected, denseChunks, maxChunks),
+                          request.attention().policy(), maxSelected, denseChunks, maxChunks),
                       passChunks(window))
                   + Workspace.attentionBytes(model, layout.grid(), seats, passChunks(window))
                   + Workspace.logitsBytes(model, seats)
@@ -647,14 +663,14 @@ public final class Planner {
     }
 
     PodSizes pod(EngineSizes sizes) {
-      RequestMemory requests = RequestMemory.of(context, seats, request.queueLimit());
+      RequestMemory requests = RequestMemory.of(context, seats, request.load().queueLimit());
       long heap =
           HEAP_BASE
               + requests.heapBytes()
               + StoreHeap.bytes(sizes)
               + WINDOW_HEAP_PER_SLOT * sizes.allWindowSlots()
               + HEAP_PER_VOCABULARY_ENTRY * model.vocabulary()
-              + HEAP_PER_CONTEXT_TOKEN * context * (seats + (long) request.queueLimit());
+              + HEAP_PER_CONTEXT_TOKEN * context * (seats + (long) request.load().queueLimit());
       heap = Math.ceilDiv(heap, 16 * ByteSize.MIB) * 16 * ByteSize.MIB;
       long direct = Math.ceilDiv(requests.directBytes(), ByteSize.MIB) * ByteSize.MIB;
       long memory = ByteSize.sum(heap + direct + JVM_OVERHEAD, request.tiers().dram());

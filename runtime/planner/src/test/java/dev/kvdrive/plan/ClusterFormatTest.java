@@ -80,9 +80,13 @@ class ClusterFormatTest {
   void aPlanCountsTheEstimate() {
     TierBudgets tiers = new TierBudgets(1L << 30, 1L << 30, 0);
     PlanRequest without =
-        new PlanRequest(PlannerTest.TINY, 16_384, 2, 0.0625, KvType.BF16, tiers, DeviceKind.CPU, 8);
+        PlanRequest.of(
+            PlannerTest.TINY, new Load(16_384, 2, 8), 0.0625, KvType.BF16, tiers, DeviceKind.CPU);
     PlanRequest with =
-        without.withPolicy(PolicyShape.KVDRIVE.withIndex(IndexShape.parse("two-bit+clusters-64")));
+        without.attending(
+            a ->
+                a.withPolicy(
+                    PolicyShape.KVDRIVE.withIndex(IndexShape.parse("two-bit+clusters-64"))));
     assertThat(estimate(without)).isZero();
     int chunks = ChunkGrid.PAPER.closedChunks(16_384);
     assertThat(estimate(with))
@@ -99,19 +103,19 @@ class ClusterFormatTest {
   @Test
   void moreClustersThanHaveNumbersAreRefusedWithTheWayOut() {
     PlanRequest request =
-        new PlanRequest(
+        PlanRequest.of(
             PlannerTest.LLAMA_8B,
-            1_000_000,
-            1,
+            new Load(1_000_000, 1, 8),
             0.0625,
             KvType.BF16,
             new TierBudgets(0, 0, 0),
-            DeviceKind.CUDA,
-            8);
+            DeviceKind.CUDA);
     assertThatThrownBy(
             () ->
-                request.withPolicy(
-                    PolicyShape.KVDRIVE.withIndex(IndexShape.parse("two-bit+clusters-8"))))
+                request.attending(
+                    a ->
+                        a.withPolicy(
+                            PolicyShape.KVDRIVE.withIndex(IndexShape.parse("two-bit+clusters-8")))))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("more than 65,536 clusters of 8 tokens; take clusters of 16");
   }

@@ -10,16 +10,14 @@ class FormatsTest {
       new ModelGeometry("m", new ModelShape(2, 512, 8, 4, 64, 512, 1000), 1 << 17, 0);
 
   private static PlanRequest request(Formats formats) {
-    return new PlanRequest(
+    return PlanRequest.of(
             MODEL,
-            65536,
-            1,
+            new Load(65536, 1, 8),
             0.0625,
             KvType.BF16,
             new TierBudgets(ByteSize.GIB, ByteSize.GIB, 0),
-            DeviceKind.CPU,
-            8)
-        .withFormats(formats);
+            DeviceKind.CPU)
+        .attending(a -> a.withFormats(formats));
   }
 
   @Test

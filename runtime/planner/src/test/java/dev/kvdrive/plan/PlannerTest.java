@@ -28,8 +28,8 @@ class PlannerTest {
 
   static PlanRequest request(
       ModelGeometry model, int context, int concurrency, double budget, TierBudgets tiers) {
-    return new PlanRequest(
-        model, context, concurrency, budget, KvType.BF16, tiers, DeviceKind.CUDA, 8);
+    return PlanRequest.of(
+        model, new Load(context, concurrency, 8), budget, KvType.BF16, tiers, DeviceKind.CUDA);
   }
 
   static TierBudgets gib(double gpu, double dram, double nvme) {
@@ -59,7 +59,8 @@ class PlannerTest {
             "m", new ModelShape(2, 64, 4, 2, 16, 128, 512), 4096, 106_250, 100_000, 1000);
     for (DeviceKind device : DeviceKind.values()) {
       Plan plan =
-          Planner.plan(new PlanRequest(model, 1024, 1, 1, KvType.BF16, gib(1, 1, 1), device, 8));
+          Planner.plan(
+              PlanRequest.of(model, new Load(1024, 1, 8), 1, KvType.BF16, gib(1, 1, 1), device));
       Demand weights =
           plan.demands().stream().filter(d -> d.item().equals("weights")).findFirst().orElseThrow();
       assertThat(weights.bytes()).isEqualTo(device == DeviceKind.CPU ? 106_250 : 204_000);
@@ -109,7 +110,7 @@ class PlannerTest {
             s ->
                 s.startsWith(
                     "The model was trained for 32,768 tokens of context, 65,536 were asked for."));
-    assertThat(plan.alternatives().getFirst().request().contextLength()).isEqualTo(32_768);
+    assertThat(plan.alternatives().getFirst().request().load().contextLength()).isEqualTo(32_768);
     assertThat(plan.alternatives()).hasSize(1); // nothing is missing but that
   }
 
@@ -119,8 +120,8 @@ class PlannerTest {
     assertThat(plan.shortfalls()).anyMatch(s -> s.contains("trained for 32,768 tokens"));
     Alternative add = plan.alternatives().getLast();
     assertThat(add.text()).matches("32,768 tokens with \\d+Mi of GPU memory, .*");
-    assertThat(add.request().contextLength()).isEqualTo(32_768);
-    assertThat(add.request().concurrency()).isEqualTo(2);
+    assertThat(add.request().load().contextLength()).isEqualTo(32_768);
+    assertThat(add.request().load().concurrency()).isEqualTo(2);
     assertThat(Planner.plan(add.request()).feasible()).isTrue();
   }
 
@@ -142,8 +143,13 @@ class PlannerTest {
     for (DeviceKind device : DeviceKind.values()) {
       Plan plan =
           Planner.plan(
-              new PlanRequest(
-                  TINY, 1024, 1, 1, KvType.BF16, new TierBudgets(most, most, most), device, 8));
+              PlanRequest.of(
+                  TINY,
+                  new Load(1024, 1, 8),
+                  1,
+                  KvType.BF16,
+                  new TierBudgets(most, most, most),
+                  device));
       assertThat(plan.requirePod().memoryBytes()).isPositive();
     }
   }
@@ -204,7 +210,9 @@ class PlannerTest {
     assertThat(sizes.mostSelected()).isEqualTo(dense);
     assertThat(sizes.windowSlots()).isGreaterThanOrEqualTo(sizes.passChunks());
     assertThat(sizes.passChunks()).as("one pass").isEqualTo(dense);
-    assertThat(Planner.plan(request.withDenseBelow(0)).requireSizes().denseChunks()).isZero();
+    assertThat(
+            Planner.plan(request.attending(a -> a.withDenseBelow(0))).requireSizes().denseChunks())
+        .isZero();
     EngineSizes exact = Planner.plan(request(TINY, 32_768, 2, 1, gib(1, 1, 0))).requireSizes();
     assertThat(exact.denseChunks()).isZero();
   }
@@ -218,7 +226,7 @@ class PlannerTest {
     EngineSizes sizes = Planner.plan(tight).requireSizes();
     assertThat(sizes.denseChunks()).isBetween(250, 350).isLessThanOrEqualTo(sizes.windowSlots());
     // NVMe is not used for their sake, and no more than a 16th of DRAM.
-    Plan none = Planner.plan(roomy.withDenseBelow(0));
+    Plan none = Planner.plan(roomy.attending(a -> a.withDenseBelow(0)));
     long dram = none.demand(Tier.DRAM);
     EngineSizes justDram =
         Planner.plan(roomy.withTiers(new TierBudgets(ByteSize.GIB, dram, 10 * ByteSize.GIB)))
@@ -233,9 +241,13 @@ class PlannerTest {
   @Test
   void aLengthThatWasAskedForIsKeptOrRefusedWithTheWayOut() {
     PlanRequest roomy = request(TINY, 32_768, 2, 0.0156, gib(1, 1, 0));
-    assertThat(Planner.plan(roomy.withDenseBelow(100_000)).requireSizes().denseBelow())
+    assertThat(
+            Planner.plan(roomy.attending(a -> a.withDenseBelow(100_000)))
+                .requireSizes()
+                .denseBelow())
         .isEqualTo(32_768);
-    PlanRequest tight = request(TINY, 32_768, 2, 0.0156, gib(0.07, 1, 0)).withDenseBelow(16_384);
+    PlanRequest tight =
+        request(TINY, 32_768, 2, 0.0156, gib(0.07, 1, 0)).attending(a -> a.withDenseBelow(16_384));
     Plan refused = Planner.plan(tight);
     assertThat(refused.feasible()).isFalse();
     assertThat(refused.verdict()).contains("GPU memory").contains("dense below");
@@ -244,22 +256,25 @@ class PlannerTest {
             .filter(a -> a.text().contains("dense below"))
             .findFirst()
             .orElseThrow();
-    assertThat(less.request().denseBelow()).isBetween(1, 16_383);
+    assertThat(less.request().attention().denseBelow()).isBetween(1, 16_383);
     assertThat(Planner.plan(less.request()).feasible()).isTrue();
-    assertThatThrownBy(() -> tight.withDenseBelow(-1)).hasMessageContaining("got -1");
+    assertThatThrownBy(() -> tight.attending(a -> a.withDenseBelow(-1)))
+        .hasMessageContaining("got -1");
   }
 
   @Property(tries = 200)
   void shortSequencesNeverMakeAFitFail(@ForAll("requests") PlanRequest request) {
     Plan plan = Planner.plan(request);
-    Plan none = Planner.plan(request.withDenseBelow(0));
+    Plan none = Planner.plan(request.attending(a -> a.withDenseBelow(0)));
     assertThat(plan.feasible()).isEqualTo(none.feasible());
     if (plan.feasible()) {
       EngineSizes sizes = plan.requireSizes();
       assertThat(sizes.windowSlots()).isGreaterThanOrEqualTo(sizes.denseChunks());
       assertThat(sizes.nvmeExtents() == 0).isEqualTo(none.requireSizes().nvmeExtents() == 0);
       // What was planned can be asked for by its number: that is how a pod gets it.
-      assertThat(Planner.plan(request.withDenseBelow(sizes.denseBelow())).requireSizes())
+      assertThat(
+              Planner.plan(request.attending(a -> a.withDenseBelow(sizes.denseBelow())))
+                  .requireSizes())
           .isEqualTo(sizes);
     }
   }
@@ -300,7 +315,7 @@ class PlannerTest {
             Arbitraries.of(KvType.values()),
             tiers,
             Arbitraries.of(DeviceKind.values()))
-        .as((m, c, n, b, k, t, d) -> new PlanRequest(m, c, n, b, k, t, d, 8));
+        .as((m, c, n, b, k, t, d) -> PlanRequest.of(m, new Load(c, n, 8), b, k, t, d));
   }
 
   @Property(tries = 400)
@@ -433,8 +448,8 @@ class PlannerTest {
             .as(TierBudgets::new);
     return Combinators.combine(
             models,
-            upTo(ModelGeometry.MAX_CONTEXT).map(n -> Math.max(n, PlanRequest.MIN_CONTEXT)),
-            upTo(PlanRequest.MAX_CONCURRENCY),
+            upTo(ModelGeometry.MAX_CONTEXT).map(n -> Math.max(n, Load.MIN_CONTEXT)),
+            upTo(Load.MAX_CONCURRENCY),
             Arbitraries.of(1e-9, 0.0625, 1.0),
             Arbitraries.of(KvType.values()),
             tiers,
@@ -459,10 +474,10 @@ class PlannerTest {
       TierBudgets tiers,
       DeviceKind device) {
     try {
-      return new PlanRequest(model, context, concurrency, budget, type, tiers, device, 8);
+      return PlanRequest.of(model, new Load(context, concurrency, 8), budget, type, tiers, device);
     } catch (IllegalArgumentException e) {
       assertThat(e).hasMessageContaining("bytes of KV cache; a plan is possible up to 1 EiB");
-      return new PlanRequest(TINY, PlanRequest.MIN_CONTEXT, 1, budget, type, tiers, device, 8);
+      return PlanRequest.of(TINY, new Load(Load.MIN_CONTEXT, 1, 8), budget, type, tiers, device);
     }
   }
 
@@ -525,7 +540,7 @@ class PlannerTest {
     PlanRequest plain = request(LLAMA_8B, 60_000, 2, 0.0156, gib(24, 64, 0));
     Plan before = Planner.plan(plain);
     WindowOptions noting = new WindowOptions(WindowOptions.Division.BY_REUSE, 16, true);
-    Plan after = Planner.plan(plain.withWindows(noting));
+    Plan after = Planner.plan(plain.attending(a -> a.withWindows(noting)));
 
     long heads = 2L * 32 * 8;
     assertThat(after.demands())
@@ -540,7 +555,9 @@ class PlannerTest {
     assertThat(after.demand(Demand.Tier.GPU)).isLessThanOrEqualTo(plain.tiers().gpu());
     assertThat(after.requireSizes().windows()).isEqualTo(noting);
     // A step that attends everything teaches nothing.
-    Plan exact = Planner.plan(request(LLAMA_8B, 8_000, 1, 1, gib(40, 64, 0)).withWindows(noting));
+    Plan exact =
+        Planner.plan(
+            request(LLAMA_8B, 8_000, 1, 1, gib(40, 64, 0)).attending(a -> a.withWindows(noting)));
     assertThat(exact.demands()).noneMatch(demand -> demand.item().equals("reuse"));
   }
 }

@@ -71,15 +71,13 @@ class RopeScalingTest {
   void aPlanSaysWhatBoundsTheContext(ContextLimit limit, String words) {
     Plan plan =
         Planner.plan(
-            new PlanRequest(
+            PlanRequest.of(
                 model(40_960, limit),
-                131_072,
-                1,
+                new Load(131_072, 1, 8),
                 0.0625,
                 KvType.BF16,
                 new TierBudgets(1L << 30, 1L << 30, 4L << 30),
-                DeviceKind.CPU,
-                8));
+                DeviceKind.CPU));
     assertThat(plan.feasible()).isFalse();
     assertThat(Objects.toString(plan.verdict())).contains(words).contains("131,072");
   }

@@ -4,9 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.PodSizes;
@@ -53,15 +55,13 @@ class RequestFloodTest {
   private static PodSizes plan() {
     try (Model model = ModelLoader.open(ScriptedRuntime.bundledModel())) {
       return Planner.plan(
-              new PlanRequest(
+              PlanRequest.of(
                   model.geometry(),
-                  CONTEXT,
-                  CONCURRENCY,
-                  PlanRequest.DEFAULT_BUDGET,
+                  new Load(CONTEXT, CONCURRENCY),
+                  AttentionOptions.DEFAULT_BUDGET,
                   KvType.BF16,
                   TIERS,
-                  DeviceKind.CPU,
-                  PlanRequest.DEFAULT_QUEUE_PER_SEAT * CONCURRENCY))
+                  DeviceKind.CPU))
           .requirePod();
     }
   }

@@ -4,6 +4,7 @@ import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
@@ -51,15 +52,13 @@ final class ScriptedEngine implements InferenceEngine {
   ScriptedEngine(ModelGeometry geometry, int contextLength, int concurrency) {
     sizes =
         Planner.plan(
-                new PlanRequest(
+                PlanRequest.of(
                     geometry,
-                    contextLength,
-                    concurrency,
+                    new Load(contextLength, concurrency, QUEUE_LIMIT),
                     1,
                     KvType.BF16,
                     new TierBudgets(ByteSize.GIB, ByteSize.GIB, 0),
-                    DeviceKind.CPU,
-                    QUEUE_LIMIT))
+                    DeviceKind.CPU))
             .requireSizes();
   }
 

@@ -40,7 +40,7 @@ public record ComfortableTiers(double windows, double dramShare) {
     // With plenty of memory a window is as large as its policy has a use for.
     int window = Math.clamp((long) Math.ceil(windows * most.maxSelected()), 1, most.windowSlots());
     long extents =
-        (long) request.concurrency()
+        (long) request.load().concurrency()
             * most.layout().layers()
             * most.layout().kvHeads()
             * most.layout().extents(most.maxChunks());

@@ -114,12 +114,15 @@ public record LocalEngine(
      * @throws dev.kvdrive.device.DeviceException if the device cannot be used
      */
     public LocalEngine start() {
+      TokenMethod tokens = method;
       Plan plan =
           Planner.plan(
-              method == null ? request : request.withWindows(method.windows(request.windows())));
+              tokens == null
+                  ? request
+                  : request.attending(a -> a.withWindows(tokens.windows(a.windows()))));
       EngineSizes sizes = plan.requireSizes();
       DeviceFactory devices = DeviceFactory.require(request.device());
-      Model model = local.open(request.contextLength(), ModelLoader.Verification.SAMPLE);
+      Model model = local.open(request.load().contextLength(), ModelLoader.Verification.SAMPLE);
       Device device = null;
       KvDriveEngine engine = null;
       SelectionRecorder recorder = null;
@@ -136,20 +139,19 @@ public record LocalEngine(
         }
         Optional<ChatTemplate> template = local.template(model.tokenizer());
         EngineSettings settings =
-            EngineSettings.of(sizes, device, nvme, request.queueLimit())
+            EngineSettings.of(sizes, device, nvme, request.load().queueLimit())
                 .withCalibration(
-                    CalibrationFile.neededBy(request.policy().summary(), local.file()));
-        settings = settings.withDecode(decode.apply(settings.decode()));
+                    CalibrationFile.neededBy(request.attention().policy().summary(), local.file()));
+        settings = settings.withDecode(decode);
         if (method != null) {
           // Its attention is not that of the selection which the meter reads, and a prediction
           // that it asks for is to be made in every step.
-          settings =
-              settings.withDecode(settings.decode().withMeterShare(0).withElasticPrefetch(false));
+          settings = settings.withDecode(d -> d.withMeterShare(0).withElasticPrefetch(false));
         }
         if (record != null) {
           recorder = new SelectionRecorder(record, RecordingHeader.of(sizes));
           // What is recorded is what was asked, and nothing before it.
-          settings = settings.withObserver(recorder).withWarmUpTokens(0);
+          settings = settings.withObserver(recorder).withScheduling(s -> s.withWarmUpTokens(0));
         }
         engine = KvDriveEngine.begin(model, tokenizer, device, settings);
         engine.awaitReady();

@@ -2,7 +2,9 @@ package dev.kvdrive.bench.speed;
 
 import dev.kvdrive.bench.engine.ComfortableTiers;
 import dev.kvdrive.bench.engine.LocalEngine;
+import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.PolicyShape;
@@ -29,17 +31,19 @@ public final class EngineProbeMain {
     PlanRequest request =
         new PlanRequest(
             geometry,
-            Math.max(PlanRequest.MIN_CONTEXT, settings.promptTokens() + settings.tokens()),
-            settings.sequences(),
-            settings.budget(),
-            KvType.BF16,
+            new Load(
+                Math.max(Load.MIN_CONTEXT, settings.promptTokens() + settings.tokens()),
+                settings.sequences(),
+                1),
+            new AttentionOptions(
+                PolicyShape.named(settings.policy(), geometry),
+                settings.budget(),
+                KvType.BF16,
+                settings.formats(),
+                0,
+                parts.windows()),
             new TierBudgets(0, 0, 0),
-            settings.device(),
-            1,
-            PolicyShape.named(settings.policy(), geometry),
-            settings.formats(),
-            0,
-            parts.windows());
+            settings.device());
     ProbeSettings.Tiers tiers = settings.tiers();
     double windows = settings.budget().share() >= 1 ? 1 : tiers.windows();
     TierBudgets budgets = new ComfortableTiers(windows, tiers.dramShare()).of(request);

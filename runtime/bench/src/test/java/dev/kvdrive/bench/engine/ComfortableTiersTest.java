@@ -7,6 +7,7 @@ import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.InfeasiblePlanException;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
 import dev.kvdrive.plan.Plan;
@@ -22,15 +23,13 @@ class ComfortableTiersTest {
       new ModelGeometry("tiny", new ModelShape(6, 256, 4, 2, 64, 768, 8192), 32768, 7_500_000);
 
   private static PlanRequest request(int context, int concurrency, double budget) {
-    return new PlanRequest(
+    return PlanRequest.of(
         MODEL,
-        context,
-        concurrency,
+        new Load(context, concurrency, 8),
         budget,
         KvType.BF16,
         new TierBudgets(0, 0, 0),
-        DeviceKind.CPU,
-        8);
+        DeviceKind.CPU);
   }
 
   private static Plan plan(PlanRequest request, ComfortableTiers tiers) {
@@ -38,7 +37,7 @@ class ComfortableTiersTest {
   }
 
   private static int extents(PlanRequest request, EngineSizes sizes) {
-    return request.concurrency()
+    return request.load().concurrency()
         * MODEL.layers()
         * MODEL.kvHeads()
         * sizes.layout().extents(sizes.maxChunks());

@@ -14,6 +14,7 @@ import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.TierBudgets;
 import java.nio.file.Path;
@@ -38,15 +39,13 @@ class EvaluationTest {
   void start() {
     Path model = new ModelSource(folder, HubSettings.from(Map.of())).resolve(ModelSource.BUILTIN);
     PlanRequest request =
-        new PlanRequest(
+        PlanRequest.of(
             ModelLoader.geometry(model),
-            CONTEXT,
-            2,
+            new Load(CONTEXT, 2, 2),
             1,
             KvType.BF16,
             new TierBudgets(0, 0, 0),
-            DeviceKind.CPU,
-            2);
+            DeviceKind.CPU);
     local =
         LocalEngine.of(
                 LocalModel.of(model),

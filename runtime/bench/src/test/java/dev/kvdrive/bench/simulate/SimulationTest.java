@@ -17,6 +17,7 @@ import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.TierBudgets;
 import dev.kvdrive.plan.WindowOptions;
@@ -42,17 +43,14 @@ class SimulationTest {
   private Run run(WindowOptions windows) throws Exception {
     Path model = new ModelSource(folder, HubSettings.from(Map.of())).resolve(ModelSource.BUILTIN);
     PlanRequest request =
-        new PlanRequest(
+        PlanRequest.of(
                 ModelLoader.geometry(model),
-                CONTEXT,
-                BUDGETS.size(),
+                new Load(CONTEXT, BUDGETS.size(), 2),
                 0.25,
                 KvType.BF16,
                 new TierBudgets(0, 0, 0),
-                DeviceKind.CPU,
-                2)
-            .withDenseBelow(0)
-            .withWindows(windows);
+                DeviceKind.CPU)
+            .attending(a -> a.withDenseBelow(0).withWindows(windows));
     Path file = folder.resolve("selections-" + windows.hashCode());
     EngineStatus status;
     try (LocalEngine local =

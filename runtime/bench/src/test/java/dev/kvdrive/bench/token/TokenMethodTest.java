@@ -19,6 +19,7 @@ import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.TierBudgets;
 import java.nio.file.Path;
@@ -318,15 +319,13 @@ class TokenMethodTest {
   private List<EvalResult> answers(@Nullable TokenMethod method) throws InterruptedException {
     Path model = new ModelSource(folder, HubSettings.from(Map.of())).resolve(ModelSource.BUILTIN);
     PlanRequest request =
-        new PlanRequest(
+        PlanRequest.of(
             ModelLoader.geometry(model),
-            700,
-            2,
+            new Load(700, 2, 2),
             1,
             KvType.BF16,
             new TierBudgets(0, 0, 0),
-            DeviceKind.CPU,
-            2);
+            DeviceKind.CPU);
     try (LocalEngine local =
         LocalEngine.of(
                 LocalModel.of(model),

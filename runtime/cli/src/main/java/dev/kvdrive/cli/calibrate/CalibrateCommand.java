@@ -21,6 +21,7 @@ import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.TierBudgets;
@@ -107,15 +108,13 @@ public final class CalibrateCommand implements Callable<Integer> {
       }
       List<int[]> prompts = prompts(file, opened);
       PlanRequest request =
-          new PlanRequest(
+          PlanRequest.of(
               opened.geometry(),
-              length,
-              1,
+              new Load(length, 1, 1),
               1.0,
               KvType.BF16,
               new TierBudgets(0, 0, 0),
-              device.kind(),
-              1);
+              device.kind());
       TierBudgets tiers = new ComfortableTiers(1, 1).of(request);
       IndexCalibration fitted;
       try (Device on =

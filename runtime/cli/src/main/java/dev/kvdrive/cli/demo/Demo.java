@@ -19,6 +19,7 @@ import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.RopeScaling;
@@ -175,18 +176,18 @@ final class Demo {
   TierBudgets tiers(ModelGeometry model) {
     return new ComfortableTiers(budget.share() >= 1 ? EXACT_WINDOW : WINDOWS, DRAM_SHARE)
         .of(
-            new PlanRequest(
+            PlanRequest.of(
                     model,
-                    contextLength(),
-                    1,
+                    new Load(contextLength(), 1),
                     1,
                     KvType.BF16,
                     new TierBudgets(0, 0, 0),
-                    device,
-                    PlanRequest.DEFAULT_QUEUE_PER_SEAT)
-                .withDenseBelow(0)
-                .withWindows(WindowOptions.DEFAULT.withPrefetch(true))
-                .withBudget(budget));
+                    device)
+                .attending(
+                    a ->
+                        a.withDenseBelow(0)
+                            .withWindows(WindowOptions.DEFAULT.withPrefetch(true))
+                            .withBudget(budget)));
   }
 
   /**

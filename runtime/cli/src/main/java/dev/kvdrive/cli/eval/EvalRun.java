@@ -20,11 +20,13 @@ import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.WeightFingerprint;
+import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
@@ -232,17 +234,19 @@ final class EvalRun {
         tiers.applyTo(
             new PlanRequest(
                 sizes.geometry(),
-                sizes.context(),
-                conditions.samples() * budgets.size(),
-                Budget.of(largest(budgets)),
-                conditions.kvType(),
+                new Load(
+                    sizes.context(),
+                    conditions.samples() * budgets.size(),
+                    conditions.samples() * budgets.size()),
+                new AttentionOptions(
+                    policy.policy(),
+                    Budget.of(largest(budgets)),
+                    conditions.kvType(),
+                    formats(policy, budgets),
+                    conditions.denseBelow(),
+                    windows),
                 new TierBudgets(0, 0, 0),
-                conditions.device(),
-                conditions.samples() * budgets.size(),
-                policy.policy(),
-                formats(policy, budgets),
-                conditions.denseBelow(),
-                windows),
+                conditions.device()),
             largestSparse(budgets));
     try (LocalEngine local =
         LocalEngine.of(source, request, conditions.threads(), nvme == null ? Path.of(".") : nvme)
@@ -381,7 +385,7 @@ final class EvalRun {
                             source.template() == null ? "of " + source.file() : "that was given",
                             why));
               });
-      int most = PlanRequest.MIN_CONTEXT;
+      int most = Load.MIN_CONTEXT;
       Map<EvalTask, Integer> prompts = new HashMap<>();
       for (int i = 0; i < tasks.size(); i++) {
         int prompt = Evaluation.prompt(tasks.get(i), tokenizer, template).length;

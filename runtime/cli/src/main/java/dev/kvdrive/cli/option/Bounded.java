@@ -1,7 +1,7 @@
 package dev.kvdrive.cli.option;
 
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
-import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Workspace;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
@@ -38,14 +38,14 @@ public abstract sealed class Bounded implements ITypeConverter<Integer> {
   /** Tokens of a context that can be planned. */
   public static final class Context extends Bounded {
     public Context() {
-      super(PlanRequest.MIN_CONTEXT, ModelGeometry.MAX_CONTEXT);
+      super(Load.MIN_CONTEXT, ModelGeometry.MAX_CONTEXT);
     }
   }
 
   /** Sequences at once. */
   public static final class Concurrency extends Bounded {
     public Concurrency() {
-      super(1, PlanRequest.MAX_CONCURRENCY);
+      super(1, Load.MAX_CONCURRENCY);
     }
   }
 

@@ -1,7 +1,7 @@
 package dev.kvdrive.cli.option;
 
+import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.Budget;
-import dev.kvdrive.plan.PlanRequest;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -83,6 +83,6 @@ public final class BudgetOptions {
               .formatted(quality != null ? "--quality" : "--budget-bound"));
     }
     return Budget.of(
-        asked == null || asked.share() == null ? PlanRequest.DEFAULT_BUDGET : asked.share());
+        asked == null || asked.share() == null ? AttentionOptions.DEFAULT_BUDGET : asked.share());
   }
 }

@@ -1,10 +1,12 @@
 package dev.kvdrive.cli.option;
 
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.PolicyShape;
@@ -192,17 +194,16 @@ public final class DeploymentOptions {
     try {
       return new PlanRequest(
           geometry,
-          context,
-          seats,
-          attended,
-          type,
+          new Load(context, seats),
+          new AttentionOptions(
+              PolicyShape.of(policy == null ? null : policy.name(), index, geometry),
+              attended,
+              type,
+              chunks,
+              denseBelow,
+              windows.options()),
           new TierBudgets(gpu, dram, orNone(nvme), orNone(writesPerDay)),
-          device.kind(),
-          Math.multiplyExact(seats, PlanRequest.DEFAULT_QUEUE_PER_SEAT),
-          PolicyShape.of(policy == null ? null : policy.name(), index, geometry),
-          chunks,
-          denseBelow,
-          windows.options());
+          device.kind());
     } catch (IllegalArgumentException e) {
       // The model is one; what does not go with it was asked for here.
       throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);

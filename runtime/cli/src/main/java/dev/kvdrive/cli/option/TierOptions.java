@@ -45,7 +45,7 @@ public final class TierOptions {
    *     or everything
    */
   public PlanRequest applyTo(PlanRequest request, double budget) {
-    double windows = Math.min(2 * budget, 1) / request.budget().share();
+    double windows = Math.min(2 * budget, 1) / request.attention().budget().share();
     TierBudgets all = new ComfortableTiers(windows, 1).of(request);
     return request.withTiers(
         new TierBudgets(

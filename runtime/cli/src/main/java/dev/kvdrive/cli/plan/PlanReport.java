@@ -74,7 +74,7 @@ final class PlanReport {
           "window",
           "%,d".formatted(s.windowSlots()),
           "chunks per (sequence, layer, KV head), %,d selected per step at %s"
-              .formatted(s.maxSelected(), attended(r.budget())));
+              .formatted(s.maxSelected(), attended(r.attention().budget())));
       if (s.denseChunks() > 0) {
         row(
             out,
@@ -118,8 +118,9 @@ final class PlanReport {
             ByteSize.human(r.tiers().nvmeWritesPerDay()),
             "to the volume at most; a sequence of %,d tokens alone may take %s"
                 .formatted(
-                    r.contextLength(),
-                    ByteSize.human(s.leavingDram(r.contextLength()) * s.layout().extentBytes())));
+                    r.load().contextLength(),
+                    ByteSize.human(
+                        s.leavingDram(r.load().contextLength()) * s.layout().extentBytes())));
       }
     }
     for (String warning : plan.warnings()) {
@@ -141,7 +142,7 @@ final class PlanReport {
     PlanRequest r = plan.request();
     out.append(
         "%s at %,d tokens x %d does not fit:%n"
-            .formatted(r.model().name(), r.contextLength(), r.concurrency()));
+            .formatted(r.model().name(), r.load().contextLength(), r.load().concurrency()));
     plan.shortfalls().forEach(line -> out.append("  - ").append(line).append('\n'));
     if (!plan.alternatives().isEmpty()) {
       out.append("What would fit:\n");
@@ -247,26 +248,26 @@ final class PlanReport {
   private static Map<String, Object> request(PlanRequest r) {
     Map<String, Object> out = new LinkedHashMap<>();
     out.put("model", r.model().name());
-    out.put("contextLength", r.contextLength());
-    out.put("concurrency", r.concurrency());
-    out.put("budget", r.budget().share());
-    if (r.budget().quality() != null) {
-      out.put("quality", r.budget().quality());
+    out.put("contextLength", r.load().contextLength());
+    out.put("concurrency", r.load().concurrency());
+    out.put("budget", r.attention().budget().share());
+    if (r.attention().budget().quality() != null) {
+      out.put("quality", r.attention().budget().quality());
     }
-    if (r.denseBelow() != null) {
-      out.put("denseBelow", r.denseBelow());
+    if (r.attention().denseBelow() != null) {
+      out.put("denseBelow", r.attention().denseBelow());
     }
-    out.put("policy", r.policy().name());
-    out.put("index", r.policy().index().word());
-    out.put("kvType", r.kvType().name());
-    out.put("resident", r.formats().resident().name());
-    out.put("backing", r.formats().backing().name());
+    out.put("policy", r.attention().policy().name());
+    out.put("index", r.attention().policy().index().word());
+    out.put("kvType", r.attention().kvType().name());
+    out.put("resident", r.attention().formats().resident().name());
+    out.put("backing", r.attention().formats().backing().name());
     out.put(
         "windows",
         Map.of(
-            "division", r.windows().division().name(),
-            "warmUpTokens", r.windows().warmUpTokens(),
-            "prefetch", r.windows().prefetch()));
+            "division", r.attention().windows().division().name(),
+            "warmUpTokens", r.attention().windows().warmUpTokens(),
+            "prefetch", r.attention().windows().prefetch()));
     out.put("device", r.device().name());
     out.put("gpuBytes", r.tiers().gpu());
     out.put("dramBytes", r.tiers().dram());

@@ -73,12 +73,7 @@ final class ExtentFiles implements AutoCloseable {
   private final boolean direct;
 
   private ExtentFiles(
-      int leastSlots,
-      int mostSlots,
-      int extentBytes,
-      long fileBytes,
-      NvmeOptions options,
-      ExtentFile.Opener opener)
+      int leastSlots, int mostSlots, int extentBytes, long fileBytes, NvmeOptions options)
       throws IOException {
     this.extentBytes = extentBytes;
     NvmeFolder folder = NvmeFolder.open(options.directory());
@@ -102,8 +97,8 @@ final class ExtentFiles implements AutoCloseable {
       slots = (int) Math.min(mostSlots, room(leastSlots, folder));
       slotsPerFile = (int) Math.max(1, Math.min(slots, fileBytes / extentBytes));
       writeOwner("extents of %s%n".formatted(token));
-      direct = openFiles(options.direct(), opener, folder.filesystem());
-      probe = slots == 0 ? null : open(opener, path("probe"), ALIGNMENT, direct);
+      direct = openFiles(options.direct(), options.files(), folder.filesystem());
+      probe = slots == 0 ? null : open(options.files(), path("probe"), ALIGNMENT, direct);
     } catch (IOException | RuntimeException e) {
       removeFiles();
       removeUnfinished();
@@ -139,14 +134,9 @@ final class ExtentFiles implements AutoCloseable {
    * @throws TierException if any of that fails
    */
   static ExtentFiles create(
-      int leastSlots,
-      int mostSlots,
-      int extentBytes,
-      long fileBytes,
-      NvmeOptions options,
-      ExtentFile.Opener opener) {
+      int leastSlots, int mostSlots, int extentBytes, long fileBytes, NvmeOptions options) {
     try {
-      return new ExtentFiles(leastSlots, mostSlots, extentBytes, fileBytes, options, opener);
+      return new ExtentFiles(leastSlots, mostSlots, extentBytes, fileBytes, options);
     } catch (IOException e) {
       throw new TierException(
           TierException.NO_SEAT,

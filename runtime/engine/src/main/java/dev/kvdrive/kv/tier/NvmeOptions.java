@@ -16,6 +16,7 @@ import java.time.InstantSource;
  *     needs the room is refused
  * @param writesPerDay bytes that may be written in 24 hours; 0 for no limit
  * @param clock by which hours are counted
+ * @param files makes the files of extents
  */
 public record NvmeOptions(
     Path directory,
@@ -23,7 +24,8 @@ public record NvmeOptions(
     int threads,
     Duration demotionTimeout,
     long writesPerDay,
-    InstantSource clock) {
+    InstantSource clock,
+    ExtentFile.Opener files) {
   /** Use of O_DIRECT. */
   public enum Direct {
     /** O_DIRECT where the filesystem grants it; otherwise a warning and the page cache. */
@@ -60,9 +62,16 @@ public record NvmeOptions(
     return new NvmeOptions(directory, Direct.PREFERRED, DEFAULT_THREADS, DEFAULT_DEMOTION_TIMEOUT);
   }
 
-  /** Without a limit of what is written. */
+  /** Without a limit of what is written, in files of the operating system. */
   public NvmeOptions(Path directory, Direct direct, int threads, Duration demotionTimeout) {
-    this(directory, direct, threads, demotionTimeout, 0, InstantSource.system());
+    this(
+        directory,
+        direct,
+        threads,
+        demotionTimeout,
+        0,
+        InstantSource.system(),
+        ExtentFile.Opener.FILES);
   }
 
   /**
@@ -71,6 +80,12 @@ public record NvmeOptions(
    * @param bytesPerDay in any 24 hours; 0 for no limit
    */
   public NvmeOptions withWritesPerDay(long bytesPerDay, InstantSource hours) {
-    return new NvmeOptions(directory, direct, threads, demotionTimeout, bytesPerDay, hours);
+    return new NvmeOptions(directory, direct, threads, demotionTimeout, bytesPerDay, hours, files);
+  }
+
+  /** The same with files that another makes. */
+  public NvmeOptions withFiles(ExtentFile.Opener opener) {
+    return new NvmeOptions(
+        directory, direct, threads, demotionTimeout, writesPerDay, clock, opener);
   }
 }

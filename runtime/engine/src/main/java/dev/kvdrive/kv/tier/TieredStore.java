@@ -247,19 +247,11 @@ public final class TieredStore implements AutoCloseable {
       List<KvLayer> layers,
       ExtentArrays arrays,
       NvmeOptions nvme) {
-    return open(
-        sizes,
-        device,
-        layers,
-        arrays,
-        nvme,
-        Placement.LEAST_RECENTLY_USED,
-        ExtentFile.Opener.FILES);
+    return open(sizes, device, layers, arrays, nvme, Placement.LEAST_RECENTLY_USED);
   }
 
   /**
-   * Like {@link #open(EngineSizes, Device, List, ExtentArrays, NvmeOptions)}, with the two seams
-   * given.
+   * Like {@link #open(EngineSizes, Device, List, ExtentArrays, NvmeOptions)}, with who leaves first.
    */
   public static TieredStore open(
       EngineSizes sizes,
@@ -267,8 +259,7 @@ public final class TieredStore implements AutoCloseable {
       List<KvLayer> layers,
       ExtentArrays arrays,
       NvmeOptions nvme,
-      Placement placement,
-      ExtentFile.Opener opener) {
+      Placement placement) {
     checkShapes(sizes, layers);
     ExtentFiles files =
         sizes.nvmeExtents() == 0
@@ -278,8 +269,7 @@ public final class TieredStore implements AutoCloseable {
                 Math.toIntExact(sizes.nvmeExtents()),
                 sizes.layout().extentBytes(),
                 ExtentFiles.FILE_BYTES,
-                nvme,
-                opener);
+                nvme);
     try {
       return new TieredStore(sizes, device, layers, arrays, nvme, placement, files);
     } catch (RuntimeException e) {

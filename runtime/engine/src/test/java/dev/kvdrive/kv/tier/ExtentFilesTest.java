@@ -38,8 +38,7 @@ class ExtentFilesTest {
         slots,
         EXTENT,
         4L * EXTENT,
-        new NvmeOptions(directory(), direct, 1, Duration.ofSeconds(1)),
-        opener);
+        new NvmeOptions(directory(), direct, 1, Duration.ofSeconds(1)).withFiles(opener));
   }
 
   private ExtentFiles create(int slots) {
@@ -182,8 +181,7 @@ class ExtentFilesTest {
               (int) planned,
               EXTENT,
               Long.MAX_VALUE,
-              new NvmeOptions(directory(), Direct.OFF, 1, Duration.ofSeconds(1)),
-              none)) {
+              new NvmeOptions(directory(), Direct.OFF, 1, Duration.ofSeconds(1)).withFiles(none))) {
         seen = files.slots();
         assertThat((long) seen).isBetween(2L, planned);
       }

@@ -137,7 +137,7 @@ final class StoreHarness implements AutoCloseable {
               new DeviceSlice(arrays.lastUse(), 4 * words * layer, 4 * words)));
     }
     try {
-      store = TieredStore.open(sizes, device, layers, arrays, nvme, placement, opener);
+      store = TieredStore.open(sizes, device, layers, arrays, nvme.withFiles(opener), placement);
     } catch (RuntimeException e) {
       deviceMemory.forEach(DeviceBuffer::close);
       assertThat(device.hostBytes()).as("host memory after a failed start").isZero();

@@ -116,7 +116,7 @@ public final class EngineStart implements ModelStart {
     plan.warnings().forEach(progress);
     machine.require(plan, settings.tiers().nvmeDir());
     IndexCalibration calibration =
-        CalibrationFile.neededBy(plan.request().policy().summary(), file);
+        CalibrationFile.neededBy(plan.request().attention().policy().summary(), file);
     Device device =
         devices.open(
             settings.tiers().gpu().bytes(), settings.tiers().dram().bytes(), settings.threads());
@@ -208,11 +208,15 @@ public final class EngineStart implements ModelStart {
       }
       EngineSettings own =
           EngineSettings.of(sizes, device, settings.tiers().nvmeDir(), settings.queue())
-              .withWritesPerDay(settings.tiers().nvmeWritesPerDay().bytes())
-              .withExtentFiles(files)
+              .withNvme(
+                  nvme ->
+                      nvme.withWritesPerDay(
+                              settings.tiers().nvmeWritesPerDay().bytes(), nvme.clock())
+                          .withFiles(files))
               .withCalibration(calibration);
-      if (settings.meter() != null) {
-        own = own.withDecode(own.decode().withMeterShare(settings.meter()));
+      Double meter = settings.meter();
+      if (meter != null) {
+        own = own.withDecode(decode -> decode.withMeterShare(meter));
       }
       KvDriveEngine engine = KvDriveEngine.begin(model, tokenizer, device, own);
       opened.push(

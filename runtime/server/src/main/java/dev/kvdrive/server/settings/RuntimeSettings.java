@@ -1,11 +1,13 @@
 package dev.kvdrive.server.settings;
 
+import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.PolicyShape;
@@ -226,15 +228,15 @@ public record RuntimeSettings(
   }
 
   public RuntimeSettings {
-    if (contextLength < PlanRequest.MIN_CONTEXT) {
+    if (contextLength < Load.MIN_CONTEXT) {
       throw new IllegalArgumentException(
           "kvdrive.context-length must be at least %d tokens, got %d"
-              .formatted(PlanRequest.MIN_CONTEXT, contextLength));
+              .formatted(Load.MIN_CONTEXT, contextLength));
     }
-    if (concurrency < 1 || concurrency > PlanRequest.MAX_CONCURRENCY) {
+    if (concurrency < 1 || concurrency > Load.MAX_CONCURRENCY) {
       throw new IllegalArgumentException(
           "kvdrive.concurrency must be between 1 and %d, got %d"
-              .formatted(PlanRequest.MAX_CONCURRENCY, concurrency));
+              .formatted(Load.MAX_CONCURRENCY, concurrency));
     }
     share("kvdrive.budget", budget);
     share("kvdrive.budget-bound", budgetBound);
@@ -305,7 +307,7 @@ public record RuntimeSettings(
 
   /** Requests that may wait, in the end. */
   public int queue() {
-    return queueLimit != null ? queueLimit : PlanRequest.DEFAULT_QUEUE_PER_SEAT * concurrency;
+    return queueLimit != null ? queueLimit : Load.DEFAULT_QUEUE_PER_SEAT * concurrency;
   }
 
   /** What HTTP requests may take; the same for the server and for its plan. */
@@ -325,7 +327,7 @@ public record RuntimeSettings(
   private static Budget attended(
       @Nullable Double budget, @Nullable Double quality, @Nullable Double bound) {
     return quality == null
-        ? Budget.of(budget == null ? PlanRequest.DEFAULT_BUDGET : budget)
+        ? Budget.of(budget == null ? AttentionOptions.DEFAULT_BUDGET : budget)
         : new Budget(bound == null ? Budget.DEFAULT_BOUND : bound, quality);
   }
 
@@ -344,16 +346,15 @@ public record RuntimeSettings(
   public PlanRequest planRequest(ModelGeometry geometry, DeviceKind kind) {
     return new PlanRequest(
         geometry,
-        contextLength,
-        concurrency,
-        attends(),
-        kvType,
+        new Load(contextLength, concurrency, queue()),
+        new AttentionOptions(
+            PolicyShape.of(policy, index == null ? null : IndexShape.parse(index), geometry),
+            attends(),
+            kvType,
+            formats(),
+            denseBelow,
+            windows.options()),
         tiers.budgets(),
-        kind,
-        queue(),
-        PolicyShape.of(policy, index == null ? null : IndexShape.parse(index), geometry),
-        formats(),
-        denseBelow,
-        windows.options());
+        kind);
   }
 }
