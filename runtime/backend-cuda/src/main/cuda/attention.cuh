@@ -19,12 +19,12 @@ __device__ __forceinline__ float weightOf(float maximum, float merged) {
 }
 
 /**
- * Attends a share of the dense tokens, hits or misses with GT query heads of one KV head. T is what
- * is loaded: elements of sink and ring, or of chunks in the window, which may be codes. LANES
+ * Attends a share of the dense tokens, hits or misses with GT query heads of one KV head, where keys
+ * and values are F32. LANES
  * lanes share a row, eight elements each; a warp takes a chunk (or eight dense tokens) at a time
  * with an online softmax for each group of lanes.
  */
-template <typename T, int LANES, int GT>
+template <int LANES, int GT>
 __device__ __forceinline__ void attendPart(const AttendArgs& a) {
   constexpr int GROUPS = WARP / LANES;
   constexpr int J = 8 / GROUPS > 4 ? 4 : 8 / GROUPS;  // rows of a lane group in flight
@@ -103,8 +103,7 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
     }
   }
   const int* window = a.mode == ATTEND_DENSE ? nullptr : slotList(l, seat, head);
-  constexpr bool CODES = sizeof(T) == 1;  // never of sink and ring
-  int bytes = l.headDim * (int)sizeof(T);
+  int bytes = l.headDim * (int)sizeof(float);
   const char* denseKeys = denseBase(l, seat, head);
   for (int item = begin + warp; item < end; item += ATTEND_WARPS) {
     int index = item;  // within the pass
@@ -132,10 +131,9 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
       limit = l.chunk;
     }
     bool aligned =
-        ((uintptr_t)keys | (uintptr_t)bytes | (uintptr_t)toValues) % (CODES ? 8 : 16) == 0;
+        ((uintptr_t)keys | (uintptr_t)bytes | (uintptr_t)toValues) % 16 == 0;
     for (int base = 0; base < limit; base += GROUPS * J) {
       float k[J][8], v[J][8];
-      float keyStep[J], valueStep[J];
 #pragma unroll
       for (int j = 0; j < J; j++) {
         int t = min(base + j * GROUPS + group, limit - 1);
@@ -145,10 +143,8 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
           at = d < sinkTokens ? d : denseRow(l, ringFirst + d - sinkTokens);
         }
         const char* from = keys + (int64_t)at * bytes;
-        load8((const T*)from + 8 * p, n, aligned, k[j]);
-        load8((const T*)(from + toValues) + 8 * p, n, aligned, v[j]);
-        keyStep[j] = CODES ? stepOf(l, keys, at) : 1.f;
-        valueStep[j] = CODES ? stepOf(l, keys + toValues, at) : 1.f;
+        load8((const float*)from + 8 * p, n, aligned, k[j]);
+        load8((const float*)(from + toValues) + 8 * p, n, aligned, v[j]);
       }
 #pragma unroll
       for (int g = 0; g < GT; g++) {
@@ -170,7 +166,7 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
             product += __shfl_xor_sync(FULL_MASK, product, offset);
           }
           int t = base + j * GROUPS + group;
-          s[j] = t < limit ? product * keyStep[j] : -INFINITY;
+          s[j] = t < limit ? product : -INFINITY;
           highest = fmaxf(highest, s[j]);
         }
         float old = weightOf(most[g], highest);
@@ -183,7 +179,6 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
         for (int j = 0; j < J; j++) {
           float weight = weightOf(s[j], highest);
           sum[g] += weight;
-          weight *= valueStep[j];
 #pragma unroll
           for (int i = 0; i < 8; i++) {
             values[g][i] = fmaf(weight, v[j][i], values[g][i]);
@@ -260,22 +255,285 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
   }
 }
 
-#define ATTEND_KERNEL(T, L, G)                                                         \
-  extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) attend_##T##_##L##_##G( \
+#define ATTEND_KERNEL(L, G)                                                            \
+  extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) attend_float_##L##_##G( \
       AttendArgs a) {                                                                  \
-    attendPart<T, L, G>(a);                                                            \
+    attendPart<L, G>(a);                                                               \
   }
-#define ATTEND_KERNELS(T, L) \
-  ATTEND_KERNEL(T, L, 1) ATTEND_KERNEL(T, L, 2) ATTEND_KERNEL(T, L, 4) ATTEND_KERNEL(T, L, 8)
-ATTEND_KERNELS(bf16, 8)
-ATTEND_KERNELS(bf16, 16)
-ATTEND_KERNELS(bf16, 32)
-ATTEND_KERNELS(float, 8)
-ATTEND_KERNELS(float, 16)
-ATTEND_KERNELS(float, 32)
-ATTEND_KERNELS(int8, 8)
-ATTEND_KERNELS(int8, 16)
-ATTEND_KERNELS(int8, 32)
+#define ATTEND_KERNELS(L) \
+  ATTEND_KERNEL(L, 1) ATTEND_KERNEL(L, 2) ATTEND_KERNEL(L, 4) ATTEND_KERNEL(L, 8)
+ATTEND_KERNELS(8)
+ATTEND_KERNELS(16)
+ATTEND_KERNELS(32)
+
+/**
+ * Elements first to first + 7 of a row as bf16, two to a word; zeros behind its end. Codes are
+ * without their step, exact in bf16.
+ */
+template <typename T>
+__device__ __forceinline__ uint4 eightOf(const char* row, int first, int n, bool aligned) {
+  if (sizeof(T) == 2 && aligned && first + 8 <= n) {
+    return *(const uint4*)(row + 2 * first);
+  }
+  float x[8];
+  load8((const T*)row + first, n - first, aligned, x);
+  return make_uint4(pairOf(x[0], x[1]), pairOf(x[2], x[3]), pairOf(x[4], x[5]),
+                    pairOf(x[6], x[7]));
+}
+
+/** Of a matrix of 8 x 8 elements, two of row lane / 4 with each lane: two of column lane / 4. */
+__device__ __forceinline__ uint32_t transposed(uint32_t x) {
+  uint32_t y;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(y) : "r"(x));
+  return y;
+}
+
+/**
+ * Like attendPart, on tensor cores, for up to eight query heads of a KV head and a head of bf16 or
+ * codes. A warp multiplies PAIR chunks (or times eight dense tokens) at a time. Their tokens are the
+ * columns of a product with the queries, which are its rows 0 to 7: lane 4 t + p holds of token t
+ * the elements 32 s + 8 p to 32 s + 8 p + 7 for each segment s, so that it loads sixteen bytes at a
+ * time; which elements meet in a step of a product is up to us. Of the product with the values rows 0
+ * to 7 have the weights rounded to bf16 and rows 8 to 15 what the rounding took from them: together
+ * they are as exact as F32.
+ */
+template <typename T, int SEGMENTS>
+__device__ __forceinline__ void attendTile(const AttendArgs& a) {
+  constexpr int PAIR = SEGMENTS <= 4 ? 2 : 1;
+  constexpr bool CODES = sizeof(T) == 1;  // never of sink and ring
+  extern __shared__ uint32_t missBits[];
+  __shared__ float partValues[ATTEND_WARPS][ATTEND_QUERIES][32 * SEGMENTS];
+  __shared__ float partMost[ATTEND_WARPS][ATTEND_QUERIES];
+  __shared__ float partSum[ATTEND_WARPS][ATTEND_QUERIES];
+  const Layer& l = a.layer;
+  int row = blockIdx.z;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int groupSize = a.heads / l.kvHeads;
+  int tiles = (groupSize + ATTEND_QUERIES - 1) / ATTEND_QUERIES;
+  int head = blockIdx.y / tiles;
+  int firstQuery = head * groupSize + blockIdx.y % tiles * ATTEND_QUERIES;
+  int queryCount = min(ATTEND_QUERIES, (head + 1) * groupSize - firstQuery);
+  int64_t cell = (int64_t)row * l.kvHeads + head;
+  bool ofDense = a.mode == ATTEND_DENSE, ofHits = a.mode == ATTEND_HITS;
+  int tokens = a.batch.positions[row] + 1;
+  int sinkTokens = min(tokens, l.sink);
+  int ringFirst = firstToken(l, closedChunks(l, tokens));
+  int dense = sinkTokens + max(0, tokens - ringFirst);
+  int split = blockIdx.x;
+  int items = ofDense  ? (dense + 7) / 8
+              : ofHits ? passCount(a.chosen, cell, a.pass)
+                       : a.chosen.missCount[cell];
+  int share = (items + gridDim.x - 1) / gridDim.x;
+  int begin = split * share, end = min(begin + share, items);
+  if (ofDense) {
+    for (int i = threadIdx.x; i < queryCount * 2 * a.splits; i += blockDim.x) {
+      float* other = part(a, row, firstQuery + i / (2 * a.splits), 1 + i % (2 * a.splits));
+      other[0] = -INFINITY;
+      other[1] = 0;
+    }
+  } else if (begin >= end) {
+    return;
+  }
+  const int* misses = a.chosen.misses + cell * a.chosen.passChunks;
+  const int* slots = a.chosen.slots + cell * a.chosen.passChunks;
+  const int* window = ofDense ? nullptr : slotList(l, seat, head);
+  if (ofHits) {
+    for (int i = threadIdx.x; i < (end - begin + 31) / 32; i += blockDim.x) {
+      missBits[i] = 0;
+    }
+    __syncthreads();
+    int missCount = a.chosen.missCount[cell];
+    for (int m = threadIdx.x; m < missCount; m += blockDim.x) {
+      int i = misses[m] - begin;
+      if (i >= 0 && i < end - begin) {
+        atomicOr(&missBits[i / 32], 1u << i % 32);
+      }
+    }
+    __syncthreads();
+  }
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  int token = lane / 4, p = lane % 4;  // of scores and sums lane / 4 is the query
+  int width = l.headDim, bytes = width * (int)sizeof(T);
+  const char* denseKeys = denseBase(l, seat, head);
+  int64_t toValues = ofDense ? (int64_t)denseTokens(l) * bytes : l.residentHalf;
+  uint4 query[SEGMENTS];
+  {
+    const char* from = (const char*)(a.rows.data + row * a.rows.stride +
+                                     (int64_t)(firstQuery + token) * width);
+    bool aligned = ((uintptr_t)from | (uintptr_t)(2 * width)) % 16 == 0;
+#pragma unroll
+    for (int s = 0; s < SEGMENTS; s++) {
+      query[s] = token < queryCount ? eightOf<bf16>(from, 32 * s + 8 * p, width, aligned)
+                                    : make_uint4(0, 0, 0, 0);
+    }
+  }
+  float most = -INFINITY, sum = 0;
+  float values[SEGMENTS][4][4];
+#pragma unroll
+  for (int i = 0; i < SEGMENTS * 16; i++) {
+    ((float*)values)[i] = 0;
+  }
+  bool aligned = ((uintptr_t)(ofDense ? denseKeys : l.window) | (uintptr_t)bytes |
+                  (uintptr_t)toValues | (uintptr_t)(ofDense ? 0 : residentBytes(l))) %
+                     (CODES ? 8 : 16) == 0;
+  // The warps take items in turn: each looks 32 of its own up, and then goes through those there are.
+  for (int base = begin + warp; base < end; base += ATTEND_WARPS * WARP) {
+    int item = base + lane * ATTEND_WARPS, slot = 0;
+    bool there = item < end;
+    if (!ofDense && there) {
+      bool missed = ofHits && (missBits[(item - begin) / 32] >> (item - begin) % 32 & 1) != 0;
+      int index = missed ? 0 : slots[ofHits ? item : misses[item]];
+      there = !missed && index >= 0;  // or it did not come
+      slot = there ? window[index] : 0;
+    }
+    uint32_t left = __ballot_sync(FULL_MASK, there);
+    while (left != 0) {
+      uint4 keys[PAIR][SEGMENTS], rows[PAIR][SEGMENTS];
+      float keyStep[PAIR][2], valueStep[PAIR][2];
+      int limit[PAIR], of = 0;
+#pragma unroll
+      for (int c = 0; c < PAIR; c++) {
+        of = left == 0 ? of : __ffs(left) - 1;  // without another, the last one again with no weight
+        limit[c] = left == 0 ? 0 : ofDense ? min(8, dense - 8 * (base + of * ATTEND_WARPS)) : l.chunk;
+        left &= left - 1;
+        int t = max(0, min(token, limit[c] - 1));
+        const char* key;
+        if (ofDense) {
+          int d = min(8 * (base + of * ATTEND_WARPS) + t, dense - 1);
+          int at = d < sinkTokens ? d : denseRow(l, ringFirst + d - sinkTokens);
+          key = denseKeys + (int64_t)at * bytes;
+        } else {
+          const char* chunk = chunkInSlot(l, __shfl_sync(FULL_MASK, slot, of));
+          key = chunk + (int64_t)t * bytes;
+          if (CODES) {
+#pragma unroll
+            for (int k = 0; k < 2; k++) {
+              int at = min(2 * p + k, l.chunk - 1);
+              keyStep[c][k] = stepOf(l, chunk, at);
+              valueStep[c][k] = stepOf(l, chunk + toValues, at);
+            }
+          }
+        }
+#pragma unroll
+        for (int s = 0; s < SEGMENTS; s++) {
+          keys[c][s] = eightOf<T>(key, 32 * s + 8 * p, width, aligned);
+        }
+#pragma unroll
+        for (int s = 0; s < SEGMENTS; s++) {
+          rows[c][s] = eightOf<T>(key + toValues, 32 * s + 8 * p, width, aligned);
+        }
+      }
+      float score[PAIR][2], highest = most;
+#pragma unroll
+      for (int c = 0; c < PAIR; c++) {
+        float sums[4] = {0.f, 0.f, 0.f, 0.f};
+#pragma unroll
+        for (int s = 0; s < SEGMENTS; s++) {
+          multiply16x8x16(sums, query[s].x, 0, query[s].y, 0, keys[c][s].x, keys[c][s].y);
+          multiply16x8x16(sums, query[s].z, 0, query[s].w, 0, keys[c][s].z, keys[c][s].w);
+        }
+#pragma unroll
+        for (int k = 0; k < 2; k++) {
+          float x = sums[k] * a.scale * (CODES ? keyStep[c][k] : 1.f);
+          score[c][k] = 2 * p + k < limit[c] ? x : -INFINITY;
+          highest = fmaxf(highest, score[c][k]);
+        }
+      }
+      highest = fmaxf(highest, __shfl_xor_sync(FULL_MASK, highest, 1));
+      highest = fmaxf(highest, __shfl_xor_sync(FULL_MASK, highest, 2));
+      float old = weightOf(most, highest);
+      if (__any_sync(FULL_MASK, old != 1)) {
+        sum *= old;
+#pragma unroll
+        for (int i = 0; i < SEGMENTS * 16; i++) {
+          ((float*)values)[i] *= old;
+        }
+      }
+      most = highest;
+      uint32_t high[2] = {0, 0}, low[2] = {0, 0};
+#pragma unroll
+      for (int c = 0; c < PAIR; c++) {
+        float weight[2];
+#pragma unroll
+        for (int k = 0; k < 2; k++) {
+          weight[k] = weightOf(score[c][k], highest);
+          sum += weight[k];
+          weight[k] *= CODES ? valueStep[c][k] : 1.f;
+        }
+        high[c] = pairOf(weight[0], weight[1]);
+        low[c] = pairOf(remainder(weight[0]), remainder(weight[1]));
+      }
+#pragma unroll
+      for (int s = 0; s < SEGMENTS; s++) {
+#pragma unroll
+        for (int w = 0; w < 4; w++) {
+          uint32_t first = transposed(((const uint32_t*)&rows[0][s])[w]);
+          uint32_t second = PAIR == 1 ? 0 : transposed(((const uint32_t*)&rows[PAIR - 1][s])[w]);
+          multiply16x8x16(values[s][w], high[0], low[0], high[1], low[1], first, second);
+        }
+      }
+    }
+  }
+  sum += __shfl_xor_sync(FULL_MASK, sum, 1);
+  sum += __shfl_xor_sync(FULL_MASK, sum, 2);
+#pragma unroll
+  for (int s = 0; s < SEGMENTS; s++) {
+#pragma unroll
+    for (int w = 0; w < 4; w++) {
+      float2* to = (float2*)&partValues[warp][token][32 * s + 8 * p + 2 * w];
+      *to = make_float2(values[s][w][0] + values[s][w][2], values[s][w][1] + values[s][w][3]);
+    }
+  }
+  if (p == 0) {
+    partMost[warp][token] = most;
+    partSum[warp][token] = sum;
+  }
+  __syncthreads();
+  int index = ofDense ? 0 : ofHits ? 1 + split : 1 + a.splits + split;
+  // Every warp merges whole heads, so that a head's maximum and sum are read before they change.
+  for (int g = warp; g < queryCount; g += ATTEND_WARPS) {
+    float* state = part(a, row, firstQuery + g, index);
+    float before = ofDense ? -INFINITY : state[0];
+    float total = ofDense ? 0.f : state[1];
+    float highest = before;
+#pragma unroll
+    for (int w = 0; w < ATTEND_WARPS; w++) {
+      highest = fmaxf(highest, partMost[w][g]);
+    }
+    float keep = weightOf(before, highest);
+    float weight[ATTEND_WARPS];
+    total *= keep;
+#pragma unroll
+    for (int w = 0; w < ATTEND_WARPS; w++) {
+      weight[w] = weightOf(partMost[w][g], highest);
+      total += weight[w] * partSum[w][g];
+    }
+    for (int i = lane; i < width; i += WARP) {
+      float value = keep > 0 ? keep * state[2 + i] : 0.f;
+#pragma unroll
+      for (int w = 0; w < ATTEND_WARPS; w++) {
+        value = fmaf(weight[w], partValues[w][g][i], value);
+      }
+      state[2 + i] = value;
+    }
+    __syncwarp();
+    if (lane == 0) {
+      state[0] = highest;
+      state[1] = total;
+    }
+  }
+}
+
+#define TILE_KERNEL(T, S)                                                                       \
+  extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) attend_##T##_##S(AttendArgs a) { \
+    attendTile<T, S>(a);                                                                        \
+  }
+#define TILE_KERNELS(T) TILE_KERNEL(T, 2) TILE_KERNEL(T, 4) TILE_KERNEL(T, 8)
+TILE_KERNELS(bf16)
+TILE_KERNELS(int8)
 
 // Grid: (kvHeads, rows). Dynamic shared memory: STATE_PARTS + 1 floats for each head of the group.
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish(AttendArgs a) {

@@ -573,8 +573,7 @@ extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreCentroids(
 // opens the chunks of the best: their scores are 0 here and those of others minus infinity.
 extern "C" __global__ void __launch_bounds__(SELECT_THREADS) openClusters(ScoreArgs a) {
   __shared__ float reduce[WARP];
-  __shared__ int histogram[256];
-  __shared__ int found[2];
+  __shared__ Radix radix;
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int head = blockIdx.x, row = a.firstRow + blockIdx.y;
@@ -611,7 +610,7 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) openClusters(ScoreA
         key = keyAt(c);
         return true;
       },
-      histogram, found, equal);
+      radix, equal);
   float* scores = s.scores + ((int64_t)row * l.kvHeads + head) * s.maxChunks;
   for (int c = threadIdx.x; c < closed; c += blockDim.x) {
     scores[c] = keyAt(c) >= threshold ? 0.f : -INFINITY;

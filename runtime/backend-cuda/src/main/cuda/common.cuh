@@ -403,6 +403,26 @@ __device__ __forceinline__ void sumOverLanes(float (&x)[COUNT]) {
   }
 }
 
+/** Two floats as bf16, the first in the low half. */
+__device__ __forceinline__ uint32_t pairOf(float low, float high) {
+  uint32_t a = __bfloat16_as_ushort(narrow<bf16>(low));
+  uint32_t b = __bfloat16_as_ushort(narrow<bf16>(high));
+  return a | b << 16;
+}
+
+/** What rounding to bf16 took from a float. */
+__device__ __forceinline__ float remainder(float x) { return x - widen(narrow<bf16>(x)); }
+
+/** d += a b with 16 x 16 elements of a, 16 x 8 of b, bf16 with F32 sums. */
+__device__ __forceinline__ void multiply16x8x16(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2,
+                                                uint32_t a3, uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
 __device__ __forceinline__ int acquireWord(const int* word) {
   int value;
   asm volatile("ld.acquire.sys.global.s32 %0, [%1];" : "=r"(value) : "l"(word) : "memory");

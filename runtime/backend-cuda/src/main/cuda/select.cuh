@@ -291,6 +291,51 @@ __device__ __forceinline__ float* rawScores(const ScoreArgs& a, int row, int que
   return a.raw + ((int64_t)(row - a.firstRow) * a.heads + query) * a.chosen.maxChunks;
 }
 
+/** Of each tile of raw scores of a query: the largest, and the sum of the exponentials beside it. */
+__device__ __forceinline__ float2* tileShares(const ScoreArgs& a, int row, int query) {
+  return a.tiles + ((int64_t)(row - a.firstRow) * a.heads + query) * a.maxTiles;
+}
+
+__device__ __forceinline__ float warpMost(float x) {
+#pragma unroll
+  for (int offset = WARP / 2; offset > 0; offset /= 2) {
+    x = fmaxf(x, __shfl_xor_sync(FULL_MASK, x, offset));
+  }
+  return x;
+}
+
+/** Sums up the tile of raw scores that this block has written, with all of its threads. */
+__device__ __forceinline__ void shareOfTile(const ScoreArgs& a, int row, int firstQuery,
+                                            int queries, int count) {
+  if (!a.shares) {
+    return;
+  }
+  __syncthreads();
+  int lane = threadIdx.x % WARP;
+  int tile = blockIdx.x * SCORE_TILE, here = min(SCORE_TILE, count - tile);
+  for (int g = threadIdx.x / WARP; g < queries; g += blockDim.x / WARP) {
+    const float* raw = rawScores(a, row, firstQuery + g) + tile;
+    float x[SCORE_TILE / WARP], most = -INFINITY, sum = 0;
+#pragma unroll
+    for (int i = 0; i < SCORE_TILE / WARP; i++) {
+      int at = lane + i * WARP;
+      x[i] = at < here ? raw[at] : -INFINITY;
+      most = fmaxf(most, x[i]);
+    }
+    most = warpMost(most);
+    if (most > -INFINITY) {
+#pragma unroll
+      for (int i = 0; i < SCORE_TILE / WARP; i++) {
+        sum += expf(x[i] - most);
+      }
+    }
+    sum = warpSum(sum);
+    if (lane == 0) {
+      tileShares(a, row, firstQuery + g)[blockIdx.x] = make_float2(most, sum);
+    }
+  }
+}
+
 /** Chunks that a row asks for; at least closed of them are all. */
 __device__ __forceinline__ int wanted(const Batch& b, const Chosen& s, int row) {
   return min(b.selectCounts[row], s.maxSelected);
@@ -314,26 +359,6 @@ __device__ __forceinline__ uint32_t codeValues(uint32_t word, int i) {
   uint32_t base = 0x42064206u;  // 33.5
   __nv_bfloat162 values = __hsub2(*(__nv_bfloat162*)&from32, *(__nv_bfloat162*)&base);
   return *(uint32_t*)&values;
-}
-
-/** Two floats as bf16, the first in the low half. */
-__device__ __forceinline__ uint32_t pairOf(float low, float high) {
-  uint32_t a = __bfloat16_as_ushort(narrow<bf16>(low));
-  uint32_t b = __bfloat16_as_ushort(narrow<bf16>(high));
-  return a | b << 16;
-}
-
-/** What rounding to bf16 took from a float. */
-__device__ __forceinline__ float remainder(float x) { return x - widen(narrow<bf16>(x)); }
-
-/** d += a b with 16 x 16 elements of a, 16 x 8 of b, bf16 with F32 sums. */
-__device__ __forceinline__ void multiply16x8x16(float (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2,
-                                                uint32_t a3, uint32_t b0, uint32_t b1) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
 /**
@@ -427,14 +452,166 @@ __device__ __forceinline__ void scoreTile(const ScoreArgs& a) {
       }
     }
   }
+  shareOfTile(a, row, firstQuery, queries, closed);
 }
 
-// Grid: (tiles, kvHeads * parts, rows). Raw scores by bit planes: eight lanes have the tokens of a
-// chunk, each adds the weights of its bits.
-extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scorePlanes(ScoreArgs a) {
+/** What the bits of a token add to the scores of up to eight queries. */
+struct BitWeights {
+  /** [fours of queries][fours of words][step of a product][lane][register], four bytes each. */
+  uint32_t parts[SCORE_QUERIES / 4][BIT_WORDS / 4][4][WARP * 2];
+  float step[SCORE_QUERIES];
+  float total[SCORE_QUERIES];  // of all weights
+  float bound[SCORE_QUERIES];  // of their absolute values
+};
+static_assert(sizeof(BitWeights) == BIT_WEIGHTS_BYTES, "BitWeights");
+
+/** d += a b with 16 x 32 unsigned bytes of a, 32 x 8 signed ones of b. */
+__device__ __forceinline__ void multiply16x8x32(int (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2,
+                                                uint32_t a3, uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+}
+
+/** Of the queries of a block in a row; lane by lane as the products of score_planes take them. */
+__device__ __forceinline__ BitWeights* bitWeights(const ScoreArgs& a, int row, int block) {
+  int groupSize = a.heads / a.layer.kvHeads;
+  int parts = (groupSize + SCORE_QUERIES - 1) / SCORE_QUERIES;
+  return a.weights + (int64_t)(row - a.firstRow) * a.layer.kvHeads * parts + block;
+}
+
+// Grid: (kvHeads * parts, rows). What each bit of a token adds to the scores of up to eight queries,
+// in whole steps of a query's largest weight, as two bytes of which the products are added up.
+extern "C" __global__ void __launch_bounds__(WEIGH_THREADS) weighBits(ScoreArgs a) {
   __shared__ float query[SCORE_QUERIES * MAX_HEAD_DIM];
   __shared__ float turned[SCORE_QUERIES * MAX_HEAD_DIM];
-  __shared__ float weights[SCORE_QUERIES * MAX_PLANES * MAX_HEAD_DIM];
+  __shared__ float sums[WEIGH_THREADS * SCORE_QUERIES];
+  __shared__ BitWeights weights;
+  const Layer& l = a.layer;
+  int row = a.firstRow + blockIdx.y;
+  int seat = a.batch.seats[row];
+  if (seat < 0 ||
+      takesAll(a.batch, a.chosen, row, closedChunks(l, a.batch.positions[row] + 1))) {
+    return;
+  }
+  int groupSize = a.heads / l.kvHeads;
+  int parts = (groupSize + SCORE_QUERIES - 1) / SCORE_QUERIES;
+  int head = blockIdx.x / parts;
+  int firstQuery = head * groupSize + blockIdx.x % parts * SCORE_QUERIES;
+  int queries = min(SCORE_QUERIES, (head + 1) * groupSize - firstQuery);
+  int width = l.headDim;
+  Codebook book(l, head);
+  const bf16* from = a.query.data + row * a.query.stride + (int64_t)firstQuery * width;
+  for (int i = threadIdx.x; i < SCORE_QUERIES * width; i += blockDim.x) {
+    query[i] = i < queries * width ? widen(from[i]) * a.scale : 0.f;
+  }
+  for (int i = threadIdx.x; i < (int)(sizeof(weights) / 4); i += blockDim.x) {
+    ((uint32_t*)&weights)[i] = 0;
+  }
+  __syncthreads();
+  // A thread has an element of all queries and a share of what it is a sum of.
+  int shares = blockDim.x / width, share = threadIdx.x / width, element = threadIdx.x % width;
+  if (share < shares) {
+    float sum[SCORE_QUERIES];
+#pragma unroll
+    for (int g = 0; g < SCORE_QUERIES; g++) {
+      sum[g] = 0;
+    }
+#pragma unroll 16
+    for (int j = share; j < width; j += shares) {
+      float factor = book.backward[j * width + element];
+#pragma unroll
+      for (int g = 0; g < SCORE_QUERIES; g++) {
+        sum[g] = fmaf(factor, query[g * width + j], sum[g]);
+      }
+    }
+#pragma unroll
+    for (int g = 0; g < SCORE_QUERIES; g++) {
+      sums[(g * shares + share) * width + element] = sum[g];
+    }
+  }
+  __syncthreads();
+  for (int i = threadIdx.x; i < queries * width; i += blockDim.x) {
+    float sum = 0;
+    for (int k = 0; k < shares; k++) {
+      sum += sums[(i / width * shares + k) * width + i % width];
+    }
+    turned[i] = sum;
+  }
+  __syncthreads();
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  for (int g = warp; g < queries; g += blockDim.x / WARP) {
+    auto weightOfBit = [&](int bit) {
+      return turned[g * width + book.element[bit]] * book.coefficient[bit];
+    };
+    float most = 0;
+    for (int bit = lane; bit < l.bits; bit += WARP) {
+      most = fmaxf(most, fabsf(weightOfBit(bit)));
+    }
+#pragma unroll
+    for (int offset = WARP / 2; offset > 0; offset /= 2) {
+      most = fmaxf(most, __shfl_xor_sync(FULL_MASK, most, offset));
+    }
+    float inverse = most < SMALLEST_KEY ? 0.f : WEIGHT_MOST / most;
+    int total = 0, bound = 0;
+    for (int bit = lane; bit < l.bits; bit += WARP) {
+      int weight = __float2int_rn(weightOfBit(bit) * inverse);
+      total += weight;
+      bound += abs(weight);
+      int high = (weight + 128) >> 8;
+      int word = bit / BITS_OF_WORD, at = bit % BITS_OF_WORD;
+      int8* to = (int8*)weights.parts[g / 4][word / 4][at % 8 / 2];
+      // [lane][register][byte]: a column for each byte of a weight, four lanes for the words.
+      int8* column = to + ((g % 4 * 2 * 4 + word % 4) * 2 + at % 2) * 4 + at / 8;
+      column[0] = (int8)high;
+      column[4 * 2 * 4] = (int8)(weight - 256 * high);
+    }
+    total = __reduce_add_sync(FULL_MASK, total);
+    bound = __reduce_add_sync(FULL_MASK, bound);
+    if (lane == 0) {
+      float step = most / WEIGHT_MOST;
+      weights.step[g] = step;
+      weights.total[g] = step * total;
+      weights.bound[g] = step * bound;
+    }
+  }
+  __syncthreads();
+  uint4* to = (uint4*)bitWeights(a, row, blockIdx.x);
+  for (int i = threadIdx.x; i < (int)(sizeof(weights) / 16); i += blockDim.x) {
+    to[i] = ((const uint4*)&weights)[i];
+  }
+}
+
+/** The sum of lane r's of x[r], r being lane / 4, over the lanes with the same lane % 4. */
+__device__ __forceinline__ float sumOfTokens(float (&x)[8]) {
+#pragma unroll
+  for (int offset = 16, count = 4; count > 0; offset /= 2, count /= 2) {
+    bool upper = (threadIdx.x & offset) != 0;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      if (i < count) {
+        float sent = upper ? x[i] : x[i + count];
+        float kept = upper ? x[i + count] : x[i];
+        x[i] = kept + __shfl_xor_sync(FULL_MASK, sent, offset);
+      }
+    }
+  }
+  return x[0];
+}
+
+/**
+ * Grid: (tiles, kvHeads * parts, rows). Raw scores by bit planes of a tile of chunks, for up to four
+ * query heads of a KV head, or eight. A warp multiplies two chunks at a time: the rows are their
+ * tokens, the columns two bytes of each query's weights, so that a bit is a factor of 0 or 1. Lane
+ * 4 r + p has words p, 4 + p and so on of token r; which bits meet in a step of a product is up to us,
+ * as long as both sides agree.
+ *
+ * WORDS is the number of words of a lane, FOURS that of fours of queries.
+ */
+template <int WORDS, int FOURS>
+__device__ __forceinline__ void scorePlanes(const ScoreArgs& a) {
   const Layer& l = a.layer;
   int row = a.firstRow + blockIdx.z;
   int seat = a.batch.seats[row];
@@ -451,63 +628,112 @@ extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scorePlanes(Sco
   int head = blockIdx.y / parts;
   int firstQuery = head * groupSize + blockIdx.y % parts * SCORE_QUERIES;
   int queries = min(SCORE_QUERIES, (head + 1) * groupSize - firstQuery);
-  int width = l.headDim;
-  Codebook book(l, head);
-  const bf16* from = a.query.data + row * a.query.stride + (int64_t)firstQuery * width;
-  for (int i = threadIdx.x; i < queries * width; i += blockDim.x) {
-    query[i] = widen(from[i]) * a.scale;
-  }
-  __syncthreads();
-  for (int i = threadIdx.x; i < queries * width; i += blockDim.x) {
-    const float* q = query + i / width * width;
-    float sum = 0;
-    for (int j = 0; j < width; j++) {
-      sum += book.backward[j * width + i % width] * q[j];
-    }
-    turned[i] = sum;
-  }
-  __syncthreads();
-  for (int i = threadIdx.x; i < queries * l.bits; i += blockDim.x) {
-    int bit = i % l.bits;
-    weights[i] = turned[i / l.bits * width + book.element[bit]] * book.coefficient[bit];
-  }
-  __syncthreads();
-  const char* index = summaries(l, seat, head);
-  int end = min(tile + SCORE_TILE, closed);
-  int words = l.bits / BITS_OF_WORD;
-  int token = threadIdx.x % MAX_CHUNK;
-  // All lanes of a warp go round alike: they add up the tokens of a chunk together.
-  for (int base = tile; base < end; base += blockDim.x / MAX_CHUNK) {
-    int chunk = base + threadIdx.x / MAX_CHUNK;
-    const uint32_t* codes = (const uint32_t*)(index + (int64_t)min(chunk, end - 1) * l.summaryBytes);
-    for (int g = 0; g < queries; g++) {
-      const float* weight = weights + g * l.bits;
-      float score = 0;
-      for (int word = 0; word < words; word++) {
-        uint32_t code = codes[word * l.chunk + min(token, l.chunk - 1)];
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  int token = lane / 4, part = lane % 4;  // of scores the part is the query
+  constexpr float LOG2_E = 1.44269504f, LN_2 = 0.693147181f;
+  const BitWeights* weights = bitWeights(a, row, blockIdx.y);
+  uint2 columns[FOURS][WORDS][4];
+  float twice[FOURS], total[FOURS], bound = 0;
 #pragma unroll
-        for (int bit = 0; bit < BITS_OF_WORD; bit++) {
-          float w = weight[word * BITS_OF_WORD + bit];
-          score += code >> bit & 1 ? w : -w;
+  for (int f = 0; f < FOURS; f++) {
+#pragma unroll
+    for (int m = 0; m < WORDS; m++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        columns[f][m][i] = ((const uint2*)weights->parts[f][m][i])[lane];
+      }
+    }
+    twice[f] = 2 * LOG2_E * weights->step[4 * f + part];
+    total[f] = LOG2_E * weights->total[4 * f + part];
+    bound = fmaxf(bound, weights->bound[4 * f + part]);
+  }
+  // Then no sum of exponentials is too large or too small, whatever the tokens are.
+  bool moderate = __all_sync(FULL_MASK, bound < MODERATE_SCORE);
+  const char* index = summaries(l, seat, head);
+  int words = l.bits / BITS_OF_WORD;
+  bool there = token < l.chunk;
+  int first = tile + warp * (SCORE_TILE / SCORE_WARPS);
+  int end = min(first + SCORE_TILE / SCORE_WARPS, closed);
+  for (int base = first; base < end; base += 8) {
+    uint32_t codes[8][WORDS];
+#pragma unroll
+    for (int c = 0; c < 8; c++) {
+      const uint32_t* of =
+          (const uint32_t*)(index + (int64_t)min(base + c, end - 1) * l.summaryBytes);
+#pragma unroll
+      for (int m = 0; m < WORDS; m++) {
+        int word = 4 * m + part;
+        codes[c][m] = word < words && there ? of[word * l.chunk + token] : 0u;
+      }
+    }
+    float score[FOURS][8];  // of a token by its lane, in powers of two
+#pragma unroll
+    for (int c = 0; c < 8; c += 2) {
+      int sums[FOURS][4] = {};
+#pragma unroll
+      for (int m = 0; m < WORDS; m++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          uint32_t a0 = codes[c][m] >> 2 * i & 0x01010101u;
+          uint32_t a1 = codes[c + 1][m] >> 2 * i & 0x01010101u;
+          uint32_t a2 = codes[c][m] >> (2 * i + 1) & 0x01010101u;
+          uint32_t a3 = codes[c + 1][m] >> (2 * i + 1) & 0x01010101u;
+#pragma unroll
+          for (int f = 0; f < FOURS; f++) {
+            multiply16x8x32(sums[f], a0, a1, a2, a3, columns[f][m][i].x, columns[f][m][i].y);
+          }
         }
       }
-      score = token < l.chunk ? score : -INFINITY;
-      float most = score;
 #pragma unroll
-      for (int offset = MAX_CHUNK / 2; offset > 0; offset /= 2) {
-        most = fmaxf(most, __shfl_xor_sync(FULL_MASK, most, offset));
+      for (int f = 0; f < FOURS; f++) {
+        float even = (float)(256 * sums[f][0] + sums[f][1]);
+        float odd = (float)(256 * sums[f][2] + sums[f][3]);
+        score[f][c] = there ? fmaf(even, twice[f], -total[f]) : -INFINITY;
+        score[f][c + 1] = there ? fmaf(odd, twice[f], -total[f]) : -INFINITY;
       }
-      float sum = expf(score - most);
+    }
 #pragma unroll
-      for (int offset = MAX_CHUNK / 2; offset > 0; offset /= 2) {
-        sum += __shfl_xor_sync(FULL_MASK, sum, offset);
+    for (int f = 0; f < FOURS; f++) {
+      float most = 0;
+      if (!moderate) {
+#pragma unroll
+        for (int c = 0; c < 8; c++) {
+          float largest = score[f][c];
+#pragma unroll
+          for (int offset = 4; offset < WARP; offset *= 2) {
+            largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, offset));
+          }
+          score[f][c] -= largest;
+          most = c == token ? largest : most;
+        }
       }
-      if (token == 0 && chunk < end) {
-        rawScores(a, row, firstQuery + g)[chunk] = most + logf(sum);
+#pragma unroll
+      for (int c = 0; c < 8; c++) {
+        score[f][c] = exp2f(score[f][c]);
+      }
+      float sum = sumOfTokens(score[f]);
+      int chunk = base + token, g = 4 * f + part;
+      if (chunk < end && g < queries) {
+        rawScores(a, row, firstQuery + g)[chunk] = LN_2 * (most + log2f(sum));
       }
     }
   }
+  shareOfTile(a, row, firstQuery, queries, closed);
 }
+
+#define PLANES_KERNEL(W, F)                                                              \
+  extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scorePlanes_##W##_##F( \
+      ScoreArgs a) {                                                                     \
+    scorePlanes<W, F>(a);                                                                \
+  }
+PLANES_KERNEL(1, 1)
+PLANES_KERNEL(1, 2)
+PLANES_KERNEL(2, 1)
+PLANES_KERNEL(2, 2)
+PLANES_KERNEL(3, 1)
+PLANES_KERNEL(3, 2)
+PLANES_KERNEL(6, 1)
+PLANES_KERNEL(6, 2)
 
 /**
  * Grid: (tiles, kvHeads * parts, rows). Raw scores by summaries that a product goes through element
@@ -562,6 +788,7 @@ __device__ __forceinline__ void scoreElements(const ScoreArgs& a) {
       }
     }
   }
+  shareOfTile(a, row, firstQuery, queries, count);
 }
 
 extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreMean(ScoreArgs a) {
@@ -608,68 +835,81 @@ __device__ __forceinline__ int blockRank(bool flag, int* shared, int& total) {
   return shared[warp] + __popc(votes & ((1u << lane) - 1));
 }
 
+/** Shared memory of a selection by radix. */
+struct Radix {
+  int bins[RADIX_BINS];
+  int sums[WARP];
+  int bin, left;
+};
+
 /**
- * The key of the wanted-th largest (or smallest) of count keys, by radix: eight bits a round. Also
- * how many keys equal to it belong to the wanted ones. Shared: histogram of 256 and two words.
+ * The key of the wanted-th largest (or smallest) of count keys, by radix: eleven bits a round, ten in
+ * the last. Also how many keys equal to it belong to the wanted ones. With all threads of a block, at
+ * most 1024 and whole warps; keyAt says whether a key counts.
  */
 template <bool LARGEST, typename KeyAt>
-__device__ __forceinline__ uint32_t radixSelect(int count, int wanted, KeyAt keyAt, int* histogram,
-                                                int* shared, int& equal) {
+__device__ __forceinline__ uint32_t radixSelect(int count, int wanted, KeyAt keyAt, Radix& radix,
+                                                int& equal) {
+  constexpr int AHEAD = 4;  // keys of a thread that are read at a time
+  int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
   uint32_t prefix = 0;
   int left = wanted;
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    __syncthreads();
-    for (int i = threadIdx.x; i < 256; i += blockDim.x) {
-      histogram[i] = 0;
+#pragma unroll
+  for (int round = 0; round < 3; round++) {
+    int shift = round == 0 ? 21 : round == 1 ? 10 : 0;
+    int above = round == 1 ? 21 : 10;  // bits from here on are known
+    uint32_t mask = round == 2 ? 1023 : 2047;
+    for (int i = threadIdx.x; i < RADIX_BINS; i += blockDim.x) {
+      radix.bins[i] = 0;
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < count; i += blockDim.x) {
-      uint32_t key;
-      if (keyAt(i, key)) {
-        if (!LARGEST) {
-          key = ~key;
-        }
-        if (shift == 24 || key >> (shift + 8) == prefix >> (shift + 8)) {
-          atomicAdd(&histogram[key >> shift & 255], 1);
-        }
-      }
-    }
-    __syncthreads();
-    if (threadIdx.x < WARP) {
-      // Lane i sums the eight bins from 255 - 8i down; the warp finds where the sum reaches left.
-      int lane = threadIdx.x;
-      int bins[8], mine = 0;
+    for (int base = threadIdx.x; base < count; base += AHEAD * blockDim.x) {
+      uint32_t key[AHEAD];
+      bool counts[AHEAD];
 #pragma unroll
-      for (int k = 0; k < 8; k++) {
-        bins[k] = histogram[255 - 8 * lane - k];
-        mine += bins[k];
+      for (int k = 0; k < AHEAD; k++) {
+        int i = base + k * blockDim.x;
+        counts[k] = i < count && keyAt(i, key[k]);
       }
-      int sum = mine;
 #pragma unroll
-      for (int offset = 1; offset < WARP; offset *= 2) {
-        int other = __shfl_up_sync(FULL_MASK, sum, offset);
-        if (lane >= offset) {
-          sum += other;
-        }
-      }
-      int before = sum - mine;
-      if (before < left && sum >= left) {
-#pragma unroll
-        for (int k = 0; k < 8; k++) {
-          if (before < left && before + bins[k] >= left) {
-            shared[0] = 255 - 8 * lane - k;
-            shared[1] = left - before;
-            before = left;  // found
-          } else {
-            before += bins[k];
-          }
+      for (int k = 0; k < AHEAD; k++) {
+        uint32_t of = LARGEST ? key[k] : ~key[k];
+        if (counts[k] && (round == 0 || of >> above == prefix >> above)) {
+          atomicAdd(&radix.bins[of >> shift & mask], 1);
         }
       }
     }
     __syncthreads();
-    prefix |= (uint32_t)shared[0] << shift;
-    left = shared[1];
+    // A thread sums bins from the last one down; the block finds where the sum reaches left.
+    int each = RADIX_BINS / blockDim.x, last = RADIX_BINS - 1 - each * threadIdx.x;
+    int mine = 0;
+    for (int k = 0; k < each; k++) {
+      mine += radix.bins[last - k];
+    }
+    int sum = mine;
+#pragma unroll
+    for (int offset = 1; offset < WARP; offset *= 2) {
+      int other = __shfl_up_sync(FULL_MASK, sum, offset);
+      sum += lane >= offset ? other : 0;
+    }
+    if (lane == WARP - 1) {
+      radix.sums[warp] = sum;
+    }
+    __syncthreads();
+    int before = sum - mine + __reduce_add_sync(FULL_MASK, lane < warp ? radix.sums[lane] : 0);
+    if (before < left && before + mine >= left) {
+      int k = 0;
+      while (before + radix.bins[last - k] < left) {
+        before += radix.bins[last - k++];
+      }
+      radix.bin = last - k;
+      radix.left = left - before;
+    }
+    __syncthreads();
+    prefix |= (uint32_t)radix.bin << shift;
+    left = radix.left;
   }
+  __syncthreads();
   equal = left;
   return LARGEST ? prefix : ~prefix;
 }
@@ -708,9 +948,8 @@ __device__ __forceinline__ float begunMass(const ScoreArgs& a, int row, int quer
   return state[0] + logf(state[1]);
 }
 
-/** What a query's products with all keys have in common and scores leave out, with all threads. */
-__device__ __forceinline__ float common(const ScoreArgs& a, int row, int head, int query,
-                                        float* shared) {
+/** What a query's products with all keys have in common and scores leave out, with a warp. */
+__device__ __forceinline__ float common(const ScoreArgs& a, int row, int head, int query) {
   const Layer& l = a.layer;
   if (l.bits == 0) {
     return 0.f;
@@ -718,52 +957,79 @@ __device__ __forceinline__ float common(const ScoreArgs& a, int row, int head, i
   Codebook book(l, head);
   const bf16* from = a.query.data + row * a.query.stride + (int64_t)query * l.headDim;
   float sum = 0;
-  for (int i = threadIdx.x; i < l.headDim; i += blockDim.x) {
+  for (int i = threadIdx.x % WARP; i < l.headDim; i += WARP) {
     sum += widen(from[i]) * book.mean[i];
   }
-  return a.scale * blockSum(sum, shared);
+  return a.scale * warpSum(sum);
 }
 
-// Grid: (kvHeads, rows). Merges the queries of the group by their largest share, which is the
-// log-softmax, or their largest product.
-extern "C" __global__ void __launch_bounds__(SELECT_THREADS) share(ScoreArgs a) {
-  __shared__ float reduce[WARP];
+/** log(sum(exp(x))) of the raw scores of a query, from those of its tiles, with a warp. */
+__device__ __forceinline__ float logOfTiles(const ScoreArgs& a, int row, int query, int count) {
+  const float2* of = tileShares(a, row, query);
+  float most = -INFINITY, sum = 0;
+  for (int i = threadIdx.x % WARP; i < (count + SCORE_TILE - 1) / SCORE_TILE; i += WARP) {
+    float2 tile = of[i];
+    float highest = fmaxf(most, tile.x);
+    if (highest > -INFINITY) {
+      sum = sum * expf(most - highest) + tile.y * expf(tile.x - highest);
+      most = highest;
+    }
+  }
+  float highest = warpMost(most);
+  sum = highest > -INFINITY ? sum * expf(most - highest) : 0.f;
+  return highest + logf(warpSum(sum));
+}
+
+// Grid: (tiles of chunks, kvHeads, rows). Merges the queries of the group by their largest share,
+// which is the log-softmax, or their largest product.
+extern "C" __global__ void __launch_bounds__(SHARE_THREADS) share(ScoreArgs a) {
+  __shared__ float minus[SHARE_THREADS];
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
-  int head = blockIdx.x, row = a.firstRow + blockIdx.y;
+  int head = blockIdx.y, row = a.firstRow + blockIdx.z;
   int seat = a.batch.seats[row];
   if (seat < 0) {
     return;
   }
   int closed = closedChunks(l, a.batch.positions[row] + 1);
-  if (takesAll(a.batch, s, row, closed)) {
-    return;  // all are selected
+  int tile = blockIdx.x * SHARE_TILE;
+  if (tile >= closed || takesAll(a.batch, s, row, closed)) {
+    return;  // nothing here, or all are selected
   }
   int count = (closed + l.summaryChunks - 1) / l.summaryChunks;
-  int64_t cell = (int64_t)row * l.kvHeads + head;
   int groupSize = a.heads / l.kvHeads;
-  float* scores = s.scores + cell * s.maxChunks;
-  for (int g = 0; g < groupSize; g++) {
-    const float* raw = rawScores(a, row, head * groupSize + g);
-    float minus = a.shares ? logSumExp(raw, count, reduce) : 0.f;
-    if (a.begun != nullptr && mayMiss(a.batch, row) > 0) {
-      int query = head * groupSize + g;
-      float beside = begunMass(a, row, query) - common(a, row, head, query, reduce);
-      float most = fmaxf(minus, beside);
-      minus = most + log1pf(expf(fminf(minus, beside) - most));
+  float* scores = s.scores + ((int64_t)row * l.kvHeads + head) * s.maxChunks;
+  for (int first = 0; first < groupSize; first += SHARE_THREADS) {
+    int queries = min(SHARE_THREADS, groupSize - first);
+    __syncthreads();
+    for (int g = threadIdx.x / WARP; g < queries; g += SHARE_THREADS / WARP) {
+      int query = head * groupSize + first + g;
+      float log = a.shares ? logOfTiles(a, row, query, count) : 0.f;
+      if (a.begun != nullptr && mayMiss(a.batch, row) > 0) {
+        float beside = begunMass(a, row, query) - common(a, row, head, query);
+        float most = fmaxf(log, beside);
+        log = most + log1pf(expf(fminf(log, beside) - most));
+      }
+      if (threadIdx.x % WARP == 0) {
+        minus[g] = log;
+      }
     }
-    for (int c = threadIdx.x; c < closed; c += blockDim.x) {
-      float merged = raw[c / l.summaryChunks] - minus;
-      scores[c] = g == 0 ? merged : fmaxf(scores[c], merged);
+    __syncthreads();
+    for (int c = tile + threadIdx.x; c < min(tile + SHARE_TILE, closed); c += SHARE_THREADS) {
+      float merged = first == 0 ? -INFINITY : scores[c];
+      for (int g = 0; g < queries; g++) {
+        const float* raw = rawScores(a, row, head * groupSize + first + g);
+        merged = fmaxf(merged, raw[c / l.summaryChunks] - minus[g]);
+      }
+      scores[c] = merged;
     }
   }
 }
 
 // Grid: (kvHeads, rows). Makes sure of the chunks with the lowest cosines: IndexOperations.Pin.
 extern "C" __global__ void __launch_bounds__(SELECT_THREADS) pin(PinArgs a) {
-  __shared__ int histogram[256];
+  __shared__ Radix radix;
   __shared__ int ranks[WARP + 1];
-  __shared__ int found[2];
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int head = blockIdx.x, row = blockIdx.y;
@@ -791,7 +1057,7 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) pin(PinArgs a) {
         key = cosineKey(i);
         return true;
       },
-      histogram, found, equal);
+      radix, equal);
   float* scores = s.scores + ((int64_t)row * l.kvHeads + head) * s.maxChunks;
   int equalsTaken = 0;
   for (int base = 0; base < closed; base += blockDim.x) {
@@ -893,11 +1159,11 @@ __device__ __forceinline__ int enoughChunks(const float* scores, int count, floa
 
 // Grid: (kvHeads, rows). Selects the chunks with the largest scores.
 extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) {
-  __shared__ int histogram[256];
+  __shared__ Radix radix;
   __shared__ unsigned long long masses[256];
   __shared__ unsigned long long left;
-  __shared__ int ranks[WARP + 1];
   __shared__ int found[2];
+  __shared__ int greaterOf[WARP], equalOf[WARP];
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int head = blockIdx.x, row = blockIdx.y;
@@ -939,22 +1205,41 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) 
         key = keyOf(scores[i]);
         return true;
       },
-      histogram, found, equal);
-  int out = 0, equalsTaken = 0;
-  for (int base = 0; base < closed; base += blockDim.x) {
-    int c = base + threadIdx.x;
-    uint32_t key = c < closed ? keyOf(scores[c]) : 0;
-    bool equals = c < closed && key == threshold;
-    int equals_here;
-    int rank = blockRank(equals, ranks, equals_here);
-    bool take = c < closed && (key > threshold || (equals && equalsTaken + rank < equal));
-    equalsTaken += equals_here;
-    int taken_here;
-    rank = blockRank(take, ranks, taken_here);
+      radix, equal);
+  // A warp has a stretch of the chunks: it counts what it takes, and then knows where to write it.
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  int stretch = (closed + SELECT_THREADS - 1) / SELECT_THREADS * WARP;
+  int first = warp * stretch, end = min(first + stretch, closed);
+  int greater = 0, equals = 0;
+  for (int i = first + lane; i < end; i += WARP) {
+    uint32_t key = keyOf(scores[i]);
+    greater += key > threshold;
+    equals += key == threshold;
+  }
+  greater = __reduce_add_sync(FULL_MASK, greater);
+  equals = __reduce_add_sync(FULL_MASK, equals);
+  if (lane == 0) {
+    greaterOf[warp] = greater;
+    equalOf[warp] = equals;
+  }
+  __syncthreads();
+  int equalsBefore = __reduce_add_sync(FULL_MASK, lane < warp ? equalOf[lane] : 0);
+  int out = __reduce_add_sync(FULL_MASK, lane < warp ? greaterOf[lane] : 0) +
+            min(equal, equalsBefore);
+  uint32_t below = (1u << lane) - 1;
+  for (int base = first; base < end; base += WARP) {
+    int i = base + lane;
+    uint32_t key = i < end ? keyOf(scores[i]) : 0;
+    bool equalsHere = i < end && key == threshold;
+    uint32_t votes = __ballot_sync(FULL_MASK, equalsHere);
+    bool take = (i < end && key > threshold) ||
+                (equalsHere && equalsBefore + __popc(votes & below) < equal);
+    equalsBefore += __popc(votes);
+    votes = __ballot_sync(FULL_MASK, take);
     if (take) {
-      selected[out + rank] = c;
+      selected[out + __popc(votes & below)] = i;
     }
-    out += taken_here;
+    out += __popc(votes);
   }
 }
 

@@ -7,6 +7,7 @@
 
 typedef __nv_bfloat16 bf16;
 struct Round;
+struct BitWeights;
 
 #define WARP 32
 #define MAX_HEAD_DIM 256
@@ -22,9 +23,18 @@ struct Round;
 #define SCORE_WARPS 8
 #define SCORE_TILE 256
 #define SCORE_QUERIES 8
+#define WEIGH_THREADS 512
+#define WEIGHT_MOST 32639
+#define BIT_WORDS 24
+#define BIT_WEIGHTS_BYTES 12384
+#define MODERATE_SCORE 80
+#define SHARE_THREADS 256
+#define SHARE_TILE 1024
 #define SELECT_THREADS 1024
+#define RADIX_BINS 2048
 #define DIFF_THREADS 512
 #define ATTEND_WARPS 4
+#define ATTEND_QUERIES 8
 #define FINISH_THREADS 256
 #define CAUSAL_QUERIES 32
 #define CAUSAL_KEYS 32
@@ -451,6 +461,9 @@ struct ScoreArgs {
   Chosen chosen;
   Rows query;
   float* raw;
+  float2* tiles;
+  BitWeights* weights;
+  int maxTiles;
   int heads;
   float scale;
   int firstRow;
@@ -463,13 +476,16 @@ static_assert(offsetof(ScoreArgs, batch) == 216, "ScoreArgs.batch");
 static_assert(offsetof(ScoreArgs, chosen) == 248, "ScoreArgs.chosen");
 static_assert(offsetof(ScoreArgs, query) == 320, "ScoreArgs.query");
 static_assert(offsetof(ScoreArgs, raw) == 336, "ScoreArgs.raw");
-static_assert(offsetof(ScoreArgs, heads) == 344, "ScoreArgs.heads");
-static_assert(offsetof(ScoreArgs, scale) == 348, "ScoreArgs.scale");
-static_assert(offsetof(ScoreArgs, firstRow) == 352, "ScoreArgs.firstRow");
-static_assert(offsetof(ScoreArgs, shares) == 356, "ScoreArgs.shares");
-static_assert(offsetof(ScoreArgs, times) == 360, "ScoreArgs.times");
-static_assert(offsetof(ScoreArgs, begun) == 368, "ScoreArgs.begun");
-static_assert(sizeof(ScoreArgs) == 376, "ScoreArgs");
+static_assert(offsetof(ScoreArgs, tiles) == 344, "ScoreArgs.tiles");
+static_assert(offsetof(ScoreArgs, weights) == 352, "ScoreArgs.weights");
+static_assert(offsetof(ScoreArgs, maxTiles) == 360, "ScoreArgs.maxTiles");
+static_assert(offsetof(ScoreArgs, heads) == 364, "ScoreArgs.heads");
+static_assert(offsetof(ScoreArgs, scale) == 368, "ScoreArgs.scale");
+static_assert(offsetof(ScoreArgs, firstRow) == 372, "ScoreArgs.firstRow");
+static_assert(offsetof(ScoreArgs, shares) == 376, "ScoreArgs.shares");
+static_assert(offsetof(ScoreArgs, times) == 380, "ScoreArgs.times");
+static_assert(offsetof(ScoreArgs, begun) == 384, "ScoreArgs.begun");
+static_assert(sizeof(ScoreArgs) == 392, "ScoreArgs");
 
 struct SelectArgs {
   Layer layer;

@@ -108,9 +108,8 @@ __device__ __forceinline__ void bitonicSort(uint64_t* keys, int size) {
 extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
   extern __shared__ uint32_t held[];  // slots that must stay: needed by this pass, or given already
   __shared__ uint64_t victims[VICTIMS];
-  __shared__ int histogram[256];
+  __shared__ Radix radix;
   __shared__ int ranks[WARP + 1];
-  __shared__ int found[2];
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int head = blockIdx.x, row = blockIdx.y;
@@ -167,7 +166,7 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
       key = l.chunkOfSlot[slot] < 0 ? 0 : max(1u, keyOf(l.keyOfSlot[slot]));
       return true;
     };
-    uint32_t threshold = radixSelect<false>(slots, batch, keyAt, histogram, found, equal);
+    uint32_t threshold = radixSelect<false>(slots, batch, keyAt, radix, equal);
     int size = 1;
     while (size < batch) {
       size *= 2;

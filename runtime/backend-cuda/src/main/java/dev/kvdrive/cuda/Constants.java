@@ -32,12 +32,43 @@ final class Constants {
   /** Chunks of one block that scores. */
   static final int SCORE_TILE = 256;
 
-  /** Query heads of one block that scores: two of the sixteen rows of a product each. */
+  /** Query heads of one block that scores. */
   static final int SCORE_QUERIES = 8;
 
+  static final int WEIGH_THREADS = 512;
+
+  /** Largest weight of a bit in steps: two signed bytes. */
+  static final int WEIGHT_MOST = 127 * 256 + 127;
+
+  /** Words of bits that a token has at most. */
+  static final int BIT_WORDS = BitPlaneSummary.MOST * MAX_HEAD_DIM / BitPlaneSummary.WORD;
+
+  /**
+   * Bytes of what the bits of a token add to the scores of {@link #SCORE_QUERIES} queries: two for
+   * each weight, and three numbers of a query.
+   */
+  static final int BIT_WEIGHTS_BYTES =
+      SCORE_QUERIES * (2 * BIT_WORDS * BitPlaneSummary.WORD + 3 * Float.BYTES);
+
+  /** Scores up to which sums of exponentials need no look at the largest. */
+  static final int MODERATE_SCORE = 80;
+
+  static final int SHARE_THREADS = 256;
+
+  /** Chunks of one block that merges the queries of a group. */
+  static final int SHARE_TILE = 1024;
+
   static final int SELECT_THREADS = 1024;
+
+  /** Values of the digits by which the largest are found. */
+  static final int RADIX_BINS = 2048;
+
   static final int DIFF_THREADS = 512;
   static final int ATTEND_WARPS = 4;
+
+  /** Query heads of one block that attends on tensor cores: half the rows of a product. */
+  static final int ATTEND_QUERIES = 8;
+
   static final int FINISH_THREADS = 256;
   static final int CAUSAL_QUERIES = 32;
   static final int CAUSAL_KEYS = 32;
@@ -102,9 +133,18 @@ final class Constants {
     put(all, "SCORE_WARPS", SCORE_WARPS);
     put(all, "SCORE_TILE", SCORE_TILE);
     put(all, "SCORE_QUERIES", SCORE_QUERIES);
+    put(all, "WEIGH_THREADS", WEIGH_THREADS);
+    put(all, "WEIGHT_MOST", WEIGHT_MOST);
+    put(all, "BIT_WORDS", BIT_WORDS);
+    put(all, "BIT_WEIGHTS_BYTES", BIT_WEIGHTS_BYTES);
+    put(all, "MODERATE_SCORE", MODERATE_SCORE);
+    put(all, "SHARE_THREADS", SHARE_THREADS);
+    put(all, "SHARE_TILE", SHARE_TILE);
     put(all, "SELECT_THREADS", SELECT_THREADS);
+    put(all, "RADIX_BINS", RADIX_BINS);
     put(all, "DIFF_THREADS", DIFF_THREADS);
     put(all, "ATTEND_WARPS", ATTEND_WARPS);
+    put(all, "ATTEND_QUERIES", ATTEND_QUERIES);
     put(all, "FINISH_THREADS", FINISH_THREADS);
     put(all, "CAUSAL_QUERIES", CAUSAL_QUERIES);
     put(all, "CAUSAL_KEYS", CAUSAL_KEYS);

@@ -3,6 +3,7 @@ package dev.kvdrive.cuda;
 import static dev.kvdrive.cuda.Constants.ATTEND_DENSE;
 import static dev.kvdrive.cuda.Constants.ATTEND_HITS;
 import static dev.kvdrive.cuda.Constants.ATTEND_MISSES;
+import static dev.kvdrive.cuda.Constants.ATTEND_QUERIES;
 import static dev.kvdrive.cuda.Constants.ATTEND_WARPS;
 import static dev.kvdrive.cuda.Constants.CAUSAL_KEYS;
 import static dev.kvdrive.cuda.Constants.CAUSAL_LANES;
@@ -106,10 +107,18 @@ final class CudaAttention implements AttentionOperations {
       Activations query,
       AttentionState state,
       int mode) {
-    int queries = queriesOfBlock(shape);
+    KvLayout layout = step.layer().layout();
+    requireHead(layout);
+    boolean codes = mode != ATTEND_DENSE && layout.formats().resident() == ChunkFormat.INT8;
+    boolean floats = layout.type() == KvType.F32 && !codes;
+    int queries = floats ? queriesOfBlock(shape) : ATTEND_QUERIES;
+    String kernel =
+        floats
+            ? "attend_float_" + lanes(layout) + "_" + queries
+            : "attend_" + (codes ? "int8_" : "bf16_") + lanes(layout) / 4;
     Arguments a = struct(queue, step, pass, shape, query, state, mode);
     queue.launch(
-        gpu.kernel("attend" + variant(step.layer().layout(), mode) + "_" + queries),
+        gpu.kernel(kernel),
         mode == ATTEND_DENSE ? 1 : splits(step.batch(), shape),
         shape.kvHeads() * Math.ceilDiv(shape.groupSize(), queries),
         step.batch().rows(),
@@ -163,31 +172,20 @@ final class CudaAttention implements AttentionOperations {
    * GPU, and the same for all calls of a step.
    */
   private int splits(StepBatch batch, AttentionShape shape) {
-    int tiles = Math.ceilDiv(shape.groupSize(), queriesOfBlock(shape));
+    int tiles = Math.ceilDiv(shape.groupSize(), ATTEND_QUERIES);
     int cells = batch.rows() * shape.kvHeads() * tiles;
     return Math.clamp(
         Math.ceilDiv(SPLIT_BLOCKS * gpu.multiprocessors(), cells), 1, (STATE_PARTS - 1) / 2);
   }
 
-  /** Query heads that a block computes at a time. */
+  /** Query heads that a block computes at a time without tensor cores. */
   private static int queriesOfBlock(AttentionShape shape) {
     int group = shape.groupSize();
     return group <= 2 ? group : group <= 4 ? 4 : 8;
   }
 
-  /** The part of a kernel's name that tells element type and lanes of a row. */
-  private static String variant(KvLayout layout, int mode) {
-    requireHead(layout);
-    boolean codes = mode != ATTEND_DENSE && layout.formats().resident() == ChunkFormat.INT8;
-    return "_" + (codes ? "int8" : element(layout)) + "_" + lanes(layout);
-  }
-
   private static int lanes(KvLayout layout) {
     return layout.headDim() <= 64 ? 8 : layout.headDim() <= 128 ? 16 : 32;
-  }
-
-  private static String element(KvLayout layout) {
-    return layout.type() == KvType.F32 ? "float" : "bf16";
   }
 
   @Override

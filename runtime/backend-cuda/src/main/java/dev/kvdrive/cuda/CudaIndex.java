@@ -1,12 +1,16 @@
 package dev.kvdrive.cuda;
 
+import static dev.kvdrive.cuda.Constants.BIT_WEIGHTS_BYTES;
 import static dev.kvdrive.cuda.Constants.CLUSTER_THREADS;
 import static dev.kvdrive.cuda.Constants.CLUSTER_TOKENS;
 import static dev.kvdrive.cuda.Constants.SCORE_QUERIES;
 import static dev.kvdrive.cuda.Constants.SCORE_TILE;
 import static dev.kvdrive.cuda.Constants.SCORE_WARPS;
 import static dev.kvdrive.cuda.Constants.SELECT_THREADS;
+import static dev.kvdrive.cuda.Constants.SHARE_THREADS;
+import static dev.kvdrive.cuda.Constants.SHARE_TILE;
 import static dev.kvdrive.cuda.Constants.WARP;
+import static dev.kvdrive.cuda.Constants.WEIGH_THREADS;
 import static dev.kvdrive.cuda.CudaOperations.batch;
 import static dev.kvdrive.cuda.CudaOperations.chosen;
 import static dev.kvdrive.cuda.CudaOperations.layer;
@@ -24,6 +28,7 @@ import dev.kvdrive.device.PromptChunks;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
+import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.LandmarkSummary;
@@ -168,9 +173,32 @@ final class CudaIndex implements IndexOperations {
         0,
         score.begun(),
         (struct, rows) -> {
-          raw(own, Form.of(of).scoring, tiles, shape, rows, struct);
-          own.launch(gpu.kernel("share"), shape.kvHeads(), rows, 1, SELECT_THREADS, 0, struct);
+          Form form = Form.of(of);
+          if (form.weighs) {
+            own.launch(
+                gpu.kernel("weighBits"),
+                shape.kvHeads() * parts(shape),
+                rows,
+                1,
+                WEIGH_THREADS,
+                0,
+                struct);
+          }
+          raw(own, form.scoring(shape), tiles, shape, rows, struct);
+          share(own, of, shape, rows, struct);
         });
+  }
+
+  /** Merges the raw scores of the queries of a group. */
+  private void share(CudaQueue own, KvLayer of, AttentionShape shape, int rows, Pointer struct) {
+    own.launch(
+        gpu.kernel("share"),
+        Math.ceilDiv(of.maxChunks(), SHARE_TILE),
+        shape.kvHeads(),
+        rows,
+        SHARE_THREADS,
+        0,
+        struct);
   }
 
   @Override
@@ -215,7 +243,7 @@ final class CudaIndex implements IndexOperations {
           own.launch(
               gpu.kernel("openClusters"), shape.kvHeads(), rows, 1, SELECT_THREADS, 0, struct);
           raw(own, "scoreOpenedMean", tiles, shape, rows, struct);
-          own.launch(gpu.kernel("share"), shape.kvHeads(), rows, 1, SELECT_THREADS, 0, struct);
+          share(own, of, shape, rows, struct);
         });
   }
 
@@ -243,15 +271,23 @@ final class CudaIndex implements IndexOperations {
     StepBatch batch = step.batch();
     requireKernelsFor(step.layer().layout());
     Structs.Score s = Structs.SCORE;
-    long rowBytes = 4L * shape.heads() * selection.maxChunks();
-    long raw = own.workspace(Math.max(rowBytes, Cublas.WORKSPACE_BYTES));
+    int maxTiles = Math.ceilDiv(selection.maxChunks(), SCORE_TILE);
+    long weightBytes = (long) shape.kvHeads() * parts(shape) * BIT_WEIGHTS_BYTES;
+    long tileBytes = 8L * shape.heads() * maxTiles;
+    long rawBytes = 4L * shape.heads() * selection.maxChunks();
+    long rowBytes = weightBytes + tileBytes + rawBytes;
+    long weights = own.workspace(Math.max(rowBytes, Cublas.WORKSPACE_BYTES));
     int some = Math.clamp(Cublas.WORKSPACE_BYTES / rowBytes, 1, batch.rows());
+    long tiles = weights + some * weightBytes;
     for (int first = 0; first < batch.rows(); first += some) {
       Arguments a = layer(own.arguments(), s.layer, step.layer());
       batch(a, s.batch, batch);
       chosen(a, s.chosen, selection);
       rows(a, s.query, query)
-          .put(s.raw, raw)
+          .put(s.raw, tiles + some * tileBytes)
+          .put(s.tiles, tiles)
+          .put(s.weights, weights)
+          .put(s.maxTiles, maxTiles)
           .put(s.heads, shape.heads())
           .put(s.scale, shape.scale())
           .put(s.firstRow, first)
@@ -265,30 +301,48 @@ final class CudaIndex implements IndexOperations {
   /** Launches a kernel that computes raw scores, up to {@code SCORE_QUERIES} queries a block. */
   private void raw(
       CudaQueue own, String kernel, int tiles, AttentionShape shape, int rows, Pointer struct) {
-    int parts = Math.ceilDiv(shape.groupSize(), SCORE_QUERIES);
     own.launch(
-        gpu.kernel(kernel), tiles, shape.kvHeads() * parts, rows, SCORE_WARPS * WARP, 0, struct);
+        gpu.kernel(kernel),
+        tiles,
+        shape.kvHeads() * parts(shape),
+        rows,
+        SCORE_WARPS * WARP,
+        0,
+        struct);
+  }
+
+  /** Blocks that share the queries of a group. */
+  private static int parts(AttentionShape shape) {
+    return Math.ceilDiv(shape.groupSize(), SCORE_QUERIES);
   }
 
   /**
    * The kernels of a format.
    *
    * @param writing its name in those that write summaries
-   * @param scoring the one that computes products
+   * @param scores the one that computes products; of bits, its variant for up to four queries
+   * @param weighs whether it takes the weights of bits
    */
-  private record Form(String writing, String scoring) {
+  private record Form(String writing, String scores, boolean weighs) {
     static Form of(KvLayer layer) {
       return switch (layer.index().format()) {
         case SummaryFormat.TwoBit() -> {
           int words = TwoBitSummary.of(layer.layout()).codeBytes() / Integer.BYTES;
-          yield new Form("twoBit", "score_" + (words <= 4 ? 1 : words <= 8 ? 2 : 4));
+          yield new Form("twoBit", "score_" + (words <= 4 ? 1 : words <= 8 ? 2 : 4), false);
         }
-        case SummaryFormat.BitPlanes(int bits) -> new Form("planes", "scorePlanes");
-        case SummaryFormat.Mean() -> new Form("mean", "scoreMean");
-        case SummaryFormat.Landmark() -> new Form("landmark", "scoreMean");
-        case SummaryFormat.MinMax() -> new Form("minMax", "scoreMinMax");
+        case SummaryFormat.BitPlanes(int bits) -> {
+          int words = Math.ceilDiv(bits, 4 * BitPlaneSummary.WORD);
+          yield new Form("planes", "scorePlanes_" + (words <= 3 ? words : 6), true);
+        }
+        case SummaryFormat.Mean() -> new Form("mean", "scoreMean", false);
+        case SummaryFormat.Landmark() -> new Form("landmark", "scoreMean", false);
+        case SummaryFormat.MinMax() -> new Form("minMax", "scoreMinMax", false);
         case SummaryFormat.None() -> throw new IllegalStateException("there are no summaries");
       };
+    }
+
+    String scoring(AttentionShape shape) {
+      return weighs ? scores + (shape.groupSize() <= 4 ? "_1" : "_2") : scores;
     }
   }
 

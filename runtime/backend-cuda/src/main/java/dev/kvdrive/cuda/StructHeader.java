@@ -20,6 +20,7 @@ final class StructHeader {
 
         typedef __nv_bfloat16 bf16;
         struct Round;
+        struct BitWeights;
 
         """);
     Constants.all()

@@ -357,6 +357,13 @@ final class Structs {
     /** {@code [rows of the launch][heads][maxChunks]}: s(h,i) of IndexOperations.Score. */
     final Field raw = pointer("float*", "raw");
 
+    /** {@code [rows of the launch][heads][maxTiles]}: largest raw score and sum beside it. */
+    final Field tiles = pointer("float2*", "tiles");
+
+    /** {@code [rows of the launch][kvHeads * parts]}: weights of bits, where there are bits. */
+    final Field weights = pointer("BitWeights*", "weights");
+
+    final Field maxTiles = int32("maxTiles");
     final Field heads = int32("heads");
     final Field scale = float32("scale");
 

@@ -3,6 +3,7 @@ package dev.kvdrive.cuda;
 import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.AttentionOperations.Attend;
 import dev.kvdrive.device.AttentionOperations.Begin;
+import dev.kvdrive.device.AttentionOperations.Estimate;
 import dev.kvdrive.device.AttentionOperations.Finish;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.DeviceBuffer;
@@ -16,6 +17,7 @@ import dev.kvdrive.device.IndexOperations.Score;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.KvOperations.Append;
 import dev.kvdrive.device.KvOperations.Reset;
+import dev.kvdrive.device.LayerClusters;
 import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Pass;
@@ -34,13 +36,18 @@ import dev.kvdrive.device.WindowOperations.Fetch;
 import dev.kvdrive.device.WindowOperations.Keys;
 import dev.kvdrive.device.WindowOperations.Land;
 import dev.kvdrive.kv.extent.SequenceIdentity;
+import dev.kvdrive.kv.index.IndexCalibration;
+import dev.kvdrive.kv.index.KeyTransform;
 import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.model.LayerTensors;
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Planner;
@@ -54,6 +61,7 @@ import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -124,12 +132,20 @@ final class LayerStages implements AutoCloseable {
    * @param rows sequences
    * @param budget share of the closed chunks attended
    * @param layerCount layers, each with weights, keys and values of its own
+   * @param index what chunks are chosen by, and what estimates the rest
    */
-  LayerStages(PrintStream out, int context, int rows, double budget, int layerCount, Path nvme) {
+  LayerStages(
+      PrintStream out,
+      int context,
+      int rows,
+      double budget,
+      int layerCount,
+      IndexShape index,
+      Path nvme) {
     this.out = out;
     this.rows = rows;
     model = own(new SyntheticLlama(layerCount, context));
-    layout = Planner.layout(model.geometry(), KvType.BF16);
+    layout = Planner.layout(model.geometry(), KvType.BF16, Formats.usual(KvType.BF16, budget));
     ChunkGrid grid = layout.grid();
     // A position at which no chunk closes: the step is the usual one, seven times of eight.
     int tokens = grid.firstToken(grid.closedChunks(context)) + grid.local() + 3;
@@ -156,7 +172,7 @@ final class LayerStages implements AutoCloseable {
                 layerCount * cells * layout.extents(closed),
                 Workspace.minimumFrames(layout, rows, block)),
             0,
-            PolicyShape.KVDRIVE);
+            PolicyShape.KVDRIVE.withIndex(index));
     device = own(CudaDevice.open(0, 60L << 30));
     driver = device.gpu().driver();
     ops = device.operations();
@@ -164,7 +180,7 @@ final class LayerStages implements AutoCloseable {
     transfers = own(device.createQueue("transfers"));
     diffed = own(device.createEvent());
     landed = own(device.createEvent());
-    kv = own(KvState.allocate(device, queue, sizes));
+    kv = own(KvState.allocate(device, queue, sizes, plainCalibration()));
     store = own(TieredStore.open(sizes, device, kv.layers(), kv.extents(), NvmeOptions.in(nvme)));
     activations = own(ActivationBuffers.allocate(device, model.spec(), sizes));
     angles = own(device.allocate("angles", 4L * rows * SyntheticLlama.HEAD_DIM));
@@ -249,11 +265,61 @@ final class LayerStages implements AutoCloseable {
       SyntheticLlama.fill(host.segment(), 1f, 3);
       for (KvLayer layer : kv.layers()) {
         for (DeviceBuffer buffer : List.of(layer.index().memory(), layer.dense())) {
-          for (long at = 0; at < buffer.bytes(); at += host.bytes()) {
-            queue.upload(host, 0, buffer, at, Math.min(host.bytes(), buffer.bytes() - at));
-          }
+          upload(host, buffer);
         }
       }
+      queue.synchronize();
+    }
+  }
+
+  private void upload(HostBuffer host, DeviceBuffer buffer) {
+    for (long at = 0; at < buffer.bytes(); at += host.bytes()) {
+      queue.upload(host, 0, buffer, at, Math.min(host.bytes(), buffer.bytes() - at));
+    }
+  }
+
+  /** A calibration that leaves keys as they are. */
+  private IndexCalibration plainCalibration() {
+    int dim = layout.headDim();
+    float[] same = new float[dim * dim];
+    float[] deviation = new float[dim];
+    for (int i = 0; i < dim; i++) {
+      same[i * dim + i] = 1;
+      deviation[i] = 1;
+    }
+    List<KeyTransform> heads =
+        Collections.nCopies(
+            layout.kvHeads(), new KeyTransform(new float[dim], same, same, deviation));
+    return new IndexCalibration("none", Collections.nCopies(layout.layers(), heads));
+  }
+
+  /** Clusters of the same size, tokens in them at random. */
+  private void fillClusters(LayerClusters clusters) {
+    ClusterFormat format = clusters.format();
+    int bytes = format.bytes(layout);
+    int count = format.clusters(layout, closed);
+    try (HostBuffer table = device.allocateHost("clusters", clusters.table().bytes());
+        HostBuffer members = device.allocateHost("members", clusters.clusterOfMember().bytes());
+        HostBuffer clustered = device.allocateHost("clustered", clusters.clustered().bytes())) {
+      SyntheticLlama.fill(table.segment(), 1f, 4);
+      for (long at = 0; at < table.bytes(); at += bytes) {
+        table.segment().set(ValueLayout.JAVA_FLOAT_UNALIGNED, at, 0.01f);
+        table
+            .segment()
+            .set(ValueLayout.JAVA_FLOAT_UNALIGNED, at + ClusterFormat.VALUE_STEP_OFFSET, 0.01f);
+        table
+            .segment()
+            .set(ValueLayout.JAVA_INT_UNALIGNED, at + ClusterFormat.SIZE_OFFSET, format.tokens());
+      }
+      for (long at = 0; at < members.bytes(); at += Short.BYTES) {
+        members.segment().set(ValueLayout.JAVA_SHORT, at, (short) random.nextInt(count));
+      }
+      for (long at = 0; at < clustered.bytes(); at += Integer.BYTES) {
+        clustered.segment().set(ValueLayout.JAVA_INT, at, closed);
+      }
+      queue.upload(table, 0, clusters.table(), 0, table.bytes());
+      queue.upload(members, 0, clusters.clusterOfMember(), 0, members.bytes());
+      queue.upload(clustered, 0, clusters.clustered(), 0, clustered.bytes());
       queue.synchronize();
     }
   }
@@ -354,6 +420,11 @@ final class LayerStages implements AutoCloseable {
     mark("(made-up selection)");
     ops.attention().begin(queue, new Begin(step, shape, a.query(), kv.attention()));
     mark("attend sink and ring");
+    if (layer.index().clusters() != null) {
+      ops.attention()
+          .estimate(queue, new Estimate(step, shape, a.query(), selection, kv.attention()));
+      mark("estimate");
+    }
     ops.window().key(queue, new Keys(step, selection));
     mark("key");
     ops.window().diff(queue, pass);
@@ -480,6 +551,11 @@ final class LayerStages implements AutoCloseable {
         ops.kv().reset(queue, new Reset(layer, seat));
       }
     }
+    for (KvLayer layer : kv.layers()) {
+      if (layer.index().clusters() != null) {
+        fillClusters(layer.index().clusters()); // a reset seat has none
+      }
+    }
     for (int i = 0; i < WARM_STEPS; i++) {
       prepare();
       step(i % 2 == 1);
@@ -546,8 +622,8 @@ final class LayerStages implements AutoCloseable {
       }
     }
     graph.close();
-    try (HostBuffer counters = device.allocateHost("counters", 16L * rows)) {
-      queue.download(kv.selection().counters(), 0, counters, 0, 16L * rows);
+    try (HostBuffer counters = device.allocateHost("counters", 4L * rows * Selection.COUNTERS)) {
+      queue.download(kv.selection().counters(), 0, counters, 0, counters.bytes());
       queue.synchronize();
       long[] sums = new long[Selection.COUNTERS];
       for (int i = 0; i < rows * Selection.COUNTERS; i++) {
@@ -602,7 +678,7 @@ final class LayerStages implements AutoCloseable {
     double hidden = SyntheticLlama.HIDDEN;
     double queryWidth = SyntheticLlama.HEADS * SyntheticLlama.HEAD_DIM;
     double keyWidth = SyntheticLlama.KV_HEADS * SyntheticLlama.HEAD_DIM;
-    double chunk = layout.backing().bytes();
+    double chunk = layout.resident().bytes();
     double cells = chosen.length;
     double dense = layout.grid().denseTokens() * 2.0 * layout.rowBytes();
     Map<String, Double> bytes = new LinkedHashMap<>();
@@ -616,7 +692,14 @@ final class LayerStages implements AutoCloseable {
     bytes.put("attend sink and ring", cells * dense);
     bytes.put("attend hits", hits * chunk);
     bytes.put("attend misses", misses * chunk);
-    bytes.put("fetch", misses * chunk);
+    bytes.put("fetch", misses * layout.backing().bytes());
+    ClusterFormat clusters = sizes.policy().clusters();
+    if (clusters != null) {
+      double ids = 2.0 * sizes.maxSelected() * layout.grid().chunk();
+      bytes.put(
+          "estimate",
+          cells * (ids + (double) clusters.bytes(layout) * clusters.clusters(layout, closed)));
+    }
     return bytes;
   }
 

@@ -8,6 +8,7 @@ import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
@@ -37,7 +38,7 @@ import java.util.Map;
  *       answers each message with a window of the size of a selection, the rest in DRAM and then
  *       half on NVMe, with graphs and with plain launches, on the GPU and on the CPU device;
  *       TEXT is what a right answer contains
- *   layer CONTEXT SEQUENCES BUDGET LAYERS
+ *   layer CONTEXT SEQUENCES BUDGET LAYERS INDEX
  *       time of each stage of a layer at Llama-3-8B's shape, and of whole steps
  * </pre>
  */
@@ -66,12 +67,14 @@ final class SeamsBench {
                 Integer.parseInt(args[2]),
                 Double.parseDouble(args[3]),
                 Integer.parseInt(args[4]),
+                IndexShape.parse(args[5]),
                 scratch)) {
           stages.run();
         }
       }
       default -> {
-        out.println("usage: answer MODEL MESSAGE TEXT ... | layer CONTEXT SEQUENCES BUDGET LAYERS");
+        out.println(
+            "usage: answer MODEL MESSAGE TEXT ... | layer CONTEXT SEQUENCES BUDGET LAYERS INDEX");
         System.exit(2);
       }
     }
