@@ -7,9 +7,23 @@
 #include "kv.cuh"
 #include "select.cuh"
 
+/** Bytes of the elements of a row in 4 bits; also how far apart those in a byte are. */
+__device__ __forceinline__ int rowHalf(const Layer& l) { return (l.headDim + 1) / 2; }
+/** Bytes of the steps of a row in 4 bits. */
+__device__ __forceinline__ int rowGroups(const Layer& l) {
+  return (l.headDim + CLUSTER_GROUP - 1) / CLUSTER_GROUP;
+}
+/** Bytes of a stored row: a centroid or a mean value. */
+__device__ __forceinline__ int storedBytes(const Layer& l) {
+  return l.nibbles ? rowGroups(l) + rowHalf(l) : 4 + (l.headDim + 3) / 4 * 4;
+}
+__device__ __forceinline__ int centroidOffset(const Layer& l) { return l.nibbles ? 2 : 4; }
+__device__ __forceinline__ int valueOffset(const Layer& l) {
+  return centroidOffset(l) + storedBytes(l);
+}
 __device__ __forceinline__ int clusterBytes(const Layer& l) {
-  int rows = l.clusterRows == 1 ? 1 : 2;
-  return (CENTROID_OFFSET + rows * l.headDim + 3) / 4 * 4;
+  int rows = l.clusterRows == 1 ? 1 : 2, unit = l.nibbles ? 2 : 4;
+  return (centroidOffset(l) + rows * storedBytes(l) + unit - 1) / unit * unit;
 }
 /** Clusters of so many chunks. */
 __device__ __forceinline__ int clustersOf(const Layer& l, int chunks) {
@@ -25,8 +39,11 @@ __device__ __forceinline__ uint16_t* clusterIds(const Layer& l, int64_t cell, in
 }
 /** Whether chunks are clustered by their means, which have no values. */
 __device__ __forceinline__ bool ofChunks(const Layer& l) { return l.clusterRows == 1; }
-__device__ __forceinline__ int& clusterSize(char* cluster) {
-  return *(int*)(cluster + SIZE_OFFSET);
+__device__ __forceinline__ int clusterSize(const char* cluster) {
+  return *(const uint16_t*)cluster;
+}
+__device__ __forceinline__ void setClusterSize(char* cluster, int tokens) {
+  *(uint16_t*)cluster = (uint16_t)min(tokens, MOST_COUNTED);
 }
 
 /** Key of a member of a segment. */
@@ -39,7 +56,7 @@ __device__ __forceinline__ const char* segmentKey(const ClusterArgs& a, int head
 
 /** Elements by which members are compared: keys, and values behind them where these count. */
 __device__ __forceinline__ int depthOf(const Layer& l) {
-  return l.valueWeights == nullptr ? l.headDim : 2 * l.headDim;
+  return l.clusterBases == nullptr ? l.headDim : 2 * l.headDim;
 }
 /** Such an element of a member, of which `weight` is that of values. */
 __device__ __forceinline__ float rowElement(const Layer& l, const char* key, int64_t toValue,
@@ -48,8 +65,16 @@ __device__ __forceinline__ float rowElement(const Layer& l, const char* key, int
              ? element(key, i, l.elementBytes)
              : __fmul_rn(weight, element(key + toValue, i - l.headDim, l.elementBytes));
 }
+/** What the clusters of a (seat, KV head) have as a base: the weight of values and, in 4 bits, a key. */
+__device__ __forceinline__ float* baseOf(const Layer& l, int64_t cell) {
+  return l.clusterBases + cell * (l.nibbles ? 1 + l.headDim : 1);
+}
 __device__ __forceinline__ float valueWeight(const Layer& l, int64_t cell) {
-  return l.valueWeights == nullptr ? 0.f : l.valueWeights[cell];
+  return l.clusterBases == nullptr ? 0.f : *baseOf(l, cell);
+}
+/** The key that centroids are stored as differences from, null where there is none. */
+__device__ __forceinline__ const float* meanKey(const Layer& l, int64_t cell) {
+  return l.nibbles ? baseOf(l, cell) + 1 : nullptr;
 }
 /** From a key of a prompt to its value. */
 __device__ __forceinline__ int64_t promptValue(const ClusterArgs& a) {
@@ -78,12 +103,43 @@ __device__ __forceinline__ void takeNearer(float& most, int& best, float score, 
   }
 }
 
+/** The step of that number: ClusterFormat.step. */
+__device__ __forceinline__ float groupStep(int code) {
+  return code == 0 ? 0.f : __int_as_float((code + STEP_BIAS) << STEP_SHIFT);
+}
+
 /**
- * Stores a row of a cluster, with all threads of a block, of which thread i has element i and those
- * without one 0. Shared holds 32 floats.
+ * Stores a row of a cluster in 4 bits, with all threads of a block, of which thread i has element i
+ * and those without one 0. Shared holds a float for each thread. A warp has the elements of a step.
  */
-__device__ __forceinline__ void storeRow(char* cluster, int stepAt, int elementsAt, float x,
-                                         int width, float* shared) {
+__device__ __forceinline__ void storeNibbles(char* row, float x, const Layer& l, float* shared) {
+  static_assert(CLUSTER_GROUP == WARP, "a warp has the elements of a step");
+  int i = threadIdx.x, half = rowHalf(l);
+  float largest = fabsf(x);
+#pragma unroll
+  for (int offset = WARP / 2; offset > 0; offset /= 2) {
+    largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, offset));
+  }
+  int rounded = __float_as_int(__fdiv_rn(largest, ELEMENT_STEPS)) + (1 << (STEP_SHIFT - 1));
+  int code = min(max((rounded >> STEP_SHIFT) - STEP_BIAS, 0), 255);
+  float step = groupStep(code);
+  float inverse = step == 0 ? 0.f : __fdiv_rn(1.f, step);
+  int element = 8 + min(max(__float2int_rd(__fmul_rn(x, inverse)), -8), 7);
+  int* elements = (int*)shared;
+  __syncthreads();  // nobody reads what shared held before
+  elements[i] = element;
+  __syncthreads();
+  if (i < half) {
+    int high = i + half < l.headDim ? elements[i + half] : 0;
+    ((uint8_t*)row)[rowGroups(l) + i] = (uint8_t)(element | high << 4);
+  }
+  if (i < l.headDim && i % CLUSTER_GROUP == 0) {
+    ((uint8_t*)row)[i / CLUSTER_GROUP] = (uint8_t)code;
+  }
+}
+
+/** The same in 8 bits: all elements have one step. */
+__device__ __forceinline__ void storeBytes(char* row, float x, const Layer& l, float* shared) {
   int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
   float largest = fabsf(x);
 #pragma unroll
@@ -102,24 +158,60 @@ __device__ __forceinline__ void storeRow(char* cluster, int stepAt, int elements
   }
   bool vanishes = largest < SMALLEST_KEY;
   float inverse = vanishes ? 0.f : __fdiv_rn((float)LARGEST_ELEMENT, largest);
-  if (threadIdx.x < width) {
+  if (threadIdx.x < l.headDim) {
     int code = __float2int_rn(__fmul_rn(x, inverse));
-    ((int8_t*)(cluster + elementsAt))[threadIdx.x] =
-        (int8_t)min(max(code, -LARGEST_ELEMENT), LARGEST_ELEMENT);
+    ((int8_t*)row)[4 + threadIdx.x] = (int8_t)min(max(code, -LARGEST_ELEMENT), LARGEST_ELEMENT);
   }
   if (threadIdx.x == 0) {
-    *(float*)(cluster + stepAt) = vanishes ? 0.f : __fdiv_rn(largest, (float)LARGEST_ELEMENT);
+    *(float*)row = vanishes ? 0.f : __fdiv_rn(largest, (float)LARGEST_ELEMENT);
   }
 }
 
-__device__ __forceinline__ float storedElement(const char* cluster, int stepAt, int elementsAt,
-                                               int i) {
-  return __fmul_rn(*(const float*)(cluster + stepAt), (float)((const int8_t*)cluster)[elementsAt + i]);
+__device__ __forceinline__ void storeRow(char* row, float x, const Layer& l, float* shared) {
+  if (l.nibbles) {
+    storeNibbles(row, x, l, shared);
+  } else {
+    storeBytes(row, x, l, shared);
+  }
 }
 
-/** Squared differences of an element of keys, or values, from its mean over the starting tokens. */
-__device__ __forceinline__ float differences(const ClusterArgs& a, int head, int64_t toRow, int i) {
-  float mean = 0;
+__device__ __forceinline__ float storedElement(const char* row, const Layer& l, int i) {
+  if (!l.nibbles) {
+    return __fmul_rn(*(const float*)row, (float)((const int8_t*)row)[4 + i]);
+  }
+  int half = rowHalf(l);
+  int both = ((const uint8_t*)row)[rowGroups(l) + (i < half ? i : i - half)];
+  int element = (i < half ? both : both >> 4) & 15;
+  return __fmul_rn((float)element - ELEMENT_STEPS,
+                   groupStep(((const uint8_t*)row)[i / CLUSTER_GROUP]));
+}
+
+/** Stores a centroid, like storeRow, as its difference from the mean key of its clusters if there is one. */
+__device__ __forceinline__ void storeCentroid(char* cluster, float x, const float* mean,
+                                              const Layer& l, float* shared) {
+  bool differs = mean != nullptr && threadIdx.x < l.headDim;
+  storeRow(cluster + centroidOffset(l), differs ? __fsub_rn(x, mean[threadIdx.x]) : x, l, shared);
+}
+__device__ __forceinline__ void storeValue(char* cluster, float x, const Layer& l, float* shared) {
+  storeRow(cluster + valueOffset(l), x, l, shared);
+}
+
+__device__ __forceinline__ float centroidElement(const char* cluster, const float* mean,
+                                                 const Layer& l, int i) {
+  float x = storedElement(cluster + centroidOffset(l), l, i);
+  return mean == nullptr ? x : __fadd_rn(x, mean[i]);
+}
+__device__ __forceinline__ float valueElement(const char* cluster, const Layer& l, int i) {
+  return storedElement(cluster + valueOffset(l), l, i);
+}
+
+/**
+ * Squared differences of an element of keys, or values, from its mean over the starting tokens, which
+ * it writes too.
+ */
+__device__ __forceinline__ float differences(const ClusterArgs& a, int head, int64_t toRow, int i,
+                                             float& mean) {
+  mean = 0;
   for (int j = 0; j < a.clusters; j++) {
     mean = __fadd_rn(mean, element(startKey(a, head, j) + toRow, i, a.layer.elementBytes));
   }
@@ -133,15 +225,20 @@ __device__ __forceinline__ float differences(const ClusterArgs& a, int head, int
   return squares;
 }
 
-// Grid: (kvHeads). How much values count beside keys: ClusterFormat.valueWeight.
+// Grid: (kvHeads). How much values count beside keys, ClusterFormat.valueWeight, and the mean key.
 extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) weighValues(ClusterArgs a) {
   __shared__ float keys[MAX_HEAD_DIM];
   __shared__ float values[MAX_HEAD_DIM];
   const Layer& l = a.layer;
-  int head = blockIdx.x;
-  if (threadIdx.x < l.headDim) {
-    keys[threadIdx.x] = differences(a, head, 0, threadIdx.x);
-    values[threadIdx.x] = differences(a, head, promptValue(a), threadIdx.x);
+  int head = blockIdx.x, i = threadIdx.x;
+  float* base = baseOf(l, (int64_t)a.seat * l.kvHeads + head);
+  if (i < l.headDim) {
+    float mean;
+    values[i] = differences(a, head, promptValue(a), i, mean);
+    keys[i] = differences(a, head, 0, i, mean);
+    if (l.nibbles) {
+      base[1 + i] = mean;
+    }
   }
   __syncthreads();
   if (threadIdx.x == 0) {
@@ -153,8 +250,7 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) weighValues(Cluste
     float quotient = __fdiv_rn(ofKeys, ofValues);
     int exponent = (__float_as_int(quotient) >> 23) - 127;  // of one that is positive
     bool normal = quotient > 0 && exponent > -127 && exponent < 128;
-    l.valueWeights[(int64_t)a.seat * l.kvHeads + head] =
-        normal ? __int_as_float((((exponent - 1) >> 1) + 127) << 23) : 0.f;
+    base[0] = normal ? __int_as_float((((exponent - 1) >> 1) + 127) << 23) : 0.f;
   }
 }
 
@@ -340,7 +436,7 @@ __device__ __forceinline__ float sumRows(const ClusterArgs& a, int head, const u
 extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(ClusterArgs a) {
   extern __shared__ uint16_t members[];
   __shared__ float row[2 * MAX_HEAD_DIM];
-  __shared__ float reduce[WARP];
+  __shared__ float stored[CLUSTER_THREADS];
   const Layer& l = a.layer;
   int cluster = blockIdx.x, head = blockIdx.y;
   int64_t cell = (int64_t)a.seat * l.kvHeads + head;
@@ -363,19 +459,18 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(Clust
     return;
   }
   bool mine = threadIdx.x < l.headDim;
-  char* stored = clusterTable(l, cell) + (int64_t)number * clusterBytes(l);
-  storeRow(stored, CENTROID_STEP_OFFSET, CENTROID_OFFSET, mine ? row[threadIdx.x] : 0.f, l.headDim,
-           reduce);
+  char* target = clusterTable(l, cell) + (int64_t)number * clusterBytes(l);
+  storeCentroid(target, mine ? row[threadIdx.x] : 0.f, meanKey(l, cell), l, stored);
   if (!ofChunks(l)) {
     float mean = 0;
     if (mine && size > 0) {
       float sum = sumRows(a, head, members, size, 1.f, l.headDim + threadIdx.x);
       mean = __fdiv_rn(sum, (float)size);
     }
-    storeRow(stored, VALUE_STEP_OFFSET, CENTROID_OFFSET + l.headDim, mean, l.headDim, reduce);
+    storeValue(target, mean, l, stored);
   }
   if (threadIdx.x == 0) {
-    clusterSize(stored) = size;
+    setClusterSize(target, size);
     if (cluster == 0) {
       l.clustered[cell] = a.to;
     }
@@ -387,7 +482,7 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
   extern __shared__ float rows[];  // [members][depth]
   __shared__ float scores[CLUSTER_THREADS / WARP][MAX_CHUNK];
   __shared__ int clusters[CLUSTER_THREADS / WARP][MAX_CHUNK];
-  __shared__ float reduce[WARP];
+  __shared__ float stored[CLUSTER_THREADS];
   __shared__ int joined[MAX_CHUNK];
   const Layer& l = a.layer;
   int head = blockIdx.x, row = blockIdx.y;
@@ -409,10 +504,13 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
                ? summaryOf(l, seat, head, chunk)
                : denseBase(l, seat, head) + (int64_t)denseRow(l, first + t) * rowBytes(l);
   };
-  if (chunk == 0 && threadIdx.x == 0 && l.valueWeights != nullptr) {
-    l.valueWeights[cell] = 0;
+  if (chunk == 0 && l.clusterBases != nullptr) {
+    for (int i = threadIdx.x; i < (l.nibbles ? 1 + l.headDim : 1); i += blockDim.x) {
+      baseOf(l, cell)[i] = 0;
+    }
   }
   __syncthreads();
+  const float* mean = meanKey(l, cell);
   int depth = depthOf(l);
   float weight = valueWeight(l, cell);
   for (int i = threadIdx.x; i < members * depth; i += blockDim.x) {
@@ -432,9 +530,8 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
     const char* cluster = table + (int64_t)j * clusterBytes(l);
     auto elementOf = [&](int i) {
       return i < l.headDim
-                 ? storedElement(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, i)
-                 : __fmul_rn(weight,
-                             storedElement(cluster, VALUE_STEP_OFFSET, CENTROID_OFFSET, i));
+                 ? centroidElement(cluster, mean, l, i)
+                 : __fmul_rn(weight, valueElement(cluster, l, i - l.headDim));
     };
     float square = 0;
     for (int i = 0; i < depth; i++) {
@@ -487,7 +584,7 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
     joined[t] = cluster;
     clusterIds(l, cell, chunk)[t] = (uint16_t)cluster;
     if (opens && t == 0) {
-      clusterSize(table + (int64_t)existing * clusterBytes(l)) = 0;
+      setClusterSize(table + (int64_t)existing * clusterBytes(l), 0);
     }
   }
   __syncthreads();
@@ -500,20 +597,19 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
     if (threadIdx.x < l.headDim) {
       for (int k = 0; k < parts; k++) {
         float x = element(key + k * toValue, threadIdx.x, l.elementBytes);
-        float old = storedElement(cluster, k == 0 ? CENTROID_STEP_OFFSET : VALUE_STEP_OFFSET,
-                                  CENTROID_OFFSET + k * l.headDim, threadIdx.x);
+        float old = k == 0 ? centroidElement(cluster, mean, l, threadIdx.x)
+                           : valueElement(cluster, l, threadIdx.x);
         mixed[k] = size == 0 ? x
                              : __fadd_rn(old, __fdiv_rn(__fsub_rn(x, old), (float)(size + 1)));
       }
     }
     __syncthreads();  // everyone has read the row and its steps
-    storeRow(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, mixed[0], l.headDim, reduce);
+    storeCentroid(cluster, mixed[0], mean, l, stored);
     if (!ofChunks(l)) {
-      storeRow(cluster, VALUE_STEP_OFFSET, CENTROID_OFFSET + l.headDim, mixed[1], l.headDim,
-               reduce);
+      storeValue(cluster, mixed[1], l, stored);
     }
     if (threadIdx.x == 0) {
-      clusterSize(cluster) = size + 1;
+      setClusterSize(cluster, size + 1);
     }
     __syncthreads();
   }
@@ -552,14 +648,14 @@ extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreCentroids(
   __syncthreads();
   int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
   int end = min(tile + SCORE_TILE, count);
+  const float* mean = meanKey(l, cell);
   for (int at = tile + warp; at < end; at += SCORE_WARPS) {
     char* cluster = clusterTable(l, cell) + (int64_t)at * clusterBytes(l);
     bool empty = clusterSize(cluster) == 0;
     for (int g = 0; g < queries; g++) {
       float sum = 0;
       for (int i = lane; i < width; i += WARP) {
-        sum += query[g * width + i] *
-               storedElement(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, i);
+        sum += query[g * width + i] * centroidElement(cluster, mean, l, i);
       }
       sum = warpSum(sum);
       if (lane == 0) {
@@ -721,6 +817,7 @@ __device__ __forceinline__ void estimateRest(const EstimateArgs& a) {
     }
   }
   char* table = clusterTable(l, cell);
+  const float* mean = meanKey(l, cell);
   for (int tile = 0; tile < count; tile += ESTIMATE_TILE) {
     int here = min(ESTIMATE_TILE, count - tile);
     __syncthreads();
@@ -749,10 +846,8 @@ __device__ __forceinline__ void estimateRest(const EstimateArgs& a) {
       for (int i = 0; i < E; i++) {
         int e = lane + i * WARP;
         bool there = e < l.headDim;
-        c[i] = there ? storedElement(cluster, CENTROID_STEP_OFFSET, CENTROID_OFFSET, e) : 0.f;
-        v[i] = there
-                   ? storedElement(cluster, VALUE_STEP_OFFSET, CENTROID_OFFSET + l.headDim, e)
-                   : 0.f;
+        c[i] = there ? centroidElement(cluster, mean, l, e) : 0.f;
+        v[i] = there ? valueElement(cluster, l, e) : 0.f;
       }
       float more = logf((float)tokens);
 #pragma unroll

@@ -48,10 +48,11 @@ struct BitWeights;
 #define CLUSTER_LANES 16
 #define CLUSTER_DEPTH 32
 #define CLUSTER_THREADS 256
-#define CENTROID_STEP_OFFSET 0
-#define VALUE_STEP_OFFSET 4
-#define SIZE_OFFSET 8
-#define CENTROID_OFFSET 12
+#define CLUSTER_GROUP 32
+#define MOST_COUNTED 65535
+#define STEP_SHIFT 20
+#define STEP_BIAS 856
+#define ELEMENT_STEPS 7.5f
 #define LARGEST_ELEMENT 127
 #define ESTIMATE_WARPS 8
 #define ESTIMATE_QUERIES 8
@@ -100,7 +101,7 @@ struct Layer {
   char* clusters;
   uint16_t* clusterOfMember;
   int* clustered;
-  float* valueWeights;
+  float* clusterBases;
   int64_t extentBytes;
   int layer;
   int kvHeads;
@@ -123,6 +124,7 @@ struct Layer {
   int clusterTokens;
   int maxClusters;
   int clusterRows;
+  int nibbles;
 };
 static_assert(offsetof(Layer, dense) == 0, "Layer.dense");
 static_assert(offsetof(Layer, summaries) == 8, "Layer.summaries");
@@ -138,7 +140,7 @@ static_assert(offsetof(Layer, lastUse) == 80, "Layer.lastUse");
 static_assert(offsetof(Layer, clusters) == 88, "Layer.clusters");
 static_assert(offsetof(Layer, clusterOfMember) == 96, "Layer.clusterOfMember");
 static_assert(offsetof(Layer, clustered) == 104, "Layer.clustered");
-static_assert(offsetof(Layer, valueWeights) == 112, "Layer.valueWeights");
+static_assert(offsetof(Layer, clusterBases) == 112, "Layer.clusterBases");
 static_assert(offsetof(Layer, extentBytes) == 120, "Layer.extentBytes");
 static_assert(offsetof(Layer, layer) == 128, "Layer.layer");
 static_assert(offsetof(Layer, kvHeads) == 132, "Layer.kvHeads");
@@ -161,6 +163,7 @@ static_assert(offsetof(Layer, maxSummaries) == 196, "Layer.maxSummaries");
 static_assert(offsetof(Layer, clusterTokens) == 200, "Layer.clusterTokens");
 static_assert(offsetof(Layer, maxClusters) == 204, "Layer.maxClusters");
 static_assert(offsetof(Layer, clusterRows) == 208, "Layer.clusterRows");
+static_assert(offsetof(Layer, nibbles) == 212, "Layer.nibbles");
 static_assert(sizeof(Layer) == 216, "Layer");
 
 struct Batch {

@@ -7,6 +7,7 @@ import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.TwoBitSummary;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
@@ -27,11 +28,13 @@ final class ClusterMemory {
   private final int ofChunk;
   private final int most;
   private final int bytes;
+  private final int centroidOffset;
   private final int valueOffset;
   private final long table;
   private final long ids;
   private final long clustered;
-  private final long weights;
+  private final long bases;
+  private final int baseFloats;
 
   ClusterMemory(KvLayer layer) {
     LayerClusters clusters = layer.index().clustering();
@@ -41,11 +44,13 @@ final class ClusterMemory {
     ofChunk = format.ofChunk(layout);
     most = format.clusters(layout, maxChunks);
     bytes = format.bytes(layout);
+    centroidOffset = format.centroidOffset();
     valueOffset = format.valueOffset(layout);
     table = CpuBuffer.address(clusters.table());
     ids = CpuBuffer.address(clusters.clusterOfMember());
     clustered = CpuBuffer.address(clusters.clustered());
-    weights = CpuBuffer.address(clusters.valueWeights());
+    bases = CpuBuffer.address(clusters.bases());
+    baseFloats = format.baseFloats(layout);
   }
 
   private long cell(int seat, int head) {
@@ -66,13 +71,29 @@ final class ClusterMemory {
     Memory.putInt(clustered + 4 * cell(seat, head), chunks);
   }
 
+  private long base(int seat, int head) {
+    return bases + 4L * cell(seat, head) * baseFloats;
+  }
+
   /** How much values count for likeness. */
   float valueWeight(int seat, int head) {
-    return Memory.getFloat(weights + 4 * cell(seat, head));
+    return Memory.getFloat(base(seat, head));
   }
 
   void valueWeight(int seat, int head, float weight) {
-    Memory.putFloat(weights + 4 * cell(seat, head), weight);
+    Memory.putFloat(base(seat, head), weight);
+  }
+
+  /** The key that centroids are stored as differences from: its address, 0 where there is none. */
+  long mean(int seat, int head) {
+    return format.nibbles() ? base(seat, head) + Float.BYTES : 0;
+  }
+
+  /** Makes the base of a sequence that had nothing to build from. */
+  void noBase(int seat, int head) {
+    for (int i = 0; i < baseFloats; i++) {
+      Memory.putFloat(base(seat, head) + 4L * i, 0);
+    }
   }
 
   /** The first cluster; {@link #next} bytes to each next one. */
@@ -93,65 +114,152 @@ final class ClusterMemory {
   }
 
   static int size(long cluster) {
-    return Memory.getInt(cluster + ClusterFormat.SIZE_OFFSET);
+    return Short.toUnsignedInt(Memory.getShort(cluster));
   }
 
   static void size(long cluster, int tokens) {
-    Memory.putInt(cluster + ClusterFormat.SIZE_OFFSET, tokens);
+    Memory.putShort(cluster, (short) Math.min(tokens, ClusterFormat.MOST_COUNTED));
   }
 
-  /** Writes the centroid as it is stored to {@code headDim} floats. */
-  void centroid(long cluster, long target) {
-    load(
-        Memory.getFloat(cluster + ClusterFormat.CENTROID_STEP_OFFSET),
-        cluster + ClusterFormat.CENTROID_OFFSET,
-        target);
+  /**
+   * Writes the centroid as it is stored to {@code headDim} floats.
+   *
+   * @param mean {@link #mean}
+   */
+  void centroid(long cluster, long mean, long target) {
+    load(cluster + centroidOffset, mean, target);
   }
 
   /** Writes the mean value as it is stored to {@code headDim} floats. */
   void value(long cluster, long target) {
-    load(Memory.getFloat(cluster + ClusterFormat.VALUE_STEP_OFFSET), cluster + valueOffset, target);
+    load(cluster + valueOffset, 0, target);
   }
 
-  private void load(float step, long elements, long target) {
+  private void load(long row, long mean, long target) {
+    if (format.nibbles()) {
+      loadNibbles(row, mean, target);
+    } else {
+      loadBytes(row, target);
+    }
+  }
+
+  private void loadBytes(long row, long target) {
     int width = layout.headDim();
     int whole = WHOLE ? width - width % Lanes.N : 0;
+    float step = Memory.getFloat(row);
+    long elements = row + Float.BYTES;
     for (int i = 0; i < whole; i += Lanes.N) {
-      FloatVector row =
+      FloatVector x =
           (FloatVector)
               ByteVector.fromMemorySegment(BYTES, Memory.ALL, elements + i, Memory.ORDER)
                   .convertShape(VectorOperators.B2F, Lanes.F, 0);
-      Lanes.store(row.mul(step), target + 4L * i);
+      Lanes.store(x.mul(step), target + 4L * i);
     }
     for (int i = whole; i < width; i++) {
       Memory.putFloat(target + 4L * i, step * Memory.getByte(elements + i));
     }
   }
 
-  /** Stores a centroid of {@code headDim} floats. */
-  void storeCentroid(long cluster, long row) {
-    store(
-        row, cluster + ClusterFormat.CENTROID_STEP_OFFSET, cluster + ClusterFormat.CENTROID_OFFSET);
+  private void loadNibbles(long row, long mean, long target) {
+    int width = layout.headDim();
+    int half = ClusterFormat.half(width);
+    long elements = row + ClusterFormat.groups(width);
+    // Then the elements of a vector are of one group, in both halves.
+    int whole = WHOLE && width % (2 * Lanes.N) == 0 ? half : 0;
+    for (int i = 0; i < whole; i += Lanes.N) {
+      IntVector both =
+          (IntVector)
+              ByteVector.fromMemorySegment(BYTES, Memory.ALL, elements + i, Memory.ORDER)
+                  .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.I, 0);
+      FloatVector low = (FloatVector) both.and(15).convert(VectorOperators.I2F, 0);
+      FloatVector high =
+          (FloatVector) both.lanewise(VectorOperators.LSHR, 4).convert(VectorOperators.I2F, 0);
+      low = low.sub(ClusterFormat.STEPS).mul(groupStep(row, i));
+      high = high.sub(ClusterFormat.STEPS).mul(groupStep(row, half + i));
+      if (mean != 0) {
+        low = low.add(Lanes.load(mean + 4L * i));
+        high = high.add(Lanes.load(mean + 4L * (half + i)));
+      }
+      Lanes.store(low, target + 4L * i);
+      Lanes.store(high, target + 4L * (half + i));
+    }
+    for (int i = whole == half ? width : 0; i < width; i++) {
+      int both = Memory.getByte(elements + i % half);
+      int element = (i < half ? both : both >> 4) & 15;
+      float x = (element - ClusterFormat.STEPS) * groupStep(row, i);
+      Memory.putFloat(target + 4L * i, mean == 0 ? x : x + Memory.getFloat(mean + 4L * i));
+    }
+  }
+
+  private static float groupStep(long row, int element) {
+    return ClusterFormat.step(
+        Byte.toUnsignedInt(Memory.getByte(row + element / ClusterFormat.GROUP)));
+  }
+
+  /**
+   * Stores a centroid of {@code headDim} floats, which it overwrites.
+   *
+   * @param mean {@link #mean}
+   */
+  void storeCentroid(long cluster, long mean, long row) {
+    for (long i = 0; mean != 0 && i < 4L * layout.headDim(); i += 4) {
+      Memory.putFloat(row + i, Memory.getFloat(row + i) - Memory.getFloat(mean + i));
+    }
+    store(row, cluster + centroidOffset);
   }
 
   /** Stores a mean value of {@code headDim} floats. */
   void storeValue(long cluster, long row) {
-    store(row, cluster + ClusterFormat.VALUE_STEP_OFFSET, cluster + valueOffset);
+    store(row, cluster + valueOffset);
   }
 
-  private void store(long row, long stepAt, long elements) {
-    int width = layout.headDim();
-    float largest = 0;
-    for (int i = 0; i < width; i++) {
-      largest = Math.max(largest, Math.abs(Memory.getFloat(row + 4L * i)));
+  private void store(long row, long target) {
+    if (format.nibbles()) {
+      storeNibbles(row, target);
+    } else {
+      storeBytes(row, target);
     }
+  }
+
+  private void storeBytes(long row, long target) {
+    int width = layout.headDim();
+    float largest = largest(row, 0, width);
     boolean vanishes = largest < TwoBitSummary.SMALLEST_KEY;
     float inverse = vanishes ? 0 : ClusterFormat.LARGEST / largest;
-    Memory.putFloat(stepAt, vanishes ? 0 : largest / ClusterFormat.LARGEST);
+    Memory.putFloat(target, vanishes ? 0 : largest / ClusterFormat.LARGEST);
     for (int i = 0; i < width; i++) {
       int code = (int) Math.rint(Memory.getFloat(row + 4L * i) * inverse);
       Memory.putByte(
-          elements + i, (byte) Math.clamp(code, -ClusterFormat.LARGEST, ClusterFormat.LARGEST));
+          target + Float.BYTES + i,
+          (byte) Math.clamp(code, -ClusterFormat.LARGEST, ClusterFormat.LARGEST));
     }
+  }
+
+  private void storeNibbles(long row, long target) {
+    int width = layout.headDim();
+    int half = ClusterFormat.half(width);
+    long elements = target + ClusterFormat.groups(width);
+    for (int from = 0; from < width; from += ClusterFormat.GROUP) {
+      int to = Math.min(from + ClusterFormat.GROUP, width);
+      int code = ClusterFormat.stepCode(largest(row, from, to));
+      Memory.putByte(target + from / ClusterFormat.GROUP, (byte) code);
+      float step = ClusterFormat.step(code);
+      float inverse = step == 0 ? 0 : 1 / step;
+      for (int i = from; i < to; i++) {
+        int steps = (int) Math.floor(Memory.getFloat(row + 4L * i) * inverse);
+        int element = 8 + Math.clamp(steps, -8, 7);
+        // A low half comes before the high one that it is stored with.
+        int both = i < half ? element : Memory.getByte(elements + i - half) | element << 4;
+        Memory.putByte(elements + i % half, (byte) both);
+      }
+    }
+  }
+
+  private static float largest(long row, int from, int to) {
+    float largest = 0;
+    for (int i = from; i < to; i++) {
+      largest = Math.max(largest, Math.abs(Memory.getFloat(row + 4L * i)));
+    }
+    return largest;
   }
 }

@@ -126,10 +126,11 @@ final class ClusterScores {
       }
     }
     long table = memory.clusters(seat, head);
+    long mean = memory.mean(seat, head);
     for (int from = 0; from < count; from += TokenSums.BLOCK) {
       int some = Math.min(TokenSums.BLOCK, count - from);
       for (int i = 0; i < some; i++) {
-        memory.centroid(table + (long) (from + i) * memory.next(), keys + 4L * i * padded);
+        memory.centroid(table + (long) (from + i) * memory.next(), mean, keys + 4L * i * padded);
       }
       for (int g = 0; g < group; g++) {
         KvRows.products(

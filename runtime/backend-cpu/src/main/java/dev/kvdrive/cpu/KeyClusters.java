@@ -133,7 +133,7 @@ final class KeyClusters {
     int heads = s.layout.kvHeads();
     int parts = Math.ceilDiv(s.tokens, TASK_TOKENS);
     int pieces = Math.ceilDiv(s.headDim, TASK_ELEMENTS);
-    pool.run(heads, (head, thread) -> start(s, head));
+    pool.run(heads, (head, thread) -> start(s, head, scratch[thread]));
     for (int round = 0; round < ClusterFormat.ROUNDS; round++) {
       pool.run(
           heads * parts,
@@ -166,12 +166,16 @@ final class KeyClusters {
     pool.run(heads, (head, thread) -> store(s, head, chunks.to(), scratch[thread]));
   }
 
-  private static void start(Segment s, int head) {
+  private static void start(Segment s, int head, ThreadScratch scratch) {
     if (s.chunk == 0 && s.depth > s.headDim) {
-      s.memory.valueWeight(
-          s.seat,
-          head,
-          ClusterFormat.valueWeight(differences(s, s.keys(head)), differences(s, s.values(head))));
+      long mean = scratch.floats(Use.SUMS, s.headDim);
+      float ofValues = differences(s, s.values(head), mean);
+      float ofKeys = differences(s, s.keys(head), mean);
+      s.memory.valueWeight(s.seat, head, ClusterFormat.valueWeight(ofKeys, ofValues));
+      long base = s.memory.mean(s.seat, head);
+      if (base != 0) {
+        Memory.copy(mean, base, (long) Float.BYTES * s.headDim);
+      }
     }
     for (int j = 0; j < s.clusters; j++) {
       long from = (long) s.start(j) * s.layout.rowBytes();
@@ -186,8 +190,12 @@ final class KeyClusters {
     }
   }
 
-  /** How much the rows that centroids start from differ from their mean, squared. */
-  private static float differences(Segment s, long rows) {
+  /**
+   * How much the rows that centroids start from differ from their mean, squared.
+   *
+   * @param means where {@code headDim} floats of the mean are written to
+   */
+  private static float differences(Segment s, long rows, long means) {
     KvType type = s.layout.type();
     int rowBytes = s.layout.rowBytes();
     float all = 0;
@@ -197,6 +205,7 @@ final class KeyClusters {
         mean += KvRows.get(type, rows + (long) s.start(j) * rowBytes, i);
       }
       mean /= s.clusters;
+      Memory.putFloat(means + 4L * i, mean);
       float squares = 0;
       for (int j = 0; j < s.clusters; j++) {
         float from = KvRows.get(type, rows + (long) s.start(j) * rowBytes, i) - mean;
@@ -349,6 +358,7 @@ final class KeyClusters {
   private static void store(Segment s, int head, int chunks, ThreadScratch scratch) {
     long row = scratch.floats(Use.SUMS, s.headDim);
     long table = s.memory.clusters(s.seat, head) + (long) s.first * s.memory.next();
+    long mean = s.memory.mean(s.seat, head);
     for (int j = 0; j < s.clusters; j++) {
       long cluster = table + (long) j * s.memory.next();
       int size = s.sizes[head * s.clusters + j];
@@ -356,7 +366,7 @@ final class KeyClusters {
       for (int i = 0; i < s.headDim; i++) {
         Memory.putFloat(row + 4L * i, s.centroids[at + i * Tile.COLUMNS]);
       }
-      s.memory.storeCentroid(cluster, row);
+      s.memory.storeCentroid(cluster, mean, row);
       if (s.memory.format.estimates()) {
         int sums = (head * s.clusters + j) * s.depth + s.valueSums();
         for (int i = 0; i < s.headDim; i++) {
@@ -414,10 +424,11 @@ final class KeyClusters {
     long table = memory.clusters(seat, head);
     long ids = memory.ids(seat, head, chunk);
     if (chunk == 0) {
-      memory.valueWeight(seat, head, 0);
+      memory.noBase(seat, head);
     }
     float weight = memory.format.comparesValues() ? memory.valueWeight(seat, head) : 0;
-    nearest(memory, table, existing, rows, values, weight, tokens, dim, ids, scratch);
+    long mean = memory.mean(seat, head);
+    nearest(memory, table, mean, existing, rows, values, weight, tokens, dim, ids, scratch);
     if (opens) {
       Memory.putShort(ids, (short) existing);
       ClusterMemory.size(table + (long) existing * memory.next(), 0);
@@ -427,9 +438,9 @@ final class KeyClusters {
       long cluster =
           table + (long) Short.toUnsignedInt(Memory.getShort(ids + 2L * t)) * memory.next();
       int size = ClusterMemory.size(cluster);
-      memory.centroid(cluster, joined);
+      memory.centroid(cluster, mean, joined);
       mix(joined, rows + 4L * t * dim, dim, size);
-      memory.storeCentroid(cluster, joined);
+      memory.storeCentroid(cluster, mean, joined);
       if (estimates) {
         memory.value(cluster, joined);
         mix(joined, values + 4L * t * dim, dim, size);
@@ -470,6 +481,7 @@ final class KeyClusters {
   private static void nearest(
       ClusterMemory memory,
       long table,
+      long mean,
       int existing,
       long keys,
       long values,
@@ -500,7 +512,7 @@ final class KeyClusters {
       Memory.putShort(ids + 2L * t, (short) 0);
     }
     for (int j = 0; j < existing; j++) {
-      memory.centroid(table + (long) j * memory.next(), row);
+      memory.centroid(table + (long) j * memory.next(), mean, row);
       if (depth > dim) {
         memory.value(table + (long) j * memory.next(), row + 4L * dim);
       }

@@ -123,7 +123,7 @@ final class StepAttention {
           Group group = new Group(kv, shape, states, row, head, thread);
           group.scaleQueries(query + row * queryStride);
           group.begin();
-          group.addClusters(clusters, table, left, count);
+          group.addClusters(clusters, table, clusters.mean(seat, head), left, count);
           group.end();
         });
   }
@@ -440,9 +440,10 @@ final class StepAttention {
      * Scores and adds the clusters that have tokens left, up to a tile of them as a unit.
      *
      * @param table the first cluster
+     * @param mean {@link ClusterMemory#mean}
      * @param left tokens of each
      */
-    void addClusters(ClusterMemory clusters, long table, float[] left, int count) {
+    void addClusters(ClusterMemory clusters, long table, long mean, float[] left, int count) {
       long rows = scratch.floats(Use.KEYS, 2L * tile * headDim);
       long valueRows = rows + 4L * tile * headDim;
       float[] logs = scratch.array(Use.KEYS, tile + Lanes.N);
@@ -452,7 +453,7 @@ final class StepAttention {
         for (; next < count && unit < tile; next++) {
           if (left[next] > 0) {
             long cluster = table + (long) next * clusters.next();
-            clusters.centroid(cluster, rows + 4L * unit * headDim);
+            clusters.centroid(cluster, mean, rows + 4L * unit * headDim);
             clusters.value(cluster, valueRows + 4L * unit * headDim);
             logs[unit++] = left[next];
           }

@@ -158,10 +158,11 @@ final class Constants {
     put(all, "CLUSTER_LANES", CLUSTER_LANES);
     put(all, "CLUSTER_DEPTH", CLUSTER_DEPTH);
     put(all, "CLUSTER_THREADS", CLUSTER_THREADS);
-    put(all, "CENTROID_STEP_OFFSET", ClusterFormat.CENTROID_STEP_OFFSET);
-    put(all, "VALUE_STEP_OFFSET", ClusterFormat.VALUE_STEP_OFFSET);
-    put(all, "SIZE_OFFSET", ClusterFormat.SIZE_OFFSET);
-    put(all, "CENTROID_OFFSET", ClusterFormat.CENTROID_OFFSET);
+    put(all, "CLUSTER_GROUP", ClusterFormat.GROUP);
+    put(all, "MOST_COUNTED", ClusterFormat.MOST_COUNTED);
+    put(all, "STEP_SHIFT", ClusterFormat.STEP_SHIFT);
+    put(all, "STEP_BIAS", ClusterFormat.STEP_BIAS);
+    all.put("ELEMENT_STEPS", ClusterFormat.STEPS + "f");
     put(all, "LARGEST_ELEMENT", ClusterFormat.LARGEST);
     put(all, "ESTIMATE_WARPS", ESTIMATE_WARPS);
     put(all, "ESTIMATE_QUERIES", ESTIMATE_QUERIES);

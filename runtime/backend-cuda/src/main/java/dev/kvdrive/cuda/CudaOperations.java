@@ -72,10 +72,10 @@ final class CudaOperations {
         .put(at, s.clustered, clusters == null ? 0L : CudaQueue.address(clusters.clustered()))
         .put(
             at,
-            s.valueWeights,
+            s.clusterBases,
             clusters == null || !clusters.format().comparesValues()
                 ? 0L
-                : CudaQueue.address(clusters.valueWeights()))
+                : CudaQueue.address(clusters.bases()))
         .put(at, s.extentBytes, (long) layout.extentBytes())
         .put(at, s.layer, layer.layer())
         .put(at, s.kvHeads, layout.kvHeads())
@@ -100,7 +100,8 @@ final class CudaOperations {
             at,
             s.maxClusters,
             clusters == null ? 0 : clusters.format().clusters(layout, layer.maxChunks()))
-        .put(at, s.clusterRows, clusters == null ? 0 : clusters.format().ofChunk(layout));
+        .put(at, s.clusterRows, clusters == null ? 0 : clusters.format().ofChunk(layout))
+        .put(at, s.nibbles, clusters != null && clusters.format().nibbles() ? 1 : 0);
   }
 
   static Arguments batch(Arguments a, Struct.Field field, StepBatch batch) {

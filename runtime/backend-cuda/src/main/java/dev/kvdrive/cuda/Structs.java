@@ -36,8 +36,8 @@ final class Structs {
     final Field clusterOfMember = pointer("uint16_t*", "clusterOfMember");
     final Field clustered = pointer("int*", "clustered");
 
-    /** How much values count for likeness; null where they do not. */
-    final Field valueWeights = pointer("float*", "valueWeights");
+    /** LayerClusters' bases; null where values do not count for likeness. */
+    final Field clusterBases = pointer("float*", "clusterBases");
 
     final Field extentBytes = int64("extentBytes");
     final Field layer = int32("layer");
@@ -80,6 +80,9 @@ final class Structs {
 
     /** Members of clusters that a chunk is or has: 1 where chunks are clustered by their means. */
     final Field clusterRows = int32("clusterRows");
+
+    /** Whether clusters are stored in 4 bits an element. */
+    final Field nibbles = int32("nibbles");
 
     Layer() {
       super("Layer");

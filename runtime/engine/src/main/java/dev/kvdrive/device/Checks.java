@@ -130,7 +130,7 @@ final class Checks {
         clusters.clusterOfMember(),
         cells * layer.maxChunks() * format.ofChunk(layout) * Short.BYTES);
     words("chunks in clusters", clusters.clustered(), cells);
-    words("weights of values", clusters.valueWeights(), cells);
+    words("bases of clusters", clusters.bases(), cells * format.baseFloats(layout));
     require(
         format.estimates() || layer.index().format() instanceof SummaryFormat.Mean,
         "chunks are clustered by their means, an index of format %s has none",

@@ -12,12 +12,13 @@ import dev.kvdrive.plan.ClusterFormat;
  *     token, or chunk
  * @param clustered {@code int[seats][kvHeads]} chunks whose tokens are in clusters: the first so
  *     many
- * @param valueWeights {@code float[seats][kvHeads]} how much values count for likeness; written
- *     with the first clusters of a sequence
+ * @param bases {@code float[seats][kvHeads][format.baseFloats]} how much values count for likeness,
+ *     and the key that centroids are stored as differences from; written with the first clusters of
+ *     a sequence
  */
 public record LayerClusters(
     ClusterFormat format,
     DeviceBuffer table,
     DeviceBuffer clusterOfMember,
     DeviceBuffer clustered,
-    DeviceBuffer valueWeights) {}
+    DeviceBuffer bases) {}

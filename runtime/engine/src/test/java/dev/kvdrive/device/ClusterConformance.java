@@ -4,8 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.device.IndexOperations.Merge;
-import dev.kvdrive.plan.ClusterFormat;
-import dev.kvdrive.plan.KvLayout;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
@@ -18,7 +16,13 @@ import org.junit.jupiter.params.provider.MethodSource;
 public abstract class ClusterConformance extends DeviceConformance {
   static List<LayerSizes> sizes() {
     List<LayerSizes> groups = LayerSizes.groups();
-    return List.of(groups.get(0), groups.get(2), groups.get(7));
+    return List.of(
+        groups.get(0),
+        groups.get(2),
+        groups.get(7),
+        groups.get(3).withNibbles(),
+        groups.get(4).withNibbles(),
+        groups.get(5).withHeadDim(80).withNibbles());
   }
 
   /** Those whose chunks are clustered by their means. */
@@ -89,21 +93,16 @@ public abstract class ClusterConformance extends DeviceConformance {
         .isEqualTo(expected.rig.read(e.clusterOfMember()));
     byte[] table = actual.rig.read(a.table());
     byte[] wanted = expected.rig.read(e.table());
-    KvLayout layout = actual.layer.layout();
-    int bytes = a.format().bytes(layout);
-    // The rest is padding.
-    int used = ClusterFormat.CENTROID_OFFSET + (a.format().estimates() ? 2 : 1) * layout.headDim();
-    byte[] nothing = new byte[Float.BYTES];
+    if (a.format().comparesValues()) {
+      assertThat(actual.rig.read(a.bases()))
+          .as("%s: weights of values and mean keys", what)
+          .isEqualTo(expected.rig.read(e.bases()));
+    }
+    int bytes = a.format().bytes(actual.layer.layout());
     for (int at = 0; at < wanted.length; at += bytes) {
-      if (!a.format().estimates()) {
-        // A step that means nothing.
-        int step = at + ClusterFormat.VALUE_STEP_OFFSET;
-        System.arraycopy(nothing, 0, table, step, nothing.length);
-        System.arraycopy(nothing, 0, wanted, step, nothing.length);
-      }
-      assertThat(Arrays.copyOfRange(table, at, at + used))
+      assertThat(Arrays.copyOfRange(table, at, at + bytes))
           .as("%s: cluster %d", what, at / bytes)
-          .isEqualTo(Arrays.copyOfRange(wanted, at, at + used));
+          .isEqualTo(Arrays.copyOfRange(wanted, at, at + bytes));
     }
   }
 
@@ -435,6 +434,7 @@ public abstract class ClusterConformance extends DeviceConformance {
       rig.write(to.table(), oracle.read(from.table()));
       rig.write(to.clusterOfMember(), oracle.read(from.clusterOfMember()));
       rig.write(to.clustered(), oracle.read(from.clustered()));
+      rig.write(to.bases(), oracle.read(from.bases()));
     }
     return layer;
   }

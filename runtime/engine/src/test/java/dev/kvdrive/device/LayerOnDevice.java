@@ -111,14 +111,14 @@ final class LayerOnDevice {
     byte[] ids = new byte[cells * c.sizes.maxChunks() * format.ofChunk(c.layout) * Short.BYTES];
     Arrays.fill(table, (byte) 0xff);
     Arrays.fill(ids, (byte) 0xff);
-    int[] nans = new int[cells];
+    int[] nans = new int[cells * format.baseFloats(c.layout)];
     Arrays.fill(nans, Float.floatToIntBits(Float.NaN));
     return new LayerClusters(
         format,
         rig.buffer("clusters", table),
         rig.buffer("cluster of member", ids),
         rig.ints("chunks in clusters", new int[cells]),
-        rig.ints("weights of values", nans));
+        rig.ints("bases of clusters", nans));
   }
 
   // --- operations ---

@@ -41,12 +41,12 @@ record LayerSizes(
   static final ChunkGrid GRID = ChunkGrid.PAPER;
 
   /** Clusters of every layer but those with centroids: several segments of a long sequence. */
-  private static final ClusterFormat OF_TOKENS = new ClusterFormat(16, 128, Members.TOKENS);
+  private static final ClusterFormat OF_TOKENS = new ClusterFormat(16, 128, Members.TOKENS, 8);
 
   private static final ClusterFormat OF_TOKENS_BY_KEYS =
-      new ClusterFormat(16, 128, Members.TOKENS_BY_KEYS);
+      new ClusterFormat(16, 128, Members.TOKENS_BY_KEYS, 8);
 
-  private static final ClusterFormat OF_CHUNKS = new ClusterFormat(32, 256, Members.CHUNKS);
+  private static final ClusterFormat OF_CHUNKS = new ClusterFormat(32, 256, Members.CHUNKS, 8);
 
   /** Index of the layer that is tested, of two. */
   static final int LAYER = 1;
@@ -99,6 +99,11 @@ record LayerSizes(
   /** With clusters of tokens by their keys alone. */
   LayerSizes withKeyClusters() {
     return with(format, OF_TOKENS_BY_KEYS);
+  }
+
+  /** With clusters whose elements have 4 bits. */
+  LayerSizes withNibbles() {
+    return with(format, clusters.inNibbles());
   }
 
   /** With clusters of chunks by their means. */

@@ -16,7 +16,7 @@ final class ReferenceClusters {
   private final MemorySegment table;
   private final MemorySegment ids;
   private final MemorySegment clustered;
-  private final MemorySegment weights;
+  private final MemorySegment bases;
   private final long cell;
   private final int maxChunks;
 
@@ -30,7 +30,7 @@ final class ReferenceClusters {
     table = ReferenceMemory.memory(clusters.table());
     ids = ReferenceMemory.memory(clusters.clusterOfMember());
     clustered = ReferenceMemory.memory(clusters.clustered());
-    weights = ReferenceMemory.memory(clusters.valueWeights());
+    bases = ReferenceMemory.memory(clusters.bases());
     cell = (long) seat * layout.kvHeads() + head;
     maxChunks = layer.maxChunks();
     ofChunk = format.ofChunk(layout);
@@ -50,8 +50,21 @@ final class ReferenceClusters {
     clustered.setAtIndex(ValueLayout.JAVA_INT, cell, chunks);
   }
 
+  private float base(int i) {
+    return bases.getAtIndex(ValueLayout.JAVA_FLOAT, cell * format.baseFloats(layout) + i);
+  }
+
+  private void base(int i, float x) {
+    bases.setAtIndex(ValueLayout.JAVA_FLOAT, cell * format.baseFloats(layout) + i, x);
+  }
+
   private float weight() {
-    return weights.getAtIndex(ValueLayout.JAVA_FLOAT, cell);
+    return base(0);
+  }
+
+  /** An element of what centroids are stored as differences from. */
+  private float mean(int i) {
+    return base(1 + i);
   }
 
   /** What a member is compared by. */
@@ -67,18 +80,25 @@ final class ReferenceClusters {
     return row;
   }
 
-  /** How much the rows of the tokens from which centroids start differ from their mean. */
-  private float differences(int k, int n, int first, Rows rows) {
-    float all = 0;
-    for (int i = 0; i < layout.headDim(); i++) {
-      float mean = 0;
+  /** The mean of the rows of the tokens from which centroids start. */
+  private float[] startingMean(int k, int n, int first, Rows rows) {
+    float[] mean = new float[layout.headDim()];
+    for (int i = 0; i < mean.length; i++) {
       for (int j = 0; j < k; j++) {
-        mean += rows.of(first + start(j, n, k))[i];
+        mean[i] += rows.of(first + start(j, n, k))[i];
       }
-      mean /= k;
+      mean[i] /= k;
+    }
+    return mean;
+  }
+
+  /** How much these rows differ from their mean. */
+  private float differences(int k, int n, int first, Rows rows, float[] mean) {
+    float all = 0;
+    for (int i = 0; i < mean.length; i++) {
       float squares = 0;
       for (int j = 0; j < k; j++) {
-        float from = rows.of(first + start(j, n, k))[i] - mean;
+        float from = rows.of(first + start(j, n, k))[i] - mean[i];
         squares = Math.fma(from, from, squares);
       }
       all += squares;
@@ -113,56 +133,106 @@ final class ReferenceClusters {
   }
 
   int size(int cluster) {
-    return table.get(ValueLayout.JAVA_INT_UNALIGNED, at(cluster) + ClusterFormat.SIZE_OFFSET);
+    return Short.toUnsignedInt(table.get(ValueLayout.JAVA_SHORT_UNALIGNED, at(cluster)));
   }
 
   private void size(int cluster, int tokens) {
-    table.set(ValueLayout.JAVA_INT_UNALIGNED, at(cluster) + ClusterFormat.SIZE_OFFSET, tokens);
+    int counted = Math.min(tokens, ClusterFormat.MOST_COUNTED);
+    table.set(ValueLayout.JAVA_SHORT_UNALIGNED, at(cluster), (short) counted);
   }
 
   float[] centroid(int cluster) {
-    return stored(at(cluster), ClusterFormat.CENTROID_STEP_OFFSET, ClusterFormat.CENTROID_OFFSET);
+    float[] row = stored(at(cluster) + format.centroidOffset());
+    for (int i = 0; format.nibbles() && i < row.length; i++) {
+      row[i] += mean(i);
+    }
+    return row;
   }
 
   float[] value(int cluster) {
     if (!format.estimates()) {
       return centroid(cluster); // nobody reads it
     }
-    return stored(at(cluster), ClusterFormat.VALUE_STEP_OFFSET, format.valueOffset(layout));
+    return stored(at(cluster) + format.valueOffset(layout));
   }
 
-  private float[] stored(long at, int stepAt, int elementsAt) {
-    float step = table.get(ValueLayout.JAVA_FLOAT_UNALIGNED, at + stepAt);
+  private float[] stored(long at) {
     float[] row = new float[layout.headDim()];
+    int half = ClusterFormat.half(row.length);
+    long elements = at + ClusterFormat.groups(row.length);
     for (int i = 0; i < row.length; i++) {
-      row[i] = step * table.get(ValueLayout.JAVA_BYTE, at + elementsAt + i);
+      if (format.nibbles()) {
+        int both = table.get(ValueLayout.JAVA_BYTE, elements + i % half);
+        int element = (i < half ? both : both >> 4) & 15;
+        row[i] = (element - 7.5f) * groupStep(at, i);
+      } else {
+        float step = table.get(ValueLayout.JAVA_FLOAT_UNALIGNED, at);
+        row[i] = step * table.get(ValueLayout.JAVA_BYTE, at + Float.BYTES + i);
+      }
     }
     return row;
   }
 
+  private float groupStep(long at, int element) {
+    int code = table.get(ValueLayout.JAVA_BYTE, at + element / ClusterFormat.GROUP);
+    return ClusterFormat.step(code & 0xff);
+  }
+
   private void store(int cluster, float[] centroid, float[] value) {
-    store(at(cluster), ClusterFormat.CENTROID_STEP_OFFSET, ClusterFormat.CENTROID_OFFSET, centroid);
+    float[] row = centroid.clone();
+    for (int i = 0; format.nibbles() && i < row.length; i++) {
+      row[i] -= mean(i);
+    }
+    store(at(cluster) + format.centroidOffset(), row);
     if (format.estimates()) {
-      store(at(cluster), ClusterFormat.VALUE_STEP_OFFSET, format.valueOffset(layout), value);
+      store(at(cluster) + format.valueOffset(layout), value);
     }
   }
 
-  private void store(long at, int stepAt, int elementsAt, float[] row) {
-    float largest = 0;
-    for (float x : row) {
-      largest = Math.max(largest, Math.abs(x));
+  private void store(long at, float[] row) {
+    if (format.nibbles()) {
+      storeNibbles(at, row);
+      return;
     }
+    float largest = largest(row, 0, row.length);
     boolean vanishes = largest < TwoBitSummary.SMALLEST_KEY;
     float step = vanishes ? 0 : largest / ClusterFormat.LARGEST;
     float inverse = vanishes ? 0 : ClusterFormat.LARGEST / largest;
-    table.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at + stepAt, step);
+    table.set(ValueLayout.JAVA_FLOAT_UNALIGNED, at, step);
     for (int i = 0; i < row.length; i++) {
       int code = (int) Math.rint(row[i] * inverse);
       table.set(
           ValueLayout.JAVA_BYTE,
-          at + elementsAt + i,
+          at + Float.BYTES + i,
           (byte) Math.clamp(code, -ClusterFormat.LARGEST, ClusterFormat.LARGEST));
     }
+  }
+
+  private void storeNibbles(long at, float[] row) {
+    int half = ClusterFormat.half(row.length);
+    int groups = ClusterFormat.groups(row.length);
+    byte[] bytes = new byte[half];
+    for (int group = 0; group < groups; group++) {
+      int from = group * ClusterFormat.GROUP;
+      int to = Math.min(from + ClusterFormat.GROUP, row.length);
+      int code = ClusterFormat.stepCode(largest(row, from, to));
+      table.set(ValueLayout.JAVA_BYTE, at + group, (byte) code);
+      float step = ClusterFormat.step(code);
+      float inverse = step == 0 ? 0 : 1 / step;
+      for (int i = from; i < to; i++) {
+        int element = 8 + Math.clamp((int) Math.floor(row[i] * inverse), -8, 7);
+        bytes[i % half] |= (byte) (i < half ? element : element << 4);
+      }
+    }
+    MemorySegment.copy(bytes, 0, table, ValueLayout.JAVA_BYTE, at + groups, half);
+  }
+
+  private static float largest(float[] row, int from, int to) {
+    float largest = 0;
+    for (int i = from; i < to; i++) {
+      largest = Math.max(largest, Math.abs(row[i]));
+    }
+    return largest;
   }
 
   /** Centroids, and the half squares that their scores start from. */
@@ -206,10 +276,15 @@ final class ReferenceClusters {
     int n = (to - from) * ofChunk;
     int k = format.clusters(layout, to - from);
     if (from == 0 && format.comparesValues()) {
-      float weight =
+      float[] mean = startingMean(k, n, first, keyRows);
+      base(
+          0,
           ClusterFormat.valueWeight(
-              differences(k, n, first, keyRows), differences(k, n, first, values));
-      weights.setAtIndex(ValueLayout.JAVA_FLOAT, cell, weight);
+              differences(k, n, first, keyRows, mean),
+              differences(k, n, first, values, startingMean(k, n, first, values))));
+      for (int i = 1; i < format.baseFloats(layout); i++) {
+        base(i, mean[i - 1]);
+      }
     }
     float[][] all = new float[n][];
     Arrays.setAll(all, t -> row(keyRows.of(first + t), () -> values.of(first + t)));
@@ -275,7 +350,9 @@ final class ReferenceClusters {
     int existing = count();
     boolean opens = chunk * layout.grid().chunk() % format.tokens() == 0;
     if (chunk == 0 && format.comparesValues()) {
-      weights.setAtIndex(ValueLayout.JAVA_FLOAT, cell, 0);
+      for (int i = 0; i < format.baseFloats(layout); i++) {
+        base(i, 0);
+      }
     }
     float[][] centroids = new float[existing][];
     for (int j = 0; j < existing; j++) {

@@ -59,7 +59,7 @@ public abstract class PlanConformance extends EngineTest {
     "qwen3, 256, 4, 0.25, F32, INT8, INT8, two-bit, 200, 24, 24, 64",
     "qwen2, 256, 16, 1, BF16, BF16, BF16, two-bit, 0, 40, 24, 64",
     "llama, 256, 2, 0.5, BF16, BF16, BF16, two-bit, 0, 40, 64, 0",
-    "qwen3, 128, 3, 0.0625, F32, F32, F32, two-bit+clusters-16, 0, 8, 8, 64",
+    "qwen3, 128, 3, 0.0625, F32, F32, F32, two-bit+clusters-16x4, 0, 8, 8, 64",
     "llama3-q8_0.gguf, 256, 4, 1, BF16, BF16, BF16, two-bit, 0, 12, 12, 64",
   })
   void theEngineAllocatesWhatThePlanSays(

@@ -88,7 +88,7 @@ public abstract class SameTokensConformance extends EngineTest {
       PolicyShape.KVDRIVE.withIndex(
           new IndexShape(
               PolicyShape.KVDRIVE.summary(),
-              new ClusterFormat(16, 64, ClusterFormat.Members.TOKENS)));
+              new ClusterFormat(16, 64, ClusterFormat.Members.TOKENS, 4)));
 
   @Test
   void randomCombinationsGiveTheSameTokens() {

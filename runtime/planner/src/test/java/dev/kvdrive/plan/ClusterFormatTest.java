@@ -11,12 +11,20 @@ class ClusterFormatTest {
   @Test
   void anIndexIsReadAsItIsWritten() {
     for (String word :
-        new String[] {"two-bit", "planes-96", "two-bit+clusters-64", "planes-96+clusters-32"}) {
+        new String[] {
+          "two-bit",
+          "planes-96",
+          "two-bit+clusters-64",
+          "planes-96+clusters-32",
+          "planes-96+clusters-16x4"
+        }) {
       assertThat(IndexShape.parse(word).word()).isEqualTo(word);
     }
     assertThat(IndexShape.parse("planes-96").clusters()).isNull();
     assertThat(IndexShape.parse("planes-96+clusters-64").clusters())
         .isEqualTo(ClusterFormat.of(64));
+    assertThat(IndexShape.parse("planes-96+clusters-16x4").clusters())
+        .isEqualTo(ClusterFormat.of(16).inNibbles());
   }
 
   @Test
@@ -25,6 +33,9 @@ class ClusterFormatTest {
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("no estimate 'means'")
         .hasMessageContaining("planes-96+clusters-64");
+    assertThatThrownBy(() -> IndexShape.parse("two-bit+clusters-16x3"))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("clusters-16x4 for 16 and 4 bits an element");
     for (String word : new String[] {"two-bit+clusters-65", "two-bit+clusters-4"}) {
       assertThatThrownBy(() -> IndexShape.parse(word))
           .isInstanceOf(IllegalArgumentException.class)
@@ -38,7 +49,7 @@ class ClusterFormatTest {
   @Test
   void aTokenHasTwoBytesOfAClusterAndTwoOfItsNumber() {
     ClusterFormat format = ClusterFormat.of(64);
-    assertThat(format.bytes(LAYOUT)).isEqualTo(12 + 2 * 64);
+    assertThat(format.bytes(LAYOUT)).isEqualTo(4 + 2 * (4 + 64));
     assertThat(format.clusters(LAYOUT, 0)).isZero();
     assertThat(format.clusters(LAYOUT, 1)).isEqualTo(1);
     assertThat(format.clusters(LAYOUT, 8)).isEqualTo(1);
@@ -46,6 +57,31 @@ class ClusterFormatTest {
     assertThat(format.segmentChunks(LAYOUT)).isEqualTo(1024);
     double ofToken = format.bytesOfHead(LAYOUT, 2048) / (2048 * 8.0);
     assertThat(ofToken).isBetween(4.1, 4.2);
+  }
+
+  @Test
+  void inFourBitsTwiceAsManyClustersTakeTheSameBytes() {
+    ClusterFormat format = ClusterFormat.of(16).inNibbles();
+    assertThat(format.bytes(LAYOUT)).isEqualTo(2 + 2 * (2 + 32));
+    assertThat(format.bytesOfToken(LAYOUT)).isEqualTo(ClusterFormat.of(32).bytesOfToken(LAYOUT));
+    assertThat(format.bytesOfHead(LAYOUT, 2048))
+        .isEqualTo(1024 * 70 + 2 * 8 * 2048 + 4 + 4 * (1 + 64));
+    assertThatThrownBy(() -> ClusterFormat.byKeys(16).inNibbles())
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("only clusters of tokens by keys and values");
+  }
+
+  @Test
+  void aStepIsTheNearestToWhatTheLargestElementNeeds() {
+    for (float largest = 0x1p-16f; largest < 0x1p13f; largest *= 1.01f) {
+      float step = ClusterFormat.step(ClusterFormat.stepCode(largest));
+      assertThat(7.5f * step).isBetween(0.94f * largest, 1.063f * largest);
+      assertThat(ClusterFormat.stepCode(7.5f * step)).isEqualTo(ClusterFormat.stepCode(largest));
+    }
+    assertThat(ClusterFormat.step(ClusterFormat.stepCode(0))).isZero();
+    assertThat(ClusterFormat.stepCode(Float.MIN_VALUE)).isZero();
+    assertThat(ClusterFormat.stepCode(Float.MAX_VALUE)).isEqualTo(255);
+    assertThat(ClusterFormat.stepCode(Float.POSITIVE_INFINITY)).isEqualTo(255);
   }
 
   @Test
@@ -70,10 +106,10 @@ class ClusterFormatTest {
   void aClusterOfChunksHasNoValueAndNumbersChunks() {
     ClusterFormat format = ClusterFormat.ofChunks(32);
     assertThat(format.word()).isEqualTo("centroids-32");
-    assertThat(format.bytes(LAYOUT)).isEqualTo(12 + 64);
+    assertThat(format.bytes(LAYOUT)).isEqualTo(4 + 4 + 64);
     assertThat(format.clusters(LAYOUT, 9)).isEqualTo(3);
-    assertThat(format.bytesOfHead(LAYOUT, 2048)).isEqualTo(512 * 76 + 2 * 2048 + 8);
-    assertThat(format.bytesOfToken(LAYOUT)).isEqualTo(76 / 32.0 + 2 / 8.0);
+    assertThat(format.bytesOfHead(LAYOUT, 2048)).isEqualTo(512 * 72 + 2 * 2048 + 8);
+    assertThat(format.bytesOfToken(LAYOUT)).isEqualTo(72 / 32.0 + 2 / 8.0);
   }
 
   @Test

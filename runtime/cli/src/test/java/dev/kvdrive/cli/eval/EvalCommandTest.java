@@ -117,7 +117,7 @@ class EvalCommandTest {
             log.toString(),
             "--json",
             json.toString());
-    for (String index : List.of("two-bit", "planes-96", "planes-96+clusters-64")) {
+    for (String index : List.of("two-bit", "planes-96", "planes-96+clusters-16x4")) {
       List<String> more = new ArrayList<>(args);
       more.addAll(List.of("--index", index));
       assertThat(run(more.toArray(String[]::new))).as(err.toString()).isZero();

@@ -195,7 +195,7 @@ public final class KvState implements AutoCloseable {
         allocate("clusters" + in, heads * clusters * format.bytes(layout)),
         allocate("cluster of member" + in, Short.BYTES * members),
         allocate("chunks in clusters" + in, Integer.BYTES * heads),
-        allocate("weights of values" + in, Float.BYTES * heads));
+        allocate("bases of clusters" + in, Float.BYTES * heads * format.baseFloats(layout)));
   }
 
   private void writeCodebooks(
