@@ -8,6 +8,7 @@ import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.meter.AccuracyMeter;
 import dev.kvdrive.kv.policy.SelectionObserver;
 import dev.kvdrive.kv.policy.SelectionTap;
+import dev.kvdrive.kv.tier.Admission;
 import dev.kvdrive.kv.tier.StepFaults;
 import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.kv.tier.TierStatus;
@@ -170,7 +171,7 @@ final class Scheduler implements AutoCloseable {
    * Any thread, until {@link #close}.
    */
   @Nullable EngineBusyException refusal(int tokens) {
-    TieredStore.Shortage shortage = store.shortage(tokens);
+    Admission.Shortage shortage = store.admission().shortage(tokens);
     return shortage == null ? null : new EngineBusyException(shortage.message(), shortage.until());
   }
 
@@ -340,14 +341,15 @@ final class Scheduler implements AutoCloseable {
   }
 
   private boolean hasRoom(Sequence sequence) {
-    return store.hasRoomFor(sequence.mostTokens()) && prefill.fits(sequence.prompt().length);
+    return store.admission().hasRoomFor(sequence.mostTokens())
+        && prefill.fits(sequence.prompt().length);
   }
 
   private String obstacle(Sequence sequence) {
-    return store.hasRoomFor(sequence.mostTokens())
+    return store.admission().hasRoomFor(sequence.mostTokens())
         ? "%d prompt tokens do not fit into host memory beside the prompts that are being read; it begins when one of them is read"
             .formatted(sequence.prompt().length)
-        : store.obstacle(sequence.mostTokens());
+        : store.admission().obstacle(sequence.mostTokens());
   }
 
   /** Whether a prompt that passes others may take a free seat. */
@@ -360,7 +362,7 @@ final class Scheduler implements AutoCloseable {
     List<Sequence> admitted = new ArrayList<>();
     for (Sequence sequence : sharing) {
       if (freeSeats.isEmpty()
-          || !store.hasRoomFor(sequence.mostTokens())
+          || !store.admission().hasRoomFor(sequence.mostTokens())
           || (passing && !mayTakeSeat(sequence))) {
         break;
       }

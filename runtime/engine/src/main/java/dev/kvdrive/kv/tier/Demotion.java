@@ -186,7 +186,7 @@ final class Demotion implements Ranking.Candidates {
       if (letGo(need)) {
         return true;
       }
-      String failure = io.failure();
+      String failure = io.health().failure();
       if (failure != null) {
         throw new TierException(seat, "no room in DRAM: " + failure, null);
       }
@@ -235,7 +235,7 @@ final class Demotion implements Ranking.Candidates {
   }
 
   private void checkPatience(int seat, Wait wait) {
-    if (io.abandoned()) {
+    if (io.reads().abandoned()) {
       throw new TierException(seat, "no room in DRAM: " + TierException.SHUTTING_DOWN, null);
     }
     if (failedWrites - wait.failuresBefore >= MAX_FAILURES) {
@@ -276,7 +276,7 @@ final class Demotion implements Ranking.Candidates {
 
   /** Sends an extent to NVMe; false if there is no room for it, there or in the queue. */
   private boolean write(int frame, boolean demotes) {
-    if (writes.size() >= maxWrites || io.failure() != null) {
+    if (writes.size() >= maxWrites || io.health().failure() != null) {
       return false;
     }
     int slot = residence.slotFor(frame);
@@ -300,7 +300,7 @@ final class Demotion implements Ranking.Candidates {
     residence.beginWrite(frame);
     sent[space.seat(e)] += extentBytes;
     writes.add(job);
-    io.submit(job);
+    io.writes().submit(job);
     return true;
   }
 
@@ -369,7 +369,7 @@ final class Demotion implements Ranking.Candidates {
 
   /** Takes in writes that have ended. */
   void drain() {
-    for (WriteJob job = io.nextWritten(); job != null; job = io.nextWritten()) {
+    for (WriteJob job = io.writes().nextEnded(); job != null; job = io.writes().nextEnded()) {
       finish(job);
     }
   }

@@ -104,7 +104,7 @@ final class IoThread {
     } else if (write != null) {
       write(write);
     } else {
-      io.probed(files.probe());
+      io.health().probed(files.probe());
     }
   }
 
@@ -116,14 +116,14 @@ final class IoThread {
       if (failure == null) {
         break;
       }
-      io.countError();
+      io.health().countError();
     }
     Reason reason = null;
     if (failure != null) {
       reason = Reason.unreadable(space.name(job.extent), ExtentFiles.reason(failure), failure);
-      io.log("%s (%s)".formatted(reason.message(), files.where(job.slot)), failure);
+      io.health().log("%s (%s)".formatted(reason.message(), files.where(job.slot)), failure);
     }
-    if (io.hasRead(job, failure) && round != null) {
+    if (io.reads().hasRead(job, failure) && round != null) {
       for (int request = job.firstRequest; request >= 0; request = round.nextRequest(request)) {
         if (failure == null) {
           deliver(round, request, target);
@@ -131,7 +131,7 @@ final class IoThread {
           mailbox.release(Mailbox.requestWord(request, 5), Mailbox.FAILED);
         }
       }
-      io.delivered(round, job, reason);
+      io.reads().delivered(round, job, reason);
     }
   }
 
@@ -173,16 +173,17 @@ final class IoThread {
       if (failure == null) {
         break;
       }
-      io.countError();
+      io.health().countError();
     }
     if (failure != null) {
-      io.log(
-          "%s could not be written to %s: %s; it stays in DRAM"
-              .formatted(
-                  space.name(job.extent), files.where(job.slot), ExtentFiles.reason(failure)),
-          failure);
+      io.health()
+          .log(
+              "%s could not be written to %s: %s; it stays in DRAM"
+                  .formatted(
+                      space.name(job.extent), files.where(job.slot), ExtentFiles.reason(failure)),
+              failure);
     }
-    io.hasWritten(job, failure);
+    io.writes().hasWritten(job, failure);
   }
 
   private @Nullable Throwable tryWrite(WriteJob job, MemorySegment source) {

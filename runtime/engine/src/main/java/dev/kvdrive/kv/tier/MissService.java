@@ -223,7 +223,7 @@ final class MissService implements AutoCloseable {
       return left;
     }
     expiresAt = System.nanoTime() + TimeUnit.DAYS.toNanos(1);
-    io.expire(round);
+    io.reads().expire(round);
     return RING_NAP_NANOS;
   }
 
@@ -267,7 +267,7 @@ final class MissService implements AutoCloseable {
     }
     live = true;
     expiresAt = System.nanoTime() + patienceNanos;
-    io.submit(round);
+    io.reads().submit(round);
   }
 
   private void add(int request) {
@@ -298,7 +298,7 @@ final class MissService implements AutoCloseable {
               .formatted(chunk, layer, kvHead));
       return;
     }
-    String failure = io.failure();
+    String failure = io.health().failure();
     if (failure != null) {
       refuse(request, seat, failure);
       return;
@@ -341,7 +341,7 @@ final class MissService implements AutoCloseable {
       return;
     }
     live = false;
-    io.cancel(round);
+    io.reads().cancel(round);
     for (ReadJob job : round.jobs) {
       if (job.late) {
         continue;

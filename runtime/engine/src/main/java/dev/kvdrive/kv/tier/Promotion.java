@@ -164,7 +164,7 @@ final class Promotion {
 
   /** Takes in late reads that have ended. */
   void drain() {
-    for (ReadJob job = io.nextLate(); job != null; job = io.nextLate()) {
+    for (ReadJob job = io.reads().nextEnded(); job != null; job = io.reads().nextEnded()) {
       Throwable failure = job.failure;
       Expected by = job.orphan ? null : expected.get(job.seat);
       boolean arrived = !job.orphan && failure == null && job.frame != ReadJob.NO_FRAME;
@@ -198,10 +198,10 @@ final class Promotion {
     if (failure != null) {
       throw new TierException(seat, failure.message(), failure.cause());
     }
-    if (io.abandoned()) {
+    if (io.reads().abandoned()) {
       throw new TierException(seat, TierException.SHUTTING_DOWN, null);
     }
-    int overdue = io.overdue(seat);
+    int overdue = io.reads().overdue(seat);
     if (overdue >= 0) {
       throw new TierException(
           seat,
@@ -209,20 +209,20 @@ final class Promotion {
               .formatted(space.name(overdue)),
           null);
     }
-    String broken = io.failure();
+    String broken = io.health().failure();
     if (broken != null) {
       throw new TierException(seat, broken, null);
     }
     if (System.nanoTime() - by.cameAt > by.timeoutNanos) {
       // Not even begun: all threads are held up.
-      io.unanswered();
+      io.health().unanswered(NvmeHealth.Access.READ);
       throw new TierException(
           seat,
           "no chunk was delivered from NVMe in time; the disk is overloaded or failing: try again later, or give DRAM more room",
           null);
     }
     bring(by);
-    by.waits = io.outstanding(seat);
+    by.waits = io.reads().outstanding(seat);
     return by.waits;
   }
 
@@ -238,7 +238,7 @@ final class Promotion {
         if (frame >= 0) {
           ReadJob job = ReadJob.of(e, extents, slots, System.nanoTime() + by.timeoutNanos);
           job.frame = frame;
-          io.submit(job);
+          io.reads().submit(job);
         }
       }
     }
@@ -247,6 +247,6 @@ final class Promotion {
   /** The sequence of a seat has gone. */
   void forget(int seat) {
     expected.remove(seat);
-    io.forget(seat);
+    io.reads().forget(seat);
   }
 }

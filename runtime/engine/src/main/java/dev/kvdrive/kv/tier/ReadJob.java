@@ -5,8 +5,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One extent on its way from NVMe: for the requests of a round, or, once these have been answered
- * without it, for the sequence that has to wait for it. Under the lock of {@link NvmeIo}, but for
- * what never changes.
+ * without it, for the sequence that has to wait for it. Under the lock of {@link IoSignals}, but
+ * for what never changes.
  */
 final class ReadJob {
   static final int NO_FRAME = -1;

@@ -8,7 +8,7 @@ import java.util.List;
 /**
  * The requests of one mailbox round, grouped by extent: each extent is read once, whatever number
  * of its chunks was asked for. Filled by the reader; from then on guarded by the lock of {@link
- * NvmeIo}.
+ * ReadQueue}.
  */
 final class ReadRound {
   static final int NONE = -1;

@@ -3,23 +3,18 @@ package dev.kvdrive.kv.tier;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.ExtentArrays;
 import dev.kvdrive.device.FramePool;
-import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.kv.extent.ExtentSpace;
 import dev.kvdrive.kv.extent.ExtentTable;
 import dev.kvdrive.kv.extent.SequenceIdentity;
-import dev.kvdrive.plan.ByteSize;
-import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.StoreHeap;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
-import java.time.Duration;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
@@ -40,7 +35,7 @@ import org.jspecify.annotations.Nullable;
  * touches frames and KV state runs, or is joined to by events:
  *
  * <pre>
- *   hasRoomFor(tokens)
+ *   admission().hasRoomFor(tokens)
  *   openSeat(queue, seat, identity, tokens)
  *   prefill, for each layer:
  *     for (c = from; c &lt; to; c = end) {
@@ -69,53 +64,31 @@ public final class TieredStore implements AutoCloseable {
   private static final long ENDLESS = TimeUnit.DAYS.toNanos(365);
 
   private final EngineSizes sizes;
-  private final KvLayout layout;
-  private final ChunkGrid grid;
   private final int seats;
-  private final int maxChunks;
   private final List<KvLayer> layers;
   private final ExtentSpace space;
   private final ExtentTable extents;
   private final FrameList list;
-  private final SlotAllocator slots;
   private final SeatNeeds needs;
-  private final DailyWrites writes;
 
-  // Owned memory, threads and files, in the order in which they are given back.
+  // Owned threads, memory and files, in the order in which they are given back.
   private final MissService misses;
   private final NvmeIo io;
-  private final @Nullable ExtentFiles files;
-  private final Submissions submissions;
   private final FrameTable table;
+  private final Submissions submissions;
   private final Recency recency;
-  private final FramePool frames;
-  private final Mailbox mailbox;
-  private final HostBuffer buffers;
+  private final @Nullable ExtentFiles files;
+  private final StoreMemory memory;
 
-  private final StepLosses losses = new StepLosses();
-  private final Residence residence;
   private final Demotion demotion;
   private final Promotion promotion;
   private final Room room;
+  private final ChunkFrames chunks;
+  private final Admission admission;
+  private final PublishedStatus published;
+  private final StoreStep step;
   private volatile Runnable onProgress = () -> {};
-  private final int[] stepSeats;
-  private final int[] stepPositions;
-  private int stepRows;
-  private long stepTimeout;
-  private boolean provided;
-  private boolean armed;
   private boolean closed;
-  private volatile Occupancy occupancy = new Occupancy(0, 0, 0, 0, 0, 0, false);
-
-  /** What of the status is the engine thread's; for other threads as of its last call. */
-  private record Occupancy(
-      long frames,
-      long extents,
-      long slots,
-      long copies,
-      long demotions,
-      long promotions,
-      boolean degraded) {}
 
   private TieredStore(
       EngineSizes sizes,
@@ -126,45 +99,25 @@ public final class TieredStore implements AutoCloseable {
       Placement placement,
       @Nullable ExtentFiles files) {
     this.sizes = sizes;
-    layout = sizes.layout();
-    grid = layout.grid();
-    seats = sizes.concurrency();
-    maxChunks = sizes.maxChunks();
-    stepSeats = new int[seats];
-    stepPositions = new int[seats];
     this.layers = List.copyOf(layers);
     this.files = files;
-    writes = files == null ? DailyWrites.unlimited(nvme.clock()) : files.writes();
+    KvLayout layout = sizes.layout();
+    seats = sizes.concurrency();
+    DailyWrites writes = files == null ? DailyWrites.unlimited(nvme.clock()) : files.writes();
     needs = new SeatNeeds(sizes);
-    space = new ExtentSpace(layout.layers(), seats, layout.kvHeads(), layout.extents(maxChunks));
+    space =
+        new ExtentSpace(
+            layout.layers(), seats, layout.kvHeads(), layout.extents(sizes.maxChunks()));
     extents = new ExtentTable(space, layout.extentChunks());
     int slotCount = files == null ? 0 : files.slots();
     int threads = slotCount == 0 ? 0 : nvme.threads();
     int frameCount = sizes.dramFrames();
     list = new FrameList(frameCount, space);
-    slots = new SlotAllocator(slotCount, space.streams());
+    SlotAllocator slots = new SlotAllocator(slotCount, space.streams());
 
-    List<AutoCloseable> opened = new ArrayList<>();
+    memory = new StoreMemory(device, sizes, threads, this::ring);
+    List<AutoCloseable> opened = new ArrayList<>(List.of(memory));
     try {
-      frames =
-          new FramePool(
-              kept(
-                  opened,
-                  device.allocateHost("DRAM frames", (long) frameCount * layout.extentBytes())),
-              frameCount);
-      int capacity = sizes.mailboxCapacity();
-      mailbox =
-          new Mailbox(
-              capacity,
-              kept(opened, device.allocateHost("mailbox", Mailbox.controlBytes(capacity))),
-              kept(
-                  opened,
-                  device.allocateHost("transit", (long) capacity * layout.backing().bytes())),
-              this::ring);
-      buffers =
-          kept(
-              opened,
-              device.allocateHost("NVMe buffers", Math.max(1L, threads) * layout.extentBytes()));
       submissions = new Submissions(device);
       opened.add(submissions);
       table = new FrameTable(extents, arrays, device.operations().kv(), submissions, device);
@@ -177,8 +130,16 @@ public final class TieredStore implements AutoCloseable {
       }
       throw e;
     }
-    io = new NvmeIo(space, mailbox, losses, () -> onProgress.run());
-    residence = new Residence(extents, list, slots, table, submissions);
+    StepLosses losses = new StepLosses();
+    IoSignals signals = new IoSignals(() -> onProgress.run());
+    NvmeHealth health = new NvmeHealth(signals);
+    io =
+        new NvmeIo(
+            signals,
+            health,
+            new ReadQueue(signals, health, space, memory.mailbox(), losses),
+            new WriteQueue(signals, health, threads));
+    Residence residence = new Residence(extents, list, slots, table, submissions);
     demotion =
         new Demotion(
             residence,
@@ -194,12 +155,35 @@ public final class TieredStore implements AutoCloseable {
             nvme.demotionTimeout().toNanos());
     promotion = new Promotion(residence, slots, submissions, recency, demotion, io);
     room = new Room(sizes, list, demotion);
+    chunks = new ChunkFrames(sizes, residence, recency, room);
+    admission = new Admission(sizes, needs, writes, residence);
+    published =
+        new PublishedStatus(
+            layout.extentBytes(),
+            memory.stagingBytes() + recency.bytes() + table.stagingBytes(),
+            files != null && files.direct(),
+            residence,
+            slots,
+            demotion,
+            promotion,
+            io,
+            writes);
     misses =
         new MissService(
-            extents, slots, layout, maxChunks, mailbox, io, losses, StoreHeap.reserve(frameCount));
+            extents,
+            slots,
+            layout,
+            sizes.maxChunks(),
+            memory.mailbox(),
+            io,
+            losses,
+            StoreHeap.reserve(frameCount));
+    step =
+        new StoreStep(
+            extents, chunks, recency, submissions, promotion, misses, memory.mailbox(), losses);
     io.start(threads(threads));
     misses.start();
-    publish();
+    published.publish();
     LOG.log(
         Level.DEBUG,
         "DRAM tier of {0} extents of {1} bytes; NVMe tier of {2} extents{3}",
@@ -218,10 +202,10 @@ public final class TieredStore implements AutoCloseable {
               io,
               files,
               space,
-              layout,
-              frames.memory().segment(),
-              mailbox,
-              buffers.segment().asSlice((long) i * layout.extentBytes(), layout.extentBytes())));
+              sizes.layout(),
+              memory.frames().memory().segment(),
+              memory.mailbox(),
+              memory.buffer(i)));
     }
     return threads;
   }
@@ -251,7 +235,8 @@ public final class TieredStore implements AutoCloseable {
   }
 
   /**
-   * Like {@link #open(EngineSizes, Device, List, ExtentArrays, NvmeOptions)}, with who leaves first.
+   * Like {@link #open(EngineSizes, Device, List, ExtentArrays, NvmeOptions)}, with who leaves
+   * first.
    */
   public static TieredStore open(
       EngineSizes sizes,
@@ -291,7 +276,7 @@ public final class TieredStore implements AutoCloseable {
 
   /** The DRAM tier, for device operations. */
   public FramePool frames() {
-    return frames;
+    return memory.frames();
   }
 
   /**
@@ -305,7 +290,7 @@ public final class TieredStore implements AutoCloseable {
 
   /** The mailbox, for device operations. */
   public Mailbox mailbox() {
-    return mailbox;
+    return memory.mailbox();
   }
 
   /**
@@ -316,51 +301,10 @@ public final class TieredStore implements AutoCloseable {
     onProgress = action;
   }
 
-  /**
-   * Whether a sequence may begin that will have so many tokens at most: there is room for all of it
-   * in DRAM and NVMe beside all that is promised to the others, and where extents may have to leave
-   * DRAM, so much may be written today.
-   */
-  public boolean hasRoomFor(int tokens) {
-    checkIdle();
-    return needs.fit(tokens) && unwritten(tokens) <= Math.max(0, writes.left());
+  /** Who may begin. */
+  public Admission admission() {
+    return admission;
   }
-
-  /** Bytes that may have to be written for all that runs, and one more of so many tokens. */
-  private long unwritten(int tokens) {
-    return (needs.leaving(tokens) - residence.validSlots()) * layout.extentBytes();
-  }
-
-  /** Why a sequence for which there is {@link #hasRoomFor no room} has to wait; the way out. */
-  public String obstacle(int tokens) {
-    checkIdle();
-    return needs.fit(tokens)
-        ? writes.promised(unwritten(tokens))
-        : "%s of KV cache for %d tokens do not fit beside what is promised to others of %s in DRAM and NVMe; it begins when others have ended, ask for fewer tokens, or enlarge a tier"
-            .formatted(
-                ByteSize.human(sizes.extents(tokens) * layout.extentBytes()),
-                tokens,
-                ByteSize.human(sizes.tierExtents() * layout.extentBytes()));
-  }
-
-  /**
-   * Why a sequence that will have so many tokens at most cannot begin, even alone, before less was
-   * written to NVMe in a day; null if it can. Any thread.
-   */
-  public @Nullable Shortage shortage(int tokens) {
-    long bytes = sizes.leavingDram(tokens) * layout.extentBytes();
-    return bytes <= Math.max(0, writes.left())
-        ? null
-        : new Shortage(writes.shortage(bytes), writes.until(bytes));
-  }
-
-  /**
-   * What may be written in a day is too little.
-   *
-   * @param message with the way out
-   * @param until how long it takes until so much may be written
-   */
-  public record Shortage(String message, Duration until) {}
 
   /** Bytes of an open seat's sequence that were sent to NVMe. */
   public long writtenBytes(int seat) {
@@ -405,7 +349,7 @@ public final class TieredStore implements AutoCloseable {
     needs.close(seat);
     extents.close(seat);
     drain();
-    publish();
+    published.publish();
   }
 
   /**
@@ -420,11 +364,10 @@ public final class TieredStore implements AutoCloseable {
     checkOpen(seat);
     drain();
     submissions.advance(queue); // so that what was closed last can leave
-    int wanted = layout.extents(toChunk) - layout.extents(fromChunk);
     try {
-      return wanted == 0 || room.forLayer(queue, seat, wanted) > 0;
+      return chunks.hasRoom(queue, seat, fromChunk, toChunk);
     } finally {
-      publish();
+      published.publish();
     }
   }
 
@@ -442,39 +385,21 @@ public final class TieredStore implements AutoCloseable {
   public int provideForChunks(Queue queue, int layer, int seat, int fromChunk, int toChunk) {
     checkIdle();
     checkOpen(seat);
-    int have = extents.closedChunks(layer, seat);
-    if (fromChunk != have || toChunk <= fromChunk || toChunk > maxChunks) {
-      throw new IllegalArgumentException(
-          "chunks [%d, %d) of layer %d cannot follow the %d chunks of seat %d, which has room for %d"
-              .formatted(fromChunk, toChunk, layer, have, seat, maxChunks));
-    }
-    provided = false;
+    chunks.check(layer, seat, fromChunk, toChunk);
+    step.unprovided();
     long number = submissions.advance(queue);
     drain();
-    int firstNew = layout.extents(fromChunk);
-    int wanted = layout.extents(toChunk) - firstNew;
-    int found;
     try {
-      found = wanted == 0 ? 0 : room.forLayer(queue, seat, wanted);
-    } finally {
-      publish();
-    }
-    if (found == 0 && wanted > 0) {
-      return fromChunk;
-    }
-    int end = Math.min(toChunk, (firstNew + found) * layout.extentChunks());
-    for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
-      for (int extent = fromChunk / layout.extentChunks(); extent < layout.extents(end); extent++) {
-        use(space.index(layer, seat, kvHead, extent), number);
+      int end = chunks.forLayer(queue, layer, seat, fromChunk, toChunk, number);
+      if (end > fromChunk) {
+        table.upload(queue, layer, seat);
+        demotion.writeBehind();
+        demotion.pace();
       }
+      return end;
+    } finally {
+      published.publish();
     }
-    extents.closeChunks(layer, seat, end);
-    recency.reached(seat, grid.firstToken(end));
-    table.upload(queue, layer, seat);
-    demotion.writeBehind();
-    demotion.pace();
-    publish();
-    return end;
   }
 
   /**
@@ -501,58 +426,19 @@ public final class TieredStore implements AutoCloseable {
    */
   public Set<Integer> provideForStep(Queue queue, int[] seats, int[] positions, int rows) {
     checkIdle();
-    provided = false;
+    step.unprovided();
+    for (int row = 0; row < rows; row++) {
+      if (seats[row] >= 0) {
+        checkOpen(seats[row]);
+      }
+    }
     long number = submissions.advance(queue);
     drain();
-    Set<Integer> without = new HashSet<>();
-    for (int row = 0; row < rows; row++) {
-      if (seats[row] >= 0 && !provideForRow(queue, seats[row], positions[row], number)) {
-        without.add(seats[row]);
-      }
-    }
+    Set<Integer> without = step.provide(queue, seats, positions, rows, number);
     table.uploadAll(queue);
-    System.arraycopy(seats, 0, stepSeats, 0, rows);
-    System.arraycopy(positions, 0, stepPositions, 0, rows);
-    stepRows = rows;
-    provided = without.isEmpty();
     demotion.writeBehind();
-    publish();
+    published.publish();
     return without;
-  }
-
-  private boolean provideForRow(Queue queue, int seat, int at, long number) {
-    checkOpen(seat);
-    int before = grid.closedChunks(at);
-    int after = grid.closedChunks(at + 1);
-    for (int layer = 0; layer < layers.size(); layer++) {
-      int have = extents.closedChunks(layer, seat);
-      if (have != before || after > maxChunks) {
-        throw new IllegalArgumentException(
-            "a token at position %d of seat %d follows %d closed chunks of at most %d, layer %d has %d"
-                .formatted(at, seat, before, maxChunks, layer, have));
-      }
-    }
-    if (after == before) {
-      return true;
-    }
-    int extent = before / layout.extentChunks();
-    int missing = 0;
-    for (int layer = 0; layer < layers.size(); layer++) {
-      for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
-        if (!extents.resident(space.index(layer, seat, kvHead, extent))) {
-          missing++;
-        }
-      }
-    }
-    if (!room.forStep(queue, seat, missing)) {
-      return false;
-    }
-    for (int layer = 0; layer < layers.size(); layer++) {
-      for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
-        use(space.index(layer, seat, kvHead, extent), number);
-      }
-    }
-    return true;
   }
 
   /**
@@ -567,7 +453,7 @@ public final class TieredStore implements AutoCloseable {
     drain();
     submissions.advance(queue);
     boolean waits = promotion.waits(seat) || room.waits(queue, seat);
-    publish();
+    published.publish();
     return waits;
   }
 
@@ -586,19 +472,7 @@ public final class TieredStore implements AutoCloseable {
    */
   public void beginStep(long patience, long timeout) {
     checkIdle();
-    if (!provided) {
-      throw new IllegalStateException("provideForStep must come right before beginStep");
-    }
-    provided = false;
-    recency.step();
-    for (int row = 0; row < stepRows; row++) {
-      if (stepSeats[row] >= 0 && extents.isOpen(stepSeats[row])) {
-        recency.stepped(stepSeats[row], stepPositions[row]);
-      }
-    }
-    stepTimeout = timeout;
-    armed = true;
-    misses.arm(promotion.reserved(), promotion.reserve(), patience, timeout);
+    step.begin(patience, timeout);
   }
 
   /**
@@ -611,26 +485,7 @@ public final class TieredStore implements AutoCloseable {
    *     disarmed all the same
    */
   public StepFaults endStep(Queue queue) {
-    if (!armed) {
-      throw new IllegalStateException("endStep without beginStep");
-    }
-    boolean finished = false;
-    try {
-      submissions.synchronize(queue, submissions.current());
-      finished = true;
-    } finally {
-      misses.disarm();
-      armed = false;
-      promotion.takeOver(misses, finished);
-    }
-    boolean stopped = mailbox.acquire(Mailbox.STOPPED) != 0;
-    mailbox.release(Mailbox.STOPPED, 0);
-    StepFaults faults = losses.take(stopped);
-    commit(faults.late());
-    faults.late().forEach(seat -> promotion.expect(seat, stepTimeout));
-    for (int i = 0; i < misses.wanted(); i++) {
-      promotion.want(misses.wantedExtent(i));
-    }
+    StepFaults faults = step.end(queue);
     drain();
     if (demotion.low()) {
       recency.read(queue, extents, submissions);
@@ -638,49 +493,13 @@ public final class TieredStore implements AutoCloseable {
     promotion.makeRoom();
     demotion.writeBehind();
     demotion.pace();
-    publish();
+    published.publish();
     return faults;
-  }
-
-  /** Notes the chunks that the step has closed, but for rows that are to be repeated. */
-  private void commit(Set<Integer> late) {
-    for (int row = 0; row < stepRows; row++) {
-      int seat = stepSeats[row];
-      if (seat >= 0 && extents.isOpen(seat) && !late.contains(seat)) {
-        int after = grid.closedChunks(stepPositions[row] + 1);
-        for (int layer = 0; layer < layers.size(); layer++) {
-          extents.closeChunks(layer, seat, after);
-        }
-        promotion.stepped(seat);
-      }
-    }
   }
 
   /** A recent state; cheap, any thread. */
   public TierStatus status() {
-    Occupancy seen = occupancy;
-    long bytes = layout.extentBytes();
-    return new TierStatus(
-        list.size() * bytes,
-        seen.frames() * bytes,
-        seen.extents() * bytes,
-        mailbox.control().bytes()
-            + mailbox.transit().bytes()
-            + buffers.bytes()
-            + recency.bytes()
-            + table.stagingBytes(),
-        slots.slots() * bytes,
-        seen.slots() * bytes,
-        seen.copies() * bytes,
-        seen.demotions(),
-        seen.promotions(),
-        io.reads(),
-        io.writes(),
-        new TierStatus.Written(writes.sinceStart(), writes.lastDay(), writes.perDay()),
-        io.errors(),
-        files != null && files.direct(),
-        seen.degraded(),
-        io.failure());
+    return published.status();
   }
 
   /**
@@ -704,7 +523,7 @@ public final class TieredStore implements AutoCloseable {
       io.awaitProgress(deadline - System.nanoTime());
       drain();
     }
-    publish();
+    published.publish();
     return !inFlight();
   }
 
@@ -724,7 +543,7 @@ public final class TieredStore implements AutoCloseable {
    * #close}.
    */
   public void abandonIo() {
-    io.abandon();
+    io.reads().abandon();
   }
 
   /**
@@ -746,11 +565,7 @@ public final class TieredStore implements AutoCloseable {
       return;
     }
     closed = true;
-    if (armed) {
-      misses.disarm();
-      armed = false;
-      promotion.takeOver(misses, false);
-    }
+    step.abort();
     misses.close();
     io.close();
     table.close();
@@ -768,21 +583,14 @@ public final class TieredStore implements AutoCloseable {
     if (files != null) {
       files.close();
     }
-    buffers.close();
-    mailbox.control().close();
-    mailbox.transit().close();
-    frames.memory().close();
-  }
-
-  private void use(int e, long number) {
-    residence.use(e, recency.clock(), number);
+    memory.close();
   }
 
   private void checkIdle() {
     if (closed) {
       throw new IllegalStateException("the tiered store is closed");
     }
-    if (armed) {
+    if (step.armed()) {
       throw new IllegalStateException("a step is under way: endStep comes first");
     }
   }
@@ -826,23 +634,6 @@ public final class TieredStore implements AutoCloseable {
           "the NVMe tier has %d extents, at most %d can be numbered; make extents larger"
               .formatted(sizes.nvmeExtents(), Integer.MAX_VALUE - 64));
     }
-  }
-
-  private void publish() {
-    occupancy =
-        new Occupancy(
-            list.size() - list.free(),
-            list.held(),
-            slots.slots() - slots.freeSlots(),
-            residence.validSlots(),
-            demotion.demotions(),
-            promotion.promotions(),
-            demotion.degraded());
-  }
-
-  private static HostBuffer kept(List<AutoCloseable> opened, HostBuffer buffer) {
-    opened.add(buffer);
-    return buffer;
   }
 
   private static void closeAfter(RuntimeException failure, AutoCloseable resource) {

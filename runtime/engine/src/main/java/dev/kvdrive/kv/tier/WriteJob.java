@@ -21,7 +21,7 @@ final class WriteJob {
   /** The seat was closed meanwhile: frame and slot are to be freed. */
   boolean orphan;
 
-  /** Under the lock of {@link NvmeIo}: whether it was counted as not answered. */
+  /** Under the lock of {@link IoSignals}: whether it was counted as not answered. */
   boolean overdue;
 
   int checksum;

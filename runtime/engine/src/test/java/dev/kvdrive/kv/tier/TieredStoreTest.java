@@ -375,21 +375,24 @@ class TieredStoreTest {
       harness.start(0, tokensOf(30));
       assertThat(harness.store.settle(20_000)).isTrue();
       harness.close(0);
-      assertThat(harness.store.hasRoomFor(tokensOf(30))).as("not twice a day").isFalse();
-      TieredStore.Shortage shortage = Objects.requireNonNull(harness.store.shortage(tokensOf(30)));
+      assertThat(harness.store.admission().hasRoomFor(tokensOf(30)))
+          .as("not twice a day")
+          .isFalse();
+      Admission.Shortage shortage =
+          Objects.requireNonNull(harness.store.admission().shortage(tokensOf(30)));
       assertThat(shortage.until()).isEqualTo(Duration.ofMinutes(24 * 60 + 30));
       assertThat(shortage.message())
           .contains("try again in about 1470 min", "ask for fewer tokens");
-      assertThat(harness.store.shortage(tokensOf(12))).isNull();
-      assertThat(harness.store.hasRoomFor(tokensOf(12))).isTrue();
+      assertThat(harness.store.admission().shortage(tokensOf(12))).isNull();
+      assertThat(harness.store.admission().hasRoomFor(tokensOf(12))).isTrue();
       harness.open(0, tokensOf(12));
       harness.prefill(0, 0, 0, 12 * EXTENT_CHUNKS);
       harness.prefilled(0, tokensOf(12));
       assertThat(harness.step(NOTHING, 0)).isEmpty();
       clock.pass(Duration.ofHours(25));
       harness.close(0);
-      assertThat(harness.store.shortage(tokensOf(30))).isNull();
-      assertThat(harness.store.hasRoomFor(tokensOf(30))).isTrue();
+      assertThat(harness.store.admission().shortage(tokensOf(30))).isNull();
+      assertThat(harness.store.admission().hasRoomFor(tokensOf(30))).isTrue();
     }
   }
 
@@ -398,9 +401,9 @@ class TieredStoreTest {
     // Thirty may be written: ten are promised to the first, so the second gets twenty at most.
     try (StoreHarness harness = limited(2, 40, 5, 80, 30)) {
       harness.open(0, tokensOf(10));
-      assertThat(harness.store.hasRoomFor(tokensOf(21))).isFalse();
-      assertThat(harness.store.shortage(tokensOf(21))).as("alone it could").isNull();
-      assertThat(harness.store.hasRoomFor(tokensOf(20))).isTrue();
+      assertThat(harness.store.admission().hasRoomFor(tokensOf(21))).isFalse();
+      assertThat(harness.store.admission().shortage(tokensOf(21))).as("alone it could").isNull();
+      assertThat(harness.store.admission().hasRoomFor(tokensOf(20))).isTrue();
       harness.open(1, tokensOf(20));
       for (int extent = 0; extent < 20; extent++) {
         for (int seat = 0; seat < (extent < 10 ? 2 : 1); seat++) {
