@@ -6,6 +6,7 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.model.Golden;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.text.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -98,6 +99,14 @@ public abstract class EngineTest {
     KvDriveEngine engine = KvDriveEngine.start(model, tokenizer, device, settings);
     engines.add(engine);
     return engine;
+  }
+
+  /** How often what the longest requests here write may be written in a day; 0 for no limit. */
+  static final double SWEEP_WRITES = Double.parseDouble(System.getProperty("kvdrive.writes", "0"));
+
+  /** Bytes that requests of so many tokens take at most, so often; 0 for no limit. */
+  static long writes(EngineSizes sizes, int tokens, double often) {
+    return (long) (often * sizes.fullExtents(tokens) * sizes.layout().extentBytes());
   }
 
   EngineSettings settings(EngineShape shape) {

@@ -8,6 +8,7 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.kv.tier.FaultyFiles;
 import dev.kvdrive.kv.tier.FaultyFiles.Fault;
+import dev.kvdrive.kv.tier.SetClock;
 import dev.kvdrive.kv.tier.TierException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -21,6 +22,7 @@ import java.util.Random;
 import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.LongAdder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -36,6 +38,9 @@ public abstract class FaultConformance extends EngineTest {
   private static final int SWEEP_FAULTS = Integer.getInteger("kvdrive.faults", 60);
 
   private static final long SWEEP_SEED = Long.getLong("kvdrive.seed", 1);
+
+  /** What asks a drive whether it works, once when it is opened too. */
+  private static final int BLOCK = 4096;
 
   private FaultyFiles faulty(EngineShape shape) {
     return new FaultyFiles(7, shape.sizes(model.geometry(), device).layout().extentBytes());
@@ -449,6 +454,8 @@ public abstract class FaultConformance extends EngineTest {
     int injected = 0;
     int answers = 0;
     int errors = 0;
+    int refusals = 0;
+    SetClock clock = new SetClock();
     while (injected < SWEEP_FAULTS) {
       EngineShape shape =
           SHAPE
@@ -457,8 +464,14 @@ public abstract class FaultConformance extends EngineTest {
               .withFrames(random.nextBoolean() ? 0 : 12)
               .withTimeouts(Duration.ofMillis(300), Duration.ofMillis(300));
       FaultyFiles files = new FaultyFiles(random.nextLong(), faultyExtentBytes(shape));
-      try (KvDriveEngine engine = start(settings(shape).withNvme(nvme -> nvme.withFiles(files)))) {
+      Counted counted = new Counted(files);
+      EngineSettings limited = settings(shape);
+      long perDay = writes(limited.sizes(), 204, SWEEP_WRITES);
+      try (KvDriveEngine engine =
+          start(
+              limited.withNvme(nvme -> nvme.withWritesPerDay(perDay, clock).withFiles(counted)))) {
         for (int round = 0; round < 10; round++) {
+          clock.pass(Duration.ofMinutes(random.nextInt(6 * 60)));
           List<Recorder> recorders = new ArrayList<>();
           disturb(files, random);
           int hangAt = random.nextInt(8) == 0 ? random.nextInt(20) : -1;
@@ -471,7 +484,11 @@ public abstract class FaultConformance extends EngineTest {
                   }
                 });
             recorders.add(recorder);
-            engine.submit(request, recorder);
+            try {
+              engine.submit(request, recorder);
+            } catch (EngineBusyException busy) {
+              recorder.onError(busy);
+            }
           }
           for (int i = 0; i < recorders.size(); i++) {
             Recorder recorder = recorders.get(i).await();
@@ -481,6 +498,9 @@ public abstract class FaultConformance extends EngineTest {
             if (recorder.error() == null) {
               answers++;
               assertThat(said).as(what).hasSameSizeAs(expected.get(i));
+            } else if (recorder.error() instanceof EngineBusyException) {
+              refusals++;
+              assertThat(said).as(what).isEmpty();
             } else {
               errors++;
               assertThat(recorder.failure()).as(what).hasMessageContaining(";");
@@ -495,7 +515,18 @@ public abstract class FaultConformance extends EngineTest {
           for (EngineStatus.Tier tier : engine.status().tiers()) {
             assertThat(tier.kvBytes()).as(tier.name()).isZero();
           }
+          EngineStatus seen = engine.status();
+          assertThat(counted.bytes.sum()).isLessThanOrEqualTo(seen.nvmeWritten().bytes());
+          if (perDay > 0) {
+            // Only what is repeated, and what asks whether the drive works, comes beside it.
+            assertThat(seen.nvmeWritten().lastDay())
+                .isLessThanOrEqualTo(
+                    perDay
+                        + seen.ioErrors() * faultyExtentBytes(shape)
+                        + (4 + counted.probes.sum()) * BLOCK);
+          }
         }
+        clock.pass(Duration.ofHours(25));
         Recorder after = generate(engine, requests().getFirst());
         after.finish();
         assertSame("after all", after.tokens(), expected.getFirst());
@@ -509,12 +540,54 @@ public abstract class FaultConformance extends EngineTest {
     System.getLogger(FaultConformance.class.getName())
         .log(
             System.Logger.Level.INFO,
-            "{0} faults injected ({1}): {2} answers, all right; {3} errors, each with its cause",
+            "{0} faults injected ({1}): {2} answers, all right; {3} errors, each with its cause; {4} refused for the day",
             injected,
             kinds,
             answers,
-            errors);
+            errors,
+            refusals);
     assertThat(answers).isPositive();
+  }
+
+  /** Counts what is written. */
+  private static final class Counted implements ExtentFile.Opener {
+    private final ExtentFile.Opener files;
+    private final LongAdder bytes = new LongAdder();
+    private final LongAdder probes = new LongAdder();
+
+    Counted(ExtentFile.Opener files) {
+      this.files = files;
+    }
+
+    @Override
+    public ExtentFile create(Path path, long size, boolean direct) throws IOException {
+      ExtentFile file = files.create(path, size, direct);
+      boolean probe = path.toString().contains("probe");
+      return new ExtentFile() {
+        @Override
+        public int read(ByteBuffer target, long offset) throws IOException {
+          return file.read(target, offset);
+        }
+
+        @Override
+        public int write(ByteBuffer source, long offset) throws IOException {
+          int written = file.write(source, offset);
+          bytes.add(written);
+          probes.add(probe ? 1 : 0);
+          return written;
+        }
+
+        @Override
+        public long writtenAtStart() {
+          return file.writtenAtStart();
+        }
+
+        @Override
+        public void close() throws IOException {
+          file.close();
+        }
+      };
+    }
   }
 
   private int faultyExtentBytes(EngineShape shape) {

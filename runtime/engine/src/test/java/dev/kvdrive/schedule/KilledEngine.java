@@ -12,6 +12,8 @@ import java.io.PrintStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
@@ -22,7 +24,8 @@ import java.util.concurrent.atomic.AtomicInteger;
  * there; with {@link Moment#NONE} it answers its requests and ends. Says on its output each token,
  * {@code ready}, {@code stands} and {@code ended}.
  *
- * <p>Arguments: kind of device, folder of the NVMe tier, moment, which access of its kind.
+ * <p>Arguments: kind of device, folder of the NVMe tier, moment, which access of its kind, bytes
+ * that may be written a day, 0 for no limit, and which day it is.
  */
 final class KilledEngine {
   /** Where the process stands. */
@@ -46,6 +49,15 @@ final class KilledEngine {
   static final String READY = "ready";
   static final String STANDS = "stands";
   static final String ENDED = "ended";
+
+  /** A request is refused, since too little of the day is left. */
+  static final String SPENT = "spent";
+
+  /** Before the bytes that the tier counts when it is ready. */
+  static final String COUNTED = "counted ";
+
+  /** Before the bytes of a write that has ended. */
+  static final String WROTE = "wrote ";
 
   /** Separates the number of a request from a token of it. */
   static final String TOKEN = " says ";
@@ -79,27 +91,53 @@ final class KilledEngine {
       EngineSettings settings =
           shape()
               .settings(model.geometry(), device, Path.of(args[1]))
-              .withNvme(nvme -> nvme.withFiles(stand));
+              .withNvme(
+                  nvme ->
+                      nvme.withFiles(stand)
+                          .withWritesPerDay(
+                              Long.parseLong(args[4]), day(Integer.parseInt(args[5]))));
       try (KvDriveEngine engine =
           KvDriveEngine.start(model, new LetterTokenizer(), device, settings)) {
+        OUT.println(COUNTED + engine.status().nvmeWritten().lastDay());
         OUT.println(READY);
-        do {
-          answer(engine);
-        } while (moment != Moment.NONE && moment != Moment.CLOSE);
+        boolean goesOn = true;
+        while (goesOn) {
+          goesOn = answer(engine) && moment != Moment.NONE && moment != Moment.CLOSE;
+        }
       }
     }
     OUT.println(ENDED);
   }
 
-  private static void answer(KvDriveEngine engine) {
+  private static InstantSource day(int number) {
+    return InstantSource.offset(InstantSource.system(), Duration.ofHours(25L * number));
+  }
+
+  /** Returns whether no request was refused. */
+  private static boolean answer(KvDriveEngine engine) {
     List<Recorder> recorders = new ArrayList<>();
     for (GenerationRequest request : requests()) {
       int number = recorders.size();
       Recorder recorder = new Recorder().onToken(token -> OUT.println(line(number, token)));
       recorders.add(recorder);
-      engine.submit(request, recorder);
+      try {
+        engine.submit(request, recorder);
+      } catch (EngineBusyException busy) {
+        recorder.onError(busy);
+      }
     }
-    recorders.forEach(recorder -> recorder.await().finish());
+    boolean all = true;
+    for (Recorder recorder : recorders) {
+      if (recorder.await().error() instanceof EngineBusyException) {
+        all = false;
+      } else {
+        recorder.finish();
+      }
+    }
+    if (!all) {
+      OUT.println(SPENT);
+    }
+    return all;
   }
 
   /** Files of a filesystem, with an access that never ends. */
@@ -150,6 +188,7 @@ final class KilledEngine {
             stand();
           }
           int written = file.write(source, offset);
+          OUT.println(WROTE + written);
           if (here(Moment.AFTER_WRITE)) {
             stand();
           }

@@ -304,8 +304,8 @@ public abstract class SchedulingConformance extends EngineTest {
   /** Settings with the writes of a day that so many sequences of 250 tokens take. */
   private EngineSettings limited(EngineShape shape, double sequences) {
     EngineSettings usual = settings(shape);
-    long bytes = usual.sizes().fullExtents(250) * usual.sizes().layout().extentBytes();
-    return usual.withNvme(nvme -> nvme.withWritesPerDay((long) (sequences * bytes), clock));
+    long bytes = writes(usual.sizes(), 250, sequences);
+    return usual.withNvme(nvme -> nvme.withWritesPerDay(bytes, clock));
   }
 
   @Test
