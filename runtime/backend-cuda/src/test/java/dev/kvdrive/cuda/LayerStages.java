@@ -293,6 +293,16 @@ final class LayerStages implements AutoCloseable {
     return new IndexCalibration("none", Collections.nCopies(layout.layers(), heads));
   }
 
+  private void fillSteps(HostBuffer table, long row, boolean nibbles) {
+    if (nibbles) {
+      for (int group = 0; group < ClusterFormat.groups(layout.headDim()); group++) {
+        table.segment().set(ValueLayout.JAVA_BYTE, row + group, (byte) ClusterFormat.stepCode(1));
+      }
+    } else {
+      table.segment().set(ValueLayout.JAVA_FLOAT_UNALIGNED, row, 0.01f);
+    }
+  }
+
   /** Clusters of the same size, tokens in them at random. */
   private void fillClusters(LayerClusters clusters) {
     ClusterFormat format = clusters.format();
@@ -300,16 +310,13 @@ final class LayerStages implements AutoCloseable {
     int count = format.clusters(layout, closed);
     try (HostBuffer table = device.allocateHost("clusters", clusters.table().bytes());
         HostBuffer members = device.allocateHost("members", clusters.clusterOfMember().bytes());
-        HostBuffer clustered = device.allocateHost("clustered", clusters.clustered().bytes())) {
+        HostBuffer clustered = device.allocateHost("clustered", clusters.clustered().bytes());
+        HostBuffer bases = device.allocateHost("bases", clusters.bases().bytes())) {
       SyntheticLlama.fill(table.segment(), 1f, 4);
       for (long at = 0; at < table.bytes(); at += bytes) {
-        table.segment().set(ValueLayout.JAVA_FLOAT_UNALIGNED, at, 0.01f);
-        table
-            .segment()
-            .set(ValueLayout.JAVA_FLOAT_UNALIGNED, at + ClusterFormat.VALUE_STEP_OFFSET, 0.01f);
-        table
-            .segment()
-            .set(ValueLayout.JAVA_INT_UNALIGNED, at + ClusterFormat.SIZE_OFFSET, format.tokens());
+        table.segment().set(ValueLayout.JAVA_SHORT_UNALIGNED, at, (short) format.tokens());
+        fillSteps(table, at + format.centroidOffset(), format.nibbles());
+        fillSteps(table, at + format.valueOffset(layout), format.nibbles());
       }
       for (long at = 0; at < members.bytes(); at += Short.BYTES) {
         members.segment().set(ValueLayout.JAVA_SHORT, at, (short) random.nextInt(count));
@@ -320,6 +327,8 @@ final class LayerStages implements AutoCloseable {
       queue.upload(table, 0, clusters.table(), 0, table.bytes());
       queue.upload(members, 0, clusters.clusterOfMember(), 0, members.bytes());
       queue.upload(clustered, 0, clusters.clustered(), 0, clustered.bytes());
+      bases.segment().fill((byte) 0);
+      queue.upload(bases, 0, clusters.bases(), 0, bases.bytes());
       queue.synchronize();
     }
   }
