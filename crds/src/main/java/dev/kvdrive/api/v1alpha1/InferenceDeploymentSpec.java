@@ -84,7 +84,7 @@ public record InferenceDeploymentSpec(
         @Size(max = 63)
         @JsonPropertyDescription(
             "What is attended and what stays in GPU memory: kvdrive, or one of the methods it is"
-                + " measured against: kvdrive-paper, kvdrive-paper-flat, quest, shadowkv, retroinfer,"
+                + " measured against: kvdrive-recent, kvdrive-paper, kvdrive-paper-flat, quest, shadowkv, retroinfer,"
                 + " full, full-offload.")
         String policy,
     @Nullable

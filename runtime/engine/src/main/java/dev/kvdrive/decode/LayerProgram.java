@@ -149,8 +149,10 @@ record LayerProgram(
       operations.attention().begin(queue, new Begin(step, shape, query, state));
     }
     policy.choose(choosing(queue, step, query, chosen));
-    policy.keep(new Keeping(operations.window(), queue, pass));
+    Keeping keeping = new Keeping(operations.window(), queue, pass);
+    policy.keep(keeping);
     operations.window().diff(queue, pass);
+    policy.used(keeping);
     Queue transfers = queue;
     if (pipeline != null) {
       transfers = pipeline.transfers();

@@ -143,8 +143,10 @@ final class WindowWarmUp implements AutoCloseable {
     int passes = Math.ceilDiv(sizes.selectCount(sizes.maxChunks()), sizes.passChunks());
     for (int pass = 0; pass < passes; pass++) {
       Pass of = new Pass(step, selection, pass);
-      policy.keep(new Keeping(operations.window(), queue, of));
+      Keeping keeping = new Keeping(operations.window(), queue, of);
+      policy.keep(keeping);
       operations.window().diff(queue, of);
+      policy.used(keeping);
       if (kv.prefetchMarks() != null) {
         operations.window().credit(queue, new Credit(of, kv.prefetchMarks()));
       }

@@ -42,6 +42,10 @@ public record PolicyShape(
   /** Chunks are chosen by their share of attention, estimated from two-bit keys. */
   public static final PolicyShape KVDRIVE = new PolicyShape("kvdrive", SummaryFormat.twoBit());
 
+  /** The same, but the chunk used least recently leaves a window first. */
+  public static final PolicyShape KVDRIVE_RECENT =
+      new PolicyShape("kvdrive-recent", SummaryFormat.twoBit());
+
   /** Tokens of a centroid of KVDrive's paper on average: four chunks. */
   private static final int PAPER_CENTROID = 32;
 
@@ -88,6 +92,7 @@ public record PolicyShape(
   private static final List<PolicyShape> ALL =
       List.of(
           KVDRIVE,
+          KVDRIVE_RECENT,
           KVDRIVE_PAPER,
           KVDRIVE_PAPER_FLAT,
           QUEST,
@@ -145,7 +150,7 @@ public record PolicyShape(
    */
   public static PolicyShape named(String name, ModelGeometry model) {
     PolicyShape shape = named(name);
-    return shape.equals(KVDRIVE) ? kvdrive(model) : shape;
+    return shape.takesIndex() ? shape.withIndex(kvdrive(model).index()) : shape;
   }
 
   /**
@@ -162,12 +167,17 @@ public record PolicyShape(
     if (index == null) {
       return named(shape.name, model);
     }
-    if (!shape.equals(KVDRIVE)) {
+    if (!shape.takesIndex()) {
       throw new IllegalArgumentException(
           "policy %s has an index of its own; leave the index %s out, or take the policy kvdrive"
               .formatted(shape.name, index.word()));
     }
-    return KVDRIVE.withIndex(index);
+    return shape.withIndex(index);
+  }
+
+  /** Whether it chooses by any index; the others by their own. */
+  private boolean takesIndex() {
+    return name.equals(KVDRIVE.name) || name.equals(KVDRIVE_RECENT.name);
   }
 
   /**

@@ -1,5 +1,6 @@
 package dev.kvdrive.bench.eval;
 
+import dev.kvdrive.bench.plot.Svg;
 import dev.kvdrive.plan.Budget;
 import java.util.Comparator;
 import java.util.LinkedHashSet;

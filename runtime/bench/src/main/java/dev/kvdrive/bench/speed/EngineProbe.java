@@ -1,6 +1,9 @@
 package dev.kvdrive.bench.speed;
 
+import dev.kvdrive.bench.document.TaskFamily;
+import dev.kvdrive.bench.document.TaskMaker;
 import dev.kvdrive.bench.engine.LocalEngine;
+import dev.kvdrive.schedule.EngineStatus;
 import dev.kvdrive.schedule.Finish;
 import dev.kvdrive.schedule.GeneratedToken;
 import dev.kvdrive.schedule.GenerationException;
@@ -9,6 +12,7 @@ import dev.kvdrive.schedule.GenerationRequest;
 import dev.kvdrive.schedule.GenerationUsage;
 import dev.kvdrive.schedule.Sampling;
 import dev.kvdrive.schedule.Submission;
+import dev.kvdrive.text.ChatMessage;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -19,13 +23,20 @@ import java.util.concurrent.CompletionException;
 import org.jspecify.annotations.Nullable;
 
 /** This project's engine, with the whole path of a request in front of it. */
-public final class EngineProbe implements Probe {
+public final class EngineProbe implements PacedProbe {
+  /** Longest prompt of {@link #settle}. */
+  private static final int SHORT_PROMPT = 2_048;
+
+  /** Tokens of a document of {@link #prompt}, about. */
+  private static final int DOCUMENT = 4_096;
+
   private final LocalEngine local;
   private final int promptTokens;
   private final int tokens;
   private final int sequences;
   private final @Nullable StageClock clock;
   private final Random random = new Random(1);
+  private final Pace pace = new Pace();
   private volatile Map<String, Long> verbNanos = Map.of();
 
   /**
@@ -51,21 +62,24 @@ public final class EngineProbe implements Probe {
 
   @Override
   public SpeedRun run() {
+    return run(random(promptTokens), tokens);
+  }
+
+  private List<Integer> random(int length) {
     int vocabulary =
         Math.min(local.model().spec().vocabulary(), local.tokenizer().vocabularySize());
-    List<Integer> prompt = random.ints(promptTokens, 0, vocabulary).boxed().toList();
+    return random.ints(length, 0, vocabulary).boxed().toList();
+  }
+
+  private SpeedRun run(List<Integer> prompt, int tokens) {
     List<CompletableFuture<GenerationUsage>> usages = new ArrayList<>();
     List<Submission> group = new ArrayList<>();
     for (int sequence = 0; sequence < sequences; sequence++) {
       CompletableFuture<GenerationUsage> usage = new CompletableFuture<>();
       usages.add(usage);
-      // Of a group, which reads its prompt once and decodes from the same step on.
-      Sampling sampling =
-          sequence == 0 ? Sampling.GREEDY : new Sampling(1, 0, 1, 0, 1, 0, 0, sequence);
       group.add(
           new Submission(
-              new GenerationRequest(
-                  "bench", prompt, sampling, tokens, Set.of(), List.of(), -1, true),
+              request(prompt, sequence == 0 ? Sampling.GREEDY : drawn(sequence), tokens),
               sequence == 0 ? timing(telling(usage)) : telling(usage)));
     }
     local.engine().submit(group);
@@ -74,6 +88,88 @@ public final class EngineProbe implements Probe {
     } catch (CompletionException e) {
       throw new GenerationException("the measured request failed: " + e.getCause(), e);
     }
+  }
+
+  /** One of a group, which reads its prompt once and decodes from the same step on. */
+  private static GenerationRequest request(List<Integer> prompt, Sampling sampling, int tokens) {
+    return new GenerationRequest("bench", prompt, sampling, tokens, Set.of(), List.of(), -1, true);
+  }
+
+  private static Sampling drawn(int seed) {
+    return new Sampling(1, 0, 1, 0, 1, 0, 0, seed);
+  }
+
+  @Override
+  public void settle(int more) {
+    run(random(Math.min(promptTokens, SHORT_PROMPT)), Math.min(more, tokens));
+  }
+
+  /**
+   * {@inheritDoc}
+   *
+   * <p>Prompt and answers are like text, which selects what random tokens do not: the prompt is of
+   * the evaluation's documents, and all answers are drawn, since what is likeliest soon repeats
+   * itself.
+   */
+  @Override
+  public long prompt() {
+    List<Submission> group = new ArrayList<>();
+    List<Integer> prompt = document();
+    for (int sequence = 0; sequence < sequences; sequence++) {
+      group.add(new Submission(request(prompt, drawn(1 + sequence), tokens), pacing()));
+    }
+    local.engine().submit(group);
+    return pace.await(sequences);
+  }
+
+  private GenerationListener pacing() {
+    return new GenerationListener() {
+      @Override
+      public void onToken(GeneratedToken token) {
+        pace.token();
+      }
+
+      @Override
+      public void onFinish(Finish finish) {
+        pace.ended(
+            new GenerationException("%s after %d tokens".formatted(finish.reason(), tokens)));
+      }
+
+      @Override
+      public void onError(GenerationException error) {
+        pace.ended(error);
+      }
+    };
+  }
+
+  /** Documents one behind the other, cut at the length of the prompt. */
+  private List<Integer> document() {
+    TaskMaker tasks = new TaskMaker(1, text -> local.tokenizer().encode(text, false).length);
+    List<Integer> all = new ArrayList<>();
+    for (int part = 0; all.size() < promptTokens; part++) {
+      TaskFamily family = TaskFamily.TRAINED.get(part % TaskFamily.TRAINED.size());
+      double depth = 1 / (2.0 + part);
+      for (ChatMessage message : tasks.make(family, DOCUMENT, depth).messages()) {
+        for (int token :
+            local.tokenizer().encode(String.valueOf(message.fields().get("content")), false)) {
+          all.add(token);
+        }
+      }
+    }
+    return List.copyOf(all.subList(0, promptTokens));
+  }
+
+  @Override
+  public Stretch go(int more) {
+    EngineStatus before = local.engine().status();
+    long nanos = pace.await(more * sequences);
+    EngineStatus now = local.engine().status();
+    return new Stretch(
+        more * sequences,
+        nanos,
+        now.hits() - before.hits(),
+        now.dramMisses() - before.dramMisses(),
+        now.nvmeMisses() - before.nvmeMisses());
   }
 
   private static GenerationListener telling(CompletableFuture<GenerationUsage> usage) {
@@ -152,6 +248,7 @@ public final class EngineProbe implements Probe {
 
   @Override
   public void close() {
+    pace.release();
     local.close();
   }
 }

@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 
 /** A probe in a JVM of its own, so that two engines share neither heap nor compiled code. */
-public final class ForkedProbe implements Probe {
+public final class ForkedProbe implements PacedProbe {
   private static final long END_SECONDS = 20;
 
   private final Process process;
@@ -71,10 +71,34 @@ public final class ForkedProbe implements Probe {
 
   @Override
   public SpeedRun run() {
+    return ask(ProbeProcess.RUN, ProbeProcess::decode);
+  }
+
+  @Override
+  public void settle(int tokens) {
+    ask(ProbeProcess.SETTLE + tokens, answer -> answer);
+  }
+
+  @Override
+  public long prompt() {
+    return ask(ProbeProcess.PROMPT, Long::parseLong);
+  }
+
+  @Override
+  public Stretch go(int tokens) {
+    return ask(ProbeProcess.GO + tokens, ProbeProcess::decodeStretch);
+  }
+
+  /** What an answer says. */
+  private interface Reading<T> {
+    T of(String answer) throws IOException;
+  }
+
+  private <T> T ask(String question, Reading<T> reading) {
     try {
-      in.write(ProbeProcess.RUN + "\n");
+      in.write(question + "\n");
       in.flush();
-      return ProbeProcess.decode(await(ProbeProcess.RESULT));
+      return reading.of(await(ProbeProcess.RESULT));
     } catch (IOException e) {
       throw new UncheckedIOException("%s: %s".formatted(description, e.getMessage()), e);
     }
@@ -90,6 +114,11 @@ public final class ForkedProbe implements Probe {
       }
     }
     throw new IOException("the process ended without a word");
+  }
+
+  /** Ends the process at once, from any thread; whoever waits for it is told so. */
+  public void kill() {
+    process.destroyForcibly();
   }
 
   @Override

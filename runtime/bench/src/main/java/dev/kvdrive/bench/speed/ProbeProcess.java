@@ -9,16 +9,22 @@ import java.util.Arrays;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The side of a probe that runs in a process of its own: says READY, then answers every RUN with a
- * RESULT, until its input ends. Whatever else the engine prints, the other side skips.
+ * The side of a probe that runs in a process of its own: says READY, then answers every line, a RUN
+ * or what {@link PacedProbe} has, with a RESULT, until its input ends. Whatever else the engine
+ * prints, the other side skips.
  */
 public final class ProbeProcess {
   static final String READY = "KVDRIVE-PROBE READY ";
   static final String RESULT = "KVDRIVE-PROBE RESULT ";
   static final String FAILED = "KVDRIVE-PROBE FAILED ";
   static final String RUN = "RUN";
+  static final String SETTLE = "SETTLE ";
+  static final String PROMPT = "PROMPT";
+  static final String GO = "GO ";
 
   /** Numbers of a run; behind them those of verbs by their names. */
   private static final int FIELDS = 7;
@@ -39,8 +45,9 @@ public final class ProbeProcess {
             new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8))) {
       out.println(READY + probe.description());
       for (String line = in.readLine(); line != null; line = in.readLine()) {
-        if (line.equals(RUN)) {
-          out.println(RESULT + encode(probe.run()));
+        String answer = answer(probe, line);
+        if (answer != null) {
+          out.println(RESULT + answer);
         }
       }
     } catch (Exception | LinkageError e) {
@@ -48,6 +55,44 @@ public final class ProbeProcess {
       e.printStackTrace(System.err);
     }
     out.flush();
+  }
+
+  private static @Nullable String answer(Probe probe, String line) throws InterruptedException {
+    if (line.equals(RUN)) {
+      return encode(probe.run());
+    }
+    if (!(probe instanceof PacedProbe paced)) {
+      return null;
+    }
+    if (line.equals(PROMPT)) {
+      return Long.toString(paced.prompt());
+    }
+    if (line.startsWith(SETTLE)) {
+      paced.settle(Integer.parseInt(line.substring(SETTLE.length())));
+      return "";
+    }
+    return line.startsWith(GO)
+        ? encode(paced.go(Integer.parseInt(line.substring(GO.length()))))
+        : null;
+  }
+
+  static String encode(Stretch stretch) {
+    return "%d %d %d %d %d"
+        .formatted(
+            stretch.tokens(),
+            stretch.nanos(),
+            stretch.hits(),
+            stretch.dramMisses(),
+            stretch.nvmeMisses());
+  }
+
+  static Stretch decodeStretch(String text) throws IOException {
+    try {
+      long[] parts = Stream.of(text.split(" ", -1)).mapToLong(Long::parseLong).toArray();
+      return new Stretch(Math.toIntExact(parts[0]), parts[1], parts[2], parts[3], parts[4]);
+    } catch (NumberFormatException | ArrayIndexOutOfBoundsException e) {
+      throw new IOException("a probe said '%s'".formatted(text), e);
+    }
   }
 
   static String encode(SpeedRun run) {

@@ -10,6 +10,7 @@ import dev.kvdrive.bench.speed.EngineProbeMain;
 import dev.kvdrive.bench.speed.ProbeSettings;
 import dev.kvdrive.bench.speed.SpeedRun;
 import dev.kvdrive.bench.speed.StepBytes;
+import dev.kvdrive.bench.speed.Stretch;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.tensor.Dequantizer;
@@ -23,6 +24,7 @@ import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.Workspace;
+import dev.kvdrive.schedule.GenerationException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
@@ -51,12 +53,15 @@ class RandomModelTest {
                 300,
                 9,
                 2,
+                2,
                 Budget.of(0.25),
                 "kvdrive",
+                null,
+                0,
                 Formats.of(KvType.BF16),
                 DeviceKind.CPU,
                 2,
-                ProbeSettings.Tiers.COMFORTABLE,
+                new ProbeSettings.Tiers(2, 1, Path.of(".")),
                 new ProbeSettings.Parts(WindowOptions.DEFAULT, true, Workspace.MOST_MICRO_BATCHES),
                 true))) {
       SpeedRun run = probe.run();
@@ -71,6 +76,14 @@ class RandomModelTest {
           .as("verbs of steps alone, none of the prompt's")
           .isPositive()
           .isLessThanOrEqualTo(run.decodeNanos());
+      assertThat(probe.prompt()).isPositive();
+      assertThat(probe.go(3).tokens()).as("of both").isEqualTo(6);
+      Stretch last = probe.go(5);
+      assertThat(last.tokens()).as("goes on where it stopped").isEqualTo(10);
+      assertThat(last.hits() + last.dramMisses()).isPositive();
+      assertThatThrownBy(() -> probe.go(1))
+          .isInstanceOf(GenerationException.class)
+          .hasMessageContaining("the answers have ended");
     }
   }
 

@@ -8,7 +8,9 @@ import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.RopeScaling;
+import dev.kvdrive.plan.TierBudgets;
 import dev.kvdrive.plan.WindowOptions;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -92,6 +94,10 @@ class SpeedTableTest {
   void aRunGoesThroughThePipeUnchanged() throws IOException {
     SpeedRun run = new SpeedRun(1, 2, 3, 4, 5.5, Double.NaN, 1e12);
     assertThat(ProbeProcess.decode(ProbeProcess.encode(run))).isEqualTo(run);
+    Stretch stretch = new Stretch(64, 2_000_000_000, 3, 4, 5);
+    assertThat(stretch.rate()).isEqualTo(32);
+    assertThat(ProbeProcess.decodeStretch(ProbeProcess.encode(stretch))).isEqualTo(stretch);
+    assertThatThrownBy(() -> ProbeProcess.decodeStretch("1 2")).isInstanceOf(IOException.class);
     SpeedRun timed =
         new SpeedRun(1, 2, 3, 4, 5.5, 0.5, 1e12, Map.of("index.score", 7L, "kv.append", 8L));
     assertThat(ProbeProcess.decode(ProbeProcess.encode(timed))).isEqualTo(timed);
@@ -110,12 +116,15 @@ class SpeedTableTest {
             30_000,
             64,
             4,
+            8,
             new Budget(0.25, 0.9),
-            "quest",
+            "kvdrive",
+            IndexShape.parse("planes-96+clusters-32"),
+            512,
             new Formats(ChunkFormat.BF16, ChunkFormat.INT8),
             DeviceKind.CPU,
             3,
-            new ProbeSettings.Tiers(1.5, 0.5, Path.of("/drive")),
+            new ProbeSettings.Tiers(1.5, 0.5, Path.of("/drive")).within(new TierBudgets(1, 2, 3)),
             new ProbeSettings.Parts(
                 new WindowOptions(WindowOptions.Division.BY_REUSE, 8, true), false, 2),
             true);

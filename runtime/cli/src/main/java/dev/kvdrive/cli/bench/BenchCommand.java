@@ -55,6 +55,7 @@ import tools.jackson.databind.json.JsonMapper;
         "Speed of prefill and decode: median (smallest..largest) of several"
             + " runs, on the CPU beside the roofline of the memory bandwidth measured just before. The"
             + " table is Markdown on standard output.",
+    subcommands = {MatrixCommand.class, MatrixReportCommand.class},
     mixinStandardHelpOptions = true)
 public final class BenchCommand implements Callable<Integer> {
   private static final long BANDWIDTH_BYTES = 1L << 30;
@@ -389,7 +390,7 @@ public final class BenchCommand implements Callable<Integer> {
     }
   }
 
-  private static Path file(String uri, Terminal progress) {
+  static Path file(String uri, Terminal progress) {
     if (RandomModel.is(uri)) {
       progress.line("Making %s if it is not there ...".formatted(uri));
       return RandomModel.parse(uri).in(LocalRuntime.cacheFolder());

@@ -40,7 +40,7 @@ import org.jspecify.annotations.Nullable;
  * is a JVM of its own.
  */
 final class BenchRun {
-  private static final long HEAP_BYTES = 2L << 30;
+  static final long HEAP_BYTES = 2L << 30;
   private static final String JLAMA_MAIN = "dev.kvdrive.bench.jlama.JlamaProbe";
 
   /** Set by the entry script when the other engine was built. */
@@ -229,8 +229,11 @@ final class BenchRun {
                 prompt,
                 conditions.tokens(),
                 conditions.sequences(),
+                conditions.sequences(),
                 budget,
                 policy.name(),
+                null,
+                0,
                 formats,
                 conditions.device(),
                 conditions.threads(),
@@ -248,7 +251,7 @@ final class BenchRun {
     }
     ScratchFolder drive = ScratchFolder.below(tiers.nvme(), "bench-");
     drives.add(drive);
-    return new ProbeSettings.Tiers(tiers.windows(), tiers.dramShare(), drive.path());
+    return tiers.on(drive.path());
   }
 
   private void close(List<Entry> entries) {

@@ -267,11 +267,7 @@ public final class EvalCommand implements Callable<Integer> {
       return named;
     }
     return named.stream()
-        .map(
-            m ->
-                m.equals(Method.of(PolicyShape.KVDRIVE))
-                    ? Method.of(PolicyShape.kvdrive(geometry))
-                    : m)
+        .map(m -> m.tokens() == null ? Method.of(PolicyShape.named(m.name(), geometry)) : m)
         .toList();
   }
 

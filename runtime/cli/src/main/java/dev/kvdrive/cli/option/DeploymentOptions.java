@@ -90,7 +90,7 @@ public final class DeploymentOptions {
       converter = ServedPolicyConverter.class,
       description =
           "What is attended and what stays in GPU memory: kvdrive, or one of those it is measured"
-              + " against, kvdrive-paper, kvdrive-paper-flat, quest, shadowkv, retroinfer, full,"
+              + " against, kvdrive-recent, kvdrive-paper, kvdrive-paper-flat, quest, shadowkv, retroinfer, full,"
               + " full-offload (default: kvdrive).")
   private @Nullable PolicyShape policy;
 

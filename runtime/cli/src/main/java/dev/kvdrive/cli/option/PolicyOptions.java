@@ -18,7 +18,7 @@ public final class PolicyOptions {
       converter = PolicyConverter.class,
       description =
           "What is attended and what stays in GPU memory: kvdrive, or one of those it is measured"
-              + " against, kvdrive-paper, kvdrive-paper-flat, quest, shadowkv, retroinfer, full,"
+              + " against, kvdrive-recent, kvdrive-paper, kvdrive-paper-flat, quest, shadowkv, retroinfer, full,"
               + " full-offload; for eval also retroinfer-tokens, pqcache, arkvale, infinigen,"
               + " magicpig, pariskv, computed on the host; several with commas"
               + " (default: ${DEFAULT-VALUE}).")

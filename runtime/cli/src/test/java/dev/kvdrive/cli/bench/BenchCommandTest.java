@@ -101,6 +101,60 @@ class BenchCommandTest {
     }
   }
 
+  @Test
+  void aMatrixMeasuresWhatIsNamedInTurnAndItsFilesAreToldAsOne() throws Exception {
+    Path json = folder.resolve("matrix.json.gz");
+    Path plot = folder.resolve("matrix.svg");
+    assertThat(
+            run(
+                "matrix",
+                "--lengths",
+                "500",
+                "--batch",
+                "2",
+                "--tiers",
+                "half",
+                "--only",
+                "exact,lookahead",
+                "--budget",
+                "25%",
+                "--tokens",
+                "4",
+                "--rounds",
+                "2",
+                "--settle",
+                "4",
+                "--threads",
+                "2",
+                "--nvme-dir",
+                folder.toString(),
+                "--json",
+                json.toString()))
+        .as(err.toString())
+        .isZero();
+    assertThat(out.toString())
+        .contains("**500, batch 2, half on NVMe**", "| kvdrive |", "| exact * |")
+        .contains("| without lookahead |")
+        .doesNotContain("Missing");
+    assertThat(err.toString()).contains("round 2: ", " left");
+    out.getBuffer().setLength(0);
+    assertThat(run("report", json.toString(), "--plot", plot.toString())).isZero();
+    assertThat(out.toString()).contains("| without lookahead |");
+    assertThat(Files.readString(plot)).contains("without lookahead");
+    try (Stream<Path> left = Files.list(folder)) {
+      assertThat(left).containsExactlyInAnyOrder(json, plot);
+    }
+  }
+
+  @Test
+  void aMatrixWithoutTimeSaysWhatIsMissing() {
+    assertThat(
+            run("matrix", "--lengths", "8k", "--batch", "1", "--only", "quest", "--within", "1s"))
+        .as(err.toString())
+        .isZero();
+    assertThat(out.toString()).contains("Missing:", "kvdrive: ", "quest: ");
+  }
+
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
@@ -112,6 +166,11 @@ class BenchCommandTest {
         "--without prefetch|--without prefetch: it is off already; switch it on, or leave it out",
         "--micro-batches 3|'3' is neither auto nor 1, 2 or 4",
         "--window 0|a window of 0.0 selections holds nothing",
+        "matrix --lengths 33k|33,000 tokens and 585 of answers are more than the 32,768 that the model serves",
+        "matrix --only speed|there is no 'speed'; there are nothing, parts, baselines, exact,",
+        "matrix --within soon|'soon' is no time; write for instance 90s, 9m or 2h",
+        "matrix --lengths 8kk|'8kk' is no length in tokens",
+        "report missing.json|missing.json is no file that ./kvdrive bench matrix --json has written",
         "--beside vllm|no engine 'vllm'; there is jlama",
       })
   void refusesWhatCannotBeMeasured(String args, String message) {

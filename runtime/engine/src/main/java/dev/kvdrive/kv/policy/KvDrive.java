@@ -7,18 +7,22 @@ import dev.kvdrive.plan.PolicyShape;
  * KVDrive (arXiv 2605.18071) with keys of a few bits as representatives (decisions 82, 115): the
  * queries of a group estimate each chunk's share of attention, the largest shares within the budget
  * are attended. A chunk stays in the window by the share that this very step estimates for it
- * (lookahead eviction, decision 108). Where the shape has clusters, what is not attended is
+ * (lookahead eviction, decision 108); to measure what that is worth, {@code kvdrive-recent} has the
+ * chunk used least recently leave first. Where the shape has clusters, what is not attended is
  * estimated by them (decision 105).
  */
 public final class KvDrive implements Policy {
   private final PolicyShape shape;
+  private final boolean recent;
   private final boolean estimates;
 
   /**
    * @param shape with the format of its index
+   * @param recent whether the chunk used least recently leaves first
    */
-  public KvDrive(PolicyShape shape) {
+  public KvDrive(PolicyShape shape, boolean recent) {
     this.shape = shape;
+    this.recent = recent;
     estimates = shape.clusters() != null;
   }
 
@@ -57,7 +61,16 @@ public final class KvDrive implements Policy {
 
   @Override
   public void keep(Keeping keeping) {
-    keeping.lookahead();
+    if (!recent) {
+      keeping.lookahead();
+    }
+  }
+
+  @Override
+  public void used(Keeping keeping) {
+    if (recent) {
+      keeping.recent();
+    }
   }
 
   @Override

@@ -59,7 +59,8 @@ public interface Policy {
    */
   static Policy of(PolicyShape shape) {
     return switch (shape.name()) {
-      case "kvdrive" -> new KvDrive(shape);
+      case "kvdrive" -> new KvDrive(shape, false);
+      case "kvdrive-recent" -> new KvDrive(shape, true);
       case "kvdrive-paper", "kvdrive-paper-flat" -> new KvDrivePaper(shape);
       case "quest" -> new Quest(shape);
       case "shadowkv" -> new ShadowKv(shape);

@@ -1,4 +1,4 @@
-package dev.kvdrive.bench.eval;
+package dev.kvdrive.bench.plot;
 
 import java.io.StringWriter;
 import java.util.Locale;
@@ -7,13 +7,13 @@ import javax.xml.stream.XMLStreamException;
 import javax.xml.stream.XMLStreamWriter;
 
 /** A drawing of lines, dots and words, an element a line, so that versions can be compared. */
-final class Svg {
+public final class Svg {
   private static final double RADIUS = 3.5;
 
   private final StringWriter text = new StringWriter();
   private final XMLStreamWriter xml;
 
-  Svg(double width, double height) {
+  public Svg(double width, double height) {
     try {
       xml = XMLOutputFactory.newDefaultFactory().createXMLStreamWriter(text);
       xml.writeStartElement("svg");
@@ -27,7 +27,7 @@ final class Svg {
     }
   }
 
-  void line(double x1, double y1, double x2, double y2, String colour, double width) {
+  public void line(double x1, double y1, double x2, double y2, String colour, double width) {
     element(
         "line",
         "x1",
@@ -44,7 +44,7 @@ final class Svg {
         number(width));
   }
 
-  void dot(double x, double y, String colour) {
+  public void dot(double x, double y, String colour) {
     element("circle", "cx", number(x), "cy", number(y), "r", number(RADIUS), "fill", colour);
   }
 
@@ -53,7 +53,7 @@ final class Svg {
    *
    * @param anchor what is at x: start, middle or end
    */
-  void text(double x, double y, String anchor, int size, String words) {
+  public void text(double x, double y, String anchor, int size, String words) {
     try {
       xml.writeCharacters("\n");
       xml.writeStartElement("text");
@@ -67,7 +67,7 @@ final class Svg {
   }
 
   /** The whole drawing. */
-  String end() {
+  public String end() {
     try {
       xml.writeCharacters("\n");
       xml.writeEndElement();

@@ -1,0 +1,151 @@
+package dev.kvdrive.bench.matrix;
+
+import dev.kvdrive.bench.speed.ProbeSettings;
+import dev.kvdrive.bench.speed.ProbeSettings.Parts;
+import dev.kvdrive.plan.Budget;
+import dev.kvdrive.plan.ChunkFormat;
+import dev.kvdrive.plan.Formats;
+import dev.kvdrive.plan.IndexShape;
+import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.WindowOptions.Division;
+import java.util.Locale;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How a configuration differs from what {@code serve} does: one part of the method is switched off,
+ * or on where it is off; or another method takes its place.
+ */
+public enum Variation {
+  /** Nothing differs: what all others are compared with. */
+  NONE(Kind.METHOD, "kvdrive"),
+
+  /** Every chunk is attended, and all of them are in the window. */
+  EXACT(Kind.METHOD, "exact"),
+
+  FULL_OFFLOAD(Kind.BASELINE, "full-offload"),
+  QUEST(Kind.BASELINE, "quest"),
+  SHADOWKV(Kind.BASELINE, "shadowkv"),
+  RETROINFER(Kind.BASELINE, "retroinfer"),
+  KVDRIVE_PAPER(Kind.BASELINE, "kvdrive-paper"),
+  FULL(Kind.BASELINE, "full"),
+
+  /** What is not attended is not estimated. */
+  ESTIMATE(Kind.PART, "without estimate"),
+
+  /** The chunk used least recently leaves a window first. */
+  LOOKAHEAD(Kind.PART, "without lookahead"),
+
+  /** Slots are divided over layers and heads by what they save. */
+  BY_REUSE(Kind.PART, "with slots by reuse"),
+
+  /** Windows are empty after the prompt. */
+  WARM_UP(Kind.PART, "without warm-up"),
+
+  /** Chunks may be brought for the next layer. */
+  PREFETCH(Kind.PART, "with prefetch"),
+
+  /** Chunks below the window are as they were computed. */
+  INT8(Kind.PART, "without int8"),
+
+  /** Chunks in the window are int8 too. */
+  INT8_WINDOWS(Kind.PART, "with int8 windows"),
+
+  /** Misses are fetched between computations, not beside them. */
+  PIPELINE(Kind.PART, "without pipeline"),
+
+  /** All rows of a step select before any of their misses is awaited. */
+  MICRO_BATCHES(Kind.PART, "without micro-batches"),
+
+  /** Everything is attended because the length says so. */
+  DENSE(Kind.PART, "with dense"),
+
+  /** The only sequence of an engine with four seats. */
+  SEATS(Kind.PART, "one of 4 seats"),
+
+  /** The same, with the slots of all seats. */
+  LENT(Kind.PART, "one of 4 seats, slots lent");
+
+  /** What a variation is of. */
+  public enum Kind {
+    METHOD,
+    BASELINE,
+    PART
+  }
+
+  private static final int SEATS_OF_MANY = 4;
+
+  private final Kind kind;
+  private final String words;
+
+  Variation(Kind kind, String words) {
+    this.kind = kind;
+    this.words = words;
+  }
+
+  /** What it is of. */
+  public Kind kind() {
+    return kind;
+  }
+
+  /** What a table calls it. */
+  public String words() {
+    return words;
+  }
+
+  /** As users name it. */
+  public String key() {
+    return name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  /** Whether it has the bytes that what it is compared with has; the others have what they need. */
+  boolean capped() {
+    return switch (this) {
+      case EXACT, DENSE, SEATS, LENT -> false;
+      default -> true;
+    };
+  }
+
+  /** The configuration; null where nothing would differ from {@code base}. */
+  @Nullable ProbeSettings of(ProbeSettings base, ModelGeometry model) {
+    Parts parts = base.parts();
+    ProbeSettings varied =
+        switch (this) {
+          case NONE -> base;
+          case EXACT -> base.with(Budget.of(1), Formats.usual(ProbeSettings.KV, 1));
+          case FULL, FULL_OFFLOAD ->
+              base.with(Budget.of(1), Formats.usual(ProbeSettings.KV, 1)).withPolicy(key(), null);
+          case QUEST, SHADOWKV, RETROINFER, KVDRIVE_PAPER -> base.withPolicy(key(), null);
+          case ESTIMATE -> {
+            IndexShape index = PolicyShape.of(base.policy(), base.index(), model).index();
+            yield index.clusters() == null
+                ? base
+                : base.withPolicy(base.policy(), new IndexShape(index.summary(), null));
+          }
+          case LOOKAHEAD -> base.withPolicy(PolicyShape.KVDRIVE_RECENT.name(), base.index());
+          case BY_REUSE -> base.with(parts.with(parts.windows().with(Division.BY_REUSE)));
+          case WARM_UP -> base.with(parts.with(parts.windows().withWarmUp(0)));
+          case PREFETCH -> base.with(parts.with(parts.windows().withPrefetch(true)));
+          case INT8 -> base.with(base.budget(), Formats.of(ProbeSettings.KV));
+          case INT8_WINDOWS ->
+              base.with(base.budget(), new Formats(ChunkFormat.INT8, ChunkFormat.INT8));
+          case PIPELINE -> base.with(new Parts(parts.windows(), false, parts.microBatches()));
+          case MICRO_BATCHES ->
+              base.sequences() == 1
+                  ? base
+                  : base.with(new Parts(parts.windows(), parts.pipeline(), 1));
+          case DENSE -> base.withDenseBelow(base.promptTokens() + base.tokens());
+          case SEATS ->
+              base.sequences() > 1
+                  ? base
+                  : base.withSeats(SEATS_OF_MANY)
+                      .with(parts.with(parts.windows().with(Division.UNIFORM)));
+          case LENT ->
+              base.sequences() > 1
+                  ? base
+                  : base.withSeats(SEATS_OF_MANY)
+                      .with(parts.with(parts.windows().with(Division.LENT)));
+        };
+    return this != NONE && varied.equals(base) ? null : varied;
+  }
+}
