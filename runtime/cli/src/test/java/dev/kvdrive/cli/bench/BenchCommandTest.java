@@ -166,7 +166,7 @@ class BenchCommandTest {
         "--without prefetch|--without prefetch: it is off already; switch it on, or leave it out",
         "--micro-batches 3|'3' is neither auto nor 1, 2 or 4",
         "--window 0|a window of 0.0 selections holds nothing",
-        "matrix --lengths 33k|33,000 tokens and 585 of answers are more than the 32,768 that the model serves",
+        "matrix --lengths 33k|33,000 tokens and 713 of answers are more than the 32,768 that the model serves",
         "matrix --only speed|there is no 'speed'; there are nothing, parts, baselines, exact,",
         "matrix --within soon|'soon' is no time; write for instance 90s, 9m or 2h",
         "matrix --lengths 8kk|'8kk' is no length in tokens",
