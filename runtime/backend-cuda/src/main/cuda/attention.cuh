@@ -289,34 +289,194 @@ __device__ __forceinline__ uint32_t transposed(uint32_t x) {
 }
 
 /**
- * Like attendPart, on tensor cores, for up to eight query heads of a KV head and a head of bf16 or
- * codes. A warp multiplies PAIR chunks (or times eight dense tokens) at a time. Their tokens are the
- * columns of a product with the queries, which are its rows 0 to 7: lane 4 t + p holds of token t
- * the elements 32 s + 8 p to 32 s + 8 p + 7 for each segment s, so that it loads sixteen bytes at a
- * time; which elements meet in a step of a product is up to us. Of the product with the values rows 0
- * to 7 have the weights rounded to bf16 and rows 8 to 15 what the rounding took from them: together
- * they are as exact as F32.
+ * The attention of up to eight query heads of a KV head on tensor cores, by a warp. Eight rows of keys
+ * (tokens of a chunk, or clusters) are the columns of a product with the queries, which are its rows 0
+ * to 7: lane 4 r + p holds of row r the elements 32 s + 8 p to 32 s + 8 p + 7 for each segment s, so
+ * that it loads sixteen bytes at a time; which elements meet in a step of a product is up to us. Of the
+ * product with the values rows 0 to 7 have the weights rounded to bf16 and rows 8 to 15 what the
+ * rounding took from them: together they are as exact as F32.
  */
+template <int SEGMENTS>
+struct Tile {
+  static constexpr int WIDTH = 32 * SEGMENTS;
+  uint4 query[SEGMENTS];
+  float most, sum;  // of query lane / 4; of the sum a share
+  float values[SEGMENTS][4][4];
+
+  /** Begins with the queries of count heads from the given one on. */
+  __device__ __forceinline__ void begin(const Rows& rows, int row, int first, int count, int width) {
+    int q = threadIdx.x % WARP / 4, p = threadIdx.x % 4;
+    const char* from =
+        (const char*)(rows.data + row * rows.stride + (int64_t)(first + q) * width);
+    bool aligned = ((uintptr_t)from | (uintptr_t)(2 * width)) % 16 == 0;
+#pragma unroll
+    for (int s = 0; s < SEGMENTS; s++) {
+      query[s] = q < count ? eightOf<bf16>(from, 32 * s + 8 * p, width, aligned)
+                           : make_uint4(0, 0, 0, 0);
+    }
+    most = -INFINITY;
+    sum = 0;
+#pragma unroll
+    for (int i = 0; i < SEGMENTS * 16; i++) {
+      ((float*)values)[i] = 0;
+    }
+  }
+
+  /**
+   * Attends PAIR times eight rows. A score is a product times factor plus more, which is minus infinity
+   * where there is no such row; what is summed up is a value times its scale. These are of rows 2 p and
+   * 2 p + 1 for lane 4 r + p.
+   */
+  template <int PAIR>
+  __device__ __forceinline__ void attend(const uint4 (&keys)[PAIR][SEGMENTS],
+                                         const uint4 (&rows)[PAIR][SEGMENTS],
+                                         const float (&factor)[PAIR][2],
+                                         const float (&more)[PAIR][2],
+                                         const float (&scale)[PAIR][2]) {
+    float score[PAIR][2], highest = most;
+#pragma unroll
+    for (int c = 0; c < PAIR; c++) {
+      float sums[4] = {0.f, 0.f, 0.f, 0.f};
+#pragma unroll
+      for (int s = 0; s < SEGMENTS; s++) {
+        multiply16x8x16(sums, query[s].x, 0, query[s].y, 0, keys[c][s].x, keys[c][s].y);
+        multiply16x8x16(sums, query[s].z, 0, query[s].w, 0, keys[c][s].z, keys[c][s].w);
+      }
+#pragma unroll
+      for (int k = 0; k < 2; k++) {
+        score[c][k] = fmaf(sums[k], factor[c][k], more[c][k]);
+        highest = fmaxf(highest, score[c][k]);
+      }
+    }
+    highest = fmaxf(highest, __shfl_xor_sync(FULL_MASK, highest, 1));
+    highest = fmaxf(highest, __shfl_xor_sync(FULL_MASK, highest, 2));
+    float old = weightOf(most, highest);
+    if (__any_sync(FULL_MASK, old != 1)) {
+      sum *= old;
+#pragma unroll
+      for (int i = 0; i < SEGMENTS * 16; i++) {
+        ((float*)values)[i] *= old;
+      }
+    }
+    most = highest;
+    uint32_t high[2] = {0, 0}, low[2] = {0, 0};
+#pragma unroll
+    for (int c = 0; c < PAIR; c++) {
+      float weight[2];
+#pragma unroll
+      for (int k = 0; k < 2; k++) {
+        weight[k] = weightOf(score[c][k], highest);
+        sum += weight[k];
+        weight[k] *= scale[c][k];
+      }
+      high[c] = pairOf(weight[0], weight[1]);
+      low[c] = pairOf(remainder(weight[0]), remainder(weight[1]));
+    }
+#pragma unroll
+    for (int s = 0; s < SEGMENTS; s++) {
+#pragma unroll
+      for (int w = 0; w < 4; w++) {
+        uint32_t first = transposed(((const uint32_t*)&rows[0][s])[w]);
+        uint32_t second = PAIR == 1 ? 0 : transposed(((const uint32_t*)&rows[PAIR - 1][s])[w]);
+        multiply16x8x16(values[s][w], high[0], low[0], high[1], low[1], first, second);
+      }
+    }
+  }
+};
+
+/** What the warps of a block have attended, to be merged. */
+template <int SEGMENTS>
+struct Parts {
+  float values[ATTEND_WARPS][ATTEND_QUERIES][32 * SEGMENTS];
+  float most[ATTEND_WARPS][ATTEND_QUERIES];
+  float sum[ATTEND_WARPS][ATTEND_QUERIES];
+
+  /**
+   * Merges them, with all threads of a block, into a part of the state, which is begun with them or has
+   * attended something before.
+   */
+  __device__ __forceinline__ void merge(const Tile<SEGMENTS>& tile, const AttendArgs& a, int row,
+                                        int firstQuery, int queries, int index, bool begins) {
+    int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, q = lane / 4, p = lane % 4;
+    float all = tile.sum + __shfl_xor_sync(FULL_MASK, tile.sum, 1);
+    all += __shfl_xor_sync(FULL_MASK, all, 2);
+#pragma unroll
+    for (int s = 0; s < SEGMENTS; s++) {
+#pragma unroll
+      for (int w = 0; w < 4; w++) {
+        float2* to = (float2*)&values[warp][q][32 * s + 8 * p + 2 * w];
+        const float(&v)[4] = tile.values[s][w];
+        *to = make_float2(v[0] + v[2], v[1] + v[3]);
+      }
+    }
+    if (p == 0) {
+      most[warp][q] = tile.most;
+      sum[warp][q] = all;
+    }
+    __syncthreads();
+    // Every warp merges whole heads, so that a head's maximum and sum are read before they change.
+    for (int g = warp; g < queries; g += ATTEND_WARPS) {
+      float* state = part(a, row, firstQuery + g, index);
+      float before = begins ? -INFINITY : state[0];
+      float total = begins ? 0.f : state[1];
+      float highest = before;
+#pragma unroll
+      for (int w = 0; w < ATTEND_WARPS; w++) {
+        highest = fmaxf(highest, most[w][g]);
+      }
+      float keep = weightOf(before, highest);
+      float weight[ATTEND_WARPS];
+      total *= keep;
+#pragma unroll
+      for (int w = 0; w < ATTEND_WARPS; w++) {
+        weight[w] = weightOf(most[w][g], highest);
+        total += weight[w] * sum[w][g];
+      }
+      for (int i = lane; i < a.layer.headDim; i += WARP) {
+        float value = keep > 0 ? keep * state[2 + i] : 0.f;
+#pragma unroll
+        for (int w = 0; w < ATTEND_WARPS; w++) {
+          value = fmaf(weight[w], values[w][g][i], value);
+        }
+        state[2 + i] = value;
+      }
+      __syncwarp();
+      if (lane == 0) {
+        state[0] = highest;
+        state[1] = total;
+      }
+    }
+  }
+};
+
+/** The query heads of a block on tensor cores, whose grid has (kvHeads * parts, rows) at its end. */
+struct QueryTile {
+  int head, first, count;
+
+  __device__ __forceinline__ QueryTile(const AttendArgs& a) {
+    int groupSize = a.heads / a.layer.kvHeads;
+    int tiles = (groupSize + ATTEND_QUERIES - 1) / ATTEND_QUERIES;
+    head = blockIdx.y / tiles;
+    first = head * groupSize + blockIdx.y % tiles * ATTEND_QUERIES;
+    count = min(ATTEND_QUERIES, (head + 1) * groupSize - first);
+  }
+};
+
+/** Like attendPart, on tensor cores, where keys and values are bf16 or codes. */
 template <typename T, int SEGMENTS>
 __device__ __forceinline__ void attendTile(const AttendArgs& a) {
-  constexpr int PAIR = SEGMENTS <= 4 ? 2 : 1;
-  constexpr bool CODES = sizeof(T) == 1;  // never of sink and ring
+  constexpr int PAIR = SEGMENTS <= 4 ? 2 : 1;  // chunks, or times eight dense tokens, at a time
+  constexpr bool CODES = sizeof(T) == 1;       // never of sink and ring
   extern __shared__ uint32_t missBits[];
-  __shared__ float partValues[ATTEND_WARPS][ATTEND_QUERIES][32 * SEGMENTS];
-  __shared__ float partMost[ATTEND_WARPS][ATTEND_QUERIES];
-  __shared__ float partSum[ATTEND_WARPS][ATTEND_QUERIES];
+  __shared__ Parts<SEGMENTS> parts;
   const Layer& l = a.layer;
   int row = blockIdx.z;
   int seat = a.batch.seats[row];
   if (seat < 0) {
     return;
   }
-  int groupSize = a.heads / l.kvHeads;
-  int tiles = (groupSize + ATTEND_QUERIES - 1) / ATTEND_QUERIES;
-  int head = blockIdx.y / tiles;
-  int firstQuery = head * groupSize + blockIdx.y % tiles * ATTEND_QUERIES;
-  int queryCount = min(ATTEND_QUERIES, (head + 1) * groupSize - firstQuery);
-  int64_t cell = (int64_t)row * l.kvHeads + head;
+  QueryTile of(a);
+  int64_t cell = (int64_t)row * l.kvHeads + of.head;
   bool ofDense = a.mode == ATTEND_DENSE, ofHits = a.mode == ATTEND_HITS;
   int tokens = a.batch.positions[row] + 1;
   int sinkTokens = min(tokens, l.sink);
@@ -329,8 +489,8 @@ __device__ __forceinline__ void attendTile(const AttendArgs& a) {
   int share = (items + gridDim.x - 1) / gridDim.x;
   int begin = split * share, end = min(begin + share, items);
   if (ofDense) {
-    for (int i = threadIdx.x; i < queryCount * 2 * a.splits; i += blockDim.x) {
-      float* other = part(a, row, firstQuery + i / (2 * a.splits), 1 + i % (2 * a.splits));
+    for (int i = threadIdx.x; i < of.count * 2 * a.splits; i += blockDim.x) {
+      float* other = part(a, row, of.first + i / (2 * a.splits), 1 + i % (2 * a.splits));
       other[0] = -INFINITY;
       other[1] = 0;
     }
@@ -339,7 +499,7 @@ __device__ __forceinline__ void attendTile(const AttendArgs& a) {
   }
   const int* misses = a.chosen.misses + cell * a.chosen.passChunks;
   const int* slots = a.chosen.slots + cell * a.chosen.passChunks;
-  const int* window = ofDense ? nullptr : slotList(l, seat, head);
+  const int* window = ofDense ? nullptr : slotList(l, seat, of.head);
   if (ofHits) {
     for (int i = threadIdx.x; i < (end - begin + 31) / 32; i += blockDim.x) {
       missBits[i] = 0;
@@ -354,31 +514,15 @@ __device__ __forceinline__ void attendTile(const AttendArgs& a) {
     }
     __syncthreads();
   }
-  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-  int token = lane / 4, p = lane % 4;  // of scores and sums lane / 4 is the query
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, p = lane % 4;
   int width = l.headDim, bytes = width * (int)sizeof(T);
-  const char* denseKeys = denseBase(l, seat, head);
+  const char* denseKeys = denseBase(l, seat, of.head);
   int64_t toValues = ofDense ? (int64_t)denseTokens(l) * bytes : l.residentHalf;
-  uint4 query[SEGMENTS];
-  {
-    const char* from = (const char*)(a.rows.data + row * a.rows.stride +
-                                     (int64_t)(firstQuery + token) * width);
-    bool aligned = ((uintptr_t)from | (uintptr_t)(2 * width)) % 16 == 0;
-#pragma unroll
-    for (int s = 0; s < SEGMENTS; s++) {
-      query[s] = token < queryCount ? eightOf<bf16>(from, 32 * s + 8 * p, width, aligned)
-                                    : make_uint4(0, 0, 0, 0);
-    }
-  }
-  float most = -INFINITY, sum = 0;
-  float values[SEGMENTS][4][4];
-#pragma unroll
-  for (int i = 0; i < SEGMENTS * 16; i++) {
-    ((float*)values)[i] = 0;
-  }
   bool aligned = ((uintptr_t)(ofDense ? denseKeys : l.window) | (uintptr_t)bytes |
                   (uintptr_t)toValues | (uintptr_t)(ofDense ? 0 : residentBytes(l))) %
                      (CODES ? 8 : 16) == 0;
+  Tile<SEGMENTS> tile;
+  tile.begin(a.rows, row, of.first, of.count, width);
   // The warps take items in turn: each looks 32 of its own up, and then goes through those there are.
   for (int base = begin + warp; base < end; base += ATTEND_WARPS * WARP) {
     int item = base + lane * ATTEND_WARPS, slot = 0;
@@ -392,28 +536,36 @@ __device__ __forceinline__ void attendTile(const AttendArgs& a) {
     uint32_t left = __ballot_sync(FULL_MASK, there);
     while (left != 0) {
       uint4 keys[PAIR][SEGMENTS], rows[PAIR][SEGMENTS];
-      float keyStep[PAIR][2], valueStep[PAIR][2];
-      int limit[PAIR], of = 0;
+      float factor[PAIR][2], more[PAIR][2], scale[PAIR][2];
+      int next = 0;
 #pragma unroll
       for (int c = 0; c < PAIR; c++) {
-        of = left == 0 ? of : __ffs(left) - 1;  // without another, the last one again with no weight
-        limit[c] = left == 0 ? 0 : ofDense ? min(8, dense - 8 * (base + of * ATTEND_WARPS)) : l.chunk;
+        bool none = left == 0;  // then the last one again, with no weight
+        next = none ? next : __ffs(left) - 1;
         left &= left - 1;
-        int t = max(0, min(token, limit[c] - 1));
+        int first = 8 * (base + next * ATTEND_WARPS);
+        int limit = none ? 0 : ofDense ? min(8, dense - first) : l.chunk;
+        int t = max(0, min(lane / 4, limit - 1));
         const char* key;
+#pragma unroll
+        for (int k = 0; k < 2; k++) {
+          factor[c][k] = a.scale;
+          more[c][k] = 2 * p + k < limit ? 0.f : -INFINITY;
+          scale[c][k] = 1;
+        }
         if (ofDense) {
-          int d = min(8 * (base + of * ATTEND_WARPS) + t, dense - 1);
-          int at = d < sinkTokens ? d : denseRow(l, ringFirst + d - sinkTokens);
-          key = denseKeys + (int64_t)at * bytes;
+          int d = first + t;
+          key = denseKeys +
+                (int64_t)(d < sinkTokens ? d : denseRow(l, ringFirst + d - sinkTokens)) * bytes;
         } else {
-          const char* chunk = chunkInSlot(l, __shfl_sync(FULL_MASK, slot, of));
+          const char* chunk = chunkInSlot(l, __shfl_sync(FULL_MASK, slot, next));
           key = chunk + (int64_t)t * bytes;
           if (CODES) {
 #pragma unroll
             for (int k = 0; k < 2; k++) {
               int at = min(2 * p + k, l.chunk - 1);
-              keyStep[c][k] = stepOf(l, chunk, at);
-              valueStep[c][k] = stepOf(l, chunk + toValues, at);
+              factor[c][k] = a.scale * stepOf(l, chunk, at);
+              scale[c][k] = stepOf(l, chunk + toValues, at);
             }
           }
         }
@@ -426,105 +578,11 @@ __device__ __forceinline__ void attendTile(const AttendArgs& a) {
           rows[c][s] = eightOf<T>(key + toValues, 32 * s + 8 * p, width, aligned);
         }
       }
-      float score[PAIR][2], highest = most;
-#pragma unroll
-      for (int c = 0; c < PAIR; c++) {
-        float sums[4] = {0.f, 0.f, 0.f, 0.f};
-#pragma unroll
-        for (int s = 0; s < SEGMENTS; s++) {
-          multiply16x8x16(sums, query[s].x, 0, query[s].y, 0, keys[c][s].x, keys[c][s].y);
-          multiply16x8x16(sums, query[s].z, 0, query[s].w, 0, keys[c][s].z, keys[c][s].w);
-        }
-#pragma unroll
-        for (int k = 0; k < 2; k++) {
-          float x = sums[k] * a.scale * (CODES ? keyStep[c][k] : 1.f);
-          score[c][k] = 2 * p + k < limit[c] ? x : -INFINITY;
-          highest = fmaxf(highest, score[c][k]);
-        }
-      }
-      highest = fmaxf(highest, __shfl_xor_sync(FULL_MASK, highest, 1));
-      highest = fmaxf(highest, __shfl_xor_sync(FULL_MASK, highest, 2));
-      float old = weightOf(most, highest);
-      if (__any_sync(FULL_MASK, old != 1)) {
-        sum *= old;
-#pragma unroll
-        for (int i = 0; i < SEGMENTS * 16; i++) {
-          ((float*)values)[i] *= old;
-        }
-      }
-      most = highest;
-      uint32_t high[2] = {0, 0}, low[2] = {0, 0};
-#pragma unroll
-      for (int c = 0; c < PAIR; c++) {
-        float weight[2];
-#pragma unroll
-        for (int k = 0; k < 2; k++) {
-          weight[k] = weightOf(score[c][k], highest);
-          sum += weight[k];
-          weight[k] *= CODES ? valueStep[c][k] : 1.f;
-        }
-        high[c] = pairOf(weight[0], weight[1]);
-        low[c] = pairOf(remainder(weight[0]), remainder(weight[1]));
-      }
-#pragma unroll
-      for (int s = 0; s < SEGMENTS; s++) {
-#pragma unroll
-        for (int w = 0; w < 4; w++) {
-          uint32_t first = transposed(((const uint32_t*)&rows[0][s])[w]);
-          uint32_t second = PAIR == 1 ? 0 : transposed(((const uint32_t*)&rows[PAIR - 1][s])[w]);
-          multiply16x8x16(values[s][w], high[0], low[0], high[1], low[1], first, second);
-        }
-      }
+      tile.attend(keys, rows, factor, more, scale);
     }
   }
-  sum += __shfl_xor_sync(FULL_MASK, sum, 1);
-  sum += __shfl_xor_sync(FULL_MASK, sum, 2);
-#pragma unroll
-  for (int s = 0; s < SEGMENTS; s++) {
-#pragma unroll
-    for (int w = 0; w < 4; w++) {
-      float2* to = (float2*)&partValues[warp][token][32 * s + 8 * p + 2 * w];
-      *to = make_float2(values[s][w][0] + values[s][w][2], values[s][w][1] + values[s][w][3]);
-    }
-  }
-  if (p == 0) {
-    partMost[warp][token] = most;
-    partSum[warp][token] = sum;
-  }
-  __syncthreads();
   int index = ofDense ? 0 : ofHits ? 1 + split : 1 + a.splits + split;
-  // Every warp merges whole heads, so that a head's maximum and sum are read before they change.
-  for (int g = warp; g < queryCount; g += ATTEND_WARPS) {
-    float* state = part(a, row, firstQuery + g, index);
-    float before = ofDense ? -INFINITY : state[0];
-    float total = ofDense ? 0.f : state[1];
-    float highest = before;
-#pragma unroll
-    for (int w = 0; w < ATTEND_WARPS; w++) {
-      highest = fmaxf(highest, partMost[w][g]);
-    }
-    float keep = weightOf(before, highest);
-    float weight[ATTEND_WARPS];
-    total *= keep;
-#pragma unroll
-    for (int w = 0; w < ATTEND_WARPS; w++) {
-      weight[w] = weightOf(partMost[w][g], highest);
-      total += weight[w] * partSum[w][g];
-    }
-    for (int i = lane; i < width; i += WARP) {
-      float value = keep > 0 ? keep * state[2 + i] : 0.f;
-#pragma unroll
-      for (int w = 0; w < ATTEND_WARPS; w++) {
-        value = fmaf(weight[w], partValues[w][g][i], value);
-      }
-      state[2 + i] = value;
-    }
-    __syncwarp();
-    if (lane == 0) {
-      state[0] = highest;
-      state[1] = total;
-    }
-  }
+  parts.merge(tile, a, row, of.first, of.count, index, ofDense);
 }
 
 #define TILE_KERNEL(T, S)                                                                       \

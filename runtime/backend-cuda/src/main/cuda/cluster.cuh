@@ -766,161 +766,148 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) scoreByClusters(Sco
   }
 }
 
+/** Elements first to first + 7 of a stored row as bf16; those of 8 bits without their step. */
+__device__ __forceinline__ uint4 eightOfRow(const char* row, const Layer& l, int first) {
+  int n = l.headDim - first;
+  if (l.nibbles && n >= 8 && l.headDim % 16 == 0) {
+    int half = rowHalf(l);
+    const uint16_t* from =
+        (const uint16_t*)(row + rowGroups(l) + (first < half ? first : first - half));
+    __nv_bfloat162 step =
+        __float2bfloat162_rn(groupStep(((const uint8_t*)row)[first / CLUSTER_GROUP]));
+    uint32_t words[4];
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      // Behind the leading bit of 64 a bf16 counts halves.
+      uint32_t both = from[i] >> (first < half ? 0 : 4);
+      uint32_t from64 = 0x42804280u | (both & 15) << 1 | (both & 0x0f00) << 9;
+      uint32_t base = 0x428f428fu;  // 64 + ELEMENT_STEPS
+      __nv_bfloat162 x =
+          __hmul2(__hsub2(*(__nv_bfloat162*)&from64, *(__nv_bfloat162*)&base), step);
+      words[i] = *(uint32_t*)&x;
+    }
+    return make_uint4(words[0], words[1], words[2], words[3]);
+  }
+  float x[8];
+  if (!l.nibbles && n >= 8 && l.headDim % 4 == 0) {
+    const uint32_t* from = (const uint32_t*)(row + 4 + first);
+    uint32_t words[2] = {from[0], from[1]};
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+      x[i] = (float)(int8)(words[i / 4] >> 8 * (i % 4));
+    }
+  } else {
+#pragma unroll
+    for (int i = 0; i < 8; i++) {
+      x[i] = i >= n      ? 0.f
+             : l.nibbles ? storedElement(row, l, first + i)
+                         : (float)((const int8*)row)[4 + first + i];
+    }
+  }
+  return make_uint4(pairOf(x[0], x[1]), pairOf(x[2], x[3]), pairOf(x[4], x[5]),
+                    pairOf(x[6], x[7]));
+}
+static_assert(ELEMENT_STEPS == 7.5f, "eightOfRow");
+
+/** What the products of elements of a row have to be multiplied by. */
+__device__ __forceinline__ float stepOfRow(const char* row, const Layer& l) {
+  return l.nibbles ? 1.f : *(const float*)row;
+}
+
 /**
- * Attends the clusters with up to ESTIMATE_QUERIES query heads of a KV head, without the tokens that
- * are selected, and merges that into the dense part of the state. A warp takes a cluster at a time,
- * a lane E elements of it.
+ * Attends a share of the clusters with up to eight query heads of a KV head, without the tokens that
+ * are selected. It begins the part of the state that hits go on from.
  */
-template <int E>
-__device__ __forceinline__ void estimateRest(const EstimateArgs& a) {
+template <int SEGMENTS>
+__device__ __forceinline__ void estimateRest(const AttendArgs& a) {
   __shared__ int left[ESTIMATE_TILE];
-  __shared__ float queries[ESTIMATE_QUERIES][E * WARP];
-  __shared__ float partValues[ESTIMATE_WARPS][E * WARP];
-  __shared__ float partMost[ESTIMATE_WARPS][ESTIMATE_QUERIES];
-  __shared__ float partSum[ESTIMATE_WARPS][ESTIMATE_QUERIES];
+  __shared__ Parts<SEGMENTS> parts;
   const Layer& l = a.layer;
-  int row = blockIdx.y;
+  int row = blockIdx.z;
   int seat = a.batch.seats[row];
   if (seat < 0) {
     return;
   }
-  int groupSize = a.heads / l.kvHeads;
-  int parts = (groupSize + ESTIMATE_QUERIES - 1) / ESTIMATE_QUERIES;
-  int head = blockIdx.x / parts;
-  int firstQuery = head * groupSize + blockIdx.x % parts * ESTIMATE_QUERIES;
-  int queryCount = min(ESTIMATE_QUERIES, (head + 1) * groupSize - firstQuery);
-  int64_t cell = (int64_t)seat * l.kvHeads + head;
-  int64_t rowCell = (int64_t)row * l.kvHeads + head;
+  QueryTile of(a);
+  int64_t cell = (int64_t)seat * l.kvHeads + of.head;
+  int64_t rowCell = (int64_t)row * l.kvHeads + of.head;
   int clustered = l.clustered[cell];
   int count = clustersOf(l, clustered);
-  if (count == 0) {
+  int share = ((count + 7) / 8 + gridDim.x - 1) / gridDim.x * 8;
+  int begin = blockIdx.x * share, end = min(begin + share, count);
+  if (begin >= end) {
     return;
   }
   int selectedTokens = a.chosen.selectedCount[rowCell] * l.chunk;
   const int* selected = a.chosen.selected + rowCell * a.chosen.maxSelected;
-  for (int i = threadIdx.x; i < ESTIMATE_QUERIES * E * WARP; i += blockDim.x) {
-    int g = i / (E * WARP), e = i % (E * WARP);
-    queries[g][e] = g < queryCount && e < l.headDim
-                        ? a.scale * widen(a.query.data[row * a.query.stride +
-                                                       (int64_t)(firstQuery + g) * l.headDim + e])
-                        : 0.f;
-  }
-  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-  float most[ESTIMATE_QUERIES], sum[ESTIMATE_QUERIES], values[ESTIMATE_QUERIES][E];
+  Tile<SEGMENTS> tile;
+  tile.begin(a.rows, row, of.first, of.count, l.headDim);
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, p = lane % 4;
+  const char* table = clusterTable(l, cell);
+  // The product of this lane's query with the key that centroids are stored as differences from.
+  float common = 0;
+  if (const float* mean = meanKey(l, cell)) {
 #pragma unroll
-  for (int g = 0; g < ESTIMATE_QUERIES; g++) {
-    most[g] = -INFINITY;
-    sum[g] = 0;
+    for (int s = 0; s < SEGMENTS; s++) {
 #pragma unroll
-    for (int i = 0; i < E; i++) {
-      values[g][i] = 0;
+      for (int i = 0; i < 8; i++) {
+        int e = 32 * s + 8 * p + i;
+        uint32_t word = ((const uint32_t*)&tile.query[s])[i / 2];
+        float x = __uint_as_float(i % 2 == 0 ? word << 16 : word & 0xffff0000u);
+        common = e < l.headDim ? fmaf(x, mean[e], common) : common;
+      }
     }
+    common += __shfl_xor_sync(FULL_MASK, common, 1);
+    common += __shfl_xor_sync(FULL_MASK, common, 2);
+    common *= a.scale;
   }
-  char* table = clusterTable(l, cell);
-  const float* mean = meanKey(l, cell);
-  for (int tile = 0; tile < count; tile += ESTIMATE_TILE) {
-    int here = min(ESTIMATE_TILE, count - tile);
+  for (int from = begin; from < end; from += ESTIMATE_TILE) {
+    int here = min(ESTIMATE_TILE, end - from);
     __syncthreads();
     for (int i = threadIdx.x; i < here; i += blockDim.x) {
-      left[i] = clusterSize(table + (int64_t)(tile + i) * clusterBytes(l));
+      left[i] = clusterSize(table + (int64_t)(from + i) * clusterBytes(l));
     }
     __syncthreads();
     for (int i = threadIdx.x; i < selectedTokens; i += blockDim.x) {
       int chunk = selected[i / l.chunk];
       if (chunk < clustered) {
-        int cluster = clusterIds(l, cell, chunk)[i % l.chunk] - tile;
+        int cluster = clusterIds(l, cell, chunk)[i % l.chunk] - from;
         if (cluster >= 0 && cluster < here) {
           atomicSub(&left[cluster], 1);
         }
       }
     }
     __syncthreads();
-    for (int j = warp; j < here; j += ESTIMATE_WARPS) {
-      int tokens = left[j];
-      if (tokens <= 0) {
-        continue;
+    for (int base = 8 * warp; base < here; base += 8 * ATTEND_WARPS) {
+      uint4 keys[1][SEGMENTS], rows[1][SEGMENTS];
+      float factor[1][2], more[1][2], scale[1][2];
+      const char* mine =
+          table + (int64_t)(from + min(base + lane / 4, here - 1)) * clusterBytes(l);
+#pragma unroll
+      for (int k = 0; k < 2; k++) {
+        int at = base + 2 * p + k;
+        int tokens = at < here ? left[at] : 0;
+        const char* cluster = table + (int64_t)(from + min(at, here - 1)) * clusterBytes(l);
+        factor[0][k] = a.scale * stepOfRow(cluster + centroidOffset(l), l);
+        more[0][k] = tokens > 0 ? common + logf((float)tokens) : -INFINITY;
+        scale[0][k] = stepOfRow(cluster + valueOffset(l), l);
       }
-      const char* cluster = table + (int64_t)(tile + j) * clusterBytes(l);
-      float c[E], v[E];
 #pragma unroll
-      for (int i = 0; i < E; i++) {
-        int e = lane + i * WARP;
-        bool there = e < l.headDim;
-        c[i] = there ? centroidElement(cluster, mean, l, e) : 0.f;
-        v[i] = there ? valueElement(cluster, l, e) : 0.f;
+      for (int s = 0; s < SEGMENTS; s++) {
+        keys[0][s] = eightOfRow(mine + centroidOffset(l), l, 32 * s + 8 * p);
+        rows[0][s] = eightOfRow(mine + valueOffset(l), l, 32 * s + 8 * p);
       }
-      float more = logf((float)tokens);
-#pragma unroll
-      for (int g = 0; g < ESTIMATE_QUERIES; g++) {
-        if (g < queryCount) {
-          float product = 0;
-#pragma unroll
-          for (int i = 0; i < E; i++) {
-            product = fmaf(queries[g][lane + i * WARP], c[i], product);
-          }
-          float score = warpSum(product) + more;
-          float highest = fmaxf(most[g], score);
-          float old = weightOf(most[g], highest);
-          float weight = expf(score - highest);
-          sum[g] = fmaf(sum[g], old, weight);
-#pragma unroll
-          for (int i = 0; i < E; i++) {
-            values[g][i] = fmaf(weight, v[i], values[g][i] * old);
-          }
-          most[g] = highest;
-        }
-      }
+      tile.attend(keys, rows, factor, more, scale);
     }
   }
-  // Merge the warps and the dense part, one query after the other.
-#pragma unroll
-  for (int g = 0; g < ESTIMATE_QUERIES; g++) {
-    if (lane == 0) {
-      partMost[warp][g] = most[g];
-      partSum[warp][g] = sum[g];
-    }
-  }
-#pragma unroll
-  for (int g = 0; g < ESTIMATE_QUERIES; g++) {
-    if (g < queryCount) {
-      __syncthreads();
-#pragma unroll
-      for (int i = 0; i < E; i++) {
-        partValues[warp][lane + i * WARP] = values[g][i];
-      }
-      __syncthreads();
-      float* state = part(a, row, firstQuery + g, 0);
-      float before = state[0], total = state[1];
-      float highest = before;
-      for (int w = 0; w < ESTIMATE_WARPS; w++) {
-        highest = fmaxf(highest, partMost[w][g]);
-      }
-      float keep = weightOf(before, highest);
-      total *= keep;
-      for (int w = 0; w < ESTIMATE_WARPS; w++) {
-        total += weightOf(partMost[w][g], highest) * partSum[w][g];
-      }
-      __syncthreads();  // everyone has read the maximum and the sum
-      for (int e = threadIdx.x; e < l.headDim; e += blockDim.x) {
-        float value = keep * state[2 + e];
-        for (int w = 0; w < ESTIMATE_WARPS; w++) {
-          value = fmaf(weightOf(partMost[w][g], highest), partValues[w][e], value);
-        }
-        state[2 + e] = value;
-      }
-      if (threadIdx.x == 0) {
-        state[0] = highest;
-        state[1] = total;
-      }
-    }
-  }
+  parts.merge(tile, a, row, of.first, of.count, 1 + blockIdx.x, false);
 }
 
-#define ESTIMATE_KERNEL(E)                                                                        \
-  extern "C" __global__ void __launch_bounds__(WARP * ESTIMATE_WARPS) estimate_##E(EstimateArgs a) { \
-    estimateRest<E>(a);                                                                           \
+#define ESTIMATE_KERNEL(S)                                                                       \
+  extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) estimate_##S(AttendArgs a) { \
+    estimateRest<S>(a);                                                                          \
   }
-// Grid: (kvHeads * parts, rows).
+// Grid: (splits, kvHeads * parts, rows).
 ESTIMATE_KERNEL(2)
 ESTIMATE_KERNEL(4)
 ESTIMATE_KERNEL(8)

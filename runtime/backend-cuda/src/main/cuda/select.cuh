@@ -461,7 +461,6 @@ struct BitWeights {
   uint32_t parts[SCORE_QUERIES / 4][BIT_WORDS / 4][4][WARP * 2];
   float step[SCORE_QUERIES];
   float total[SCORE_QUERIES];  // of all weights
-  float bound[SCORE_QUERIES];  // of their absolute values
 };
 static_assert(sizeof(BitWeights) == BIT_WEIGHTS_BYTES, "BitWeights");
 
@@ -541,40 +540,51 @@ extern "C" __global__ void __launch_bounds__(WEIGH_THREADS) weighBits(ScoreArgs 
     turned[i] = sum;
   }
   __syncthreads();
+  // A warp has a query: first its largest weight, then all of them in steps of that.
   int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-  for (int g = warp; g < queries; g += blockDim.x / WARP) {
-    auto weightOfBit = [&](int bit) {
-      return turned[g * width + book.element[bit]] * book.coefficient[bit];
-    };
+  if (warp < queries) {
+    constexpr int AHEAD = 4;  // bits of a lane that are read at a time
+    const float* of = turned + warp * width;
     float most = 0;
-    for (int bit = lane; bit < l.bits; bit += WARP) {
-      most = fmaxf(most, fabsf(weightOfBit(bit)));
-    }
+    for (int first = lane; first < l.bits; first += AHEAD * WARP) {
 #pragma unroll
-    for (int offset = WARP / 2; offset > 0; offset /= 2) {
-      most = fmaxf(most, __shfl_xor_sync(FULL_MASK, most, offset));
+      for (int k = 0; k < AHEAD; k++) {
+        int bit = first + k * WARP;
+        most = bit < l.bits ? fmaxf(most, fabsf(of[book.element[bit]] * book.coefficient[bit]))
+                            : most;
+      }
     }
+    most = warpMost(most);
     float inverse = most < SMALLEST_KEY ? 0.f : WEIGHT_MOST / most;
-    int total = 0, bound = 0;
-    for (int bit = lane; bit < l.bits; bit += WARP) {
-      int weight = __float2int_rn(weightOfBit(bit) * inverse);
-      total += weight;
-      bound += abs(weight);
-      int high = (weight + 128) >> 8;
-      int word = bit / BITS_OF_WORD, at = bit % BITS_OF_WORD;
-      int8* to = (int8*)weights.parts[g / 4][word / 4][at % 8 / 2];
-      // [lane][register][byte]: a column for each byte of a weight, four lanes for the words.
-      int8* column = to + ((g % 4 * 2 * 4 + word % 4) * 2 + at % 2) * 4 + at / 8;
-      column[0] = (int8)high;
-      column[4 * 2 * 4] = (int8)(weight - 256 * high);
+    int total = 0;
+    for (int first = lane; first < l.bits; first += AHEAD * WARP) {
+      float weight[AHEAD];
+#pragma unroll
+      for (int k = 0; k < AHEAD; k++) {
+        int bit = first + k * WARP;
+        weight[k] = bit < l.bits ? of[book.element[bit]] * book.coefficient[bit] : 0.f;
+      }
+#pragma unroll
+      for (int k = 0; k < AHEAD; k++) {
+        int bit = first + k * WARP;
+        if (bit < l.bits) {
+          int steps = __float2int_rn(weight[k] * inverse);
+          total += steps;
+          int high = (steps + 128) >> 8;
+          int word = bit / BITS_OF_WORD, at = bit % BITS_OF_WORD;
+          int8* to = (int8*)weights.parts[warp / 4][word / 4][at % 8 / 2];
+          // [lane][register][byte]: a column for each byte of a weight, four lanes for the words.
+          int8* column = to + ((warp % 4 * 2 * 4 + word % 4) * 2 + at % 2) * 4 + at / 8;
+          column[0] = (int8)high;
+          column[4 * 2 * 4] = (int8)(steps - 256 * high);
+        }
+      }
     }
     total = __reduce_add_sync(FULL_MASK, total);
-    bound = __reduce_add_sync(FULL_MASK, bound);
     if (lane == 0) {
       float step = most / WEIGHT_MOST;
-      weights.step[g] = step;
-      weights.total[g] = step * total;
-      weights.bound[g] = step * bound;
+      weights.step[warp] = step;
+      weights.total[warp] = step * total;
     }
   }
   __syncthreads();
@@ -582,6 +592,13 @@ extern "C" __global__ void __launch_bounds__(WEIGH_THREADS) weighBits(ScoreArgs 
   for (int i = threadIdx.x; i < (int)(sizeof(weights) / 16); i += blockDim.x) {
     to[i] = ((const uint4*)&weights)[i];
   }
+}
+
+/** 0 for minus infinity. */
+__device__ __forceinline__ float powerOfTwo(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
 }
 
 /** The sum of lane r's of x[r], r being lane / 4, over the lanes with the same lane % 4. */
@@ -633,7 +650,8 @@ __device__ __forceinline__ void scorePlanes(const ScoreArgs& a) {
   constexpr float LOG2_E = 1.44269504f, LN_2 = 0.693147181f;
   const BitWeights* weights = bitWeights(a, row, blockIdx.y);
   uint2 columns[FOURS][WORDS][4];
-  float twice[FOURS], total[FOURS], bound = 0;
+  float twice[FOURS], total[FOURS];
+  float tileMost[FOURS], tileSum[FOURS];  // of the chunks that lane's token stands for
 #pragma unroll
   for (int f = 0; f < FOURS; f++) {
 #pragma unroll
@@ -645,10 +663,9 @@ __device__ __forceinline__ void scorePlanes(const ScoreArgs& a) {
     }
     twice[f] = 2 * LOG2_E * weights->step[4 * f + part];
     total[f] = LOG2_E * weights->total[4 * f + part];
-    bound = fmaxf(bound, weights->bound[4 * f + part]);
+    tileMost[f] = -INFINITY;
+    tileSum[f] = 0;
   }
-  // Then no sum of exponentials is too large or too small, whatever the tokens are.
-  bool moderate = __all_sync(FULL_MASK, bound < MODERATE_SCORE);
   const char* index = summaries(l, seat, head);
   int words = l.bits / BITS_OF_WORD;
   bool there = token < l.chunk;
@@ -692,10 +709,26 @@ __device__ __forceinline__ void scorePlanes(const ScoreArgs& a) {
         score[f][c + 1] = there ? fmaf(odd, twice[f], -total[f]) : -INFINITY;
       }
     }
+    // Sums of exponentials are beside the largest of the eight chunks; where that is too far away from
+    // one of them, beside its own.
 #pragma unroll
     for (int f = 0; f < FOURS; f++) {
-      float most = 0;
-      if (!moderate) {
+      float most = score[f][0];
+#pragma unroll
+      for (int c = 1; c < 8; c++) {
+        most = fmaxf(most, score[f][c]);
+      }
+#pragma unroll
+      for (int offset = 4; offset < WARP; offset *= 2) {
+        most = fmaxf(most, __shfl_xor_sync(FULL_MASK, most, offset));
+      }
+      float terms[8];
+#pragma unroll
+      for (int c = 0; c < 8; c++) {
+        terms[c] = powerOfTwo(score[f][c] - most);
+      }
+      float sum = sumOfTokens(terms), beside = most;
+      if (__any_sync(FULL_MASK, sum < SMALLEST_SUM)) {
 #pragma unroll
         for (int c = 0; c < 8; c++) {
           float largest = score[f][c];
@@ -703,22 +736,54 @@ __device__ __forceinline__ void scorePlanes(const ScoreArgs& a) {
           for (int offset = 4; offset < WARP; offset *= 2) {
             largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, offset));
           }
-          score[f][c] -= largest;
-          most = c == token ? largest : most;
+          terms[c] = powerOfTwo(score[f][c] - largest);
+          beside = c == token ? largest : beside;
         }
+        sum = sumOfTokens(terms);
       }
-#pragma unroll
-      for (int c = 0; c < 8; c++) {
-        score[f][c] = exp2f(score[f][c]);
-      }
-      float sum = sumOfTokens(score[f]);
       int chunk = base + token, g = 4 * f + part;
-      if (chunk < end && g < queries) {
-        rawScores(a, row, firstQuery + g)[chunk] = LN_2 * (most + log2f(sum));
+      if (chunk < end) {
+        float highest = fmaxf(tileMost[f], beside);
+        tileSum[f] = tileSum[f] * powerOfTwo(tileMost[f] - highest) +
+                     sum * powerOfTwo(beside - highest);
+        tileMost[f] = highest;
+        if (g < queries) {
+          rawScores(a, row, firstQuery + g)[chunk] = LN_2 * (beside + log2f(sum));
+        }
       }
     }
   }
-  shareOfTile(a, row, firstQuery, queries, closed);
+  if (!a.shares) {
+    return;
+  }
+  __shared__ float2 ofWarps[SCORE_WARPS][SCORE_QUERIES];
+#pragma unroll
+  for (int f = 0; f < FOURS; f++) {
+    float highest = tileMost[f];
+#pragma unroll
+    for (int offset = 4; offset < WARP; offset *= 2) {
+      highest = fmaxf(highest, __shfl_xor_sync(FULL_MASK, highest, offset));
+    }
+    float sum = highest > -INFINITY ? tileSum[f] * powerOfTwo(tileMost[f] - highest) : 0.f;
+#pragma unroll
+    for (int offset = 4; offset < WARP; offset *= 2) {
+      sum += __shfl_xor_sync(FULL_MASK, sum, offset);
+    }
+    if (token == 0) {
+      ofWarps[warp][4 * f + part] = make_float2(highest, sum);
+    }
+  }
+  __syncthreads();
+  if (threadIdx.x < queries) {
+    float highest = -INFINITY, sum = 0;
+    for (int w = 0; w < SCORE_WARPS; w++) {
+      highest = fmaxf(highest, ofWarps[w][threadIdx.x].x);
+    }
+    for (int w = 0; w < SCORE_WARPS; w++) {
+      sum += ofWarps[w][threadIdx.x].y * powerOfTwo(ofWarps[w][threadIdx.x].x - highest);
+    }
+    tileShares(a, row, firstQuery + threadIdx.x)[blockIdx.x] = make_float2(LN_2 * highest, sum);
+  }
 }
 
 #define PLANES_KERNEL(W, F)                                                              \

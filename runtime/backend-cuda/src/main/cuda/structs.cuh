@@ -26,8 +26,8 @@ struct BitWeights;
 #define WEIGH_THREADS 512
 #define WEIGHT_MOST 32639
 #define BIT_WORDS 24
-#define BIT_WEIGHTS_BYTES 12384
-#define MODERATE_SCORE 80
+#define BIT_WEIGHTS_BYTES 12352
+#define SMALLEST_SUM 0x1.0p-80f
 #define SHARE_THREADS 256
 #define SHARE_TILE 1024
 #define SELECT_THREADS 1024
@@ -54,12 +54,11 @@ struct BitWeights;
 #define STEP_BIAS 856
 #define ELEMENT_STEPS 7.5f
 #define LARGEST_ELEMENT 127
-#define ESTIMATE_WARPS 8
-#define ESTIMATE_QUERIES 8
-#define ESTIMATE_TILE 2048
+#define ESTIMATE_TILE 1024
 #define ATTEND_DENSE 0
 #define ATTEND_HITS 1
 #define ATTEND_MISSES 2
+#define ATTEND_REST 3
 #define TROUBLE_TOKEN 1
 #define TROUBLE_FRAME 2
 #define MAIL_COUNT 0
@@ -555,24 +554,6 @@ static_assert(offsetof(ClusterArgs, clusters) == 256, "ClusterArgs.clusters");
 static_assert(offsetof(ClusterArgs, firstCluster) == 260, "ClusterArgs.firstCluster");
 static_assert(offsetof(ClusterArgs, last) == 264, "ClusterArgs.last");
 static_assert(sizeof(ClusterArgs) == 272, "ClusterArgs");
-
-struct EstimateArgs {
-  Layer layer;
-  Batch batch;
-  Chosen chosen;
-  Rows query;
-  float* state;
-  int heads;
-  float scale;
-};
-static_assert(offsetof(EstimateArgs, layer) == 0, "EstimateArgs.layer");
-static_assert(offsetof(EstimateArgs, batch) == 216, "EstimateArgs.batch");
-static_assert(offsetof(EstimateArgs, chosen) == 248, "EstimateArgs.chosen");
-static_assert(offsetof(EstimateArgs, query) == 320, "EstimateArgs.query");
-static_assert(offsetof(EstimateArgs, state) == 336, "EstimateArgs.state");
-static_assert(offsetof(EstimateArgs, heads) == 344, "EstimateArgs.heads");
-static_assert(offsetof(EstimateArgs, scale) == 348, "EstimateArgs.scale");
-static_assert(sizeof(EstimateArgs) == 352, "EstimateArgs");
 
 struct FetchArgs {
   Layer layer;

@@ -45,13 +45,13 @@ final class Constants {
 
   /**
    * Bytes of what the bits of a token add to the scores of {@link #SCORE_QUERIES} queries: two for
-   * each weight, and three numbers of a query.
+   * each weight, and two numbers of a query.
    */
   static final int BIT_WEIGHTS_BYTES =
-      SCORE_QUERIES * (2 * BIT_WORDS * BitPlaneSummary.WORD + 3 * Float.BYTES);
+      SCORE_QUERIES * (2 * BIT_WORDS * BitPlaneSummary.WORD + 2 * Float.BYTES);
 
-  /** Scores up to which sums of exponentials need no look at the largest. */
-  static final int MODERATE_SCORE = 80;
+  /** Least sum of exponentials that has all of its bits. */
+  static final float SMALLEST_SUM = 0x1p-80f;
 
   static final int SHARE_THREADS = 256;
 
@@ -96,17 +96,13 @@ final class Constants {
   /** Threads of the kernels for whole clusters: at least the elements of a head. */
   static final int CLUSTER_THREADS = MAX_HEAD_DIM;
 
-  static final int ESTIMATE_WARPS = 8;
-
-  /** Query heads of one block that estimates. */
-  static final int ESTIMATE_QUERIES = 8;
-
   /** Clusters whose tokens are counted at once. */
-  static final int ESTIMATE_TILE = 2048;
+  static final int ESTIMATE_TILE = 1024;
 
   static final int ATTEND_DENSE = 0;
   static final int ATTEND_HITS = 1;
   static final int ATTEND_MISSES = 2;
+  static final int ATTEND_REST = 3;
 
   /** What a kernel found wrong: a token that the table does not have. */
   static final int TROUBLE_TOKEN = 1;
@@ -137,7 +133,7 @@ final class Constants {
     put(all, "WEIGHT_MOST", WEIGHT_MOST);
     put(all, "BIT_WORDS", BIT_WORDS);
     put(all, "BIT_WEIGHTS_BYTES", BIT_WEIGHTS_BYTES);
-    put(all, "MODERATE_SCORE", MODERATE_SCORE);
+    all.put("SMALLEST_SUM", Float.toHexString(SMALLEST_SUM) + "f");
     put(all, "SHARE_THREADS", SHARE_THREADS);
     put(all, "SHARE_TILE", SHARE_TILE);
     put(all, "SELECT_THREADS", SELECT_THREADS);
@@ -164,12 +160,11 @@ final class Constants {
     put(all, "STEP_BIAS", ClusterFormat.STEP_BIAS);
     all.put("ELEMENT_STEPS", ClusterFormat.STEPS + "f");
     put(all, "LARGEST_ELEMENT", ClusterFormat.LARGEST);
-    put(all, "ESTIMATE_WARPS", ESTIMATE_WARPS);
-    put(all, "ESTIMATE_QUERIES", ESTIMATE_QUERIES);
     put(all, "ESTIMATE_TILE", ESTIMATE_TILE);
     put(all, "ATTEND_DENSE", ATTEND_DENSE);
     put(all, "ATTEND_HITS", ATTEND_HITS);
     put(all, "ATTEND_MISSES", ATTEND_MISSES);
+    put(all, "ATTEND_REST", ATTEND_REST);
     put(all, "TROUBLE_TOKEN", TROUBLE_TOKEN);
     put(all, "TROUBLE_FRAME", TROUBLE_FRAME);
     put(all, "MAIL_COUNT", Mailbox.COUNT);

@@ -4,12 +4,11 @@ import static dev.kvdrive.cuda.Constants.ATTEND_DENSE;
 import static dev.kvdrive.cuda.Constants.ATTEND_HITS;
 import static dev.kvdrive.cuda.Constants.ATTEND_MISSES;
 import static dev.kvdrive.cuda.Constants.ATTEND_QUERIES;
+import static dev.kvdrive.cuda.Constants.ATTEND_REST;
 import static dev.kvdrive.cuda.Constants.ATTEND_WARPS;
 import static dev.kvdrive.cuda.Constants.CAUSAL_KEYS;
 import static dev.kvdrive.cuda.Constants.CAUSAL_LANES;
 import static dev.kvdrive.cuda.Constants.CAUSAL_QUERIES;
-import static dev.kvdrive.cuda.Constants.ESTIMATE_QUERIES;
-import static dev.kvdrive.cuda.Constants.ESTIMATE_WARPS;
 import static dev.kvdrive.cuda.Constants.FINISH_THREADS;
 import static dev.kvdrive.cuda.Constants.MAX_HEAD_DIM;
 import static dev.kvdrive.cuda.Constants.STATE_PARTS;
@@ -33,6 +32,7 @@ import dev.kvdrive.device.AttentionState;
 import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.Pass;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.KvLayout;
@@ -42,7 +42,7 @@ import org.jspecify.annotations.Nullable;
 /** Attention of steps and of prompts. */
 final class CudaAttention implements AttentionOperations {
   /** Blocks for each multiprocessor among which the hits of a step are split, or its misses. */
-  private static final int SPLIT_BLOCKS = 4;
+  private static final int SPLIT_BLOCKS = 2;
 
   /** The one compute capability that has the products of warpgroups. */
   private static final int WIDE_CAPABILITY = 90;
@@ -69,22 +69,15 @@ final class CudaAttention implements AttentionOperations {
     KvLayout layout = e.step().layer().layout();
     AttentionShape shape = e.shape();
     requireKernelsFor(layout);
-    Structs.Estimate s = Structs.ESTIMATE;
-    Arguments a = layer(own.arguments(), s.layer, e.step().layer());
-    batch(a, s.batch, e.step().batch());
-    chosen(a, s.chosen, e.selection());
-    rows(a, s.query, e.query())
-        .put(s.state, CudaQueue.address(e.state().buffer()))
-        .put(s.heads, shape.heads())
-        .put(s.scale, shape.scale());
+    Arguments a = struct(own, e.step(), e.selection(), 0, shape, e.query(), e.state(), ATTEND_REST);
     own.launch(
         gpu.kernel("estimate_" + lanes(layout) / 4),
-        shape.kvHeads() * Math.ceilDiv(shape.groupSize(), ESTIMATE_QUERIES),
+        splits(e.step().batch(), shape),
+        shape.kvHeads() * Math.ceilDiv(shape.groupSize(), ATTEND_QUERIES),
         e.step().batch().rows(),
-        1,
-        ESTIMATE_WARPS * WARP,
+        ATTEND_WARPS * WARP,
         0,
-        a.end(s));
+        a.end(Structs.ATTEND));
   }
 
   @Override
@@ -116,7 +109,16 @@ final class CudaAttention implements AttentionOperations {
         floats
             ? "attend_float_" + lanes(layout) + "_" + queries
             : "attend_" + (codes ? "int8_" : "bf16_") + lanes(layout) / 4;
-    Arguments a = struct(queue, step, pass, shape, query, state, mode);
+    Arguments a =
+        struct(
+            queue,
+            step,
+            pass == null ? null : pass.selection(),
+            pass == null ? 0 : pass.pass(),
+            shape,
+            query,
+            state,
+            mode);
     queue.launch(
         gpu.kernel(kernel),
         mode == ATTEND_DENSE ? 1 : splits(step.batch(), shape),
@@ -131,7 +133,7 @@ final class CudaAttention implements AttentionOperations {
   public void finish(Queue queue, Finish f) {
     CudaQueue own = (CudaQueue) queue;
     AttentionShape shape = f.shape();
-    Arguments a = struct(own, f.step(), null, shape, f.out(), f.state(), ATTEND_DENSE);
+    Arguments a = struct(own, f.step(), null, 0, shape, f.out(), f.state(), ATTEND_DENSE);
     own.launch(
         gpu.kernel("finish"),
         shape.kvHeads(),
@@ -145,7 +147,8 @@ final class CudaAttention implements AttentionOperations {
   private Arguments struct(
       CudaQueue queue,
       LayerStep step,
-      @Nullable Pass pass,
+      @Nullable Selection selection,
+      int pass,
       AttentionShape shape,
       Activations rows,
       AttentionState state,
@@ -153,16 +156,16 @@ final class CudaAttention implements AttentionOperations {
     Structs.Attend s = Structs.ATTEND;
     Arguments a = layer(queue.arguments(), s.layer, step.layer());
     batch(a, s.batch, step.batch());
-    if (pass == null) {
+    if (selection == null) {
       a.none(s.chosen);
     } else {
-      chosen(a, s.chosen, pass.selection());
+      chosen(a, s.chosen, selection);
     }
     return rows(a, s.rows, rows)
         .put(s.state, CudaQueue.address(state.buffer()))
         .put(s.heads, shape.heads())
         .put(s.splits, splits(step.batch(), shape))
-        .put(s.pass, pass == null ? 0 : pass.pass())
+        .put(s.pass, pass)
         .put(s.mode, mode)
         .put(s.scale, shape.scale());
   }
@@ -174,8 +177,7 @@ final class CudaAttention implements AttentionOperations {
   private int splits(StepBatch batch, AttentionShape shape) {
     int tiles = Math.ceilDiv(shape.groupSize(), ATTEND_QUERIES);
     int cells = batch.rows() * shape.kvHeads() * tiles;
-    return Math.clamp(
-        Math.ceilDiv(SPLIT_BLOCKS * gpu.multiprocessors(), cells), 1, (STATE_PARTS - 1) / 2);
+    return Math.clamp(SPLIT_BLOCKS * gpu.multiprocessors() / cells, 1, (STATE_PARTS - 1) / 2);
   }
 
   /** Query heads that a block computes at a time without tensor cores. */

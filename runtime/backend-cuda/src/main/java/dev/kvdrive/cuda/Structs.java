@@ -460,20 +460,6 @@ final class Structs {
     }
   }
 
-  static final class Estimate extends Struct {
-    final Field layer = struct(LAYER, "layer");
-    final Field batch = struct(BATCH, "batch");
-    final Field chosen = struct(CHOSEN, "chosen");
-    final Field query = struct(ROWS, "query");
-    final Field state = pointer("float*", "state");
-    final Field heads = int32("heads");
-    final Field scale = float32("scale");
-
-    Estimate() {
-      super("EstimateArgs");
-    }
-  }
-
   /** Of fetch and land; without a mailbox of prefetch. */
   static final class Fetch extends Struct {
     final Field layer = struct(LAYER, "layer");
@@ -554,7 +540,6 @@ final class Structs {
   static final Pin PIN = new Pin();
   static final Forget FORGET = new Forget();
   static final Cluster CLUSTER = new Cluster();
-  static final Estimate ESTIMATE = new Estimate();
   static final Fetch FETCH = new Fetch();
   static final Attend ATTEND = new Attend();
   static final Causal CAUSAL = new Causal();
@@ -564,6 +549,6 @@ final class Structs {
     return List.of(
         ROWS, LAYER, BATCH, CHOSEN, EMBED, NORM, BIAS, ADD, ANGLES, ROTATE, SILU, ARGMAX, MULTIPLY,
         APPEND, STORE, PROMPT, RESET, PLACE, TRIM, OBSERVE, CREDIT, STEP, SCORE, SELECT, PIN,
-        FORGET, CLUSTER, ESTIMATE, FETCH, ATTEND, CAUSAL);
+        FORGET, CLUSTER, FETCH, ATTEND, CAUSAL);
   }
 }
