@@ -8,6 +8,8 @@ import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorOperators;
 
 /**
  * Clusters of similar tokens, as {@link ClusterFormat} says them to the bit. Finding the nearest
@@ -134,7 +136,7 @@ final class KeyClusters {
     int parts = Math.ceilDiv(s.tokens, TASK_TOKENS);
     int pieces = Math.ceilDiv(s.headDim, TASK_ELEMENTS);
     pool.run(heads, (head, thread) -> start(s, head, scratch[thread]));
-    for (int round = 0; round < ClusterFormat.ROUNDS; round++) {
+    for (int round = 0; round < s.memory.format.rounds(); round++) {
       pool.run(
           heads * parts,
           (task, thread) -> {
@@ -232,7 +234,7 @@ final class KeyClusters {
             s, head, s.values(head), s.headDim, s.valueWeight(head), tile, count, scores, scratch);
       }
       for (int t = 0; t < count; t++) {
-        s.nearest[head * s.tokens + tile + t] = (short) largest(scores, t * s.padded, s.clusters);
+        s.nearest[head * s.tokens + tile + t] = (short) largest(scores, t * s.padded, s.padded);
       }
     }
   }
@@ -289,14 +291,29 @@ final class KeyClusters {
     Arrays.fill(biases, s.clusters, s.padded, Float.NEGATIVE_INFINITY);
   }
 
-  /** The largest of {@code count} scores, the lower among equals. */
+  /**
+   * The largest of {@code count} scores, whole panels of them, the lower among equals. What is at
+   * the start of the scores is overwritten.
+   */
   private static int largest(float[] scores, int at, int count) {
+    FloatVector most = FloatVector.broadcast(Lanes.F, Float.NEGATIVE_INFINITY);
+    FloatVector vector = FloatVector.zero(Lanes.F); // whose first score is number so many
+    for (int j = 0; j < count; j += Lanes.N) {
+      FloatVector score = FloatVector.fromArray(Lanes.F, scores, at + j);
+      VectorMask<Float> larger = score.compare(VectorOperators.GT, most);
+      most = most.blend(score, larger);
+      vector = vector.blend((float) j, larger);
+    }
+    most.intoArray(scores, at);
+    vector.intoArray(scores, at + Lanes.N);
     int best = 0;
-    float most = Float.NEGATIVE_INFINITY;
-    for (int j = 0; j < count; j++) {
-      if (scores[at + j] > most) {
-        most = scores[at + j];
-        best = j;
+    float highest = Float.NEGATIVE_INFINITY;
+    for (int lane = 0; lane < Lanes.N; lane++) {
+      int number = (int) scores[at + Lanes.N + lane] + lane;
+      float score = scores[at + lane];
+      if (score > highest || (score == highest && number < best)) {
+        highest = score;
+        best = number;
       }
     }
     return best;
