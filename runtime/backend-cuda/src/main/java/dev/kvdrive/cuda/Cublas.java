@@ -1,6 +1,7 @@
 package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.AddressLayout;
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -24,7 +25,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class Cublas {
   /** Workspace that algorithms may use; NVIDIA's recommendation for Hopper. */
-  static final long WORKSPACE_BYTES = 32L << 20;
+  static final long WORKSPACE_BYTES = Workspace.QUEUE_BYTES;
 
   private static final List<String> NAMES = List.of("libcublasLt.so.13", "libcublasLt.so.12");
 

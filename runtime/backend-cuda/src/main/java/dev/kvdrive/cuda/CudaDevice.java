@@ -12,6 +12,8 @@ import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.Weight;
 import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.plan.ByteSize;
+import dev.kvdrive.plan.DeviceKind;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
@@ -24,9 +26,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * A CUDA GPU as a device, with activations in bf16.
  *
- * <p>The cap counts what is allocated through this interface. Beyond it the driver keeps a context
- * with this module's kernels (some hundred MiB) and every queue that computes a workspace of {@link
- * #WORKSPACE_BYTES}; {@link #open} checks that there is room for the cap and one of these.
+ * <p>The cap bounds what is allocated through this interface, and a plan leaves a part of it to the
+ * device itself: {@link dev.kvdrive.plan.Workspace#deviceBytes} for the driver's context with this
+ * module's kernels, workspaces of queues and recorded graphs. {@link #open} checks that the GPU has
+ * the cap, and free all of it that is not the context's.
  *
  * <p>Matrices are held in bf16, whatever they are stored in, and {@link Weight#bytes} counts that;
  * vectors are held in F32; a plan for {@link dev.kvdrive.plan.DeviceKind#CUDA} counts the same.
@@ -79,7 +82,7 @@ public final class CudaDevice implements Device {
    * @param capacityBytes hard cap of its memory for this device
    * @param hostBytes hard cap of the host memory that is allocated through it, the DRAM tier
    * @throws DeviceException if there is no such GPU, or this build or machine cannot use it
-   * @throws DeviceMemoryException if the GPU has less than the cap free
+   * @throws DeviceMemoryException if the GPU has less than the cap, or too little of it free
    */
   public static CudaDevice open(int ordinal, long capacityBytes, long hostBytes) {
     if (capacityBytes < 1) {
@@ -91,11 +94,16 @@ public final class CudaDevice implements Device {
     }
     Gpu gpu = Gpu.open(ordinal);
     gpu.driver().enter();
+    long total = gpu.driver().totalBytes();
     long free = gpu.driver().freeBytes();
-    if (capacityBytes > free - WORKSPACE_BYTES) {
+    if (capacityBytes > total || capacityBytes - DeviceKind.CUDA.contextBytes() > free) {
       throw new DeviceMemoryException(
-          "a GPU tier of %d bytes and a workspace of %d were asked for, but %s has %d bytes free"
-              .formatted(capacityBytes, WORKSPACE_BYTES, gpu.description(), free));
+          "a GPU tier of %s was asked for, but %s has %s, of which %s are free beside the driver's context; make the tier smaller, or end what else uses the GPU"
+              .formatted(
+                  ByteSize.human(capacityBytes),
+                  gpu.description(),
+                  ByteSize.human(total),
+                  ByteSize.human(free)));
     }
     return new CudaDevice(gpu, capacityBytes, hostBytes);
   }
@@ -154,6 +162,12 @@ public final class CudaDevice implements Device {
   @Override
   public synchronized long usedBytes() {
     return used;
+  }
+
+  @Override
+  public synchronized long ownBytes() {
+    driver.enter();
+    return Math.max(0, driver.totalBytes() - driver.freeBytes() - used);
   }
 
   @Override

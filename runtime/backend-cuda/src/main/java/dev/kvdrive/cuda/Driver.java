@@ -141,6 +141,13 @@ final class Driver {
     return value[0];
   }
 
+  /** Bytes of device memory, in use or not. */
+  long totalBytes() {
+    long[] total = new long[1];
+    check("cuMemGetInfo", JCudaDriver.cuMemGetInfo(new long[1], total));
+    return total[0];
+  }
+
   /** Bytes of device memory that are free now. */
   long freeBytes() {
     long[] free = new long[1];

@@ -52,9 +52,6 @@ import org.jspecify.annotations.Nullable;
  * {@link #run}, then the results of each row.
  */
 public final class DecodeStep implements AutoCloseable {
-  /** Recorded graphs kept at most; the one unused for longest goes first. */
-  private static final int MAX_GRAPHS = 64;
-
   /**
    * What a graph is recorded for.
    *
@@ -362,7 +359,7 @@ public final class DecodeStep implements AutoCloseable {
   }
 
   private void evictRecordings() {
-    while (recordings.size() > MAX_GRAPHS) {
+    while (recordings.size() > Workspace.MOST_GRAPHS) {
       Map.Entry<Shape, Recording> eldest = recordings.firstEntry();
       recordings.remove(eldest.getKey());
       close(eldest.getValue());

@@ -58,6 +58,16 @@ public interface Device extends AutoCloseable {
   DeviceBuffer allocate(String label, long bytes);
 
   /**
+   * Bytes of its memory that are in use beside what was allocated through it, by itself (context,
+   * kernels, workspaces, graphs) or by others, as its driver reports; 0 for a device whose memory
+   * is nothing but what is allocated. A plan counts {@link dev.kvdrive.plan.Workspace#deviceBytes}
+   * of the GPU tier for it.
+   */
+  default long ownBytes() {
+    return 0;
+  }
+
+  /**
    * Host memory that operations of this device can read and write directly (pinned and mapped on
    * CUDA), 4096-byte aligned, zeroed. Counts in whole pages of {@value #HOST_PAGE} bytes.
    *

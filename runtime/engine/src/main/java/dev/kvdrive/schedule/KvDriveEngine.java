@@ -6,6 +6,7 @@ import dev.kvdrive.kv.tier.TierStatus;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.WeightFingerprint;
 import dev.kvdrive.plan.Budget;
+import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.ModelGeometry;
@@ -252,6 +253,7 @@ public final class KvDriveEngine implements InferenceEngine {
       requests.checkGoesOn();
       warmUp(own);
       requests.checkGoesOn();
+      checkOwnBytes();
     } catch (Throwable t) {
       end(own);
       ready.completeExceptionally(t);
@@ -275,6 +277,21 @@ public final class KvDriveEngine implements InferenceEngine {
       end(own);
       requests.allEnded();
       ended.forEach(Sequence::announce);
+    }
+  }
+
+  /**
+   * Tells if the GPU tier does not hold all that is in use, of which the plan has counted a part.
+   */
+  private void checkOwnBytes() {
+    long own = device.ownBytes();
+    if (own > 0 && own + device.usedBytes() > device.capacityBytes()) {
+      LOG.log(
+          System.Logger.Level.WARNING,
+          "the GPU tier is {0}, but {1} are allocated and {2} in use beside that, by the device itself or another process; make the tier smaller, or end what else uses the GPU",
+          ByteSize.human(device.capacityBytes()),
+          ByteSize.human(device.usedBytes()),
+          ByteSize.human(own));
     }
   }
 

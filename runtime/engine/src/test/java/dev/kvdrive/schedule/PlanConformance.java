@@ -20,6 +20,7 @@ import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkFormat;
+import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.Demand;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
@@ -80,6 +81,10 @@ public abstract class PlanConformance extends EngineTest {
     WindowOptions windows =
         new WindowOptions(noting ? Division.BY_REUSE : Division.UNIFORM, 16, noting);
     try (Model planned = ModelLoader.open(Golden.file(name), 0, ModelLoader.Verification.FULL)) {
+      // What the device takes for itself comes on top, to the byte.
+      int chunks = ChunkGrid.PAPER.closedChunks(context);
+      long taken = Workspace.deviceBytes(kind(), planned.geometry(), chunks);
+      long gpuTier = gpu * MIB + taken;
       Plan plan =
           Planner.plan(
               new PlanRequest(
@@ -92,7 +97,7 @@ public abstract class PlanConformance extends EngineTest {
                       new Formats(resident, backing),
                       dense,
                       windows),
-                  new TierBudgets(gpu * MIB, dram * MIB, nvme * MIB),
+                  new TierBudgets(gpuTier, dram * MIB, nvme * MIB),
                   kind()));
       EngineSizes sizes = plan.requireSizes();
       // What is planned of DRAM is enough, to the byte.
@@ -104,7 +109,8 @@ public abstract class PlanConformance extends EngineTest {
           // A window takes what is left to a few bytes: the plan must be right to the byte.
           assertThat(own.usedBytes())
               .as("GPU memory")
-              .isEqualTo(plan.demand(Demand.Tier.GPU))
+              .isEqualTo(plan.allocatedOnDevice())
+              .isEqualTo(plan.demand(Demand.Tier.GPU) - taken)
               .isLessThanOrEqualTo(gpu * MIB);
           // Buffers that happen to be whole pages leave what is planned for their rounding.
           assertThat(own.hostBytes())
@@ -120,6 +126,7 @@ public abstract class PlanConformance extends EngineTest {
             assertThat(tier.usedBytes()).as(tier.name()).isLessThanOrEqualTo(tier.capacityBytes());
           }
           generate(engine, request("a", Math.min(200, context - 9), 8)).finish();
+          assertThat(own.ownBytes()).as("what the device takes").isLessThanOrEqualTo(taken);
           assertThat(own.usedBytes()).isLessThanOrEqualTo(gpu * MIB);
           assertThat(own.hostBytes()).isLessThanOrEqualTo(dram * MIB);
         }
@@ -145,7 +152,12 @@ public abstract class PlanConformance extends EngineTest {
             new Load(256, 2, 4),
             1,
             KvType.F32,
-            new TierBudgets(40 * MIB, 64 * MIB, 64 * MIB),
+            new TierBudgets(
+                40 * MIB
+                    + Workspace.deviceBytes(
+                        kind(), model.geometry(), ChunkGrid.PAPER.closedChunks(256)),
+                64 * MIB,
+                64 * MIB),
             kind());
     EngineSettings settings =
         EngineSettings.of(Planner.plan(request).requireSizes(), device, directory, 4)

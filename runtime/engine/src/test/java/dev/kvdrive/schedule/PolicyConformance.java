@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.device.Device;
 import dev.kvdrive.device.ElementType;
-import dev.kvdrive.plan.Demand;
+import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
@@ -13,6 +13,7 @@ import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.TierBudgets;
+import dev.kvdrive.plan.Workspace;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -86,21 +87,24 @@ public abstract class PolicyConformance extends EngineTest {
   @ParameterizedTest
   @MethodSource("policies")
   void itTakesTheMemoryThatIsPlanned(PolicyShape policy) {
+    DeviceKind kind = device.activationType() == ElementType.F32 ? DeviceKind.CPU : DeviceKind.CUDA;
+    int chunks = ChunkGrid.PAPER.closedChunks(256);
+    long gpu = 24 * MIB + Workspace.deviceBytes(kind, model.geometry(), chunks);
     PlanRequest request =
         PlanRequest.of(
                 model.geometry(),
                 new Load(256, 3, 4),
                 policy.selects() ? 0.0625 : 1,
                 KvType.BF16,
-                new TierBudgets(24 * MIB, 16 * MIB, 64 * MIB),
-                device.activationType() == ElementType.F32 ? DeviceKind.CPU : DeviceKind.CUDA)
+                new TierBudgets(gpu, 16 * MIB, 64 * MIB),
+                kind)
             .attending(a -> a.withPolicy(policy).withDenseBelow(0));
     Plan plan = Planner.plan(request);
     try (KvDriveEngine engine =
         start(
             EngineSettings.of(plan.requireSizes(), device, directory, 4)
                 .withScheduling(s -> s.withWarmUpTokens(0)))) {
-      assertThat(device.usedBytes()).isEqualTo(plan.demand(Demand.Tier.GPU));
+      assertThat(device.usedBytes()).isEqualTo(plan.allocatedOnDevice());
       int window = engine.sizes().windowSlots();
       switch (policy.window()) {
         case ONE_SELECTION -> assertThat(window).isEqualTo(engine.sizes().maxSelected());

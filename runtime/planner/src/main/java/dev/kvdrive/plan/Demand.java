@@ -9,6 +9,9 @@ package dev.kvdrive.plan;
  * @param arithmetic how they come about, in words and numbers
  */
 public record Demand(Tier tier, String item, long bytes, String arithmetic) {
+  /** Item of what a device takes beside what the engine allocates. */
+  public static final String DEVICE = "device";
+
   /** Where bytes live. */
   public enum Tier {
     GPU,

@@ -8,12 +8,12 @@ public enum DeviceKind {
    * The CPU backend: its GPU tier is an arena in host memory; activations are F32, weights are held
    * as they are stored.
    */
-  CPU(4, true, "as they are stored", 512, 256),
+  CPU(4, true, "as they are stored", 512, 256, 0),
   /**
    * A CUDA GPU; activations are bf16, matrices are held in bf16 and vectors in F32 whatever they
    * are stored in.
    */
-  CUDA(2, false, "matrices in bf16, vectors in F32", 8192, 2048);
+  CUDA(2, false, "matrices in bf16, vectors in F32", 8192, 2048, 768 * ByteSize.MIB);
 
   /** Host buffers take multiples of this many bytes, whatever the device. */
   public static final int HOST_PAGE = 4096;
@@ -23,18 +23,21 @@ public enum DeviceKind {
   private final String weights;
   private final int denseTokens;
   private final int prefillBlock;
+  private final long contextBytes;
 
   DeviceKind(
       int activationBytes,
       boolean arenaInHostMemory,
       String weights,
       int denseTokens,
-      int prefillBlock) {
+      int prefillBlock,
+      long contextBytes) {
     this.activationBytes = activationBytes;
     this.arenaInHostMemory = arenaInHostMemory;
     this.weights = weights;
     this.denseTokens = denseTokens;
     this.prefillBlock = prefillBlock;
+    this.contextBytes = contextBytes;
   }
 
   /** As in settings, options and reports. */
@@ -61,6 +64,15 @@ public enum DeviceKind {
    */
   public int prefillBlock() {
     return prefillBlock;
+  }
+
+  /**
+   * Bytes of its memory that it takes to be there at all: the driver's context with all kernels
+   * that may be loaded into it; 0 where there is nothing of the kind. Beside it {@link
+   * Workspace#deviceBytes}.
+   */
+  public long contextBytes() {
+    return contextBytes;
   }
 
   /** Bytes of one activation element. */

@@ -64,6 +64,14 @@ public record Plan(
     return demands.stream().filter(d -> d.tier() == tier).mapToLong(Demand::bytes).sum();
   }
 
+  /** GPU memory that the engine allocates: all but what the device takes for itself. */
+  public long allocatedOnDevice() {
+    return demands.stream()
+        .filter(d -> d.tier() == Demand.Tier.GPU && !d.item().equals(Demand.DEVICE))
+        .mapToLong(Demand::bytes)
+        .sum();
+  }
+
   /** The outcome in one paragraph: the same text in log, condition and JSON. */
   public String verdict() {
     String what =

@@ -414,6 +414,19 @@ public final class Planner {
               "weights",
               model.weightBytes(request.device()),
               "all weights, " + request.device().weights()));
+      long own = Workspace.deviceBytes(request.device(), model, maxChunks);
+      if (own > 0) {
+        out.add(
+            new Demand(
+                Tier.GPU,
+                Demand.DEVICE,
+                own,
+                "context and kernels of up to %s, workspaces, %d recorded steps of %d layers"
+                    .formatted(
+                        ByteSize.human(request.device().contextBytes()),
+                        Workspace.MOST_GRAPHS,
+                        model.layers())));
+      }
       out.add(
           new Demand(
               Tier.GPU,

@@ -41,7 +41,38 @@ public final class Workspace {
   /** Arrays of rows that say who is in which micro-batch of two or of four. */
   public static final int MICRO_BATCH_ARRAYS = 2 + MOST_MICRO_BATCHES;
 
+  /** What a queue of a GPU that computes has for matrix products and scores, if that is enough. */
+  public static final long QUEUE_BYTES = 32 * ByteSize.MIB;
+
+  /** Queues that compute. */
+  private static final int QUEUES = 2;
+
+  /** Recorded steps that are kept at most; what one and each of its nodes takes. */
+  public static final int MOST_GRAPHS = 64;
+
+  private static final long GRAPH_BYTES = 64 << 10;
+  private static final long NODE_BYTES = 1 << 10;
+
+  /** Nodes of a layer of a step at most, with as many micro-batches as there can be. */
+  private static final int LAYER_NODES = 48;
+
   private Workspace() {}
+
+  /**
+   * Bytes of its memory that a device takes beside what is allocated through it: its context, what
+   * its queues compute in, and recorded steps; 0 for a device that takes nothing.
+   */
+  public static long deviceBytes(DeviceKind device, ModelGeometry model, int maxChunks) {
+    if (device.contextBytes() == 0) {
+      return 0;
+    }
+    // Scores of one row, and a share of each tile; what is too small for them stays beside.
+    long scores = 5L * model.heads() * maxChunks + ByteSize.MIB;
+    long queue = QUEUE_BYTES + (scores > QUEUE_BYTES ? scores : 0);
+    return device.contextBytes()
+        + QUEUES * queue
+        + MOST_GRAPHS * (GRAPH_BYTES + (long) model.layers() * LAYER_NODES * NODE_BYTES);
+  }
 
   /**
    * Bytes of the running attention state of a decode step: per (row, query head) maximum, sum and

@@ -52,6 +52,24 @@ class PlannerTest {
   }
 
   @Test
+  void aGpuTierHoldsWhatTheGpuTakesForItself() {
+    PlanRequest request = request(LLAMA_8B, 131_072, 1, 0.0156, gib(40, 64, 0));
+    Plan plan = Planner.plan(request);
+    Demand own = demand(plan, Demand.DEVICE);
+    long queues = 2 * Workspace.QUEUE_BYTES;
+    assertThat(own.bytes())
+        .isEqualTo(768 * ByteSize.MIB + queues + 64 * ((64 << 10) + 32L * 48 * 1024));
+    assertThat(plan.allocatedOnDevice()).isEqualTo(plan.demand(Tier.GPU) - own.bytes());
+    assertThat(plan.demand(Tier.GPU)).isLessThanOrEqualTo(40 * ByteSize.GIB);
+
+    PlanRequest onCpu =
+        PlanRequest.of(
+            LLAMA_8B, new Load(131_072, 1), 0.0156, KvType.BF16, gib(80, 64, 0), DeviceKind.CPU);
+    assertThat(Planner.plan(onCpu).demands())
+        .noneMatch(demand -> demand.item().equals(Demand.DEVICE));
+  }
+
+  @Test
   void weightsAreCountedAsTheDeviceHoldsThem() {
     // A quantised file: 1.0625 bytes for each element on the CPU, 2 on a GPU, 4 for vectors.
     ModelGeometry model =
@@ -240,14 +258,17 @@ class PlannerTest {
 
   @Test
   void aLengthThatWasAskedForIsKeptOrRefusedWithTheWayOut() {
-    PlanRequest roomy = request(TINY, 32_768, 2, 0.0156, gib(1, 1, 0));
+    PlanRequest roomy = request(TINY, 32_768, 2, 0.0156, gib(2, 1, 0));
     assertThat(
             Planner.plan(roomy.attending(a -> a.withDenseBelow(100_000)))
                 .requireSizes()
                 .denseBelow())
         .isEqualTo(32_768);
+    long gpu = ByteSize.GIB / 14 + demand(Planner.plan(roomy), Demand.DEVICE).bytes();
     PlanRequest tight =
-        request(TINY, 32_768, 2, 0.0156, gib(0.07, 1, 0)).attending(a -> a.withDenseBelow(16_384));
+        roomy
+            .withTiers(new TierBudgets(gpu, ByteSize.GIB, 0))
+            .attending(a -> a.withDenseBelow(16_384));
     Plan refused = Planner.plan(tight);
     assertThat(refused.feasible()).isFalse();
     assertThat(refused.verdict()).contains("GPU memory").contains("dense below");
