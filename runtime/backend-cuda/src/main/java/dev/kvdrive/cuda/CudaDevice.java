@@ -94,18 +94,25 @@ public final class CudaDevice implements Device {
     }
     Gpu gpu = Gpu.open(ordinal);
     gpu.driver().enter();
-    long total = gpu.driver().totalBytes();
-    long free = gpu.driver().freeBytes();
-    if (capacityBytes > total || capacityBytes - DeviceKind.CUDA.contextBytes() > free) {
-      throw new DeviceMemoryException(
-          "a GPU tier of %s was asked for, but %s has %s, of which %s are free beside the driver's context; make the tier smaller, or end what else uses the GPU"
-              .formatted(
-                  ByteSize.human(capacityBytes),
-                  gpu.description(),
-                  ByteSize.human(total),
-                  ByteSize.human(free)));
+    Driver driver = gpu.driver();
+    String refusal =
+        refusal(capacityBytes, gpu.description(), driver.totalBytes(), driver.freeBytes());
+    if (refusal != null) {
+      throw new DeviceMemoryException(refusal);
     }
     return new CudaDevice(gpu, capacityBytes, hostBytes);
+  }
+
+  /**
+   * Why a GPU cannot hold a tier, of which a part is for its context, or null if it can.
+   *
+   * @param free beside the context, which is there already
+   */
+  static @Nullable String refusal(long tier, String gpu, long total, long free) {
+    return tier <= total && tier - DeviceKind.CUDA.contextBytes() <= free
+        ? null
+        : "a GPU tier of %s was asked for, but %s has %s, of which %s are free beside the driver's context; make the tier smaller, or end what else uses the GPU"
+            .formatted(ByteSize.human(tier), gpu, ByteSize.human(total), ByteSize.human(free));
   }
 
   /**

@@ -10,6 +10,7 @@ import dev.kvdrive.model.LayerTensors;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.model.tensor.TensorType;
+import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -40,6 +41,21 @@ class CudaBuildTest {
     assertThatThrownBy(() -> CudaDevice.open(0, 1 << 20))
         .isInstanceOf(DeviceException.class)
         .hasMessage(why);
+  }
+
+  @Test
+  void aTierThatTheGpuDoesNotHaveIsRefusedWithTheWayOut() {
+    // A card that is sold as one of 80 GB, with nothing on it but a context of half a GiB.
+    long total = 81_559 * ByteSize.MIB;
+    long free = total - ByteSize.GIB / 2;
+    assertThat(CudaDevice.refusal(80 * ByteSize.GIB, "H100", total, free))
+        .isEqualTo(
+            "a GPU tier of 80.0 GiB was asked for, but H100 has 79.6 GiB, of which 79.1 GiB are free beside the driver's context; make the tier smaller, or end what else uses the GPU");
+    assertThat(CudaDevice.refusal(79 * ByteSize.GIB, "H100", total, free)).isNull();
+    // Another process has ten of them.
+    long left = free - 10 * ByteSize.GIB;
+    assertThat(CudaDevice.refusal(79 * ByteSize.GIB, "H100", total, left)).isNotNull();
+    assertThat(CudaDevice.refusal(69 * ByteSize.GIB, "H100", total, left)).isNull();
   }
 
   static List<Golden> goldens() {
