@@ -57,7 +57,7 @@ class AssessorTest {
   @Test
   void theIndexIsTheDeploymentsWordOrWhatTheModelIsKnownToBring() {
     assertThat(index(feasible(deployment("endpoint", ""), null)))
-        .isEqualTo("planes-96+clusters-32");
+        .isEqualTo("planes-96+clusters-16x4");
     assertThat(index(feasible(deployment("endpoint", "index: planes-128"), null)))
         .isEqualTo("planes-128");
     assertThat(index(feasible(deployment("endpoint", "index: two-bit"), null)))

@@ -74,7 +74,7 @@ class DesiredObjectsTest {
     assertThat(configuration.get("context-length").asInt()).isEqualTo(16384);
     assertThat(configuration.get("concurrency").asInt()).isEqualTo(2);
     assertThat(configuration.get("policy").asText()).isEqualTo("kvdrive");
-    assertThat(configuration.get("index").asText()).isEqualTo("planes-96+clusters-32");
+    assertThat(configuration.get("index").asText()).isEqualTo("planes-96+clusters-16x4");
     assertThat(configuration.get("kv-type").asText()).isEqualTo("bf16");
     assertThat(configuration.get("resident").asText()).isEqualTo("bf16");
     assertThat(configuration.get("backing").asText()).isEqualTo("int8");

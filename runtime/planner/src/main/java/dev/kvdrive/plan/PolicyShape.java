@@ -37,7 +37,7 @@ public record PolicyShape(
   /** Elements of heads up to which clusters are small, and how many tokens these have. */
   private static final int SMALL_HEAD = 64;
 
-  private static final int SMALL_CLUSTER = 32;
+  private static final int SMALL_CLUSTER = 16;
 
   /** Chunks are chosen by their share of attention, estimated from two-bit keys. */
   public static final PolicyShape KVDRIVE = new PolicyShape("kvdrive", SummaryFormat.twoBit());
@@ -192,11 +192,12 @@ public record PolicyShape(
         Math.min(FITTED_BITS, 3 * model.headDim() / 2)
             / BitPlaneSummary.WORD
             * BitPlaneSummary.WORD;
-    int cluster =
-        model.headDim() <= SMALL_HEAD ? SMALL_CLUSTER : Integer.highestOneBit(model.headDim());
+    ClusterFormat clusters =
+        model.headDim() <= SMALL_HEAD
+            ? ClusterFormat.of(SMALL_CLUSTER).inNibbles()
+            : ClusterFormat.of(Integer.highestOneBit(model.headDim()));
     return model.calibrated() && bits > 0
-        ? KVDRIVE.withIndex(
-            new IndexShape(SummaryFormat.bitPlanes(bits), ClusterFormat.of(cluster)))
+        ? KVDRIVE.withIndex(new IndexShape(SummaryFormat.bitPlanes(bits), clusters))
         : KVDRIVE;
   }
 

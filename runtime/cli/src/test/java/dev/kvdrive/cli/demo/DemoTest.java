@@ -65,7 +65,7 @@ class DemoTest {
   void saysWhatEstimateAndPrefetchDid() throws Exception {
     assertThat(run(0.25, 1)).as(out.toString()).isTrue();
     assertThat(out.toString())
-        .containsPattern("estimated  the other [1-9][0-9,]*, by clusters of 32 tokens")
+        .containsPattern("estimated  the other [1-9][0-9,]*, by clusters of 16 tokens")
         .containsPattern("prefetched [1-9][0-9,]* chunks .* asked for [0-9.]+ %");
   }
 

@@ -81,7 +81,7 @@ class EvalCommandTest {
     assertThat(scores.at("/columns/exact/scores/passkey").asDouble()).isEqualTo(100);
     assertThat(scores.at("/columns/25 %/attended").asDouble()).isBetween(0.2, 0.45);
     assertThat(scores.at("/contextLength").asInt()).isLessThanOrEqualTo(640);
-    assertThat(scores.at("/index").asString()).isEqualTo("planes-96+clusters-32");
+    assertThat(scores.at("/index").asString()).isEqualTo("planes-96+clusters-16x4");
     assertThat(scores.at("/weights").asString()).hasSize(32);
     assertThat(scores.at("/columns/25 %/againstExact").asDouble()).isZero();
     JsonNode run = scores.at("/runs/1");
