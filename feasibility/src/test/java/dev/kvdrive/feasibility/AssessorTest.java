@@ -176,7 +176,7 @@ class AssessorTest {
       delimiter = '|',
       textBlock =
           """
-          best    | two-bit    | spec.policy: there is no policy 'best'; there are kvdrive, kvdrive-paper
+          best    | two-bit    | spec.policy: there is no policy 'best'; there are kvdrive, kvdrive-recent
           quest   | planes-128 | policy quest has an index of its own; leave the index planes-128 out
           full    |            | policy full attends everything, a budget of 6.25 % leaves something out: write budget 100%
           """)

@@ -104,7 +104,7 @@ final class CudaIndex implements IndexOperations {
     long centroidBytes = 4L * heads * clusters * format.depth(layout);
     long workspace = own.workspace(centroidBytes + 4L * heads * clusters);
     int tiles = Math.ceilDiv(members, CLUSTER_TOKENS);
-    for (int round = 0; round <= format.rounds(); round++) {
+    for (int round = 0; round <= ClusterFormat.ROUNDS; round++) {
       Structs.Cluster s = Structs.CLUSTER;
       var struct =
           layer(own.arguments(), s.layer, of)
@@ -117,7 +117,7 @@ final class CudaIndex implements IndexOperations {
               .put(s.to, chunks.to())
               .put(s.clusters, clusters)
               .put(s.firstCluster, format.clusters(layout, chunks.from()))
-              .put(s.last, round == format.rounds() ? 1 : 0)
+              .put(s.last, round == ClusterFormat.ROUNDS ? 1 : 0)
               .end(s);
       if (round == 0) {
         if (chunks.from() == 0 && format.comparesValues()) {

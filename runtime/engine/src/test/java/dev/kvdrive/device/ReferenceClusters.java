@@ -295,7 +295,7 @@ final class ReferenceClusters {
       centroids[j] = rows.of(first + start(j, n, k));
     }
     int[] of = new int[n];
-    for (int round = 0; round < format.rounds(); round++) {
+    for (int round = 0; round < ClusterFormat.ROUNDS; round++) {
       Centroids before = new Centroids(centroids);
       Arrays.setAll(of, t -> before.nearest(all[t]));
       float[][] means = means(of, k, first, rows);

@@ -25,7 +25,7 @@ package dev.kvdrive.plan;
  *       2)}, and 0 where the quotient is not positive, finite and normal, or the sequence had no
  *       closed chunk to build from.
  *   <li><b>Building</b> (k-means). Centroid {@code j} starts as the row of the segment's token
- *       {@code floor(j n / k)}. {@link #rounds} times each token {@code x} goes to the centroid
+ *       {@code floor(j n / k)}. {@link #ROUNDS} times each token {@code x} goes to the centroid
  *       {@code c} with the largest {@code x.c - |c|^2 / 2}, the lower among equals, and each
  *       centroid becomes the mean of its tokens' rows, or stays where it has none. {@code |c|^2} is
  *       a chain of fused multiply-adds from 0 over the elements in ascending order, and times -0.5
@@ -74,10 +74,8 @@ public record ClusterFormat(int tokens, int segment, Members members, int bits) 
     CHUNKS
   }
 
-  private static final int ROUNDS = 6;
-
-  /** Those of clusters of few tokens, which start near: more bring nothing that was measured. */
-  private static final int FEWER_ROUNDS = 4;
+  /** Rounds of k-means. */
+  public static final int ROUNDS = 6;
 
   /** Tokens of a segment unless a test wants others. */
   public static final int SEGMENT = 8192;
@@ -189,11 +187,6 @@ public record ClusterFormat(int tokens, int segment, Members members, int bits) 
   /** Members that a chunk is or has. */
   public int ofChunk(KvLayout layout) {
     return estimates() ? layout.grid().chunk() : 1;
-  }
-
-  /** Rounds of k-means. */
-  public int rounds() {
-    return nibbles() ? FEWER_ROUNDS : ROUNDS;
   }
 
   /** Whether elements have 4 bits. */
