@@ -136,7 +136,7 @@ final class KeyClusters {
     int parts = Math.ceilDiv(s.tokens, TASK_TOKENS);
     int pieces = Math.ceilDiv(s.headDim, TASK_ELEMENTS);
     pool.run(heads, (head, thread) -> start(s, head, scratch[thread]));
-    for (int round = 0; round < s.memory.ClusterFormat.ROUNDS; round++) {
+    for (int round = 0; round < ClusterFormat.ROUNDS; round++) {
       pool.run(
           heads * parts,
           (task, thread) -> {
