@@ -331,8 +331,21 @@ class DesiredObjectsTest {
   @Test
   void aCudaDeviceIsAskedFor() {
     InferenceClass clazz = WrittenManifests.clazz("default", "device: CUDA");
+    // A GPU takes most of a gibibyte for itself.
+    String sizes =
+        """
+        contextLength: 16384
+        tiers:
+          gpu: {memory: 2Gi}
+          dram: {size: 64Mi}
+          nvme: {size: 512Mi}
+        """;
 
-    DesiredObjects objects = new DesiredObjects(feasible("", clazz));
+    DesiredObjects objects =
+        new DesiredObjects(
+            (Feasible)
+                ASSESSOR.assess(
+                    WrittenManifests.deployment("endpoint", "legal", sizes, ""), clazz, List.of()));
     Container container = container(objects);
 
     assertThat(container.getResources().getLimits())
