@@ -14,12 +14,12 @@ record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book) impleme
   private static final int BLOCK = NibbleSums.BLOCK;
 
   @Override
-  public void write(KeyRow rows, long target, boolean first, ThreadScratch scratch) {
+  public void write(long[] rows, long target, boolean first, ThreadScratch scratch) {
     int padded = KvRows.padded(format.headDim());
     long key = scratch.floats(Use.KEYS, padded);
     long z = scratch.floats(Use.SUMS, padded);
     for (int t = 0; t < format.chunk(); t++) {
-      KvRows.widen(type, rows.at(t), 1, format.headDim(), key, padded);
+      KvRows.widen(type, rows[t], 1, format.headDim(), key, padded);
       BitPlaneKeys.encode(format, book, key, z, target + format.wordOffset(0, t));
     }
   }

@@ -35,7 +35,7 @@ final class ChunkIndex implements IndexOperations {
 
   @Override
   public void summarise(Queue queue, LayerStep step) {
-    submit(queue, () -> summarise(new StepRows(step.batch()), new KvMemory(step.layer())));
+    submit(queue, summarise(new StepRows(step.batch()), new KvMemory(step.layer())));
   }
 
   @Override
@@ -52,79 +52,76 @@ final class ChunkIndex implements IndexOperations {
   @Override
   public void join(Queue queue, Join join) {
     LayerStep step = join.step();
-    submit(queue, () -> clusters.join(new StepRows(step.batch()), new KvMemory(step.layer())));
+    submit(queue, clusters.join(new StepRows(step.batch()), new KvMemory(step.layer())));
   }
 
   @Override
   public void score(Queue queue, Score a) {
     requireF32(a.query());
+    KvMemory kv = new KvMemory(a.step().layer());
+    StepRows rows = new StepRows(a.step().batch());
+    Summaries[] summaries = Summaries.of(kv);
+    AttentionState begun = a.begun();
+    @Nullable StateMemory states =
+        begun == null ? null : new StateMemory(a.shape(), kv.layout.grid(), begun);
     submit(
         queue,
-        () -> {
-          KvMemory kv = new KvMemory(a.step().layer());
-          StepRows rows = new StepRows(a.step().batch());
-          AttentionState begun = a.begun();
-          @Nullable StateMemory states =
-              begun == null ? null : new StateMemory(a.shape(), kv.layout.grid(), begun);
-          score(
-              rows,
-              kv,
-              a.shape(),
-              a.query(),
-              new SelectionMemory(a.selection(), a.shape().kvHeads()),
-              (row, seat, head, queries, closed, count, scores, ofThread) -> {
-                int firstQuery = head * a.shape().groupSize();
-                Beside beside = rows.mayMiss(row) > 0 ? beside(states, row, firstQuery) : NOTHING;
-                score(kv, a, queries, seat, head, closed, scores, beside, ofThread);
-              });
-        });
+        score(
+            rows,
+            kv,
+            a.shape(),
+            a.query(),
+            new SelectionMemory(a.selection(), a.shape().kvHeads()),
+            (row, seat, head, queries, closed, count, scores, ofThread) -> {
+              double[] beside =
+                  states == null || rows.mayMiss(row) <= 0
+                      ? NOTHING
+                      : beside(states, row, head * a.shape().groupSize(), a.shape(), ofThread);
+              score(kv, a, summaries[head], queries, seat, head, closed, scores, beside, ofThread);
+            }));
   }
 
   @Override
   public void scoreClusters(Queue queue, ScoreClusters a) {
     requireF32(a.query());
+    KvMemory kv = new KvMemory(a.step().layer());
+    ClusterScores clusterScores = new ClusterScores(kv, a.shape());
     submit(
         queue,
-        () -> {
-          KvMemory kv = new KvMemory(a.step().layer());
-          ClusterScores clusterScores = new ClusterScores(kv, a.shape());
-          score(
-              new StepRows(a.step().batch()),
-              kv,
-              a.shape(),
-              a.query(),
-              new SelectionMemory(a.selection(), a.shape().kvHeads()),
-              (row, seat, head, queries, closed, count, scores, ofThread) ->
-                  clusterScores.ofChunks(seat, head, queries, closed, scores, ofThread));
-        });
+        score(
+            new StepRows(a.step().batch()),
+            kv,
+            a.shape(),
+            a.query(),
+            new SelectionMemory(a.selection(), a.shape().kvHeads()),
+            (row, seat, head, queries, closed, count, scores, ofThread) ->
+                clusterScores.ofChunks(seat, head, queries, closed, scores, ofThread)));
   }
 
   @Override
   public void scoreOpened(Queue queue, ScoreOpened opened) {
     Score a = opened.of();
     requireF32(a.query());
+    KvMemory kv = new KvMemory(a.step().layer());
+    ClusterScores clusterScores = new ClusterScores(kv, a.shape());
     submit(
         queue,
-        () -> {
-          KvMemory kv = new KvMemory(a.step().layer());
-          ClusterScores clusterScores = new ClusterScores(kv, a.shape());
-          score(
-              new StepRows(a.step().batch()),
-              kv,
-              a.shape(),
-              a.query(),
-              new SelectionMemory(a.selection(), a.shape().kvHeads()),
-              (row, seat, head, queries, closed, count, scores, ofThread) ->
-                  clusterScores.ofOpened(
-                      seat,
-                      head,
-                      queries,
-                      closed,
-                      Math.clamp((long) count * opened.times(), 1, closed),
-                      a.merge(),
-                      scores,
-                      ofThread));
-        });
+        score(
+            new StepRows(a.step().batch()),
+            kv,
+            a.shape(),
+            a.query(),
+            new SelectionMemory(a.selection(), a.shape().kvHeads()),
+            (row, seat, head, queries, closed, count, scores, ofThread) ->
+                clusterScores.ofOpened(
+                    seat,
+                    head,
+                    queries,
+                    closed,
+                    Math.clamp((long) count * opened.times(), 1, closed),
+                    a.merge(),
+                    scores,
+                    ofThread)));
   }
 
   @Override
@@ -132,16 +129,16 @@ final class ChunkIndex implements IndexOperations {
     KvLayout layout = a.step().layer().layout();
     submit(
         queue,
-        () ->
-            best(
-                new StepRows(a.step().batch()),
-                layout,
-                new SelectionMemory(a.selection(), layout.kvHeads())));
+        best(
+            new StepRows(a.step().batch()),
+            layout,
+            new SelectionMemory(a.selection(), layout.kvHeads())));
   }
 
-  private void summarise(StepRows batch, KvMemory kv) {
+  private Runnable summarise(StepRows batch, KvMemory kv) {
     ChunkGrid grid = kv.layout.grid();
-    pool.run(
+    Summaries[] summaries = Summaries.of(kv);
+    return pool.region(
         batch.rows,
         (row, thread) -> {
           int seat = batch.seat(row);
@@ -153,12 +150,12 @@ final class ChunkIndex implements IndexOperations {
             int first = grid.firstToken(chunk);
             for (int head = 0; head < kv.layout.kvHeads(); head++) {
               long ring = kv.denseKeys(seat, head) + (long) grid.sink() * kv.layout.rowBytes();
-              Summaries.of(kv, head)
-                  .write(
-                      t -> ring + (long) grid.ringSlot(first + t) * kv.layout.rowBytes(),
-                      kv.summary(seat, head, chunk),
-                      kv.firstOfSummary(chunk),
-                      scratch[thread]);
+              long[] keys = scratch[thread].longs(grid.chunk());
+              for (int t = 0; t < grid.chunk(); t++) {
+                keys[t] = ring + (long) grid.ringSlot(first + t) * kv.layout.rowBytes();
+              }
+              summaries[head].write(
+                  keys, kv.summary(seat, head, chunk), kv.firstOfSummary(chunk), scratch[thread]);
             }
           }
         });
@@ -166,15 +163,19 @@ final class ChunkIndex implements IndexOperations {
 
   private void summarise(KvMemory kv, PromptChunks chunks) {
     KvLayout layout = kv.layout;
+    Summaries[] summaries = Summaries.of(kv);
     pool.run(
         layout.kvHeads(),
         (head, thread) -> {
-          Summaries summaries = Summaries.of(kv, head);
+          long[] keys = scratch[thread].longs(layout.grid().chunk());
           for (int chunk = chunks.from(); chunk < chunks.to(); chunk++) {
             int token = layout.grid().firstToken(chunk);
             long first = KvWriter.promptKey(layout, chunks.scratch(), head, token);
-            summaries.write(
-                t -> first + (long) t * layout.rowBytes(),
+            for (int t = 0; t < layout.grid().chunk(); t++) {
+              keys[t] = first + (long) t * layout.rowBytes();
+            }
+            summaries[head].write(
+                keys,
                 kv.summary(chunks.seat(), head, chunk),
                 kv.firstOfSummary(chunk),
                 scratch[thread]);
@@ -202,7 +203,7 @@ final class ChunkIndex implements IndexOperations {
   }
 
   /** Scores what rows that do not select all of their chunks have to choose from. */
-  private void score(
+  private Runnable score(
       StepRows batch,
       KvMemory kv,
       AttentionShape shape,
@@ -211,7 +212,7 @@ final class ChunkIndex implements IndexOperations {
       Scorer scorer) {
     long first = address(query);
     long stride = stride(query);
-    pool.run(
+    return pool.region(
         batch.rows * shape.kvHeads(),
         (task, thread) -> {
           int row = task / shape.kvHeads();
@@ -234,18 +235,17 @@ final class ChunkIndex implements IndexOperations {
   public void pin(Queue queue, Pin a) {
     submit(
         queue,
-        () ->
-            pin(
-                new StepRows(a.step().batch()),
-                new KvMemory(a.step().layer()),
-                a,
-                new SelectionMemory(a.selection(), a.step().layer().layout().kvHeads())));
+        pin(
+            new StepRows(a.step().batch()),
+            new KvMemory(a.step().layer()),
+            a,
+            new SelectionMemory(a.selection(), a.step().layer().layout().kvHeads())));
   }
 
-  private void pin(StepRows batch, KvMemory kv, Pin a, SelectionMemory selection) {
+  private Runnable pin(StepRows batch, KvMemory kv, Pin a, SelectionMemory selection) {
     int heads = kv.layout.kvHeads();
     LandmarkSummary format = LandmarkSummary.of(kv.layout);
-    pool.run(
+    return pool.region(
         batch.rows * heads,
         (task, thread) -> {
           int row = task / heads;
@@ -280,8 +280,8 @@ final class ChunkIndex implements IndexOperations {
         });
   }
 
-  private void best(StepRows batch, KvLayout layout, SelectionMemory selection) {
-    pool.run(
+  private Runnable best(StepRows batch, KvLayout layout, SelectionMemory selection) {
+    return pool.region(
         batch.rows * layout.kvHeads(),
         (task, thread) -> {
           int row = task / layout.kvHeads();
@@ -331,55 +331,42 @@ final class ChunkIndex implements IndexOperations {
         scratch.longs(1 << TopChunks.DIGIT_BITS));
   }
 
-  /** What a query of a group has attended already. */
-  private interface Beside {
-    /** Log of its running sum. */
-    double logMass(int query);
-  }
+  /** Where no share is asked for: what queries have attended already is not looked at. */
+  private static final double[] NOTHING = {};
 
-  /** No share is asked for. */
-  private static final Beside NOTHING = g -> Double.NEGATIVE_INFINITY;
-
-  private static Beside beside(@Nullable StateMemory states, int row, int firstQuery) {
-    if (states == null) {
-      return NOTHING;
+  /** What each query of a group has attended already: the log of its running sum. */
+  private static double[] beside(
+      StateMemory states, int row, int firstQuery, AttentionShape shape, ThreadScratch scratch) {
+    double[] masses = scratch.doubles(shape.groupSize());
+    for (int g = 0; g < shape.groupSize(); g++) {
+      masses[g] = states.logMass(row, firstQuery + g);
     }
-    StateMemory begun = states;
-    return g -> begun.logMass(row, firstQuery + g);
+    return masses;
   }
 
   /** Writes the merged score of every closed chunk. */
   private static void score(
       KvMemory kv,
       Score of,
+      Summaries summaries,
       long queries,
       int seat,
       int head,
       int closed,
       long scores,
-      Beside beside,
+      double[] beside,
       ThreadScratch scratch) {
     int count = kv.layer.index().format().summaries(closed);
     // One row of products for each query, with room for the vectors that are written beyond it.
     long stride = 4L * (count + Lanes.N);
     int group = of.shape().groupSize();
     long products = scratch.floats(Use.SCORES, (long) group * (count + Lanes.N));
-    Summaries summaries = Summaries.of(kv, head);
     summaries.products(
         of.shape(), queries, kv.summary(seat, head, 0), count, products, stride, scratch);
-    merge(
-        products,
-        stride,
-        count,
-        group,
-        of.merge(),
-        g -> {
-          double mass = beside.logMass(g);
-          long query = queries + 4L * g * of.shape().headDim();
-          return mass == Double.NEGATIVE_INFINITY
-              ? mass
-              : mass - summaries.common(query, of.shape().scale());
-        });
+    for (int g = 0; beside.length > 0 && g < group; g++) {
+      beside[g] -= summaries.common(queries + 4L * g * of.shape().headDim(), of.shape().scale());
+    }
+    merge(products, stride, count, group, of.merge(), beside);
     int chunks = kv.layer.index().format().chunks();
     if (chunks == 1) {
       Memory.copy(products, scores, 4L * closed);
@@ -403,12 +390,15 @@ final class ChunkIndex implements IndexOperations {
    * @param beside what shares are of as well
    */
   private static void merge(
-      long products, long stride, int count, int group, Merge merge, Beside beside) {
+      long products, long stride, int count, int group, Merge merge, double[] beside) {
     for (int g = 0; g < group; g++) {
       long row = products + g * stride;
       float minus =
           switch (merge) {
-            case LARGEST_SHARE -> logOfAll(logSumExp(row, count), beside.logMass(g));
+            case LARGEST_SHARE -> {
+              float all = logSumExp(row, count);
+              yield beside.length == 0 ? all : logOfAll(all, beside[g]);
+            }
             case LARGEST_PRODUCT -> 0;
           };
       for (long i = 0; i < 4L * count; i += 4L * Lanes.N) {

@@ -105,6 +105,11 @@ final class ComputePool implements AutoCloseable {
     }
   }
 
+  /** A region that can be run again and again, without an object being made. */
+  Runnable region(int tasks, Task task) {
+    return () -> run(tasks, task);
+  }
+
   private boolean inRegion() {
     return region.isHeldByCurrentThread()
         || (Thread.currentThread() instanceof Worker worker && worker.of(this));

@@ -26,14 +26,13 @@ final class CpuAttention implements AttentionOperations {
     LayerStep of = a.step();
     submit(
         queue,
-        () ->
-            step.begin(
-                new StepRows(of.batch()),
-                new KvMemory(of.layer()),
-                a.shape(),
-                address(a.query()),
-                stride(a.query()),
-                a.state()));
+        step.begin(
+            new StepRows(of.batch()),
+            new KvMemory(of.layer()),
+            a.shape(),
+            address(a.query()),
+            stride(a.query()),
+            a.state()));
   }
 
   @Override
@@ -42,15 +41,14 @@ final class CpuAttention implements AttentionOperations {
     LayerStep of = a.step();
     submit(
         queue,
-        () ->
-            step.estimate(
-                new StepRows(of.batch()),
-                new KvMemory(of.layer()),
-                a.shape(),
-                address(a.query()),
-                stride(a.query()),
-                new SelectionMemory(a.selection(), a.shape().kvHeads()),
-                a.state()));
+        step.estimate(
+            new StepRows(of.batch()),
+            new KvMemory(of.layer()),
+            a.shape(),
+            address(a.query()),
+            stride(a.query()),
+            new SelectionMemory(a.selection(), a.shape().kvHeads()),
+            a.state()));
   }
 
   @Override
@@ -59,16 +57,15 @@ final class CpuAttention implements AttentionOperations {
     Pass pass = a.of();
     submit(
         queue,
-        () ->
-            step.attendHits(
-                new StepRows(pass.batch()),
-                new KvMemory(pass.layer()),
-                a.shape(),
-                address(a.query()),
-                stride(a.query()),
-                new SelectionMemory(pass),
-                pass.pass(),
-                a.state()));
+        step.attendHits(
+            new StepRows(pass.batch()),
+            new KvMemory(pass.layer()),
+            a.shape(),
+            address(a.query()),
+            stride(a.query()),
+            new SelectionMemory(pass),
+            pass.pass(),
+            a.state()));
   }
 
   @Override
@@ -77,16 +74,15 @@ final class CpuAttention implements AttentionOperations {
     Pass pass = a.of();
     submit(
         queue,
-        () ->
-            step.attendMisses(
-                new StepRows(pass.batch()),
-                new KvMemory(pass.layer()),
-                a.shape(),
-                address(a.query()),
-                stride(a.query()),
-                new SelectionMemory(pass),
-                pass.pass(),
-                a.state()));
+        step.attendMisses(
+            new StepRows(pass.batch()),
+            new KvMemory(pass.layer()),
+            a.shape(),
+            address(a.query()),
+            stride(a.query()),
+            new SelectionMemory(pass),
+            pass.pass(),
+            a.state()));
   }
 
   @Override
@@ -95,14 +91,13 @@ final class CpuAttention implements AttentionOperations {
     LayerStep of = a.step();
     submit(
         queue,
-        () ->
-            step.finish(
-                new StepRows(of.batch()),
-                of.layer().layout().grid(),
-                a.shape(),
-                a.state(),
-                address(a.out()),
-                stride(a.out())));
+        step.finish(
+            new StepRows(of.batch()),
+            of.layer().layout().grid(),
+            a.shape(),
+            a.state(),
+            address(a.out()),
+            stride(a.out())));
   }
 
   @Override

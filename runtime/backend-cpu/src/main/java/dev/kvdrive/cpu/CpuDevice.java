@@ -124,7 +124,7 @@ public final class CpuDevice implements Device {
 
   @Override
   public boolean prefersGraphs() {
-    return false;
+    return true; // what is recorded is run again without an object being made
   }
 
   @Override

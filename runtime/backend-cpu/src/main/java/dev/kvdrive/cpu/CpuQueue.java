@@ -61,10 +61,7 @@ final class CpuQueue implements Queue {
       HostBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes) {
     requireRange(source.label(), source.bytes(), sourceOffset, bytes);
     requireRange(target.label(), target.bytes(), targetOffset, bytes);
-    submit(
-        () ->
-            MemorySegment.copy(
-                source.segment(), sourceOffset, memory(target), targetOffset, bytes));
+    copy(source.segment(), sourceOffset, memory(target), targetOffset, bytes);
   }
 
   @Override
@@ -72,10 +69,7 @@ final class CpuQueue implements Queue {
       DeviceBuffer source, long sourceOffset, HostBuffer target, long targetOffset, long bytes) {
     requireRange(source.label(), source.bytes(), sourceOffset, bytes);
     requireRange(target.label(), target.bytes(), targetOffset, bytes);
-    submit(
-        () ->
-            MemorySegment.copy(
-                memory(source), sourceOffset, target.segment(), targetOffset, bytes));
+    copy(memory(source), sourceOffset, target.segment(), targetOffset, bytes);
   }
 
   @Override
@@ -83,9 +77,11 @@ final class CpuQueue implements Queue {
       DeviceBuffer source, long sourceOffset, DeviceBuffer target, long targetOffset, long bytes) {
     requireRange(source.label(), source.bytes(), sourceOffset, bytes);
     requireRange(target.label(), target.bytes(), targetOffset, bytes);
-    submit(
-        () ->
-            MemorySegment.copy(memory(source), sourceOffset, memory(target), targetOffset, bytes));
+    copy(memory(source), sourceOffset, memory(target), targetOffset, bytes);
+  }
+
+  private void copy(MemorySegment from, long at, MemorySegment to, long toAt, long bytes) {
+    submit(() -> MemorySegment.copy(from, at, to, toAt, bytes));
   }
 
   @Override
@@ -94,7 +90,8 @@ final class CpuQueue implements Queue {
     if (offset % 4 != 0) {
       throw new IllegalArgumentException("fill at offset " + offset + ", not a multiple of 4");
     }
-    submit(() -> Memory.fillInts(CpuBuffer.address(target) + offset, words, value));
+    long at = CpuBuffer.address(target) + offset;
+    submit(() -> Memory.fillInts(at, words, value));
   }
 
   @Override

@@ -25,18 +25,19 @@ final class CpuTensor implements TensorOperations {
   @Override
   public void embed(Queue queue, Embed a) {
     requireF32(a.out());
-    submit(queue, () -> embed(a));
+    submit(queue, embed(a));
   }
 
-  private void embed(Embed a) {
+  private Runnable embed(Embed a) {
     CpuWeight table = (CpuWeight) a.table();
     long ids = CpuBuffer.address(a.tokens());
     long to = address(a.out());
-    pool.run(
+    long stride = stride(a.out());
+    return pool.region(
         a.rows(),
         (row, thread) -> {
           int token = Memory.getInt(ids + 4L * row);
-          long at = to + row * stride(a.out());
+          long at = to + row * stride;
           if (token < 0) {
             Memory.clear(at, 4L * table.cols());
           } else if (token < table.rows()) {
@@ -56,16 +57,15 @@ final class CpuTensor implements TensorOperations {
     requireF32(a.in(), a.out());
     submit(
         queue,
-        () ->
-            pointwise.rmsNorm(
-                address(a.in()),
-                stride(a.in()),
-                ((CpuWeight) a.gain()).floats(),
-                a.epsilon(),
-                a.rows(),
-                a.width(),
-                address(a.out()),
-                stride(a.out())));
+        pointwise.rmsNorm(
+            address(a.in()),
+            stride(a.in()),
+            ((CpuWeight) a.gain()).floats(),
+            a.epsilon(),
+            a.rows(),
+            a.width(),
+            address(a.out()),
+            stride(a.out())));
   }
 
   @Override
@@ -73,15 +73,14 @@ final class CpuTensor implements TensorOperations {
     requireF32(a.x());
     submit(
         queue,
-        () ->
-            pointwise.headNorm(
-                address(a.x()),
-                stride(a.x()),
-                ((CpuWeight) a.gain()).floats(),
-                a.epsilon(),
-                a.rows(),
-                a.heads(),
-                a.gain().cols()));
+        pointwise.headNorm(
+            address(a.x()),
+            stride(a.x()),
+            ((CpuWeight) a.gain()).floats(),
+            a.epsilon(),
+            a.rows(),
+            a.heads(),
+            a.gain().cols()));
   }
 
   @Override
@@ -103,17 +102,12 @@ final class CpuTensor implements TensorOperations {
     Activations in = a.in();
     Activations out = a.out();
     requireF32(in, out);
-    submit(
-        queue,
-        () ->
-            matmul.multiply(
-                (CpuWeight) a.weight(),
-                address(in),
-                stride(in),
-                a.rows(),
-                address(out),
-                stride(out),
-                add));
+    CpuWeight weight = (CpuWeight) a.weight();
+    long from = address(in);
+    long fromStride = stride(in);
+    long to = address(out);
+    long toStride = stride(out);
+    submit(queue, () -> matmul.multiply(weight, from, fromStride, a.rows(), to, toStride, add));
   }
 
   @Override
@@ -121,13 +115,12 @@ final class CpuTensor implements TensorOperations {
     requireF32(a.x());
     submit(
         queue,
-        () ->
-            pointwise.addBias(
-                ((CpuWeight) a.bias()).floats(),
-                a.bias().cols(),
-                address(a.x()),
-                stride(a.x()),
-                a.rows()));
+        pointwise.addBias(
+            ((CpuWeight) a.bias()).floats(),
+            a.bias().cols(),
+            address(a.x()),
+            stride(a.x()),
+            a.rows()));
   }
 
   @Override
@@ -135,23 +128,16 @@ final class CpuTensor implements TensorOperations {
     requireF32(a.x(), a.out());
     submit(
         queue,
-        () ->
-            pointwise.add(
-                address(a.x()),
-                stride(a.x()),
-                a.rows(),
-                a.width(),
-                address(a.out()),
-                stride(a.out())));
+        pointwise.add(
+            address(a.x()), stride(a.x()), a.rows(), a.width(), address(a.out()), stride(a.out())));
   }
 
   @Override
   public void angles(Queue queue, Angles a) {
     submit(
         queue,
-        () ->
-            pointwise.angles(
-                a.spec(), CpuBuffer.address(a.positions()), a.rows(), CpuBuffer.address(a.out())));
+        pointwise.angles(
+            a.spec(), CpuBuffer.address(a.positions()), a.rows(), CpuBuffer.address(a.out())));
   }
 
   @Override
@@ -159,15 +145,14 @@ final class CpuTensor implements TensorOperations {
     requireF32(a.x());
     submit(
         queue,
-        () ->
-            pointwise.rotate(
-                a.spec(),
-                CpuBuffer.address(a.angles()),
-                address(a.x()),
-                stride(a.x()),
-                a.rows(),
-                a.heads(),
-                a.headDim()));
+        pointwise.rotate(
+            a.spec(),
+            CpuBuffer.address(a.angles()),
+            address(a.x()),
+            stride(a.x()),
+            a.rows(),
+            a.heads(),
+            a.headDim()));
   }
 
   @Override
@@ -175,28 +160,26 @@ final class CpuTensor implements TensorOperations {
     requireF32(a.gate(), a.up(), a.out());
     submit(
         queue,
-        () ->
-            pointwise.siluMultiply(
-                address(a.gate()),
-                stride(a.gate()),
-                address(a.up()),
-                stride(a.up()),
-                a.rows(),
-                a.width(),
-                address(a.out()),
-                stride(a.out())));
+        pointwise.siluMultiply(
+            address(a.gate()),
+            stride(a.gate()),
+            address(a.up()),
+            stride(a.up()),
+            a.rows(),
+            a.width(),
+            address(a.out()),
+            stride(a.out())));
   }
 
   @Override
   public void argmax(Queue queue, Largest a) {
     submit(
         queue,
-        () ->
-            pointwise.argmax(
-                address(a.logits()),
-                stride(a.logits()),
-                a.rows(),
-                a.width(),
-                CpuBuffer.address(a.out())));
+        pointwise.argmax(
+            address(a.logits()),
+            stride(a.logits()),
+            a.rows(),
+            a.width(),
+            CpuBuffer.address(a.out())));
   }
 }

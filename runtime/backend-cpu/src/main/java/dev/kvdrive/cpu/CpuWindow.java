@@ -22,23 +22,21 @@ final class CpuWindow implements WindowOperations {
     LayerStep step = a.step();
     submit(
         queue,
-        () ->
-            diff.key(
-                new StepRows(step.batch()),
-                new KvMemory(step.layer()),
-                new SelectionMemory(a.selection(), step.layer().layout().kvHeads())));
+        diff.key(
+            new StepRows(step.batch()),
+            new KvMemory(step.layer()),
+            new SelectionMemory(a.selection(), step.layer().layout().kvHeads())));
   }
 
   @Override
   public void recent(Queue queue, Pass pass) {
     submit(
         queue,
-        () ->
-            diff.recent(
-                new StepRows(pass.batch()),
-                new KvMemory(pass.layer()),
-                new SelectionMemory(pass),
-                pass.pass()));
+        diff.recent(
+            new StepRows(pass.batch()),
+            new KvMemory(pass.layer()),
+            new SelectionMemory(pass),
+            pass.pass()));
   }
 
   @Override
@@ -46,24 +44,22 @@ final class CpuWindow implements WindowOperations {
     LayerStep step = a.step();
     submit(
         queue,
-        () ->
-            diff.forget(
-                new StepRows(step.batch()),
-                new KvMemory(step.layer()),
-                new SelectionMemory(a.selection(), step.layer().layout().kvHeads()),
-                a.which()));
+        diff.forget(
+            new StepRows(step.batch()),
+            new KvMemory(step.layer()),
+            new SelectionMemory(a.selection(), step.layer().layout().kvHeads()),
+            a.which()));
   }
 
   @Override
   public void diff(Queue queue, Pass pass) {
     submit(
         queue,
-        () ->
-            diff.diff(
-                new StepRows(pass.batch()),
-                new KvMemory(pass.layer()),
-                new SelectionMemory(pass),
-                pass.pass()));
+        diff.diff(
+            new StepRows(pass.batch()),
+            new KvMemory(pass.layer()),
+            new SelectionMemory(pass),
+            pass.pass()));
   }
 
   @Override
@@ -71,14 +67,13 @@ final class CpuWindow implements WindowOperations {
     Pass pass = a.of();
     submit(
         queue,
-        () ->
-            misses.fetch(
-                new StepRows(pass.batch()),
-                new KvMemory(pass.layer()),
-                new SelectionMemory(pass),
-                pass.pass(),
-                a.frames(),
-                a.mailbox()));
+        misses.fetch(
+            new StepRows(pass.batch()),
+            new KvMemory(pass.layer()),
+            new SelectionMemory(pass),
+            pass.pass(),
+            a.frames(),
+            a.mailbox()));
   }
 
   @Override
@@ -86,14 +81,13 @@ final class CpuWindow implements WindowOperations {
     Pass pass = a.of();
     submit(
         queue,
-        () ->
-            misses.prefetch(
-                new StepRows(pass.batch()),
-                new KvMemory(pass.layer()),
-                new SelectionMemory(pass),
-                pass.pass(),
-                a.frames(),
-                a.marks() == null ? 0 : CpuBuffer.address(a.marks())));
+        misses.prefetch(
+            new StepRows(pass.batch()),
+            new KvMemory(pass.layer()),
+            new SelectionMemory(pass),
+            pass.pass(),
+            a.frames(),
+            a.marks() == null ? 0 : CpuBuffer.address(a.marks())));
   }
 
   @Override
@@ -101,13 +95,12 @@ final class CpuWindow implements WindowOperations {
     Pass pass = a.of();
     submit(
         queue,
-        () ->
-            diff.credit(
-                new StepRows(pass.batch()),
-                new KvMemory(pass.layer()),
-                new SelectionMemory(pass),
-                pass.pass(),
-                CpuBuffer.address(a.marks())));
+        diff.credit(
+            new StepRows(pass.batch()),
+            new KvMemory(pass.layer()),
+            new SelectionMemory(pass),
+            pass.pass(),
+            CpuBuffer.address(a.marks())));
   }
 
   @Override
@@ -115,13 +108,12 @@ final class CpuWindow implements WindowOperations {
     LayerStep step = a.step();
     submit(
         queue,
-        () ->
-            diff.observe(
-                new StepRows(step.batch()),
-                new KvMemory(step.layer()),
-                new SelectionMemory(a.selection(), step.layer().layout().kvHeads()),
-                CpuBuffer.address(a.reuse().lastSelected()),
-                CpuBuffer.address(a.reuse().ages())));
+        diff.observe(
+            new StepRows(step.batch()),
+            new KvMemory(step.layer()),
+            new SelectionMemory(a.selection(), step.layer().layout().kvHeads()),
+            CpuBuffer.address(a.reuse().lastSelected()),
+            CpuBuffer.address(a.reuse().ages())));
   }
 
   @Override
@@ -135,11 +127,10 @@ final class CpuWindow implements WindowOperations {
   public void land(Queue queue, Land a) {
     submit(
         queue,
-        () ->
-            misses.land(
-                new KvMemory(a.of().layer()),
-                new SelectionMemory(a.of()),
-                a.mailbox(),
-                a.timeoutMillis()));
+        misses.land(
+            new KvMemory(a.of().layer()),
+            new SelectionMemory(a.of()),
+            a.mailbox(),
+            a.timeoutMillis()));
   }
 }

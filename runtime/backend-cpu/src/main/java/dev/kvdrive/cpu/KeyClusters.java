@@ -402,11 +402,11 @@ final class KeyClusters {
 
   // --- chunks that close in a step ---
 
-  void join(StepRows batch, KvMemory kv) {
+  Runnable join(StepRows batch, KvMemory kv) {
     ChunkGrid grid = kv.layout.grid();
     ClusterMemory memory = new ClusterMemory(kv.layer);
     int heads = kv.layout.kvHeads();
-    pool.run(
+    return pool.region(
         batch.rows * heads,
         (task, thread) -> {
           int row = task / heads;

@@ -30,15 +30,14 @@ final class KvWriter implements KvOperations {
     requireF32(a.keys(), a.values());
     submit(
         queue,
-        () ->
-            append(
-                new StepRows(a.step().batch()),
-                new KvMemory(a.step().layer()),
-                a.frames(),
-                address(a.keys()),
-                stride(a.keys()),
-                address(a.values()),
-                stride(a.values())));
+        append(
+            new StepRows(a.step().batch()),
+            new KvMemory(a.step().layer()),
+            a.frames(),
+            address(a.keys()),
+            stride(a.keys()),
+            address(a.values()),
+            stride(a.values())));
   }
 
   @Override
@@ -87,7 +86,7 @@ final class KvWriter implements KvOperations {
         });
   }
 
-  private void append(
+  private Runnable append(
       StepRows batch,
       KvMemory kv,
       FramePool frames,
@@ -97,7 +96,7 @@ final class KvWriter implements KvOperations {
       long valueStride) {
     KvLayout layout = kv.layout;
     ChunkGrid grid = layout.grid();
-    pool.run(
+    return pool.region(
         batch.rows,
         (row, thread) -> {
           int seat = batch.seat(row);

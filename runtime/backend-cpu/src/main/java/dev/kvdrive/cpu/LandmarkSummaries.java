@@ -12,7 +12,7 @@ record LandmarkSummaries(LandmarkSummary format, MeanSummaries means) implements
   }
 
   @Override
-  public void write(KeyRow rows, long target, boolean first, ThreadScratch scratch) {
+  public void write(long[] rows, long target, boolean first, ThreadScratch scratch) {
     MeanSummary of = format.mean();
     int width = of.headDim();
     int padded = KvRows.padded(width);
@@ -23,7 +23,7 @@ record LandmarkSummaries(LandmarkSummary format, MeanSummaries means) implements
     float ofMean = (float) Math.sqrt(product(mean, mean, width));
     float lowest = 1;
     for (int t = 0; t < of.chunk(); t++) {
-      KvRows.widen(of.type(), rows.at(t), 1, width, key, padded);
+      KvRows.widen(of.type(), rows[t], 1, width, key, padded);
       float lengths = ofMean * (float) Math.sqrt(product(key, key, width));
       float cosine = lengths == 0 ? 1 : product(mean, key, width) / lengths;
       lowest = cosine < lowest ? cosine : lowest;

@@ -13,7 +13,7 @@ import jdk.incubator.vector.FloatVector;
  */
 record MeanSummaries(MeanSummary format, int stride) implements Summaries {
   @Override
-  public void write(KeyRow rows, long target, boolean first, ThreadScratch scratch) {
+  public void write(long[] rows, long target, boolean first, ThreadScratch scratch) {
     int padded = KvRows.padded(format.headDim());
     long mean = scratch.floats(Use.SUMS, padded);
     mean(rows, mean, scratch.floats(Use.KEYS, padded));
@@ -26,13 +26,13 @@ record MeanSummaries(MeanSummary format, int stride) implements Summaries {
    * @param mean address of a padded row
    * @param key the same, overwritten
    */
-  void mean(KeyRow rows, long mean, long key) {
+  void mean(long[] rows, long mean, long key) {
     int padded = KvRows.padded(format.headDim());
     for (int i = 0; i < padded; i += Lanes.N) {
       Lanes.store(FloatVector.zero(Lanes.F), mean + 4L * i);
     }
     for (int t = 0; t < format.chunk(); t++) {
-      KvRows.widen(format.type(), rows.at(t), 1, format.headDim(), key, padded);
+      KvRows.widen(format.type(), rows[t], 1, format.headDim(), key, padded);
       for (int i = 0; i < padded; i += Lanes.N) {
         Lanes.store(Lanes.load(mean + 4L * i).add(Lanes.load(key + 4L * i)), mean + 4L * i);
       }

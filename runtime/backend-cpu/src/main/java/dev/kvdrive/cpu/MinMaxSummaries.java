@@ -14,7 +14,7 @@ import jdk.incubator.vector.VectorOperators;
  */
 record MinMaxSummaries(MinMaxSummary format, int chunk) implements Summaries {
   @Override
-  public void write(KeyRow rows, long target, boolean first, ThreadScratch scratch) {
+  public void write(long[] rows, long target, boolean first, ThreadScratch scratch) {
     int width = format.headDim();
     int padded = KvRows.padded(width);
     long smallest = scratch.floats(Use.SUMS, 2L * padded);
@@ -26,7 +26,7 @@ record MinMaxSummaries(MinMaxSummary format, int chunk) implements Summaries {
       KvRows.widen(type, target + format.largestOffset(), 1, width, largest, padded);
     }
     for (int t = 0; t < chunk; t++) {
-      KvRows.widen(type, rows.at(t), 1, width, key, padded);
+      KvRows.widen(type, rows[t], 1, width, key, padded);
       for (long i = 0; i < 4L * padded; i += 4L * Lanes.N) {
         FloatVector x = Lanes.load(key + i);
         if (first && t == 0) {

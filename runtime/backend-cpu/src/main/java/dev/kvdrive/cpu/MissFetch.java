@@ -21,34 +21,38 @@ final class MissFetch {
     this.pool = pool;
   }
 
-  void fetch(
+  Runnable fetch(
       StepRows batch,
       KvMemory kv,
       SelectionMemory selection,
       int pass,
       FramePool frames,
       Mailbox mailbox) {
-    // What is on NVMe first, so that the drive works while DRAM is copied.
-    if (mailbox.acquire(Mailbox.STOPPED) == 0) {
-      int requests = request(batch, kv, selection, pass, mailbox);
-      mailbox.release(Mailbox.COUNT, requests);
-      if (requests > 0) {
-        mailbox.release(Mailbox.ROUND, mailbox.acquire(Mailbox.ROUND) + 1);
-        mailbox.doorbell().run();
-      }
-    } else {
-      refuse(batch, kv, selection, pass);
-    }
     int heads = kv.layout.kvHeads();
     long memory = frames.memory().segment().address();
-    pool.run(
-        batch.rows * heads,
-        (task, thread) -> {
-          int row = task / heads;
-          if (batch.seat(row) >= 0) {
-            gather(batch, kv, selection, pass, row, task % heads, memory);
-          }
-        });
+    Runnable gather =
+        pool.region(
+            batch.rows * heads,
+            (task, thread) -> {
+              int row = task / heads;
+              if (batch.seat(row) >= 0) {
+                gather(batch, kv, selection, pass, row, task % heads, memory);
+              }
+            });
+    return () -> {
+      // What is on NVMe first, so that the drive works while DRAM is copied.
+      if (mailbox.acquire(Mailbox.STOPPED) == 0) {
+        int requests = request(batch, kv, selection, pass, mailbox);
+        mailbox.release(Mailbox.COUNT, requests);
+        if (requests > 0) {
+          mailbox.release(Mailbox.ROUND, mailbox.acquire(Mailbox.ROUND) + 1);
+          mailbox.doorbell().run();
+        }
+      } else {
+        refuse(batch, kv, selection, pass);
+      }
+      gather.run();
+    };
   }
 
   /**
@@ -56,7 +60,7 @@ final class MissFetch {
    *
    * @param marks where the slots of the pool are marked that are filled; 0 for nowhere
    */
-  void prefetch(
+  Runnable prefetch(
       StepRows batch,
       KvMemory kv,
       SelectionMemory selection,
@@ -65,7 +69,7 @@ final class MissFetch {
       long marks) {
     int heads = kv.layout.kvHeads();
     long memory = frames.memory().segment().address();
-    pool.run(
+    return pool.region(
         batch.rows * heads,
         (task, thread) -> {
           int row = task / heads;
@@ -203,7 +207,12 @@ final class MissFetch {
     Memory.putInt(slotAt, -1);
   }
 
-  void land(KvMemory kv, SelectionMemory selection, Mailbox mailbox, int timeoutMillis) {
+  Runnable land(KvMemory kv, SelectionMemory selection, Mailbox mailbox, int timeoutMillis) {
+    return () -> landed(kv, selection, mailbox, timeoutMillis);
+  }
+
+  private static void landed(
+      KvMemory kv, SelectionMemory selection, Mailbox mailbox, int timeoutMillis) {
     int requests = mailbox.acquire(Mailbox.COUNT);
     if (requests == 0 || mailbox.acquire(Mailbox.STOPPED) != 0) {
       return;

@@ -23,9 +23,9 @@ final class Pointwise {
   }
 
   /** Runs a row's work for all rows, several rows of {@code width} elements in a task. */
-  private void forEachRow(int rows, long width, Row work) {
+  private Runnable forEachRow(int rows, long width, Row work) {
     int perTask = (int) Math.max(1, TASK_ELEMENTS / Math.max(1, width));
-    pool.run(
+    return pool.region(
         Math.ceilDiv(rows, perTask),
         (task, thread) -> {
           int to = Math.min(rows, (task + 1) * perTask);
@@ -35,7 +35,7 @@ final class Pointwise {
         });
   }
 
-  void rmsNorm(
+  Runnable rmsNorm(
       long in,
       long inStride,
       long gain,
@@ -44,14 +44,14 @@ final class Pointwise {
       int width,
       long out,
       long stride) {
-    forEachRow(
+    return forEachRow(
         rows,
         width,
         (row, thread) -> norm(in + row * inStride, gain, epsilon, width, out + row * stride));
   }
 
-  void headNorm(long x, long stride, long gain, float epsilon, int rows, int heads, int width) {
-    forEachRow(
+  Runnable headNorm(long x, long stride, long gain, float epsilon, int rows, int heads, int width) {
+    return forEachRow(
         rows,
         (long) heads * width,
         (row, thread) -> {
@@ -84,8 +84,8 @@ final class Pointwise {
     }
   }
 
-  void addBias(long bias, int width, long x, long stride, int rows) {
-    forEachRow(
+  Runnable addBias(long bias, int width, long x, long stride, int rows) {
+    return forEachRow(
         rows,
         width,
         (row, thread) -> {
@@ -101,8 +101,8 @@ final class Pointwise {
         });
   }
 
-  void add(long x, long xStride, int rows, int width, long out, long stride) {
-    forEachRow(
+  Runnable add(long x, long xStride, int rows, int width, long out, long stride) {
+    return forEachRow(
         rows,
         width,
         (row, thread) -> {
@@ -130,10 +130,10 @@ final class Pointwise {
     }
   }
 
-  void angles(RopeSpec spec, long positions, int rows, long out) {
+  Runnable angles(RopeSpec spec, long positions, int rows, long out) {
     float[] frequencies = spec.inverseFrequencies();
     // A sine and a cosine take as long as some hundred multiplications.
-    forEachRow(
+    return forEachRow(
         rows,
         100L * frequencies.length,
         (row, thread) -> {
@@ -149,9 +149,10 @@ final class Pointwise {
         });
   }
 
-  void rotate(RopeSpec spec, long angles, long x, long stride, int rows, int heads, int headDim) {
+  Runnable rotate(
+      RopeSpec spec, long angles, long x, long stride, int rows, int heads, int headDim) {
     int pairs = spec.inverseFrequencies().length;
-    forEachRow(
+    return forEachRow(
         rows,
         (long) heads * headDim,
         (row, thread) -> {
@@ -222,7 +223,7 @@ final class Pointwise {
     }
   }
 
-  void siluMultiply(
+  Runnable siluMultiply(
       long gate,
       long gateStride,
       long up,
@@ -234,7 +235,7 @@ final class Pointwise {
     // Long rows are cut, so that the one row of a decode step keeps all threads busy.
     int parts = Math.max(1, width / TASK_ELEMENTS * 2);
     int partWidth = Math.ceilDiv(Math.ceilDiv(width, parts), Lanes.N) * Lanes.N;
-    forEachRow(
+    return forEachRow(
         rows * parts,
         4L * partWidth,
         (task, thread) -> {
@@ -259,8 +260,8 @@ final class Pointwise {
     }
   }
 
-  void argmax(long logits, long stride, int rows, int width, long out) {
-    forEachRow(
+  Runnable argmax(long logits, long stride, int rows, int width, long out) {
+    return forEachRow(
         rows,
         width,
         (row, thread) -> Memory.putInt(out + 4L * row, argmax(logits + row * stride, width)));

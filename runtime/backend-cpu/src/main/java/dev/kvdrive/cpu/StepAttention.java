@@ -24,30 +24,32 @@ import jdk.incubator.vector.FloatVector;
  */
 final class StepAttention {
   private final ComputePool pool;
-  private final ThreadScratch[] scratch;
+
+  /** One of each thread: a region makes no objects. */
+  private final Group[] groups;
 
   StepAttention(ComputePool pool, ThreadScratch[] scratch) {
     this.pool = pool;
-    this.scratch = scratch;
+    groups = Arrays.stream(scratch).map(Group::new).toArray(Group[]::new);
   }
 
   private interface Work {
-    void run(int row, int seat, int head, ThreadScratch scratch);
+    void run(int row, int seat, int head, Group group);
   }
 
-  private void forEachHead(StepRows batch, int heads, Work work) {
-    pool.run(
+  private Runnable forEachHead(StepRows batch, int heads, Work work) {
+    return pool.region(
         batch.rows * heads,
         (task, thread) -> {
           int row = task / heads;
           int seat = batch.seat(row);
           if (seat >= 0) {
-            work.run(row, seat, task % heads, scratch[thread]);
+            work.run(row, seat, task % heads, groups[thread]);
           }
         });
   }
 
-  void begin(
+  Runnable begin(
       StepRows batch,
       KvMemory kv,
       AttentionShape shape,
@@ -55,16 +57,16 @@ final class StepAttention {
       long queryStride,
       AttentionState state) {
     StateMemory states = new StateMemory(shape, kv.layout.grid(), state);
-    forEachHead(
+    return forEachHead(
         batch,
         shape.kvHeads(),
-        (row, seat, head, thread) -> {
+        (row, seat, head, group) -> {
           ChunkGrid grid = kv.layout.grid();
           int tokens = batch.tokens(row);
           for (int g = 0; g < shape.groupSize(); g++) {
             states.clear(row, head * shape.groupSize() + g);
           }
-          Group group = new Group(kv, shape, states, row, head, thread);
+          group.is(kv, shape, states, row, head);
           group.scaleQueries(query + row * queryStride);
           group.begin();
           long keys = kv.denseKeys(seat, head);
@@ -85,7 +87,7 @@ final class StepAttention {
   }
 
   /** Folds the clusters in, without the tokens that are selected. */
-  void estimate(
+  Runnable estimate(
       StepRows batch,
       KvMemory kv,
       AttentionShape shape,
@@ -95,17 +97,17 @@ final class StepAttention {
       AttentionState state) {
     StateMemory states = new StateMemory(shape, kv.layout.grid(), state);
     ClusterMemory clusters = new ClusterMemory(kv.layer);
-    forEachHead(
+    return forEachHead(
         batch,
         shape.kvHeads(),
-        (row, seat, head, thread) -> {
+        (row, seat, head, group) -> {
           int clustered = clusters.clustered(seat, head);
           int count = clusters.format.clusters(kv.layout, clustered);
           int selected = Memory.getInt(selection.selectedCount(row, head));
           if (count == 0 || selected == kv.layout.grid().closedChunks(batch.tokens(row))) {
             return;
           }
-          float[] left = thread.array(Use.SUMS, count);
+          float[] left = group.scratch.array(Use.SUMS, count);
           long table = clusters.clusters(seat, head);
           for (int j = 0; j < count; j++) {
             left[j] = ClusterMemory.size(table + (long) j * clusters.next());
@@ -120,7 +122,7 @@ final class StepAttention {
               }
             }
           }
-          Group group = new Group(kv, shape, states, row, head, thread);
+          group.is(kv, shape, states, row, head);
           group.scaleQueries(query + row * queryStride);
           group.begin();
           group.addClusters(clusters, table, clusters.mean(seat, head), left, count);
@@ -128,7 +130,7 @@ final class StepAttention {
         });
   }
 
-  void attendHits(
+  Runnable attendHits(
       StepRows batch,
       KvMemory kv,
       AttentionShape shape,
@@ -138,16 +140,16 @@ final class StepAttention {
       int pass,
       AttentionState state) {
     StateMemory states = new StateMemory(shape, kv.layout.grid(), state);
-    forEachHead(
+    return forEachHead(
         batch,
         shape.kvHeads(),
-        (row, seat, head, thread) -> {
+        (row, seat, head, group) -> {
           int count = selection.passCount(row, head, pass);
           int misses = Memory.getInt(selection.missCount(row, head));
           if (count == misses) {
             return;
           }
-          Group group = new Group(kv, shape, states, row, head, thread);
+          group.is(kv, shape, states, row, head);
           group.scaleQueries(query + row * queryStride);
           long slots = selection.slots(row, head);
           long missAt = selection.misses(row, head);
@@ -165,7 +167,7 @@ final class StepAttention {
         });
   }
 
-  void attendMisses(
+  Runnable attendMisses(
       StepRows batch,
       KvMemory kv,
       AttentionShape shape,
@@ -175,15 +177,15 @@ final class StepAttention {
       int pass,
       AttentionState state) {
     StateMemory states = new StateMemory(shape, kv.layout.grid(), state);
-    forEachHead(
+    return forEachHead(
         batch,
         shape.kvHeads(),
-        (row, seat, head, thread) -> {
+        (row, seat, head, group) -> {
           int count = selection.passCount(row, head, pass);
           if (count == 0) {
             return;
           }
-          Group group = new Group(kv, shape, states, row, head, thread);
+          group.is(kv, shape, states, row, head);
           group.scaleQueries(query + row * queryStride);
           long slots = selection.slots(row, head);
           long missAt = selection.misses(row, head);
@@ -209,7 +211,7 @@ final class StepAttention {
         });
   }
 
-  void finish(
+  Runnable finish(
       StepRows batch,
       ChunkGrid grid,
       AttentionShape shape,
@@ -217,10 +219,10 @@ final class StepAttention {
       long out,
       long outStride) {
     StateMemory states = new StateMemory(shape, grid, state);
-    forEachHead(
+    return forEachHead(
         batch,
         shape.kvHeads(),
-        (row, seat, head, thread) -> {
+        (row, seat, head, group) -> {
           int headDim = shape.headDim();
           for (int g = 0; g < shape.groupSize(); g++) {
             int queryHead = head * shape.groupSize() + g;
@@ -294,70 +296,69 @@ final class StepAttention {
   }
 
   /**
-   * The queries of one (row, KV head) and what they have attended so far, in the scratch of the
-   * thread: tokens are collected in a tile and folded when it is full, so that the queries of a
-   * group share every value that is read and the running sums stay in registers.
+   * The queries of one (row, KV head) at a time and what they have attended so far, in the scratch
+   * of a thread: tokens are collected in a tile and folded when it is full, so that the queries of
+   * a group share every value that is read and the running sums stay in registers.
    *
    * <p>The maximum of a query rises, if it does, where a unit of tokens begins (a chunk, the sink,
    * a piece of the ring), and every sum over values goes token by token. A tile therefore changes
    * no bit, wherever it begins.
    */
+  @SuppressWarnings("NullAway.Init") // is() comes before all else
   private static final class Group {
     /** Tokens of a tile, unless a chunk has more. */
     private static final int TILE = 64;
 
-    private final KvMemory kv;
-    private final StateMemory states;
-    private final int row;
-    private final int head;
+    private KvMemory kv;
+    private StateMemory states;
+    private int row;
+    private int head;
     private final ThreadScratch scratch;
-    private final int size;
-    private final int headDim;
-    private final int padded;
-    private final float scale;
+    private int size;
+    private int headDim;
+    private int padded;
+    private float scale;
 
     /** Tokens of a tile. */
-    private final int tile;
+    private int tile;
 
     /** From the scores of one query to the next; a vector may be written behind the last. */
-    private final int stride;
+    private int stride;
 
     /** {@code [size][padded]}, scaled. */
-    private final float[] queries;
+    private float[] queries = {};
 
     /** {@code [padded/COLUMNS][tile][COLUMNS]}. */
-    private final float[] values;
+    private float[] values = {};
 
     /** {@code [size][stride]}. */
-    private final float[] scores;
+    private float[] scores = {};
 
     /** {@code [size][stride]}. */
-    private final float[] weights;
+    private float[] weights = {};
 
     /** {@code [size][padded]}. */
-    private final float[] sums;
+    private float[] sums = {};
 
     /** Maximum and sum of weights of each query. */
-    private final float[] softmax;
+    private float[] softmax = {};
 
     /** First token of each unit of the tile, and behind the last. */
-    private final int[] units;
+    private int[] units = {};
 
     private int unitCount;
     private int tokens;
 
-    Group(
-        KvMemory kv,
-        AttentionShape shape,
-        StateMemory states,
-        int row,
-        int head,
-        ThreadScratch scratch) {
+    Group(ThreadScratch scratch) {
+      this.scratch = scratch;
+    }
+
+    /** Becomes those of another (row, KV head). */
+    void is(KvMemory kv, AttentionShape shape, StateMemory states, int row, int head) {
       this.kv = kv;
       this.states = states;
       this.row = row;
       this.head = head;
-      this.scratch = scratch;
       size = shape.groupSize();
       headDim = shape.headDim();
       padded = KvRows.padded(headDim);

@@ -13,18 +13,14 @@ import dev.kvdrive.plan.TwoBitSummary;
  * How the summaries of a KV head are written and what products queries have with them: a format.
  */
 interface Summaries {
-  /** Address of the key of a token of a chunk. */
-  interface KeyRow {
-    long at(int token);
-  }
-
   /**
    * Writes a chunk's keys to its summary.
    *
+   * @param rows addresses of the keys
    * @param target address of the summary
    * @param first whether the chunk begins the summary; otherwise it is added
    */
-  void write(KeyRow rows, long target, boolean first, ThreadScratch scratch);
+  void write(long[] rows, long target, boolean first, ThreadScratch scratch);
 
   /**
    * The products of each query of a group with summaries.
@@ -52,8 +48,16 @@ interface Summaries {
     return 0;
   }
 
-  /** Those of a layer's KV head. */
-  static Summaries of(KvMemory kv, int head) {
+  /** Those of a layer's KV heads. */
+  static Summaries[] of(KvMemory kv) {
+    Summaries[] all = new Summaries[kv.layout.kvHeads()];
+    for (int head = 0; head < all.length; head++) {
+      all[head] = of(kv, head);
+    }
+    return all;
+  }
+
+  private static Summaries of(KvMemory kv, int head) {
     KvLayout layout = kv.layout;
     return switch (kv.layer.index().format()) {
       case SummaryFormat.TwoBit() -> new TwoBitSummaries(TwoBitSummary.of(layout), layout.type());

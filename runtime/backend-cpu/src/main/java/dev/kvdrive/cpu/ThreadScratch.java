@@ -31,6 +31,7 @@ final class ThreadScratch {
   private final Map<Use, float[]> arrays = new EnumMap<>(Use.class);
   private int[] ints = {};
   private long[] longs = {};
+  private double[] doubles = {};
   private boolean[] flags = {};
 
   /** Written so that the reads of {@link #touch} stay. */
@@ -94,6 +95,14 @@ final class ThreadScratch {
       longs = new long[Integer.highestOneBit(Math.max(1, count - 1)) << 1];
     }
     return longs;
+  }
+
+  /** At least {@code count} doubles, not cleared. */
+  double[] doubles(int count) {
+    if (doubles.length < count) {
+      doubles = new double[Integer.highestOneBit(Math.max(1, count - 1)) << 1];
+    }
+    return doubles;
   }
 
   /** At least {@code count} flags, not cleared. */

@@ -11,13 +11,13 @@ record TwoBitSummaries(TwoBitSummary format, KvType type) implements Summaries {
   private static final int BLOCK = NibbleSums.BLOCK;
 
   @Override
-  public void write(KeyRow rows, long target, boolean first, ThreadScratch scratch) {
+  public void write(long[] rows, long target, boolean first, ThreadScratch scratch) {
     int headDim = format.headDim();
     int block = format.rotationBlock();
     int padded = KvRows.padded(headDim);
     long keys = scratch.floats(Use.KEYS, padded);
     for (int t = 0; t < format.chunk(); t++) {
-      KvRows.widen(type, rows.at(t), 1, headDim, keys, padded);
+      KvRows.widen(type, rows[t], 1, headDim, keys, padded);
       TwoBitKeys.rotate(keys, headDim, block);
       long codes = target + (long) t * format.codeBytes();
       float cell = TwoBitKeys.encode(keys, headDim, codes, format.codeBytes());

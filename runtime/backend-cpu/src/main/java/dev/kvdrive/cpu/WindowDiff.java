@@ -21,9 +21,9 @@ final class WindowDiff {
   }
 
   /** Every window of the rows that have a seat, on all threads. */
-  private void eachWindow(StepRows batch, KvMemory kv, OfWindow work) {
+  private Runnable eachWindow(StepRows batch, KvMemory kv, OfWindow work) {
     int heads = kv.layout.kvHeads();
-    pool.run(
+    return pool.region(
         batch.rows * heads,
         (task, thread) -> {
           int row = task / heads;
@@ -34,8 +34,8 @@ final class WindowDiff {
         });
   }
 
-  void key(StepRows batch, KvMemory kv, SelectionMemory selection) {
-    eachWindow(
+  Runnable key(StepRows batch, KvMemory kv, SelectionMemory selection) {
+    return eachWindow(
         batch,
         kv,
         (row, head, seat, thread) -> {
@@ -54,8 +54,8 @@ final class WindowDiff {
         });
   }
 
-  void recent(StepRows batch, KvMemory kv, SelectionMemory selection, int pass) {
-    eachWindow(
+  Runnable recent(StepRows batch, KvMemory kv, SelectionMemory selection, int pass) {
+    return eachWindow(
         batch,
         kv,
         (row, head, seat, thread) -> {
@@ -69,8 +69,8 @@ final class WindowDiff {
         });
   }
 
-  void forget(StepRows batch, KvMemory kv, SelectionMemory selection, Forgotten which) {
-    eachWindow(
+  Runnable forget(StepRows batch, KvMemory kv, SelectionMemory selection, Forgotten which) {
+    return eachWindow(
         batch,
         kv,
         (row, head, seat, thread) -> {
@@ -87,16 +87,16 @@ final class WindowDiff {
         });
   }
 
-  void diff(StepRows batch, KvMemory kv, SelectionMemory selection, int pass) {
-    eachWindow(
+  Runnable diff(StepRows batch, KvMemory kv, SelectionMemory selection, int pass) {
+    return eachWindow(
         batch,
         kv,
         (row, head, seat, thread) -> diff(kv, selection, pass, row, seat, head, scratch[thread]));
   }
 
   /** Counts hits in marked slots and takes the marks of the pass away. */
-  void credit(StepRows batch, KvMemory kv, SelectionMemory selection, int pass, long marks) {
-    eachWindow(
+  Runnable credit(StepRows batch, KvMemory kv, SelectionMemory selection, int pass, long marks) {
+    return eachWindow(
         batch,
         kv,
         (row, head, seat, thread) -> {
@@ -119,10 +119,10 @@ final class WindowDiff {
   }
 
   /** Adds the ages of what is selected, and notes that it is. */
-  void observe(
+  Runnable observe(
       StepRows batch, KvMemory kv, SelectionMemory selection, long lastSelected, long ages) {
     int heads = kv.layout.kvHeads();
-    eachWindow(
+    return eachWindow(
         batch,
         kv,
         (row, head, seat, thread) -> {

@@ -10,6 +10,7 @@ import dev.kvdrive.schedule.PlanConformance;
 import dev.kvdrive.schedule.PolicyConformance;
 import dev.kvdrive.schedule.SameTokensConformance;
 import dev.kvdrive.schedule.SchedulingConformance;
+import dev.kvdrive.schedule.StepAllocationConformance;
 import org.junit.jupiter.api.Nested;
 
 /** The engine on the CPU device keeps its invariants on any number of threads. */
@@ -64,6 +65,14 @@ class CpuDeviceEngineTest {
 
   @Nested
   class Policies extends PolicyConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CpuDevice.open(capacityBytes, hostBytes, threads);
+    }
+  }
+
+  @Nested
+  class StepAllocation extends StepAllocationConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes, int threads) {
       return CpuDevice.open(capacityBytes, hostBytes, threads);

@@ -66,6 +66,12 @@ public record DecodeOptions(
     return new DecodeOptions(pipelined, parts, elasticPrefetch, graphs, fetchTimeout, meterShare);
   }
 
+  /** The same with steps recorded or not. */
+  public DecodeOptions withGraphs(boolean recorded) {
+    return new DecodeOptions(
+        pipeline, microBatches, elasticPrefetch, recorded, fetchTimeout, meterShare);
+  }
+
   /** The same with another prefetch. */
   public DecodeOptions withElasticPrefetch(boolean elastic) {
     return new DecodeOptions(pipeline, microBatches, elastic, graphs, fetchTimeout, meterShare);

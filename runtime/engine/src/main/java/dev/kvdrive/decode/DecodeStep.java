@@ -27,6 +27,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -67,6 +68,34 @@ public final class DecodeStep implements AutoCloseable {
     }
   }
 
+  /**
+   * Steps that differ in nothing but how they are run.
+   *
+   * @param deepest into how many parts their rows are cut at most
+   * @param plain run in the plainest way
+   * @param trial tells in which
+   * @param shapes by the way; filled as they are gone
+   */
+  private record Alike(
+      int deepest, Shape plain, StepTrials.Trial trial, Map<StepTrials.Way, Shape> shapes) {
+    private boolean is(int cut, int shaped, int passes, int densePasses, boolean partly) {
+      return deepest == cut
+          && plain.rows == shaped
+          && plain.passes == passes
+          && plain.densePasses == densePasses
+          && plain.partly == partly;
+    }
+
+    private Shape run(StepTrials.Way way) {
+      Shape shape = shapes.get(way);
+      if (shape == null) {
+        shape = plain.run(way);
+        shapes.put(way, shape);
+      }
+      return shape;
+    }
+  }
+
   private static final StepTrials.Way PLAIN = new StepTrials.Way(1, false);
 
   /**
@@ -85,6 +114,11 @@ public final class DecodeStep implements AutoCloseable {
   private final @Nullable AccuracyMeter meter;
   private final boolean graphs;
   private final StepTrials trials;
+
+  /** Those that were run, and the last of them: most steps are like the one before. */
+  private final List<Alike> known = new ArrayList<>();
+
+  private @Nullable Alike last;
   private final long fetchTimeoutNanos;
   private final EngineSizes sizes;
   private final Transformer transformer;
@@ -295,8 +329,8 @@ public final class DecodeStep implements AutoCloseable {
   public StepFaults run(long patience) {
     int shaped = graphs ? Math.min(sizes.concurrency(), ceilingPowerOfTwo(rows)) : rows;
     int densePasses = policy.shape().denseLayers() == 0 ? 0 : passes(mostClosed);
-    Shape plain = new Shape(shaped, passes(mostSelected), densePasses, anyPartly, PLAIN);
-    Shape shape = plain.run(trials.next(plain, rows));
+    Alike alike = alike(shaped, passes(mostSelected), densePasses);
+    Shape shape = alike.run(alike.trial().next());
     parameters.pad(rows, shaped);
     parameters.cut(shaped, shape.way().depth());
     long from = System.nanoTime();
@@ -314,9 +348,26 @@ public final class DecodeStep implements AutoCloseable {
     }
     StepFaults faults = store.endStep(queue);
     if (!measured) {
-      trials.took(plain, rows, System.nanoTime() - from);
+      alike.trial().took(System.nanoTime() - from);
     }
     return faults;
+  }
+
+  private Alike alike(int shaped, int passes, int densePasses) {
+    int deepest = trials.deepest(rows);
+    if (last != null && last.is(deepest, shaped, passes, densePasses, anyPartly)) {
+      return last;
+    }
+    for (int i = 0; i < known.size(); i++) {
+      if (known.get(i).is(deepest, shaped, passes, densePasses, anyPartly)) {
+        last = known.get(i);
+        return last;
+      }
+    }
+    Shape plain = new Shape(shaped, passes, densePasses, anyPartly, PLAIN);
+    last = new Alike(deepest, plain, trials.of(rows), new HashMap<>());
+    known.add(last);
+    return last;
   }
 
   /** A {@code Selection.*_COUNTER} of a row of the last step, summed over layers and KV heads. */

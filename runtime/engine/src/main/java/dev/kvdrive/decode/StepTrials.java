@@ -2,9 +2,7 @@ package dev.kvdrive.decode;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * How the steps of a shape are run: in the way that made them fastest when all were tried. Each is
@@ -37,10 +35,9 @@ final class StepTrials {
   private final int most;
   private final boolean elastic;
   private final List<Boolean> ahead;
-  private final Map<Object, Trial> trials = new HashMap<>();
 
   /** What is known of the steps of a shape. */
-  private static final class Trial {
+  static final class Trial {
     private final List<Way> ways;
     private final long[][] nanos;
     private int step;
@@ -56,11 +53,13 @@ final class StepTrials {
       return ways.size() > 1 && step < ways.size() * TRIAL_STEPS;
     }
 
-    private Way next() {
+    /** The way of the next step. */
+    Way next() {
       return on() ? ways.get(step % ways.size()) : best;
     }
 
-    private void took(long stepNanos) {
+    /** Notes how long a step took that went the way of {@link #next}. */
+    void took(long stepNanos) {
       if (on()) {
         nanos[step % ways.size()][step / ways.size()] = stepNanos;
         step++;
@@ -102,29 +101,14 @@ final class StepTrials {
     this.ahead = List.copyOf(ahead);
   }
 
-  /**
-   * The way of the next step.
-   *
-   * @param shape of the step
-   * @param rows of it, the same for every step of the shape
-   */
-  Way next(Object shape, int rows) {
-    return trial(shape, rows).next();
+  /** Micro-batches that so many rows are cut into at most: what trials differ in. */
+  int deepest(int rows) {
+    return Integer.highestOneBit(Math.clamp(rows, 1, most));
   }
 
-  /**
-   * Notes how long a step took that went the way of {@link #next}.
-   *
-   * @param shape as it was asked
-   * @param rows as it was asked
-   */
-  void took(Object shape, int rows, long nanos) {
-    trial(shape, rows).took(nanos);
-  }
-
-  private Trial trial(Object shape, int rows) {
-    int deepest = Integer.highestOneBit(Math.clamp(rows, 1, most));
-    return trials.computeIfAbsent(List.of(shape, deepest), _ -> new Trial(ways(deepest)));
+  /** Begins with the steps of a shape, of so many rows. */
+  Trial of(int rows) {
+    return new Trial(ways(deepest(rows)));
   }
 
   private List<Way> ways(int deepest) {

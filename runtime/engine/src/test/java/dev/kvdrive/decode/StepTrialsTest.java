@@ -11,11 +11,11 @@ import org.junit.jupiter.api.Test;
 
 class StepTrialsTest {
   /** Depth that is taken after many steps, if a step of each depth takes so long. */
-  private static int taken(StepTrials of, int rows, IntToLongFunction nanos) {
+  private static int taken(StepTrials.Trial of, IntToLongFunction nanos) {
     Set<Integer> last = new HashSet<>();
     for (int step = 0; step < 200; step++) {
-      int depth = of.next("shape", rows).depth();
-      of.took("shape", rows, nanos.applyAsLong(depth));
+      int depth = of.next().depth();
+      of.took(nanos.applyAsLong(depth));
       if (step >= 100) {
         last.add(depth);
       }
@@ -26,17 +26,18 @@ class StepTrialsTest {
 
   @Test
   void theFastestDepthIsTaken() {
-    assertThat(taken(new StepTrials(4, true, List.of(false)), 8, depth -> 1_000 / depth))
+    assertThat(taken(new StepTrials(4, true, List.of(false)).of(8), depth -> 1_000 / depth))
         .isEqualTo(4);
-    assertThat(taken(new StepTrials(4, true, List.of(false)), 8, depth -> 1_000L * depth))
+    assertThat(taken(new StepTrials(4, true, List.of(false)).of(8), depth -> 1_000L * depth))
         .isEqualTo(1);
-    assertThat(taken(new StepTrials(4, true, List.of(false)), 8, depth -> depth == 2 ? 900 : 1_000))
+    assertThat(
+            taken(new StepTrials(4, true, List.of(false)).of(8), depth -> depth == 2 ? 900 : 1_000))
         .isEqualTo(2);
   }
 
   @Test
   void whatGainsNothingIsNotCut() {
-    assertThat(taken(new StepTrials(4, true, List.of(false)), 8, depth -> 1_000 - depth))
+    assertThat(taken(new StepTrials(4, true, List.of(false)).of(8), depth -> 1_000 - depth))
         .isEqualTo(1);
   }
 
@@ -45,8 +46,7 @@ class StepTrialsTest {
     int[] steps = {0};
     assertThat(
             taken(
-                new StepTrials(4, true, List.of(false)),
-                4,
+                new StepTrials(4, true, List.of(false)).of(4),
                 depth -> steps[0]++ % 11 == 10 ? 100_000 : 1_000 / depth))
         .isEqualTo(4);
   }
@@ -54,28 +54,29 @@ class StepTrialsTest {
   @Test
   void noMicroBatchIsEmpty() {
     for (int rows : List.of(1, 2, 3, 4, 5)) {
-      StepTrials of = new StepTrials(4, false, List.of(false));
-      assertThat(of.next("shape", rows).depth()).isLessThanOrEqualTo(rows).isIn(1, 2, 4);
+      StepTrials.Trial of = new StepTrials(4, false, List.of(false)).of(rows);
+      assertThat(of.next().depth()).isLessThanOrEqualTo(rows).isIn(1, 2, 4);
     }
-    assertThat(new StepTrials(1, false, List.of(false)).next("shape", 8).depth()).isEqualTo(1);
+    assertThat(new StepTrials(1, false, List.of(false)).of(8).next().depth()).isEqualTo(1);
   }
 
   @Test
   void aDepthIsTriedAgainWhenThingsMayHaveChanged() {
-    StepTrials of = new StepTrials(2, true, List.of(false));
-    assertThat(taken(of, 2, depth -> 1_000L * depth)).isEqualTo(1);
-    for (int step = 0; of.next("shape", 2).depth() == 1 && step < 10_000; step++) {
-      of.took("shape", 2, 500);
+    StepTrials.Trial of = new StepTrials(2, true, List.of(false)).of(2);
+    assertThat(taken(of, depth -> 1_000L * depth)).isEqualTo(1);
+    for (int step = 0; of.next().depth() == 1 && step < 10_000; step++) {
+      of.took(500);
     }
-    assertThat(taken(of, 2, depth -> 1_000 / depth)).isEqualTo(2);
+    assertThat(taken(of, depth -> 1_000 / depth)).isEqualTo(2);
   }
 
   /** Whether steps prefetch in the end, if they take so long with one part and with two. */
-  private static boolean prefetches(StepTrials of, ToLongFunction<StepTrials.Way> nanos) {
+  private static boolean prefetches(StepTrials trials, ToLongFunction<StepTrials.Way> nanos) {
+    StepTrials.Trial of = trials.of(2);
     for (int step = 0; step < 200; step++) {
-      of.took("shape", 2, nanos.applyAsLong(of.next("shape", 2)));
+      of.took(nanos.applyAsLong(of.next()));
     }
-    return of.next("shape", 2).ahead();
+    return of.next().ahead();
   }
 
   @Test

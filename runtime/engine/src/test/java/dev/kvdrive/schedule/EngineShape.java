@@ -96,6 +96,10 @@ final class EngineShape implements Cloneable {
     return with(s -> s.denseChunks = chunks);
   }
 
+  EngineShape withContext(int tokens) {
+    return with(s -> s.context = tokens);
+  }
+
   EngineShape withSeats(int count) {
     return with(s -> s.seats = count);
   }

@@ -109,6 +109,14 @@ final class ForwardPass implements AutoCloseable {
     return logits;
   }
 
+  /** Appends a token to the sequence of a seat and looks at nothing. */
+  void run(int seat, int token) {
+    step.clear();
+    step.add(token, positions[seat]++, seat, budget, false);
+    step.provide();
+    step.run(Long.MAX_VALUE / 4);
+  }
+
   /** Ends the sequence of a seat. */
   void leave(int seat) {
     store.closeSeat(seat);

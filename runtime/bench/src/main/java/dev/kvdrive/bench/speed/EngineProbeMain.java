@@ -23,7 +23,11 @@ public final class EngineProbeMain {
                 settings.request(settings.model().geometry()),
                 settings.threads(),
                 settings.tiers().nvme())
-            .decoding(decode -> decode.with(parts.pipeline(), parts.microBatches()))
+            .decoding(decode ->
+                    // A clock sees what is submitted, not what is recorded.
+                    decode
+                        .with(parts.pipeline(), parts.microBatches())
+                        .withGraphs(decode.graphs() && clock == null))
             .on(clock == null ? device -> device : clock::watch)
             .start(),
         settings.promptTokens(),

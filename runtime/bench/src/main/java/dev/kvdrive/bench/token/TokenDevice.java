@@ -21,10 +21,10 @@ public final class TokenDevice implements Device {
   private final Operations operations;
 
   /**
-   * @param device computes with F32 and does not record graphs; closed with this one
+   * @param device computes with F32; closed with this one
    */
   public TokenDevice(Device device, TokenMethod method) {
-    if (device.activationType() != ElementType.F32 || device.prefersGraphs()) {
+    if (device.activationType() != ElementType.F32) {
       throw new IllegalArgumentException(
           "policy %s is computed on the host, beside the CPU device; leave --device out"
               .formatted(method.word()));

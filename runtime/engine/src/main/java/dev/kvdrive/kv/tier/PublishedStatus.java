@@ -53,15 +53,27 @@ final class PublishedStatus {
   /** The engine thread's part is as it is now. */
   void publish() {
     FrameList frames = residence.frames();
-    occupancy =
-        new Occupancy(
-            frames.size() - frames.free(),
-            frames.held(),
-            slots.slots() - slots.freeSlots(),
-            residence.validSlots(),
-            demotion.demotions(),
-            promotion.promotions(),
-            demotion.degraded());
+    Occupancy seen = occupancy;
+    int inUse = frames.size() - frames.free();
+    int slotsInUse = slots.slots() - slots.freeSlots();
+    // Most steps change nothing, and a step makes no objects.
+    if (seen.frames() != inUse
+        || seen.extents() != frames.held()
+        || seen.slots() != slotsInUse
+        || seen.copies() != residence.validSlots()
+        || seen.demotions() != demotion.demotions()
+        || seen.promotions() != promotion.promotions()
+        || seen.degraded() != demotion.degraded()) {
+      occupancy =
+          new Occupancy(
+              inUse,
+              frames.held(),
+              slotsInUse,
+              residence.validSlots(),
+              demotion.demotions(),
+              promotion.promotions(),
+              demotion.degraded());
+    }
   }
 
   /** A recent state; any thread. */

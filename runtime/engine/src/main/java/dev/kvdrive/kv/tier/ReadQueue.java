@@ -269,6 +269,9 @@ final class ReadQueue {
 
   /** Under the lock: counts what should have ended by now, once; whether the drive broke by it. */
   boolean noteOverdue(long now) {
+    if (open.isEmpty()) {
+      return false; // without an iterator: a step makes no objects
+    }
     boolean brokeDown = false;
     for (ReadJob job : open) {
       if (!job.overdue && job.state != State.DELIVERING && now - job.deadline > 0) {

@@ -73,9 +73,10 @@ final class StoreStep {
    * @return seats for which there is no room yet
    */
   Set<Integer> provide(Queue queue, int[] ofRows, int[] at, int count, long number) {
-    Set<Integer> without = new HashSet<>();
+    Set<Integer> without = Set.of();
     for (int row = 0; row < count; row++) {
       if (ofRows[row] >= 0 && !chunks.forRow(queue, ofRows[row], at[row], number)) {
+        without = without.isEmpty() ? new HashSet<>() : without;
         without.add(ofRows[row]);
       }
     }
@@ -122,7 +123,9 @@ final class StoreStep {
     mailbox.release(Mailbox.STOPPED, 0);
     StepFaults faults = losses.take(stopped);
     commit(faults.late());
-    faults.late().forEach(seat -> promotion.expect(seat, timeoutNanos));
+    if (!faults.late().isEmpty()) {
+      faults.late().forEach(seat -> promotion.expect(seat, timeoutNanos));
+    }
     for (int i = 0; i < misses.wanted(); i++) {
       promotion.want(misses.wantedExtent(i));
     }

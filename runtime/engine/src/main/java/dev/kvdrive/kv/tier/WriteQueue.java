@@ -62,6 +62,9 @@ final class WriteQueue {
 
   /** Under the lock: counts what should have ended by now, once; whether the drive broke by it. */
   boolean noteOverdue(long now) {
+    if (open.isEmpty()) {
+      return false; // without an iterator: a step makes no objects
+    }
     boolean brokeDown = false;
     for (WriteJob job : open) {
       if (!job.overdue && now - job.deadline > 0) {
