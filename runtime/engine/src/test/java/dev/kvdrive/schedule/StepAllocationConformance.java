@@ -15,9 +15,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 /**
  * A step that is run from its recording makes next to no objects, once its code is compiled: not on
  * the engine's thread, not on those that compute or read. Of the policies whose kernels the
- * compiler keeps free of vectors as objects; decision 148 says which it does not, and what is left. What it
- * keeps so depends on all that was compiled before, so that this runs in a JVM of its own, with
- * {@code -Dkvdrive.allocations=true}.
+ * compiler keeps free of vectors as objects; decision 148 says which it does not, and what is left.
+ * What it keeps so depends on all that was compiled before, so that this runs in a JVM of its own,
+ * with {@code -Dkvdrive.allocations=true}.
  */
 @EnabledIfSystemProperty(named = "kvdrive.allocations", matches = "true")
 public abstract class StepAllocationConformance extends EngineTest {

@@ -23,7 +23,8 @@ public final class EngineProbeMain {
                 settings.request(settings.model().geometry()),
                 settings.threads(),
                 settings.tiers().nvme())
-            .decoding(decode ->
+            .decoding(
+                decode ->
                     // A clock sees what is submitted, not what is recorded.
                     decode
                         .with(parts.pipeline(), parts.microBatches())
