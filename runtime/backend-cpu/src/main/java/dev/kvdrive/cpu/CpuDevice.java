@@ -128,6 +128,11 @@ public final class CpuDevice implements Device {
   }
 
   @Override
+  public int recordedRows(int rows) {
+    return rows;
+  }
+
+  @Override
   public long capacityBytes() {
     return capacity;
   }

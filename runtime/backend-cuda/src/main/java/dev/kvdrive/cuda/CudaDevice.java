@@ -162,6 +162,11 @@ public final class CudaDevice implements Device {
   }
 
   @Override
+  public int recordedRows(int rows) {
+    return rows <= 1 ? 1 : Integer.highestOneBit(rows - 1) << 1; // a power of two
+  }
+
+  @Override
   public long capacityBytes() {
     return capacity;
   }

@@ -46,8 +46,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>The host submits everything and synchronises once at the end. What differs between steps lies
  * in device arrays; only the number of rows and of passes is fixed in what is submitted, and a
- * graph is recorded for each combination of them. A graph has a power of two of rows; those without
- * a sequence have seat -1.
+ * graph is recorded for each combination of them. A graph has the rows that the device asks for;
+ * those without a sequence have seat -1.
  *
  * <p>Usage, on the engine thread: {@link #clear}, {@link #add} for each row, {@link #provide},
  * {@link #run}, then the results of each row.
@@ -106,6 +106,7 @@ public final class DecodeStep implements AutoCloseable {
    */
   private record Batches(StepBatch all, StepBatch before) {}
 
+  private final Device device;
   private final Queue queue;
   private final LayerProgram program;
   private final Policy policy;
@@ -168,6 +169,7 @@ public final class DecodeStep implements AutoCloseable {
       DecodeOptions options,
       @Nullable AccuracyMeter meter,
       @Nullable SelectionTap tap) {
+    this.device = device;
     this.queue = queue;
     prefetch = kv.prefetchMarks() != null && Policy.of(sizes.policy()).prefetches();
     this.meter = meter;
@@ -327,7 +329,7 @@ public final class DecodeStep implements AutoCloseable {
    *     that is only late has not been, and can be added to a later step as it was
    */
   public StepFaults run(long patience) {
-    int shaped = graphs ? Math.min(sizes.concurrency(), ceilingPowerOfTwo(rows)) : rows;
+    int shaped = graphs ? Math.min(sizes.concurrency(), device.recordedRows(rows)) : rows;
     int densePasses = policy.shape().denseLayers() == 0 ? 0 : passes(mostClosed);
     Alike alike = alike(shaped, passes(mostSelected), densePasses);
     Shape shape = alike.run(alike.trial().next());
@@ -494,10 +496,6 @@ public final class DecodeStep implements AutoCloseable {
 
   private ChunkGrid grid() {
     return sizes.layout().grid();
-  }
-
-  private static int ceilingPowerOfTwo(int n) {
-    return n <= 1 ? 1 : Integer.highestOneBit(n - 1) << 1;
   }
 
   @Override

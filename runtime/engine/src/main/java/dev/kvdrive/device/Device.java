@@ -37,6 +37,13 @@ public interface Device extends AutoCloseable {
    */
   boolean prefersGraphs();
 
+  /**
+   * Rows that a recorded step should have for so many: where recording is expensive they are
+   * rounded up, so that fewer graphs are recorded, although rows without a sequence are computed in
+   * part.
+   */
+  int recordedRows(int rows);
+
   /** Cap of device memory in bytes; {@link #usedBytes} never exceeds it. */
   long capacityBytes();
 

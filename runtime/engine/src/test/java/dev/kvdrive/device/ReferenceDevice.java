@@ -82,6 +82,11 @@ public final class ReferenceDevice implements Device {
   }
 
   @Override
+  public int recordedRows(int rows) {
+    return rows;
+  }
+
+  @Override
   public long capacityBytes() {
     return capacity;
   }

@@ -274,6 +274,11 @@ public abstract class PlanConformance extends EngineTest {
     }
 
     @Override
+    public int recordedRows(int rows) {
+      return device.recordedRows(rows);
+    }
+
+    @Override
     public long capacityBytes() {
       return device.capacityBytes();
     }

@@ -69,6 +69,11 @@ public final class TokenDevice implements Device {
   }
 
   @Override
+  public int recordedRows(int rows) {
+    return rows;
+  }
+
+  @Override
   public long capacityBytes() {
     return device.capacityBytes();
   }

@@ -58,6 +58,11 @@ final class DeferredDevice implements Device {
   }
 
   @Override
+  public int recordedRows(int rows) {
+    return rows;
+  }
+
+  @Override
   public long capacityBytes() {
     return Long.MAX_VALUE;
   }
