@@ -21,12 +21,13 @@ final class GgufFile {
   private static final int TYPE_UINT32 = 4;
   private static final int TYPE_INT32 = 5;
   private static final int TYPE_FLOAT32 = 6;
+  private static final int TYPE_BOOL = 7;
   private static final int TYPE_STRING = 8;
   private static final int TYPE_ARRAY = 9;
 
   private GgufFile() {}
 
-  /** Writes it; metadata values are Integer, Float, String, String[] and int[]. */
+  /** Writes it; metadata values are whole and real numbers, Boolean, String, String[] and int[]. */
   static void write(Path file, Map<String, Object> metadata, List<TensorSource> tensors)
       throws IOException {
     Bytes head = new Bytes();
@@ -36,7 +37,11 @@ final class GgufFile {
           head.text(key);
           switch (value) {
             case Integer number -> head.int32(TYPE_UINT32).int32(number);
+            case Long number -> head.int32(TYPE_UINT32).int32(Math.toIntExact(number));
             case Float number -> head.int32(TYPE_FLOAT32).int32(Float.floatToIntBits(number));
+            case Double number ->
+                head.int32(TYPE_FLOAT32).int32(Float.floatToIntBits(number.floatValue()));
+            case Boolean yes -> head.int32(TYPE_BOOL).int8(yes ? 1 : 0);
             case String text -> head.int32(TYPE_STRING).text(text);
             case String[] texts -> {
               head.int32(TYPE_ARRAY).int32(TYPE_STRING).int64(texts.length);
@@ -92,6 +97,11 @@ final class GgufFile {
 
   private static final class Bytes {
     private final ByteArrayOutputStream out = new ByteArrayOutputStream();
+
+    Bytes int8(int value) {
+      out.write(value);
+      return this;
+    }
 
     Bytes int32(int value) {
       out.writeBytes(

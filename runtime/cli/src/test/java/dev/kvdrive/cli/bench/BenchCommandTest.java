@@ -2,6 +2,8 @@ package dev.kvdrive.cli.bench;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.bench.model.RandomModel;
+import dev.kvdrive.model.ModelLoader;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
@@ -176,5 +178,36 @@ class BenchCommandTest {
   void refusesWhatCannotBeMeasured(String args, String message) {
     assertThat(run(args.split(" "))).isEqualTo(2);
     assertThat(err.toString()).contains(message);
+  }
+
+  @Test
+  void widensAModelAndSaysWhatCannotBe() {
+    Path small = RandomModel.parse("random:test:q8_0").in(folder);
+    Path wide = folder.resolve("wide.gguf");
+    assertThat(
+            run(
+                "widen",
+                "--model",
+                small.toString(),
+                "--shape",
+                "test",
+                "--type",
+                "q8_0",
+                "--out",
+                wide.toString()))
+        .as(err.toString())
+        .isZero();
+    assertThat(ModelLoader.geometry(wide).layers()).isEqualTo(2);
+    assertThat(err.toString()).contains("./kvdrive calibrate --model " + wide);
+
+    assertThat(run("widen", "--shape", "test", "--out", wide.toString())).isEqualTo(2);
+    assertThat(err.toString())
+        .contains("cannot have this shape: it has 2 layers, fewer than 6")
+        .contains("take a larger shape or a smaller model");
+    assertThat(run("widen", "--shape", "large", "--out", wide.toString())).isEqualTo(2);
+    assertThat(err.toString())
+        .contains("there is no shape 'large'; there are llama-3.2-1b and llama-3-8b");
+    assertThat(run("widen", "--model", wide.toString(), "--out", wide.toString())).isEqualTo(2);
+    assertThat(err.toString()).contains("is the small model itself; name another");
   }
 }
