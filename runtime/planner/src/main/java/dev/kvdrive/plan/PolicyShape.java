@@ -192,13 +192,14 @@ public record PolicyShape(
         Math.min(FITTED_BITS, 3 * model.headDim() / 2)
             / BitPlaneSummary.WORD
             * BitPlaneSummary.WORD;
+    if (!model.calibrated() || bits == 0) {
+      return KVDRIVE;
+    }
     ClusterFormat clusters =
         model.headDim() <= SMALL_HEAD
             ? ClusterFormat.of(SMALL_CLUSTER).inNibbles()
             : ClusterFormat.of(Integer.highestOneBit(model.headDim()));
-    return model.calibrated() && bits > 0
-        ? KVDRIVE.withIndex(new IndexShape(SummaryFormat.bitPlanes(bits), clusters))
-        : KVDRIVE;
+    return KVDRIVE.withIndex(new IndexShape(SummaryFormat.bitPlanes(bits), clusters));
   }
 
   /** Whether it can attend less than everything. */
