@@ -19,7 +19,6 @@ import org.junit.jupiter.params.provider.MethodSource;
  * What it keeps so depends on all that was compiled before, so that this runs in a JVM of its own,
  * with {@code -Dkvdrive.allocations=true}.
  */
-@EnabledIfSystemProperty(named = "kvdrive.allocations", matches = "true")
 public abstract class StepAllocationConformance extends EngineTest {
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
 
@@ -40,6 +39,7 @@ public abstract class StepAllocationConformance extends EngineTest {
 
   @ParameterizedTest
   @MethodSource("policies")
+  @EnabledIfSystemProperty(named = "kvdrive.allocations", matches = "true")
   void aStepMakesHardlyAnyObjects(PolicyShape policy) {
     EngineShape shape =
         EngineShape.roomy(0.2)
