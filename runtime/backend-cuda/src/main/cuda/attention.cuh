@@ -1,7 +1,8 @@
 // Attention of a decode step: sink and ring, hits, misses; partial states merged by log-sum-exp.
 //
 // State, F32: [maxRows][heads][STATE_PARTS]{maximum, sum, values[headDim]}. Part 0 is the dense part, the next `splits` are those
-// of hits, the next those of misses. A part goes on from pass to pass; finish merges them.
+// of hits, which the estimate of the rest begins where there is one, the next those of misses. A part goes on from pass to pass;
+// finish merges them.
 #pragma once
 
 #include "common.cuh"

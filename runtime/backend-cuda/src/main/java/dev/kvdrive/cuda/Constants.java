@@ -24,7 +24,10 @@ final class Constants {
   /** Rotated pairs of a head at most. */
   static final int MAX_PAIRS = 256;
 
-  /** Partial attention states of a (row, head): the dense part, then those of hits and misses. */
+  /**
+   * Partial attention states of a (row, head): the dense part, then those of hits (and what is
+   * estimated) and of misses.
+   */
   static final int STATE_PARTS = 1 + Workspace.ATTENTION_SPLITS;
 
   static final int SCORE_WARPS = 8;

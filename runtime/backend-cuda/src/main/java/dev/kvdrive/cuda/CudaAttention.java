@@ -41,7 +41,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Attention of steps and of prompts. */
 final class CudaAttention implements AttentionOperations {
-  /** Blocks for each multiprocessor among which the hits of a step are split, or its misses. */
+  /** Blocks for each multiprocessor among which a step's hits are split, or misses, or clusters. */
   private static final int SPLIT_BLOCKS = 2;
 
   /** The one compute capability that has the products of warpgroups. */
@@ -171,8 +171,8 @@ final class CudaAttention implements AttentionOperations {
   }
 
   /**
-   * Parts into which the hits, and the misses, of a (row, KV head) are split: enough blocks for the
-   * GPU, and the same for all calls of a step.
+   * Parts into which the hits, the misses, and the clusters of a (row, KV head) are split: no more
+   * blocks than the GPU has room for at once, and the same for all calls of a step.
    */
   private int splits(StepBatch batch, AttentionShape shape) {
     int tiles = Math.ceilDiv(shape.groupSize(), ATTEND_QUERIES);

@@ -183,9 +183,10 @@ public record PolicyShape(
   /**
    * KVDrive with the index that a model gets where none is asked for: bit planes where a
    * calibration comes with it, with clusters for the rest, else two bits an element, which need
-   * none. A key has one and a half bits an element, up to {@value #FITTED_BITS}; above {@value
-   * #SMALL_HEAD} elements a cluster has as many tokens as a head has elements, so that at 128 index
-   * and clusters together stay below 4 % of keys and values in 16 bits.
+   * none. A key has one and a half bits an element, up to {@value #FITTED_BITS}. Up to {@value
+   * #SMALL_HEAD} elements a cluster has {@value #SMALL_CLUSTER} tokens, in 4 bits (decision 142);
+   * above, as many tokens as a head has elements, so that at 128 index and clusters together stay
+   * below 4 % of keys and values in 16 bits.
    */
   public static PolicyShape kvdrive(ModelGeometry model) {
     int bits =
