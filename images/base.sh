@@ -70,7 +70,7 @@ java_packages() { # FOLDER
       [ "$path" != 'not found' ] || die "$JDK needs $library, which this machine lacks: install it, or set JAVA_HOME to another JDK 25"
       # A package may name the file by way of /lib or of /usr/lib.
       package=$( (dpkg-query --search "$path" || dpkg-query --search "$(realpath "$path")" ||
-        dpkg-query --search "${path#/usr}" || dpkg-query --search "/usr$path") 2>/dev/null | head -n 1 | cut -d: -f1)
+        dpkg-query --search "${path#/usr}" || dpkg-query --search "/usr$path") 2>/dev/null | sed -n 1p | cut -d: -f1)
       [ -n "$package" ] || die "$JDK needs $path, which belongs to no package: set JAVA_HOME to another JDK 25"
       echo "$package"
     done | sort -u

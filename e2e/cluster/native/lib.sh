@@ -79,7 +79,7 @@ find_go() {
   fi
   die "a Go toolchain is needed to build the programs: $GO_MINIMUM or newer (https://go.dev/dl)"
 }
-at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
+at_least() { printf '%s\n' "$2" "$1" | sort -V -C; }
 
 fetch_go() { # BY: with an older toolchain
   local from to=$CACHE/build/go$GO_FETCHED module
@@ -100,7 +100,7 @@ fetch_go() { # BY: with an older toolchain
 install_debian() { # PACKAGE...: those that are missing
   local p missing=()
   for p in "$@"; do
-    dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+    [[ $(dpkg-query -W -f '${Status}' "$p" 2>/dev/null) == *' ok installed' ]] || missing+=("$p")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   [ "$(id -u)" = 0 ] || die "packages missing, and only root can install them: ${missing[*]}"
