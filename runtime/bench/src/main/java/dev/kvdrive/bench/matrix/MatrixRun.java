@@ -170,7 +170,7 @@ public final class MatrixRun {
   private ProbeSettings settings(Cell cell) {
     ProbeSettings.Tiers tiers = usual.tiers();
     return usual
-        .of(cell.length(), extent.allTokens(), cell.batch())
+        .of(new ProbeSettings.Work(cell.length(), extent.allTokens(), cell.batch()))
         .with(
             new ProbeSettings.Tiers(tiers.windows(), cell.tiers().dramShare(), tiers.nvme(), null));
   }

@@ -1,8 +1,8 @@
 package dev.kvdrive.bench.matrix;
 
 import dev.kvdrive.bench.speed.ProbeSettings;
+import dev.kvdrive.bench.speed.ProbeSettings.Attention;
 import dev.kvdrive.bench.speed.ProbeSettings.Parts;
-import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
@@ -109,43 +109,43 @@ public enum Variation {
   /** The configuration; null where nothing would differ from {@code base}. */
   @Nullable ProbeSettings of(ProbeSettings base, ModelGeometry model) {
     Parts parts = base.parts();
+    Attention attention = base.attention();
+    boolean alone = base.work().sequences() == 1;
     ProbeSettings varied =
         switch (this) {
           case NONE -> base;
-          case EXACT -> base.with(Budget.of(1), Formats.usual(ProbeSettings.KV, 1));
-          case FULL, FULL_OFFLOAD ->
-              base.with(Budget.of(1), Formats.usual(ProbeSettings.KV, 1)).withPolicy(key(), null);
-          case QUEST, SHADOWKV, RETROINFER, KVDRIVE_PAPER -> base.withPolicy(key(), null);
+          case EXACT -> base.with(attention.exact());
+          case FULL, FULL_OFFLOAD -> base.with(attention.exact().by(key(), null));
+          case QUEST, SHADOWKV, RETROINFER, KVDRIVE_PAPER -> base.with(attention.by(key(), null));
           case ESTIMATE -> {
-            IndexShape index = PolicyShape.of(base.policy(), base.index(), model).index();
+            IndexShape index = PolicyShape.of(attention.policy(), attention.index(), model).index();
             yield index.clusters() == null
                 ? base
-                : base.withPolicy(base.policy(), new IndexShape(index.summary(), null));
+                : base.with(
+                    attention.by(attention.policy(), new IndexShape(index.summary(), null)));
           }
-          case LOOKAHEAD -> base.withPolicy(PolicyShape.KVDRIVE_RECENT.name(), base.index());
+          case LOOKAHEAD ->
+              base.with(attention.by(PolicyShape.KVDRIVE_RECENT.name(), attention.index()));
           case BY_REUSE -> base.with(parts.with(parts.windows().with(Division.BY_REUSE)));
           case WARM_UP -> base.with(parts.with(parts.windows().withWarmUp(0)));
           case PREFETCH -> base.with(parts.with(parts.windows().withPrefetch(true)));
-          case INT8 -> base.with(base.budget(), Formats.of(ProbeSettings.KV));
+          case INT8 -> base.with(attention.with(Formats.of(ProbeSettings.KV)));
           case INT8_WINDOWS ->
-              base.with(base.budget(), new Formats(ChunkFormat.INT8, ChunkFormat.INT8));
+              base.with(attention.with(new Formats(ChunkFormat.INT8, ChunkFormat.INT8)));
           case PIPELINE -> base.with(new Parts(parts.windows(), false, parts.microBatches()));
           case MICRO_BATCHES ->
-              base.sequences() == 1
-                  ? base
-                  : base.with(new Parts(parts.windows(), parts.pipeline(), 1));
-          case DENSE -> base.withDenseBelow(base.promptTokens() + base.tokens());
-          case SEATS ->
-              base.sequences() > 1
-                  ? base
-                  : base.withSeats(SEATS_OF_MANY)
-                      .with(parts.with(parts.windows().with(Division.UNIFORM)));
-          case LENT ->
-              base.sequences() > 1
-                  ? base
-                  : base.withSeats(SEATS_OF_MANY)
-                      .with(parts.with(parts.windows().with(Division.LENT)));
+              alone ? base : base.with(new Parts(parts.windows(), parts.pipeline(), 1));
+          case DENSE ->
+              base.with(attention.denseBelow(base.work().promptTokens() + base.work().tokens()));
+          case SEATS -> alone ? ofManySeats(base, Division.UNIFORM) : base;
+          case LENT -> alone ? ofManySeats(base, Division.LENT) : base;
         };
     return this != NONE && varied.equals(base) ? null : varied;
+  }
+
+  private static ProbeSettings ofManySeats(ProbeSettings base, Division division) {
+    Parts parts = base.parts();
+    return base.of(base.work().withSeats(SEATS_OF_MANY))
+        .with(parts.with(parts.windows().with(division)));
   }
 }

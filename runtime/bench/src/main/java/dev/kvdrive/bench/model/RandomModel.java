@@ -66,8 +66,26 @@ public record RandomModel(NamedShape shape, TensorType type) {
    * @throws UncheckedIOException if it cannot be written
    */
   public Path in(Path cache) {
-    boolean folder = type == TensorType.BF16;
-    Path target = cache.resolve("random").resolve(shape.name() + (folder ? "-bf16" : "-q8_0.gguf"));
+    return make(cache, type == TensorType.BF16);
+  }
+
+  /**
+   * The model as a GGUF file whatever its type, made if it is not there.
+   *
+   * @throws UncheckedIOException if it cannot be written
+   */
+  public Path gguf(Path cache) {
+    return make(cache, false);
+  }
+
+  private Path make(Path cache, boolean folder) {
+    Path target =
+        cache
+            .resolve("random")
+            .resolve(
+                "%s-%s%s"
+                    .formatted(
+                        shape.name(), type.name().toLowerCase(Locale.ROOT), folder ? "" : ".gguf"));
     if (Files.exists(target)) {
       return target;
     }

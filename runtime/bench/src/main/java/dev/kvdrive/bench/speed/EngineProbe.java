@@ -31,9 +31,7 @@ public final class EngineProbe implements PacedProbe {
   private static final int DOCUMENT = 4_096;
 
   private final LocalEngine local;
-  private final int promptTokens;
-  private final int tokens;
-  private final int sequences;
+  private final ProbeSettings.Work work;
   private final @Nullable StageClock clock;
   private final Random random = new Random(1);
   private final Pace pace = new Pace();
@@ -41,17 +39,12 @@ public final class EngineProbe implements PacedProbe {
 
   /**
    * @param local the engine; closed with the probe
-   * @param promptTokens of each run
-   * @param tokens to write in each run and sequence, the first included
-   * @param sequences that decode together
+   * @param work what it answers
    * @param clock that watches the engine's device; null for none
    */
-  public EngineProbe(
-      LocalEngine local, int promptTokens, int tokens, int sequences, @Nullable StageClock clock) {
+  public EngineProbe(LocalEngine local, ProbeSettings.Work work, @Nullable StageClock clock) {
     this.local = local;
-    this.promptTokens = promptTokens;
-    this.tokens = tokens;
-    this.sequences = sequences;
+    this.work = work;
     this.clock = clock;
   }
 
@@ -62,7 +55,7 @@ public final class EngineProbe implements PacedProbe {
 
   @Override
   public SpeedRun run() {
-    return run(random(promptTokens), tokens);
+    return run(random(work.promptTokens()), work.tokens());
   }
 
   private List<Integer> random(int length) {
@@ -74,7 +67,7 @@ public final class EngineProbe implements PacedProbe {
   private SpeedRun run(List<Integer> prompt, int tokens) {
     List<CompletableFuture<GenerationUsage>> usages = new ArrayList<>();
     List<Submission> group = new ArrayList<>();
-    for (int sequence = 0; sequence < sequences; sequence++) {
+    for (int sequence = 0; sequence < work.sequences(); sequence++) {
       CompletableFuture<GenerationUsage> usage = new CompletableFuture<>();
       usages.add(usage);
       group.add(
@@ -101,7 +94,7 @@ public final class EngineProbe implements PacedProbe {
 
   @Override
   public void settle(int more) {
-    run(random(Math.min(promptTokens, SHORT_PROMPT)), Math.min(more, tokens));
+    run(random(Math.min(work.promptTokens(), SHORT_PROMPT)), Math.min(more, work.tokens()));
   }
 
   /**
@@ -115,11 +108,11 @@ public final class EngineProbe implements PacedProbe {
   public long prompt() {
     List<Submission> group = new ArrayList<>();
     List<Integer> prompt = document();
-    for (int sequence = 0; sequence < sequences; sequence++) {
-      group.add(new Submission(request(prompt, drawn(1 + sequence), tokens), pacing()));
+    for (int sequence = 0; sequence < work.sequences(); sequence++) {
+      group.add(new Submission(request(prompt, drawn(1 + sequence), work.tokens()), pacing()));
     }
     local.engine().submit(group);
-    return pace.await(sequences);
+    return pace.await(work.sequences());
   }
 
   private GenerationListener pacing() {
@@ -132,7 +125,8 @@ public final class EngineProbe implements PacedProbe {
       @Override
       public void onFinish(Finish finish) {
         pace.ended(
-            new GenerationException("%s after %d tokens".formatted(finish.reason(), tokens)));
+            new GenerationException(
+                "%s after %d tokens".formatted(finish.reason(), work.tokens())));
       }
 
       @Override
@@ -146,7 +140,7 @@ public final class EngineProbe implements PacedProbe {
   private List<Integer> document() {
     TaskMaker tasks = new TaskMaker(1, text -> local.tokenizer().encode(text, false).length);
     List<Integer> all = new ArrayList<>();
-    for (int part = 0; all.size() < promptTokens; part++) {
+    for (int part = 0; all.size() < work.promptTokens(); part++) {
       TaskFamily family = TaskFamily.TRAINED.get(part % TaskFamily.TRAINED.size());
       double depth = 1 / (2.0 + part);
       for (ChatMessage message : tasks.make(family, DOCUMENT, depth).messages()) {
@@ -156,16 +150,16 @@ public final class EngineProbe implements PacedProbe {
         }
       }
     }
-    return List.copyOf(all.subList(0, promptTokens));
+    return List.copyOf(all.subList(0, work.promptTokens()));
   }
 
   @Override
   public Stretch go(int more) {
     EngineStatus before = local.engine().status();
-    long nanos = pace.await(more * sequences);
+    long nanos = pace.await(more * work.sequences());
     EngineStatus now = local.engine().status();
     return new Stretch(
-        more * sequences,
+        more * work.sequences(),
         nanos,
         now.hits() - before.hits(),
         now.dramMisses() - before.dramMisses(),

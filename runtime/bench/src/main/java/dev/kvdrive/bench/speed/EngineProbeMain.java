@@ -3,14 +3,13 @@ package dev.kvdrive.bench.speed;
 import dev.kvdrive.bench.engine.LocalEngine;
 
 /**
- * This project's engine in a process of its own. Its arguments are those of {@link
- * ProbeSettings#arguments}.
+ * This project's engine in a process of its own. Its argument is {@link ProbeSettings#argument}.
  */
 public final class EngineProbeMain {
   private EngineProbeMain() {}
 
   public static void main(String[] args) {
-    ProbeProcess.serve(() -> open(ProbeSettings.parse(args)));
+    ProbeProcess.serve(() -> open(ProbeSettings.parse(args[0])));
   }
 
   /** An engine with the tiers that are asked for. */
@@ -21,7 +20,7 @@ public final class EngineProbeMain {
         LocalEngine.of(
                 settings.model(),
                 settings.request(settings.model().geometry()),
-                settings.threads(),
+                settings.processor().threads(),
                 settings.tiers().nvme())
             .decoding(
                 decode ->
@@ -31,9 +30,7 @@ public final class EngineProbeMain {
                         .withGraphs(decode.graphs() && clock == null))
             .on(clock == null ? device -> device : clock::watch)
             .start(),
-        settings.promptTokens(),
-        settings.tokens(),
-        settings.sequences(),
+        settings.work(),
         clock);
   }
 }

@@ -10,7 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 
-/** A probe in a JVM of its own, so that two engines share neither heap nor compiled code. */
+/** A probe in a process of its own, so that two engines share neither heap nor compiled code. */
 public final class ForkedProbe implements PacedProbe {
   private static final long END_SECONDS = 20;
 
@@ -48,6 +48,17 @@ public final class ForkedProbe implements PacedProbe {
     command.add(classPath);
     command.add(mainClass);
     command.addAll(arguments);
+    return start(command, mainClass, log);
+  }
+
+  /**
+   * Starts a program that speaks as {@link ProbeProcess} does, and waits until its engine is ready.
+   *
+   * @param name what it is called in errors
+   * @param log takes what it prints on standard error
+   * @throws UncheckedIOException if it cannot be started or does not get ready, with its words
+   */
+  static ForkedProbe start(List<String> command, String name, Path log) {
     Process process = null;
     try {
       process =
@@ -60,7 +71,7 @@ public final class ForkedProbe implements PacedProbe {
         process.destroy();
       }
       throw new UncheckedIOException(
-          "%s: %s; its log is %s".formatted(mainClass, e.getMessage(), log), e);
+          "%s: %s; its log is %s".formatted(name, e.getMessage(), log), e);
     }
   }
 

@@ -4,7 +4,6 @@ import dev.kvdrive.bench.engine.ComfortableTiers;
 import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.Budget;
-import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
@@ -13,54 +12,120 @@ import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.PolicyShape;
-import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.TierBudgets;
 import dev.kvdrive.plan.WindowOptions;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Map;
-import java.util.NoSuchElementException;
 import org.jspecify.annotations.Nullable;
+import tools.jackson.core.JacksonException;
+import tools.jackson.core.JsonGenerator;
+import tools.jackson.core.JsonParser;
+import tools.jackson.databind.DeserializationContext;
+import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.SerializationContext;
+import tools.jackson.databind.ValueDeserializer;
+import tools.jackson.databind.ValueSerializer;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.module.SimpleModule;
 
 /**
  * What a probe of this project's engine measures, as it is told to the process that does.
  *
  * @param model the model; its chat template is not used
- * @param promptTokens of each run
- * @param tokens to write in each run and sequence, the first included
- * @param sequences that decode together
- * @param seats of the engine, at least as many
- * @param budget how much of the context is attended
- * @param policy name of the policy
- * @param index by which it chooses; null for the one that the model gets
- * @param denseBelow tokens up to which a sequence attends everything
- * @param formats of chunks in the window and below it
- * @param device that computes
- * @param threads of a CPU device; 0 for the processors there are
+ * @param work what it answers
+ * @param attention what is attended of the context
+ * @param processor that computes
  * @param tiers how the KV cache is spread
  * @param parts what is switched on
  * @param stages whether the time of each verb is measured
  */
 public record ProbeSettings(
     LocalModel model,
-    int promptTokens,
-    int tokens,
-    int sequences,
-    int seats,
-    Budget budget,
-    String policy,
-    @Nullable IndexShape index,
-    int denseBelow,
-    Formats formats,
-    DeviceKind device,
-    int threads,
+    Work work,
+    Attention attention,
+    Processor processor,
     Tiers tiers,
     Parts parts,
     boolean stages) {
   /** Type of keys and values. */
   public static final KvType KV = KvType.BF16;
+
+  private static final JsonMapper JSON =
+      JsonMapper.builder()
+          .enable(DeserializationFeature.FAIL_ON_MISSING_CREATOR_PROPERTIES)
+          .addModule(
+              new SimpleModule()
+                  .addSerializer(IndexShape.class, new IndexWriter())
+                  .addDeserializer(IndexShape.class, new IndexReader()))
+          .build();
+
+  /**
+   * What it answers.
+   *
+   * @param promptTokens of each run
+   * @param tokens to write in each run and sequence, the first included
+   * @param sequences that decode together
+   * @param seats of the engine, at least as many
+   */
+  public record Work(int promptTokens, int tokens, int sequences, int seats) {
+    /** With a seat for each sequence. */
+    public Work(int promptTokens, int tokens, int sequences) {
+      this(promptTokens, tokens, sequences, sequences);
+    }
+
+    /** The same in an engine with more seats. */
+    public Work withSeats(int more) {
+      return new Work(promptTokens, tokens, sequences, more);
+    }
+  }
+
+  /**
+   * What is attended of the context.
+   *
+   * @param budget how much
+   * @param policy name of the policy
+   * @param index by which it chooses; null for the one that the model gets
+   * @param denseBelow tokens up to which a sequence attends everything
+   * @param formats of chunks in the window and below it
+   */
+  public record Attention(
+      Budget budget, String policy, @Nullable IndexShape index, int denseBelow, Formats formats) {
+    /** By the policy's own index, however short the context is. */
+    public Attention(Budget budget, String policy, Formats formats) {
+      this(budget, policy, null, 0, formats);
+    }
+
+    /** The same with everything attended. */
+    public Attention exact() {
+      return new Attention(Budget.of(1), policy, index, denseBelow, Formats.usual(KV, 1));
+    }
+
+    /** The same with other formats. */
+    public Attention with(Formats others) {
+      return new Attention(budget, policy, index, denseBelow, others);
+    }
+
+    /** The same by another policy. */
+    public Attention by(String other, @Nullable IndexShape itsIndex) {
+      return new Attention(budget, other, itsIndex, denseBelow, formats);
+    }
+
+    /** The same with so many tokens up to which everything is attended. */
+    public Attention denseBelow(int below) {
+      return new Attention(budget, policy, index, below, formats);
+    }
+
+    private AttentionOptions options(ModelGeometry geometry, WindowOptions windows) {
+      return new AttentionOptions(
+          PolicyShape.of(policy, index, geometry), budget, KV, formats, denseBelow, windows);
+    }
+  }
+
+  /**
+   * What computes.
+   *
+   * @param threads of a CPU device; 0 for the processors there are
+   */
+  public record Processor(DeviceKind device, int threads) {}
 
   /**
    * How the KV cache is spread.
@@ -101,144 +166,24 @@ public record ProbeSettings(
     }
   }
 
-  /** The same for another prompt and other answers, a seat for each. */
-  public ProbeSettings of(int prompt, int answer, int together) {
-    return new ProbeSettings(
-        model,
-        prompt,
-        answer,
-        together,
-        together,
-        budget,
-        policy,
-        index,
-        denseBelow,
-        formats,
-        device,
-        threads,
-        tiers,
-        parts,
-        stages);
+  /** The same for other work. */
+  public ProbeSettings of(Work other) {
+    return new ProbeSettings(model, other, attention, processor, tiers, parts, stages);
   }
 
-  /** The same with another budget and other formats. */
-  public ProbeSettings with(Budget other, Formats chunks) {
-    return new ProbeSettings(
-        model,
-        promptTokens,
-        tokens,
-        sequences,
-        seats,
-        other,
-        policy,
-        index,
-        denseBelow,
-        chunks,
-        device,
-        threads,
-        tiers,
-        parts,
-        stages);
-  }
-
-  /** The same with other parts. */
-  public ProbeSettings with(Parts others) {
-    return new ProbeSettings(
-        model,
-        promptTokens,
-        tokens,
-        sequences,
-        seats,
-        budget,
-        policy,
-        index,
-        denseBelow,
-        formats,
-        device,
-        threads,
-        tiers,
-        others,
-        stages);
-  }
-
-  /** The same with another policy. */
-  public ProbeSettings withPolicy(String other, @Nullable IndexShape by) {
-    return new ProbeSettings(
-        model,
-        promptTokens,
-        tokens,
-        sequences,
-        seats,
-        budget,
-        other,
-        by,
-        denseBelow,
-        formats,
-        device,
-        threads,
-        tiers,
-        parts,
-        stages);
-  }
-
-  /** The same in an engine with more seats. */
-  public ProbeSettings withSeats(int more) {
-    return new ProbeSettings(
-        model,
-        promptTokens,
-        tokens,
-        sequences,
-        more,
-        budget,
-        policy,
-        index,
-        denseBelow,
-        formats,
-        device,
-        threads,
-        tiers,
-        parts,
-        stages);
-  }
-
-  /** The same with so many tokens up to which everything is attended. */
-  public ProbeSettings withDenseBelow(int below) {
-    return new ProbeSettings(
-        model,
-        promptTokens,
-        tokens,
-        sequences,
-        seats,
-        budget,
-        policy,
-        index,
-        below,
-        formats,
-        device,
-        threads,
-        tiers,
-        parts,
-        stages);
+  /** The same with another attention. */
+  public ProbeSettings with(Attention other) {
+    return new ProbeSettings(model, work, other, processor, tiers, parts, stages);
   }
 
   /** The same with other tiers. */
   public ProbeSettings with(Tiers others) {
-    return new ProbeSettings(
-        model,
-        promptTokens,
-        tokens,
-        sequences,
-        seats,
-        budget,
-        policy,
-        index,
-        denseBelow,
-        formats,
-        device,
-        threads,
-        others,
-        parts,
-        stages);
+    return new ProbeSettings(model, work, attention, processor, others, parts, stages);
+  }
+
+  /** The same with other parts. */
+  public ProbeSettings with(Parts others) {
+    return new ProbeSettings(model, work, attention, processor, tiers, others, stages);
   }
 
   /** What is planned for the model, its geometry given, with the bytes that its tiers have. */
@@ -246,16 +191,11 @@ public record ProbeSettings(
     PlanRequest request =
         new PlanRequest(
             geometry,
-            new Load(Math.max(Load.MIN_CONTEXT, promptTokens + tokens), seats, 1),
-            new AttentionOptions(
-                PolicyShape.of(policy, index, geometry),
-                budget,
-                KV,
-                formats,
-                denseBelow,
-                parts.windows()),
+            new Load(
+                Math.max(Load.MIN_CONTEXT, work.promptTokens() + work.tokens()), work.seats(), 1),
+            attention.options(geometry, parts.windows()),
             new TierBudgets(0, 0, 0),
-            device);
+            processor.device());
     TierBudgets caps = tiers.caps();
     return request.withTiers(caps != null ? caps : comfortable().of(request));
   }
@@ -265,144 +205,35 @@ public record ProbeSettings(
    * smaller as much as it has a use for.
    */
   public ComfortableTiers comfortable() {
-    return new ComfortableTiers(budget.share() >= 1 ? 1 : tiers.windows(), tiers.dramShare());
+    return new ComfortableTiers(
+        attention.budget().exact() ? 1 : tiers.windows(), tiers.dramShare());
   }
 
-  /** As arguments that {@link #parse} reads. */
-  public List<String> arguments() {
-    List<String> all = new ArrayList<>();
-    all.add("file=" + model.file().toAbsolutePath());
-    RopeScaling scaling = model.scaling();
-    if (scaling != null) {
-      all.add("rope=" + scaling.type().word());
-      all.add("ropeFactor=" + scaling.factor());
-      if (scaling.originalContext() != null) {
-        all.add("ropeOriginal=" + scaling.originalContext());
-      }
-    }
-    all.add("prompt=" + promptTokens);
-    all.add("tokens=" + tokens);
-    all.add("sequences=" + sequences);
-    all.add("seats=" + seats);
-    all.add("budget=" + budget.share());
-    if (budget.quality() != null) {
-      all.add("quality=" + budget.quality());
-    }
-    all.add("policy=" + policy);
-    if (index != null) {
-      all.add("index=" + index.word());
-    }
-    all.add("denseBelow=" + denseBelow);
-    all.add("resident=" + formats.resident().name());
-    all.add("backing=" + formats.backing().name());
-    all.add("device=" + device.name());
-    all.add("threads=" + threads);
-    all.add("windows=" + tiers.windows());
-    all.add("dramShare=" + tiers.dramShare());
-    all.add("nvme=" + tiers.nvme());
-    TierBudgets caps = tiers.caps();
-    if (caps != null) {
-      all.add("gpuBytes=" + caps.gpu());
-      all.add("dramBytes=" + caps.dram());
-      all.add("nvmeBytes=" + caps.nvme());
-    }
-    all.add("division=" + parts.windows().division().name());
-    all.add("warmUp=" + parts.windows().warmUpTokens());
-    all.add("prefetch=" + parts.windows().prefetch());
-    all.add("pipeline=" + parts.pipeline());
-    all.add("microBatches=" + parts.microBatches());
-    all.add("stages=" + stages);
-    return all;
+  /** As an argument that {@link #parse} reads. */
+  public String argument() {
+    return JSON.writeValueAsString(this);
   }
 
   /**
-   * Reads {@link #arguments}.
+   * Reads {@link #argument}.
    *
-   * @throws NoSuchElementException if one is missing
-   * @throws IllegalArgumentException if one is not what it should be
+   * @throws JacksonException if something is missing or is not what it should be
    */
-  public static ProbeSettings parse(String... arguments) {
-    Named named = new Named(arguments);
-    return new ProbeSettings(
-        new LocalModel(Path.of(named.get("file")), named.scaling(), null),
-        Integer.parseInt(named.get("prompt")),
-        Integer.parseInt(named.get("tokens")),
-        Integer.parseInt(named.get("sequences")),
-        Integer.parseInt(named.get("seats")),
-        named.budget(),
-        named.get("policy"),
-        named.index(),
-        Integer.parseInt(named.get("denseBelow")),
-        new Formats(
-            ChunkFormat.valueOf(named.get("resident")), ChunkFormat.valueOf(named.get("backing"))),
-        DeviceKind.valueOf(named.get("device")),
-        Integer.parseInt(named.get("threads")),
-        new Tiers(
-            Double.parseDouble(named.get("windows")),
-            Double.parseDouble(named.get("dramShare")),
-            Path.of(named.get("nvme")),
-            named.caps()),
-        new Parts(
-            new WindowOptions(
-                WindowOptions.Division.valueOf(named.get("division")),
-                Integer.parseInt(named.get("warmUp")),
-                Boolean.parseBoolean(named.get("prefetch"))),
-            Boolean.parseBoolean(named.get("pipeline")),
-            Integer.parseInt(named.get("microBatches"))),
-        Boolean.parseBoolean(named.get("stages")));
+  public static ProbeSettings parse(String argument) {
+    return JSON.readValue(argument, ProbeSettings.class);
   }
 
-  /** Arguments by name. */
-  private static final class Named {
-    private final Map<String, String> values = new HashMap<>();
-
-    private Named(String... arguments) {
-      for (String argument : arguments) {
-        int equals = argument.indexOf('=');
-        if (equals < 1) {
-          throw new IllegalArgumentException("'%s' is no name=value".formatted(argument));
-        }
-        values.put(argument.substring(0, equals), argument.substring(equals + 1));
-      }
+  private static final class IndexWriter extends ValueSerializer<IndexShape> {
+    @Override
+    public void serialize(IndexShape index, JsonGenerator to, SerializationContext context) {
+      to.writeString(index.word());
     }
+  }
 
-    private String get(String name) {
-      String value = values.get(name);
-      if (value == null) {
-        throw new NoSuchElementException("no argument " + name);
-      }
-      return value;
-    }
-
-    private Budget budget() {
-      String quality = values.get("quality");
-      return new Budget(
-          Double.parseDouble(get("budget")), quality == null ? null : Double.valueOf(quality));
-    }
-
-    private @Nullable IndexShape index() {
-      String word = values.get("index");
-      return word == null ? null : IndexShape.parse(word);
-    }
-
-    private @Nullable TierBudgets caps() {
-      return values.containsKey("gpuBytes")
-          ? new TierBudgets(
-              Long.parseLong(get("gpuBytes")),
-              Long.parseLong(get("dramBytes")),
-              Long.parseLong(get("nvmeBytes")))
-          : null;
-    }
-
-    private @Nullable RopeScaling scaling() {
-      if (!values.containsKey("rope")) {
-        return null;
-      }
-      String original = values.get("ropeOriginal");
-      return new RopeScaling(
-          RopeScaling.Type.of(get("rope")),
-          Double.parseDouble(get("ropeFactor")),
-          original == null ? null : Integer.valueOf(original));
+  private static final class IndexReader extends ValueDeserializer<IndexShape> {
+    @Override
+    public IndexShape deserialize(JsonParser from, DeserializationContext context) {
+      return IndexShape.parse(from.getString());
     }
   }
 }

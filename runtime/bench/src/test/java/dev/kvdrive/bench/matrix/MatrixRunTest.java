@@ -67,13 +67,14 @@ class MatrixRunTest {
     /** A hundred tokens a second; quest ten. */
     @Override
     public Stretch go(int tokens) {
-      if (broken.contains(settings.policy())) {
+      if (broken.contains(settings.attention().policy())) {
         throw new IllegalStateException("broken");
       }
-      order.add(settings.policy() + " " + tokens);
-      long nanos = tokens * (settings.policy().equals("quest") ? 100_000_000L : 10_000_000L);
+      order.add(settings.attention().policy() + " " + tokens);
+      long nanos =
+          tokens * (settings.attention().policy().equals("quest") ? 100_000_000L : 10_000_000L);
       now += nanos;
-      return new Stretch(tokens * settings.sequences(), nanos, 1, 0, 0);
+      return new Stretch(tokens * settings.work().sequences(), nanos, 1, 0, 0);
     }
 
     @Override
@@ -112,17 +113,10 @@ class MatrixRunTest {
     ProbeSettings usual =
         new ProbeSettings(
             LocalModel.of(Path.of("fake")),
-            1,
-            1,
-            1,
-            1,
-            Budget.of(0.0625),
-            "kvdrive",
-            null,
-            0,
-            Formats.usual(ProbeSettings.KV, 0.0625),
-            DeviceKind.CPU,
-            1,
+            new ProbeSettings.Work(1, 1, 1),
+            new ProbeSettings.Attention(
+                Budget.of(0.0625), "kvdrive", Formats.usual(ProbeSettings.KV, 0.0625)),
+            new ProbeSettings.Processor(DeviceKind.CPU, 1),
             new ProbeSettings.Tiers(2, 1, Path.of(".")),
             new ProbeSettings.Parts(WindowOptions.DEFAULT, true, DecodeOptions.ELASTIC),
             false);
@@ -207,8 +201,9 @@ class MatrixRunTest {
     ProbeSettings base = started.getFirst();
     assertThat(started).hasSizeGreaterThan(12);
     for (ProbeSettings settings : started) {
-      boolean free = settings.budget().exact() && settings.policy().equals("kvdrive");
-      free |= settings.denseBelow() > 0 || settings.seats() > 1;
+      boolean free =
+          settings.attention().budget().exact() && settings.attention().policy().equals("kvdrive");
+      free |= settings.attention().denseBelow() > 0 || settings.work().seats() > 1;
       if (free) {
         assertThat(settings.tiers().caps()).isNull();
       } else {

@@ -50,17 +50,9 @@ class RandomModelTest {
         EngineProbeMain.open(
             new ProbeSettings(
                 LocalModel.of(make(type)),
-                300,
-                9,
-                2,
-                2,
-                Budget.of(0.25),
-                "kvdrive",
-                null,
-                0,
-                Formats.of(KvType.BF16),
-                DeviceKind.CPU,
-                2,
+                new ProbeSettings.Work(300, 9, 2),
+                new ProbeSettings.Attention(Budget.of(0.25), "kvdrive", Formats.of(KvType.BF16)),
+                new ProbeSettings.Processor(DeviceKind.CPU, 2),
                 new ProbeSettings.Tiers(2, 1, Path.of(".")),
                 new ProbeSettings.Parts(WindowOptions.DEFAULT, true, Workspace.MOST_MICRO_BATCHES),
                 true))) {

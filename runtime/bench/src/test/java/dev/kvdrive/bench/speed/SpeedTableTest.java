@@ -34,7 +34,8 @@ class SpeedTableTest {
   void decodeStandsBesideWhatTheBandwidthWouldAllow() {
     SpeedTable table = new SpeedTable(new Spread(20e9, 19e9, 21e9));
     SpeedTable.Row row =
-        SpeedTable.Row.of("tiny", "6.25 %", List.of(run(1000), run(500), run(2000)), 500_000_000);
+        SpeedTable.Row.of(
+            "tiny", "6.25 %", List.of(run(1000), run(500), run(2000)), 500_000_000, List.of());
     table.add(row);
     assertThat(row.decode()).isEqualTo(new Spread(10, 5, 20));
     assertThat(row.prefill().median()).isEqualTo(2000);
@@ -50,7 +51,7 @@ class SpeedTableTest {
   void whatIsNotKnownOfAnotherEngineIsADashAndNotInTheJson() {
     SpeedTable table = new SpeedTable(new Spread(20e9, 20e9, 20e9));
     SpeedRun other = new SpeedRun(8, 4, 1_000, 1_000, 10, Double.NaN, Double.NaN);
-    table.add(SpeedTable.Row.of("other", "exact", List.of(other), 0));
+    table.add(SpeedTable.Row.of("other", "exact", List.of(other), 0, List.of()));
     assertThat(table.markdown()).endsWith("| - | - | - | - | - |\n");
     assertThat(table.tree().toString())
         .contains("engine=other")
@@ -58,10 +59,25 @@ class SpeedTableTest {
   }
 
   @Test
+  void aRatioIsOfRunsThatWereSideBySide() {
+    SpeedTable table = new SpeedTable(null);
+    table.beside("other 1.0");
+    List<SpeedRun> slower = List.of(run(1000), run(500), run(2000));
+    table.add(
+        SpeedTable.Row.of("tiny", "exact", List.of(run(500), run(1000), run(2000)), 0, slower));
+    table.add(SpeedTable.Row.of("other", "exact", slower, 0, List.of()));
+    assertThat(table.markdown())
+        .startsWith("Beside: other 1.0\n\n| engine")
+        .contains("| 10.0 (5.0..20.0) | 1.00 (1.00..1.00) | 1.00 (0.50..2.00) | - |")
+        .contains("| 10.0 (5.0..20.0) | - | - | - |");
+    assertThat(table.tree().toString()).contains("beside=other 1.0", "beside=Beside[");
+  }
+
+  @Test
   void withoutABandwidthThereIsNoRoofline() {
     SpeedTable table = new SpeedTable(null);
     table.on("some GPU");
-    table.add(SpeedTable.Row.of("tiny", "exact", List.of(run(500)), 500_000_000));
+    table.add(SpeedTable.Row.of("tiny", "exact", List.of(run(500)), 500_000_000, List.of()));
     assertThat(table.markdown())
         .startsWith("Device: some GPU\n\n| engine")
         .contains("| 500.0 MB | - | - | 75.0 % |");
@@ -113,25 +129,21 @@ class SpeedTableTest {
         new ProbeSettings(
             new LocalModel(
                 Path.of("/models/a=b"), new RopeScaling(RopeScaling.Type.YARN, 4, 32_768), null),
-            30_000,
-            64,
-            4,
-            8,
-            new Budget(0.25, 0.9),
-            "kvdrive",
-            IndexShape.parse("planes-96+clusters-32"),
-            512,
-            new Formats(ChunkFormat.BF16, ChunkFormat.INT8),
-            DeviceKind.CPU,
-            3,
+            new ProbeSettings.Work(30_000, 64, 4, 8),
+            new ProbeSettings.Attention(
+                new Budget(0.25, 0.9),
+                "kvdrive",
+                IndexShape.parse("planes-96+clusters-16x4"),
+                512,
+                new Formats(ChunkFormat.BF16, ChunkFormat.INT8)),
+            new ProbeSettings.Processor(DeviceKind.CPU, 3),
             new ProbeSettings.Tiers(1.5, 0.5, Path.of("/drive")).within(new TierBudgets(1, 2, 3)),
             new ProbeSettings.Parts(
                 new WindowOptions(WindowOptions.Division.BY_REUSE, 8, true), false, 2),
             true);
-    assertThat(ProbeSettings.parse(settings.arguments().toArray(String[]::new)))
-        .isEqualTo(settings);
-    assertThatThrownBy(() -> ProbeSettings.parse("file=/models/m"))
-        .hasMessageContaining("no argument prompt");
+    assertThat(ProbeSettings.parse(settings.argument())).isEqualTo(settings);
+    assertThatThrownBy(() -> ProbeSettings.parse("{\"stages\": true}"))
+        .hasMessageContaining("Missing creator property 'model'");
   }
 
   @Test

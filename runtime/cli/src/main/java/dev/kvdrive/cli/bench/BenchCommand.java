@@ -9,9 +9,9 @@ import dev.kvdrive.bench.speed.Spread;
 import dev.kvdrive.bench.speed.StageTable;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.BudgetList;
-import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.Method;
 import dev.kvdrive.cli.option.PolicyOptions;
+import dev.kvdrive.cli.option.ProcessorOptions;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.option.WindowSwitches;
@@ -120,13 +120,7 @@ public final class BenchCommand implements Callable<Integer> {
           "Sequences that decode together, after one prompt of them all (default: ${DEFAULT-VALUE}).")
   private int sequences;
 
-  @Option(
-      names = "--window",
-      paramLabel = "SELECTIONS",
-      defaultValue = "2",
-      description =
-          "Size of the window in selections of a sparse budget (default: ${DEFAULT-VALUE}).")
-  private double window;
+  @Mixin private SplitOptions split = new SplitOptions();
 
   @Option(
       names = "--dram-share",
@@ -136,13 +130,6 @@ public final class BenchCommand implements Callable<Integer> {
       description =
           "Share of the KV cache that has room in DRAM; the rest is on NVMe (default: ${DEFAULT-VALUE}).")
   private double dramShare;
-
-  @Option(
-      names = "--nvme-dir",
-      paramLabel = "DIR",
-      description =
-          "Folder on the drive, in which every engine has one of its own, removed at the end (default: in the cache folder).")
-  private @Nullable Path nvmeDir;
 
   @Mixin private WindowSwitches windows = new WindowSwitches();
 
@@ -172,15 +159,7 @@ public final class BenchCommand implements Callable<Integer> {
               + " memory's bandwidth; costs a step some microseconds.")
   private boolean stages;
 
-  @Mixin private DeviceOption device = new DeviceOption();
-
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      converter = Bounded.Count.class,
-      defaultValue = "0",
-      description = "Threads of the CPU device (default: as many as processors).")
-  private int threads;
+  @Mixin private ProcessorOptions processor = new ProcessorOptions();
 
   @Option(
       names = "--runs",
@@ -201,10 +180,11 @@ public final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--beside",
       paramLabel = "ENGINE",
+      converter = OtherEngineConverter.class,
       description =
-          "Measure another engine on the same weights, run by run in turn, each in a JVM of its own:"
-              + " jlama.")
-  private @Nullable String beside;
+          "Measure another engine on the same weights and threads, run by run in turn: llama.cpp, as it"
+              + " is installed here, or jlama, which is built when it is asked for.")
+  private @Nullable OtherEngine beside;
 
   @Option(names = "--json", paramLabel = "FILE", description = "Write the figures as JSON.")
   private @Nullable Path json;
@@ -212,22 +192,17 @@ public final class BenchCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     atLeast("--tokens", tokens, 2);
-    if (beside != null && !beside.equals("jlama")) {
-      throw new ParameterException(
-          spec.commandLine(),
-          "--beside: there is no engine '%s'; there is jlama".formatted(beside));
-    }
-    if (beside != null && device.kind() != DeviceKind.CPU) {
+    if (beside != null && processor.device() != DeviceKind.CPU) {
       throw new ParameterException(
           spec.commandLine(),
           "--beside %s computes on the CPU; leave --device %s out"
-              .formatted(beside, device.kind().word()));
+              .formatted(beside, processor.device().word()));
     }
-    if (stages && (beside != null || device.kind() != DeviceKind.CPU)) {
+    if (stages && (beside != null || processor.device() != DeviceKind.CPU)) {
       throw new ParameterException(
           spec.commandLine(),
           "--stages times the verbs of the CPU device, which runs them one by one; leave %s out"
-              .formatted(beside != null ? "--beside" : "--device " + device.kind().word()));
+              .formatted(beside != null ? "--beside" : "--device " + processor.device().word()));
     }
     RopeScaling scaling = rope.scaling(spec);
     if (beside != null && scaling != null) {
@@ -247,39 +222,41 @@ public final class BenchCommand implements Callable<Integer> {
       }
     }
     List<PolicyShape> policies = methods.stream().map(Method::policy).toList();
-    if (beside != null && !policies.equals(List.of(PolicyShape.KVDRIVE))) {
+    if (beside != null && sequences > 1) {
       throw new ParameterException(
           spec.commandLine(),
-          "--beside %s compares exact decoding; leave --policy out".formatted(beside));
+          "--beside %s decodes one sequence; leave --sequences out".formatted(beside));
     }
-    device.require(spec);
+    processor.require(spec);
+    try {
+      if (beside != null) {
+        beside.require();
+      }
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(
+          spec.commandLine(), "--beside %s: %s".formatted(beside, e.getMessage()));
+    }
     attended.forEach(budget -> formats(budget.share()));
     Terminal progress = Terminal.of(spec.commandLine().getErr());
     Map<String, Path> files = new LinkedHashMap<>();
     for (String model : models) {
-      Path file = file(model, progress);
+      Path file = file(model, beside, progress);
       rope.extended(spec, ModelLoader.geometry(file));
       files.put(model, file);
     }
-    if (!(window > 0)) {
-      throw new ParameterException(
-          spec.commandLine(),
-          "--window: a window of %s selections holds nothing".formatted(window));
-    }
+    split.require(spec);
     Map<String, ProbeSettings.Parts> parts = parts();
-    int readers = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
+    int readers = processor.threads();
     Spread bandwidth = bandwidth(readers, progress);
     SpeedTable table = new SpeedTable(bandwidth);
     StageTable ofStages = new StageTable(bandwidth);
-    Path drive = nvmeDir != null ? nvmeDir : LocalRuntime.cacheFolder().resolve("nvme");
     BenchRun run =
         new BenchRun(
             new BenchRun.Conditions(
                 tokens,
                 sequences,
-                device.kind(),
-                readers,
-                new ProbeSettings.Tiers(window, dramShare, drive),
+                new ProbeSettings.Processor(processor.device(), readers),
+                split.tiers(dramShare),
                 warmUp,
                 runs,
                 stages),
@@ -289,12 +266,8 @@ public final class BenchCommand implements Callable<Integer> {
     for (String model : models) {
       Path file = Objects.requireNonNull(files.get(model));
       for (int context : contexts) {
-        if (beside == null) {
-          LocalModel local = new LocalModel(file, scaling, null);
-          run.alone(model, local, context, policies, attended, this::formats, parts);
-        } else {
-          run.besideJlama(model, file, context, Objects.requireNonNull(parts.get("")));
-        }
+        LocalModel local = new LocalModel(file, scaling, null);
+        run.measure(model, local, context, policies, attended, this::formats, parts, beside);
       }
     }
     spec.commandLine().getOut().print(table.markdown());
@@ -308,7 +281,7 @@ public final class BenchCommand implements Callable<Integer> {
       tree.put("java", Runtime.version().toString());
       tree.put("tokens", tokens);
       tree.put("sequences", sequences);
-      tree.put("windowSelections", window);
+      tree.put("windowSelections", split.window());
       tree.put("dramShare", dramShare);
       if (scaling != null) {
         tree.put("ropeScaling", scaling.toString());
@@ -348,7 +321,7 @@ public final class BenchCommand implements Callable<Integer> {
 
   /** Of the memory that holds the weights; null for a GPU, whose memory nothing here measures. */
   private @Nullable Spread bandwidth(int readers, Terminal progress) throws InterruptedException {
-    if (device.kind() != DeviceKind.CPU) {
+    if (processor.device() != DeviceKind.CPU) {
       return null;
     }
     progress.line("Measuring the memory bandwidth with %d threads ...".formatted(readers));
@@ -390,10 +363,17 @@ public final class BenchCommand implements Callable<Integer> {
     }
   }
 
-  static Path file(String uri, Terminal progress) {
+  /**
+   * A model's file or folder.
+   *
+   * @param other the engine that is to read it too, or null
+   */
+  static Path file(String uri, @Nullable OtherEngine other, Terminal progress) {
     if (RandomModel.is(uri)) {
       progress.line("Making %s if it is not there ...".formatted(uri));
-      return RandomModel.parse(uri).in(LocalRuntime.cacheFolder());
+      RandomModel model = RandomModel.parse(uri);
+      Path cache = LocalRuntime.cacheFolder();
+      return other == null ? model.in(cache) : other.file(model, cache);
     }
     return new ModelSource(LocalRuntime.cacheFolder(), HubSettings.from(System.getenv()))
         .resolve(uri);

@@ -1,7 +1,6 @@
 package dev.kvdrive.cli.bench;
 
 import dev.kvdrive.bench.engine.LocalModel;
-import dev.kvdrive.bench.model.HuggingFaceFolder;
 import dev.kvdrive.bench.model.RandomModel;
 import dev.kvdrive.bench.speed.EngineProbeMain;
 import dev.kvdrive.bench.speed.ForkedProbe;
@@ -19,9 +18,7 @@ import dev.kvdrive.cli.serve.ScratchFolder;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
-import dev.kvdrive.model.tensor.TensorType;
 import dev.kvdrive.plan.Budget;
-import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Planner;
@@ -41,11 +38,6 @@ import org.jspecify.annotations.Nullable;
  */
 final class BenchRun {
   static final long HEAP_BYTES = 2L << 30;
-  private static final String JLAMA_MAIN = "dev.kvdrive.bench.jlama.JlamaProbe";
-
-  /** Set by the entry script when the other engine was built. */
-  private static final String JLAMA_CLASS_PATH = "kvdrive.jlama.classpath";
-
   private final Conditions conditions;
   private final SpeedTable table;
   private final StageTable stages;
@@ -61,8 +53,7 @@ final class BenchRun {
    *
    * @param tokens to write
    * @param sequences that decode together in this project's engine
-   * @param device of this project's engine
-   * @param threads of every engine
+   * @param processor of this project's engine; every engine has as many threads
    * @param tiers how this project's engine spreads the KV cache; in the folder of the NVMe tier
    *     each has one of its own
    * @param warmUp runs that do not count
@@ -72,8 +63,7 @@ final class BenchRun {
   record Conditions(
       int tokens,
       int sequences,
-      DeviceKind device,
-      int threads,
+      ProbeSettings.Processor processor,
       ProbeSettings.Tiers tiers,
       int warmUp,
       int runs,
@@ -104,25 +94,47 @@ final class BenchRun {
   private static final Formats PLAIN = Formats.of(KvType.BF16);
 
   /**
-   * This engine with each policy, budget and pair of formats.
+   * This engine with each policy, budget and pair of formats, and in turn with it another one.
    *
    * @param parts by what is off: first everything that is to be on, under an empty name
+   * @param other engine, or null
    */
-  void alone(
+  void measure(
       String name,
       LocalModel model,
       int prompt,
       List<PolicyShape> policies,
       List<Budget> budgets,
       DoubleFunction<List<Formats>> formats,
-      Map<String, ProbeSettings.Parts> parts)
+      Map<String, ProbeSettings.Parts> parts,
+      @Nullable OtherEngine other)
       throws InterruptedException {
     List<Entry> entries = new ArrayList<>();
     try {
+      if (other != null) {
+        terminal.line("Starting %s on %s".formatted(other.words(), name));
+        Probe probe =
+            other.start(
+                new OtherEngine.Asked(
+                    name,
+                    model.file(),
+                    prompt,
+                    conditions.tokens(),
+                    conditions.processor().threads(),
+                    log),
+                terminal);
+        entries.add(
+            new Entry(
+                probe,
+                other.words() + ", " + other.weights(name(name), model.file()),
+                PolicyShape.FULL,
+                Budget.of(1),
+                null));
+      }
       for (PolicyShape policy : policies) {
         for (Budget budget : PolicyOptions.budgets(Method.of(policy), budgets)) {
           for (Formats chunks : formats.apply(budget.share())) {
-            String of = name(name);
+            String of = (other == null ? "" : "KVDrive, ") + name(name);
             if (!policy.equals(PolicyShape.KVDRIVE)) {
               of += ", " + policy.name();
             }
@@ -133,7 +145,7 @@ final class BenchRun {
               of += ", %d sequences".formatted(conditions.sequences());
             }
             for (Map.Entry<String, ProbeSettings.Parts> on : parts.entrySet()) {
-              Probe probe = own(model, prompt, policy, budget, chunks, on.getValue());
+              Probe probe = start(model, prompt, policy, budget, chunks, on.getValue());
               String less = on.getKey().isEmpty() ? of : of + ", without " + on.getKey();
               entries.add(new Entry(probe, less, policy, budget, chunks));
             }
@@ -146,70 +158,7 @@ final class BenchRun {
     }
   }
 
-  /** This engine in exact mode and Jlama. */
-  void besideJlama(String model, Path file, int prompt, ProbeSettings.Parts parts)
-      throws InterruptedException {
-    String classPath = System.getProperty(JLAMA_CLASS_PATH);
-    if (classPath == null) {
-      throw new IllegalStateException(
-          "Jlama is not built; use ./kvdrive bench --beside jlama, which builds it");
-    }
-    Path folder = folder(model, file);
-    List<Entry> entries = new ArrayList<>();
-    try {
-      entries.add(
-          new Entry(
-              own(LocalModel.of(file), prompt, PolicyShape.KVDRIVE, Budget.of(1), PLAIN, parts),
-              "KVDrive, " + name(model),
-              PolicyShape.KVDRIVE,
-              Budget.of(1),
-              PLAIN));
-      terminal.line("Starting Jlama on " + folder);
-      entries.add(
-          new Entry(
-              ForkedProbe.start(
-                  classPath,
-                  2 * HEAP_BYTES,
-                  JLAMA_MAIN,
-                  log,
-                  List.of(
-                      folder.toString(),
-                      Integer.toString(prompt),
-                      Integer.toString(conditions.tokens()),
-                      Integer.toString(conditions.threads()))),
-              folder.equals(file)
-                  ? "Jlama, " + name(model)
-                  : "Jlama, " + name(model) + " converted to BF16",
-              PolicyShape.FULL,
-              Budget.of(1),
-              null));
-      measure(file, prompt, entries);
-    } finally {
-      close(entries);
-    }
-  }
-
-  /** The model as a Hugging Face folder in BF16. */
-  private Path folder(String uri, Path file) {
-    if (Files.isDirectory(file)) {
-      return file;
-    }
-    if (RandomModel.is(uri)) {
-      return new RandomModel(RandomModel.parse(uri).shape(), TensorType.BF16)
-          .in(LocalRuntime.cacheFolder());
-    }
-    try (Model model = ModelLoader.open(file, 0, ModelLoader.Verification.NONE)) {
-      Path folder =
-          LocalRuntime.cacheFolder()
-              .resolve("converted")
-              .resolve(ModelName.of(file.toString()) + "-" + model.geometry().weightBytes());
-      terminal.line("Converting %s to BF16 in %s if it is not there ...".formatted(file, folder));
-      HuggingFaceFolder.convert(model, folder);
-      return folder;
-    }
-  }
-
-  private Probe own(
+  private Probe start(
       LocalModel model,
       int prompt,
       PolicyShape policy,
@@ -224,23 +173,16 @@ final class BenchRun {
         HEAP_BYTES,
         EngineProbeMain.class.getName(),
         log,
-        new ProbeSettings(
-                model,
-                prompt,
-                conditions.tokens(),
-                conditions.sequences(),
-                conditions.sequences(),
-                budget,
-                policy.name(),
-                null,
-                0,
-                formats,
-                conditions.device(),
-                conditions.threads(),
-                tiers(),
-                parts,
-                conditions.stages())
-            .arguments());
+        List.of(
+            new ProbeSettings(
+                    model,
+                    new ProbeSettings.Work(prompt, conditions.tokens(), conditions.sequences()),
+                    new ProbeSettings.Attention(budget, policy.name(), formats),
+                    conditions.processor(),
+                    tiers(),
+                    parts,
+                    conditions.stages())
+                .argument()));
   }
 
   /** The tiers of one more engine. */
@@ -281,18 +223,21 @@ final class BenchRun {
         }
       }
     }
+    List<SpeedRun> others = entries.getFirst().ours() ? List.of() : results.getFirst();
     try (Model model = ModelLoader.open(file, 0, ModelLoader.Verification.NONE)) {
       for (int i = 0; i < entries.size(); i++) {
         Entry entry = entries.get(i);
         if (entry.ours()) {
           table.on(entry.probe().description());
+        } else {
+          table.beside(entry.probe().description());
         }
         List<SpeedRun> runs = results.get(i);
         StepBytes bytes =
             entry.formats() != null
                 ? StepBytes.of(
                     model,
-                    conditions.device(),
+                    conditions.processor().device(),
                     Planner.layout(model.geometry(), KvType.BF16, entry.formats()),
                     runs.getLast().attendedTokens(),
                     prompt + conditions.tokens() / 2,
@@ -305,7 +250,8 @@ final class BenchRun {
                 entry.name(),
                 entry.budget().words(),
                 runs,
-                bytes == null ? 0 : bytes.perToken(conditions.sequences())));
+                bytes == null ? 0 : bytes.perToken(conditions.sequences()),
+                entry.ours() ? others : List.of()));
         if (conditions.stages() && bytes != null) {
           stages.add(
               "%s, %d, %s".formatted(entry.name(), prompt, entry.budget().words()),

@@ -12,13 +12,12 @@ import dev.kvdrive.bench.matrix.Tiering;
 import dev.kvdrive.bench.matrix.Variation;
 import dev.kvdrive.bench.speed.ProbeSettings;
 import dev.kvdrive.cli.option.Bounded;
-import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.IndexConverter;
 import dev.kvdrive.cli.option.LengthConverter;
 import dev.kvdrive.cli.option.ModelName;
+import dev.kvdrive.cli.option.ProcessorOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.option.TimeConverter;
-import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.decode.DecodeOptions;
 import dev.kvdrive.model.source.ModelSource;
@@ -118,13 +117,7 @@ public final class MatrixCommand implements Callable<Integer> {
       description = "What kvdrive chooses by (default: the index that the model gets).")
   private @Nullable IndexShape index;
 
-  @Option(
-      names = "--window",
-      paramLabel = "SELECTIONS",
-      defaultValue = "2",
-      description =
-          "Size of the window of kvdrive, whose bytes all others have (default: ${DEFAULT-VALUE}).")
-  private double window;
+  @Mixin private SplitOptions split = new SplitOptions();
 
   @Option(
       names = "--tokens",
@@ -164,21 +157,7 @@ public final class MatrixCommand implements Callable<Integer> {
               + " (default: ${DEFAULT-VALUE}).")
   private Duration within;
 
-  @Option(
-      names = "--nvme-dir",
-      paramLabel = "DIR",
-      description = "Folder on the drive (default: in the cache folder).")
-  private @Nullable Path nvmeDir;
-
-  @Mixin private DeviceOption device = new DeviceOption();
-
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      converter = Bounded.Count.class,
-      defaultValue = "0",
-      description = "Threads of the CPU device (default: as many as processors).")
-  private int threads;
+  @Mixin private ProcessorOptions processor = new ProcessorOptions();
 
   @Option(
       names = "--json",
@@ -191,15 +170,16 @@ public final class MatrixCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws Exception {
-    device.require(spec);
-    if (!(window > 0) || budget >= 1) {
+    processor.require(spec);
+    split.require(spec);
+    if (budget >= 1) {
       throw new ParameterException(
           spec.commandLine(),
-          "--budget, --window: a matrix is of a budget below 100%% and a window, got %s and %s"
-              .formatted(budget, window));
+          "--budget: a matrix is of a budget below 100%%, got %s"
+              .formatted(Budget.of(budget).words()));
     }
     Terminal terminal = Terminal.of(spec.commandLine().getErr());
-    Path file = BenchCommand.file(model, terminal);
+    Path file = BenchCommand.file(model, null, terminal);
     LocalModel local = LocalModel.of(file);
     ModelGeometry geometry = local.geometry();
     MatrixRun.Extent extent =
@@ -213,11 +193,11 @@ public final class MatrixCommand implements Callable<Integer> {
                 .formatted(length, extent.allTokens(), geometry.maxContext()));
       }
     }
-    int computing = threads == 0 ? Runtime.getRuntime().availableProcessors() : threads;
+    int computing = processor.threads();
     List<CellFigures> figures;
     try (ProbeMachine machine =
-        new ProbeMachine(Math.max(1, computing / 2), within, terminal, this::nvme)) {
-      figures = new MatrixRun(usual(local, computing), geometry, extent, machine).measure(cells());
+        new ProbeMachine(Math.max(1, computing / 2), within, terminal, split::nvme)) {
+      figures = new MatrixRun(usual(local), geometry, extent, machine).measure(cells());
       SpeedMatrix matrix = new SpeedMatrix(facts(machine.description(), computing), figures);
       spec.commandLine().getOut().print(MatrixReport.markdown(matrix));
       spec.commandLine().getOut().flush();
@@ -229,10 +209,6 @@ public final class MatrixCommand implements Callable<Integer> {
       }
     }
     return 0;
-  }
-
-  private Path nvme() {
-    return nvmeDir != null ? nvmeDir : LocalRuntime.cacheFolder().resolve("nvme");
   }
 
   private Set<Variation> variations() {
@@ -254,21 +230,18 @@ public final class MatrixCommand implements Callable<Integer> {
   /**
    * As {@code serve} runs, but that everything beyond the budget is left out of short prompts too.
    */
-  private ProbeSettings usual(LocalModel local, int computing) {
+  private ProbeSettings usual(LocalModel local) {
     return new ProbeSettings(
         local,
-        lengths.getFirst(),
-        tokens,
-        1,
-        1,
-        Budget.of(budget),
-        PolicyShape.KVDRIVE.name(),
-        index,
-        0,
-        Formats.usual(ProbeSettings.KV, budget),
-        device.kind(),
-        computing,
-        new ProbeSettings.Tiers(window, 1, nvme()),
+        new ProbeSettings.Work(lengths.getFirst(), tokens, 1),
+        new ProbeSettings.Attention(
+            Budget.of(budget),
+            PolicyShape.KVDRIVE.name(),
+            index,
+            0,
+            Formats.usual(ProbeSettings.KV, budget)),
+        new ProbeSettings.Processor(processor.device(), processor.threads()),
+        split.tiers(1),
         new ProbeSettings.Parts(WindowOptions.DEFAULT, true, DecodeOptions.ELASTIC),
         false);
   }
@@ -277,8 +250,8 @@ public final class MatrixCommand implements Callable<Integer> {
     Map<String, String> facts = new TreeMap<>();
     facts.put("model", ModelName.of(model));
     facts.put("budget", Budget.of(budget).words());
-    facts.put("device", on.isEmpty() ? device.kind().word() + " " + computing : on);
-    facts.put("window", window + " selections");
+    facts.put("device", on.isEmpty() ? processor.device().word() + " " + computing : on);
+    facts.put("window", split.window() + " selections");
     if (index != null) {
       facts.put("index", index.word());
     }

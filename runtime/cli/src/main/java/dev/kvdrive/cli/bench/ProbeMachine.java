@@ -69,8 +69,9 @@ final class ProbeMachine implements MatrixRun.Machine, AutoCloseable {
               BenchRun.HEAP_BYTES,
               EngineProbeMain.class.getName(),
               log,
-              (drive == null ? settings : settings.with(settings.tiers().on(drive.path())))
-                  .arguments());
+              List.of(
+                  (drive == null ? settings : settings.with(settings.tiers().on(drive.path())))
+                      .argument()));
       synchronized (this) {
         description = probe.description();
         running.add(probe);

@@ -6,7 +6,7 @@ import dev.kvdrive.bench.engine.ComfortableTiers;
 import dev.kvdrive.bench.engine.LocalEngine;
 import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.calibration.CalibrationFile;
-import dev.kvdrive.cli.option.DeviceOption;
+import dev.kvdrive.cli.option.ProcessorOptions;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.ProgressBar;
 import dev.kvdrive.cli.terminal.Quantities;
@@ -81,18 +81,11 @@ public final class CalibrateCommand implements Callable<Integer> {
       description = "Where to write it (default: beside the weights).")
   private @Nullable Path out;
 
-  @Mixin private DeviceOption device = new DeviceOption();
-
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      defaultValue = "0",
-      description = "Threads of the CPU device (default: as many as processors).")
-  private int threads;
+  @Mixin private ProcessorOptions processor = new ProcessorOptions();
 
   @Override
   public Integer call() throws IOException {
-    device.require(spec);
+    processor.require(spec);
     Path file =
         new ModelSource(LocalRuntime.cacheFolder(), HubSettings.from(System.getenv()))
             .resolve(model);
@@ -114,12 +107,15 @@ public final class CalibrateCommand implements Callable<Integer> {
               1.0,
               KvType.BF16,
               new TierBudgets(0, 0, 0),
-              device.kind());
+              processor.device());
       TierBudgets tiers = new ComfortableTiers(1, 1).of(request);
       IndexCalibration fitted;
       try (Device on =
-              DeviceFactory.require(device.kind())
-                  .open(tiers.gpu(), tiers.dram() + Calibrator.hostBytes(request), threads);
+              DeviceFactory.require(processor.device())
+                  .open(
+                      tiers.gpu(),
+                      tiers.dram() + Calibrator.hostBytes(request),
+                      processor.threads());
           Calibrator calibrator =
               new Calibrator(opened, on, Planner.plan(request.withTiers(tiers)).requireSizes())) {
         terminal.line("reading %d documents on %s".formatted(prompts.size(), on.description()));

@@ -8,12 +8,12 @@ import dev.kvdrive.bench.eval.EvalTask;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.BudgetList;
 import dev.kvdrive.cli.option.ChatTemplateOption;
-import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.FormatOptions;
 import dev.kvdrive.cli.option.IndexConverter;
 import dev.kvdrive.cli.option.MeterConverter;
 import dev.kvdrive.cli.option.Method;
 import dev.kvdrive.cli.option.PolicyOptions;
+import dev.kvdrive.cli.option.ProcessorOptions;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.TierOptions;
 import dev.kvdrive.cli.option.WindowSwitches;
@@ -145,15 +145,7 @@ public final class EvalCommand implements Callable<Integer> {
 
   @Mixin private PolicyOptions policy = new PolicyOptions();
 
-  @Mixin private DeviceOption device = new DeviceOption();
-
-  @Option(
-      names = "--threads",
-      paramLabel = "N",
-      converter = Bounded.Count.class,
-      defaultValue = "0",
-      description = "Threads of the CPU device (default: as many as processors).")
-  private int threads;
+  @Mixin private ProcessorOptions processor = new ProcessorOptions();
 
   @Mixin private TierOptions tiers = new TierOptions();
 
@@ -191,7 +183,7 @@ public final class EvalCommand implements Callable<Integer> {
     }
     RopeScaling scaling = rope.scaling(spec);
     String template = chatTemplate.source(spec);
-    device.require(spec);
+    processor.require(spec);
     List<EvalTask> tasks = tasks();
     Path file =
         new ModelSource(LocalRuntime.cacheFolder(), HubSettings.from(System.getenv()))
@@ -208,8 +200,8 @@ public final class EvalCommand implements Callable<Integer> {
                   budget -> formats.formats(spec, kvType, budget),
                   denseBelow,
                   samples,
-                  device.kind(),
-                  threads,
+                  processor.device(),
+                  processor.threads(),
                   meter),
               windows.options(),
               record,
@@ -238,7 +230,7 @@ public final class EvalCommand implements Callable<Integer> {
   private List<Method> policies(List<Budget> attended) {
     List<Method> policies = policy.policies(spec, attended);
     for (Method method : policies) {
-      if (method.tokens() != null && device.kind() != DeviceKind.CPU) {
+      if (method.tokens() != null && processor.device() != DeviceKind.CPU) {
         throw new ParameterException(
             spec.commandLine(),
             "--policy %s is computed on the host, beside the CPU device; leave --device out"

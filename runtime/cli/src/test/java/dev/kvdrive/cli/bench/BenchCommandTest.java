@@ -165,6 +165,8 @@ class BenchCommandTest {
         "--runs 0|'0' is not a whole number of at least 1",
         "--tokens 1|--tokens must be at least 2, got 1",
         "--beside jlama --device cuda|--beside jlama computes on the CPU; leave --device cuda out",
+        "--beside llama.cpp --sequences 2|--beside llama.cpp decodes one sequence; leave --sequences out",
+        "--beside jlama|--beside jlama: Jlama is not built; use ./kvdrive bench --beside jlama, which builds it",
         "--without prefetch|--without prefetch: it is off already; switch it on, or leave it out",
         "--micro-batches 3|'3' is neither auto nor 1, 2 or 4",
         "--window 0|a window of 0.0 selections holds nothing",
@@ -173,7 +175,7 @@ class BenchCommandTest {
         "matrix --within soon|'soon' is no time; write for instance 90s, 9m or 2h",
         "matrix --lengths 8kk|'8kk' is no length in tokens",
         "report missing.json|missing.json is no file that ./kvdrive bench matrix --json has written",
-        "--beside vllm|no engine 'vllm'; there is jlama",
+        "--beside vllm|there is no engine 'vllm'; there are jlama, llama.cpp",
       })
   void refusesWhatCannotBeMeasured(String args, String message) {
     assertThat(run(args.split(" "))).isEqualTo(2);
