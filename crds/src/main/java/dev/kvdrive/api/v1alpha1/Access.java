@@ -13,8 +13,8 @@ import org.jspecify.annotations.Nullable;
 public record Access(
     @Nullable
         @JsonPropertyDescription(
-            "Secret with the API keys, one a line, of at least 16 characters each. A change of it is"
-                + " followed without a restart. Without it every caller the network lets in is"
+            "Secret with the API keys, of at least 16 characters each: one a line, or YAML with names"
+                + " and limits. A change of it is followed without a restart. Without it every caller the network lets in is"
                 + " served.")
         SecretKey apiKeysSecret,
     @Nullable

@@ -4,6 +4,7 @@ import dev.kvdrive.plan.RequestMemory;
 import dev.kvdrive.server.access.ApiKeyFilter;
 import dev.kvdrive.server.access.ApiKeys;
 import dev.kvdrive.server.access.CorsFilter;
+import dev.kvdrive.server.metrics.KeyMetrics;
 import dev.kvdrive.server.metrics.MetricsHandler;
 import dev.kvdrive.server.metrics.ServingMetrics;
 import dev.kvdrive.server.serving.ModelStart;
@@ -147,8 +148,13 @@ public class RuntimeBeans {
   }
 
   @Bean
-  WebFilter apiKeyFilter(RuntimeSettings settings, ScheduledExecutorService keyFileWatch) {
-    Optional<ApiKeys> keys = Optional.ofNullable(settings.apiKeysFile()).map(ApiKeys::read);
+  WebFilter apiKeyFilter(
+      RuntimeSettings settings,
+      ScheduledExecutorService keyFileWatch,
+      PrometheusMeterRegistry registry) {
+    KeyMetrics metrics = new KeyMetrics(registry);
+    Optional<ApiKeys> keys =
+        Optional.ofNullable(settings.apiKeysFile()).map(file -> ApiKeys.read(file, metrics));
     if (keys.isPresent()) {
       ScheduledFuture<?> _ =
           keyFileWatch.scheduleWithFixedDelay(

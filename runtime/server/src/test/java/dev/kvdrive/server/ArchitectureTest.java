@@ -42,7 +42,7 @@ class ArchitectureTest {
           .whereLayer("http")
           .mayNotBeAccessedByAnyLayer()
           .whereLayer("access")
-          .mayOnlyBeAccessedByLayers("wiring")
+          .mayOnlyBeAccessedByLayers("wiring", "http", "metrics")
           .whereLayer("metrics")
           .mayOnlyBeAccessedByLayers("wiring", "http")
           .whereLayer("serving")

@@ -52,7 +52,9 @@ public final class ServeCommand implements Callable<Integer> {
   @Option(
       names = "--api-keys",
       paramLabel = "FILE",
-      description = "Keys that may call the API, one per line (default: everybody may).")
+      description =
+          "Keys that may call the API, one per line, or YAML with names and limits (default: everybody"
+              + " may).")
   private @Nullable Path apiKeys;
 
   @Option(

@@ -5,14 +5,16 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.springframework.core.Ordered;
 import org.springframework.http.HttpHeaders;
+import org.springframework.http.HttpMethod;
+import org.springframework.http.server.reactive.ServerHttpResponse;
 import org.springframework.web.server.ServerWebExchange;
 import org.springframework.web.server.WebFilter;
 import org.springframework.web.server.WebFilterChain;
 import reactor.core.publisher.Mono;
 
 /**
- * Asks for a key on everything but {@code /health/*} and {@code /metrics}, before any byte of a
- * body is read.
+ * Asks for a key on everything but {@code /health/*} and {@code /metrics}, and holds what is posted
+ * to the limits of the key, before any byte of a body is read.
  */
 public final class ApiKeyFilter implements WebFilter, Ordered {
   /** After the request's scope, before everything else. */
@@ -32,7 +34,12 @@ public final class ApiKeyFilter implements WebFilter, Ordered {
   @Override
   public Mono<Void> filter(ServerWebExchange exchange, WebFilterChain chain) {
     if (keys.isPresent() && !isOpen(exchange)) {
-      check(keys.get(), exchange.getRequest().getHeaders().getFirst(HttpHeaders.AUTHORIZATION));
+      Caller caller =
+          caller(
+              keys.get(), exchange.getRequest().getHeaders().getFirst(HttpHeaders.AUTHORIZATION));
+      if (exchange.getRequest().getMethod().equals(HttpMethod.POST)) {
+        admit(caller, exchange);
+      }
     }
     return chain.filter(exchange);
   }
@@ -47,14 +54,24 @@ public final class ApiKeyFilter implements WebFilter, Ordered {
     return path.equals("/health") || path.startsWith("/health/") || path.equals("/metrics");
   }
 
-  private static void check(ApiKeys keys, @Nullable String header) {
+  private static Caller caller(ApiKeys keys, @Nullable String header) {
     if (header == null || !header.regionMatches(true, 0, SCHEME, 0, SCHEME.length())) {
       throw ApiException.unauthorized(
           "You didn't provide an API key. Send it in the header 'Authorization: Bearer KEY'.");
     }
-    if (!keys.admits(header.substring(SCHEME.length()).strip())) {
-      throw ApiException.unauthorized(
-          "Incorrect API key provided. Ask the operator of this server for a valid one.");
-    }
+    return keys.caller(header.substring(SCHEME.length()).strip())
+        .orElseThrow(
+            () ->
+                ApiException.unauthorized(
+                    "Incorrect API key provided. Ask the operator of this server for a valid one."));
+  }
+
+  private static void admit(Caller caller, ServerWebExchange exchange) {
+    ServerHttpResponse response = exchange.getResponse();
+    // As late as can be: the prompt is charged by then.
+    response.beforeCommit(() -> Mono.fromRunnable(() -> caller.tell(response.getHeaders())));
+    Admission admission = caller.admit();
+    admission.attach(exchange);
+    response.beforeCommit(() -> Mono.fromRunnable(admission::answered));
   }
 }

@@ -1,58 +1,81 @@
 package dev.kvdrive.server.access;
 
+import io.github.bucket4j.TimeMeter;
 import java.io.IOException;
 import java.io.InputStream;
-import java.nio.ByteBuffer;
-import java.nio.charset.CharacterCodingException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
-import java.util.HexFormat;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The keys that may call the API, from a file with one key per line; empty lines and lines that
- * begin with {@code #} are skipped. Only hashes are kept, and every one of them is compared in
- * constant time, so neither a dump nor a stopwatch gives a key away. Thread-safe.
+ * The keys that may call the API, and who calls with them, from a {@link KeyFile}. Only hashes are
+ * kept, and every one of them is compared in constant time, so neither a dump nor a stopwatch gives
+ * a key away. Thread-safe.
  */
 public final class ApiKeys {
   /** Bytes of a key file at most. */
   static final int MAX_FILE_BYTES = 1 << 20;
 
-  /** Characters of a key at least; shorter ones can be guessed. */
-  static final int MIN_KEY_CHARS = 16;
-
   private static final Logger log = LoggerFactory.getLogger(ApiKeys.class);
 
+  /** Told of the names that there are; called with the lock of the keys held. */
+  public interface Listener {
+    /** A name is in the file from now on. */
+    void added(Caller caller);
+
+    /** A name that was in it is not any more, and nothing of it runs. */
+    void removed(Caller caller);
+  }
+
   private final Path file;
-  private volatile Keys keys;
+  private final Listener listener;
+  private final TimeMeter clock;
+  private volatile List<Key> keys = List.of();
+
+  // guarded by this
+  private final Map<String, Caller> callers = new LinkedHashMap<>();
+  private Set<String> names = Set.of();
+  private byte[] fileHash = {};
   private String lastFailure = "";
 
-  private record Keys(String fileHash, List<byte[]> hashes) {}
+  private record Key(KeyHash hash, Caller caller) {}
 
-  private ApiKeys(Path file, Keys keys) {
+  private ApiKeys(Path file, Listener listener, TimeMeter clock) {
     this.file = file;
-    this.keys = keys;
+    this.listener = listener;
+    this.clock = clock;
   }
 
   /**
    * Reads the file.
    *
-   * @throws IllegalArgumentException if it cannot be read, holds no key or a key that is too short
+   * @throws IllegalArgumentException if it cannot be read, holds no key or one that is wrong
    */
-  public static ApiKeys read(Path file) {
+  public static ApiKeys read(Path file, Listener listener) {
+    return read(file, listener, TimeMeter.SYSTEM_NANOTIME);
+  }
+
+  static ApiKeys read(Path file, Listener listener, TimeMeter clock) {
     try {
-      Keys keys = parse(file, bytes(file));
-      if (keys.hashes().isEmpty()) {
+      byte[] bytes = bytes(file);
+      KeyFile read = KeyFile.parse(file, bytes);
+      if (read.entries().isEmpty()) {
         throw new IllegalArgumentException(
             "the API key file %s has no keys; write one per line".formatted(file));
       }
-      return new ApiKeys(file, keys);
+      ApiKeys keys = new ApiKeys(file, listener, clock);
+      keys.take(read, bytes);
+      return keys;
     } catch (IOException e) {
       throw new IllegalArgumentException(
           "the API key file %s cannot be read: %s".formatted(file, e), e);
@@ -66,13 +89,11 @@ public final class ApiKeys {
   public synchronized void reload() {
     try {
       byte[] bytes = bytes(file);
-      if (hex(bytes).equals(keys.fileHash())) {
-        lastFailure = "";
-        return;
+      if (!Arrays.equals(KeyHash.sha256(bytes), fileHash)) {
+        take(KeyFile.parse(file, bytes), bytes);
+        log.info("API keys reloaded: {} keys of {} names", keys.size(), names.size());
       }
-      keys = parse(file, bytes);
       lastFailure = "";
-      log.info("API keys reloaded: {} keys", keys.hashes().size());
     } catch (IOException | IllegalArgumentException e) {
       String failure = e.toString();
       if (!failure.equals(lastFailure)) {
@@ -80,46 +101,58 @@ public final class ApiKeys {
         lastFailure = failure;
       }
     }
+    forget();
   }
 
-  /** Whether the key is one of those in the file. */
-  public boolean admits(String key) {
-    byte[] hash = sha256(key.getBytes(StandardCharsets.UTF_8));
-    boolean found = false;
-    for (byte[] known : keys.hashes()) {
-      found |= MessageDigest.isEqual(known, hash);
-    }
-    return found;
-  }
-
-  private static Keys parse(Path file, byte[] bytes) {
-    List<byte[]> hashes = new ArrayList<>();
-    int number = 0;
-    for (String line : text(file, bytes).lines().toList()) {
-      number++;
-      String key = line.strip();
-      if (key.isEmpty() || key.startsWith("#")) {
-        continue;
+  private synchronized void take(KeyFile read, byte[] bytes) {
+    List<Key> fresh = new ArrayList<>();
+    Set<String> present = new LinkedHashSet<>();
+    for (KeyFile.Entry entry : read.entries()) {
+      Caller caller = callers.get(entry.name());
+      if (caller == null) {
+        caller = new Caller(entry.name(), entry.limits(), clock);
+        callers.put(entry.name(), caller);
+        listener.added(caller);
+      } else {
+        caller.limit(entry.limits());
       }
-      if (key.length() < MIN_KEY_CHARS) {
-        throw new IllegalArgumentException(
-            "the API key in line %d of %s has %d characters; use at least %d random ones"
-                .formatted(number, file, key.length(), MIN_KEY_CHARS));
+      present.add(entry.name());
+      for (KeyHash hash : entry.hashes()) {
+        fresh.add(new Key(hash, caller));
       }
-      hashes.add(sha256(key.getBytes(StandardCharsets.UTF_8)));
     }
-    return new Keys(hex(bytes), List.copyOf(hashes));
+    keys = List.copyOf(fresh);
+    names = Set.copyOf(present);
+    fileHash = KeyHash.sha256(bytes);
   }
 
-  /** Some editors begin a file with a mark of its encoding, which is no part of the first key. */
-  private static String text(Path file, byte[] bytes) {
-    try {
-      String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
-      return text.startsWith("\uFEFF") ? text.substring(1) : text;
-    } catch (CharacterCodingException e) {
-      throw new IllegalArgumentException(
-          "the API key file %s is not in UTF-8; save it as plain text".formatted(file), e);
+  /**
+   * Forgets names that have left the file, but not before a name that comes back would find its
+   * limits as they were.
+   */
+  private synchronized void forget() {
+    callers
+        .values()
+        .removeIf(
+            caller -> {
+              boolean gone = !names.contains(caller.name()) && caller.isUnused();
+              if (gone) {
+                listener.removed(caller);
+              }
+              return gone;
+            });
+  }
+
+  /** Whose key it is; empty if it is none of those in the file. */
+  public Optional<Caller> caller(String key) {
+    KeyHash hash = KeyHash.of(key);
+    @Nullable Caller found = null;
+    for (Key known : keys) {
+      if (known.hash().matches(hash)) {
+        found = known.caller();
+      }
     }
+    return Optional.ofNullable(found);
   }
 
   private static byte[] bytes(Path file) throws IOException {
@@ -130,18 +163,6 @@ public final class ApiKeys {
             "the API key file %s is larger than %d bytes".formatted(file, MAX_FILE_BYTES));
       }
       return bytes;
-    }
-  }
-
-  private static String hex(byte[] bytes) {
-    return HexFormat.of().formatHex(sha256(bytes));
-  }
-
-  private static byte[] sha256(byte[] bytes) {
-    try {
-      return MessageDigest.getInstance("SHA-256").digest(bytes);
-    } catch (NoSuchAlgorithmException e) {
-      throw new AssertionError("every Java runtime has SHA-256", e);
     }
   }
 }

@@ -21,6 +21,17 @@ import reactor.core.publisher.Mono;
 public final class CorsFilter implements WebFilter, Ordered {
   private static final Duration PREFLIGHT_KEPT = Duration.ofHours(1);
 
+  private static final List<String> EXPOSED =
+      List.of(
+          "x-request-id",
+          HttpHeaders.RETRY_AFTER,
+          "x-ratelimit-limit-requests",
+          "x-ratelimit-remaining-requests",
+          "x-ratelimit-reset-requests",
+          "x-ratelimit-limit-tokens",
+          "x-ratelimit-remaining-tokens",
+          "x-ratelimit-reset-tokens");
+
   private final CorsProcessor processor = new DefaultCorsProcessor();
   private final CorsConfiguration allowed = new CorsConfiguration();
   private final boolean active;
@@ -33,7 +44,7 @@ public final class CorsFilter implements WebFilter, Ordered {
     allowed.setAllowedOrigins(origins);
     allowed.setAllowedMethods(List.of("GET", "HEAD", "POST"));
     allowed.setAllowedHeaders(List.of(CorsConfiguration.ALL));
-    allowed.setExposedHeaders(List.of("x-request-id", HttpHeaders.RETRY_AFTER));
+    allowed.setExposedHeaders(EXPOSED);
     allowed.setMaxAge(PREFLIGHT_KEPT);
   }
 

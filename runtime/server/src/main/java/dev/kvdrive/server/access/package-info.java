@@ -1,4 +1,4 @@
-/** API keys. */
+/** Who may call the API, with which key, and how much. */
 @NullMarked
 package dev.kvdrive.server.access;
 

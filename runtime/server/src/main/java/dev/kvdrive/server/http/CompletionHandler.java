@@ -1,6 +1,8 @@
 package dev.kvdrive.server.http;
 
+import dev.kvdrive.server.access.Admission;
 import dev.kvdrive.server.generation.GenerationEvent;
+import dev.kvdrive.server.generation.GenerationObserver;
 import dev.kvdrive.server.generation.RequestGenerations;
 import dev.kvdrive.server.metrics.ServingMetrics;
 import dev.kvdrive.server.openai.AnswerFormat;
@@ -16,6 +18,7 @@ import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import java.time.Instant;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 import org.springframework.web.reactive.function.server.ServerRequest;
 import org.springframework.web.reactive.function.server.ServerResponse;
 import reactor.core.publisher.Flux;
@@ -113,6 +116,7 @@ final class CompletionHandler {
             prepared ->
                 submit(
                     scope,
+                    Admission.of(request.exchange()),
                     model,
                     prepared,
                     endpoint.format(model, scope.id(), Instant.now().getEpochSecond(), prepared)))
@@ -121,15 +125,14 @@ final class CompletionHandler {
   }
 
   private Running submit(
-      RequestScope scope, ServedModel model, PreparedCompletion prepared, AnswerFormat format) {
+      RequestScope scope,
+      @Nullable Admission admission,
+      ServedModel model,
+      PreparedCompletion prepared,
+      AnswerFormat format) {
     RequestGenerations generations;
     try {
-      generations =
-          RequestGenerations.submit(
-              model.engine(),
-              prepared.generations(),
-              settings.streamBuffer(),
-              metrics.observer(prepared.generations(), scope.startNanos()));
+      generations = submit(scope, admission, model, prepared);
     } catch (IllegalArgumentException e) {
       // The reader has checked all that can be known; this is the engine's last word.
       throw ApiException.invalid(null, "invalid_value", String.valueOf(e.getMessage()));
@@ -141,6 +144,33 @@ final class CompletionHandler {
         new AnswerWriter(prepared, format, model.tokenizer()),
         generations,
         scope.id());
+  }
+
+  private RequestGenerations submit(
+      RequestScope scope,
+      @Nullable Admission admission,
+      ServedModel model,
+      PreparedCompletion prepared) {
+    int choices = prepared.generations().size();
+    GenerationObserver observer = metrics.observer(prepared.generations(), scope.startNanos());
+    if (admission != null) {
+      observer = new ChargedGenerations(admission, choices, observer);
+      admission.begin(choices);
+    }
+    boolean taken = false;
+    try {
+      RequestGenerations generations =
+          RequestGenerations.submit(
+              model.engine(), prepared.generations(), settings.streamBuffer(), observer);
+      taken = true;
+      return generations;
+    } finally {
+      if (admission != null && taken) {
+        admission.chargePrompt(prepared.promptTokens());
+      } else if (admission != null) {
+        admission.giveUp();
+      }
+    }
   }
 
   private Mono<ServerResponse> stream(Running running) {

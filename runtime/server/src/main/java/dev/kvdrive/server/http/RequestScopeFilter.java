@@ -1,5 +1,6 @@
 package dev.kvdrive.server.http;
 
+import dev.kvdrive.server.access.Admission;
 import java.util.UUID;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
@@ -21,12 +22,21 @@ final class RequestScopeFilter implements WebFilter, Ordered {
             id(exchange.getRequest().getHeaders().getFirst(HEADER)), System.nanoTime());
     scope.attach(exchange);
     exchange.getResponse().getHeaders().set(HEADER, scope.id());
-    return chain.filter(exchange).doFinally(signal -> scope.close());
+    return chain.filter(exchange).doFinally(signal -> close(scope, exchange));
   }
 
   @Override
   public int getOrder() {
     return -100;
+  }
+
+  private static void close(RequestScope scope, ServerWebExchange exchange) {
+    scope.close();
+    // After its generations are cancelled, so that no more run than its key may have.
+    Admission admission = Admission.of(exchange);
+    if (admission != null) {
+      admission.close();
+    }
   }
 
   private static String id(@Nullable String wanted) {

@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
 public final class ApiException extends RuntimeException {
   private static final String CLIENT_LEFT = "client_left";
   private static final String BODIES_FULL = "bodies_full";
+  private static final String RATE_LIMIT = "rate_limit_exceeded";
 
   private final int status;
   private final String type;
@@ -181,6 +182,15 @@ public final class ApiException extends RuntimeException {
   public static ApiException busy(String message, Duration retryAfter) {
     return new ApiException(
         429, "rate_limit_error", null, "engine_overloaded", retryAfter, message);
+  }
+
+  /**
+   * 429: a limit of the caller's key.
+   *
+   * @param limit which, in one word; OpenAI has it as the type of the error
+   */
+  public static ApiException rateLimit(String limit, String message, Duration retryAfter) {
+    return new ApiException(429, limit, null, RATE_LIMIT, retryAfter, message);
   }
 
   /** The end of a stream whose client did not read it. */

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.server.access;
+
+import org.jspecify.annotations.NullMarked;
