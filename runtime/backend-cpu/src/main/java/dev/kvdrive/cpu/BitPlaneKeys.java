@@ -5,8 +5,8 @@ import jdk.incubator.vector.FloatVector;
 
 /** Keys as {@link BitPlaneSummary} holds them, and what its bits add to products with a query. */
 final class BitPlaneKeys {
-  private static final int NIBBLE = NibbleSums.NIBBLE;
-  private static final int ENTRIES = NibbleSums.ENTRIES;
+  private static final int NIBBLE = NibbleKernels.NIBBLE;
+  private static final int ENTRIES = NibbleKernels.ENTRIES;
 
   private BitPlaneKeys() {}
 
@@ -81,7 +81,7 @@ final class BitPlaneKeys {
    *
    * @param query address of {@code headDim} floats, scaled
    * @param turned address of {@code headDim} floats, padded to whole vectors; overwritten
-   * @param tables address of {@code NibbleSums.tableFloats} floats
+   * @param tables address of {@code NibbleKernels.tableFloats} floats
    */
   static void tables(BitPlaneSummary format, long book, long query, long turned, long tables) {
     product(book + format.backwardOffset(), query, format.headDim(), turned);

@@ -9,9 +9,15 @@ import dev.kvdrive.plan.KvType;
  * Keys as strings of signs in a fitted space.
  *
  * @param book address of the KV head's codebook
+ * @param order of the words of a summary
  */
-record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book) implements Summaries {
-  private static final int BLOCK = NibbleSums.BLOCK;
+record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book, NibbleKernels.Order order)
+    implements Summaries {
+  private static final int BLOCK = NibbleKernels.BLOCK;
+
+  BitPlaneSummaries(BitPlaneSummary format, KvType type, long book) {
+    this(format, type, book, NibbleKernels.Order.byWord(format.chunk(), format.words()));
+  }
 
   @Override
   public void write(long[] rows, long target, boolean first, ThreadScratch scratch) {
@@ -36,7 +42,7 @@ record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book) impleme
     int group = shape.groupSize();
     int headDim = shape.headDim();
     int padded = KvRows.padded(headDim);
-    int tableFloats = NibbleSums.tableFloats(format.words());
+    int tableFloats = NibbleKernels.tableFloats(format.words());
     long turned = scratch.floats(Use.QUERIES, 2L * padded);
     long tables = scratch.floats(Use.VALUES, (long) group * tableFloats);
     for (int g = 0; g < group; g++) {
@@ -44,7 +50,6 @@ record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book) impleme
       StepAttention.scale(queries + 4L * g * headDim, headDim, shape.scale(), scaled, padded);
       BitPlaneKeys.tables(format, book, scaled, turned, tables + 4L * g * tableFloats);
     }
-    NibbleSums.Order order = NibbleSums.Order.byWord(format.chunk(), format.words());
     long codes = scratch.floats(Use.KEYS, (long) order.all() * BLOCK);
     int tokens = order.tokens();
     long sumBytes = 4L * tokens * BLOCK;
@@ -54,9 +59,9 @@ record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book) impleme
       int some = Math.min(BLOCK, count - chunk);
       long from = summaries + (long) chunk * format.bytes();
       Transposed.words(from, format.bytes(), some, order.all(), codes, square);
-      NibbleSums.products(order, tables, group, codes, ofTokens);
+      NibbleKernels.products(order, tables, group, codes, ofTokens);
       for (int g = 0; g < group; g++) {
-        TokenSums.logSumExp(
+        TokenKernels.logSumExp(
             ofTokens + g * sumBytes, tokens, some, products + g * stride + 4L * chunk, square);
       }
     }

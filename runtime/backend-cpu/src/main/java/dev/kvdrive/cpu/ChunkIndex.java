@@ -17,8 +17,6 @@ import dev.kvdrive.device.Queue;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.LandmarkSummary;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 import org.jspecify.annotations.Nullable;
 
 /** Summaries of chunks: writes them, scores chunks by them, selects the best; clusters. */
@@ -319,9 +317,7 @@ final class ChunkIndex implements IndexOperations {
   private static int enough(long scores, int closed, float mayMiss, ThreadScratch scratch) {
     long masses = scratch.floats(Use.WEIGHTS, closed);
     Memory.copy(scores, masses, 4L * closed);
-    for (int i = 0; i < closed; i += Lanes.N) {
-      Lanes.store(Lanes.exp(Lanes.load(masses + 4L * i)), masses + 4L * i);
-    }
+    ShareKernels.exp(masses, closed);
     return TopChunks.enough(
         scores,
         masses,
@@ -396,14 +392,15 @@ final class ChunkIndex implements IndexOperations {
       float minus =
           switch (merge) {
             case LARGEST_SHARE -> {
-              float all = logSumExp(row, count);
+              float all = ShareKernels.logSumExp(row, count);
               yield beside.length == 0 ? all : logOfAll(all, beside[g]);
             }
             case LARGEST_PRODUCT -> 0;
           };
-      for (long i = 0; i < 4L * count; i += 4L * Lanes.N) {
-        FloatVector score = Lanes.load(row + i).sub(minus);
-        Lanes.store(g == 0 ? score : Lanes.larger(Lanes.load(products + i), score), products + i);
+      if (g == 0) {
+        ShareKernels.subtract(row, count, minus);
+      } else {
+        ShareKernels.larger(products, row, count, minus);
       }
     }
   }
@@ -415,23 +412,5 @@ final class ChunkIndex implements IndexOperations {
     }
     double larger = Math.max(chunks, beside);
     return (float) (larger + StrictMath.log1p(StrictMath.exp(Math.min(chunks, beside) - larger)));
-  }
-
-  /** log(sum(exp(x))) of {@code n} floats; up to a vector behind them is overwritten. */
-  static float logSumExp(long x, int n) {
-    int end = Math.ceilDiv(n, Lanes.N) * Lanes.N;
-    for (int i = n; i < end; i++) {
-      Memory.putFloat(x + 4L * i, Float.NEGATIVE_INFINITY);
-    }
-    FloatVector most = Lanes.load(x);
-    for (int i = Lanes.N; i < end; i += Lanes.N) {
-      most = Lanes.larger(most, Lanes.load(x + 4L * i));
-    }
-    float max = most.reduceLanes(VectorOperators.MAX);
-    FloatVector sum = FloatVector.zero(Lanes.F);
-    for (int i = 0; i < end; i += Lanes.N) {
-      sum = sum.add(Lanes.decay(Lanes.load(x + 4L * i).sub(max)));
-    }
-    return (float) (max + StrictMath.log(Lanes.sum(sum)));
   }
 }

@@ -5,23 +5,11 @@ import dev.kvdrive.device.LayerClusters;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.TwoBitSummary;
-import jdk.incubator.vector.ByteVector;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.VectorOperators;
-import jdk.incubator.vector.VectorShape;
-import jdk.incubator.vector.VectorSpecies;
 
 /**
  * Addresses of a layer's clusters, and rows as they are stored. Valid while the buffers are open.
  */
 final class ClusterMemory {
-  /** As many bytes as a vector has floats, where there is such a vector. */
-  private static final VectorSpecies<Byte> BYTES =
-      VectorSpecies.of(byte.class, VectorShape.forBitSize(Math.max(64, 8 * Lanes.N)));
-
-  private static final boolean WHOLE = BYTES.length() == Lanes.N;
-
   final ClusterFormat format;
   private final KvLayout layout;
   private final int maxChunks;
@@ -137,61 +125,14 @@ final class ClusterMemory {
 
   private void load(long row, long mean, long target) {
     if (format.nibbles()) {
-      loadNibbles(row, mean, target);
+      ClusterKernels.loadNibbles(row, layout.headDim(), mean, target);
     } else {
-      loadBytes(row, target);
+      ClusterKernels.loadBytes(row, layout.headDim(), target);
     }
   }
 
-  private void loadBytes(long row, long target) {
-    int width = layout.headDim();
-    int whole = WHOLE ? width - width % Lanes.N : 0;
-    float step = Memory.getFloat(row);
-    long elements = row + Float.BYTES;
-    for (int i = 0; i < whole; i += Lanes.N) {
-      FloatVector x =
-          (FloatVector)
-              ByteVector.fromMemorySegment(BYTES, Memory.ALL, elements + i, Memory.ORDER)
-                  .convertShape(VectorOperators.B2F, Lanes.F, 0);
-      Lanes.store(x.mul(step), target + 4L * i);
-    }
-    for (int i = whole; i < width; i++) {
-      Memory.putFloat(target + 4L * i, step * Memory.getByte(elements + i));
-    }
-  }
-
-  private void loadNibbles(long row, long mean, long target) {
-    int width = layout.headDim();
-    int half = ClusterFormat.half(width);
-    long elements = row + ClusterFormat.groups(width);
-    // Then the elements of a vector are of one group, in both halves.
-    int whole = WHOLE && width % (2 * Lanes.N) == 0 ? half : 0;
-    for (int i = 0; i < whole; i += Lanes.N) {
-      IntVector both =
-          (IntVector)
-              ByteVector.fromMemorySegment(BYTES, Memory.ALL, elements + i, Memory.ORDER)
-                  .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.I, 0);
-      FloatVector low = (FloatVector) both.and(15).convert(VectorOperators.I2F, 0);
-      FloatVector high =
-          (FloatVector) both.lanewise(VectorOperators.LSHR, 4).convert(VectorOperators.I2F, 0);
-      low = low.sub(ClusterFormat.STEPS).mul(groupStep(row, i));
-      high = high.sub(ClusterFormat.STEPS).mul(groupStep(row, half + i));
-      if (mean != 0) {
-        low = low.add(Lanes.load(mean + 4L * i));
-        high = high.add(Lanes.load(mean + 4L * (half + i)));
-      }
-      Lanes.store(low, target + 4L * i);
-      Lanes.store(high, target + 4L * (half + i));
-    }
-    for (int i = whole == half ? width : 0; i < width; i++) {
-      int both = Memory.getByte(elements + i % half);
-      int element = (i < half ? both : both >> 4) & 15;
-      float x = (element - ClusterFormat.STEPS) * groupStep(row, i);
-      Memory.putFloat(target + 4L * i, mean == 0 ? x : x + Memory.getFloat(mean + 4L * i));
-    }
-  }
-
-  private static float groupStep(long row, int element) {
+  /** The step of an element of a row of nibbles. */
+  static float groupStep(long row, int element) {
     return ClusterFormat.step(
         Byte.toUnsignedInt(Memory.getByte(row + element / ClusterFormat.GROUP)));
   }

@@ -4,7 +4,6 @@ import dev.kvdrive.cpu.ThreadScratch.Use;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.IndexOperations.Merge;
 import dev.kvdrive.plan.MeanSummary;
-import jdk.incubator.vector.FloatVector;
 
 /** What queries think of clusters, and by these of chunks. */
 final class ClusterScores {
@@ -28,22 +27,22 @@ final class ClusterScores {
     int count = memory.count(seat, head);
     long stride = 4L * (count + Lanes.N);
     long weights = products(seat, head, queries, count, stride, scratch);
-    addShares(weights, stride, count, scratch.array(Use.MAXIMA, shape.groupSize()));
+    addShares(weights, stride, count, scratch);
     long ids = memory.ids(seat, head, 0);
-    long tokens = scratch.floats(Use.KEYS, (long) chunk * TokenSums.BLOCK);
-    long block = scratch.floats(Use.SUMS, TokenSums.BLOCK + Lanes.N);
-    long sums = scratch.floats(Use.OUTPUT, TokenSums.BLOCK);
-    for (int from = 0; from < closed; from += TokenSums.BLOCK) {
-      int some = Math.min(TokenSums.BLOCK, closed - from);
-      for (int c = 0; c < TokenSums.BLOCK; c++) {
+    long tokens = scratch.floats(Use.KEYS, (long) chunk * TokenKernels.BLOCK);
+    long block = scratch.floats(Use.SUMS, TokenKernels.BLOCK + Lanes.N);
+    long sums = scratch.floats(Use.OUTPUT, TokenKernels.BLOCK);
+    for (int from = 0; from < closed; from += TokenKernels.BLOCK) {
+      int some = Math.min(TokenKernels.BLOCK, closed - from);
+      for (int c = 0; c < TokenKernels.BLOCK; c++) {
         long id = ids + 2L * (from + Math.min(c, some - 1)) * chunk;
         for (int t = 0; t < chunk; t++) {
           int cluster = Short.toUnsignedInt(Memory.getShort(id + 2L * t));
           Memory.putFloat(
-              tokens + 4L * (t * TokenSums.BLOCK + c), Memory.getFloat(weights + 4L * cluster));
+              tokens + 4L * (t * TokenKernels.BLOCK + c), Memory.getFloat(weights + 4L * cluster));
         }
       }
-      TokenSums.logSumExp(tokens, chunk, some, block, sums);
+      TokenKernels.logSumExp(tokens, chunk, some, block, sums);
       Memory.copy(block, scores + 4L * from, 4L * some);
     }
   }
@@ -119,21 +118,21 @@ final class ClusterScores {
       StepAttention.scale(
           queries + 4L * g * dim, dim, shape.scale(), scaled + 4L * g * padded, padded);
     }
-    long keys = scratch.floats(Use.KEYS, (long) TokenSums.BLOCK * padded);
-    for (int i = 0; i < TokenSums.BLOCK; i++) {
+    long keys = scratch.floats(Use.KEYS, (long) TokenKernels.BLOCK * padded);
+    for (int i = 0; i < TokenKernels.BLOCK; i++) {
       for (int e = dim; e < padded; e++) {
         Memory.putFloat(keys + 4L * (i * padded + e), 0);
       }
     }
     long table = memory.clusters(seat, head);
     long mean = memory.mean(seat, head);
-    for (int from = 0; from < count; from += TokenSums.BLOCK) {
-      int some = Math.min(TokenSums.BLOCK, count - from);
+    for (int from = 0; from < count; from += TokenKernels.BLOCK) {
+      int some = Math.min(TokenKernels.BLOCK, count - from);
       for (int i = 0; i < some; i++) {
         memory.centroid(table + (long) (from + i) * memory.next(), mean, keys + 4L * i * padded);
       }
       for (int g = 0; g < group; g++) {
-        KvRows.products(
+        RowKernels.ofPadded(
             scaled + 4L * g * padded, keys, some, padded, products + g * stride + 4L * from);
       }
     }
@@ -148,22 +147,16 @@ final class ClusterScores {
   }
 
   /** Makes the first row the log of the sum of all rows' softmax. */
-  private void addShares(long products, long stride, int count, float[] minus) {
+  private void addShares(long products, long stride, int count, ThreadScratch scratch) {
     int group = shape.groupSize();
+    float[] minus = scratch.array(Use.MAXIMA, group);
     for (int g = 0; g < group; g++) {
-      minus[g] = ChunkIndex.logSumExp(products + g * stride, count);
+      minus[g] = ShareKernels.logSumExp(products + g * stride, count);
     }
-    for (long i = 0; i < 4L * count; i += 4L * Lanes.N) {
-      FloatVector most = FloatVector.broadcast(Lanes.F, -Float.MAX_VALUE);
-      for (int g = 0; g < group; g++) {
-        most = Lanes.larger(most, Lanes.load(products + g * stride + i).sub(minus[g]));
-      }
-      FloatVector sum = FloatVector.zero(Lanes.F);
-      for (int g = 0; g < group; g++) {
-        FloatVector share = Lanes.load(products + g * stride + i).sub(minus[g]);
-        sum = sum.add(Lanes.exp(share.sub(most)));
-      }
-      Lanes.store(most.add(Lanes.log(sum)), products + i);
-    }
+    long most = scratch.floats(Use.SUMS, count + Lanes.N);
+    long sums = scratch.floats(Use.OUTPUT, count + Lanes.N);
+    ShareKernels.largestOfAll(products, stride, count, group, minus, most);
+    ShareKernels.sumsOfAll(products, stride, count, group, minus, most, sums);
+    ShareKernels.addLogs(most, sums, count, products);
   }
 }

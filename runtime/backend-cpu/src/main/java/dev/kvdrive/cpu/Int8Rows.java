@@ -35,7 +35,7 @@ final class Int8Rows {
     int whole = width - width % Lanes.N;
     FloatVector most = FloatVector.zero(Lanes.F);
     for (int i = 0; i < whole; i += Lanes.N) {
-      most = Lanes.larger(most, KvRows.lanes(type, row, i).abs());
+      most = Lanes.larger(most, Lanes.load(type, row, i).abs());
     }
     float largest = Lanes.largest(most);
     for (int i = whole; i < width; i++) {
@@ -50,7 +50,7 @@ final class Int8Rows {
     long codes = half + (long) token * width;
     int vectors = writtenAsVectors(width);
     for (int i = 0; i < vectors; i += Lanes.N) {
-      FloatVector x = KvRows.lanes(type, row, i).mul(inverse).add(ROUNDER).sub(ROUNDER);
+      FloatVector x = Lanes.load(type, row, i).mul(inverse).add(ROUNDER).sub(ROUNDER);
       IntVector code =
           ((IntVector) x.convertShape(VectorOperators.F2I, Lanes.I, 0))
               .min(ChunkLayout.MOST)
@@ -84,7 +84,7 @@ final class Int8Rows {
   private static void decode(KvType type, long codes, float step, int width, long row) {
     int whole = width - width % Lanes.N;
     for (int i = 0; i < whole; i += Lanes.N) {
-      FloatVector x = lanes(codes + i).mul(step);
+      FloatVector x = Lanes.loadBytes(codes + i).mul(step);
       if (type == KvType.BF16) {
         Lanes.storeBfloat16(x, row + 2L * i);
       } else {
@@ -101,151 +101,8 @@ final class Int8Rows {
     }
   }
 
-  private static float step(ChunkLayout layout, long half, int token) {
+  static float step(ChunkLayout layout, long half, int token) {
     return Bfloat16.widen(Memory.getShort(half + layout.stepOffset() + 2L * token));
-  }
-
-  private static FloatVector lanes(long codes) {
-    // At once: by way of ints, products take half as long again. Eight bytes are read where there
-    // are but four lanes; behind the codes of a half are its steps.
-    return (FloatVector)
-        ByteVector.fromMemorySegment(StoredLanes.BYTES, Memory.ALL, codes, Memory.ORDER)
-            .castShape(Lanes.F, 0);
-  }
-
-  /** The last codes of a row, fewer than a vector, and zeros. */
-  private static FloatVector rest(long codes, int from, int width) {
-    FloatVector v = FloatVector.zero(Lanes.F);
-    for (int i = from; i < width; i++) {
-      v = v.withLane(i - from, Memory.getByte(codes + i));
-    }
-    return v;
-  }
-
-  /**
-   * Products of the keys of a chunk with a query, in their order.
-   *
-   * @param keys address of the half
-   * @param query padded floats from {@code q}, the padding 0
-   * @param target a float for each token from {@code at}; up to a vector is written behind them
-   */
-  static void products(
-      ChunkLayout layout, long keys, float[] query, int q, float[] target, int at) {
-    int width = layout.headDim();
-    int whole = width - width % Lanes.N;
-    int rows = layout.chunk();
-    int row = 0;
-    for (; row + Lanes.KEYS <= rows; row += Lanes.KEYS) {
-      final long a = keys + (long) row * width;
-      final long b = a + width;
-      final long c = b + width;
-      final long d = c + width;
-      FloatVector sumA = FloatVector.zero(Lanes.F);
-      FloatVector sumB = sumA;
-      FloatVector sumC = sumA;
-      FloatVector sumD = sumA;
-      for (int i = 0; i < whole; i += Lanes.N) {
-        FloatVector x = FloatVector.fromArray(Lanes.F, query, q + i);
-        sumA = x.fma(lanes(a + i), sumA);
-        sumB = x.fma(lanes(b + i), sumB);
-        sumC = x.fma(lanes(c + i), sumC);
-        sumD = x.fma(lanes(d + i), sumD);
-      }
-      if (whole < width) {
-        FloatVector x = FloatVector.fromArray(Lanes.F, query, q + whole);
-        sumA = x.fma(rest(a, whole, width), sumA);
-        sumB = x.fma(rest(b, whole, width), sumB);
-        sumC = x.fma(rest(c, whole, width), sumC);
-        sumD = x.fma(rest(d, whole, width), sumD);
-      }
-      Lanes.sums4(sumA, sumB, sumC, sumD).intoArray(target, at + row);
-    }
-    for (; row < rows; row++) {
-      target[at + row] = Lanes.sum(product(keys + (long) row * width, width, query, q));
-    }
-    scale(layout, keys, target, at);
-  }
-
-  /**
-   * {@link #products(ChunkLayout, long, float[], int, float[], int)} of two queries, which read
-   * every key once.
-   *
-   * @param queryStride from one query to the other
-   * @param targetStride from the results of one to those of the other
-   */
-  static void products2(
-      ChunkLayout layout,
-      long keys,
-      float[] query,
-      int q,
-      int queryStride,
-      float[] target,
-      int at,
-      int targetStride) {
-    int width = layout.headDim();
-    int rows = layout.chunk();
-    if (width % Lanes.N != 0) {
-      products(layout, keys, query, q, target, at);
-      products(layout, keys, query, q + queryStride, target, at + targetStride);
-      return;
-    }
-    int row = 0;
-    for (; row + Lanes.KEYS <= rows; row += Lanes.KEYS) {
-      final long a = keys + (long) row * width;
-      final long b = a + width;
-      final long c = b + width;
-      final long d = c + width;
-      FloatVector sumA = FloatVector.zero(Lanes.F);
-      FloatVector sumB = sumA;
-      FloatVector sumC = sumA;
-      FloatVector sumD = sumA;
-      FloatVector otherA = sumA;
-      FloatVector otherB = sumA;
-      FloatVector otherC = sumA;
-      FloatVector otherD = sumA;
-      for (int i = 0; i < width; i += Lanes.N) {
-        FloatVector x = FloatVector.fromArray(Lanes.F, query, q + i);
-        FloatVector y = FloatVector.fromArray(Lanes.F, query, q + queryStride + i);
-        FloatVector key = lanes(a + i);
-        sumA = x.fma(key, sumA);
-        otherA = y.fma(key, otherA);
-        key = lanes(b + i);
-        sumB = x.fma(key, sumB);
-        otherB = y.fma(key, otherB);
-        key = lanes(c + i);
-        sumC = x.fma(key, sumC);
-        otherC = y.fma(key, otherC);
-        key = lanes(d + i);
-        sumD = x.fma(key, sumD);
-        otherD = y.fma(key, otherD);
-      }
-      Lanes.sums4(sumA, sumB, sumC, sumD).intoArray(target, at + row);
-      Lanes.sums4(otherA, otherB, otherC, otherD).intoArray(target, at + targetStride + row);
-    }
-    for (; row < rows; row++) {
-      long key = keys + (long) row * width;
-      target[at + row] = Lanes.sum(product(key, width, query, q));
-      target[at + targetStride + row] = Lanes.sum(product(key, width, query, q + queryStride));
-    }
-    scale(layout, keys, target, at);
-    scale(layout, keys, target, at + targetStride);
-  }
-
-  private static FloatVector product(long key, int width, float[] query, int q) {
-    int whole = width - width % Lanes.N;
-    FloatVector sum = FloatVector.zero(Lanes.F);
-    for (int i = 0; i < whole; i += Lanes.N) {
-      sum = FloatVector.fromArray(Lanes.F, query, q + i).fma(lanes(key + i), sum);
-    }
-    return whole == width
-        ? sum
-        : FloatVector.fromArray(Lanes.F, query, q + whole).fma(rest(key, whole, width), sum);
-  }
-
-  private static void scale(ChunkLayout layout, long keys, float[] target, int at) {
-    for (int t = 0; t < layout.chunk(); t++) {
-      target[at + t] *= step(layout, keys, t);
-    }
   }
 
   /**
@@ -265,8 +122,8 @@ final class Int8Rows {
       float step = step(layout, values, t);
       for (int i = 0; i < whole; i += Tile.COLUMNS) {
         int to = (i / Tile.COLUMNS * panelRows + at + t) * Tile.COLUMNS;
-        lanes(row + i).mul(step).intoArray(panels, to);
-        lanes(row + i + Lanes.N).mul(step).intoArray(panels, to + Lanes.N);
+        Lanes.loadBytes(row + i).mul(step).intoArray(panels, to);
+        Lanes.loadBytes(row + i + Lanes.N).mul(step).intoArray(panels, to + Lanes.N);
       }
       if (whole < width) {
         int to = (whole / Tile.COLUMNS * panelRows + at + t) * Tile.COLUMNS;

@@ -1,6 +1,8 @@
 package dev.kvdrive.cpu;
 
+import dev.kvdrive.plan.KvType;
 import java.nio.ByteOrder;
+import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
@@ -15,6 +17,11 @@ import jdk.incubator.vector.VectorSpecies;
  * lanes are trees of explicit additions (the order of {@code reduceLanes} is unspecified), and the
  * exponential is a polynomial of our own (that of the Vector API depends on whether it was
  * compiled).
+ *
+ * <p>Vectors are no objects only within what the compiler compiles as one. So whatever takes or
+ * gives vectors in a step's attention and index is here and is always inlined, and what uses it is
+ * in classes called {@code ...Kernels}, kernels between arrays and memory, which never are: each is
+ * compiled by itself, small enough that nothing is left out of it (decisions 138, 144).
  */
 final class Lanes {
   /** Floats, as wide as the machine has them. */
@@ -77,17 +84,67 @@ final class Lanes {
     return FloatVector.fromMemorySegment(F, Memory.ALL, address, ORDER);
   }
 
+  /** {@link #I} as wide. */
+  static IntVector loadInts(long address) {
+    return IntVector.fromMemorySegment(I, Memory.ALL, address, ORDER);
+  }
+
+  /** Elements {@code i} and on of a row of keys or values. */
+  static FloatVector load(KvType type, long row, int i) {
+    return type == KvType.BF16 ? loadBfloat16(row + 2L * i) : load(row + 4L * i);
+  }
+
+  /** The same where the row has but {@code count} more, and zeros. */
+  static FloatVector loadFirst(KvType type, long row, int i, int count) {
+    if (type == KvType.F32) {
+      return FloatVector.fromMemorySegment(
+          F, Memory.ALL, row + 4L * i, ORDER, F.indexInRange(0, count));
+    }
+    return widened(
+        ShortVector.fromMemorySegment(
+            S, Memory.ALL, row + 2L * i, ORDER, S.indexInRange(0, count)));
+  }
+
   static void store(FloatVector vector, long address) {
     vector.intoMemorySegment(Memory.ALL, address, ORDER);
   }
 
   /** {@link #N} bf16 values as floats. */
   static FloatVector loadBfloat16(long address) {
-    return ((IntVector)
-            ShortVector.fromMemorySegment(S, Memory.ALL, address, ORDER)
-                .convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0))
+    return widened(ShortVector.fromMemorySegment(S, Memory.ALL, address, ORDER));
+  }
+
+  private static FloatVector widened(ShortVector bfloat16) {
+    return ((IntVector) bfloat16.convertShape(VectorOperators.ZERO_EXTEND_S2I, I, 0))
         .lanewise(VectorOperators.LSHL, 16)
         .reinterpretAsFloats();
+  }
+
+  /** {@link #N} bytes as floats; eight are read where there are but four lanes. */
+  static FloatVector loadBytes(long address) {
+    // At once: by way of ints, products take half as long again.
+    return (FloatVector)
+        ByteVector.fromMemorySegment(StoredLanes.BYTES, Memory.ALL, address, ORDER).castShape(F, 0);
+  }
+
+  /** The same where there are but {@code count} more, and zeros. */
+  static FloatVector firstBytes(long address, int count) {
+    return (FloatVector)
+        ByteVector.fromMemorySegment(
+                StoredLanes.BYTES,
+                Memory.ALL,
+                address,
+                ORDER,
+                StoredLanes.BYTES.indexInRange(0, count))
+            .castShape(F, 0);
+  }
+
+  /**
+   * Adds what the lowest bits of codes select of a table, which has as many entries as there are
+   * lanes.
+   */
+  static FloatVector lookUp(FloatVector sum, IntVector code, IntVector table) {
+    return sum.add(code.selectFrom(table).reinterpretAsFloats());
   }
 
   /** Rounds to bf16, ties to even; a NaN stays a quiet NaN. */

@@ -71,9 +71,9 @@ record MeanSummaries(MeanSummary format, int stride) implements Summaries {
       long to = scaled + 4L * g * padded;
       StepAttention.scale(queries + 4L * g * headDim, headDim, shape.scale(), to, padded);
     }
-    long keys = scratch.floats(Use.KEYS, (long) TokenSums.BLOCK * padded);
-    for (int from = 0; from < count; from += TokenSums.BLOCK) {
-      int some = Math.min(TokenSums.BLOCK, count - from);
+    long keys = scratch.floats(Use.KEYS, (long) TokenKernels.BLOCK * padded);
+    for (int from = 0; from < count; from += TokenKernels.BLOCK) {
+      int some = Math.min(TokenKernels.BLOCK, count - from);
       for (int i = 0; i < some; i++) {
         KvRows.widen(
             format.type(),
@@ -85,7 +85,7 @@ record MeanSummaries(MeanSummary format, int stride) implements Summaries {
       }
       for (int g = 0; g < shape.groupSize(); g++) {
         long to = products + g * rowBytes + 4L * from;
-        KvRows.products(scaled + 4L * g * padded, keys, some, padded, to);
+        RowKernels.ofPadded(scaled + 4L * g * padded, keys, some, padded, to);
       }
     }
   }

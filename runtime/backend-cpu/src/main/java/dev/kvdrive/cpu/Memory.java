@@ -84,9 +84,15 @@ final class Memory {
     MemorySegment.copy(ALL, FLOAT, from, to, 0, count);
   }
 
-  /** Sets bytes to 0. */
+  /** Sets bytes to 0. A few: as a slice, which many take, would be an object. */
   static void clear(long address, long bytes) {
-    ALL.asSlice(address, bytes).fill((byte) 0);
+    long i = 0;
+    for (; i + Long.BYTES <= bytes; i += Long.BYTES) {
+      ALL.set(LONG, address + i, 0);
+    }
+    for (; i < bytes; i++) {
+      putByte(address + i, (byte) 0);
+    }
   }
 
   static void fillInts(long address, long count, int value) {

@@ -68,7 +68,7 @@ record MinMaxSummaries(MinMaxSummary format, int chunk) implements Summaries {
         Lanes.store(q.max(0), up + i);
       }
     }
-    int block = TokenSums.BLOCK;
+    int block = TokenKernels.BLOCK;
     long largest = scratch.floats(Use.KEYS, (long) block * padded);
     long smallest = scratch.floats(Use.VALUES, (long) block * padded);
     long other = scratch.floats(Use.SUMS, block + Lanes.N);
@@ -87,8 +87,8 @@ record MinMaxSummaries(MinMaxSummary format, int chunk) implements Summaries {
       }
       for (int g = 0; g < group; g++) {
         long to = products + g * stride + 4L * from;
-        KvRows.products(positive + 4L * g * padded, largest, some, padded, to);
-        KvRows.products(negative + 4L * g * padded, smallest, some, padded, other);
+        RowKernels.ofPadded(positive + 4L * g * padded, largest, some, padded, to);
+        RowKernels.ofPadded(negative + 4L * g * padded, smallest, some, padded, other);
         for (long i = 0; i < 4L * some; i += 4L * Lanes.N) {
           Lanes.store(Lanes.load(to + i).add(Lanes.load(other + i)), to + i);
         }

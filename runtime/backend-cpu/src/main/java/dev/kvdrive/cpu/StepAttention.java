@@ -7,7 +7,6 @@ import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvType;
 import java.util.Arrays;
-import jdk.incubator.vector.FloatVector;
 
 /**
  * Attention of a decode step: {@code begin}, {@code hits}, {@code misses} and {@code finish}.
@@ -463,13 +462,7 @@ final class StepAttention {
           reserve(unit);
           products(KvType.F32, rows, unit, tokens);
           Arrays.fill(logs, unit, tile + Lanes.N, 1);
-          for (int i = 0; i < unit; i += Lanes.N) {
-            FloatVector log = Lanes.log(FloatVector.fromArray(Lanes.F, logs, i));
-            for (int g = 0; g < size; g++) {
-              int at = g * stride + tokens + i;
-              FloatVector.fromArray(Lanes.F, scores, at).add(log).intoArray(scores, at);
-            }
-          }
+          ShareKernels.addLogs(logs, unit, scores, tokens, stride, size);
           KvRows.widenToPanels(KvType.F32, valueRows, unit, headDim, values, tile, tokens, padded);
           added(unit);
         }
@@ -544,7 +537,7 @@ final class StepAttention {
     private void products(KvType type, long keyRows, int count, int at) {
       int g = 0;
       for (; g + 2 <= size; g += 2) {
-        KvRows.products2(
+        RowKernels.products2(
             type,
             keyRows,
             count,
@@ -557,7 +550,7 @@ final class StepAttention {
             stride);
       }
       if (g < size) {
-        KvRows.products(
+        RowKernels.products(
             type, keyRows, count, headDim, queries, g * padded, scores, g * stride + at);
       }
     }
@@ -566,11 +559,11 @@ final class StepAttention {
     private void codeProducts(long keys) {
       int g = 0;
       for (; g + 2 <= size; g += 2) {
-        Int8Rows.products2(
+        Int8Kernels.products2(
             kv.resident, keys, queries, g * padded, padded, scores, g * stride, stride);
       }
       if (g < size) {
-        Int8Rows.products(kv.resident, keys, queries, g * padded, scores, g * stride);
+        Int8Kernels.products(kv.resident, keys, queries, g * padded, scores, g * stride);
       }
     }
 
@@ -620,9 +613,7 @@ final class StepAttention {
           float decay = Lanes.exp(old - max);
           softmax[2 * g] = max;
           softmax[2 * g + 1] *= decay;
-          for (int i = g * padded; i < (g + 1) * padded; i += Lanes.N) {
-            FloatVector.fromArray(Lanes.F, sums, i).mul(decay).intoArray(sums, i);
-          }
+          ShareKernels.multiply(sums, g * padded, padded, decay);
         }
       }
     }
@@ -633,10 +624,7 @@ final class StepAttention {
       for (int g = 0; g < size; g++) {
         float max = softmax[2 * g];
         int at = g * stride;
-        for (int t = from; t < to; t += Lanes.N) {
-          Lanes.exp(FloatVector.fromArray(Lanes.F, scores, at + t).sub(max))
-              .intoArray(weights, at + t);
-        }
+        ShareKernels.exp(scores, at + from, to - from, max, weights);
         float total = softmax[2 * g + 1];
         for (int unit = fromUnit; unit < toUnit; unit++) {
           float sum = 0;

@@ -45,7 +45,7 @@ final class Transposed {
    *
    * @param source address of the first row
    * @param bytes from one row to the next
-   * @param rows at most {@code NibbleSums.BLOCK}; what is written for more is anything
+   * @param rows at most {@code NibbleKernels.BLOCK}; what is written for more is anything
    * @param words of a row
    * @param target address of {@code int[words][BLOCK]}
    * @param scratch address of {@link #SCRATCH_FLOATS} floats, overwritten
@@ -55,7 +55,7 @@ final class Transposed {
       for (int i = 0; i < rows; i++) {
         for (int j = 0; j < words; j++) {
           int word = Memory.getInt(source + i * bytes + 4L * j);
-          Memory.putInt(target + 4L * ((long) j * NibbleSums.BLOCK + i), word);
+          Memory.putInt(target + 4L * ((long) j * NibbleKernels.BLOCK + i), word);
         }
       }
       return;
@@ -68,7 +68,7 @@ final class Transposed {
             source + row * bytes + 4L * column,
             bytes,
             rows - row - 1,
-            target + 4L * ((long) column * NibbleSums.BLOCK + row),
+            target + 4L * ((long) column * NibbleKernels.BLOCK + row),
             scratch);
       }
     }
@@ -101,7 +101,7 @@ final class Transposed {
       store(LOW4.selectFrom(g, h), to + 64 * 8);
       store(HIGH4.selectFrom(g, h), to + 64 * 12);
     }
-    long column = 4L * NibbleSums.BLOCK;
+    long column = 4L * NibbleKernels.BLOCK;
     for (int i = 0; i < LANES; i += 4) {
       long from = scratch + 64L * i;
       IntVector a = load(from);

@@ -64,14 +64,14 @@ final class TwoBitKeys {
    *
    * @param query address of {@code width} floats, rotated
    * @param words of the codes of a key; elements beyond the width add nothing
-   * @param tables address of {@code NibbleSums.tableFloats} floats
+   * @param tables address of {@code NibbleKernels.tableFloats} floats
    */
   static void tables(long query, int width, int words, long tables) {
     for (int element = 0; element < CODES * words; element += 2) {
       float x = element < width ? Memory.getFloat(query + 4L * element) : 0;
       float y = element + 1 < width ? Memory.getFloat(query + 4L * element + 4) : 0;
-      long table = tables + 4L * NibbleSums.ENTRIES * (element / 2);
-      for (int entry = 0; entry < NibbleSums.ENTRIES; entry++) {
+      long table = tables + 4L * NibbleKernels.ENTRIES * (element / 2);
+      for (int entry = 0; entry < NibbleKernels.ENTRIES; entry++) {
         float sum = ((entry & 3) - 1.5f) * x + ((entry >> 2) - 1.5f) * y;
         Memory.putFloat(table + 4L * entry, sum);
       }

@@ -6,9 +6,21 @@ import dev.kvdrive.device.Bfloat16;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.TwoBitSummary;
 
-/** Rotated keys of two bits an element. */
-record TwoBitSummaries(TwoBitSummary format, KvType type) implements Summaries {
-  private static final int BLOCK = NibbleSums.BLOCK;
+/**
+ * Rotated keys of two bits an element.
+ *
+ * @param order of the words of a summary
+ */
+record TwoBitSummaries(TwoBitSummary format, KvType type, NibbleKernels.Order order)
+    implements Summaries {
+  private static final int BLOCK = NibbleKernels.BLOCK;
+
+  TwoBitSummaries(TwoBitSummary format, KvType type) {
+    this(
+        format,
+        type,
+        NibbleKernels.Order.byToken(format.chunk(), format.codeBytes() / Integer.BYTES));
+  }
 
   @Override
   public void write(long[] rows, long target, boolean first, ThreadScratch scratch) {
@@ -44,12 +56,11 @@ record TwoBitSummaries(TwoBitSummary format, KvType type) implements Summaries {
       TwoBitKeys.rotate(scaled + 4L * g * padded, headDim, format.rotationBlock());
     }
     int words = format.codeBytes() / Integer.BYTES;
-    int tableFloats = NibbleSums.tableFloats(words);
+    int tableFloats = NibbleKernels.tableFloats(words);
     long tables = scratch.floats(Use.VALUES, (long) group * tableFloats);
     for (int g = 0; g < group; g++) {
       TwoBitKeys.tables(scaled + 4L * g * padded, headDim, words, tables + 4L * g * tableFloats);
     }
-    NibbleSums.Order order = NibbleSums.Order.byToken(format.chunk(), words);
     int tokens = order.tokens();
     long codes = scratch.floats(Use.KEYS, (long) order.all() * BLOCK);
     long steps = scratch.floats(Use.OUTPUT, (long) tokens * BLOCK);
@@ -61,10 +72,10 @@ record TwoBitSummaries(TwoBitSummary format, KvType type) implements Summaries {
       long from = summaries + (long) chunk * format.bytes();
       steps(from + format.stepOffset(), some, steps);
       Transposed.words(from, format.bytes(), some, order.all(), codes, square);
-      NibbleSums.products(order, tables, group, codes, ofTokens);
+      NibbleKernels.products(order, tables, group, codes, ofTokens);
       for (int g = 0; g < group; g++) {
         takeSteps(ofTokens + g * sumBytes, steps, tokens, some);
-        TokenSums.logSumExp(
+        TokenKernels.logSumExp(
             ofTokens + g * sumBytes, tokens, some, products + g * stride + 4L * chunk, square);
       }
     }

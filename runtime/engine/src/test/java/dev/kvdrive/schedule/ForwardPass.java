@@ -50,7 +50,7 @@ final class ForwardPass implements AutoCloseable {
     owned.push(queue::close);
     Transformer transformer = Transformer.load(device, model, sizes);
     owned.push(transformer::close);
-    KvState kv = KvState.allocate(device, queue, sizes);
+    KvState kv = KvState.allocate(device, queue, sizes, settings.calibration());
     owned.push(kv::close);
     store = TieredStore.open(sizes, device, kv.layers(), kv.extents(), settings.nvme());
     owned.push(store::close);

@@ -3,21 +3,26 @@ package dev.kvdrive.schedule;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.sun.management.ThreadMXBean;
+import dev.kvdrive.kv.index.IndexCalibration;
+import dev.kvdrive.kv.index.KeyTransform;
+import dev.kvdrive.plan.BitPlaneSummary;
+import dev.kvdrive.plan.ClusterFormat;
+import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.SummaryFormat;
 import java.lang.management.ManagementFactory;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
-import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * A step that is run from its recording makes next to no objects, once its code is compiled: not on
- * the engine's thread, not on those that compute or read. Of the policies whose kernels the
- * compiler keeps free of vectors as objects; decision 148 says which it does not, and what is left.
- * What it keeps so depends on all that was compiled before, so that this runs in a JVM of its own,
- * with {@code -Dkvdrive.allocations=true}.
+ * the engine's thread, not on those that compute or read. Whatever the policy. What is left is
+ * counted by {@link #LEFT}.
  */
 public abstract class StepAllocationConformance extends EngineTest {
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
@@ -32,23 +37,36 @@ public abstract class StepAllocationConformance extends EngineTest {
   /** As long as the compiler has not seen all code often enough, a step still makes objects. */
   private static final int SEQUENCES = 12;
 
+  /** What a model with a calibration gets. */
+  private static final PolicyShape FITTED =
+      PolicyShape.KVDRIVE.withIndex(
+          new IndexShape(
+              SummaryFormat.bitPlanes(BitPlaneSummary.WORD), ClusterFormat.of(16).inNibbles()));
+
   static List<PolicyShape> policies() {
     return List.of(
-        PolicyShape.KVDRIVE_PAPER_FLAT, PolicyShape.QUEST.withDenseLayers(1), PolicyShape.SHADOWKV);
+        FITTED,
+        PolicyShape.KVDRIVE,
+        PolicyShape.KVDRIVE_PAPER,
+        PolicyShape.KVDRIVE_PAPER_FLAT,
+        PolicyShape.QUEST.withDenseLayers(1),
+        PolicyShape.SHADOWKV,
+        PolicyShape.RETROINFER,
+        PolicyShape.FULL);
   }
 
   @ParameterizedTest
   @MethodSource("policies")
-  @EnabledIfSystemProperty(named = "kvdrive.allocations", matches = "true")
   void aStepMakesHardlyAnyObjects(PolicyShape policy) {
     EngineShape shape =
-        EngineShape.roomy(0.2)
+        EngineShape.roomy(policy.selects() ? 0.2 : 1)
             .withType(KvType.BF16)
             .withContext(CONTEXT)
             .withPolicy(policy)
             .with(1, true);
     long least = Long.MAX_VALUE;
-    try (ForwardPass pass = new ForwardPass(device, model, settings(shape))) {
+    try (ForwardPass pass =
+        new ForwardPass(device, model, settings(shape).withCalibration(calibration()))) {
       for (int sequence = 0; sequence < SEQUENCES && least > COUNTED * LEFT; sequence++) {
         pass.prefill(0, prompt(sequence, PROMPT));
         int position = PROMPT;
@@ -60,6 +78,21 @@ public abstract class StepAllocationConformance extends EngineTest {
       }
     }
     assertThat(least).as("bytes of %d steps", COUNTED).isLessThanOrEqualTo(COUNTED * LEFT);
+  }
+
+  /** Leaves keys as they are. */
+  private IndexCalibration calibration() {
+    ModelGeometry of = model.geometry();
+    int dim = of.headDim();
+    float[] same = new float[dim * dim];
+    float[] ones = new float[dim];
+    for (int i = 0; i < dim; i++) {
+      same[i * dim + i] = 1;
+      ones[i] = 1;
+    }
+    KeyTransform head = new KeyTransform(new float[dim], same, same, ones);
+    return new IndexCalibration(
+        "none", Collections.nCopies(of.layers(), Collections.nCopies(of.kvHeads(), head)));
   }
 
   private static long allocated(ForwardPass pass) {

@@ -9,11 +9,11 @@ import jdk.incubator.vector.VectorOperators;
  * Products of a query with keys that are strings of bits, by table look-ups: four bits of a key
  * have sixteen sums, which are one vector register where vectors have sixteen lanes, and two where
  * they have eight. The lanes are chunks, so that what follows, sums over the tokens of a chunk, is
- * element by element.
+ * element by element. Kernels: see {@link Lanes}.
  */
-final class NibbleSums {
+final class NibbleKernels {
   /** Chunks at once. */
-  static final int BLOCK = TokenSums.BLOCK;
+  static final int BLOCK = TokenKernels.BLOCK;
 
   /** Bits looked up at once. */
   static final int NIBBLE = 4;
@@ -26,7 +26,7 @@ final class NibbleSums {
   /** From a row of a block of words to the next. */
   private static final long ROW = 4L * BLOCK;
 
-  private NibbleSums() {}
+  private NibbleKernels() {}
 
   /** Floats of the tables of one query, for so many words of bits. */
   static int tableFloats(int words) {
@@ -112,19 +112,6 @@ final class NibbleSums {
     }
   }
 
-  private static IntVector words(long at) {
-    return IntVector.fromMemorySegment(Lanes.I, Memory.ALL, at, Lanes.ORDER);
-  }
-
-  /** Adds what the lowest nibbles are worth; what selects is wrapped to the lanes of the table. */
-  private static FloatVector add(FloatVector sum, IntVector code, IntVector table) {
-    return sum.add(code.selectFrom(table).reinterpretAsFloats());
-  }
-
-  private static IntVector next(IntVector code) {
-    return code.lanewise(VectorOperators.LSHR, NIBBLE);
-  }
-
   /** Four sums at a time, which is as many as look-ups are on their way. */
   private static void twoTokens(Order order, long tables, long codes, int token, long out) {
     FloatVector a = FloatVector.zero(Lanes.F);
@@ -135,20 +122,20 @@ final class NibbleSums {
     for (int word = 0; word < order.words; word++) {
       final long at = codes + ROW * ((long) token * order.ofToken + (long) word * order.ofWord);
       final long more = at + ROW * order.ofToken;
-      IntVector p = words(at);
-      IntVector q = words(at + 4L * ENTRIES);
-      IntVector r = words(more);
-      IntVector s = words(more + 4L * ENTRIES);
+      IntVector p = Lanes.loadInts(at);
+      IntVector q = Lanes.loadInts(at + 4L * ENTRIES);
+      IntVector r = Lanes.loadInts(more);
+      IntVector s = Lanes.loadInts(more + 4L * ENTRIES);
       for (int nibble = 0; nibble < NIBBLES_OF_WORD; nibble++) {
-        IntVector sums = words(table);
-        a = add(a, p, sums);
-        b = add(b, q, sums);
-        c = add(c, r, sums);
-        d = add(d, s, sums);
-        p = next(p);
-        q = next(q);
-        r = next(r);
-        s = next(s);
+        IntVector sums = Lanes.loadInts(table);
+        a = Lanes.lookUp(a, p, sums);
+        b = Lanes.lookUp(b, q, sums);
+        c = Lanes.lookUp(c, r, sums);
+        d = Lanes.lookUp(d, s, sums);
+        p = p.lanewise(VectorOperators.LSHR, NIBBLE);
+        q = q.lanewise(VectorOperators.LSHR, NIBBLE);
+        r = r.lanewise(VectorOperators.LSHR, NIBBLE);
+        s = s.lanewise(VectorOperators.LSHR, NIBBLE);
         table += 4L * ENTRIES;
       }
     }
@@ -169,17 +156,17 @@ final class NibbleSums {
     long table = tables;
     for (int word = 0; word < order.words; word++) {
       final long at = codes + ROW * ((long) token * order.ofToken + (long) word * order.ofWord);
-      IntVector p = words(at);
-      IntVector q = words(at + 4L * ENTRIES);
+      IntVector p = Lanes.loadInts(at);
+      IntVector q = Lanes.loadInts(at + 4L * ENTRIES);
       for (int nibble = 0; nibble < NIBBLES_OF_WORD; nibble++) {
-        IntVector sums = words(table);
-        a = add(a, p, sums);
-        b = add(b, q, sums);
-        sums = words(table + toOther);
-        c = add(c, p, sums);
-        d = add(d, q, sums);
-        p = next(p);
-        q = next(q);
+        IntVector sums = Lanes.loadInts(table);
+        a = Lanes.lookUp(a, p, sums);
+        b = Lanes.lookUp(b, q, sums);
+        sums = Lanes.loadInts(table + toOther);
+        c = Lanes.lookUp(c, p, sums);
+        d = Lanes.lookUp(d, q, sums);
+        p = p.lanewise(VectorOperators.LSHR, NIBBLE);
+        q = q.lanewise(VectorOperators.LSHR, NIBBLE);
         table += 4L * ENTRIES;
       }
     }
@@ -197,13 +184,14 @@ final class NibbleSums {
       long table = tables;
       for (int word = 0; word < order.words; word++) {
         IntVector code =
-            words(codes + ROW * ((long) token * order.ofToken + (long) word * order.ofWord) + i);
+            Lanes.loadInts(
+                codes + ROW * ((long) token * order.ofToken + (long) word * order.ofWord) + i);
         for (int nibble = 0; nibble < NIBBLES_OF_WORD; nibble++) {
           VectorMask<Integer> upper = code.and(ENTRIES / 2).compare(VectorOperators.NE, 0);
-          IntVector low = code.selectFrom(words(table));
-          IntVector high = code.selectFrom(words(table + 4L * Lanes.N));
+          IntVector low = code.selectFrom(Lanes.loadInts(table));
+          IntVector high = code.selectFrom(Lanes.loadInts(table + 4L * Lanes.N));
           sum = sum.add(low.blend(high, upper).reinterpretAsFloats());
-          code = next(code);
+          code = code.lanewise(VectorOperators.LSHR, NIBBLE);
           table += 4L * ENTRIES;
         }
       }

@@ -2,12 +2,12 @@ package dev.kvdrive.cpu;
 
 import jdk.incubator.vector.FloatVector;
 
-/** Products with the tokens of chunks, added up. */
-final class TokenSums {
+/** Products with the tokens of chunks, added up. Kernels: see {@link Lanes}. */
+final class TokenKernels {
   /** Chunks at once: a multiple of the lanes of every vector. */
   static final int BLOCK = 32;
 
-  private TokenSums() {}
+  private TokenKernels() {}
 
   /**
    * Scores of the chunks of a block: {@code log(sum(exp(product)))} over the tokens of each.
@@ -19,10 +19,8 @@ final class TokenSums {
   static void logSumExp(long products, int tokens, int count, long target, long scratch) {
     largest(products, tokens, count, target);
     sums(products, tokens, count, target, scratch);
-    logs(scratch, count, target);
+    ShareKernels.addLogs(target, scratch, count, target);
   }
-
-  // One method each: where too much is inlined into one, the compiler makes objects of vectors.
 
   private static void largest(long products, int tokens, int count, long target) {
     for (long c = 0; c < 4L * count; c += 4L * Lanes.N) {
@@ -42,12 +40,6 @@ final class TokenSums {
         sum = sum.add(Lanes.decay(Lanes.load(products + 4L * t * BLOCK + c).sub(most)));
       }
       Lanes.store(sum, target + c);
-    }
-  }
-
-  private static void logs(long sums, int count, long target) {
-    for (long c = 0; c < 4L * count; c += 4L * Lanes.N) {
-      Lanes.store(Lanes.load(target + c).add(Lanes.log(Lanes.load(sums + c))), target + c);
     }
   }
 }
