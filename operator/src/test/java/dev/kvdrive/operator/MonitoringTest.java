@@ -1,6 +1,7 @@
 package dev.kvdrive.operator;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.abort;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -8,17 +9,21 @@ import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.GenericKubernetesResource;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Rules and dashboard ask for what there is: a name that nothing reports alerts never. */
 class MonitoringTest {
@@ -103,6 +108,28 @@ class MonitoringTest {
     }
     assertThat(asked).isEqualTo(recorded);
     assertThat(alerts).isGreaterThan(10);
+  }
+
+  /** Prometheus itself evaluates the rules, where its promtool is on the path. */
+  @Test
+  void alertsFireWhenTheyShould(@TempDir Path folder) throws Exception {
+    Files.writeString(folder.resolve("rules.yaml"), rules().toString());
+    Path cases = folder.resolve("rules-test.yaml");
+    try (InputStream in = MonitoringTest.class.getResourceAsStream("/rules-test.yaml")) {
+      Files.copy(Objects.requireNonNull(in), cases);
+    }
+    Process promtool;
+    try {
+      promtool =
+          new ProcessBuilder("promtool", "test", "rules", cases.toString())
+              .redirectErrorStream(true)
+              .start();
+    } catch (IOException e) {
+      abort("promtool is not on the path");
+      return;
+    }
+    String said = new String(promtool.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertThat(promtool.waitFor()).as(said).isZero();
   }
 
   @Test
