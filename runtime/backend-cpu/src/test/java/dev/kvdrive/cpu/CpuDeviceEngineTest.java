@@ -11,6 +11,7 @@ import dev.kvdrive.schedule.PolicyConformance;
 import dev.kvdrive.schedule.SameTokensConformance;
 import dev.kvdrive.schedule.SchedulingConformance;
 import dev.kvdrive.schedule.StepAllocationConformance;
+import dev.kvdrive.schedule.ViewConformance;
 import org.junit.jupiter.api.Nested;
 
 /** The engine on the CPU device keeps its invariants on any number of threads. */
@@ -49,6 +50,14 @@ class CpuDeviceEngineTest {
 
   @Nested
   class Scheduling extends SchedulingConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CpuDevice.open(capacityBytes, hostBytes, threads);
+    }
+  }
+
+  @Nested
+  class Views extends ViewConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes, int threads) {
       return CpuDevice.open(capacityBytes, hostBytes, threads);

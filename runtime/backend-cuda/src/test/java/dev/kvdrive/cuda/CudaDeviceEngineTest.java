@@ -8,6 +8,7 @@ import dev.kvdrive.schedule.PlanConformance;
 import dev.kvdrive.schedule.PolicyConformance;
 import dev.kvdrive.schedule.SameTokensConformance;
 import dev.kvdrive.schedule.SchedulingConformance;
+import dev.kvdrive.schedule.ViewConformance;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -48,6 +49,14 @@ class CudaDeviceEngineTest {
 
   @Nested
   class Scheduling extends SchedulingConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
+    }
+  }
+
+  @Nested
+  class Views extends ViewConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes, int threads) {
       return CudaDevice.open(0, capacityBytes, hostBytes);

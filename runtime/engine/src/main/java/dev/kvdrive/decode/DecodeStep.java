@@ -113,6 +113,7 @@ public final class DecodeStep implements AutoCloseable {
   private final boolean prefetch;
   private final @Nullable SelectionTap tap;
   private final @Nullable AccuracyMeter meter;
+  private final StepClock clock = new StepClock();
   private final boolean graphs;
   private final StepTrials trials;
 
@@ -139,10 +140,20 @@ public final class DecodeStep implements AutoCloseable {
   private final int[] seats;
   private final int[] positions;
   private final boolean[] wantsLogits;
+  private boolean timeNext;
+  private @Nullable Times times;
   private int rows;
   private int mostSelected;
   private int mostClosed;
   private boolean anyPartly;
+
+  /**
+   * How long a step took.
+   *
+   * @param nanos the whole step
+   * @param stages of these, each stage
+   */
+  public record Times(long nanos, Map<StepStage, Long> stages) {}
 
   /** A graph, from the second step of its shape on. */
   private static final class Recording {
@@ -204,7 +215,8 @@ public final class DecodeStep implements AutoCloseable {
               kv.reuse(),
               prefetch ? kv.prefetchMarks() : null,
               Math.toIntExact(options.fetchTimeout().toMillis()),
-              options.pipeline() ? pipeline(device) : null);
+              options.pipeline() ? pipeline(device) : null,
+              clock);
     } catch (RuntimeException e) {
       owned.forEach(Runnable::run);
       throw e;
@@ -321,6 +333,16 @@ public final class DecodeStep implements AutoCloseable {
     return store.provideForStep(queue, seats, positions, rows);
   }
 
+  /** The next step that is not measured otherwise is timed, stage by stage. */
+  public void time() {
+    timeNext = true;
+  }
+
+  /** How long the last step took; null if it was not timed. */
+  public @Nullable Times times() {
+    return times;
+  }
+
   /**
    * Runs the step and waits for it.
    *
@@ -338,7 +360,12 @@ public final class DecodeStep implements AutoCloseable {
     long from = System.nanoTime();
     store.beginStep(patience, fetchTimeoutNanos);
     boolean measured = meter != null && meter.begin(seats, positions, rows);
-    if (graphs && !measured) {
+    boolean timed = timeNext && !measured;
+    if (timed) {
+      clock.start();
+      timeNext = false;
+    }
+    if (graphs && !measured && !timed) {
       launch(shape);
     } else {
       submit(shape);
@@ -349,8 +376,10 @@ public final class DecodeStep implements AutoCloseable {
       }
     }
     StepFaults faults = store.endStep(queue);
-    if (!measured) {
-      alike.trial().took(System.nanoTime() - from);
+    long nanos = System.nanoTime() - from;
+    times = timed ? new Times(nanos, clock.stop()) : null;
+    if (!measured && !timed) {
+      alike.trial().took(nanos);
     }
     return faults;
   }
@@ -441,6 +470,7 @@ public final class DecodeStep implements AutoCloseable {
     transformer.angles(queue, batch.positions(), rows);
     transformer.embed(queue, batch.tokens(), rows);
     for (KvLayer layer : kv.layers()) {
+      clock.enter(queue, StepStage.PROJECT);
       transformer.project(queue, layer.layer(), rows);
       boolean dense = policy.shape().dense(layer.layer());
       program.submit(
@@ -459,16 +489,21 @@ public final class DecodeStep implements AutoCloseable {
       if (meter != null && meter.layer() == layer.layer()) {
         meter.capture(queue, layer, kv.selection(), rowsOf.query(), rowsOf.attended());
       }
+      clock.enter(queue, StepStage.MLP);
       transformer.addAttention(queue, layer.layer(), 0, rows);
       boolean ahead = shape.way().ahead() && layer.layer() + 1 < kv.layers().size();
       if (ahead) {
+        clock.enter(queue, StepStage.PREFETCH);
         prefetch(kv.layers().get(layer.layer() + 1), of.before(), rowsOf.query());
       }
+      clock.enter(queue, StepStage.MLP);
       transformer.addMlp(queue, layer.layer(), 0, rows);
       if (ahead) {
+        clock.enter(queue, StepStage.PREFETCH);
         program.awaitPrefetch(queue);
       }
     }
+    clock.enter(queue, StepStage.LOGITS);
     transformer.logits(queue, 0, rows);
     output.downloadLikeliest(queue, rows);
     queue.download(kv.stepCounters(), 0, counters, 0, counters.bytes());

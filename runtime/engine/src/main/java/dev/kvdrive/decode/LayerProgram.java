@@ -58,6 +58,7 @@ import org.jspecify.annotations.Nullable;
  * @param fetchTimeoutMillis how long those of one pass may take
  * @param pipeline the queue on which misses are fetched while something else is computed; null: no
  *     other
+ * @param clock is told of each stage that begins
  */
 record LayerProgram(
     Operations operations,
@@ -70,7 +71,8 @@ record LayerProgram(
     List<LayerReuse> reuse,
     @Nullable DeviceBuffer prefetched,
     int fetchTimeoutMillis,
-    @Nullable Pipeline pipeline) {
+    @Nullable Pipeline pipeline,
+    StepClock clock) {
   /**
    * A second queue.
    *
@@ -101,13 +103,16 @@ record LayerProgram(
       Activations value,
       Activations out) {
     LayerStep step = new LayerStep(batch, layer);
+    clock.enter(queue, StepStage.APPEND);
     operations.kv().append(queue, new Append(step, frames, key, value));
     policy.close(Closing.inStep(operations.index(), queue, step));
     boolean first = batch.mayMiss() != null;
     if (first) {
+      clock.enter(queue, StepStage.ATTEND);
       operations.attention().begin(queue, new Begin(step, shape, query, state));
     }
     for (int part = 0; part < parts.size(); part++) {
+      clock.enter(queue, StepStage.SELECT);
       LayerStep of = new LayerStep(parts.get(part), layer);
       policy.choose(choosing(queue, of, query, selection));
       if (passes > 0) {
@@ -115,11 +120,14 @@ record LayerProgram(
       }
     }
     if (!reuse.isEmpty()) {
+      clock.enter(queue, StepStage.SELECT);
       operations.window().observe(queue, new Observe(step, selection, reuse.get(layer.layer())));
     }
     if (!first) {
+      clock.enter(queue, StepStage.ATTEND);
       operations.attention().begin(queue, new Begin(step, shape, query, state));
     }
+    clock.enter(queue, StepStage.ESTIMATE);
     policy.rest(new Resting(operations.attention(), queue, step, shape, query, selection, state));
     for (int pass = 0; pass < passes; pass++) {
       for (int part = 0; pass > 0 && part < parts.size(); part++) {
@@ -130,6 +138,7 @@ record LayerProgram(
         attend(queue, part, new Attend(of, shape, query, state));
       }
     }
+    clock.enter(queue, StepStage.ATTEND);
     operations.attention().finish(queue, new Finish(step, shape, state, out));
   }
 
@@ -185,6 +194,7 @@ record LayerProgram(
 
   /** Puts a pass of a micro-batch into the window; what is missing comes on the transfer queue. */
   private void fetch(Queue queue, int part, Pass pass) {
+    clock.enter(queue, StepStage.FETCH);
     Keeping keeping = new Keeping(operations.window(), queue, pass);
     policy.keep(keeping);
     operations.window().diff(queue, pass);
@@ -206,12 +216,15 @@ record LayerProgram(
   }
 
   private void attend(Queue queue, int part, Attend attend) {
+    clock.enter(queue, StepStage.ATTEND);
     operations.attention().hits(queue, attend);
+    clock.enter(queue, StepStage.FETCH);
     if (pipeline != null) {
       queue.await(pipeline.landed().get(part));
     } else {
       land(queue, attend.of());
     }
+    clock.enter(queue, StepStage.ATTEND);
     operations.attention().misses(queue, attend);
   }
 

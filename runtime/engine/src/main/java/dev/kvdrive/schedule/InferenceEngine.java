@@ -40,6 +40,14 @@ public interface InferenceEngine extends AutoCloseable {
   EngineStatus status();
 
   /**
+   * The last view of the sequences, for somebody who watches; asks for a new one, which the engine
+   * thread makes before its next turn. Never waits; may be called from any thread. What an engine
+   * does while somebody asks is the same, but that now and then a step is run so that its stages
+   * can be timed.
+   */
+  EngineView view();
+
+  /**
    * Stops taking requests and waits for the running ones.
    *
    * @return whether all finished in time; those that did not go on until {@link #close}

@@ -42,6 +42,7 @@ public final class KvDriveEngine implements InferenceEngine {
   private final EngineSizes sizes;
   private final RequestQueue requests;
   private final Totals totals = new Totals();
+  private final Views views = new Views();
   private final Thread thread;
   private final CompletableFuture<Void> ready = new CompletableFuture<>();
 
@@ -265,6 +266,10 @@ public final class KvDriveEngine implements InferenceEngine {
       while (!requests.stopping()) {
         turnBegan = System.nanoTime();
         boolean worked = own.turn();
+        if (views.due()) {
+          long began = System.nanoTime();
+          views.made(own.view(), began);
+        }
         turnBegan = null;
         if (!worked) {
           requests.awaitSignal();
@@ -340,6 +345,7 @@ public final class KvDriveEngine implements InferenceEngine {
       throw outcome.error;
     }
     totals.clear();
+    own.forgetViews();
     requests.speeds().forgetAnswers();
   }
 
@@ -356,6 +362,13 @@ public final class KvDriveEngine implements InferenceEngine {
     public void onError(GenerationException error) {
       this.error = error;
     }
+  }
+
+  @Override
+  public EngineView view() {
+    EngineView last = views.ask();
+    requests.signal();
+    return last;
   }
 
   @Override

@@ -97,6 +97,11 @@ final class RequestQueue {
     return waiting.peekFirst();
   }
 
+  /** Those that have waited longest, so many at most. */
+  synchronized List<Sequence> firstWaiting(int most) {
+    return waiting.stream().limit(most).toList();
+  }
+
   /** Of the sequences that meet a condition the one with the shortest prompt; null if none does. */
   synchronized @Nullable Sequence shortest(Predicate<Sequence> condition) {
     Sequence shortest = null;

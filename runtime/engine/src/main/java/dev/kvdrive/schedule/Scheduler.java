@@ -24,6 +24,7 @@ import dev.kvdrive.transformer.StepOutput;
 import dev.kvdrive.transformer.Transformer;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
 import java.util.Set;
@@ -48,6 +49,9 @@ import org.jspecify.annotations.Nullable;
 final class Scheduler implements AutoCloseable {
   private static final System.Logger LOG = System.getLogger(Scheduler.class.getName());
 
+  /** What a sequence waits for whose chunks find no frame. */
+  private static final String ROOM = "room in DRAM: what is to leave is being written to NVMe";
+
   /** How long the thread waits at once when all wait. */
   private static final long WAIT_MILLIS = 50;
 
@@ -65,6 +69,7 @@ final class Scheduler implements AutoCloseable {
   private final DecodeStep step;
   private final Prefill prefill;
   private final TokenChooser chooser;
+  private final SequenceViews views;
   private final Deque<Integer> freeSeats = new ArrayDeque<>();
   private final List<Sequence> decoding = new ArrayList<>();
 
@@ -144,6 +149,7 @@ final class Scheduler implements AutoCloseable {
                   sizes.windows(),
                   tap));
       turns = new PrefillTurns(prefill);
+      views = new SequenceViews(sizes, kv, store, queue);
       chooser = new TokenChooser(vocabulary);
     } catch (RuntimeException e) {
       close();
@@ -193,6 +199,40 @@ final class Scheduler implements AutoCloseable {
     return store.stuck();
   }
 
+  /**
+   * What runs and waits, between two turns. The next step is timed, for the next view.
+   *
+   * @throws dev.kvdrive.device.DeviceException if the device has failed
+   */
+  EngineView view() {
+    List<Sequence> seated = seated();
+    List<PrefillTurns.Turn> inTurns = turns.all();
+    inTurns.forEach(turn -> seated.addAll(turn.sequences()));
+    seated.sort(Comparator.comparingInt(Sequence::seat));
+    step.time();
+    return views.view(
+        seated,
+        this::stalledFor,
+        requests.firstWaiting(SequenceViews.MOST_SEQUENCES),
+        requests.waiting(),
+        !freeSeats.isEmpty());
+  }
+
+  private @Nullable String stalledFor(Sequence sequence) {
+    if (parked.contains(sequence)) {
+      return sequence.timesLate() > 0 ? "chunks that are read from NVMe" : ROOM;
+    }
+    return turns.all().stream()
+            .anyMatch(turn -> turn.waits() && turn.sequences().contains(sequence))
+        ? ROOM
+        : null;
+  }
+
+  /** Forgets what was before the engine was ready. */
+  void forgetViews() {
+    views.forget();
+  }
+
   /** Whether anything runs or can be started at once. */
   boolean idle() {
     return decoding.isEmpty() && parked.isEmpty() && turns.isEmpty();
@@ -233,6 +273,15 @@ final class Scheduler implements AutoCloseable {
     return true;
   }
 
+  private void park(Sequence sequence, boolean waits) {
+    if (waits) {
+      parked.add(sequence);
+    } else {
+      parked.remove(sequence);
+    }
+    sequence.stalls(waits);
+  }
+
   /** Waits for the disk, a request or a cancellation; a while at most, since patience ends. */
   private void awaitProgress() {
     try {
@@ -246,13 +295,14 @@ final class Scheduler implements AutoCloseable {
   private void resume() {
     for (Sequence sequence : List.copyOf(parked)) {
       if (goesOn(sequence)) {
-        parked.remove(sequence);
+        park(sequence, false);
         decoding.add(sequence);
       }
     }
     for (PrefillTurns.Turn turn : List.copyOf(turns.all())) {
       if (turn.waits() && List.copyOf(turn.sequences()).stream().allMatch(this::goesOn)) {
         turn.waits(false);
+        turn.sequences().forEach(sequence -> sequence.stalls(false));
       }
     }
     removeEnded();
@@ -408,6 +458,7 @@ final class Scheduler implements AutoCloseable {
     }
     if (progress == Prefill.Progress.WAITS) {
       turn.waits(true);
+      turn.sequences().forEach(sequence -> sequence.stalls(true));
       return;
     }
     turns.ran(turn, work);
@@ -464,7 +515,9 @@ final class Scheduler implements AutoCloseable {
     StepFaults faults = step.run(patience.of(decoding));
     measured(System.nanoTime() - start);
     totals.step();
+    DecodeStep.Times timed = step.times();
     boolean fromNvme = false;
+    SelectedChunks ofStep = SelectedChunks.NONE;
     List<Sequence> rows = List.copyOf(decoding);
     for (int row = 0; row < rows.size(); row++) {
       Sequence sequence = rows.get(row);
@@ -472,7 +525,7 @@ final class Scheduler implements AutoCloseable {
       if (faulty && faults.repeats(sequence.seat())) {
         sequence.late();
         decoding.remove(sequence);
-        parked.add(sequence);
+        park(sequence, true);
         continue;
       }
       int hits = step.counter(row, Selection.HITS_COUNTER);
@@ -487,6 +540,7 @@ final class Scheduler implements AutoCloseable {
               step.prefetched(row),
               step.counter(row, Selection.PREFETCHED_COUNTER));
       totals.row(selected);
+      ofStep = timed == null ? ofStep : ofStep.plus(selected);
       sequence.usage().step(sequence.lastPosition() + 1, selected);
       kv.windows().selected(sequence.seat());
       if (faulty) {
@@ -495,6 +549,9 @@ final class Scheduler implements AutoCloseable {
       } else {
         advance(sequence, row);
       }
+    }
+    if (timed != null) {
+      views.timed(totals.steps(), rows.size(), timed, ofStep);
     }
     kv.windows().stepped(queue);
     if (tap != null) {
@@ -539,7 +596,7 @@ final class Scheduler implements AutoCloseable {
         for (Sequence sequence : List.copyOf(decoding)) {
           if (without.contains(sequence.seat())) {
             decoding.remove(sequence);
-            parked.add(sequence);
+            park(sequence, true);
           }
         }
       } catch (TierException e) {
@@ -583,6 +640,7 @@ final class Scheduler implements AutoCloseable {
 
   /** Frees all that an ended sequence had, then tells its listener. */
   private void leave(Sequence sequence) {
+    views.ended(sequence);
     store.closeSeat(sequence.seat());
     kv.windows().close(queue, sequence.seat());
     if (tap != null) {

@@ -42,7 +42,16 @@ final class Sequence implements Generation {
   private @Nullable Runnable announcement;
 
   private boolean ended;
+  private SequenceStatus.State endedAs = SequenceStatus.State.ENDED;
+  private @Nullable GenerationUsage took;
   private int late;
+  private long stalls;
+  private long stalledNanos;
+
+  /** When it began to wait for room or chunks; meaningless while it does not. */
+  private long stalledSince;
+
+  private boolean stalled;
   private int seat = -1;
   private int lastToken = -1;
 
@@ -180,6 +189,43 @@ final class Sequence implements Generation {
     return late;
   }
 
+  /** It begins to wait for room in DRAM, or for chunks. */
+  void stalls(boolean waits) {
+    long now = System.nanoTime();
+    if (waits && !stalled) {
+      stalls++;
+      stalledSince = now;
+    } else if (!waits && stalled) {
+      stalledNanos += now - stalledSince;
+    }
+    stalled = waits;
+  }
+
+  /** How often it had to wait so. */
+  long stalls() {
+    return stalls;
+  }
+
+  /** How long it did, what goes on now included. */
+  long stalledNanos() {
+    return stalledNanos + (stalled ? System.nanoTime() - stalledSince : 0);
+  }
+
+  /** Share of the prompt that is read, in [0, 1]. */
+  double promptRead() {
+    return 1 - promptTokensLeft / prompt.length;
+  }
+
+  /** What it took, so far or in the end. */
+  GenerationUsage took() {
+    return took == null ? usage.toUsage() : took;
+  }
+
+  /** How it ended. */
+  SequenceStatus.State endedAs() {
+    return endedAs;
+  }
+
   /** The token that the next step appends. */
   int lastToken() {
     return lastToken;
@@ -271,6 +317,10 @@ final class Sequence implements Generation {
   void finish(FinishReason reason) {
     if (!ended) {
       Finish finish = new Finish(reason, text.finish(), usage.toUsage());
+      took = finish.usage();
+      if (reason == FinishReason.CANCELLED) {
+        endedAs = SequenceStatus.State.CANCELLED;
+      }
       end("onFinish", () -> listener.onFinish(finish));
     }
   }
@@ -278,12 +328,15 @@ final class Sequence implements Generation {
   /** Ends it with an error, without telling the listener yet. No effect if it has ended. */
   void fail(GenerationException error) {
     if (!ended) {
+      took = usage.toUsage();
+      endedAs = SequenceStatus.State.FAILED;
       end("onError", () -> listener.onError(error));
     }
   }
 
   private void end(String method, Runnable call) {
     ended = true;
+    stalls(false);
     announcement =
         () -> {
           try {

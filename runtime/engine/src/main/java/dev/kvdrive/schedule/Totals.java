@@ -24,6 +24,10 @@ final class Totals {
     steps++;
   }
 
+  synchronized long steps() {
+    return steps;
+  }
+
   synchronized void row(SelectedChunks ofRow) {
     chunks = chunks.plus(ofRow);
   }

@@ -55,6 +55,14 @@ class NarrowDeviceEngineTest {
   }
 
   @Nested
+  class Views extends ViewConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
+    }
+  }
+
+  @Nested
   class Life extends EngineLifeConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes, int threads) {

@@ -52,6 +52,14 @@ class ReferenceDeviceEngineTest {
   }
 
   @Nested
+  class Views extends ViewConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
+    }
+  }
+
+  @Nested
   class Life extends EngineLifeConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes, int threads) {

@@ -288,6 +288,35 @@ public final class TieredStore implements AutoCloseable {
     return extents.frame(space.index(layer, seat, kvHead, extent));
   }
 
+  /** Sees where extents are. */
+  public interface ExtentReader {
+    /**
+     * An extent has chunks.
+     *
+     * @param extent its number in its (layer, KV head)
+     * @param frame whether it has a frame in DRAM
+     * @param slot whether NVMe has it, or a copy of it
+     */
+    void is(int extent, boolean frame, boolean slot);
+  }
+
+  /** Reads where the extents of an open seat are, of all layers and KV heads; between two steps. */
+  public void read(int seat, ExtentReader reader) {
+    checkIdle();
+    checkOpen(seat);
+    for (int layer = 0; layer < space.layers(); layer++) {
+      int count = sizes.layout().extents(extents.closedChunks(layer, seat));
+      for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
+        int base = space.index(layer, seat, kvHead, 0);
+        for (int extent = 0; extent < count; extent++) {
+          int frame = extents.frame(base + extent);
+          boolean slot = frame < 0 ? extents.slot(base + extent) >= 0 : list.copy(frame) >= 0;
+          reader.is(extent, frame >= 0, slot);
+        }
+      }
+    }
+  }
+
   /** The mailbox, for device operations. */
   public Mailbox mailbox() {
     return memory.mailbox();

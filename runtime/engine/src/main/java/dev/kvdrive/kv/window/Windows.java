@@ -102,6 +102,32 @@ public final class Windows implements AutoCloseable {
     return division.slots(seat, layer, head);
   }
 
+  /** Sees what is in windows. */
+  public interface SlotReader {
+    /** A slot of a seat's windows holds a chunk. */
+    void holds(int seat, int chunk);
+  }
+
+  /**
+   * Reads which chunk each slot of each window holds; of seats that are not taken it means nothing.
+   * Waits for the device.
+   */
+  public void read(Queue queue, SlotReader reader) {
+    // Where the table is staged, which is written as a whole before it is used.
+    queue.download(
+        layers.getFirst().window().chunkOfSlot(), 0, staging, 4L * tableAt, 4L * allSlots);
+    queue.synchronize();
+    for (int window = 0; window < lists.length; window++) {
+      int seat = window / heads / layers.size();
+      for (int slot : lists[window]) {
+        int chunk = word(tableAt + slot);
+        if (chunk != EMPTY) {
+          reader.holds(seat, chunk);
+        }
+      }
+    }
+  }
+
   /** Gives a seat its windows, before its maps are emptied. */
   void open(Queue queue, int seat) {
     if (observes()) {
