@@ -35,6 +35,8 @@ class ArchitectureTest {
           .definedBy("dev.kvdrive.server.generation")
           .layer("settings")
           .definedBy("dev.kvdrive.server.settings")
+          .layer("ui")
+          .definedBy("dev.kvdrive.server.ui")
           .layer("openai")
           .definedBy("dev.kvdrive.server.openai")
           .whereLayer("wiring")
@@ -46,7 +48,9 @@ class ArchitectureTest {
           .whereLayer("metrics")
           .mayOnlyBeAccessedByLayers("wiring", "http")
           .whereLayer("serving")
-          .mayOnlyBeAccessedByLayers("wiring", "http", "metrics")
+          .mayOnlyBeAccessedByLayers("wiring", "http", "metrics", "ui")
+          .whereLayer("ui")
+          .mayOnlyBeAccessedByLayers("http")
           .whereLayer("generation")
           .mayOnlyBeAccessedByLayers("http", "metrics")
           .whereLayer("transport")
@@ -54,7 +58,7 @@ class ArchitectureTest {
           .whereLayer("settings")
           .mayOnlyBeAccessedByLayers("wiring", "http", "serving")
           .whereLayer("openai")
-          .mayOnlyBeAccessedByLayers("http", "access", "serving", "transport");
+          .mayOnlyBeAccessedByLayers("http", "access", "serving", "transport", "ui");
 
   /** Requests know the engine by its interface: what to generate, and what became of it. */
   @ArchTest

@@ -4,6 +4,7 @@ import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.server.serving.ModelStart;
 import dev.kvdrive.server.serving.Serving;
+import dev.kvdrive.server.ui.SnapshotFeed;
 import java.io.IOException;
 import java.net.URI;
 import java.net.http.HttpClient;
@@ -85,6 +86,10 @@ final class OwnRuntime implements AutoCloseable {
 
   Serving serving() {
     return context.getBean(Serving.class);
+  }
+
+  SnapshotFeed feed() {
+    return context.getBean(SnapshotFeed.class);
   }
 
   OwnRuntime ready() {

@@ -13,6 +13,7 @@ import dev.kvdrive.schedule.Accuracy;
 import dev.kvdrive.schedule.EngineBusyException;
 import dev.kvdrive.schedule.EngineDrainingException;
 import dev.kvdrive.schedule.EngineStatus;
+import dev.kvdrive.schedule.EngineView;
 import dev.kvdrive.schedule.Finish;
 import dev.kvdrive.schedule.FinishReason;
 import dev.kvdrive.schedule.GeneratedToken;
@@ -22,7 +23,9 @@ import dev.kvdrive.schedule.GenerationListener;
 import dev.kvdrive.schedule.GenerationRequest;
 import dev.kvdrive.schedule.GenerationUsage;
 import dev.kvdrive.schedule.InferenceEngine;
+import dev.kvdrive.schedule.SequenceStatus;
 import dev.kvdrive.schedule.Submission;
+import dev.kvdrive.schedule.TimedStep;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -32,6 +35,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -48,6 +52,7 @@ final class ScriptedEngine implements InferenceEngine {
   private volatile @Nullable String failure;
   private volatile @Nullable String nvmeFailure;
   private volatile boolean draining;
+  private final AtomicLong views = new AtomicLong();
 
   ScriptedEngine(ModelGeometry geometry, int contextLength, int concurrency) {
     sizes =
@@ -89,28 +94,51 @@ final class ScriptedEngine implements InferenceEngine {
 
     void finish(FinishReason reason, String text) {
       ended = true;
-      listener.onFinish(
-          new Finish(
-              reason,
-              text,
-              new GenerationUsage(
-                  request.prompt().size(),
-                  3,
-                  30,
-                  60,
-                  9,
-                  2,
-                  1,
-                  4096,
-                  2048,
-                  1024,
-                  8,
-                  6,
-                  1,
-                  2,
-                  3,
-                  Accuracy.NONE)));
+      listener.onFinish(new Finish(reason, text, usage()));
       atEnd.forEach(Runnable::run);
+    }
+
+    private GenerationUsage usage() {
+      return new GenerationUsage(
+          request.prompt().size(),
+          3,
+          30,
+          60,
+          9,
+          2,
+          1,
+          4096,
+          2048,
+          1024,
+          8,
+          6,
+          1,
+          2,
+          3,
+          Accuracy.NONE);
+    }
+
+    SequenceStatus status() {
+      return new SequenceStatus(
+          1,
+          request.id(),
+          SequenceStatus.State.STALLED,
+          "chunks that are read from /var/lib/kvdrive/nvme",
+          request.prompt().size(),
+          0.5,
+          request.prompt().size() + request.maxTokens(),
+          0.25,
+          usage(),
+          7,
+          1_500_000_000L,
+          new SequenceStatus.Held(
+              1,
+              2,
+              3,
+              4,
+              5,
+              6,
+              new SequenceStatus.Places(8, List.of(100), List.of(600), List.of(400))));
     }
 
     void atEnd(Runnable action) {
@@ -221,6 +249,22 @@ final class ScriptedEngine implements InferenceEngine {
         nvmeFailure,
         draining,
         failure);
+  }
+
+  @Override
+  public EngineView view() {
+    long number = views.incrementAndGet();
+    return new EngineView(
+        number,
+        all.stream().filter(Played::running).map(Played::status).toList(),
+        0,
+        List.of(),
+        new TimedStep(13, 1, 5_000, Map.of("attend", 4_000L), 3, 2, 1));
+  }
+
+  /** How often somebody asked for a view. */
+  long views() {
+    return views.get();
   }
 
   @Override

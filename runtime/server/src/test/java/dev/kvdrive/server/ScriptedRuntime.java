@@ -5,6 +5,7 @@ import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
+import dev.kvdrive.plan.Demand;
 import dev.kvdrive.server.serving.ModelStart;
 import dev.kvdrive.server.serving.ServedModel;
 import dev.kvdrive.text.ChatMessage;
@@ -48,7 +49,12 @@ final class ScriptedRuntime implements ModelStart {
   public ServedModel start(Consumer<String> progress) {
     progress.accept("starting the scripted engine");
     return ServedModel.of(
-        NAME, Instant.ofEpochSecond(1_700_000_000), tokenizer, Optional.of(new Plain()), engine);
+        NAME,
+        Instant.ofEpochSecond(1_700_000_000),
+        tokenizer,
+        Optional.of(new Plain()),
+        engine,
+        List.of(new Demand(Demand.Tier.GPU, "weights", 40, "40 bytes")));
   }
 
   @Override

@@ -151,6 +151,7 @@ final class Demo {
     settings.put("kvdrive.drain-timeout", "0s");
     settings.put("server.address", "127.0.0.1");
     settings.put("server.port", "0");
+    settings.put("kvdrive.http.ui", "true");
     LocalRuntime runtime =
         LocalRuntime.start(
             settings,
@@ -201,6 +202,7 @@ final class Demo {
       throw new IOException("the runtime ended: " + runtime.serving().state().detail());
     }
     ServedModel model = ready.model();
+    terminal.line("Watch it at " + runtime.address() + "/ui");
     EvalTask task = task(model);
     String prompt = String.valueOf(task.messages().getFirst().fields().get("content"));
     terminal.line("");

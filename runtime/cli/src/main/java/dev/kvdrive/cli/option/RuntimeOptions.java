@@ -105,6 +105,7 @@ public final class RuntimeOptions {
             "kvdrive.http.access-log", "--access-log",
             "server.address", "--host",
             "server.port", "--port"));
+    flags.put("kvdrive.http.ui", "--no-ui");
     return Map.copyOf(flags);
   }
 }

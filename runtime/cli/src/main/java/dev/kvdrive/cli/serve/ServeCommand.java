@@ -68,6 +68,11 @@ public final class ServeCommand implements Callable<Integer> {
   @Option(names = "--access-log", description = "Write a line for each request.")
   private boolean accessLog;
 
+  @Option(
+      names = "--no-ui",
+      description = "Leave out the page at /ui that shows what the engine does.")
+  private boolean noUi;
+
   @Override
   public Integer call() throws InterruptedException {
     runtime.requireDevice(spec);
@@ -96,6 +101,7 @@ public final class ServeCommand implements Callable<Integer> {
     if (!corsOrigins.isEmpty()) {
       settings.put("kvdrive.http.cors-origins", String.join(",", corsOrigins));
     }
+    settings.put("kvdrive.http.ui", Boolean.toString(!noUi));
     if (accessLog) {
       settings.put("kvdrive.http.access-log", "true");
     }
@@ -111,6 +117,9 @@ public final class ServeCommand implements Callable<Integer> {
       out.printf("%nThe OpenAI API is at %s/v1. Ask it something:%n%n", local.address());
       out.println(
           CurlCall.chat(local.address(), ready.model().name(), apiKeys != null, "Hello").indent(2));
+      if (!noUi) {
+        out.printf("Watch what it does at %s/ui%n%n", local.address());
+      }
       out.flush();
     }
   }

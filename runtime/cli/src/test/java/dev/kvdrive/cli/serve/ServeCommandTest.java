@@ -21,9 +21,10 @@ class ServeCommandTest {
   }
 
   @Test
-  void leavesEverythingButTheAddressToTheRuntimeWhenNothingIsSaid() {
+  void leavesEverythingButAddressAndPageToTheRuntimeWhenNothingIsSaid() {
     assertThat(settings())
         .containsOnly(
+            Map.entry("kvdrive.http.ui", "true"),
             Map.entry("kvdrive.served-model-name", "kvdrive-tiny-32k"),
             Map.entry("server.address", "127.0.0.1"),
             Map.entry("server.port", "8080"));
@@ -88,7 +89,8 @@ class ServeCommandTest {
                 "http://localhost:3000",
                 "--cors-origin",
                 "https://app.example.com",
-                "--access-log"))
+                "--access-log",
+                "--no-ui"))
         .containsOnly(
             Map.entry("kvdrive.model.uri", "hf://acme/model@main"),
             Map.entry("kvdrive.model.chat-template", "chat.jinja"),
@@ -117,7 +119,8 @@ class ServeCommandTest {
             Map.entry("server.port", "9000"),
             Map.entry("kvdrive.api-keys-file", "keys.txt"),
             Map.entry("kvdrive.http.cors-origins", "http://localhost:3000,https://app.example.com"),
-            Map.entry("kvdrive.http.access-log", "true"));
+            Map.entry("kvdrive.http.access-log", "true"),
+            Map.entry("kvdrive.http.ui", "false"));
   }
 
   @Test

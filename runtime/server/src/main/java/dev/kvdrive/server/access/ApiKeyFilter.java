@@ -2,6 +2,7 @@ package dev.kvdrive.server.access;
 
 import dev.kvdrive.server.openai.ApiException;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.springframework.core.Ordered;
 import org.springframework.http.HttpHeaders;
@@ -13,12 +14,18 @@ import org.springframework.web.server.WebFilterChain;
 import reactor.core.publisher.Mono;
 
 /**
- * Asks for a key on everything but {@code /health/*} and {@code /metrics}, and holds what is posted
- * to the limits of the key, before any byte of a body is read.
+ * Asks for a key on everything but {@code /health/*}, {@code /metrics} and the files of the page,
+ * and holds what is posted to the limits of the key, before any byte of a body is read.
  */
 public final class ApiKeyFilter implements WebFilter, Ordered {
   /** After the request's scope, before everything else. */
   public static final int ORDER = -90;
+
+  /**
+   * The files of the page, which everybody has; what they show needs a key. As they are written.
+   */
+  private static final Set<String> PAGE =
+      Set.of("/ui", "/ui/", "/ui/page.css", "/ui/page.js", "/ui/icon.svg");
 
   private static final String SCHEME = "Bearer ";
 
@@ -51,7 +58,10 @@ public final class ApiKeyFilter implements WebFilter, Ordered {
 
   static boolean isOpen(ServerWebExchange exchange) {
     String path = exchange.getRequest().getPath().value();
-    return path.equals("/health") || path.startsWith("/health/") || path.equals("/metrics");
+    return path.equals("/health")
+        || path.startsWith("/health/")
+        || path.equals("/metrics")
+        || PAGE.contains(path);
   }
 
   private static Caller caller(ApiKeys keys, @Nullable String header) {

@@ -8,6 +8,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Executor;
+import java.util.function.Consumer;
 import org.springframework.http.CacheControl;
 import org.springframework.http.MediaType;
 import org.springframework.http.server.reactive.ServerHttpResponse;
@@ -17,6 +18,7 @@ import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 import reactor.core.scheduler.Scheduler;
 import reactor.core.scheduler.Schedulers;
+import reactor.netty.DisposableChannel;
 import reactor.netty.http.server.HttpServerResponse;
 
 /**
@@ -46,17 +48,34 @@ final class EventStream {
         lines.publish(
             shared ->
                 Flux.merge(shared, comments(generations).takeUntilOther(shared.ignoreElements())));
+    return answer(withComments, PREFETCH, close -> {});
+  }
+
+  /**
+   * The answer that writes whole events.
+   *
+   * @param prefetch events handed over to the connection's thread at once
+   * @param closer is given what closes the connection, for a client that does not read
+   */
+  static Mono<ServerResponse> answer(Flux<byte[]> events, int prefetch, Consumer<Runnable> closer) {
     return ServerResponse.ok()
         .contentType(MediaType.TEXT_EVENT_STREAM)
         .cacheControl(CacheControl.noCache())
         // Tells nginx not to collect the events.
         .header("X-Accel-Buffering", "no")
         .body(
-            (message, context) ->
-                message.writeAndFlushWith(
-                    withComments
-                        .publishOn(threadOf(message), PREFETCH)
-                        .map(line -> Mono.just(message.bufferFactory().wrap(line)))));
+            (message, context) -> {
+              closer.accept(() -> close(message));
+              return message.writeAndFlushWith(
+                  events
+                      .publishOn(threadOf(message), prefetch)
+                      .map(line -> Mono.just(message.bufferFactory().wrap(line))));
+            });
+  }
+
+  private static void close(ServerHttpResponse message) {
+    HttpServerResponse response = ServerHttpResponseDecorator.getNativeResponse(message);
+    response.withConnection(DisposableChannel::dispose);
   }
 
   /**

@@ -8,6 +8,10 @@ import dev.kvdrive.server.metrics.ServingMetrics;
 import dev.kvdrive.server.openai.ApiException;
 import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.settings.RuntimeSettings;
+import dev.kvdrive.server.ui.SnapshotFeed;
+import dev.kvdrive.server.ui.Snapshots;
+import dev.kvdrive.server.ui.UiFile;
+import java.time.Clock;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.http.HttpHeaders;
@@ -44,6 +48,13 @@ public class Routes {
     return new ErrorAnswers(metrics, ClientText.of(settings));
   }
 
+  /** Nobody watches where the page is not served. */
+  @Bean(destroyMethod = "close")
+  SnapshotFeed snapshotFeed(Serving serving, RuntimeSettings settings) {
+    ClientText clientText = ClientText.of(settings);
+    return new SnapshotFeed(new Snapshots(serving, Clock.systemUTC(), clientText::of));
+  }
+
   @Bean
   RouterFunction<ServerResponse> allPaths(
       Serving serving,
@@ -51,6 +62,7 @@ public class Routes {
       Scheduler textScheduler,
       ServingMetrics metrics,
       MetricsHandler metricsHandler,
+      SnapshotFeed snapshotFeed,
       ErrorAnswers errors) {
     BodyBudget budget = new BodyBudget(settings.requestMemory());
     metrics.watch("bodies.bytes", "Bytes taken by request bodies.", budget::takenBytes);
@@ -75,7 +87,17 @@ public class Routes {
     get(routes, "/health/live", health::live);
     get(routes, "/health/ready", health::ready);
     get(routes, "/metrics", metricsHandler::scrape);
+    if (settings.http().ui()) {
+      page(routes, new UiHandler(snapshotFeed));
+    }
     return routes.build();
+  }
+
+  private static void page(RouterFunctions.Builder routes, UiHandler page) {
+    UiFile.all().forEach(file -> get(routes, file.path(), page.file(file)));
+    get(routes, "/ui/", page::withoutSlash);
+    routes.GET("/ui/events", page::events);
+    otherwise(routes, "/ui/events", "GET");
   }
 
   private static void post(

@@ -193,6 +193,11 @@ public final class ApiException extends RuntimeException {
     return new ApiException(429, limit, null, RATE_LIMIT, retryAfter, message);
   }
 
+  /** 429: too many watch. */
+  public static ApiException watchers(String message, Duration retryAfter) {
+    return new ApiException(429, "rate_limit_error", null, "watchers_full", retryAfter, message);
+  }
+
   /** The end of a stream whose client did not read it. */
   public static ApiException slowReader(String message) {
     return new ApiException(408, "invalid_request_error", null, "slow_client", null, message);

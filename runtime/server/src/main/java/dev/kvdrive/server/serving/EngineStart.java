@@ -130,7 +130,8 @@ public final class EngineStart implements ModelStart {
         clock.instant(),
         tokenizer,
         template,
-        engine);
+        engine,
+        plan.demands());
   }
 
   /** What the plan says of this runtime, and the room it was given, hold for these sizes only. */

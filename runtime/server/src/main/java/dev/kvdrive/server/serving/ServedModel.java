@@ -1,5 +1,6 @@
 package dev.kvdrive.server.serving;
 
+import dev.kvdrive.plan.Demand;
 import dev.kvdrive.schedule.InferenceEngine;
 import dev.kvdrive.server.openai.CompletionReader;
 import dev.kvdrive.server.openai.Json;
@@ -7,6 +8,7 @@ import dev.kvdrive.server.openai.RequestLimits;
 import dev.kvdrive.text.ChatTemplate;
 import dev.kvdrive.text.Tokenizer;
 import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -19,6 +21,7 @@ import java.util.Optional;
  * @param limits of one request
  * @param json reads bodies and writes answers
  * @param reader turns bodies into generations
+ * @param demands the arithmetic of its plan
  */
 public record ServedModel(
     String name,
@@ -27,7 +30,11 @@ public record ServedModel(
     InferenceEngine engine,
     RequestLimits limits,
     Json json,
-    CompletionReader reader) {
+    CompletionReader reader,
+    List<Demand> demands) {
+  public ServedModel {
+    demands = List.copyOf(demands);
+  }
 
   /** Puts the parts together. */
   public static ServedModel of(
@@ -35,7 +42,8 @@ public record ServedModel(
       Instant created,
       Tokenizer tokenizer,
       Optional<ChatTemplate> template,
-      InferenceEngine engine) {
+      InferenceEngine engine,
+      List<Demand> demands) {
     int context = engine.sizes().contextLength();
     RequestLimits limits =
         RequestLimits.of(context, engine.sizes().concurrency(), engine.status().queueLimit());
@@ -46,6 +54,7 @@ public record ServedModel(
         engine,
         limits,
         new Json(limits.bodyBytes()),
-        new CompletionReader(name, tokenizer, template, context, limits));
+        new CompletionReader(name, tokenizer, template, context, limits),
+        demands);
   }
 }

@@ -196,6 +196,7 @@ public record RuntimeSettings(
    * @param idleTimeout how long a connection may be without a request
    * @param bodyRate bytes a second that a body has at least, after its first seconds
    * @param accessLog whether there is a line of log for each request
+   * @param ui whether {@code /ui} shows what the engine does
    * @param corsOrigins origins whose pages may call the API; {@code *} for all, none if empty
    */
   public record Http(
@@ -203,6 +204,7 @@ public record RuntimeSettings(
       @DefaultValue("10m") Duration idleTimeout,
       @DefaultValue("1Ki") TierBytes bodyRate,
       @DefaultValue("false") boolean accessLog,
+      @DefaultValue("false") boolean ui,
       @DefaultValue List<String> corsOrigins) {
     public Http {
       if (!headTimeout.isPositive()) {
