@@ -7,7 +7,7 @@ import io.fabric8.generator.annotation.Size;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
-/** Who may call the endpoint. */
+/** Who may call the endpoint, and whether it has a page. */
 @JsonIgnoreProperties(ignoreUnknown = true)
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record Access(
@@ -21,4 +21,9 @@ public record Access(
         @Size(max = 64)
         @JsonPropertyDescription(
             "Namespaces, besides this one, whose pods may connect. \"*\" lets all in.")
-        List<String> fromNamespaces) {}
+        List<String> fromNamespaces,
+    @Nullable
+        @JsonPropertyDescription(
+            "Whether the runtimes serve at /ui a page that shows what their engines do, without"
+                + " prompts and answers; with API keys it asks for one. Default false.")
+        Boolean ui) {}

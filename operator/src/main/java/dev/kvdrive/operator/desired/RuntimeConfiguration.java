@@ -118,6 +118,9 @@ final class RuntimeConfiguration {
     if (request.access().apiKeysSecret() != null) {
       kvdrive.put("api-keys-file", API_KEYS_DIRECTORY + "/" + API_KEYS_FILE);
     }
+    if (Boolean.TRUE.equals(request.access().ui())) {
+      kvdrive.put("http", Map.of("ui", true));
+    }
     if (request.pod().cpu() != null) {
       kvdrive.put("threads", threads(request));
     }

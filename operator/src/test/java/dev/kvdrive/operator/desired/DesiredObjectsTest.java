@@ -215,6 +215,15 @@ class DesiredObjectsTest {
   }
 
   @Test
+  void aPageIsServedOnlyWhereItIsAskedFor() {
+    assertThat(objects("access: {ui: true}").configMap().getData().get("runtime.yaml"))
+        .contains("  http:\n    ui: true\n");
+    assertThat(objects("access: {ui: false}").configMap().getData().get("runtime.yaml"))
+        .doesNotContain("ui:");
+    assertThat(objects("").configMap().getData().get("runtime.yaml")).doesNotContain("ui:");
+  }
+
+  @Test
   void onlyTheNamespaceAndWhomItNamesMayConnect() {
     NetworkPolicySpec policy =
         objects("access: {fromNamespaces: [frontend]}").networkPolicy().getSpec();
