@@ -24,7 +24,7 @@ final class CpuBuffer implements DeviceBuffer {
     this.label = label;
     this.bytes = bytes;
     this.onClose = onClose;
-    memory = arena.allocate(bytes, alignment);
+    memory = Pages.allocate(arena, bytes, alignment);
   }
 
   /**

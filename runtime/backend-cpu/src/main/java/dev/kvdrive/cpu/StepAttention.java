@@ -12,9 +12,10 @@ import java.util.Arrays;
  * Attention of a decode step: {@code begin}, {@code hits}, {@code misses} and {@code finish}.
  *
  * <p>Sink, ring and selected chunks are folded into a running softmax, in this order, tiles of
- * tokens at a time. Where a chunk lay decides only when its scores are computed: hits early, misses
- * when they have landed. The fold itself waits for both and goes in the order of the selection, so
- * that windows, tiers and passes change no bit.
+ * tokens at a time. Where a chunk lay decides only when that is done: hits before the first miss of
+ * the pass at once, so that a chunk is read once and in one piece; of later hits the scores early,
+ * of misses when they have landed, and the fold then goes on in the order of the selection, so that
+ * windows, tiers and passes change no bit.
  *
  * <p>State, F32: {@code [maxRows][heads]{maximum, sum, values[headDim]}}, then the scores of a pass
  * {@code [maxRows][heads][passChunks][chunk]}, within {@code Workspace.attentionBytes}, which has
@@ -152,8 +153,19 @@ final class StepAttention {
           group.scaleQueries(query + row * queryStride);
           long slots = selection.slots(row, head);
           long missAt = selection.misses(row, head);
+          int first = firstMiss(count, misses, missAt);
+          if (first > 0) {
+            group.begin();
+            for (int i = 0; i < first; i++) {
+              if (i + 1 < first) {
+                group.announce(seat, Memory.getInt(slots + 4L * (i + 1)));
+              }
+              group.addHit(seat, Memory.getInt(slots + 4L * i));
+            }
+            group.end();
+          }
           int next = 0;
-          for (int i = 0; i < count; i++) {
+          for (int i = first; i < count; i++) {
             if (next < misses && Memory.getInt(missAt + 4L * next) == i) {
               next++;
             } else {
@@ -181,14 +193,15 @@ final class StepAttention {
         shape.kvHeads(),
         (row, seat, head, group) -> {
           int count = selection.passCount(row, head, pass);
-          if (count == 0) {
+          long missAt = selection.misses(row, head);
+          int misses = Memory.getInt(selection.missCount(row, head));
+          int first = firstMiss(count, misses, missAt);
+          if (first == count) {
             return;
           }
           group.is(kv, shape, states, row, head);
           group.scaleQueries(query + row * queryStride);
           long slots = selection.slots(row, head);
-          long missAt = selection.misses(row, head);
-          int misses = Memory.getInt(selection.missCount(row, head));
           for (int m = 0; m < misses; m++) {
             int i = Memory.getInt(missAt + 4L * m);
             int slot = Memory.getInt(slots + 4L * i);
@@ -197,7 +210,7 @@ final class StepAttention {
             }
           }
           group.begin();
-          for (int i = 0; i < count; i++) {
+          for (int i = first; i < count; i++) {
             int slot = Memory.getInt(slots + 4L * i);
             if (slot >= 0) {
               if (i + 1 < count) {
@@ -208,6 +221,11 @@ final class StepAttention {
           }
           group.end();
         });
+  }
+
+  /** Chunks of a pass before the first that has to be fetched. */
+  private static int firstMiss(int count, int misses, long missAt) {
+    return misses == 0 ? count : Memory.getInt(missAt);
   }
 
   Runnable finish(
@@ -472,11 +490,7 @@ final class StepAttention {
     /** Scores chunk {@code i} of the pass, which is in {@code slot}. */
     void score(int seat, int slot, int i) {
       int chunk = kv.layout.grid().chunk();
-      if (kv.resident.format() == ChunkFormat.INT8) {
-        codeProducts(chunkAt(seat, slot));
-      } else {
-        products(kv.layout.type(), chunkAt(seat, slot), chunk, 0);
-      }
+      products(chunkAt(seat, slot), 0);
       for (int g = 0; g < size; g++) {
         long to = states.scores(row, head * size + g) + 4L * i * chunk;
         for (int t = 0; t < chunk; t++) {
@@ -495,7 +509,20 @@ final class StepAttention {
           scores[g * stride + tokens + t] = Memory.getFloat(from + 4L * t);
         }
       }
-      long valueRows = chunkAt(seat, slot) + kv.resident.valueOffset();
+      addValues(chunkAt(seat, slot));
+    }
+
+    /** Scores and adds a chunk, which is in {@code slot}. */
+    void addHit(int seat, int slot) {
+      reserve(kv.layout.grid().chunk());
+      long keys = chunkAt(seat, slot);
+      products(keys, tokens);
+      addValues(keys);
+    }
+
+    private void addValues(long keys) {
+      int chunk = kv.layout.grid().chunk();
+      long valueRows = keys + kv.resident.valueOffset();
       if (kv.resident.format() == ChunkFormat.INT8) {
         Int8Rows.widenToPanels(kv.resident, valueRows, values, tile, tokens, padded);
       } else {
@@ -503,6 +530,11 @@ final class StepAttention {
             kv.layout.type(), valueRows, chunk, headDim, values, tile, tokens, padded);
       }
       added(chunk);
+    }
+
+    /** Asks the memory for a chunk that is added soon. */
+    void announce(int seat, int slot) {
+      scratch.touch(chunkAt(seat, slot), 2L * kv.resident.valueOffset());
     }
 
     /** Asks the memory for the keys of a chunk that is scored soon, if it is in a slot. */
@@ -555,15 +587,23 @@ final class StepAttention {
       }
     }
 
-    /** Products of the codes of a chunk's keys with all queries, to the first of the scores. */
-    private void codeProducts(long keys) {
+    /** Products of a chunk's keys in the window with all queries, to token {@code at}. */
+    private void products(long keys, int at) {
+      if (kv.resident.format() == ChunkFormat.INT8) {
+        codeProducts(keys, at);
+      } else {
+        products(kv.layout.type(), keys, kv.layout.grid().chunk(), at);
+      }
+    }
+
+    private void codeProducts(long keys, int at) {
       int g = 0;
       for (; g + 2 <= size; g += 2) {
         Int8Kernels.products2(
-            kv.resident, keys, queries, g * padded, padded, scores, g * stride, stride);
+            kv.resident, keys, queries, g * padded, padded, scores, g * stride + at, stride);
       }
       if (g < size) {
-        Int8Kernels.products(kv.resident, keys, queries, g * padded, scores, g * stride);
+        Int8Kernels.products(kv.resident, keys, queries, g * padded, scores, g * stride + at);
       }
     }
 
