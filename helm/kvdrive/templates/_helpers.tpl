@@ -59,6 +59,7 @@ kvdrive:
     take-over: {{ .Values.watch.takeOver }}
     watch-namespaces: {{ .Values.watch.namespaces | toJson }}
     classes: {{ .Values.watch.classes }}
+    nodes: {{ .Values.watch.nodes }}
     class-required: {{ .Values.classes.required }}
     monitoring-namespaces: {{ .Values.monitoring.namespaces | toJson }}
     runtime:

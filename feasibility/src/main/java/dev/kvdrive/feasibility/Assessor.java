@@ -1,5 +1,6 @@
 package dev.kvdrive.feasibility;
 
+import dev.kvdrive.api.v1alpha1.Device;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
@@ -33,6 +34,9 @@ public final class Assessor {
   /** How a refusal for want of a class begins, here and in the chart's admission policy. */
   public static final String CLASS_REQUIRED =
       "spec.className is missing: an InferenceClass is required here.";
+
+  /** The reason of a GPU tier that no card holds; the runtime's, too, when it finds that. */
+  public static final String GPU_TOO_SMALL = "GpuTooSmall";
 
   private final GeometryCatalogue catalogue;
   private final OperatorDefaults defaults;
@@ -91,6 +95,26 @@ public final class Assessor {
       List<InferenceDeployment> siblings,
       Collection<InferenceClass> classes,
       Map<String, Usage> running) {
+    return assess(deployment, clazz, siblings, classes, running, List.of());
+  }
+
+  /**
+   * The verdict on {@code deployment}.
+   *
+   * @param clazz the class called {@link #className}, null if there is none
+   * @param siblings all deployments of the namespace, this one included or not
+   * @param classes all classes; a refusal names those that the namespace may use
+   * @param running what runs of this class in the namespace, by name of its deployment, which may
+   *     be gone; this one included. A deployment that is not named runs nothing
+   * @param nodes the nodes with GPUs, as far as they are known; no node says nothing about cards
+   */
+  public Assessment assess(
+      InferenceDeployment deployment,
+      @Nullable InferenceClass clazz,
+      List<InferenceDeployment> siblings,
+      Collection<InferenceClass> classes,
+      Map<String, Usage> running,
+      Collection<GpuNode> nodes) {
     String className = className(deployment);
     InferenceClassSpec classSpec = clazz == null ? null : clazz.getSpec();
     Optional<Infeasible> noClass = withoutClass(deployment, classSpec, classes);
@@ -117,6 +141,9 @@ public final class Assessor {
         PodPolicy.violations(
             deployment.getSpec().runtime(),
             classSpec == null ? null : classSpec.pods(),
+            classSpec == null || classSpec.runtime() == null
+                ? null
+                : classSpec.runtime().maxSurge(),
             classSpec == null ? null : className);
     if (!aboutPods.isEmpty()) {
       return refused("NotAllowed", String.join(" ", aboutPods));
@@ -141,7 +168,7 @@ public final class Assessor {
           return refused("QuotaExceeded", String.join(" ", beyond));
         }
       }
-      return plan(request, classSpec);
+      return plan(request, classSpec, nodes);
     } catch (IllegalArgumentException e) {
       return refused("InvalidSpec", Objects.requireNonNullElse(e.getMessage(), e.toString()));
     }
@@ -190,7 +217,19 @@ public final class Assessor {
         : Optional.empty();
   }
 
-  private Assessment plan(Request request, @Nullable InferenceClassSpec clazz) {
+  /**
+   * Whether what is known of the nodes decides about deployments of a class: the operator must then
+   * have read them first.
+   */
+  public static boolean goesByNodes(@Nullable InferenceClass clazz) {
+    InferenceClassSpec spec = clazz == null ? null : clazz.getSpec();
+    return spec != null
+        && spec.device() == Device.CUDA
+        && (spec.gpu() == null || (spec.gpu().memory() == null && spec.gpu().claim() == null));
+  }
+
+  private Assessment plan(
+      Request request, @Nullable InferenceClassSpec clazz, Collection<GpuNode> nodes) {
     Optional<Known> known = catalogue.find(request.model(), clazz);
     if (known.isEmpty()) {
       return refused(
@@ -215,6 +254,13 @@ public final class Assessor {
                     request.windows()),
                 request.tiers(),
                 request.device()));
+    Optional<Cards> cards = Cards.of(request, nodes);
+    if (cards.isPresent()) {
+      if (!cards.get().hold(request.tiers().gpu())) {
+        return new Infeasible(GPU_TOO_SMALL, cards.get().refusal(plan), plan, known.get().source());
+      }
+      plan = cards.get().within(plan);
+    }
     return plan.feasible()
         ? new Feasible(planned(request, plan), plan, known.get().source())
         : new Infeasible("DoesNotFit", plan.verdict(), plan, known.get().source());

@@ -1,5 +1,7 @@
 package dev.kvdrive.feasibility;
 
+import dev.kvdrive.api.v1alpha1.Device;
+import dev.kvdrive.api.v1alpha1.GpuSpec;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Limits;
@@ -38,6 +40,7 @@ final class ClassPolicy {
     if (clazz.runtime() != null) {
       fault(found, "runtime.cpu", clazz.runtime().cpu(), Quantities::processors);
     }
+    gpu(found, clazz);
     Tenant tenant = tenant(namespace, clazz);
     if (tenant != null) {
       String field = "tenants[%s].".formatted(namespace);
@@ -47,6 +50,31 @@ final class ClassPolicy {
     }
     GeometryCatalogue.faultOfClass(model, clazz).ifPresent(found::add);
     return found;
+  }
+
+  /** What the definition refuses, too, for classes that no API server has seen. */
+  private static void gpu(List<String> found, InferenceClassSpec clazz) {
+    GpuSpec gpu = clazz.gpu();
+    if (gpu == null) {
+      return;
+    }
+    fault(found, "gpu.memory", gpu.memory(), Quantities::bytes);
+    String resource = Objects.requireNonNullElse(gpu.resourceName(), GpuSpec.RESOURCE);
+    if (clazz.device() != Device.CUDA) {
+      found.add(GpuSpec.OF_CUDA);
+    }
+    if (gpu.claim() != null && (gpu.resourceName() != null || gpu.count() != null)) {
+      found.add("gpu: " + GpuSpec.CLAIM_OR_RESOURCE);
+    }
+    if (gpu.count() != null
+        && gpu.count() > 1
+        && (resource.equals(GpuSpec.RESOURCE) || resource.startsWith("nvidia.com/mig-"))) {
+      found.add("gpu.count: " + GpuSpec.ONE_CARD);
+    }
+    if (Boolean.TRUE.equals(gpu.matchMemory())
+        && (gpu.claim() != null || !resource.startsWith("nvidia.com/"))) {
+      found.add("gpu.matchMemory: " + GpuSpec.NO_LABEL);
+    }
   }
 
   private static void fault(

@@ -4,7 +4,10 @@ import static java.util.Objects.requireNonNullElse;
 
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Pods;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.NodeRequirement;
+import dev.kvdrive.api.v1alpha1.Rollout;
 import dev.kvdrive.api.v1alpha1.RuntimeSpec;
+import dev.kvdrive.api.v1alpha1.TopologySpread;
 import io.fabric8.kubernetes.api.model.Toleration;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -23,7 +26,7 @@ import org.jspecify.annotations.Nullable;
  * Kubernetes' own and a toleration of every taint. A class may give both by itself.
  */
 final class PodPolicy {
-  private static final Pods SILENT = new Pods(null, null, null, null, null);
+  private static final Pods SILENT = new Pods(null, null, null, null, null, null);
 
   /** Keys that Kubernetes reserves for itself; app.kubernetes.io is meant for everybody. */
   private static final Pattern KUBERNETES_KEY =
@@ -48,10 +51,14 @@ final class PodPolicy {
    *
    * @param runtime the deployment's own words, not completed by its class
    * @param pods what the class allows; null if it says nothing or there is none
+   * @param maxSurge what the class says of it; null if it says nothing or there is none
    * @param className for the sentences; null without a class
    */
   static List<String> violations(
-      @Nullable RuntimeSpec runtime, @Nullable Pods pods, @Nullable String className) {
+      @Nullable RuntimeSpec runtime,
+      @Nullable Pods pods,
+      @Nullable Integer maxSurge,
+      @Nullable String className) {
     if (runtime == null) {
       return List.of();
     }
@@ -64,6 +71,21 @@ final class PodPolicy {
         policy.pods.allowedNodeSelectorKeys(),
         Match.WHOLE);
     policy.keys(
+        "nodeAffinity",
+        requireNonNullElse(runtime.nodeAffinity(), List.<NodeRequirement>of()).stream()
+            .map(NodeRequirement::key)
+            .toList(),
+        policy.pods.allowedNodeSelectorKeys(),
+        Match.WHOLE);
+    policy.keys(
+        "topologySpread",
+        requireNonNullElse(runtime.topologySpread(), List.<TopologySpread>of()).stream()
+            .map(TopologySpread::topologyKey)
+            .toList(),
+        policy.pods.allowedTopologyKeys(),
+        Match.WHOLE);
+    policy.rollout(runtime.rollout(), maxSurge);
+    policy.keys(
         "labels",
         requireNonNullElse(runtime.labels(), Map.<String, String>of()).keySet(),
         policy.pods.allowedLabelPrefixes(),
@@ -74,6 +96,14 @@ final class PodPolicy {
         policy.pods.allowedAnnotationPrefixes(),
         Match.START);
     return policy.found;
+  }
+
+  private void rollout(@Nullable Rollout asked, @Nullable Integer maxSurge) {
+    if (asked == Rollout.SURGE && maxSurge != null && maxSurge == 0) {
+      found.add(
+          "runtime.rollout is Surge; InferenceClass %s has no pod more than the replicas (runtime.maxSurge 0). Write InPlace, or leave it out."
+              .formatted(className));
+    }
   }
 
   private void priority(@Nullable String asked) {

@@ -3,9 +3,10 @@ package dev.kvdrive.feasibility;
 import dev.kvdrive.api.v1alpha1.Access;
 import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
+import dev.kvdrive.api.v1alpha1.NodeRequirement;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.api.v1alpha1.Reclaim;
-import dev.kvdrive.api.v1alpha1.Rollout;
+import dev.kvdrive.api.v1alpha1.TopologySpread;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
@@ -86,10 +87,13 @@ public record Request(
    * @param imagePullPolicy when it is pulled
    * @param imagePullSecrets names of pull secrets
    * @param cpu processors, request and limit; null for what the node has to spare
-   * @param rollout how pods are replaced
+   * @param maxSurge pods beyond the replicas while a rollout lasts; with 0 an old one goes first
+   * @param gpu the GPU of a pod; null where the device is none
    * @param labels added to the pods
    * @param annotations added to the pods
    * @param nodeSelector node labels the pods need
+   * @param nodeAffinity what other node labels must be
+   * @param topologySpread how the pods spread
    * @param tolerations taints the pods tolerate
    * @param priorityClassName priority of the pods
    * @param runtimeClassName RuntimeClass of the pods
@@ -102,10 +106,13 @@ public record Request(
       PullPolicy imagePullPolicy,
       List<String> imagePullSecrets,
       @Nullable Quantity cpu,
-      Rollout rollout,
+      int maxSurge,
+      @Nullable GpuRequest gpu,
       Map<String, String> labels,
       Map<String, String> annotations,
       Map<String, String> nodeSelector,
+      List<NodeRequirement> nodeAffinity,
+      List<TopologySpread> topologySpread,
       List<Toleration> tolerations,
       @Nullable String priorityClassName,
       @Nullable String runtimeClassName,

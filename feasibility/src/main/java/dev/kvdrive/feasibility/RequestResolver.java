@@ -7,12 +7,14 @@ import dev.kvdrive.api.v1alpha1.Access;
 import dev.kvdrive.api.v1alpha1.ChunkFormat;
 import dev.kvdrive.api.v1alpha1.Device;
 import dev.kvdrive.api.v1alpha1.Downloads;
+import dev.kvdrive.api.v1alpha1.GpuSpec;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.ClassRuntime;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Limits;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentSpec;
 import dev.kvdrive.api.v1alpha1.KvType;
+import dev.kvdrive.api.v1alpha1.NodeRequirement;
 import dev.kvdrive.api.v1alpha1.Reclaim;
 import dev.kvdrive.api.v1alpha1.Rollout;
 import dev.kvdrive.api.v1alpha1.RuntimeSpec;
@@ -51,13 +53,13 @@ public final class RequestResolver {
   static final int DEFAULT_DRAIN_SECONDS = 300;
 
   static final InferenceClassSpec NO_CLASS =
-      new InferenceClassSpec(null, null, null, null, null, null, null, null);
+      new InferenceClassSpec(null, null, null, null, null, null, null, null, null);
   private static final ClassRuntime NO_CLASS_RUNTIME =
-      new ClassRuntime(null, null, null, null, null, null, null, null);
+      new ClassRuntime(null, null, null, null, null, null, null, null, null, null, null);
   private static final Limits NO_LIMITS =
       new Limits(null, null, null, null, null, null, null, null);
   private static final RuntimeSpec NO_RUNTIME =
-      new RuntimeSpec(null, null, null, null, null, null, null, null, null);
+      new RuntimeSpec(null, null, null, null, null, null, null, null, null, null, null);
 
   private RequestResolver() {}
 
@@ -249,6 +251,42 @@ public final class RequestResolver {
     return from.storage() == null ? null : from.storage().defaultClassName();
   }
 
+  /** The deployment's word, then the class's; who says nothing waits for no GPU that is taken. */
+  private static int maxSurge(@Nullable Rollout rollout, @Nullable Integer clazz, Device device) {
+    if (rollout == Rollout.IN_PLACE) {
+      return 0;
+    }
+    if (clazz != null) {
+      return clazz;
+    }
+    return rollout == Rollout.SURGE || device != Device.CUDA ? 1 : 0;
+  }
+
+  private static GpuRequest gpu(@Nullable GpuSpec spec) {
+    if (spec == null) {
+      return GpuRequest.CARD;
+    }
+    Quantity memory = spec.memory();
+    return new GpuRequest(
+        requireNonNullElse(spec.resourceName(), GpuSpec.RESOURCE),
+        requireNonNullElse(spec.count(), 1),
+        spec.claim() == null ? null : spec.claim().templateName(),
+        memory == null ? null : Quantities.bytes("gpu.memory", memory),
+        Boolean.TRUE.equals(spec.matchMemory()));
+  }
+
+  private static List<NodeRequirement> affinity(
+      String field, @Nullable List<NodeRequirement> given) {
+    for (NodeRequirement one : requireNonNullElse(given, List.<NodeRequirement>of())) {
+      if (!one.hasItsValues()) {
+        throw new IllegalArgumentException(
+            "%s: %s %s: %s"
+                .formatted(field, one.key(), one.operator().text(), NodeRequirement.VALUES));
+      }
+    }
+    return requireNonNullElse(given, List.of());
+  }
+
   private static PodSettings pod(
       RuntimeSpec runtime, InferenceClassSpec from, OperatorDefaults defaults) {
     ClassRuntime clazz = requireNonNullElse(from.runtime(), NO_CLASS_RUNTIME);
@@ -259,15 +297,24 @@ public final class RequestResolver {
     Map<String, String> nodeSelector =
         new TreeMap<>(requireNonNullElse(runtime.nodeSelector(), Map.of()));
     nodeSelector.putAll(requireNonNullElse(clazz.nodeSelector(), Map.of()));
+    List<NodeRequirement> nodeAffinity = new ArrayList<>();
+    nodeAffinity.addAll(affinity("runtime.nodeAffinity", clazz.nodeAffinity()));
+    nodeAffinity.addAll(affinity("spec.runtime.nodeAffinity", runtime.nodeAffinity()));
+    Device device = requireNonNullElse(from.device(), Device.CPU);
     return new PodSettings(
         requireNonNullElse(clazz.image(), defaults.image()),
         requireNonNullElse(clazz.imagePullPolicy(), defaults.imagePullPolicy()),
         requireNonNullElse(clazz.imagePullSecrets(), defaults.imagePullSecrets()),
         cpu(runtime, clazz, requireNonNullElse(from.limits(), NO_LIMITS)),
-        requireNonNullElse(runtime.rollout(), Rollout.SURGE),
+        maxSurge(runtime.rollout(), clazz.maxSurge(), device),
+        device == Device.CUDA ? gpu(from.gpu()) : null,
         new TreeMap<>(requireNonNullElse(runtime.labels(), Map.of())),
         new TreeMap<>(requireNonNullElse(runtime.annotations(), Map.of())),
         nodeSelector,
+        List.copyOf(nodeAffinity),
+        List.copyOf(
+            requireNonNullElse(
+                runtime.topologySpread(), requireNonNullElse(clazz.topologySpread(), List.of()))),
         List.copyOf(tolerations),
         runtime.priorityClassName() == null
             ? clazz.priorityClassName()

@@ -73,6 +73,7 @@ class OperatorBeans {
         new StatusAggregator(Clock.systemUTC()),
         new TierMeter(DesiredObjects.RUNTIME_PORT),
         properties.classes(),
+        properties.nodes(),
         properties.namespace(),
         properties.release(),
         properties.takeOver(),

@@ -18,6 +18,7 @@ import org.springframework.boot.context.properties.bind.DefaultValue;
  * @param takeOver whether deployments are taken that another operator serves
  * @param watchNamespaces namespaces it serves; empty for all
  * @param classes whether it reads the cluster-scoped InferenceClasses
+ * @param nodes whether the labels of nodes with GPUs may be read, which are cluster-scoped
  * @param classRequired whether a deployment that no class governs is refused
  * @param leaderElection whether replicas agree on one that works
  * @param monitoringNamespaces namespaces that may read the metrics of runtime pods
@@ -30,6 +31,7 @@ public record OperatorProperties(
     @DefaultValue("false") boolean takeOver,
     @DefaultValue List<String> watchNamespaces,
     @DefaultValue("true") boolean classes,
+    @DefaultValue("false") boolean nodes,
     @DefaultValue("false") boolean classRequired,
     @DefaultValue("true") boolean leaderElection,
     @DefaultValue List<String> monitoringNamespaces,

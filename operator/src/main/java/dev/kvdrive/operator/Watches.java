@@ -6,6 +6,7 @@ import dev.kvdrive.operator.status.FailureWords;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.ListOptions;
 import io.fabric8.kubernetes.api.model.ListOptionsBuilder;
+import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.javaoperatorsdk.operator.RegisteredController;
@@ -20,6 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import org.jspecify.annotations.Nullable;
@@ -36,6 +38,9 @@ final class Watches {
   /** Tag of the watch of all namespaces. */
   private static final String ALL = "*";
 
+  /** What is read of the whole cluster, whatever namespaces are watched. */
+  private static final Set<Class<?>> CLUSTER_SCOPED = Set.of(InferenceClass.class, Node.class);
+
   private static final ListOptions ONE = new ListOptionsBuilder().withLimit(1L).build();
 
   private static final Logger log = LoggerFactory.getLogger(Watches.class);
@@ -44,6 +49,7 @@ final class Watches {
   private final KubernetesClient client;
   private final List<String> namespaces;
   private final boolean classes;
+  private final boolean nodes;
   private final Map<String, String> unreadable = new LinkedHashMap<>();
 
   /** Namespaces that were refused when they were last asked for, and why. */
@@ -60,6 +66,7 @@ final class Watches {
             ? List.of(Constants.WATCH_ALL_NAMESPACES)
             : List.copyOf(new TreeSet<>(properties.watchNamespaces()));
     this.classes = properties.classes();
+    this.nodes = properties.nodes();
   }
 
   /** The watches exist from now on. */
@@ -76,15 +83,24 @@ final class Watches {
     return started
         && !refused.containsKey(namespace)
         && sources().stream()
-            .filter(source -> source.resourceType() != InferenceClass.class)
+            .filter(source -> !CLUSTER_SCOPED.contains(source.resourceType()))
             .allMatch(source -> isRead(source, namespace));
   }
 
   /** Whether the classes are being read. */
   boolean readsClasses() {
+    return readsAll(InferenceClass.class);
+  }
+
+  /** Whether the nodes with GPUs are being read. */
+  boolean readsNodes() {
+    return readsAll(Node.class);
+  }
+
+  private boolean readsAll(Class<?> type) {
     return started
         && sources().stream()
-            .filter(source -> source.resourceType() == InferenceClass.class)
+            .filter(source -> source.resourceType() == type)
             .allMatch(source -> isRead(source, Constants.WATCH_ALL_NAMESPACES));
   }
 
@@ -112,6 +128,11 @@ final class Watches {
           .description("1 while the InferenceClasses can be read")
           .register(registry);
     }
+    if (nodes) {
+      Gauge.builder("kvdrive.operator.nodes.readable", this, w -> w.readsNodes() ? 1 : 0)
+          .description("1 while the nodes with GPUs can be read")
+          .register(registry);
+    }
   }
 
   /** Says in the log what has become readable or unreadable since the last report. */
@@ -136,6 +157,9 @@ final class Watches {
     }
     if (classes) {
       report("The InferenceClasses", readsClasses() ? null : cause(InferenceClass.class, null));
+    }
+    if (nodes) {
+      report("The nodes", readsNodes() ? null : cause(Node.class, null));
     }
   }
 
@@ -178,7 +202,7 @@ final class Watches {
       return words;
     }
     for (EventSource<?, ?> source : sources()) {
-      if (source.resourceType() != InferenceClass.class
+      if (!CLUSTER_SCOPED.contains(source.resourceType())
           && !isRead(source, namespace)
           && HasMetadata.class.isAssignableFrom(source.resourceType())) {
         return cause(source.resourceType().asSubclass(HasMetadata.class), namespace);

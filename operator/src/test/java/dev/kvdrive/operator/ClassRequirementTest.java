@@ -165,6 +165,7 @@ class ClassRequirementTest {
         false,
         List.of(namespace),
         true,
+        false,
         true,
         false,
         List.of(),

@@ -121,6 +121,13 @@ class DefinitionRulesTest {
         "runtime: {priorityClassName: system-node-critical} | begin with system-",
         "runtime: {tolerations: [{operator: Exists}]} | a toleration without a key",
         "runtime: {tolerations: [{key: a}, {key: '', operator: Exists}]} | a toleration without a key",
+        "runtime: {rollout: Later} | spec.runtime.rollout",
+        "runtime: {nodeAffinity: [{key: a, operator: In}]} | In and NotIn need values",
+        "runtime: {nodeAffinity: [{key: a, operator: Gt, values: [many]}]} | one whole number as text",
+        "runtime: {nodeAffinity: [{key: a, operator: Exists, values: [b]}]} | Exists and DoesNotExist none",
+        "runtime: {nodeAffinity: [{key: 'a b', operator: Exists}]} | spec.runtime.nodeAffinity[0].key",
+        "runtime: {topologySpread: [{topologyKey: a}, {topologyKey: a}]} | Duplicate value",
+        "runtime: {topologySpread: [{topologyKey: a, maxSkew: 0}]} | greater than or equal to 1",
       })
   void refusesAValueAndNamesTheField(String line, String complaint) {
     assertThatThrownBy(() -> create("refused", line.replace("LONG", "c".repeat(254)), ""))
@@ -226,6 +233,45 @@ class DefinitionRulesTest {
             .scale();
 
     assertThat(scale.getSpec().getReplicas()).isEqualTo(3);
+  }
+
+  /** Every refusal says what to write instead. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "gpu: {memory: 80Gi}                                    | gpu is of device CUDA; write device: CUDA",
+        "device: CPU, gpu: {}                                   | gpu is of device CUDA; write device: CUDA",
+        "device: CUDA, gpu: {count: 1, claim: {templateName: t}} | claim takes the place of resourceName and count",
+        "device: CUDA, gpu: {count: 2}                          | ask for count 1, and serve more with replicas",
+        "device: CUDA, gpu: {resourceName: nvidia.com/mig-3g.40gb, count: 2} | ask for count 1",
+        "device: CUDA, gpu: {resourceName: gpu}                 | spec.gpu.resourceName",
+        "device: CUDA, gpu: {memory: '0'}                       | must be greater than 0",
+        "device: CUDA, gpu: {claim: {templateName: 'A b'}}      | spec.gpu.claim.templateName",
+        "device: CUDA, gpu: {claim: {templateName: t}, matchMemory: true} | for a claim the memory in its template",
+        "device: CUDA, gpu: {resourceName: example.com/gpu, matchMemory: true} | name the nodes in runtime.nodeSelector",
+        "runtime: {maxSurge: -1}                                | spec.runtime.maxSurge",
+        "runtime: {nodeAffinity: [{key: a, operator: Lt, values: ['1', '2']}]} | one whole number as text",
+      })
+  void refusesAClassThatCannotBe(String spec, String complaint) {
+    assertThatThrownBy(
+            () ->
+                client
+                    .resource(
+                        WrittenManifests.clazz(
+                            "cannot-be", String.join("\n", spec.split(", +(?=gpu)"))))
+                    .create())
+        .isInstanceOf(KubernetesClientException.class)
+        .hasMessageContaining(complaint);
+  }
+
+  @Test
+  void takesUnitsThatAreNoCards() {
+    client
+        .resource(
+            WrittenManifests.clazz(
+                "units", "device: CUDA\ngpu: {resourceName: example.com/gpu-mem, count: 24}"))
+        .create();
   }
 
   @Test

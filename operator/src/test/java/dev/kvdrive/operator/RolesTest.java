@@ -90,7 +90,9 @@ class RolesTest {
                 "--kube-version",
                 "1.34.4",
                 "--set",
-                "crds.install=false")
+                "crds.install=false",
+                "--set",
+                "watch.nodes=true")
             .output();
     List<HasMetadata> objects =
         client.load(new ByteArrayInputStream(rendered.getBytes(StandardCharsets.UTF_8))).items();
@@ -105,7 +107,7 @@ class RolesTest {
   private void liveALife(String namespace) {
     try (RunningOperator operator =
         new RunningOperator(
-            server.newClientAs(SYSTEM, ACCOUNT), RunningOperator.properties(SYSTEM, true))) {
+            server.newClientAs(SYSTEM, ACCOUNT), RunningOperator.readingNodes(SYSTEM, true))) {
       client.resource(WrittenManifests.deployment("pair", namespace, "replicas: 2")).create();
       client.resource(WrittenManifests.deployment("kept", namespace, RETAINED, "")).create();
       await().atMost(SOON).until(() -> budget(namespace) != null && hasStatus(namespace, "kept"));

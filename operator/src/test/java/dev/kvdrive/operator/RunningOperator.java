@@ -39,6 +39,11 @@ public final class RunningOperator implements AutoCloseable {
     return properties(namespace, List.of(), leaderElection);
   }
 
+  /** What the chart would configure for all namespaces, with {@code watch.nodes}. */
+  public static OperatorProperties readingNodes(String namespace, boolean leaderElection) {
+    return properties(namespace, "kvdrive", false, List.of(), leaderElection, true);
+  }
+
   /** What the chart would configure for some namespaces, without a lease. */
   public static OperatorProperties watching(String namespace, List<String> watched) {
     return properties(namespace, watched, false);
@@ -47,12 +52,12 @@ public final class RunningOperator implements AutoCloseable {
   /** What the chart would configure for some namespaces, as one of several releases. */
   public static OperatorProperties watching(
       String namespace, String release, boolean takeOver, List<String> watched) {
-    return properties(namespace, release, takeOver, watched, true);
+    return properties(namespace, release, takeOver, watched, true, false);
   }
 
   private static OperatorProperties properties(
       String namespace, List<String> watched, boolean leaderElection) {
-    return properties(namespace, "kvdrive", false, watched, leaderElection);
+    return properties(namespace, "kvdrive", false, watched, leaderElection, false);
   }
 
   private static OperatorProperties properties(
@@ -60,13 +65,15 @@ public final class RunningOperator implements AutoCloseable {
       String release,
       boolean takeOver,
       List<String> watched,
-      boolean leaderElection) {
+      boolean leaderElection,
+      boolean nodes) {
     return new OperatorProperties(
         namespace,
         release,
         takeOver,
         watched,
         true,
+        nodes,
         false,
         leaderElection,
         List.of(),

@@ -19,11 +19,18 @@ import org.jspecify.annotations.Nullable;
 /** What the platform team provides and allows. */
 @JsonIgnoreProperties(ignoreUnknown = true)
 @JsonInclude(JsonInclude.Include.NON_NULL)
+@ValidationRule(
+    value = "!has(self.gpu) || (has(self.device) && self.device == 'CUDA')",
+    message = GpuSpec.OF_CUDA)
 public record InferenceClassSpec(
     @Nullable
         @Default("CPU")
         @JsonPropertyDescription("Where the runtime computes: CPU, or CUDA with one GPU a pod.")
         Device device,
+    @Nullable
+        @JsonPropertyDescription(
+            "With device CUDA: how a pod asks for its GPU, and how much memory that has.")
+        GpuSpec gpu,
     @Nullable @JsonPropertyDescription("The image and where its pods may run.")
         ClassRuntime runtime,
     @Nullable @JsonPropertyDescription("Storage classes for the NVMe tier.") Storage storage,
@@ -69,7 +76,23 @@ public record InferenceClassSpec(
           @Size(min = 1, max = 253)
           @Pattern(KubernetesNames.OBJECT)
           @JsonPropertyDescription("Priority of the pods when the deployment names none.")
-          String priorityClassName) {}
+          String priorityClassName,
+      @Nullable
+          @Size(max = 16)
+          @JsonPropertyDescription(
+              "What labels of nodes must be, besides nodeSelector; all of it must hold.")
+          List<NodeRequirement> nodeAffinity,
+      @Nullable
+          @Size(max = 4)
+          @JsonPropertyDescription("How the pods of a deployment spread when it does not say.")
+          List<TopologySpread> topologySpread,
+      @Nullable
+          @Min(0)
+          @Max(1000)
+          @JsonPropertyDescription(
+              "Pods beyond the replicas while a rollout lasts; with 0 an old one goes first."
+                  + " Without it: 0 with device CUDA, where one pod more is one GPU more, else 1.")
+          Integer maxSurge) {}
 
   /**
    * What deployments may say about their pods. A list that is left out allows what harms nobody
@@ -92,8 +115,15 @@ public record InferenceClassSpec(
           List<Toleration> allowedTolerations,
       @Nullable
           @Size(max = 64)
-          @JsonPropertyDescription("Node labels that deployments may ask for. Without it: any.")
+          @JsonPropertyDescription(
+              "Node labels that deployments may ask for, in nodeSelector and nodeAffinity. Without"
+                  + " it: any.")
           List<String> allowedNodeSelectorKeys,
+      @Nullable
+          @Size(max = 64)
+          @JsonPropertyDescription(
+              "Node labels that deployments may spread their pods by. Without it: any.")
+          List<String> allowedTopologyKeys,
       @Nullable
           @Size(max = 64)
           @JsonPropertyDescription(

@@ -3,7 +3,6 @@ package dev.kvdrive.api.v1alpha1;
 import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
-import io.fabric8.generator.annotation.Default;
 import io.fabric8.generator.annotation.Max;
 import io.fabric8.generator.annotation.Min;
 import io.fabric8.generator.annotation.Pattern;
@@ -47,10 +46,10 @@ public record RuntimeSpec(
                 + " where the InferenceClass allows no more.")
         Integer drainSeconds,
     @Nullable
-        @Default("Surge")
         @JsonPropertyDescription(
             "Surge: the new pod is ready before an old one goes. InPlace: an old one goes first."
-                + " Pods with a retained volume are always replaced in place.")
+                + " Pods with a retained volume are always replaced in place. Without it: as many"
+                + " pods more as the InferenceClass has in maxSurge.")
         Rollout rollout,
     @Nullable @JsonPropertyDescription("Labels added to the pods.") Map<String, String> labels,
     @Nullable @JsonPropertyDescription("Annotations added to the pods.")
@@ -63,7 +62,17 @@ public record RuntimeSpec(
         @Size(min = 1, max = 253)
         @Pattern(KubernetesNames.OBJECT)
         @JsonPropertyDescription("Priority of the pods.")
-        String priorityClassName) {
+        String priorityClassName,
+    @Nullable
+        @Size(max = 16)
+        @JsonPropertyDescription(
+            "What labels of nodes must be, besides nodeSelector; all of it must hold.")
+        List<NodeRequirement> nodeAffinity,
+    @Nullable
+        @Size(max = 4)
+        @JsonPropertyDescription(
+            "How the pods spread over what node labels name. Without it: the InferenceClass's.")
+        List<TopologySpread> topologySpread) {
   /** Why no deployment has a priority of Kubernetes' own. */
   public static final String SYSTEM_PRIORITY =
       "priorities that begin with system- are for what keeps the cluster alive; name another";

@@ -28,6 +28,7 @@ final class DefinitionCompletion {
           "status.conditions", "type",
           "status.tiers", "name",
           "spec.tenants", "namespace",
+          "spec.runtime.topologySpread", "topologyKey",
           "spec.models.catalogue", "uri");
 
   /** Columns in the order a reader wants them. */
@@ -74,6 +75,7 @@ final class DefinitionCompletion {
           Map.entry("spec.runtime.tolerations[].key", 317),
           Map.entry("spec.runtime.tolerations[].operator", 16),
           Map.entry("spec.runtime.tolerations[].value", 63),
+          Map.entry("spec.runtime.nodeAffinity[].values[]", 63),
           Map.entry("spec.storage.allowedClassNames[]", 253),
           Map.entry("spec.models.allowedPrefixes[]", 512),
           Map.entry("spec.downloads.noProxy[]", 253),
@@ -83,6 +85,7 @@ final class DefinitionCompletion {
           Map.entry("spec.pods.allowedTolerations[].operator", 16),
           Map.entry("spec.pods.allowedTolerations[].value", 63),
           Map.entry("spec.pods.allowedNodeSelectorKeys[]", 317),
+          Map.entry("spec.pods.allowedTopologyKeys[]", 317),
           Map.entry("spec.pods.allowedLabelPrefixes[]", 317),
           Map.entry("spec.pods.allowedAnnotationPrefixes[]", 317));
 

@@ -1,6 +1,5 @@
 package dev.kvdrive.operator.desired;
 
-import dev.kvdrive.api.v1alpha1.Rollout;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Request;
 import io.fabric8.kubernetes.api.model.ConfigMap;
@@ -114,7 +113,7 @@ public final class DesiredObjects {
 
   /** The workload of a deployment whose volumes live as long as their pods. */
   public Deployment deployment() {
-    boolean surge = request.pod().rollout() == Rollout.SURGE;
+    int surge = request.pod().maxSurge();
     return new DeploymentBuilder()
         .withMetadata(metadata(request.name()))
         .withNewSpec()
@@ -125,11 +124,11 @@ public final class DesiredObjects {
         .withNewStrategy()
         .withType("RollingUpdate")
         .withNewRollingUpdate()
-        .withMaxSurge(new IntOrString(surge ? 1 : 0))
-        .withMaxUnavailable(new IntOrString(surge ? 0 : 1))
+        .withMaxSurge(new IntOrString(surge))
+        .withMaxUnavailable(new IntOrString(surge == 0 ? 1 : 0))
         .endRollingUpdate()
         .endStrategy()
-        .withTemplate(pod.template())
+        .withTemplate(pod.template(RuntimePod.DEPLOYMENTS_HASH))
         .endSpec()
         .build();
   }
@@ -164,7 +163,7 @@ public final class DesiredObjects {
         .withWhenDeleted("Delete")
         .withWhenScaled("Retain")
         .endPersistentVolumeClaimRetentionPolicy()
-        .withTemplate(pod.template())
+        .withTemplate(pod.template(RuntimePod.STATEFUL_SETS_HASH))
         .addNewVolumeClaimTemplate()
         .withNewMetadata()
         .withName(RuntimePod.NVME_VOLUME)

@@ -1,19 +1,27 @@
 package dev.kvdrive.operator.desired;
 
+import dev.kvdrive.api.v1alpha1.NodeRequirement;
 import dev.kvdrive.api.v1alpha1.SecretKey;
+import dev.kvdrive.api.v1alpha1.TopologySpread;
+import dev.kvdrive.api.v1alpha1.TopologySpread.WhenUnsatisfiable;
 import dev.kvdrive.feasibility.Assessment.Feasible;
+import dev.kvdrive.feasibility.GpuRequest;
 import dev.kvdrive.feasibility.Quantities;
 import dev.kvdrive.feasibility.Request;
 import dev.kvdrive.plan.ByteSize;
-import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.PodSizes;
+import io.fabric8.kubernetes.api.model.Affinity;
+import io.fabric8.kubernetes.api.model.AffinityBuilder;
 import io.fabric8.kubernetes.api.model.Container;
 import io.fabric8.kubernetes.api.model.ContainerBuilder;
 import io.fabric8.kubernetes.api.model.EnvVar;
 import io.fabric8.kubernetes.api.model.EnvVarBuilder;
 import io.fabric8.kubernetes.api.model.LocalObjectReference;
+import io.fabric8.kubernetes.api.model.NodeSelectorRequirement;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaimSpec;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaimSpecBuilder;
+import io.fabric8.kubernetes.api.model.PodResourceClaim;
+import io.fabric8.kubernetes.api.model.PodResourceClaimBuilder;
 import io.fabric8.kubernetes.api.model.PodSecurityContext;
 import io.fabric8.kubernetes.api.model.PodSecurityContextBuilder;
 import io.fabric8.kubernetes.api.model.PodTemplateSpec;
@@ -23,6 +31,8 @@ import io.fabric8.kubernetes.api.model.ProbeBuilder;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.ResourceRequirements;
 import io.fabric8.kubernetes.api.model.ResourceRequirementsBuilder;
+import io.fabric8.kubernetes.api.model.TopologySpreadConstraint;
+import io.fabric8.kubernetes.api.model.TopologySpreadConstraintBuilder;
 import io.fabric8.kubernetes.api.model.Volume;
 import io.fabric8.kubernetes.api.model.VolumeBuilder;
 import io.fabric8.kubernetes.api.model.VolumeMount;
@@ -30,7 +40,9 @@ import io.fabric8.kubernetes.api.model.VolumeMountBuilder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The pod that runs the runtime: its memory, volume, heap and configuration come from the one plan.
@@ -40,6 +52,14 @@ final class RuntimePod {
   static final String PORT_NAME = "http";
   static final String CONTAINER = "runtime";
   static final String NVME_VOLUME = "nvme";
+
+  /** Labels that controllers give the pods of one template. */
+  static final String DEPLOYMENTS_HASH = "pod-template-hash";
+
+  static final String STATEFUL_SETS_HASH = "controller-revision-hash";
+
+  /** Name of the claim of the GPU inside the pod. */
+  private static final String GPU_CLAIM = "gpu";
 
   /** A pod may use what its node has to spare unless processors are asked for. */
   private static final Quantity LEAST_CPU = new Quantity("250", "m");
@@ -79,8 +99,12 @@ final class RuntimePod {
     this.configHash = configHash;
   }
 
-  /** The pod template, with an ephemeral NVMe volume unless the volume is retained. */
-  PodTemplateSpec template() {
+  /**
+   * The pod template, with an ephemeral NVMe volume unless the volume is retained.
+   *
+   * @param templateHash label that the pods of one template have in common
+   */
+  PodTemplateSpec template(String templateHash) {
     Map<String, String> annotations = new TreeMap<>(request.pod().annotations());
     annotations.put(Labels.CONFIG_HASH, configHash);
     annotations.put(Labels.CLASS, request.className());
@@ -103,13 +127,73 @@ final class RuntimePod {
             request.pod().imagePullSecrets().stream().map(LocalObjectReference::new).toList())
         .withNodeSelector(
             request.pod().nodeSelector().isEmpty() ? null : request.pod().nodeSelector())
+        .withAffinity(affinity())
+        .withTopologySpreadConstraints(
+            request.pod().topologySpread().stream().map(s -> spread(s, templateHash)).toList())
         .withTolerations(request.pod().tolerations())
         .withPriorityClassName(request.pod().priorityClassName())
         .withRuntimeClassName(request.pod().runtimeClassName())
+        .withResourceClaims(claims())
         .withContainers(container())
         .withVolumes(volumes())
         .endSpec()
         .build();
+  }
+
+  private @Nullable Affinity affinity() {
+    List<NodeSelectorRequirement> required = new ArrayList<>();
+    for (NodeRequirement one : request.pod().nodeAffinity()) {
+      required.add(
+          new NodeSelectorRequirement(
+              one.key(),
+              one.operator().text(),
+              Objects.requireNonNullElse(one.values(), List.of())));
+    }
+    GpuRequest gpu = request.pod().gpu();
+    if (gpu != null && gpu.matchMemory()) {
+      // Kubernetes compares strictly, and whole numbers only.
+      long less = GpuRequest.mebibytes(request.tiers().gpu()) - 1;
+      required.add(
+          new NodeSelectorRequirement(gpu.memoryLabel(), "Gt", List.of(Long.toString(less))));
+    }
+    return required.isEmpty()
+        ? null
+        : new AffinityBuilder()
+            .withNewNodeAffinity()
+            .withNewRequiredDuringSchedulingIgnoredDuringExecution()
+            .addNewNodeSelectorTerm()
+            .withMatchExpressions(required)
+            .endNodeSelectorTerm()
+            .endRequiredDuringSchedulingIgnoredDuringExecution()
+            .endNodeAffinity()
+            .build();
+  }
+
+  /** Pods of an earlier template do not count: they go. */
+  private TopologySpreadConstraint spread(TopologySpread spread, String templateHash) {
+    return new TopologySpreadConstraintBuilder()
+        .withTopologyKey(spread.topologyKey())
+        .withMaxSkew(Objects.requireNonNullElse(spread.maxSkew(), 1))
+        .withWhenUnsatisfiable(
+            Objects.requireNonNullElse(
+                    spread.whenUnsatisfiable(), WhenUnsatisfiable.SCHEDULE_ANYWAY)
+                .text())
+        .withNewLabelSelector()
+        .withMatchLabels(Labels.selector(request.name()))
+        .endLabelSelector()
+        .withMatchLabelKeys(templateHash)
+        .build();
+  }
+
+  private List<PodResourceClaim> claims() {
+    GpuRequest gpu = request.pod().gpu();
+    return gpu == null || gpu.claimTemplate() == null
+        ? List.of()
+        : List.of(
+            new PodResourceClaimBuilder()
+                .withName(GPU_CLAIM)
+                .withResourceClaimTemplateName(gpu.claimTemplate())
+                .build());
   }
 
   /** The claim of one pod's NVMe volume. */
@@ -201,9 +285,13 @@ final class RuntimePod {
     if (cpu != null) {
       resources.addToLimits("cpu", cpu);
     }
-    if (request.device() == DeviceKind.CUDA) {
-      resources.addToLimits("nvidia.com/gpu", new Quantity("1"));
-      resources.addToRequests("nvidia.com/gpu", new Quantity("1"));
+    GpuRequest gpu = request.pod().gpu();
+    if (gpu != null && gpu.claimTemplate() != null) {
+      resources.addNewClaim().withName(GPU_CLAIM).endClaim();
+    } else if (gpu != null) {
+      Quantity count = new Quantity(Integer.toString(gpu.count()));
+      resources.addToLimits(gpu.resourceName(), count);
+      resources.addToRequests(gpu.resourceName(), count);
     }
     return resources.build();
   }

@@ -6,6 +6,7 @@ import dev.kvdrive.feasibility.Assessor;
 import dev.kvdrive.feasibility.Usage;
 import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.Service;
@@ -59,6 +60,12 @@ final class Caches {
   /** Whether the classes have been read. */
   boolean haveClasses() {
     return context.eventSourceRetriever().getEventSourcesFor(InferenceClass.class).stream()
+        .allMatch(source -> hasSynced(source, Constants.WATCH_ALL_NAMESPACES));
+  }
+
+  /** Whether the nodes with GPUs have been read. */
+  boolean haveNodes() {
+    return context.eventSourceRetriever().getEventSourcesFor(Node.class).stream()
         .allMatch(source -> hasSynced(source, Constants.WATCH_ALL_NAMESPACES));
   }
 

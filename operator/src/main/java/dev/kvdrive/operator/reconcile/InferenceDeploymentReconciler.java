@@ -77,10 +77,12 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   private static final Logger log = LoggerFactory.getLogger(InferenceDeploymentReconciler.class);
 
   private static final String CLASSES_UNREADABLE = "ClassesUnreadable";
+  private static final String NODES_UNREADABLE = "NodesUnreadable";
   private static final String NAME_TAKEN = "NameTaken";
 
   /** Refusals whose end no watch brings, and that somebody is about to end. */
-  private static final Set<String> SOON_OVER = Set.of(CLASSES_UNREADABLE, NAME_TAKEN);
+  private static final Set<String> SOON_OVER =
+      Set.of(CLASSES_UNREADABLE, NODES_UNREADABLE, NAME_TAKEN);
 
   /** Who speaks in events. */
   private static final String REPORTER = Labels.OPERATOR;
@@ -104,6 +106,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   private final StatusAggregator statuses;
   private final ClusterView view;
   private final boolean classesVisible;
+  private final boolean nodesVisible;
   private final Serving serving;
   private final MeterRegistry registry;
   private final Memory memory = new Memory();
@@ -112,6 +115,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
 
   /**
    * @param classesVisible whether the operator may read the cluster-scoped classes
+   * @param nodesVisible whether the operator may read the nodes with GPUs
    * @param namespace of the operator
    * @param release of the operator
    * @param takeOver whether it takes what another operator serves
@@ -122,6 +126,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
       StatusAggregator statuses,
       TierMeter meter,
       boolean classesVisible,
+      boolean nodesVisible,
       String namespace,
       String release,
       boolean takeOver,
@@ -131,13 +136,15 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
     this.statuses = statuses;
     this.view = new ClusterView(meter);
     this.classesVisible = classesVisible;
+    this.nodesVisible = nodesVisible;
     this.registry = registry;
   }
 
   @Override
   public List<EventSource<?, InferenceDeployment>> prepareEventSources(
       EventSourceContext<InferenceDeployment> context) {
-    List<EventSource<?, InferenceDeployment>> sources = EventSources.of(context, classesVisible);
+    List<EventSource<?, InferenceDeployment>> sources =
+        EventSources.of(context, classesVisible, nodesVisible);
     sources.add(new ConditionGauges(registry, serving.identity()));
     sources.add(memory);
     return sources;
@@ -367,6 +374,13 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
       return refused(
           "ClassInvalid", Assessor.classInvalid(clazz.getMetadata().getName(), unreadable.fault()));
     }
+    if (nodesVisible && !caches.haveNodes() && Assessor.goesByNodes(clazz)) {
+      return refused(
+          NODES_UNREADABLE,
+          "The operator cannot read the nodes, so it does not know what their GPUs have. It tries"
+              + " again; its log says why. What runs keeps running. A class that says it in"
+              + " gpu.memory needs no nodes.");
+    }
     List<InferenceDeployment> siblings =
         context
             .getPrimaryCache()
@@ -380,7 +394,14 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
         deployment,
         siblings,
         caches.running(deployment),
-        running -> assessor.assess(deployment, clazz, siblings, classes, running));
+        running ->
+            assessor.assess(
+                deployment,
+                clazz,
+                siblings,
+                classes,
+                running,
+                nodesVisible ? EventSources.gpuNodes(context) : List.of()));
   }
 
   private static Infeasible refused(String reason, String message) {

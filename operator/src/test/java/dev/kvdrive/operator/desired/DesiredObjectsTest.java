@@ -22,6 +22,7 @@ import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicySpec;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -367,6 +368,119 @@ class DesiredObjectsTest {
         Quantity.getAmountInBytes(container(objects("")).getResources().getLimits().get("memory"))
             .longValue();
     assertThat(withoutArena).isLessThan(withArena);
+  }
+
+  private static DesiredObjects onGpu(String clazz, String more) {
+    String sizes =
+        """
+        contextLength: 16384
+        tiers:
+          gpu: {memory: 2Gi}
+          dram: {size: 64Mi}
+          nvme: {size: 512Mi, reclaim: %s}
+        """
+            .formatted(more.contains("Retain") ? "Retain" : "Ephemeral");
+    return new DesiredObjects(
+        (Feasible)
+            ASSESSOR.assess(
+                WrittenManifests.deployment("endpoint", "legal", sizes, more.replace("Retain", "")),
+                WrittenManifests.clazz("default", "device: CUDA\n" + clazz),
+                List.of()));
+  }
+
+  @Test
+  void theClassSaysWhatIsAskedForOfWhichNodes() {
+    DesiredObjects objects =
+        onGpu(
+            """
+            gpu: {resourceName: nvidia.com/mig-1g.5gb, matchMemory: true}
+            runtime:
+              runtimeClassName: nvidia
+              nodeSelector: {gpu: "yes"}
+              nodeAffinity: [{key: zone, operator: NotIn, values: [a, b]}]
+            """,
+            "runtime: {nodeAffinity: [{key: fast, operator: Exists}]}");
+    PodSpec pod = pod(objects);
+
+    assertThat(pod.getContainers().getFirst().getResources().getLimits())
+        .containsEntry("nvidia.com/mig-1g.5gb", new Quantity("1"))
+        .doesNotContainKey("nvidia.com/gpu");
+    assertThat(pod.getRuntimeClassName()).isEqualTo("nvidia");
+    assertThat(pod.getNodeSelector()).containsEntry("gpu", "yes");
+    assertThat(
+            pod.getAffinity()
+                .getNodeAffinity()
+                .getRequiredDuringSchedulingIgnoredDuringExecution()
+                .getNodeSelectorTerms())
+        .singleElement()
+        .satisfies(
+            term ->
+                assertThat(term.getMatchExpressions())
+                    .extracting(e -> e.getKey() + " " + e.getOperator() + " " + e.getValues())
+                    .containsExactly(
+                        "zone NotIn [a, b]",
+                        "fast Exists []",
+                        // Strictly more than 2047 MiB: what has 2048 has the tier.
+                        "nvidia.com/mig-1g.5gb.memory Gt [2047]"));
+  }
+
+  @Test
+  void aClaimTakesThePlaceOfTheResource() {
+    PodSpec pod = pod(onGpu("gpu: {claim: {templateName: whole}}", ""));
+
+    assertThat(pod.getResourceClaims())
+        .singleElement()
+        .satisfies(
+            claim -> {
+              assertThat(claim.getName()).isEqualTo("gpu");
+              assertThat(claim.getResourceClaimTemplateName()).isEqualTo("whole");
+            });
+    var resources = pod.getContainers().getFirst().getResources();
+    assertThat(resources.getClaims()).extracting(c -> c.getName()).containsExactly("gpu");
+    assertThat(resources.getLimits()).containsOnlyKeys("memory");
+  }
+
+  @Test
+  void podsOfOneTemplateSpread() {
+    String spread = "runtime: {topologySpread: [{topologyKey: zone, maxSkew: 2}]}";
+
+    assertThat(pod(onGpu("", spread)).getTopologySpreadConstraints())
+        .singleElement()
+        .satisfies(
+            constraint -> {
+              assertThat(constraint.getTopologyKey()).isEqualTo("zone");
+              assertThat(constraint.getMaxSkew()).isEqualTo(2);
+              assertThat(constraint.getWhenUnsatisfiable()).isEqualTo("ScheduleAnyway");
+              assertThat(constraint.getLabelSelector().getMatchLabels())
+                  .containsEntry("app.kubernetes.io/instance", "endpoint");
+              assertThat(constraint.getMatchLabelKeys()).containsExactly("pod-template-hash");
+            });
+    assertThat(
+            onGpu("", spread + "\n# Retain")
+                .statefulSet(Optional.empty())
+                .getSpec()
+                .getTemplate()
+                .getSpec()
+                .getTopologySpreadConstraints())
+        .singleElement()
+        .satisfies(
+            c -> assertThat(c.getMatchLabelKeys()).containsExactly("controller-revision-hash"));
+  }
+
+  @Test
+  void onlyWhoAsksForItHasAPodMoreOnGpus() {
+    assertThat(rollingUpdate(onGpu("", ""))).isEqualTo("surge 0, unavailable 1");
+    assertThat(rollingUpdate(onGpu("runtime: {maxSurge: 2}", "")))
+        .isEqualTo("surge 2, unavailable 0");
+    assertThat(rollingUpdate(onGpu("", "runtime: {rollout: Surge}")))
+        .isEqualTo("surge 1, unavailable 0");
+    assertThat(rollingUpdate(objects(""))).isEqualTo("surge 1, unavailable 0");
+  }
+
+  private static String rollingUpdate(DesiredObjects objects) {
+    var update = objects.deployment().getSpec().getStrategy().getRollingUpdate();
+    return "surge %s, unavailable %s"
+        .formatted(update.getMaxSurge().getIntVal(), update.getMaxUnavailable().getIntVal());
   }
 
   private static DesiredObjects objects(String more) {

@@ -30,6 +30,7 @@ class StopTest {
           new StatusAggregator(Clock.systemUTC()),
           new TierMeter(8080),
           false,
+          false,
           "kvdrive-system",
           "kvdrive",
           false,
