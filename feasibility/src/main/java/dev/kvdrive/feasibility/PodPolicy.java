@@ -101,7 +101,7 @@ final class PodPolicy {
   private void rollout(@Nullable Rollout asked, @Nullable Integer maxSurge) {
     if (asked == Rollout.SURGE && maxSurge != null && maxSurge == 0) {
       found.add(
-          "runtime.rollout is Surge; InferenceClass %s has no pod more than the replicas (runtime.maxSurge 0). Write InPlace, or leave it out."
+          "runtime.rollout is Surge; InferenceClass %s has no pod more than the replicas (runtime.maxSurge 0). Write InPlace or WhenIdle, or leave it out."
               .formatted(className));
     }
   }

@@ -88,6 +88,8 @@ public record Request(
    * @param imagePullSecrets names of pull secrets
    * @param cpu processors, request and limit; null for what the node has to spare
    * @param maxSurge pods beyond the replicas while a rollout lasts; with 0 an old one goes first
+   * @param idleTimeoutSeconds how long a changed specification waits for pods without requests;
+   *     null if it does not wait
    * @param gpu the GPU of a pod; null where the device is none
    * @param labels added to the pods
    * @param annotations added to the pods
@@ -107,6 +109,7 @@ public record Request(
       List<String> imagePullSecrets,
       @Nullable Quantity cpu,
       int maxSurge,
+      @Nullable Integer idleTimeoutSeconds,
       @Nullable GpuRequest gpu,
       Map<String, String> labels,
       Map<String, String> annotations,

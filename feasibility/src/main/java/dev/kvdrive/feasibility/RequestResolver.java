@@ -51,6 +51,7 @@ public final class RequestResolver {
 
   static final int DEFAULT_REPLICAS = 1;
   static final int DEFAULT_DRAIN_SECONDS = 300;
+  static final int DEFAULT_IDLE_TIMEOUT_SECONDS = 3600;
 
   static final InferenceClassSpec NO_CLASS =
       new InferenceClassSpec(null, null, null, null, null, null, null, null, null);
@@ -59,7 +60,7 @@ public final class RequestResolver {
   private static final Limits NO_LIMITS =
       new Limits(null, null, null, null, null, null, null, null);
   private static final RuntimeSpec NO_RUNTIME =
-      new RuntimeSpec(null, null, null, null, null, null, null, null, null, null, null);
+      new RuntimeSpec(null, null, null, null, null, null, null, null, null, null, null, null);
 
   private RequestResolver() {}
 
@@ -307,6 +308,9 @@ public final class RequestResolver {
         requireNonNullElse(clazz.imagePullSecrets(), defaults.imagePullSecrets()),
         cpu(runtime, clazz, requireNonNullElse(from.limits(), NO_LIMITS)),
         maxSurge(runtime.rollout(), clazz.maxSurge(), device),
+        runtime.rollout() == Rollout.WHEN_IDLE
+            ? requireNonNullElse(runtime.idleTimeoutSeconds(), DEFAULT_IDLE_TIMEOUT_SECONDS)
+            : null,
         device == Device.CUDA ? gpu(from.gpu()) : null,
         new TreeMap<>(requireNonNullElse(runtime.labels(), Map.of())),
         new TreeMap<>(requireNonNullElse(runtime.annotations(), Map.of())),

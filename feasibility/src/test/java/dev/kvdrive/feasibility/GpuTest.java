@@ -184,9 +184,11 @@ class GpuTest {
           CUDA | 2       | -        | 2
           CUDA | 2       | Surge    | 2
           CUDA | 2       | InPlace  | 0
+          CUDA | -       | WhenIdle | 0
           CPU  | -       | -        | 1
           CPU  | -       | InPlace  | 0
           CPU  | 0       | -        | 0
+          CPU  | -       | WhenIdle | 1
           """)
   void howManyPodsMoreARolloutHas(
       String device, @Nullable Integer classes, @Nullable String rollout, int surge) {
@@ -201,6 +203,8 @@ class GpuTest {
     Request request = ((Feasible) assess(deployment, clazz, List.of())).request();
 
     assertThat(request.pod().maxSurge()).isEqualTo(surge);
+    assertThat(request.pod().idleTimeoutSeconds())
+        .isEqualTo("WhenIdle".equals(rollout) ? Integer.valueOf(3600) : null);
   }
 
   @Test
@@ -212,7 +216,7 @@ class GpuTest {
             Infeasible.class,
             refused -> {
               assertThat(refused.reason()).isEqualTo("NotAllowed");
-              assertThat(refused.message()).contains("Write InPlace, or leave it out");
+              assertThat(refused.message()).contains("Write InPlace or WhenIdle");
             });
   }
 

@@ -121,6 +121,8 @@ class DefinitionRulesTest {
         "runtime: {priorityClassName: system-node-critical} | begin with system-",
         "runtime: {tolerations: [{operator: Exists}]} | a toleration without a key",
         "runtime: {tolerations: [{key: a}, {key: '', operator: Exists}]} | a toleration without a key",
+        "runtime: {idleTimeoutSeconds: 5} | idleTimeoutSeconds is of rollout WhenIdle",
+        "runtime: {rollout: Surge, idleTimeoutSeconds: 5} | idleTimeoutSeconds is of rollout WhenIdle",
         "runtime: {rollout: Later} | spec.runtime.rollout",
         "runtime: {nodeAffinity: [{key: a, operator: In}]} | In and NotIn need values",
         "runtime: {nodeAffinity: [{key: a, operator: Gt, values: [many]}]} | one whole number as text",

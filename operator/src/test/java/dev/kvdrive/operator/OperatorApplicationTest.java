@@ -128,6 +128,7 @@ class OperatorApplicationTest {
             namespace: %1$s
             watch-namespaces: ["%1$s"]
             classes: true
+            nodes: true
             monitoring-namespaces: []
             runtime:
               image: "kvdrive/runtime:test"

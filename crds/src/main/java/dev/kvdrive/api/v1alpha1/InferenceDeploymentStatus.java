@@ -20,7 +20,8 @@ public record InferenceDeploymentStatus(
         @JsonPropertyDescription(
             "Ready, Feasible, ModelAvailable, StorageBound and RuntimeReady always; Reconciling"
                 + " while work is under way; Stalled when only a change of the specification or"
-                + " of its surroundings helps; Altered while others have added to its objects.")
+                + " of its surroundings helps; RolloutWaiting while a changed specification waits"
+                + " for pods without requests; Altered while others have added to its objects.")
         List<Condition> conditions,
     @Nullable @JsonPropertyDescription("Address of the API inside the cluster.") String url,
     @Nullable @StatusReplicas @JsonPropertyDescription("Pods that exist.") Integer replicas,

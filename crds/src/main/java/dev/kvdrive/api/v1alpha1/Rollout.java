@@ -9,5 +9,8 @@ public enum Rollout {
   SURGE,
   /** An old pod drains and goes before the new one starts: for devices that are all taken. */
   @JsonProperty("InPlace")
-  IN_PLACE
+  IN_PLACE,
+  /** Nothing is replaced while a request runs or waits, as far as a timeout allows. */
+  @JsonProperty("WhenIdle")
+  WHEN_IDLE
 }

@@ -25,6 +25,10 @@ import org.jspecify.annotations.Nullable;
     value = "!has(self.tolerations) || self.tolerations.all(t, has(t.key) && t.key != '')",
     message = RuntimeSpec.CATCH_ALL,
     fieldPath = ".tolerations")
+@ValidationRule(
+    value = "!has(self.idleTimeoutSeconds) || (has(self.rollout) && self.rollout == 'WhenIdle')",
+    message = RuntimeSpec.OF_WHEN_IDLE,
+    fieldPath = ".idleTimeoutSeconds")
 public record RuntimeSpec(
     @Nullable
         @JsonPropertyDescription(
@@ -48,9 +52,17 @@ public record RuntimeSpec(
     @Nullable
         @JsonPropertyDescription(
             "Surge: the new pod is ready before an old one goes. InPlace: an old one goes first."
+                + " WhenIdle: what runs stays until no request runs or waits, then as without it."
                 + " Pods with a retained volume are always replaced in place. Without it: as many"
                 + " pods more as the InferenceClass has in maxSurge.")
         Rollout rollout,
+    @Nullable
+        @Min(1)
+        @Max(604800)
+        @JsonPropertyDescription(
+            "With rollout WhenIdle: seconds after which a changed specification is rolled out"
+                + " although requests run. Without it: 3600.")
+        Integer idleTimeoutSeconds,
     @Nullable @JsonPropertyDescription("Labels added to the pods.") Map<String, String> labels,
     @Nullable @JsonPropertyDescription("Annotations added to the pods.")
         Map<String, String> annotations,
@@ -76,6 +88,10 @@ public record RuntimeSpec(
   /** Why no deployment has a priority of Kubernetes' own. */
   public static final String SYSTEM_PRIORITY =
       "priorities that begin with system- are for what keeps the cluster alive; name another";
+
+  /** Why nobody waits with another rollout. */
+  public static final String OF_WHEN_IDLE =
+      "idleTimeoutSeconds is of rollout WhenIdle; write rollout: WhenIdle, or leave it out";
 
   /** Why no deployment tolerates every taint. */
   public static final String CATCH_ALL =

@@ -4,10 +4,12 @@ import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Request;
 import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
+import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.IntOrString;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodTemplateSpec;
 import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServiceAccount;
 import io.fabric8.kubernetes.api.model.ServiceAccountBuilder;
@@ -19,6 +21,7 @@ import io.fabric8.kubernetes.api.model.apps.StatefulSetBuilder;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetBuilder;
+import io.fabric8.kubernetes.client.utils.Serialization;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -114,8 +117,9 @@ public final class DesiredObjects {
   /** The workload of a deployment whose volumes live as long as their pods. */
   public Deployment deployment() {
     int surge = request.pod().maxSurge();
+    PodTemplateSpec template = pod.template(RuntimePod.DEPLOYMENTS_HASH);
     return new DeploymentBuilder()
-        .withMetadata(metadata(request.name()))
+        .withMetadata(workloadMetadata(template))
         .withNewSpec()
         .withReplicas(request.replicas())
         .withNewSelector()
@@ -128,7 +132,7 @@ public final class DesiredObjects {
         .withMaxUnavailable(new IntOrString(surge == 0 ? 1 : 0))
         .endRollingUpdate()
         .endStrategy()
-        .withTemplate(pod.template(RuntimePod.DEPLOYMENTS_HASH))
+        .withTemplate(template)
         .endSpec()
         .build();
   }
@@ -147,8 +151,9 @@ public final class DesiredObjects {
   }
 
   private StatefulSet statefulSet() {
+    PodTemplateSpec template = pod.template(RuntimePod.STATEFUL_SETS_HASH);
     return new StatefulSetBuilder()
-        .withMetadata(metadata(request.name()))
+        .withMetadata(workloadMetadata(template))
         .withNewSpec()
         .withReplicas(request.replicas())
         .withServiceName(request.name())
@@ -163,7 +168,7 @@ public final class DesiredObjects {
         .withWhenDeleted("Delete")
         .withWhenScaled("Retain")
         .endPersistentVolumeClaimRetentionPolicy()
-        .withTemplate(pod.template(RuntimePod.STATEFUL_SETS_HASH))
+        .withTemplate(template)
         .addNewVolumeClaimTemplate()
         .withNewMetadata()
         .withName(RuntimePod.NVME_VOLUME)
@@ -173,6 +178,31 @@ public final class DesiredObjects {
         .endVolumeClaimTemplate()
         .endSpec()
         .build();
+  }
+
+  /**
+   * Whether pods of a workload that runs would be replaced. Of one that no operator has marked,
+   * which an earlier version made, nothing is known.
+   */
+  public boolean replacesPodsOf(HasMetadata workload) {
+    Map<String, String> annotations = workload.getMetadata().getAnnotations();
+    String before = annotations == null ? null : annotations.get(Labels.TEMPLATE_HASH);
+    PodTemplateSpec template =
+        pod.template(
+            workload instanceof StatefulSet
+                ? RuntimePod.STATEFUL_SETS_HASH
+                : RuntimePod.DEPLOYMENTS_HASH);
+    return before != null && !before.equals(hash(template));
+  }
+
+  private ObjectMeta workloadMetadata(PodTemplateSpec template) {
+    return new ObjectMetaBuilder(metadata(request.name()))
+        .addToAnnotations(Labels.TEMPLATE_HASH, hash(template))
+        .build();
+  }
+
+  private static String hash(PodTemplateSpec template) {
+    return RuntimeConfiguration.hash(Map.of("template", Serialization.asJson(template)));
   }
 
   public NetworkPolicy networkPolicy() {

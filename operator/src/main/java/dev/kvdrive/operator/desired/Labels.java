@@ -18,6 +18,9 @@ public final class Labels {
   /** Hash of the configuration a pod runs with; a change of it replaces the pods. */
   public static final String CONFIG_HASH = "kvdrive.dev/config-hash";
 
+  /** Annotation of a workload: hash of the pod template that was asked for. */
+  public static final String TEMPLATE_HASH = "kvdrive.dev/template-hash";
+
   /** Annotations that say what a pod counts against its namespace's quota, and of which class. */
   public static final String CLASS = "kvdrive.dev/class";
 

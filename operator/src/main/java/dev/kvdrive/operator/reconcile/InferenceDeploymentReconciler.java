@@ -178,21 +178,30 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
     if (assessment instanceof Infeasible) {
       Upkeep.keep(deployment, remembered, context);
     }
+    Optional<Instant> heldUntil = Optional.empty();
     if (assessment instanceof Feasible feasible) {
-      Dependents.share(new DesiredObjects(feasible), context);
+      DesiredObjects desired = new DesiredObjects(feasible);
+      Dependents.share(desired, context);
+      heldUntil = IdleRollout.heldUntil(deployment, desired, view, Instant.now(), context);
+      if (heldUntil.isPresent()) {
+        Upkeep.keep(deployment, remembered, context);
+      }
+    }
+    if (assessment instanceof Feasible && heldUntil.isEmpty()) {
       context
           .managedWorkflowAndDependentResourceContext()
           .reconcileManagedWorkflow()
           .throwAggregateExceptionIfErrorsPresent();
     }
     Observation observed = view.observe(context);
-    if (assessment instanceof Feasible) {
+    if (assessment instanceof Feasible && heldUntil.isEmpty()) {
       PastConfigurations.collect(observed, context);
       Upkeep.remember(remembered, context);
     }
     remembered.fine();
     InferenceDeploymentStatus status =
-        statuses.aggregate(deployment, assessment, observed, Dependents.foreignFields(context));
+        statuses.aggregate(
+            deployment, assessment, observed, Dependents.foreignFields(context), heldUntil);
     return reschedule(update(deployment, status, context), assessment, status);
   }
 

@@ -84,7 +84,7 @@ final class Upkeep {
     }
   }
 
-  private static @Nullable HasMetadata workload(Context<InferenceDeployment> context) {
+  static @Nullable HasMetadata workload(Context<InferenceDeployment> context) {
     return Stream.of(Deployment.class, StatefulSet.class)
         .flatMap(kind -> context.getSecondaryResourcesAsStream(kind))
         .map(HasMetadata.class::cast)

@@ -22,7 +22,7 @@ import org.jspecify.annotations.Nullable;
 public final class Announcement {
   /** Reasons that only say that something is under way. */
   private static final Set<String> UNDER_WAY =
-      Set.of("Starting", "RollingOut", "VolumePending", "Loading");
+      Set.of("Starting", "RollingOut", "VolumePending", "Loading", "WaitsForIdle");
 
   /** Kubernetes' limit of an event's note, which older servers enforce for events of any kind. */
   private static final int MOST_MESSAGE = 1024;

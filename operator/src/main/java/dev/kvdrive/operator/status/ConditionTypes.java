@@ -10,6 +10,9 @@ public final class ConditionTypes {
   public static final String RECONCILING = "Reconciling";
   public static final String STALLED = "Stalled";
 
+  /** A changed specification waits for pods without requests; there only while it is True. */
+  public static final String ROLLOUT_WAITING = "RolloutWaiting";
+
   /** Somebody else has added to the objects; there only while it is True. */
   public static final String ALTERED = "Altered";
 

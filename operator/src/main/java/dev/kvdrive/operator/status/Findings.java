@@ -5,6 +5,7 @@ import static dev.kvdrive.operator.status.ConditionTypes.RUNTIME_READY;
 import static dev.kvdrive.operator.status.ConditionTypes.STORAGE_BOUND;
 
 import dev.kvdrive.feasibility.Assessment.Feasible;
+import dev.kvdrive.feasibility.GpuRequest;
 import dev.kvdrive.feasibility.Quantities;
 import dev.kvdrive.feasibility.Request;
 import dev.kvdrive.operator.desired.DesiredObjects;
@@ -17,17 +18,21 @@ import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Volume;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** What the cluster says about a feasible deployment, condition by condition. */
 final class Findings {
   private static final String WAITS_FOR_POD = "WaitsForPod";
+
+  private static final String WAITS_FOR_IDLE = "WaitsForIdle";
 
   private static final String SCALED_TO_ZERO = "ScaledToZero";
 
@@ -196,6 +201,20 @@ final class Findings {
     return observed.workload().flatMap(workload -> Optional.ofNullable(workload.podsRejected()));
   }
 
+  /**
+   * What is said of the pods while a changed specification waits for them.
+   *
+   * @param until when it waits no longer
+   */
+  static Finding held(String type, Instant until) {
+    String message =
+        "The changed specification waits until no request runs or waits in the pods, at the latest until %s (runtime.idleTimeoutSeconds). To have it at once: runtime.rollout: InPlace."
+            .formatted(until.truncatedTo(ChronoUnit.SECONDS));
+    return type.equals(RUNTIME_READY)
+        ? Finding.waiting(type, WAITS_FOR_IDLE, message)
+        : Finding.holds(type, WAITS_FOR_IDLE, message);
+  }
+
   Finding runtime() {
     int wanted = request.replicas();
     Workload workload = observed.workload().orElse(Workload.NONE);
@@ -227,7 +246,7 @@ final class Findings {
     if (rejected.isPresent()) {
       return Finding.waiting(RUNTIME_READY, "PodsRejected", rejected.get());
     }
-    Optional<PodTrouble> cause = trouble.or(this::disk);
+    Optional<PodTrouble> cause = trouble.or(this::engine).or(this::disk);
     if (cause.isPresent()) {
       return inPodsStead(finding(RUNTIME_READY, cause.get()));
     }
@@ -390,6 +409,41 @@ final class Findings {
                     false));
   }
 
+  /** What the runtimes say of engines that have failed: their probe ends the pods soon. */
+  private Optional<PodTrouble> engine() {
+    return observed.usage().failedEngines().entrySet().stream()
+        .min(Map.Entry.comparingByKey())
+        .map(
+            e ->
+                PodTrouble.named(e.getKey(), e.getValue(), 0)
+                    .orElseGet(
+                        () ->
+                            new PodTrouble(
+                                "EngineFailed",
+                                "Pod %s: %s".formatted(e.getKey(), e.getValue()),
+                                Kind.RUNTIME,
+                                false)));
+  }
+
+  /** Whether the scheduler found no GPU, in its words. */
+  private static boolean lacksGpu(String message, GpuRequest gpu) {
+    return gpu.claimTemplate() == null
+        ? message.matches("(?s).*Insufficient " + Pattern.quote(gpu.resourceName()) + "\\b.*")
+        : message.contains("cannot allocate all claims");
+  }
+
+  private String noGpuFree(GpuRequest gpu) {
+    boolean surge =
+        request.pod().maxSurge() > 0 && observed.workload().map(Workload::ready).orElse(0) > 0;
+    return " No node that InferenceClass %s selects has %s left: end what holds it, add a node, or have the class select others%s."
+        .formatted(
+            request.className(),
+            gpu.words(),
+            surge
+                ? ". A pod that replaces another in place needs none more: runtime.rollout: InPlace"
+                : "");
+  }
+
   /**
    * Turns a trouble to the model where its words are about it: the runtime's errors begin with the
    * model's uri or path, and the scheduler names a claim that is not there.
@@ -399,6 +453,13 @@ final class Findings {
         && (found.message().contains(request.model().uri())
             || found.message().contains(MODEL_FOLDER))) {
       return new PodTrouble("ModelUnavailable", found.message(), Kind.MODEL, found.lasting());
+    }
+    GpuRequest gpu = request.pod().gpu();
+    if (gpu != null
+        && found.reason().equals(PodTrouble.UNSCHEDULABLE)
+        && lacksGpu(found.message(), gpu)) {
+      return new PodTrouble(
+          "NoGpuFree", found.message() + noGpuFree(gpu), Kind.RUNTIME, found.lasting());
     }
     if (found.kind() == Kind.RUNTIME
         && claims.stream().anyMatch(claim -> namesVolumeOf(claim, found.message()))) {

@@ -1,5 +1,6 @@
 package dev.kvdrive.operator.status;
 
+import dev.kvdrive.feasibility.Assessor;
 import io.fabric8.kubernetes.api.model.ContainerState;
 import io.fabric8.kubernetes.api.model.ContainerStateTerminated;
 import io.fabric8.kubernetes.api.model.ContainerStatus;
@@ -35,6 +36,9 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
   /** Reason of an end for which the runtime named none. */
   static final String RUNTIME_FAILED = "RuntimeFailed";
 
+  /** Reason of a pod that no node has room for. */
+  static final String UNSCHEDULABLE = "Unschedulable";
+
   /** Restarts after which a runtime that fails for no named reason is not expected to recover. */
   private static final int HOPELESS_RESTARTS = 5;
 
@@ -48,6 +52,12 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
   /** What the scheduler says in the moment between a pod and its ephemeral volume's claim. */
   private static final List<String> CLAIM_TO_COME =
       List.of("waiting for ephemeral volume controller", "could not find v1.PersistentVolumeClaim");
+
+  /** What is recorded when a claim of dynamic resource allocation cannot be made. */
+  private static final String NO_DEVICE_CLAIM = "FailedResourceClaimCreation";
+
+  /** What the scheduler says meanwhile, if anything. */
+  private static final String DEVICE_CLAIM_TO_COME = "ResourceClaim not created yet";
 
   /** What says of a pod that its volumes and its sandbox are there. */
   private static final Set<String> SET_UP = Set.of("Pulling", "Pulled", "Created", "Started");
@@ -247,14 +257,9 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
           restarts >= HOPELESS_RESTARTS);
     }
     String words = Objects.requireNonNullElse(end.getMessage(), "").strip();
-    Matcher named = LAST_WORDS.matcher(words);
-    if (named.matches()) {
-      Kind kind = kind(named.group(1));
-      return new PodTrouble(
-          named.group(1),
-          "Pod %s: %s".formatted(pod, named.group(2)),
-          kind,
-          kind != Kind.RUNTIME || restarts >= HOPELESS_RESTARTS);
+    Optional<PodTrouble> named = named(pod, words, restarts);
+    if (named.isPresent()) {
+      return named.get();
     }
     if (words.contains(VOLUME_SHORTAGE)) {
       return new PodTrouble(
@@ -267,6 +272,23 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
                 pod, end.getExitCode(), restarts, words.isEmpty() ? "it left no message" : words),
         Kind.RUNTIME,
         restarts >= HOPELESS_RESTARTS);
+  }
+
+  /** What a runtime says that names its reason. */
+  static Optional<PodTrouble> named(String pod, String words, int restarts) {
+    Matcher named = LAST_WORDS.matcher(words);
+    if (!named.matches()) {
+      return Optional.empty();
+    }
+    Kind kind = kind(named.group(1));
+    return Optional.of(
+        new PodTrouble(
+            named.group(1),
+            "Pod %s: %s".formatted(pod, named.group(2)),
+            kind,
+            kind != Kind.RUNTIME
+                || named.group(1).equals(Assessor.GPU_TOO_SMALL)
+                || restarts >= HOPELESS_RESTARTS));
   }
 
   private static Kind kind(String reason) {
@@ -287,6 +309,18 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
             .map(PodCondition::getMessage)
             .filter(Objects::nonNull)
             .findFirst();
+    Optional<Recorded> noClaim = Recorded.latest(recorded, r -> r.reason().equals(NO_DEVICE_CLAIM));
+    if (noClaim.isPresent() && words.map(w -> w.contains(DEVICE_CLAIM_TO_COME)).orElse(true)) {
+      return Optional.of(
+          new PodTrouble(
+              noClaim.get().message().contains("not found")
+                  ? "ClaimTemplateNotFound"
+                  : NO_DEVICE_CLAIM,
+              "Pod %s gets no claim of its GPU: %s. The ResourceClaimTemplate must be in the namespace of the deployment; once it is, the pod goes on by itself."
+                  .formatted(name, noClaim.get().message()),
+              Kind.RUNTIME,
+              false));
+    }
     if (words.map(message -> CLAIM_TO_COME.stream().anyMatch(message::contains)).orElse(false)) {
       return Recorded.latest(recorded, r -> r.reason().equals("FailedBinding"))
           .map(
@@ -300,7 +334,7 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
     return words.map(
         message ->
             new PodTrouble(
-                "Unschedulable",
+                UNSCHEDULABLE,
                 "Pod %s cannot be scheduled: %s".formatted(name, message),
                 concernsStorage(message) ? Kind.STORAGE : Kind.RUNTIME,
                 false));

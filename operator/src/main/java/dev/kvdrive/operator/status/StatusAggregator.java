@@ -5,6 +5,7 @@ import static dev.kvdrive.operator.status.ConditionTypes.FEASIBLE;
 import static dev.kvdrive.operator.status.ConditionTypes.MODEL_AVAILABLE;
 import static dev.kvdrive.operator.status.ConditionTypes.READY;
 import static dev.kvdrive.operator.status.ConditionTypes.RECONCILING;
+import static dev.kvdrive.operator.status.ConditionTypes.ROLLOUT_WAITING;
 import static dev.kvdrive.operator.status.ConditionTypes.RUNTIME_READY;
 import static dev.kvdrive.operator.status.ConditionTypes.STALLED;
 import static dev.kvdrive.operator.status.ConditionTypes.STORAGE_BOUND;
@@ -23,6 +24,7 @@ import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.ConditionBuilder;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Clock;
+import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
@@ -50,25 +52,28 @@ public final class StatusAggregator {
   /** The status of {@code deployment}, given the verdict and what the cluster shows. */
   public InferenceDeploymentStatus aggregate(
       InferenceDeployment deployment, Assessment assessment, Observation observed) {
-    return aggregate(deployment, assessment, observed, List.of());
+    return aggregate(deployment, assessment, observed, List.of(), Optional.empty());
   }
 
   /**
    * The status of {@code deployment}, given the verdict and what the cluster shows.
    *
    * @param foreign what others have added to its objects, a field each
+   * @param heldUntil until when a changed specification waits for pods without requests, if it does
    */
   public InferenceDeploymentStatus aggregate(
       InferenceDeployment deployment,
       Assessment assessment,
       Observation observed,
-      List<String> foreign) {
+      List<String> foreign,
+      Optional<Instant> heldUntil) {
     List<Finding> findings =
         switch (assessment) {
-          case Feasible feasible -> feasible(feasible, observed);
+          case Feasible feasible -> feasible(feasible, observed, heldUntil);
           case Infeasible infeasible -> infeasible(infeasible, observed);
         };
     List<Finding> all = new ArrayList<>(summarised(findings));
+    heldUntil.ifPresent(until -> all.add(Findings.held(ROLLOUT_WAITING, until)));
     if (!foreign.isEmpty()) {
       all.add(altered(foreign));
     }
@@ -145,6 +150,12 @@ public final class StatusAggregator {
       findings.add(Finding.unknown(type, reason, notJudged));
     }
     findings.add(Finding.holds(invalid ? STALLED : RECONCILING, reason, message));
+    if (before != null && before.conditions() != null) {
+      // Since when a rollout waits is not forgotten by a failure in between.
+      before.conditions().stream()
+          .filter(c -> c.getType().equals(ROLLOUT_WAITING))
+          .forEach(c -> findings.add(Finding.holds(c.getType(), c.getReason(), c.getMessage())));
+    }
     if (!foreign.isEmpty()) {
       findings.add(altered(foreign));
     }
@@ -248,13 +259,14 @@ public final class StatusAggregator {
             .anyMatch(c -> c.getType().equals(READY) && c.getStatus().equals("True"));
   }
 
-  private static List<Finding> feasible(Feasible feasible, Observation observed) {
+  private static List<Finding> feasible(
+      Feasible feasible, Observation observed, Optional<Instant> heldUntil) {
     Findings findings = new Findings(feasible, observed);
     return List.of(
         Finding.holds(FEASIBLE, "Fits", feasible.plan().verdict()),
         findings.model(),
         findings.storage(),
-        findings.runtime());
+        heldUntil.map(until -> Findings.held(RUNTIME_READY, until)).orElseGet(findings::runtime));
   }
 
   private static List<Finding> infeasible(Infeasible infeasible, Observation observed) {

@@ -38,7 +38,15 @@ public final class TierMeter {
   private static final String NO_WORDS = "its runtime reports kvdrive_nvme_healthy 0";
   private static final int MOST_BYTES = 1 << 20;
 
+  /** What a runtime calls itself whose engine has failed. */
+  private static final String FAILED = "failed";
+
   private record Answer(Pod pod, String text) {}
+
+  /** How a runtime feels, in its own words. */
+  private record Health(String status, String detail) {
+    static final Health UNKNOWN = new Health("", "");
+  }
 
   private record Scrape(Pod pod, Exposition metrics) {}
 
@@ -76,6 +84,7 @@ public final class TierMeter {
             .stream()
             .map(answer -> new Scrape(answer.pod(), Exposition.parse(answer.text())))
             .toList();
+    List<Pod> running = pods.stream().filter(TierMeter::isRunning).limit(MOST_PODS).toList();
     List<Pod> failing =
         scrapes.stream()
             .filter(s -> TierUsage.isNvmeFailing(s.metrics()))
@@ -83,15 +92,30 @@ public final class TierMeter {
             .toList();
     Map<String, String> words = new HashMap<>();
     failing.forEach(pod -> words.put(pod.getMetadata().getName(), NO_WORDS));
+    Map<String, String> engines = new HashMap<>();
     // What a runtime answers to its readiness probe while it is not ready.
-    ask(failing, "/health/ready", 503)
+    List<Pod> asked =
+        running.stream().filter(pod -> !isReady(pod) || failing.contains(pod)).toList();
+    for (Answer answer : ask(asked, "/health/ready", 503)) {
+      Health health = health(answer.text());
+      String name = answer.pod().getMetadata().getName();
+      if (!health.detail().isBlank() && words.containsKey(name)) {
+        words.put(name, health.detail());
+      }
+      if (!health.detail().isBlank() && health.status().equals(FAILED)) {
+        engines.put(name, health.detail());
+      }
+    }
+    Map<String, Long> requests = new HashMap<>();
+    scrapes.stream()
+        .filter(s -> isReady(s.pod()))
         .forEach(
-            answer ->
-                detail(answer.text())
-                    .ifPresent(detail -> words.put(answer.pod().getMetadata().getName(), detail)));
+            s ->
+                TierUsage.requests(s.metrics())
+                    .ifPresent(n -> requests.put(s.pod().getMetadata().getName(), n)));
     return TierUsage.of(
             scrapes.stream().filter(s -> isReady(s.pod())).map(Scrape::metrics).toList())
-        .withFailingNvme(words);
+        .with(words, engines, requests);
   }
 
   /** The answers of those of {@code pods} that answer with {@code status}. */
@@ -148,12 +172,12 @@ public final class TierMeter {
     return Optional.empty();
   }
 
-  private static Optional<String> detail(String json) {
+  private static Health health(String json) {
     try {
-      String detail = Serialization.unmarshal(json, JsonNode.class).path("detail").asText();
-      return detail.isBlank() ? Optional.empty() : Optional.of(detail);
+      JsonNode health = Serialization.unmarshal(json, JsonNode.class);
+      return new Health(health.path("status").asText(), health.path("detail").asText());
     } catch (IllegalArgumentException | KubernetesClientException e) {
-      return Optional.empty();
+      return Health.UNKNOWN;
     }
   }
 

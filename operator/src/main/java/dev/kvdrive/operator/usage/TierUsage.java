@@ -18,6 +18,8 @@ import org.jspecify.annotations.Nullable;
  *     of use
  * @param accuracy what attention left out since the pods started
  * @param failingNvme what pods say whose NVMe volume fails them, by name of the pod
+ * @param failedEngines what pods say whose engine has failed, by name of the pod
+ * @param requests requests that run or wait in each ready pod that says so, by name of the pod
  */
 public record TierUsage(
     Map<String, Long> usedBytes,
@@ -25,7 +27,9 @@ public record TierUsage(
     Map<String, Long> writtenBytes,
     Prefetched prefetched,
     Accuracy accuracy,
-    Map<String, String> failingNvme) {
+    Map<String, String> failingNvme,
+    Map<String, String> failedEngines,
+    Map<String, Long> requests) {
   /** Chunks prefetched, and of them those that were selected while they were in the window. */
   public record Prefetched(long chunks, long hits) {
     static final Prefetched NONE = new Prefetched(0, 0);
@@ -44,7 +48,15 @@ public record TierUsage(
 
   /** Nobody answered. */
   public static final TierUsage UNKNOWN =
-      new TierUsage(Map.of(), Map.of(), Map.of(), Prefetched.NONE, Accuracy.NONE, Map.of());
+      new TierUsage(
+          Map.of(),
+          Map.of(),
+          Map.of(),
+          Prefetched.NONE,
+          Accuracy.NONE,
+          Map.of(),
+          Map.of(),
+          Map.of());
 
   private static final String USED = "kvdrive_tier_used_bytes";
   private static final String HITS = "kvdrive_window_hits_total";
@@ -59,6 +71,8 @@ public record TierUsage(
   private static final String WINDOW_TIER = "gpu";
   private static final String NVME = "nvme";
 
+  private static final String RUNNING = "kvdrive_requests_running";
+  private static final String WAITING = "kvdrive_requests_waiting";
   private static final String NVME_HEALTHY = "kvdrive_nvme_healthy";
 
   public TierUsage {
@@ -66,6 +80,8 @@ public record TierUsage(
     selectedChunks = Map.copyOf(selectedChunks);
     writtenBytes = Map.copyOf(writtenBytes);
     failingNvme = Map.copyOf(failingNvme);
+    failedEngines = Map.copyOf(failedEngines);
+    requests = Map.copyOf(requests);
   }
 
   /** The sum over the metrics of several pods. */
@@ -101,6 +117,8 @@ public record TierUsage(
         written,
         new Prefetched(prefetched, prefetchedHits),
         new Accuracy(samples, mass, error),
+        Map.of(),
+        Map.of(),
         Map.of());
   }
 
@@ -110,8 +128,33 @@ public record TierUsage(
         .anyMatch(sample -> sample.name().equals(NVME_HEALTHY) && sample.value() == 0);
   }
 
-  TierUsage withFailingNvme(Map<String, String> failing) {
-    return new TierUsage(usedBytes, selectedChunks, writtenBytes, prefetched, accuracy, failing);
+  /** Requests that run or wait in a pod, if it says so. */
+  static OptionalLong requests(Exposition pod) {
+    OptionalLong running = count(pod, RUNNING);
+    OptionalLong waiting = count(pod, WAITING);
+    return running.isPresent() && waiting.isPresent()
+        ? OptionalLong.of(running.getAsLong() + waiting.getAsLong())
+        : OptionalLong.empty();
+  }
+
+  private static OptionalLong count(Exposition pod, String metric) {
+    return pod.samples().stream()
+        .filter(sample -> sample.name().equals(metric))
+        .mapToLong(sample -> (long) sample.value())
+        .findFirst();
+  }
+
+  TierUsage with(
+      Map<String, String> nvme, Map<String, String> engines, Map<String, Long> requestsOfPods) {
+    return new TierUsage(
+        usedBytes,
+        selectedChunks,
+        writtenBytes,
+        prefetched,
+        accuracy,
+        nvme,
+        engines,
+        requestsOfPods);
   }
 
   /** Bytes of a tier in use, if known. */

@@ -3,6 +3,7 @@ package dev.kvdrive.operator.status;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.tuple;
 
+import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
@@ -599,7 +600,9 @@ class StatusAggregatorTest {
                 Map.of(),
                 new TierUsage.Prefetched(0, 0),
                 new TierUsage.Accuracy(0, 0, 0),
-                Map.of("endpoint-1", "8 reads failed: EIO")));
+                Map.of("endpoint-1", "8 reads failed: EIO"),
+                Map.of(),
+                Map.of()));
 
     InferenceDeploymentStatus status = status(deployment, failing);
 
@@ -610,6 +613,112 @@ class StatusAggregatorTest {
         .contains("8 reads failed: EIO");
     assertThat(truth(status, "Reconciling")).isEqualTo("True");
     assertThat(truth(status(deployment, seen(SERVING, bound("512Mi"))), "Ready")).isEqualTo("True");
+  }
+
+  /** The scheduler's words, and what a GPU class makes of them. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "{}                                      | 0/3 nodes are available: 3 Insufficient nvidia.com/gpu. | NoGpuFree | has nvidia.com/gpu left: end what holds it, add a node",
+        "{resourceName: nvidia.com/mig-1g.5gb}   | 0/3 nodes are available: 1 node(s) had untolerated taint {a: b}, 2 Insufficient nvidia.com/mig-1g.5gb. | NoGpuFree | InferenceClass cards selects has nvidia.com/mig-1g.5gb left",
+        "{claim: {templateName: whole}}          | 0/2 nodes are available: 2 cannot allocate all claims. | NoGpuFree | has a device of ResourceClaimTemplate whole left",
+        "{resourceName: nvidia.com/mig-1g.5gb}   | 0/3 nodes are available: 3 Insufficient nvidia.com/mig-1g.5gbx. | Unschedulable | Insufficient",
+        "{}                                      | 0/3 nodes are available: 3 Insufficient memory. | Unschedulable | Insufficient memory",
+      })
+  void noGpuThatIsFreeIsAReasonOfItsOwn(String gpu, String words, String reason, String said) {
+    InferenceDeploymentStatus status =
+        onGpu(gpu, seen(STARTING, List.of(unscheduled(words)), bound("512Mi")));
+
+    assertThat(condition(status, "RuntimeReady").getReason()).isEqualTo(reason);
+    assertThat(condition(status, "Ready").getMessage()).contains(words).contains(said);
+    assertThat(truth(status, "Reconciling")).isEqualTo("True");
+  }
+
+  @Test
+  void aClaimTemplateThatIsNotThereIsNamed() {
+    Pod pod = pod().withNewStatus().withPhase("Pending").endStatus().build();
+    Observation observed =
+        recorded(
+            pod,
+            bound("512Mi"),
+            warning(
+                "FailedResourceClaimCreation",
+                "PodResourceClaim gpu: resource claim template \"whole\":"
+                    + " resourceclaimtemplate.resource.k8s.io \"whole\" not found",
+                0));
+
+    InferenceDeploymentStatus status = onGpu("{claim: {templateName: whole}}", observed);
+
+    assertThat(condition(status, "Ready").getReason()).isEqualTo("ClaimTemplateNotFound");
+    assertThat(condition(status, "Ready").getMessage())
+        .contains("\"whole\" not found", "must be in the namespace of the deployment");
+  }
+
+  /** As the runtime writes them when it cannot start, or has ended with its engine. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "GpuUnusable: device cuda cannot be used: there is no CUDA driver  | GpuUnusable  | Reconciling",
+        "GpuTooSmall: a GPU tier of 2 GiB was asked for, but it has 1 GiB   | GpuTooSmall  | Stalled",
+        "GpuFailed: cuStreamSynchronize: CUDA_ERROR_ILLEGAL_ADDRESS (700)   | GpuFailed    | Reconciling",
+        "EngineFailed: the engine thread has ended                         | EngineFailed | Reconciling",
+      })
+  void whatAGpuDoesIsAReasonOfItsOwn(String words, String reason, String summary) {
+    InferenceDeploymentStatus status =
+        onGpu("{}", seen(STARTING, List.of(ended(words, 1, 1)), bound("512Mi")));
+
+    assertThat(condition(status, "RuntimeReady").getReason()).isEqualTo(reason);
+    assertThat(condition(status, "Ready").getMessage())
+        .isEqualTo("Pod endpoint-1: " + words.substring(words.indexOf(' ') + 1));
+    assertThat(truth(status, summary)).isEqualTo("True");
+  }
+
+  /** Before the kubelet ends the pod, and the same afterwards. */
+  @Test
+  void anEngineThatHasFailedIsToldByThePodItself() {
+    String words = "GpuFailed: cuMemcpy: CUDA_ERROR_UNKNOWN (999). The process must be restarted";
+    Observation failed =
+        new Observation(
+            Optional.of(STARTING),
+            List.of(running()),
+            List.of(bound("512Mi")),
+            Map.of(),
+            new TierUsage(
+                Map.of(),
+                Map.of(),
+                Map.of(),
+                new TierUsage.Prefetched(0, 0),
+                new TierUsage.Accuracy(0, 0, 0),
+                Map.of(),
+                Map.of("endpoint-1", words),
+                Map.of()));
+
+    Condition before = condition(onGpu("{}", failed), "Ready");
+    Condition after =
+        condition(
+            onGpu("{}", seen(STARTING, List.of(ended(words, 143, 1)), bound("512Mi"))), "Ready");
+
+    assertThat(before.getReason()).isEqualTo("GpuFailed");
+    assertThat(before.getMessage()).isEqualTo(after.getMessage());
+    assertThat(after.getReason()).isEqualTo("GpuFailed");
+  }
+
+  private static InferenceDeploymentStatus onGpu(String gpu, Observation observed) {
+    InferenceDeployment asked =
+        WrittenManifests.deployment(
+            "endpoint",
+            "legal",
+            """
+            className: cards
+            contextLength: 16384
+            tiers: {gpu: {memory: 2Gi}, dram: {size: 64Mi}, nvme: {size: 512Mi}}
+            """,
+            "");
+    Assessment verdict =
+        assess(asked, WrittenManifests.clazz("cards", "device: CUDA\ngpu: " + gpu));
+    return aggregator(NOW).aggregate(asked, verdict, observed);
   }
 
   @Test
@@ -643,6 +752,8 @@ class StatusAggregatorTest {
                 Map.of("nvme", 5L << 20),
                 new TierUsage.Prefetched(40, 30),
                 new TierUsage.Accuracy(8, 0.08, 0.4),
+                Map.of(),
+                Map.of(),
                 Map.of()));
 
     var accuracy = Objects.requireNonNull(status(deployment, observed).accuracy());
@@ -810,10 +921,14 @@ class StatusAggregatorTest {
   }
 
   private static Assessment assess(InferenceDeployment deployment) {
+    return assess(deployment, null);
+  }
+
+  private static Assessment assess(InferenceDeployment deployment, @Nullable InferenceClass clazz) {
     return new Assessor(
             GeometryCatalogue.wellKnown(),
             new OperatorDefaults("i", PullPolicy.NEVER, List.of(), null, Set.of()))
-        .assess(deployment, null, List.of());
+        .assess(deployment, clazz, List.of());
   }
 
   private static StatusAggregator aggregator(Instant now) {

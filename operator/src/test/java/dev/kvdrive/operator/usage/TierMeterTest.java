@@ -137,6 +137,37 @@ class TierMeterTest {
   }
 
   @Test
+  void anEngineThatHasFailedIsToldInItsWords() {
+    readiness = "{\"status\":\"failed\",\"detail\":\"GpuFailed: cuX: CUDA_ERROR_UNKNOWN (999)\"}";
+
+    TierUsage usage = meter().read(List.of(pod("False")));
+
+    assertThat(usage.failedEngines())
+        .isEqualTo(Map.of("pod", "GpuFailed: cuX: CUDA_ERROR_UNKNOWN (999)"));
+    assertThat(usage.failingNvme()).isEmpty();
+  }
+
+  @Test
+  void onlyWhatFailsHasFailed() {
+    readiness = "{\"status\":\"starting\",\"detail\":\"loading\"}";
+
+    assertThat(meter().read(List.of(pod("False"))).failedEngines()).isEmpty();
+  }
+
+  @Test
+  void requestsThatRunOrWaitAreCountedOfWhoServes() {
+    body = METRICS + "kvdrive_requests_running 2.0\nkvdrive_requests_waiting 3.0\n";
+
+    assertThat(meter().read(List.of(pod("True"))).requests()).isEqualTo(Map.of("pod", 5L));
+    assertThat(meter().read(List.of(pod("False"))).requests()).isEmpty();
+  }
+
+  @Test
+  void whoDoesNotSayHowManyRequestsItHasIsNotIdle() {
+    assertThat(meter().read(List.of(pod("True"))).requests()).isEmpty();
+  }
+
+  @Test
   void aDiskThatWorksIsNotTold() {
     body = METRICS + "kvdrive_nvme_healthy 1.0\n";
 

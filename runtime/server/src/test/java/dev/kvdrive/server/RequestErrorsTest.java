@@ -358,7 +358,7 @@ class RequestErrorsTest extends ScriptedServer {
         .exchange()
         .expectBody()
         .jsonPath("$.detail")
-        .isEqualTo("[path] is gone");
+        .isEqualTo("EngineFailed: [path] is gone");
   }
 
   @Test

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceFactory;
+import dev.kvdrive.device.DeviceMemoryException;
 import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
@@ -39,6 +40,7 @@ import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import org.awaitility.Awaitility;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -391,6 +393,23 @@ class StartFailureTest {
   }
 
   @Test
+  void whatIsWrongWithAGpuHasAReasonInOneWord() {
+    DeviceException none = new DeviceException("device cuda cannot be used: no driver");
+    DeviceException small = new DeviceMemoryException("a tier of 2 GiB, but it has 1 GiB");
+    assertThat(StartFailure.reason(StartFailure.ofDevice(DeviceKind.CUDA, none)))
+        .startsWith("GpuUnusable: device cuda cannot be used: no driver. ")
+        .contains("it must ask for a GPU");
+    assertThat(StartFailure.reason(StartFailure.ofDevice(DeviceKind.CUDA, small)))
+        .isEqualTo("GpuTooSmall: a tier of 2 GiB, but it has 1 GiB");
+    assertThat(StartFailure.ofDevice(DeviceKind.CPU, none)).isSameAs(none);
+    assertThat(StartFailure.ofEngine("cuEventSynchronize: CUDA_ERROR_UNKNOWN (999)"))
+        .startsWith("GpuFailed: cuEventSynchronize: CUDA_ERROR_UNKNOWN (999). ")
+        .contains("must be restarted", "Xid");
+    assertThat(StartFailure.ofEngine("the engine thread has ended"))
+        .isEqualTo("EngineFailed: the engine thread has ended");
+  }
+
+  @Test
   void aMachineThatHasWhatThePlanPromisesIsFine() {
     RuntimeSettings settings = settings(sound());
     Plan plan = plan(sound());
@@ -451,6 +470,53 @@ class StartFailureTest {
     assertThat(code.get(20, TimeUnit.SECONDS)).isEqualTo(1);
     assertThat(Files.readString(log)).isEqualTo("the disk is gone; mount it again");
     assertThat(serving.state()).isEqualTo(new Serving.State.Failed(Files.readString(log)));
+  }
+
+  /** The kubelet ends what is not alive; what it is ended for is left where Kubernetes looks. */
+  @Test
+  void anEngineThatHasFailedIsTheReasonOfTheEnd() throws Exception {
+    Path log = Files.createFile(folder.resolve("termination-log"));
+    Serving serving = new Serving();
+    ScriptedRuntime runtime = new ScriptedRuntime();
+    RuntimeLifecycle lifecycle =
+        new RuntimeLifecycle(
+            settings(sound()),
+            serving,
+            runtime,
+            new TerminationLog(log),
+            new SettingNames(null),
+            code -> {});
+    lifecycle.start();
+    Awaitility.await().until(() -> serving.state() instanceof Serving.State.Ready);
+
+    runtime.engine.breakDown("cuEventSynchronize: CUDA_ERROR_LAUNCH_FAILED (719)");
+    Serving.State failed = serving.health();
+    lifecycle.stop();
+
+    assertThat(failed).isInstanceOf(Serving.State.Failed.class);
+    assertThat(Files.readString(log))
+        .startsWith("GpuFailed: cuEventSynchronize: CUDA_ERROR_LAUNCH_FAILED (719). ")
+        .isEqualTo(failed.detail());
+  }
+
+  @Test
+  void aRuntimeThatIsWellLeavesNoReason() throws Exception {
+    Path log = Files.createFile(folder.resolve("termination-log"));
+    Serving serving = new Serving();
+    RuntimeLifecycle lifecycle =
+        new RuntimeLifecycle(
+            settings(sound()),
+            serving,
+            new ScriptedRuntime(),
+            new TerminationLog(log),
+            new SettingNames(null),
+            code -> {});
+    lifecycle.start();
+    Awaitility.await().until(() -> serving.state() instanceof Serving.State.Ready);
+
+    lifecycle.stop();
+
+    assertThat(log).isEmptyFile();
   }
 
   @Test

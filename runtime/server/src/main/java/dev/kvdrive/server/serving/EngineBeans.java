@@ -1,7 +1,9 @@
 package dev.kvdrive.server.serving;
 
+import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.kv.tier.ExtentFile;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import dev.kvdrive.server.settings.SettingNames;
 import java.time.Clock;
@@ -23,11 +25,19 @@ public class EngineBeans {
       ObjectProvider<ExtentFile.Opener> files) {
     return new EngineStart(
         settings,
-        devices.getIfAvailable(() -> DeviceFactory.require(settings.device())),
+        devices.getIfAvailable(() -> require(settings.device())),
         files.getIfAvailable(() -> ExtentFile.Opener.FILES),
         MachineCheck.here(),
         System.getenv(),
         names,
         Clock.systemUTC());
+  }
+
+  private static DeviceFactory require(DeviceKind kind) {
+    try {
+      return DeviceFactory.require(kind);
+    } catch (DeviceException e) {
+      throw StartFailure.ofDevice(kind, e);
+    }
   }
 }

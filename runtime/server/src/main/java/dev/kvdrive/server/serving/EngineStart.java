@@ -2,6 +2,7 @@ package dev.kvdrive.server.serving;
 
 import dev.kvdrive.calibration.CalibrationFile;
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.tier.ExtentFile;
@@ -117,9 +118,7 @@ public final class EngineStart implements ModelStart {
     machine.require(plan, settings.tiers().nvmeDir());
     IndexCalibration calibration =
         CalibrationFile.neededBy(plan.request().attention().policy().summary(), file);
-    Device device =
-        devices.open(
-            settings.tiers().gpu().bytes(), settings.tiers().dram().bytes(), settings.threads());
+    Device device = openDevice();
     opened(closing(device::close));
     progress.accept("loading and warming up on " + device.description());
     KvDriveEngine engine = begin(model, tokenizer, device, plan.requireSizes(), calibration);
@@ -132,6 +131,15 @@ public final class EngineStart implements ModelStart {
         template,
         engine,
         plan.demands());
+  }
+
+  private Device openDevice() {
+    try {
+      return devices.open(
+          settings.tiers().gpu().bytes(), settings.tiers().dram().bytes(), settings.threads());
+    } catch (DeviceException e) {
+      throw StartFailure.ofDevice(devices.kind(), e);
+    }
   }
 
   /** What the plan says of this runtime, and the room it was given, hold for these sizes only. */

@@ -89,7 +89,13 @@ public final class RuntimeLifecycle implements SmartLifecycle {
   @Override
   public void stop() {
     running = false;
+    Serving.State health = serving.health();
     Optional<ServedModel> model = serving.drain();
+    if (model.isPresent() && health instanceof Serving.State.Failed failed) {
+      // Whoever ends a runtime because it is not alive shall find why.
+      log.error("The runtime ends because its engine has failed: {}", failed.detail());
+      terminationLog.write(failed.detail());
+    }
     Thread thread = starter;
     if (model.isEmpty() && thread != null) {
       thread.interrupt();

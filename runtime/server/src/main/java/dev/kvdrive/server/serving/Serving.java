@@ -83,7 +83,7 @@ public final class Serving {
     }
     EngineStatus engine = ready.model().engine().status();
     if (engine.failure() != null) {
-      return new State.Failed(engine.failure());
+      return new State.Failed(StartFailure.ofEngine(engine.failure()));
     }
     return engine.nvmeFailure() == null ? seen : new State.Degraded(engine.nvmeFailure());
   }

@@ -1,9 +1,11 @@
 package dev.kvdrive.server.serving;
 
 import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.DeviceMemoryException;
 import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.model.file.ModelFormatException;
 import dev.kvdrive.model.source.ModelSourceException;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.InfeasiblePlanException;
 import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.text.ChatTemplateException;
@@ -18,12 +20,44 @@ import org.springframework.boot.web.server.PortInUseException;
 
 /** Why a runtime did not start, in words for the one who configured it. */
 public final class StartFailure extends RuntimeException {
+  /** How the driver's names of its errors begin. */
+  private static final String CUDA_ERROR = "CUDA_ERROR_";
+
   public StartFailure(String message) {
     super(message);
   }
 
   public StartFailure(String message, Throwable cause) {
     super(message, cause);
+  }
+
+  /**
+   * Why a device cannot be opened. A GPU's reason has a word of its own, by which an operator tells
+   * what to do.
+   */
+  public static RuntimeException ofDevice(DeviceKind kind, DeviceException failure) {
+    if (kind != DeviceKind.CUDA) {
+      return failure;
+    }
+    return failure instanceof DeviceMemoryException
+        ? new StartFailure("GpuTooSmall: " + failure.getMessage(), failure)
+        : new StartFailure(
+            "GpuUnusable: %s. A container has the GPU and the driver that its node gives it: it must ask for a GPU, and the node's container runtime must be NVIDIA's"
+                .formatted(failure.getMessage()),
+            failure);
+  }
+
+  /**
+   * Why an engine that has served does not go on: the same text in log, health and termination log.
+   *
+   * @param words the engine's own
+   */
+  public static String ofEngine(String words) {
+    return oneLine(
+        words.contains(CUDA_ERROR)
+            ? "GpuFailed: %s. The process must be restarted; if it fails again, look for Xid in the kernel log of its node, and take that out of service"
+                .formatted(words)
+            : "EngineFailed: " + words);
   }
 
   /** One line for the log, the termination log and the API. */
