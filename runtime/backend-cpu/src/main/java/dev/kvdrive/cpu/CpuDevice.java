@@ -133,6 +133,11 @@ public final class CpuDevice implements Device {
   }
 
   @Override
+  public boolean queuesOverlap() {
+    return false;
+  }
+
+  @Override
   public long capacityBytes() {
     return capacity;
   }

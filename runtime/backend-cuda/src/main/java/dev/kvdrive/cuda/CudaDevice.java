@@ -167,6 +167,11 @@ public final class CudaDevice implements Device {
   }
 
   @Override
+  public boolean queuesOverlap() {
+    return true;
+  }
+
+  @Override
   public long capacityBytes() {
     return capacity;
   }

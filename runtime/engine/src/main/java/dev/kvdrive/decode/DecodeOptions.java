@@ -7,7 +7,8 @@ import java.time.Duration;
  * How a decode step is run. None of it changes what is computed.
  *
  * @param pipeline whether misses are fetched on a queue of their own while something else is
- *     computed
+ *     computed; where the queues of a device do not overlap there is one, and it is the drive that
+ *     works meanwhile
  * @param microBatches into how many parts the rows of a step are cut in its attention, so that one
  *     part's misses are fetched while the next one selects: at most so many, a power of two; {@link
  *     #ELASTIC} for as many as make steps fastest. Without a pipeline there is one

@@ -215,7 +215,7 @@ public final class DecodeStep implements AutoCloseable {
               kv.reuse(),
               prefetch ? kv.prefetchMarks() : null,
               Math.toIntExact(options.fetchTimeout().toMillis()),
-              options.pipeline() ? pipeline(device) : null,
+              options.pipeline() && device.queuesOverlap() ? pipeline(device) : null,
               clock);
     } catch (RuntimeException e) {
       owned.forEach(Runnable::run);

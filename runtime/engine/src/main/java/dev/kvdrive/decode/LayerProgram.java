@@ -57,7 +57,7 @@ import org.jspecify.annotations.Nullable;
  * @param prefetched which slots a prefetch has filled; null if there is none
  * @param fetchTimeoutMillis how long those of one pass may take
  * @param pipeline the queue on which misses are fetched while something else is computed; null: no
- *     other
+ *     other. Then only the drive works meanwhile
  * @param clock is told of each stage that begins
  */
 record LayerProgram(
@@ -73,6 +73,8 @@ record LayerProgram(
     int fetchTimeoutMillis,
     @Nullable Pipeline pipeline,
     StepClock clock) {
+  private static final int NONE = -1;
+
   /**
    * A second queue.
    *
@@ -111,12 +113,13 @@ record LayerProgram(
       clock.enter(queue, StepStage.ATTEND);
       operations.attention().begin(queue, new Begin(step, shape, query, state));
     }
+    Fetched fetched = new Fetched(queue);
     for (int part = 0; part < parts.size(); part++) {
       clock.enter(queue, StepStage.SELECT);
       LayerStep of = new LayerStep(parts.get(part), layer);
       policy.choose(choosing(queue, of, query, selection));
       if (passes > 0) {
-        fetch(queue, part, new Pass(of, selection, 0));
+        fetched.ask(part, new Pass(of, selection, 0));
       }
     }
     if (!reuse.isEmpty()) {
@@ -131,11 +134,17 @@ record LayerProgram(
     policy.rest(new Resting(operations.attention(), queue, step, shape, query, selection, state));
     for (int pass = 0; pass < passes; pass++) {
       for (int part = 0; pass > 0 && part < parts.size(); part++) {
-        fetch(queue, part, new Pass(new LayerStep(parts.get(part), layer), selection, pass));
+        fetched.ask(part, new Pass(new LayerStep(parts.get(part), layer), selection, pass));
       }
       for (int part = 0; part < parts.size(); part++) {
         Pass of = new Pass(new LayerStep(parts.get(part), layer), selection, pass);
-        attend(queue, part, new Attend(of, shape, query, state));
+        Attend attend = new Attend(of, shape, query, state);
+        clock.enter(queue, StepStage.ATTEND);
+        operations.attention().hits(queue, attend);
+        clock.enter(queue, StepStage.FETCH);
+        fetched.await(part);
+        clock.enter(queue, StepStage.ATTEND);
+        operations.attention().misses(queue, attend);
       }
     }
     clock.enter(queue, StepStage.ATTEND);
@@ -192,43 +201,67 @@ record LayerProgram(
     }
   }
 
-  /** Puts a pass of a micro-batch into the window; what is missing comes on the transfer queue. */
-  private void fetch(Queue queue, int part, Pass pass) {
-    clock.enter(queue, StepStage.FETCH);
-    Keeping keeping = new Keeping(operations.window(), queue, pass);
-    policy.keep(keeping);
-    operations.window().diff(queue, pass);
-    policy.used(keeping);
-    if (prefetched != null) {
-      operations.window().credit(queue, new Credit(pass, prefetched));
-    }
-    Queue transfers = queue;
-    if (pipeline != null) {
-      transfers = pipeline.transfers();
-      queue.record(pipeline.diffed().get(part));
-      transfers.await(pipeline.diffed().get(part));
-    }
-    operations.window().fetch(transfers, new Fetch(pass, frames, mailbox));
-    if (pipeline != null) {
-      land(transfers, pass);
-      transfers.record(pipeline.landed().get(part));
-    }
-  }
+  /**
+   * What was asked for and has not been waited for. With a pipeline that is what its queue is busy
+   * with. Without one there is one queue, and the mailbox holds one pass of one micro-batch: it is
+   * waited for as late as can be, before the next is asked for or its misses are attended, and
+   * meanwhile the drive works.
+   */
+  private final class Fetched {
+    private final Queue queue;
+    private int part = NONE;
+    private @Nullable Pass pass;
 
-  private void attend(Queue queue, int part, Attend attend) {
-    clock.enter(queue, StepStage.ATTEND);
-    operations.attention().hits(queue, attend);
-    clock.enter(queue, StepStage.FETCH);
-    if (pipeline != null) {
-      queue.await(pipeline.landed().get(part));
-    } else {
-      land(queue, attend.of());
+    Fetched(Queue queue) {
+      this.queue = queue;
     }
-    clock.enter(queue, StepStage.ATTEND);
-    operations.attention().misses(queue, attend);
-  }
 
-  private void land(Queue queue, Pass pass) {
-    operations.window().land(queue, new Land(pass, mailbox, fetchTimeoutMillis));
+    /** Puts a pass of a micro-batch into the window, and asks for what is missing. */
+    void ask(int ofPart, Pass of) {
+      clock.enter(queue, StepStage.FETCH);
+      Keeping keeping = new Keeping(operations.window(), queue, of);
+      policy.keep(keeping);
+      operations.window().diff(queue, of);
+      policy.used(keeping);
+      if (prefetched != null) {
+        operations.window().credit(queue, new Credit(of, prefetched));
+      }
+      Fetch fetch = new Fetch(of, frames, mailbox);
+      if (pipeline != null) {
+        Queue transfers = pipeline.transfers();
+        queue.record(pipeline.diffed().get(ofPart));
+        transfers.await(pipeline.diffed().get(ofPart));
+        operations.window().fetch(transfers, fetch);
+        land(transfers, of);
+        transfers.record(pipeline.landed().get(ofPart));
+      } else {
+        land();
+        operations.window().fetch(queue, fetch);
+        part = ofPart;
+        pass = of;
+      }
+    }
+
+    /** Makes the queue wait for what a micro-batch has asked for. */
+    void await(int ofPart) {
+      if (pipeline != null) {
+        queue.await(pipeline.landed().get(ofPart));
+      } else if (part == ofPart) {
+        land();
+      }
+    }
+
+    private void land() {
+      Pass asked = pass;
+      if (asked != null) {
+        land(queue, asked);
+        pass = null;
+        part = NONE;
+      }
+    }
+
+    private void land(Queue on, Pass of) {
+      operations.window().land(on, new Land(of, mailbox, fetchTimeoutMillis));
+    }
   }
 }

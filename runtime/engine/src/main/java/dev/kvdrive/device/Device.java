@@ -44,6 +44,12 @@ public interface Device extends AutoCloseable {
    */
   int recordedRows(int rows);
 
+  /**
+   * Whether what is submitted to one queue can run beside what is submitted to another; else all of
+   * it runs in the order in which it is submitted, and waiting on one queue is waiting on all.
+   */
+  boolean queuesOverlap();
+
   /** Cap of device memory in bytes; {@link #usedBytes} never exceeds it. */
   long capacityBytes();
 

@@ -279,6 +279,11 @@ public abstract class PlanConformance extends EngineTest {
     }
 
     @Override
+    public boolean queuesOverlap() {
+      return device.queuesOverlap();
+    }
+
+    @Override
     public long capacityBytes() {
       return device.capacityBytes();
     }

@@ -74,6 +74,11 @@ public final class TokenDevice implements Device {
   }
 
   @Override
+  public boolean queuesOverlap() {
+    return device.queuesOverlap();
+  }
+
+  @Override
   public long capacityBytes() {
     return device.capacityBytes();
   }

@@ -63,6 +63,11 @@ final class DeferredDevice implements Device {
   }
 
   @Override
+  public boolean queuesOverlap() {
+    return true;
+  }
+
+  @Override
   public long capacityBytes() {
     return Long.MAX_VALUE;
   }
