@@ -106,7 +106,7 @@ public final class RequestResolver {
         requireNonNullElse(runtime.queueLimit(), Load.DEFAULT_QUEUE_PER_SEAT * concurrency),
         drainSeconds(runtime, requireNonNullElse(from.limits(), NO_LIMITS)),
         DeviceKind.valueOf(requireNonNullElse(from.device(), Device.CPU).name()),
-        requireNonNullElseGet(spec.access(), () -> new Access(null, null, null)),
+        requireNonNullElseGet(spec.access(), () -> new Access(null, null, null, null)),
         pod(runtime, from, defaults));
   }
 

@@ -18,6 +18,10 @@ public record Access(
                 + " served.")
         SecretKey apiKeysSecret,
     @Nullable
+        @JsonPropertyDescription(
+            "Serves the API with TLS, on port 443 of the Service. Without it: in plain, on port 80.")
+        Tls tls,
+    @Nullable
         @Size(max = 64)
         @JsonPropertyDescription(
             "Namespaces, besides this one, whose pods may connect. \"*\" lets all in.")

@@ -1,5 +1,7 @@
 package dev.kvdrive.operator.desired;
 
+import dev.kvdrive.api.v1alpha1.Access;
+import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Request;
 import io.fabric8.kubernetes.api.model.ConfigMap;
@@ -31,8 +33,14 @@ public final class DesiredObjects {
   /** Port of the Service. */
   public static final int SERVICE_PORT = 80;
 
-  /** Port of the API and of the metrics in every pod. */
+  /** Port of the Service of a deployment with TLS. */
+  public static final int TLS_SERVICE_PORT = 443;
+
+  /** Port of health and metrics in every pod, and of the API in those without TLS. */
   public static final int RUNTIME_PORT = 8080;
+
+  /** Port of the API in pods with TLS. */
+  public static final int TLS_RUNTIME_PORT = 8443;
 
   private final Request request;
   private final Map<String, String> configuration;
@@ -74,8 +82,13 @@ public final class DesiredObjects {
   }
 
   /** Address of a deployment's API inside the cluster. */
-  public static String url(String deployment, String namespace) {
-    return "http://%s.%s.svc".formatted(deployment, namespace);
+  public static String url(InferenceDeployment deployment) {
+    Access access = deployment.getSpec().access();
+    return "%s://%s.%s.svc"
+        .formatted(
+            access != null && access.tls() != null ? "https" : "http",
+            deployment.getMetadata().getName(),
+            deployment.getMetadata().getNamespace());
   }
 
   /**
@@ -105,10 +118,10 @@ public final class DesiredObjects {
         .withType("ClusterIP")
         .withSelector(Labels.selector(request.name()))
         .addNewPort()
-        .withName(RuntimePod.PORT_NAME)
-        .withPort(SERVICE_PORT)
+        .withName(RuntimePod.apiPort(request))
+        .withPort(request.access().tls() == null ? SERVICE_PORT : TLS_SERVICE_PORT)
         .withProtocol("TCP")
-        .withTargetPort(new IntOrString(RuntimePod.PORT_NAME))
+        .withTargetPort(new IntOrString(RuntimePod.apiPort(request)))
         .endPort()
         .endSpec()
         .build();

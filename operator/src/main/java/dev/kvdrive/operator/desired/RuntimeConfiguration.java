@@ -1,5 +1,6 @@
 package dev.kvdrive.operator.desired;
 
+import dev.kvdrive.api.v1alpha1.Tls;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Quantities;
 import dev.kvdrive.feasibility.Request;
@@ -27,6 +28,11 @@ final class RuntimeConfiguration {
   static final String DIRECTORY = "/etc/kvdrive";
   static final String API_KEYS_DIRECTORY = "/etc/kvdrive-keys";
   static final String API_KEYS_FILE = "api-keys";
+  static final String TLS_DIRECTORY = "/etc/kvdrive-tls";
+  static final String TLS_CERTIFICATE = "tls.crt";
+  static final String TLS_KEY = "tls.key";
+  static final String CLIENT_CA_DIRECTORY = "/etc/kvdrive-client-ca";
+  static final String CLIENT_CA = "ca.crt";
   static final String MODEL_CACHE = "/var/lib/kvdrive/models";
   static final String MODEL_CLAIM = "/var/lib/kvdrive/model";
   static final String NVME = "/var/lib/kvdrive/nvme";
@@ -124,7 +130,25 @@ final class RuntimeConfiguration {
     if (request.pod().cpu() != null) {
       kvdrive.put("threads", threads(request));
     }
-    return Serialization.asYaml(Map.of("kvdrive", kvdrive));
+    Map<String, Object> all = new LinkedHashMap<>();
+    all.put("kvdrive", kvdrive);
+    Tls tls = request.access().tls();
+    if (tls != null) {
+      kvdrive.put("tls", tls(tls));
+      all.put("server", Map.of("port", DesiredObjects.TLS_RUNTIME_PORT));
+    }
+    return Serialization.asYaml(all);
+  }
+
+  private static Map<String, Object> tls(Tls wanted) {
+    Map<String, Object> tls = new LinkedHashMap<>();
+    tls.put("certificate", TLS_DIRECTORY + "/" + TLS_CERTIFICATE);
+    tls.put("key", TLS_DIRECTORY + "/" + TLS_KEY);
+    if (wanted.clientCaSecret() != null) {
+      tls.put("client-ca", CLIENT_CA_DIRECTORY + "/" + CLIENT_CA);
+    }
+    tls.put("health-port", DesiredObjects.RUNTIME_PORT);
+    return tls;
   }
 
   /** The sizes nobody has compared with the model's file yet; the runtime does. */

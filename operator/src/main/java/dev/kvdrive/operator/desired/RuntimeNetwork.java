@@ -42,13 +42,23 @@ final class RuntimeNetwork {
         .build();
   }
 
-  private static NetworkPolicyIngressRule ingress(Request request) {
-    NetworkPolicyIngressRuleBuilder rule =
-        new NetworkPolicyIngressRuleBuilder()
-            .addNewPort()
-            .withPort(new IntOrString(RuntimePod.PORT_NAME))
-            .withProtocol("TCP")
-            .endPort();
+  private static List<NetworkPolicyIngressRule> ingress(Request request) {
+    List<NetworkPolicyIngressRule> rules = new ArrayList<>();
+    rules.add(api(request));
+    if (request.access().tls() != null && !request.pod().callers().isEmpty()) {
+      // Health and metrics, for the operator and whoever scrapes; the kubelet needs no rule.
+      rules.add(
+          open(RuntimePod.PORT_NAME)
+              .withFrom(
+                  new TreeSet<>(request.pod().callers())
+                      .stream().map(RuntimeNetwork::namespace).toList())
+              .build());
+    }
+    return rules;
+  }
+
+  private static NetworkPolicyIngressRule api(Request request) {
+    NetworkPolicyIngressRuleBuilder rule = open(RuntimePod.apiPort(request));
     TreeSet<String> namespaces =
         new TreeSet<>(Objects.requireNonNullElse(request.access().fromNamespaces(), List.of()));
     if (namespaces.contains(EVERYONE)) {
@@ -57,15 +67,24 @@ final class RuntimeNetwork {
     namespaces.addAll(request.pod().callers());
     List<NetworkPolicyPeer> peers = new ArrayList<>();
     peers.add(new NetworkPolicyPeerBuilder().withNewPodSelector().endPodSelector().build());
-    for (String namespace : namespaces) {
-      peers.add(
-          new NetworkPolicyPeerBuilder()
-              .withNewNamespaceSelector()
-              .addToMatchLabels(NAMESPACE_NAME, namespace)
-              .endNamespaceSelector()
-              .build());
-    }
+    namespaces.forEach(namespace -> peers.add(namespace(namespace)));
     return rule.withFrom(peers).build();
+  }
+
+  private static NetworkPolicyIngressRuleBuilder open(String port) {
+    return new NetworkPolicyIngressRuleBuilder()
+        .addNewPort()
+        .withPort(new IntOrString(port))
+        .withProtocol("TCP")
+        .endPort();
+  }
+
+  private static NetworkPolicyPeer namespace(String name) {
+    return new NetworkPolicyPeerBuilder()
+        .withNewNamespaceSelector()
+        .addToMatchLabels(NAMESPACE_NAME, name)
+        .endNamespaceSelector()
+        .build();
   }
 
   private static List<NetworkPolicyEgressRule> egress(Request request) {

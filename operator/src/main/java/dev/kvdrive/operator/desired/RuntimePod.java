@@ -2,6 +2,7 @@ package dev.kvdrive.operator.desired;
 
 import dev.kvdrive.api.v1alpha1.NodeRequirement;
 import dev.kvdrive.api.v1alpha1.SecretKey;
+import dev.kvdrive.api.v1alpha1.Tls;
 import dev.kvdrive.api.v1alpha1.TopologySpread;
 import dev.kvdrive.api.v1alpha1.TopologySpread.WhenUnsatisfiable;
 import dev.kvdrive.feasibility.Assessment.Feasible;
@@ -14,6 +15,8 @@ import io.fabric8.kubernetes.api.model.Affinity;
 import io.fabric8.kubernetes.api.model.AffinityBuilder;
 import io.fabric8.kubernetes.api.model.Container;
 import io.fabric8.kubernetes.api.model.ContainerBuilder;
+import io.fabric8.kubernetes.api.model.ContainerPort;
+import io.fabric8.kubernetes.api.model.ContainerPortBuilder;
 import io.fabric8.kubernetes.api.model.EnvVar;
 import io.fabric8.kubernetes.api.model.EnvVarBuilder;
 import io.fabric8.kubernetes.api.model.LocalObjectReference;
@@ -49,7 +52,10 @@ import org.jspecify.annotations.Nullable;
  * It satisfies the restricted Pod Security Standard and has no API server credentials.
  */
 final class RuntimePod {
+  /** Of health and metrics, which the kubelet and scrapers ask for without TLS. */
   static final String PORT_NAME = "http";
+
+  static final String TLS_PORT_NAME = "https";
   static final String CONTAINER = "runtime";
   static final String NVME_VOLUME = "nvme";
 
@@ -213,11 +219,7 @@ final class RuntimePod {
         .withName(CONTAINER)
         .withImage(request.pod().image())
         .withImagePullPolicy(request.pod().imagePullPolicy().text())
-        .addNewPort()
-        .withName(PORT_NAME)
-        .withContainerPort(DesiredObjects.RUNTIME_PORT)
-        .withProtocol("TCP")
-        .endPort()
+        .withPorts(ports())
         .withEnv(environment())
         .withResources(resources())
         .withVolumeMounts(mounts())
@@ -237,6 +239,28 @@ final class RuntimePod {
         .withDrop("ALL")
         .endCapabilities()
         .endSecurityContext()
+        .build();
+  }
+
+  /** Name of the port with the API. */
+  static String apiPort(Request request) {
+    return request.access().tls() == null ? PORT_NAME : TLS_PORT_NAME;
+  }
+
+  private List<ContainerPort> ports() {
+    List<ContainerPort> ports = new ArrayList<>();
+    ports.add(port(PORT_NAME, DesiredObjects.RUNTIME_PORT));
+    if (request.access().tls() != null) {
+      ports.add(port(TLS_PORT_NAME, DesiredObjects.TLS_RUNTIME_PORT));
+    }
+    return ports;
+  }
+
+  private static ContainerPort port(String name, int number) {
+    return new ContainerPortBuilder()
+        .withName(name)
+        .withContainerPort(number)
+        .withProtocol("TCP")
         .build();
   }
 
@@ -327,6 +351,13 @@ final class RuntimePod {
     if (request.access().apiKeysSecret() != null) {
       mounts.add(mount("api-keys", RuntimeConfiguration.API_KEYS_DIRECTORY, true));
     }
+    Tls tls = request.access().tls();
+    if (tls != null) {
+      mounts.add(mount("tls", RuntimeConfiguration.TLS_DIRECTORY, true));
+      if (tls.clientCaSecret() != null) {
+        mounts.add(mount("client-ca", RuntimeConfiguration.CLIENT_CA_DIRECTORY, true));
+      }
+    }
     if (sizes.volumeBytes() > 0) {
       mounts.add(mount(NVME_VOLUME, RuntimeConfiguration.NVME, false));
     }
@@ -346,13 +377,23 @@ final class RuntimePod {
                 volumes.add(volume("model").withNewPersistentVolumeClaim(claim, true).build()));
     SecretKey keys = request.access().apiKeysSecret();
     if (keys != null) {
+      volumes.add(secret("api-keys", keys, RuntimeConfiguration.API_KEYS_FILE));
+    }
+    Tls tls = request.access().tls();
+    if (tls != null) {
       volumes.add(
-          volume("api-keys")
+          volume("tls")
               .withNewSecret()
-              .withSecretName(keys.name())
-              .addNewItem(keys.key(), null, RuntimeConfiguration.API_KEYS_FILE)
+              .withSecretName(tls.secretName())
+              .addNewItem(
+                  RuntimeConfiguration.TLS_CERTIFICATE, null, RuntimeConfiguration.TLS_CERTIFICATE)
+              .addNewItem(RuntimeConfiguration.TLS_KEY, null, RuntimeConfiguration.TLS_KEY)
               .endSecret()
               .build());
+      SecretKey clientCa = tls.clientCaSecret();
+      if (clientCa != null) {
+        volumes.add(secret("client-ca", clientCa, RuntimeConfiguration.CLIENT_CA));
+      }
     }
     if (sizes.volumeBytes() > 0 && !request.retainsVolume()) {
       volumes.add(
@@ -368,6 +409,15 @@ final class RuntimePod {
               .build());
     }
     return volumes;
+  }
+
+  private static Volume secret(String volume, SecretKey secret, String file) {
+    return volume(volume)
+        .withNewSecret()
+        .withSecretName(secret.name())
+        .addNewItem(secret.key(), null, file)
+        .endSecret()
+        .build();
   }
 
   private Volume modelCache() {

@@ -328,9 +328,7 @@ public final class StatusAggregator {
     return new InferenceDeploymentStatus(
         deployment.getMetadata().getGeneration(),
         conditions(deployment, findings),
-        assessment instanceof Feasible || observed.workload().isPresent()
-            ? DesiredObjects.url(name, deployment.getMetadata().getNamespace())
-            : null,
+        url(deployment, assessment, observed),
         observed.workload().map(Workload::pods).orElse(0),
         observed.workload().map(Workload::ready).orElse(0),
         selector(name),
@@ -338,6 +336,19 @@ public final class StatusAggregator {
         plan == null ? null : PlanView.tiers(plan, observed.usage()),
         PlanView.accuracy(observed.usage()),
         deployment.getStatus() == null ? null : deployment.getStatus().operator());
+  }
+
+  /** What runs although another specification is infeasible answers where it has answered. */
+  private static @Nullable String url(
+      InferenceDeployment deployment, Assessment assessment, Observation observed) {
+    if (assessment instanceof Feasible) {
+      return DesiredObjects.url(deployment);
+    }
+    if (observed.workload().isEmpty()) {
+      return null;
+    }
+    InferenceDeploymentStatus before = deployment.getStatus();
+    return before == null || before.url() == null ? DesiredObjects.url(deployment) : before.url();
   }
 
   private static String selector(String name) {

@@ -225,6 +225,63 @@ class DesiredObjectsTest {
   }
 
   @Test
+  void tlsIsOnAPortOfItsOwnAndHealthStaysWhereItWas() {
+    DesiredObjects objects =
+        objects(
+            "access: {tls: {secretName: cert, clientCaSecret: {name: clients, key: bundle.pem}}}");
+
+    assertThat(volume(objects, "tls").getSecret().getSecretName()).isEqualTo("cert");
+    assertThat(volume(objects, "tls").getSecret().getItems())
+        .extracting(item -> item.getKey() + " as " + item.getPath())
+        .containsExactly("tls.crt as tls.crt", "tls.key as tls.key");
+    assertThat(volume(objects, "client-ca").getSecret().getItems())
+        .extracting(item -> item.getKey() + " as " + item.getPath())
+        .containsExactly("bundle.pem as ca.crt");
+    assertThat(container(objects).getVolumeMounts())
+        .filteredOn(mount -> List.of("tls", "client-ca").contains(mount.getName()))
+        .extracting(mount -> mount.getMountPath() + mount.getReadOnly())
+        .containsExactly("/etc/kvdrive-tlstrue", "/etc/kvdrive-client-catrue");
+    JsonNode yaml =
+        Serialization.unmarshal(objects.configMap().getData().get("runtime.yaml"), JsonNode.class);
+    assertThat(yaml.at("/server/port").asInt()).isEqualTo(8443);
+    assertThat(yaml.at("/kvdrive/tls/certificate").asText()).isEqualTo("/etc/kvdrive-tls/tls.crt");
+    assertThat(yaml.at("/kvdrive/tls/key").asText()).isEqualTo("/etc/kvdrive-tls/tls.key");
+    assertThat(yaml.at("/kvdrive/tls/client-ca").asText())
+        .isEqualTo("/etc/kvdrive-client-ca/ca.crt");
+    assertThat(yaml.at("/kvdrive/tls/health-port").asInt()).isEqualTo(8080);
+    assertThat(container(objects).getPorts())
+        .extracting(port -> port.getName() + " " + port.getContainerPort())
+        .containsExactly("http 8080", "https 8443");
+    assertThat(container(objects).getReadinessProbe().getHttpGet().getPort().getStrVal())
+        .isEqualTo("http");
+    assertThat(objects.service().getSpec().getPorts())
+        .extracting(
+            port -> port.getName() + " " + port.getPort() + " " + port.getTargetPort().getStrVal())
+        .containsExactly("https 443 https");
+    assertThat(objects.networkPolicy().getSpec().getIngress())
+        .extracting(
+            rule -> rule.getPorts().getFirst().getPort().getStrVal() + " " + rule.getFrom().size())
+        .containsExactly("https 3", "http 2");
+  }
+
+  @Test
+  void withoutTlsThereIsNothingOfIt() {
+    DesiredObjects objects = objects("");
+
+    assertThat(objects.configMap().getData().get("runtime.yaml")).doesNotContain("tls", "server");
+    assertThat(container(objects).getPorts())
+        .extracting(port -> port.getName() + " " + port.getContainerPort())
+        .containsExactly("http 8080");
+    assertThat(objects.service().getSpec().getPorts())
+        .extracting(port -> port.getName() + " " + port.getPort())
+        .containsExactly("http 80");
+    assertThat(objects.networkPolicy().getSpec().getIngress())
+        .singleElement()
+        .satisfies(
+            rule -> assertThat(rule.getPorts().getFirst().getPort().getStrVal()).isEqualTo("http"));
+  }
+
+  @Test
   void onlyTheNamespaceAndWhomItNamesMayConnect() {
     NetworkPolicySpec policy =
         objects("access: {fromNamespaces: [frontend]}").networkPolicy().getSpec();

@@ -629,6 +629,26 @@ class ReconcilerTest {
   }
 
   @Test
+  void aMissingCertificateIsNamedAndTheUrlSaysHttps() {
+    create("access: {tls: {secretName: cert}}");
+    await().atMost(SOON).until(() -> objects().containsKey("Deployment"));
+    bind(claim("endpoint-abc-nvme"), "512Mi");
+    Pod pod = client.resource(pod("endpoint-abc")).create();
+    warn(
+        pod,
+        "FailedMount",
+        "MountVolume.SetUp failed for volume \"tls\" : secret \"cert\" not found");
+
+    creating(pod);
+
+    awaitReason("SecretNotFound");
+    assertThat(condition("Ready").getMessage())
+        .contains("Secret cert")
+        .contains("tls.crt, tls.key");
+    assertThat(status().url()).isEqualTo("https://%s.%s.svc".formatted(NAME, namespace));
+  }
+
+  @Test
   void aPodWithoutANodeIsTheReasonAndNotItsClaim() {
     create("");
     await().atMost(SOON).until(() -> objects().containsKey("Deployment"));

@@ -111,8 +111,27 @@ final class OwnRuntime implements AutoCloseable {
   }
 
   HttpRequest.Builder request(String path) {
-    String port = context.getEnvironment().getRequiredProperty("local.server.port");
-    return HttpRequest.newBuilder(URI.create("http://localhost:" + port + path));
+    return HttpRequest.newBuilder(URI.create("http://localhost:" + port() + path));
+  }
+
+  int port() {
+    return Integer.parseInt(context.getEnvironment().getRequiredProperty("local.server.port"));
+  }
+
+  /** The port without TLS. */
+  interface Plain {
+    /** The body of the answer, whatever its status. */
+    String get(String path) throws IOException, InterruptedException;
+  }
+
+  Plain healthPort() {
+    int port = context.getBean(HealthPort.class).port();
+    return path ->
+        client
+            .send(
+                HttpRequest.newBuilder(URI.create("http://localhost:" + port + path)).build(),
+                HttpResponse.BodyHandlers.ofString())
+            .body();
   }
 
   HttpResponse<String> send(HttpRequest.Builder request) throws IOException, InterruptedException {

@@ -95,16 +95,20 @@ public final class RuntimeOptions {
     flags.putAll(RopeOptions.FLAGS);
     flags.putAll(ChatTemplateOption.FLAGS);
     flags.putAll(
-        Map.of(
-            "kvdrive.tiers.nvme-dir", "--nvme-dir",
-            "kvdrive.threads", "--threads",
-            "kvdrive.meter", "--meter",
-            "kvdrive.served-model-name", "--name",
-            "kvdrive.api-keys-file", "--api-keys",
-            "kvdrive.http.cors-origins", "--cors-origin",
-            "kvdrive.http.access-log", "--access-log",
-            "server.address", "--host",
-            "server.port", "--port"));
+        Map.ofEntries(
+            Map.entry("kvdrive.tiers.nvme-dir", "--nvme-dir"),
+            Map.entry("kvdrive.threads", "--threads"),
+            Map.entry("kvdrive.meter", "--meter"),
+            Map.entry("kvdrive.served-model-name", "--name"),
+            Map.entry("kvdrive.api-keys-file", "--api-keys"),
+            Map.entry("kvdrive.tls.certificate", "--tls-certificate"),
+            Map.entry("kvdrive.tls.key", "--tls-key"),
+            Map.entry("kvdrive.tls.client-ca", "--client-ca"),
+            Map.entry("kvdrive.tls.health-port", "--health-port"),
+            Map.entry("kvdrive.http.cors-origins", "--cors-origin"),
+            Map.entry("kvdrive.http.access-log", "--access-log"),
+            Map.entry("server.address", "--host"),
+            Map.entry("server.port", "--port")));
     flags.put("kvdrive.http.ui", "--no-ui");
     return Map.copyOf(flags);
   }

@@ -126,7 +126,10 @@ public final class LocalRuntime implements AutoCloseable {
   public URI address() {
     String host = context().getEnvironment().getRequiredProperty("server.address");
     String port = context().getEnvironment().getRequiredProperty("local.server.port");
-    return URI.create("http://%s:%s".formatted(host.contains(":") ? "[" + host + "]" : host, port));
+    String scheme =
+        context().getEnvironment().containsProperty("kvdrive.tls.certificate") ? "https" : "http";
+    return URI.create(
+        "%s://%s:%s".formatted(scheme, host.contains(":") ? "[" + host + "]" : host, port));
   }
 
   private ConfigurableApplicationContext context() {

@@ -58,6 +58,36 @@ public final class ServeCommand implements Callable<Integer> {
   private @Nullable Path apiKeys;
 
   @Option(
+      names = "--tls-certificate",
+      paramLabel = "FILE",
+      description =
+          "Certificate of the server in PEM, and those that lead to its authority; the API is served with"
+              + " TLS then (default: in plain).")
+  private @Nullable Path tlsCertificate;
+
+  @Option(
+      names = "--tls-key",
+      paramLabel = "FILE",
+      description = "Private key of the certificate, in PEM.")
+  private @Nullable Path tlsKey;
+
+  @Option(
+      names = "--client-ca",
+      paramLabel = "FILE",
+      description =
+          "Authorities, in PEM, whose clients may connect (default: clients need no certificate).")
+  private @Nullable Path clientCa;
+
+  @Option(
+      names = "--health-port",
+      paramLabel = "PORT",
+      converter = Bounded.Port.class,
+      description =
+          "Port for health and metrics without TLS; 0 for a free one (default: none, they are with the"
+              + " API).")
+  private @Nullable Integer healthPort;
+
+  @Option(
       names = "--cors-origin",
       paramLabel = "ORIGIN",
       description =
@@ -98,6 +128,10 @@ public final class ServeCommand implements Callable<Integer> {
     if (apiKeys != null) {
       settings.put("kvdrive.api-keys-file", apiKeys.toString());
     }
+    put(settings, "kvdrive.tls.certificate", tlsCertificate);
+    put(settings, "kvdrive.tls.key", tlsKey);
+    put(settings, "kvdrive.tls.client-ca", clientCa);
+    put(settings, "kvdrive.tls.health-port", healthPort);
     if (!corsOrigins.isEmpty()) {
       settings.put("kvdrive.http.cors-origins", String.join(",", corsOrigins));
     }
@@ -106,6 +140,12 @@ public final class ServeCommand implements Callable<Integer> {
       settings.put("kvdrive.http.access-log", "true");
     }
     return settings;
+  }
+
+  private static void put(Map<String, String> settings, String name, @Nullable Object value) {
+    if (value != null) {
+      settings.put(name, value.toString());
+    }
   }
 
   private void announce(LocalRuntime local) throws InterruptedException {

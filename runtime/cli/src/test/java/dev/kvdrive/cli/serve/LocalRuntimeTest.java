@@ -113,4 +113,22 @@ class LocalRuntimeTest {
         .message()
         .hasLineCount(1);
   }
+
+  @Test
+  void saysWhichOptionOfTlsIsMissingOrWrong() throws Exception {
+    Map<String, String> settings = settings();
+    settings.put("kvdrive.tls.certificate", folder.resolve("none").toString());
+    assertThatThrownBy(() -> start(settings))
+        .hasMessageContaining("--tls-key must be set, too: TLS needs --tls-certificate and");
+    settings.put("kvdrive.tls.key", folder.resolve("none").toString());
+    assertThatThrownBy(() -> start(settings))
+        .hasMessageContaining("--tls-certificate cannot be read: ")
+        .message()
+        .hasLineCount(1);
+  }
+
+  private static void start(Map<String, String> settings) {
+    LocalRuntime.start(
+        settings, RuntimeOptions.FLAGS, null, LocalRuntime.Log.ERRORS, new ReferenceDevices());
+  }
 }

@@ -57,11 +57,13 @@ public final class ApiKeyFilter implements WebFilter, Ordered {
   }
 
   static boolean isOpen(ServerWebExchange exchange) {
+    return isOfOperation(exchange) || PAGE.contains(exchange.getRequest().getPath().value());
+  }
+
+  /** Whether it is for health or metrics. */
+  static boolean isOfOperation(ServerWebExchange exchange) {
     String path = exchange.getRequest().getPath().value();
-    return path.equals("/health")
-        || path.startsWith("/health/")
-        || path.equals("/metrics")
-        || PAGE.contains(path);
+    return path.equals("/health") || path.startsWith("/health/") || path.equals("/metrics");
   }
 
   private static Caller caller(ApiKeys keys, @Nullable String header) {

@@ -5,7 +5,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Objects;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * What a client may read of a text about the server: causes, values and ways out, but neither the
@@ -43,6 +45,12 @@ final class ClientText {
     Path keys = settings.apiKeysFile();
     if (keys != null) {
       own.add(keys);
+    }
+    RuntimeSettings.Tls tls = settings.tls();
+    if (tls != null) {
+      Stream.of(tls.certificate(), tls.key(), tls.clientCa())
+          .filter(Objects::nonNull)
+          .forEach(own::add);
     }
     if (!settings.model().uri().contains(":")) {
       own.add(Path.of(settings.model().uri()));

@@ -1,6 +1,7 @@
 package dev.kvdrive.server.http;
 
 import dev.kvdrive.server.openai.Json;
+import dev.kvdrive.server.serving.HealthNote;
 import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.serving.Serving.State;
 import org.springframework.http.MediaType;
@@ -19,13 +20,15 @@ import reactor.core.publisher.Mono;
 final class HealthHandler {
   private final Serving serving;
   private final ClientText clientText;
+  private final HealthNote note;
   private final Json json = new Json(1 << 10);
 
   private record Health(String status, String detail) {}
 
-  HealthHandler(Serving serving, ClientText clientText) {
+  HealthHandler(Serving serving, ClientText clientText, HealthNote note) {
     this.serving = serving;
     this.clientText = clientText;
+    this.note = note;
   }
 
   Mono<ServerResponse> live(ServerRequest request) {
@@ -41,6 +44,10 @@ final class HealthHandler {
   private Mono<ServerResponse> answer(boolean good, State state) {
     return ServerResponse.status(good ? 200 : 503)
         .contentType(MediaType.APPLICATION_JSON)
-        .bodyValue(json.write(new Health(state.word(), clientText.of(state.detail()))));
+        .bodyValue(json.write(new Health(state.word(), clientText.of(detail(state)))));
+  }
+
+  private String detail(State state) {
+    return note.text().map(text -> state.detail() + "; " + text).orElse(state.detail());
   }
 }

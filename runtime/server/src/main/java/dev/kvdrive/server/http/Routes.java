@@ -6,6 +6,7 @@ import static org.springframework.web.reactive.function.server.RouterFunctions.r
 import dev.kvdrive.server.metrics.MetricsHandler;
 import dev.kvdrive.server.metrics.ServingMetrics;
 import dev.kvdrive.server.openai.ApiException;
+import dev.kvdrive.server.serving.HealthNote;
 import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import dev.kvdrive.server.ui.SnapshotFeed;
@@ -63,7 +64,8 @@ public class Routes {
       ServingMetrics metrics,
       MetricsHandler metricsHandler,
       SnapshotFeed snapshotFeed,
-      ErrorAnswers errors) {
+      ErrorAnswers errors,
+      HealthNote healthNote) {
     BodyBudget budget = new BodyBudget(settings.requestMemory());
     metrics.watch("bodies.bytes", "Bytes taken by request bodies.", budget::takenBytes);
     metrics.watch("bodies.limit.bytes", "Bytes that bodies may take.", budget::limitBytes);
@@ -73,7 +75,7 @@ public class Routes {
         new CompletionHandler(serving, settings, bodies, metrics, errors);
     TokenHandler tokens = new TokenHandler(serving, bodies);
     ModelHandler models = new ModelHandler(serving);
-    HealthHandler health = new HealthHandler(serving, ClientText.of(settings));
+    HealthHandler health = new HealthHandler(serving, ClientText.of(settings), healthNote);
     RouterFunctions.Builder routes = route();
     post(routes, "/v1/chat/completions", completions::chat);
     post(routes, "/v1/completions", completions::text);

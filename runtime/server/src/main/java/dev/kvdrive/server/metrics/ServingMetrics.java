@@ -6,6 +6,7 @@ import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.schedule.GenerationRequest;
 import dev.kvdrive.server.generation.GenerationObserver;
 import io.micrometer.core.instrument.Counter;
+import io.micrometer.core.instrument.FunctionCounter;
 import io.micrometer.core.instrument.Gauge;
 import io.micrometer.core.instrument.MeterRegistry;
 import io.micrometer.core.instrument.Timer;
@@ -15,6 +16,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
+import java.util.function.ToDoubleFunction;
 
 /** Times and counts of generations, as users of the API see them. Thread-safe. */
 public final class ServingMetrics {
@@ -108,6 +110,17 @@ public final class ServingMetrics {
   /** What is watched of bodies and connections. */
   public void watch(String name, String description, Supplier<Number> value) {
     Gauge.builder("kvdrive." + name, value).description(description).register(registry);
+  }
+
+  /**
+   * What is counted elsewhere.
+   *
+   * @param owner of the count, who must be kept by somebody
+   */
+  public <T> void count(String name, String description, T owner, ToDoubleFunction<T> value) {
+    FunctionCounter.builder("kvdrive." + name, owner, value)
+        .description(description)
+        .register(registry);
   }
 
   private Counter outcome(String outcome) {

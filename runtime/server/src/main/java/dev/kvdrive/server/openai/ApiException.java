@@ -173,6 +173,17 @@ public final class ApiException extends RuntimeException {
         "Pages of the origin '%s' may not call this server.".formatted(shortened(origin)));
   }
 
+  /** 403: a connection without TLS. */
+  public static ApiException tlsRequired() {
+    return new ApiException(
+        403,
+        "invalid_request_error",
+        null,
+        "tls_required",
+        null,
+        "This port answers health and metrics only. The API is on the port with TLS; call it with https.");
+  }
+
   /** 429: no room for the body. */
   public static ApiException bodies(String message, Duration retryAfter) {
     return new ApiException(429, "rate_limit_error", null, BODIES_FULL, retryAfter, message);

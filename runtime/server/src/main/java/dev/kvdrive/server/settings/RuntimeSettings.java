@@ -57,6 +57,7 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param bodyTimeout how long a client may take to send a body
  * @param streamBuffer events of one stream that a slow client may leave unread
  * @param http how connections are kept, and who is told of requests
+ * @param tls what secures connections; null for connections in plain
  * @param terminationLog file that takes the reason when the runtime cannot start
  */
 @ConfigurationProperties(prefix = "kvdrive", ignoreUnknownFields = false)
@@ -85,6 +86,7 @@ public record RuntimeSettings(
     @DefaultValue("60s") Duration bodyTimeout,
     @DefaultValue("1024") int streamBuffer,
     @DefaultValue Http http,
+    @Nullable Tls tls,
     @DefaultValue("/dev/termination-log") Path terminationLog) {
 
   /**
@@ -227,6 +229,34 @@ public record RuntimeSettings(
 
     private static final Pattern ORIGIN =
         Pattern.compile("[a-z][a-z0-9+.-]*://[^/?#*\\s]+", Pattern.CASE_INSENSITIVE);
+  }
+
+  /**
+   * How connections are secured.
+   *
+   * @param certificate file with the server's certificate and those that lead to its authority, in
+   *     PEM
+   * @param key file with its private key, in PEM
+   * @param clientCa file with the authorities whose clients may connect; all may if not set
+   * @param healthPort where health and metrics, and nothing else, are answered without TLS; nowhere
+   *     if not set
+   */
+  public record Tls(
+      @Nullable Path certificate,
+      @Nullable Path key,
+      @Nullable Path clientCa,
+      @Nullable Integer healthPort) {
+    public Tls {
+      if (certificate == null || key == null) {
+        throw new IllegalArgumentException(
+            "kvdrive.tls.%s must be set, too: TLS needs kvdrive.tls.certificate and kvdrive.tls.key"
+                .formatted(certificate == null ? "certificate" : "key"));
+      }
+      if (healthPort != null && (healthPort < 0 || healthPort > 65535)) {
+        throw new IllegalArgumentException(
+            "kvdrive.tls.health-port must be between 0 (a free one) and 65535, got " + healthPort);
+      }
+    }
   }
 
   public RuntimeSettings {

@@ -12,6 +12,7 @@ import io.netty.channel.ChannelHandlerContext;
 import io.netty.channel.ChannelInboundHandlerAdapter;
 import io.netty.channel.ChannelPromise;
 import io.netty.channel.socket.DuplexChannel;
+import io.netty.handler.codec.DecoderException;
 import io.netty.handler.codec.DecoderResult;
 import io.netty.handler.codec.http.FullHttpResponse;
 import io.netty.handler.codec.http.HttpHeaderNames;
@@ -24,6 +25,7 @@ import io.netty.handler.codec.http.HttpResponse;
 import io.netty.handler.codec.http.HttpStatusClass;
 import io.netty.handler.codec.http.HttpVersion;
 import io.netty.handler.codec.http.LastHttpContent;
+import io.netty.handler.ssl.SslHandler;
 import io.netty.util.ReferenceCountUtil;
 import java.io.IOException;
 import java.nio.channels.ClosedChannelException;
@@ -35,6 +37,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import javax.net.ssl.SSLException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -101,8 +104,12 @@ final class Connection {
           if (counted) {
             expire(limits.headTimeout());
             ctx.fireChannelActive();
-          } else {
+          } else if (ssl() == null) {
             refuse(TransportError.full(limits.connections()));
+          } else {
+            // Its answer would wait for a handshake that may never end.
+            phase = Phase.LINGERING;
+            ChannelFuture _ = channel.close();
           }
         }
 
@@ -124,6 +131,12 @@ final class Connection {
           if (cause instanceof IOException) {
             // Of the network, not of ours. What it means, that the connection is gone, comes next.
             log.debug("A connection broke: {}", cause.getMessage());
+            ChannelFuture _ = channel.close();
+          } else if (cause instanceof DecoderException
+              && cause.getCause() instanceof SSLException) {
+            // Counted where the handshake is; a record that is wrong later ends the connection,
+            // too.
+            log.debug("A connection without TLS, or with none that can be: {}", cause.getMessage());
             ChannelFuture _ = channel.close();
           } else {
             ctx.fireExceptionCaught(cause);
@@ -435,8 +448,24 @@ final class Connection {
     expire(LINGER);
     channel.config().setAutoRead(true);
     if (channel.isActive() && channel instanceof DuplexChannel duplex) {
-      ChannelFuture _ = duplex.shutdownOutput();
+      SslHandler ssl = ssl();
+      if (ssl == null) {
+        ChannelFuture _ = duplex.shutdownOutput();
+      } else {
+        // Says first that this is the end, and not somebody who cut the answer off.
+        ChannelFuture _ =
+            ssl.closeOutbound()
+                .addListener(
+                    said -> {
+                      ChannelFuture _ = duplex.shutdownOutput();
+                    });
+      }
     }
+  }
+
+  /** What secures the connection, or null. */
+  private @Nullable SslHandler ssl() {
+    return channel.pipeline().get(SslHandler.class);
   }
 
   /** Starts the deadline of the phase, or ends it with null. */

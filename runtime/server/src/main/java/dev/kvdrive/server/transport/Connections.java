@@ -10,6 +10,7 @@ import java.util.Iterator;
 import java.util.LinkedHashSet;
 import java.util.Optional;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 import reactor.netty.NettyPipeline;
 import reactor.netty.http.server.HttpServer;
@@ -41,10 +42,11 @@ public final class Connections {
   /**
    * The server with its connections under these rules.
    *
+   * @param tls what secures them; null for connections in plain
    * @param readBytes read from a connection at once
    * @param writeBytes that wait to be written to a connection before its answer waits too
    */
-  public HttpServer govern(HttpServer server, int readBytes, int writeBytes) {
+  public HttpServer govern(HttpServer server, @Nullable Tls tls, int readBytes, int writeBytes) {
     return server
         .childOption(
             ChannelOption.RECVBUF_ALLOCATOR,
@@ -54,7 +56,7 @@ public final class Connections {
             ChannelOption.WRITE_BUFFER_WATER_MARK,
             new WriteBufferWaterMark(writeBytes / 2, writeBytes))
         .mapHandle(Connections::framed)
-        .doOnChannelInit((observer, channel, remote) -> install(channel));
+        .doOnChannelInit((observer, channel, remote) -> install(channel, tls));
   }
 
   /**
@@ -71,7 +73,13 @@ public final class Connections {
     return answer;
   }
 
-  private void install(Channel channel) {
+  private void install(Channel channel, @Nullable Tls tls) {
+    if (tls != null) {
+      // Under this name the server knows of it, too.
+      channel
+          .pipeline()
+          .addFirst(NettyPipeline.SslHandler, tls.handler(channel, limits.headTimeout()));
+    }
     Connection connection = new Connection(this, limits, listener, channel);
     channel.pipeline().addBefore(NettyPipeline.HttpCodec, "kvdrive.bytes", connection.bytes());
     channel.pipeline().addAfter(NettyPipeline.HttpCodec, "kvdrive.requests", connection.requests());
