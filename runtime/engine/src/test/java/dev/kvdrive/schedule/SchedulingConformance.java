@@ -402,7 +402,10 @@ public abstract class SchedulingConformance extends EngineTest {
           assertThat(recorders.get(i).tokens()).isEmpty();
           refused++;
         } else {
-          assertSame("of " + seed, recorders.get(i).checked().tokens(), alone.get(chosen.get(i)));
+          assertSame(
+              "of %d: %s".formatted(seed, recorders.get(i).error()),
+              recorders.get(i).checked().tokens(),
+              alone.get(chosen.get(i)));
         }
       }
       assertThat(kvBytes()).isZero();
