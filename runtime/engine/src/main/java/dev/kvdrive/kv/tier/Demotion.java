@@ -55,6 +55,9 @@ final class Demotion implements Ranking.Candidates {
   /** Whether the last write that was wanted was one more than may be written in a day. */
   private boolean spent;
 
+  /** Whether it had no slot, but for one of a copy that may not be given up. */
+  private boolean withoutSlot;
+
   /** A sequence that waits for room, or is about to. */
   static final class Wait {
     private final long since = System.nanoTime();
@@ -209,6 +212,7 @@ final class Demotion implements Ranking.Candidates {
   /** Lets the coldest go, as far as the queue of writes has room; whether so many are free. */
   private boolean letGo(int need) {
     spent = false;
+    withoutSlot = false;
     int leaving = 0;
     for (WriteJob job : writes) {
       // What is being written already was the coldest.
@@ -227,11 +231,42 @@ final class Demotion implements Ranking.Candidates {
         leave(frame);
       } else if (write(frame, true)) {
         leaving++;
-      } else {
+      } else if (!(spent || withoutSlot) || !leaveCopied()) {
         break;
       }
     }
     return frames.free() >= need;
+  }
+
+  /** The coldest extent that has a copy on NVMe leaves; false if none can. */
+  private boolean leaveCopied() {
+    int coldest = -1;
+    int lowest = 0;
+    for (int frame = 0; frame < frames.size(); frame++) {
+      if (frames.copy(frame) >= 0 && isCandidate(frame)) {
+        int priority = priority(frame);
+        if (coldest < 0 || priority < lowest) {
+          coldest = frame;
+          lowest = priority;
+        }
+      }
+    }
+    if (coldest >= 0) {
+      leave(coldest);
+    }
+    return coldest >= 0;
+  }
+
+  /**
+   * Whether an extent may lose its copy to another one: what is left of the day is enough for all
+   * that those in seats were promised, and for one extent more. Admission counts copies as written.
+   */
+  private boolean mayWriteAgain() {
+    long due = needs.leaving(0) - residence.validSlots() + 1;
+    for (WriteJob job : writes) {
+      due -= job.orphan ? 0 : 1; // it has been taken from the day
+    }
+    return due * extentBytes <= allowed.left();
   }
 
   private void checkPatience(int seat, Wait wait) {
@@ -279,8 +314,9 @@ final class Demotion implements Ranking.Candidates {
     if (writes.size() >= maxWrites || io.health().failure() != null) {
       return false;
     }
-    int slot = residence.slotFor(frame);
+    int slot = residence.slotFor(frame, mayWriteAgain());
     if (slot < 0) {
+      withoutSlot = true;
       return false;
     }
     if (!allowed.take(extentBytes)) {

@@ -120,11 +120,16 @@ final class Residence {
 
   // --- copies on NVMe ---
 
-  /** A slot for a copy of the extent in a frame, or -1 if all are taken by extents not in DRAM. */
-  int slotFor(int frame) {
+  /**
+   * A slot for a copy of the extent in a frame, or -1 if there is none.
+   *
+   * @param again whether another extent in DRAM may give up its copy for it, and so may have to be
+   *     written again
+   */
+  int slotFor(int frame, boolean again) {
     int stream = space.stream(frames.extent(frame));
     int slot = slots.allocate(stream);
-    return slot < 0 && reclaim() ? slots.allocate(stream) : slot;
+    return slot < 0 && again && reclaim() ? slots.allocate(stream) : slot;
   }
 
   /** Gives up the copy of an extent that is in DRAM as well. */
