@@ -44,7 +44,8 @@ final class ClusterKernels {
     for (int i = 0; i < whole; i += Lanes.N) {
       IntVector both =
           (IntVector)
-              ByteVector.fromMemorySegment(BYTES, Memory.ALL, elements + i, Memory.ORDER)
+              ByteVector.fromMemorySegment(
+                      BYTES, Memory.ALL, Memory.inBounds(elements + i), Memory.ORDER)
                   .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.I, 0);
       FloatVector low = (FloatVector) both.and(15).convert(VectorOperators.I2F, 0);
       FloatVector high =

@@ -56,7 +56,7 @@ final class Int8Rows {
               .min(ChunkLayout.MOST)
               .max(-ChunkLayout.MOST);
       ((ByteVector) code.convertShape(VectorOperators.I2B, StoredLanes.BYTES, 0))
-          .intoMemorySegment(Memory.ALL, codes + i, Memory.ORDER);
+          .intoMemorySegment(Memory.ALL, Memory.inBounds(codes + i), Memory.ORDER);
     }
     for (int i = vectors; i < width; i++) {
       int code = (int) (KvRows.get(type, row, i) * inverse + ROUNDER - ROUNDER);

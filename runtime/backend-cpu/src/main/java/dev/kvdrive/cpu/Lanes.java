@@ -81,12 +81,12 @@ final class Lanes {
   }
 
   static FloatVector load(long address) {
-    return FloatVector.fromMemorySegment(F, Memory.ALL, address, ORDER);
+    return FloatVector.fromMemorySegment(F, Memory.ALL, Memory.inBounds(address), ORDER);
   }
 
   /** {@link #I} as wide. */
   static IntVector loadInts(long address) {
-    return IntVector.fromMemorySegment(I, Memory.ALL, address, ORDER);
+    return IntVector.fromMemorySegment(I, Memory.ALL, Memory.inBounds(address), ORDER);
   }
 
   /** Elements {@code i} and on of a row of keys or values. */
@@ -98,20 +98,20 @@ final class Lanes {
   static FloatVector loadFirst(KvType type, long row, int i, int count) {
     if (type == KvType.F32) {
       return FloatVector.fromMemorySegment(
-          F, Memory.ALL, row + 4L * i, ORDER, F.indexInRange(0, count));
+          F, Memory.ALL, Memory.inBounds(row + 4L * i), ORDER, F.indexInRange(0, count));
     }
     return widened(
         ShortVector.fromMemorySegment(
-            S, Memory.ALL, row + 2L * i, ORDER, S.indexInRange(0, count)));
+            S, Memory.ALL, Memory.inBounds(row + 2L * i), ORDER, S.indexInRange(0, count)));
   }
 
   static void store(FloatVector vector, long address) {
-    vector.intoMemorySegment(Memory.ALL, address, ORDER);
+    vector.intoMemorySegment(Memory.ALL, Memory.inBounds(address), ORDER);
   }
 
   /** {@link #N} bf16 values as floats. */
   static FloatVector loadBfloat16(long address) {
-    return widened(ShortVector.fromMemorySegment(S, Memory.ALL, address, ORDER));
+    return widened(ShortVector.fromMemorySegment(S, Memory.ALL, Memory.inBounds(address), ORDER));
   }
 
   private static FloatVector widened(ShortVector bfloat16) {
@@ -124,7 +124,8 @@ final class Lanes {
   static FloatVector loadBytes(long address) {
     // At once: by way of ints, products take half as long again.
     return (FloatVector)
-        ByteVector.fromMemorySegment(StoredLanes.BYTES, Memory.ALL, address, ORDER).castShape(F, 0);
+        ByteVector.fromMemorySegment(StoredLanes.BYTES, Memory.ALL, Memory.inBounds(address), ORDER)
+            .castShape(F, 0);
   }
 
   /** The same where there are but {@code count} more, and zeros. */
@@ -133,7 +134,7 @@ final class Lanes {
         ByteVector.fromMemorySegment(
                 StoredLanes.BYTES,
                 Memory.ALL,
-                address,
+                Memory.inBounds(address),
                 ORDER,
                 StoredLanes.BYTES.indexInRange(0, count))
             .castShape(F, 0);
@@ -155,7 +156,7 @@ final class Lanes {
     IntVector quiet = bits.lanewise(VectorOperators.LSHR, 16).or(0x40);
     VectorMask<Integer> nan = vector.test(VectorOperators.IS_NAN).cast(I);
     ((ShortVector) rounded.blend(quiet, nan).convertShape(VectorOperators.I2S, S, 0))
-        .intoMemorySegment(Memory.ALL, address, ORDER);
+        .intoMemorySegment(Memory.ALL, Memory.inBounds(address), ORDER);
   }
 
   /** The lanes of each pair changed over: 1, 0, 3, 2, ... */

@@ -216,9 +216,9 @@ final class Matmul {
           add
               ? four.add(
                   FloatVector.fromMemorySegment(
-                      FloatVector.SPECIES_128, Memory.ALL, address, Memory.ORDER))
+                      FloatVector.SPECIES_128, Memory.ALL, Memory.inBounds(address), Memory.ORDER))
               : four;
-      sum.intoMemorySegment(Memory.ALL, address, Memory.ORDER);
+      sum.intoMemorySegment(Memory.ALL, Memory.inBounds(address), Memory.ORDER);
       return;
     }
     for (int k = 0; k < outs; k++) {

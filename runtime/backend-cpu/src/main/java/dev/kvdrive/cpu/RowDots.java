@@ -28,6 +28,9 @@ final class RowDots {
   private static final VectorSpecies<Byte> B = StoredLanes.BYTES;
   private static final int L = Lanes.N;
 
+  /** Bits of an address: see {@link Memory#inBounds}. */
+  private static final long A = Memory.ADDRESS;
+
   private RowDots() {}
 
   /** Whether there is a kernel for this many rows of activations and for such rows of weights. */
@@ -87,16 +90,20 @@ final class RowDots {
 
   private static void f32(
       long w0, long w1, long w2, long w3, int cols, float[] x, int xAt, float[] sums, int at) {
+    long p0 = w0 & A;
+    long p1 = w1 & A;
+    long p2 = w2 & A;
+    long p3 = w3 & A;
     FloatVector a = FloatVector.zero(S);
     FloatVector b = FloatVector.zero(S);
     FloatVector c = FloatVector.zero(S);
     FloatVector d = FloatVector.zero(S);
     for (int i = 0; i < cols; i += L) {
       FloatVector v = FloatVector.fromArray(S, x, xAt + i);
-      a = FloatVector.fromMemorySegment(S, M, w0 + 4L * i, O).fma(v, a);
-      b = FloatVector.fromMemorySegment(S, M, w1 + 4L * i, O).fma(v, b);
-      c = FloatVector.fromMemorySegment(S, M, w2 + 4L * i, O).fma(v, c);
-      d = FloatVector.fromMemorySegment(S, M, w3 + 4L * i, O).fma(v, d);
+      a = FloatVector.fromMemorySegment(S, M, p0 + 4L * i, O).fma(v, a);
+      b = FloatVector.fromMemorySegment(S, M, p1 + 4L * i, O).fma(v, b);
+      c = FloatVector.fromMemorySegment(S, M, p2 + 4L * i, O).fma(v, c);
+      d = FloatVector.fromMemorySegment(S, M, p3 + 4L * i, O).fma(v, d);
     }
     a.intoArray(sums, at);
     b.intoArray(sums, at + L);
@@ -106,6 +113,10 @@ final class RowDots {
 
   private static void bf16(
       long w0, long w1, long w2, long w3, int cols, float[] x, int xAt, float[] sums, int at) {
+    long p0 = w0 & A;
+    long p1 = w1 & A;
+    long p2 = w2 & A;
+    long p3 = w3 & A;
     FloatVector a = FloatVector.zero(S);
     FloatVector b = FloatVector.zero(S);
     FloatVector c = FloatVector.zero(S);
@@ -113,22 +124,22 @@ final class RowDots {
     for (int i = 0; i < cols; i += L) {
       FloatVector v = FloatVector.fromArray(S, x, xAt + i);
       a =
-          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w0 + 2L * i, O).castShape(I, 0))
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, p0 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
               .reinterpretAsFloats()
               .fma(v, a);
       b =
-          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w1 + 2L * i, O).castShape(I, 0))
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, p1 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
               .reinterpretAsFloats()
               .fma(v, b);
       c =
-          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w2 + 2L * i, O).castShape(I, 0))
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, p2 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
               .reinterpretAsFloats()
               .fma(v, c);
       d =
-          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w3 + 2L * i, O).castShape(I, 0))
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, p3 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
               .reinterpretAsFloats()
               .fma(v, d);
@@ -141,6 +152,10 @@ final class RowDots {
 
   private static void bf16Four(
       long w0, long w1, long w2, long w3, int cols, float[] x, int xAt, float[] sums, int at) {
+    long p0 = w0 & A;
+    long p1 = w1 & A;
+    long p2 = w2 & A;
+    long p3 = w3 & A;
     FloatVector a0 = FloatVector.zero(S);
     FloatVector a1 = FloatVector.zero(S);
     FloatVector a2 = FloatVector.zero(S);
@@ -164,7 +179,7 @@ final class RowDots {
       FloatVector v2 = FloatVector.fromArray(S, x, xi + 2 * L);
       FloatVector v3 = FloatVector.fromArray(S, x, xi + 3 * L);
       FloatVector w =
-          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w0 + 2L * i, O).castShape(I, 0))
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, p0 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
               .reinterpretAsFloats();
       a0 = w.fma(v0, a0);
@@ -172,7 +187,7 @@ final class RowDots {
       a2 = w.fma(v2, a2);
       a3 = w.fma(v3, a3);
       w =
-          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w1 + 2L * i, O).castShape(I, 0))
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, p1 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
               .reinterpretAsFloats();
       b0 = w.fma(v0, b0);
@@ -180,7 +195,7 @@ final class RowDots {
       b2 = w.fma(v2, b2);
       b3 = w.fma(v3, b3);
       w =
-          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w2 + 2L * i, O).castShape(I, 0))
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, p2 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
               .reinterpretAsFloats();
       c0 = w.fma(v0, c0);
@@ -188,7 +203,7 @@ final class RowDots {
       c2 = w.fma(v2, c2);
       c3 = w.fma(v3, c3);
       w =
-          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, w3 + 2L * i, O).castShape(I, 0))
+          ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, p3 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
               .reinterpretAsFloats();
       d0 = w.fma(v0, d0);
@@ -222,26 +237,30 @@ final class RowDots {
     FloatVector d = FloatVector.zero(S);
     for (int block = 0; block < blocks; block++) {
       long from = 34L * block;
-      float s0 = Float.float16ToFloat(M.get(Memory.SHORT, w0 + from));
-      float s1 = Float.float16ToFloat(M.get(Memory.SHORT, w1 + from));
-      float s2 = Float.float16ToFloat(M.get(Memory.SHORT, w2 + from));
-      float s3 = Float.float16ToFloat(M.get(Memory.SHORT, w3 + from));
+      long p0 = (w0 + from) & A;
+      long p1 = (w1 + from) & A;
+      long p2 = (w2 + from) & A;
+      long p3 = (w3 + from) & A;
+      float s0 = Float.float16ToFloat(M.get(Memory.SHORT, p0));
+      float s1 = Float.float16ToFloat(M.get(Memory.SHORT, p1));
+      float s2 = Float.float16ToFloat(M.get(Memory.SHORT, p2));
+      float s3 = Float.float16ToFloat(M.get(Memory.SHORT, p3));
       for (int i = 0; i < 32; i += L) {
         FloatVector v = FloatVector.fromArray(S, x, xAt + 32 * block + i);
         a =
-            ((FloatVector) ByteVector.fromMemorySegment(B, M, w0 + from + 2 + i, O).castShape(S, 0))
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, p0 + 2 + i, O).castShape(S, 0))
                 .mul(s0)
                 .fma(v, a);
         b =
-            ((FloatVector) ByteVector.fromMemorySegment(B, M, w1 + from + 2 + i, O).castShape(S, 0))
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, p1 + 2 + i, O).castShape(S, 0))
                 .mul(s1)
                 .fma(v, b);
         c =
-            ((FloatVector) ByteVector.fromMemorySegment(B, M, w2 + from + 2 + i, O).castShape(S, 0))
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, p2 + 2 + i, O).castShape(S, 0))
                 .mul(s2)
                 .fma(v, c);
         d =
-            ((FloatVector) ByteVector.fromMemorySegment(B, M, w3 + from + 2 + i, O).castShape(S, 0))
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, p3 + 2 + i, O).castShape(S, 0))
                 .mul(s3)
                 .fma(v, d);
       }
@@ -272,10 +291,14 @@ final class RowDots {
     FloatVector d3 = FloatVector.zero(S);
     for (int block = 0; block < blocks; block++) {
       long from = 34L * block;
-      float s0 = Float.float16ToFloat(M.get(Memory.SHORT, w0 + from));
-      float s1 = Float.float16ToFloat(M.get(Memory.SHORT, w1 + from));
-      float s2 = Float.float16ToFloat(M.get(Memory.SHORT, w2 + from));
-      float s3 = Float.float16ToFloat(M.get(Memory.SHORT, w3 + from));
+      long p0 = (w0 + from) & A;
+      long p1 = (w1 + from) & A;
+      long p2 = (w2 + from) & A;
+      long p3 = (w3 + from) & A;
+      float s0 = Float.float16ToFloat(M.get(Memory.SHORT, p0));
+      float s1 = Float.float16ToFloat(M.get(Memory.SHORT, p1));
+      float s2 = Float.float16ToFloat(M.get(Memory.SHORT, p2));
+      float s3 = Float.float16ToFloat(M.get(Memory.SHORT, p3));
       for (int i = 0; i < 32; i += L) {
         int xi = xAt + 4 * (32 * block + i);
         FloatVector v0 = FloatVector.fromArray(S, x, xi);
@@ -283,28 +306,28 @@ final class RowDots {
         FloatVector v2 = FloatVector.fromArray(S, x, xi + 2 * L);
         FloatVector v3 = FloatVector.fromArray(S, x, xi + 3 * L);
         FloatVector w =
-            ((FloatVector) ByteVector.fromMemorySegment(B, M, w0 + from + 2 + i, O).castShape(S, 0))
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, p0 + 2 + i, O).castShape(S, 0))
                 .mul(s0);
         a0 = w.fma(v0, a0);
         a1 = w.fma(v1, a1);
         a2 = w.fma(v2, a2);
         a3 = w.fma(v3, a3);
         w =
-            ((FloatVector) ByteVector.fromMemorySegment(B, M, w1 + from + 2 + i, O).castShape(S, 0))
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, p1 + 2 + i, O).castShape(S, 0))
                 .mul(s1);
         b0 = w.fma(v0, b0);
         b1 = w.fma(v1, b1);
         b2 = w.fma(v2, b2);
         b3 = w.fma(v3, b3);
         w =
-            ((FloatVector) ByteVector.fromMemorySegment(B, M, w2 + from + 2 + i, O).castShape(S, 0))
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, p2 + 2 + i, O).castShape(S, 0))
                 .mul(s2);
         c0 = w.fma(v0, c0);
         c1 = w.fma(v1, c1);
         c2 = w.fma(v2, c2);
         c3 = w.fma(v3, c3);
         w =
-            ((FloatVector) ByteVector.fromMemorySegment(B, M, w3 + from + 2 + i, O).castShape(S, 0))
+            ((FloatVector) ByteVector.fromMemorySegment(B, M, p3 + 2 + i, O).castShape(S, 0))
                 .mul(s3);
         d0 = w.fma(v0, d0);
         d1 = w.fma(v1, d1);
@@ -338,17 +361,21 @@ final class RowDots {
     FloatVector d = FloatVector.zero(S);
     for (int block = 0; block < blocks; block++) {
       long from = 18L * block;
-      float s0 = Float.float16ToFloat(M.get(Memory.SHORT, w0 + from));
-      float s1 = Float.float16ToFloat(M.get(Memory.SHORT, w1 + from));
-      float s2 = Float.float16ToFloat(M.get(Memory.SHORT, w2 + from));
-      float s3 = Float.float16ToFloat(M.get(Memory.SHORT, w3 + from));
+      long p0 = (w0 + from) & A;
+      long p1 = (w1 + from) & A;
+      long p2 = (w2 + from) & A;
+      long p3 = (w3 + from) & A;
+      float s0 = Float.float16ToFloat(M.get(Memory.SHORT, p0));
+      float s1 = Float.float16ToFloat(M.get(Memory.SHORT, p1));
+      float s2 = Float.float16ToFloat(M.get(Memory.SHORT, p2));
+      float s3 = Float.float16ToFloat(M.get(Memory.SHORT, p3));
       for (int i = 0; i < 32; i += L) {
         FloatVector v = FloatVector.fromArray(S, x, xAt + 32 * block + i);
         int shift = i >> 4 << 2;
         a =
             ((FloatVector)
                     ((IntVector)
-                            ByteVector.fromMemorySegment(B, M, w0 + from + 2 + (i & 15), O)
+                            ByteVector.fromMemorySegment(B, M, p0 + 2 + (i & 15), O)
                                 .castShape(I, 0))
                         .lanewise(VectorOperators.LSHR, shift)
                         .lanewise(VectorOperators.AND, 15)
@@ -358,7 +385,7 @@ final class RowDots {
         b =
             ((FloatVector)
                     ((IntVector)
-                            ByteVector.fromMemorySegment(B, M, w1 + from + 2 + (i & 15), O)
+                            ByteVector.fromMemorySegment(B, M, p1 + 2 + (i & 15), O)
                                 .castShape(I, 0))
                         .lanewise(VectorOperators.LSHR, shift)
                         .lanewise(VectorOperators.AND, 15)
@@ -368,7 +395,7 @@ final class RowDots {
         c =
             ((FloatVector)
                     ((IntVector)
-                            ByteVector.fromMemorySegment(B, M, w2 + from + 2 + (i & 15), O)
+                            ByteVector.fromMemorySegment(B, M, p2 + 2 + (i & 15), O)
                                 .castShape(I, 0))
                         .lanewise(VectorOperators.LSHR, shift)
                         .lanewise(VectorOperators.AND, 15)
@@ -378,7 +405,7 @@ final class RowDots {
         d =
             ((FloatVector)
                     ((IntVector)
-                            ByteVector.fromMemorySegment(B, M, w3 + from + 2 + (i & 15), O)
+                            ByteVector.fromMemorySegment(B, M, p3 + 2 + (i & 15), O)
                                 .castShape(I, 0))
                         .lanewise(VectorOperators.LSHR, shift)
                         .lanewise(VectorOperators.AND, 15)
@@ -401,26 +428,30 @@ final class RowDots {
     FloatVector d = FloatVector.zero(S);
     for (int block = 0; block < blocks; block++) {
       long from = 144L * block;
-      float d0 = Float.float16ToFloat(M.get(Memory.SHORT, w0 + from));
-      float m0 = -Float.float16ToFloat(M.get(Memory.SHORT, w0 + from + 2));
-      long scales0 = KScales.scales(w0 + from + 4);
-      long mins0 = KScales.mins(w0 + from + 4);
-      float d1 = Float.float16ToFloat(M.get(Memory.SHORT, w1 + from));
-      float m1 = -Float.float16ToFloat(M.get(Memory.SHORT, w1 + from + 2));
-      long scales1 = KScales.scales(w1 + from + 4);
-      long mins1 = KScales.mins(w1 + from + 4);
-      float d2 = Float.float16ToFloat(M.get(Memory.SHORT, w2 + from));
-      float m2 = -Float.float16ToFloat(M.get(Memory.SHORT, w2 + from + 2));
-      long scales2 = KScales.scales(w2 + from + 4);
-      long mins2 = KScales.mins(w2 + from + 4);
-      float d3 = Float.float16ToFloat(M.get(Memory.SHORT, w3 + from));
-      float m3 = -Float.float16ToFloat(M.get(Memory.SHORT, w3 + from + 2));
-      long scales3 = KScales.scales(w3 + from + 4);
-      long mins3 = KScales.mins(w3 + from + 4);
+      long p0 = (w0 + from) & A;
+      long p1 = (w1 + from) & A;
+      long p2 = (w2 + from) & A;
+      long p3 = (w3 + from) & A;
+      float d0 = Float.float16ToFloat(M.get(Memory.SHORT, p0));
+      float m0 = -Float.float16ToFloat(M.get(Memory.SHORT, p0 + 2));
+      long scales0 = KScales.scales(p0 + 4);
+      long mins0 = KScales.mins(p0 + 4);
+      float d1 = Float.float16ToFloat(M.get(Memory.SHORT, p1));
+      float m1 = -Float.float16ToFloat(M.get(Memory.SHORT, p1 + 2));
+      long scales1 = KScales.scales(p1 + 4);
+      long mins1 = KScales.mins(p1 + 4);
+      float d2 = Float.float16ToFloat(M.get(Memory.SHORT, p2));
+      float m2 = -Float.float16ToFloat(M.get(Memory.SHORT, p2 + 2));
+      long scales2 = KScales.scales(p2 + 4);
+      long mins2 = KScales.mins(p2 + 4);
+      float d3 = Float.float16ToFloat(M.get(Memory.SHORT, p3));
+      float m3 = -Float.float16ToFloat(M.get(Memory.SHORT, p3 + 2));
+      long scales3 = KScales.scales(p3 + 4);
+      long mins3 = KScales.mins(p3 + 4);
       for (int g = 0; g < 8; g++) {
         int shift = 4 * (g & 1);
         int eight = 8 * g;
-        long nibbles = from + 16 + 32L * (g >> 1);
+        long nibbles = 16 + 32L * (g >> 1);
         FloatVector s0 = FloatVector.broadcast(S, d0 * ((int) (scales0 >>> eight) & 255));
         FloatVector n0 = FloatVector.broadcast(S, m0 * ((int) (mins0 >>> eight) & 255));
         FloatVector s1 = FloatVector.broadcast(S, d1 * ((int) (scales1 >>> eight) & 255));
@@ -434,7 +465,7 @@ final class RowDots {
           a =
               ((FloatVector)
                       ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, w0 + nibbles + i, O)
+                              ByteVector.fromMemorySegment(B, M, p0 + nibbles + i, O)
                                   .castShape(I, 0))
                           .lanewise(VectorOperators.LSHR, shift)
                           .lanewise(VectorOperators.AND, 15)
@@ -444,7 +475,7 @@ final class RowDots {
           b =
               ((FloatVector)
                       ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, w1 + nibbles + i, O)
+                              ByteVector.fromMemorySegment(B, M, p1 + nibbles + i, O)
                                   .castShape(I, 0))
                           .lanewise(VectorOperators.LSHR, shift)
                           .lanewise(VectorOperators.AND, 15)
@@ -454,7 +485,7 @@ final class RowDots {
           c =
               ((FloatVector)
                       ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, w2 + nibbles + i, O)
+                              ByteVector.fromMemorySegment(B, M, p2 + nibbles + i, O)
                                   .castShape(I, 0))
                           .lanewise(VectorOperators.LSHR, shift)
                           .lanewise(VectorOperators.AND, 15)
@@ -464,7 +495,7 @@ final class RowDots {
           d =
               ((FloatVector)
                       ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, w3 + nibbles + i, O)
+                              ByteVector.fromMemorySegment(B, M, p3 + nibbles + i, O)
                                   .castShape(I, 0))
                           .lanewise(VectorOperators.LSHR, shift)
                           .lanewise(VectorOperators.AND, 15)
@@ -488,94 +519,98 @@ final class RowDots {
     FloatVector d = FloatVector.zero(S);
     for (int block = 0; block < blocks; block++) {
       long from = 210L * block;
-      float d0 = Float.float16ToFloat(M.get(Memory.SHORT, w0 + from + 208));
-      float d1 = Float.float16ToFloat(M.get(Memory.SHORT, w1 + from + 208));
-      float d2 = Float.float16ToFloat(M.get(Memory.SHORT, w2 + from + 208));
-      float d3 = Float.float16ToFloat(M.get(Memory.SHORT, w3 + from + 208));
+      long p0 = (w0 + from) & A;
+      long p1 = (w1 + from) & A;
+      long p2 = (w2 + from) & A;
+      long p3 = (w3 + from) & A;
+      float d0 = Float.float16ToFloat(M.get(Memory.SHORT, p0 + 208));
+      float d1 = Float.float16ToFloat(M.get(Memory.SHORT, p1 + 208));
+      float d2 = Float.float16ToFloat(M.get(Memory.SHORT, p2 + 208));
+      float d3 = Float.float16ToFloat(M.get(Memory.SHORT, p3 + 208));
       for (int g = 0; g < 8; g++) {
         int k = g & 3;
         int lowShift = k >> 1 << 2;
         int highShift = 2 * k;
-        long nibbles = from + 64L * (g >> 2) + 32L * (k & 1);
-        long pairs = from + 128 + 32L * (g >> 2);
-        long scales = from + 192 + 2L * g;
+        long nibbles = 64L * (g >> 2) + 32L * (k & 1);
+        long pairs = 128 + 32L * (g >> 2);
+        long scales = 192 + 2L * g;
         for (int i = 0; i < 32; i += L) {
           FloatVector v = FloatVector.fromArray(S, x, xAt + 256 * block + 32 * g + i);
           a =
               ((FloatVector)
                       ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, w0 + nibbles + i, O)
+                              ByteVector.fromMemorySegment(B, M, p0 + nibbles + i, O)
                                   .castShape(I, 0))
                           .lanewise(VectorOperators.LSHR, lowShift)
                           .lanewise(VectorOperators.AND, 15)
                           .lanewise(
                               VectorOperators.OR,
                               ((IntVector)
-                                      ByteVector.fromMemorySegment(B, M, w0 + pairs + i, O)
+                                      ByteVector.fromMemorySegment(B, M, p0 + pairs + i, O)
                                           .castShape(I, 0))
                                   .lanewise(VectorOperators.LSHR, highShift)
                                   .lanewise(VectorOperators.AND, 3)
                                   .lanewise(VectorOperators.LSHL, 4))
                           .castShape(S, 0))
                   .sub(32f)
-                  .mul(d0 * M.get(Memory.BYTE, w0 + scales + (i >> 4)))
+                  .mul(d0 * M.get(Memory.BYTE, p0 + scales + (i >> 4)))
                   .fma(v, a);
           b =
               ((FloatVector)
                       ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, w1 + nibbles + i, O)
+                              ByteVector.fromMemorySegment(B, M, p1 + nibbles + i, O)
                                   .castShape(I, 0))
                           .lanewise(VectorOperators.LSHR, lowShift)
                           .lanewise(VectorOperators.AND, 15)
                           .lanewise(
                               VectorOperators.OR,
                               ((IntVector)
-                                      ByteVector.fromMemorySegment(B, M, w1 + pairs + i, O)
+                                      ByteVector.fromMemorySegment(B, M, p1 + pairs + i, O)
                                           .castShape(I, 0))
                                   .lanewise(VectorOperators.LSHR, highShift)
                                   .lanewise(VectorOperators.AND, 3)
                                   .lanewise(VectorOperators.LSHL, 4))
                           .castShape(S, 0))
                   .sub(32f)
-                  .mul(d1 * M.get(Memory.BYTE, w1 + scales + (i >> 4)))
+                  .mul(d1 * M.get(Memory.BYTE, p1 + scales + (i >> 4)))
                   .fma(v, b);
           c =
               ((FloatVector)
                       ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, w2 + nibbles + i, O)
+                              ByteVector.fromMemorySegment(B, M, p2 + nibbles + i, O)
                                   .castShape(I, 0))
                           .lanewise(VectorOperators.LSHR, lowShift)
                           .lanewise(VectorOperators.AND, 15)
                           .lanewise(
                               VectorOperators.OR,
                               ((IntVector)
-                                      ByteVector.fromMemorySegment(B, M, w2 + pairs + i, O)
+                                      ByteVector.fromMemorySegment(B, M, p2 + pairs + i, O)
                                           .castShape(I, 0))
                                   .lanewise(VectorOperators.LSHR, highShift)
                                   .lanewise(VectorOperators.AND, 3)
                                   .lanewise(VectorOperators.LSHL, 4))
                           .castShape(S, 0))
                   .sub(32f)
-                  .mul(d2 * M.get(Memory.BYTE, w2 + scales + (i >> 4)))
+                  .mul(d2 * M.get(Memory.BYTE, p2 + scales + (i >> 4)))
                   .fma(v, c);
           d =
               ((FloatVector)
                       ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, w3 + nibbles + i, O)
+                              ByteVector.fromMemorySegment(B, M, p3 + nibbles + i, O)
                                   .castShape(I, 0))
                           .lanewise(VectorOperators.LSHR, lowShift)
                           .lanewise(VectorOperators.AND, 15)
                           .lanewise(
                               VectorOperators.OR,
                               ((IntVector)
-                                      ByteVector.fromMemorySegment(B, M, w3 + pairs + i, O)
+                                      ByteVector.fromMemorySegment(B, M, p3 + pairs + i, O)
                                           .castShape(I, 0))
                                   .lanewise(VectorOperators.LSHR, highShift)
                                   .lanewise(VectorOperators.AND, 3)
                                   .lanewise(VectorOperators.LSHL, 4))
                           .castShape(S, 0))
                   .sub(32f)
-                  .mul(d3 * M.get(Memory.BYTE, w3 + scales + (i >> 4)))
+                  .mul(d3 * M.get(Memory.BYTE, p3 + scales + (i >> 4)))
                   .fma(v, d);
         }
       }

@@ -42,7 +42,7 @@ final class StoredLanes {
 
   private static IntVector shorts(long address) {
     return (IntVector)
-        ShortVector.fromMemorySegment(Lanes.S, Memory.ALL, address, Memory.ORDER)
+        ShortVector.fromMemorySegment(Lanes.S, Memory.ALL, Memory.inBounds(address), Memory.ORDER)
             .convertShape(VectorOperators.S2I, Lanes.I, 0);
   }
 
@@ -52,7 +52,7 @@ final class StoredLanes {
       return fourBytes(address).lanewise(VectorOperators.LSHR, 24);
     }
     return (IntVector)
-        ByteVector.fromMemorySegment(BYTES, Memory.ALL, address, Memory.ORDER)
+        ByteVector.fromMemorySegment(BYTES, Memory.ALL, Memory.inBounds(address), Memory.ORDER)
             .convertShape(VectorOperators.ZERO_EXTEND_B2I, Lanes.I, 0);
   }
 
@@ -62,7 +62,7 @@ final class StoredLanes {
       return fourBytes(address).lanewise(VectorOperators.ASHR, 24);
     }
     return (IntVector)
-        ByteVector.fromMemorySegment(BYTES, Memory.ALL, address, Memory.ORDER)
+        ByteVector.fromMemorySegment(BYTES, Memory.ALL, Memory.inBounds(address), Memory.ORDER)
             .convertShape(VectorOperators.B2I, Lanes.I, 0);
   }
 

@@ -75,11 +75,11 @@ final class Transposed {
   }
 
   private static IntVector load(long at) {
-    return IntVector.fromMemorySegment(Lanes.I, Memory.ALL, at, Lanes.ORDER);
+    return IntVector.fromMemorySegment(Lanes.I, Memory.ALL, Memory.inBounds(at), Lanes.ORDER);
   }
 
   private static void store(IntVector v, long at) {
-    v.intoMemorySegment(Memory.ALL, at, Lanes.ORDER);
+    v.intoMemorySegment(Memory.ALL, Memory.inBounds(at), Lanes.ORDER);
   }
 
   /**
