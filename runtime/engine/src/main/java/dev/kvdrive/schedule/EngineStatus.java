@@ -9,6 +9,9 @@ import org.jspecify.annotations.Nullable;
  *
  * @param device {@code Device.description()}
  * @param running generations with a seat, or with a free one kept for them
+ * @param withoutRoom of {@code running}, generations whose free seat waits until memory, or what
+ *     may be written in a day, lets them begin: while there are any, no other gets a seat before
+ *     them
  * @param waiting generations in the queue, for which no seat is free; at most {@code queueLimit}
  * @param queueLimit places in the queue
  * @param tiers GPU, DRAM, NVMe, in this order
@@ -38,6 +41,7 @@ import org.jspecify.annotations.Nullable;
 public record EngineStatus(
     String device,
     int running,
+    int withoutRoom,
     int waiting,
     int queueLimit,
     List<Tier> tiers,

@@ -409,6 +409,7 @@ public final class KvDriveEngine implements InferenceEngine {
     return new EngineStatus(
         device.description(),
         occupancy.seated(),
+        occupancy.withoutRoom(),
         occupancy.queued(),
         requests.limit(),
         list,

@@ -256,14 +256,19 @@ final class RequestQueue {
    *
    * @param active sequences that the engine thread has admitted
    * @param seated seats that are taken, or free and kept for one that waits
+   * @param withoutRoom of these, free ones kept for sequences that are next and have no room in the
+   *     tiers
    * @param queued places in the queue that are taken, at most {@code limit}
    */
-  record Occupancy(int active, int seated, int queued) {}
+  record Occupancy(int active, int seated, int withoutRoom, int queued) {}
 
   synchronized Occupancy occupancy() {
     int taken = active.size() + waiting.size();
     int seated = Math.min(taken, seats);
-    return new Occupancy(active.size(), seated, taken - seated);
+    Sequence next = waiting.peekFirst();
+    boolean roomLacks = next != null && next.obstacle() != null;
+    return new Occupancy(
+        active.size(), seated, roomLacks ? seated - active.size() : 0, taken - seated);
   }
 
   synchronized int active() {

@@ -221,7 +221,14 @@ public abstract class SchedulingConformance extends EngineTest {
         request("second", 200, 50),
         second.onPrefill(() -> assertThat(first.ended()).as("the first has ended").isTrue()));
     submit(request("third", 60, 40), third);
+    assertThat(requests.occupancy().withoutRoom()).as("nobody has looked yet").isZero();
+    boolean lacked = false;
+    while (scheduler.turn()) {
+      lacked |= requests.occupancy().withoutRoom() > 0;
+    }
+    assertThat(lacked).isTrue();
     finish();
+    assertThat(requests.occupancy().withoutRoom()).isZero();
     for (Recorder recorder : List.of(first, second, third)) {
       recorder.checked().finish();
     }
@@ -823,7 +830,7 @@ public abstract class SchedulingConformance extends EngineTest {
     assertThat(requests.waiting())
         .as("the free seat waits for a short prompt")
         .isEqualTo(limit + 1);
-    assertThat(requests.occupancy()).isEqualTo(new RequestQueue.Occupancy(1, 2, limit));
+    assertThat(requests.occupancy()).isEqualTo(new RequestQueue.Occupancy(1, 2, 0, limit));
     assertThatThrownBy(() -> submit(request("one more", 10, 2), new Recorder()))
         .isInstanceOf(EngineBusyException.class)
         .hasMessageContaining("%d of %d places in the queue".formatted(limit, limit));
@@ -834,7 +841,7 @@ public abstract class SchedulingConformance extends EngineTest {
       assertThat(seen.seated() + seen.queued()).isEqualTo(requests.active() + requests.waiting());
       assertThat(scheduler.turn()).isTrue();
     }
-    assertThat(requests.occupancy()).isEqualTo(new RequestQueue.Occupancy(0, 0, 0));
+    assertThat(requests.occupancy()).isEqualTo(new RequestQueue.Occupancy(0, 0, 0, 0));
   }
 
   @Test

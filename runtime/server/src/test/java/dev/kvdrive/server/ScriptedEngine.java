@@ -52,6 +52,8 @@ final class ScriptedEngine implements InferenceEngine {
   private volatile @Nullable String failure;
   private volatile @Nullable String nvmeFailure;
   private volatile boolean draining;
+  private volatile int withoutRoom;
+  private volatile int waiting;
   private final AtomicLong views = new AtomicLong();
 
   ScriptedEngine(ModelGeometry geometry, int contextLength, int concurrency) {
@@ -226,7 +228,8 @@ final class ScriptedEngine implements InferenceEngine {
     return new EngineStatus(
         "scripted",
         running,
-        0,
+        withoutRoom,
+        waiting,
         QUEUE_LIMIT,
         List.of(
             new EngineStatus.Tier("gpu", 100, 50, 10),
@@ -260,6 +263,12 @@ final class ScriptedEngine implements InferenceEngine {
         0,
         List.of(),
         new TimedStep(13, 1, 5_000, Map.of("attend", 4_000L), 3, 2, 1));
+  }
+
+  /** What the status says of generations that wait: for room in the tiers, and for a seat. */
+  void say(int withoutRoom, int waiting) {
+    this.withoutRoom = withoutRoom;
+    this.waiting = waiting;
   }
 
   /** How often somebody asked for a view. */

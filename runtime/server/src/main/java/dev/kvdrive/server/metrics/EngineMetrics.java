@@ -28,6 +28,13 @@ final class EngineMetrics {
     Tags none = Tags.empty();
     gauge("kvdrive.requests.running", "Generations with a seat.", none, EngineStatus::running);
     gauge("kvdrive.requests.waiting", "Generations in the queue.", none, EngineStatus::waiting);
+    gauge(
+        "kvdrive.requests.without.room",
+        "Generations whose seat waits for room in the tiers.",
+        none,
+        EngineStatus::withoutRoom);
+    int seats = model.engine().sizes().concurrency();
+    gauge("kvdrive.seats", "Generations that may run at the same time.", none, s -> seats);
     gauge("kvdrive.queue.limit", "Places in the queue.", none, EngineStatus::queueLimit);
     for (int i = 0; i < status.tiers().size(); i++) {
       tier(i);
@@ -85,11 +92,14 @@ final class EngineMetrics {
     Tags vllm = Tags.of("model_name", model.name());
     gauge("vllm:num_requests_running", "As kvdrive_requests_running.", vllm, EngineStatus::running);
     gauge("vllm:num_requests_waiting", "As kvdrive_requests_waiting.", vllm, EngineStatus::waiting);
-    gauge(
-        "vllm:kv_cache_usage_perc",
-        "Share of DRAM and NVMe tier that keys and values take, 1 is full.",
-        vllm,
-        EngineMetrics::kvUsage);
+    // The second is what vLLM called it before, and what endpoint pickers before llm-d's look for.
+    for (String name : List.of("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")) {
+      gauge(
+          name,
+          "Share of DRAM and NVMe tier that keys and values take, 1 while a request has no room.",
+          vllm,
+          EngineMetrics::kvUsage);
+    }
   }
 
   /** Takes the figures of the next scrape. */
@@ -158,7 +168,14 @@ final class EngineMetrics {
         s -> chunks.applyAsDouble(s) * chunkBytes);
   }
 
+  /**
+   * How full an endpoint picker shall take this server for. Room is promised to a sequence before
+   * its keys and values are there, so bytes alone would send requests to where the next one waits.
+   */
   private static double kvUsage(EngineStatus status) {
+    if (status.waiting() > 0 || status.withoutRoom() > 0) {
+      return 1;
+    }
     List<EngineStatus.Tier> backing =
         status.tiers().stream().filter(tier -> !tier.name().equals("gpu")).toList();
     long capacity = backing.stream().mapToLong(EngineStatus.Tier::capacityBytes).sum();
