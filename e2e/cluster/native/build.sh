@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the cluster's programs from Go modules, once, into the cache folder.
+# Builds the cluster's programs from Go modules, once, into the cache folder, and takes the
+# definitions of other projects' kinds, which the operator's tests need, from theirs.
 # What is there already is skipped; remove the folder to build again.
 #   build.sh               all of them
 #   build.sh kubectl       that one only
@@ -74,6 +75,39 @@ build_pause() {
   go_build pause "$MODULES/pause" .
 }
 
+# definitions NAME MODULE VERSION FOLDER FILE...: what a project publishes of its kinds, from its module.
+definitions() {
+  local module=$2 version=$3 folder=$4 source to=$CACHE/$1-$3
+  shift 4
+  [ -e "$to" ] && return
+  mkdir -p "$MODULES/definitions"
+  [ -e "$MODULES/definitions/go.mod" ] || printf 'module cluster.test/definitions\n' >"$MODULES/definitions/go.mod"
+  source=$(cd "$MODULES/definitions" && "$GO" mod download -json "$module@$version" | jq -r .Dir)
+  rm -rf "$to.new"
+  mkdir -p "$to.new"
+  (cd "$source/$folder" && cp --no-preserve=mode "$@" "$to.new/")
+  mv "$to.new" "$to"
+  log "took the definitions of $module $version"
+}
+
+all_definitions() {
+  definitions gateway-api sigs.k8s.io/gateway-api "$GATEWAY_API_VERSION" config/crd/standard \
+    gateway.networking.k8s.io_{gatewayclasses,gateways,httproutes,backendtlspolicies}.yaml
+  definitions gateway-api-inference-extension sigs.k8s.io/gateway-api-inference-extension \
+    "$INFERENCE_EXTENSION_VERSION" config/crd/bases inference.networking.k8s.io_inferencepools.yaml
+  definitions keda github.com/kedacore/keda/v2 "$KEDA_VERSION" config/crd/bases keda.sh_scaledobjects.yaml
+  definitions keda-http-add-on github.com/kedacore/http-add-on "$KEDA_HTTP_VERSION" config/crd/bases \
+    http.keda.sh_interceptorroutes.yaml
+}
+
+all_definitions_taken() {
+  local one
+  for one in "gateway-api-$GATEWAY_API_VERSION" "keda-$KEDA_VERSION" "keda-http-add-on-$KEDA_HTTP_VERSION" \
+    "gateway-api-inference-extension-$INFERENCE_EXTENSION_VERSION"; do
+    [ -e "$CACHE/$one" ] || return 1
+  done
+}
+
 # The layout in which fabric8's kube-api-test looks for its own API server:
 # KUBE_API_TEST_DIR is then the cache folder.
 link_for_kube_api_test() {
@@ -87,6 +121,7 @@ link_for_kube_api_test() {
 all_built() {
   local b
   for b in "${COMPONENTS[@]}" etcd coredns pause; do [ -x "$BIN/$b" ] || return 1; done
+  all_definitions_taken || return 1
   [ -e "$CACHE/k8s/${K8S_VERSION#v}-linux-amd64/kubectl" ]
 }
 
@@ -108,6 +143,7 @@ main() {
   build_etcd
   build_coredns
   build_pause
+  all_definitions
   link_for_kube_api_test
   echo "$BIN"
 }

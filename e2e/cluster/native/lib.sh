@@ -6,6 +6,11 @@
 K8S_VERSION=v1.34.4
 ETCD_VERSION=v3.6.8
 COREDNS_VERSION=v1.14.7
+# Whose definitions the operator's routes and the examples are held to.
+GATEWAY_API_VERSION=v1.4.1
+INFERENCE_EXTENSION_VERSION=v1.2.1
+KEDA_VERSION=v2.20.2
+KEDA_HTTP_VERSION=v0.15.0
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # Go, too, wants to know; services and CI often do not say.

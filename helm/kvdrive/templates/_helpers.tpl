@@ -38,6 +38,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+{{- if .Values.routes.enabled }}
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [inference.networking.k8s.io]
+  resources: [inferencepools]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
 - apiGroups: [""]
   resources: [pods, persistentvolumeclaims]
   verbs: [list, watch]
@@ -60,6 +68,7 @@ kvdrive:
     watch-namespaces: {{ .Values.watch.namespaces | toJson }}
     classes: {{ .Values.watch.classes }}
     nodes: {{ .Values.watch.nodes }}
+    routes: {{ .Values.routes.enabled }}
     class-required: {{ .Values.classes.required }}
     monitoring-namespaces: {{ .Values.monitoring.namespaces | toJson }}
     runtime:

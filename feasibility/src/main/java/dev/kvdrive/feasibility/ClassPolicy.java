@@ -5,8 +5,10 @@ import dev.kvdrive.api.v1alpha1.GpuSpec;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Limits;
+import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Routes;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Tenant;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
+import dev.kvdrive.api.v1alpha1.Route;
 import dev.kvdrive.plan.ByteSize;
 import io.fabric8.kubernetes.api.model.Quantity;
 import java.util.ArrayList;
@@ -97,6 +99,7 @@ final class ClassPolicy {
     model(request, className, clazz).ifPresent(found::add);
     storage(request, className, clazz).ifPresent(found::add);
     writes(request, className, clazz).ifPresent(found::add);
+    route(found, request, className, clazz.routes());
     Limits limits = clazz.limits();
     if (limits != null) {
       atMost(found, "contextLength", request.contextLength(), limits.contextLength(), className);
@@ -257,6 +260,50 @@ final class ClassPolicy {
         : Optional.of(
             "tiers.nvme.writesPerDay is %s; InferenceClass %s allows at most %s."
                 .formatted(ByteSize.human(asked), className, most));
+  }
+
+  private static void route(
+      List<String> found, Request request, String className, @Nullable Routes allowed) {
+    Route route = request.route();
+    if (route == null || allowed == null) {
+      return;
+    }
+    List<String> gateways = allowed.allowedGateways();
+    if (gateways != null) {
+      for (Route.Parent parent : route.parentRefs()) {
+        String gateway =
+            Objects.requireNonNullElse(parent.namespace(), request.namespace())
+                + "/"
+                + parent.name();
+        if (!gateways.contains(gateway)) {
+          found.add(
+              "route.parentRefs has %s; InferenceClass %s allows %s."
+                  .formatted(gateway, className, listed(gateways)));
+        }
+      }
+    }
+    List<String> hostnames = allowed.allowedHostnames();
+    if (hostnames != null) {
+      List<String> asked = Objects.requireNonNullElse(route.hostnames(), List.of());
+      if (asked.isEmpty()) {
+        found.add(
+            "route.hostnames is missing; InferenceClass %s allows %s."
+                .formatted(className, listed(hostnames)));
+      }
+      asked.stream()
+          .filter(name -> hostnames.stream().noneMatch(one -> covers(one, name)))
+          .forEach(
+              name ->
+                  found.add(
+                      "route.hostnames has %s; InferenceClass %s allows %s."
+                          .formatted(name, className, listed(hostnames))));
+    }
+  }
+
+  /** Whether every name that {@code asked} stands for is one that {@code allowed} stands for. */
+  private static boolean covers(String allowed, String asked) {
+    return asked.equals(allowed)
+        || (allowed.startsWith("*.") && asked.endsWith(allowed.substring(1)));
   }
 
   private static String listed(List<String> allowed) {

@@ -6,6 +6,7 @@ import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.NodeRequirement;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.api.v1alpha1.Reclaim;
+import dev.kvdrive.api.v1alpha1.Route;
 import dev.kvdrive.api.v1alpha1.TopologySpread;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
@@ -52,6 +53,7 @@ import org.jspecify.annotations.Nullable;
  * @param drainSeconds time that running requests are given when a pod stops
  * @param device where the runtime computes
  * @param access who may call
+ * @param route how Gateways reach the API; null without one
  * @param pod how the pods run
  */
 public record Request(
@@ -78,6 +80,7 @@ public record Request(
     int drainSeconds,
     DeviceKind device,
     Access access,
+    @Nullable Route route,
     PodSettings pod) {
 
   /**
@@ -180,6 +183,7 @@ public record Request(
         drainSeconds,
         device,
         access,
+        route,
         pod);
   }
 

@@ -17,6 +17,7 @@ import dev.kvdrive.api.v1alpha1.KvType;
 import dev.kvdrive.api.v1alpha1.NodeRequirement;
 import dev.kvdrive.api.v1alpha1.Reclaim;
 import dev.kvdrive.api.v1alpha1.Rollout;
+import dev.kvdrive.api.v1alpha1.Route;
 import dev.kvdrive.api.v1alpha1.RuntimeSpec;
 import dev.kvdrive.api.v1alpha1.Tiers;
 import dev.kvdrive.api.v1alpha1.WindowSpec;
@@ -33,6 +34,7 @@ import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Toleration;
 import java.math.BigDecimal;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -54,7 +56,7 @@ public final class RequestResolver {
   static final int DEFAULT_IDLE_TIMEOUT_SECONDS = 3600;
 
   static final InferenceClassSpec NO_CLASS =
-      new InferenceClassSpec(null, null, null, null, null, null, null, null, null);
+      new InferenceClassSpec(null, null, null, null, null, null, null, null, null, null);
   private static final ClassRuntime NO_CLASS_RUNTIME =
       new ClassRuntime(null, null, null, null, null, null, null, null, null, null, null);
   private static final Limits NO_LIMITS =
@@ -107,7 +109,23 @@ public final class RequestResolver {
         drainSeconds(runtime, requireNonNullElse(from.limits(), NO_LIMITS)),
         DeviceKind.valueOf(requireNonNullElse(from.device(), Device.CPU).name()),
         requireNonNullElseGet(spec.access(), () -> new Access(null, null, null, null)),
+        route(spec),
         pod(runtime, from, defaults));
+  }
+
+  private static @Nullable Route route(InferenceDeploymentSpec spec) {
+    Route route = spec.route();
+    if (route == null) {
+      return null;
+    }
+    if (new HashSet<>(route.parentRefs()).size() < route.parentRefs().size()) {
+      throw new IllegalArgumentException(
+          "spec.route.parentRefs: two of them name the same Gateway and listener; leave one out");
+    }
+    if (route.inferencePool() != null && spec.access() != null && spec.access().tls() != null) {
+      throw new IllegalArgumentException("spec.route.inferencePool: " + Route.POOL_WITHOUT_TLS);
+    }
+    return route;
   }
 
   /** Who says nothing gets the default, or what the class allows at most. */

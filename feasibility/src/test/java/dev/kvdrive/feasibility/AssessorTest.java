@@ -502,6 +502,73 @@ class AssessorTest {
   @CsvSource(
       delimiter = '|',
       value = {
+        "[{name: public, namespace: gateways}] | [a.example.com]              |",
+        "[{name: shared}]                      | [a.example.com, '*.example.com'] |",
+        "[{name: public, namespace: gateways}] | [llm.example.org]            |",
+        "[{name: public}]                      | [a.example.com]              | parentRefs has legal/public; InferenceClass c allows gateways/public, legal/shared.",
+        "[{name: public, namespace: other}]    | [a.example.com]              | parentRefs has other/public; InferenceClass c allows",
+        "[{name: shared}]                      | [example.com]                | hostnames has example.com; InferenceClass c allows *.example.com, llm.example.org.",
+        "[{name: shared}]                      | [a.example.org]              | hostnames has a.example.org;",
+        "[{name: shared}]                      | ['*.org']                    | hostnames has *.org;",
+        "[{name: shared}]                      | []                           | route.hostnames is missing;",
+      })
+  void aClassSaysWhichGatewaysAndHostnamesRoutesMayHave(
+      String gateways, String hostnames, @Nullable String complaint) {
+    InferenceClass clazz =
+        WrittenManifests.clazz(
+            "c",
+            """
+            routes:
+              allowedGateways: [gateways/public, legal/shared]
+              allowedHostnames: ["*.example.com", llm.example.org]
+            """);
+    String route = "route: {parentRefs: %s, hostnames: %s}".formatted(gateways, hostnames);
+
+    assertThat(ASSESSOR.assess(deployment("e", route), null, List.of()))
+        .isInstanceOf(Feasible.class);
+    InferenceDeployment deployment = deployment("e", "className: c\n" + route);
+    if (complaint == null) {
+      assertThat(ASSESSOR.assess(deployment, clazz, List.of())).isInstanceOf(Feasible.class);
+    } else {
+      assertThat(infeasible(deployment, clazz).reason()).isEqualTo("NotAllowed");
+      assertThat(infeasible(deployment, clazz).message()).contains(complaint);
+    }
+  }
+
+  @Test
+  void aClassWithoutGatewaysAllowsNoRoute() {
+    InferenceClass clazz = WrittenManifests.clazz("c", "routes: {allowedGateways: []}");
+
+    assertThat(
+            infeasible(deployment("e", "className: c\nroute: {parentRefs: [{name: g}]}"), clazz)
+                .message())
+        .contains("InferenceClass c allows none");
+    assertThat(ASSESSOR.assess(deployment("e", "className: c"), clazz, List.of()))
+        .isInstanceOf(Feasible.class);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "route: {parentRefs: [{name: g}, {name: g}]} | two of them name the same Gateway",
+        "{access: {tls: {secretName: s}}, route: {parentRefs: [{name: g}], inferencePool: {endpointPickerRef: {name: e, port: 1}}}} | without TLS",
+      })
+  void aRouteThatCannotBeIsInvalid(String more, String complaint) {
+    String lines = more.startsWith("{") ? more.substring(1, more.length() - 1) : more;
+
+    assertThat(infeasible(deployment("e", lines.replace("}, route", "}\nroute")), null))
+        .satisfies(
+            verdict -> {
+              assertThat(verdict.reason()).isEqualTo("InvalidSpec");
+              assertThat(verdict.message()).contains(complaint);
+            });
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
         "{key: spot, operator: Exists} | {key: spot, operator: Exists, effect: NoSchedule} | true",
         "{key: spot, operator: Exists} | {key: spot, value: yes} | true",
         "{key: spot, value: 'yes'} | {key: spot, value: 'yes', effect: NoExecute} | true",

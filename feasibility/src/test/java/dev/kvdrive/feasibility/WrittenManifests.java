@@ -101,6 +101,7 @@ public final class WrittenManifests {
         spec.tiers(),
         spec.replicas(),
         spec.access(),
+        spec.route(),
         spec.runtime());
   }
 }

@@ -74,6 +74,7 @@ class OperatorBeans {
         new TierMeter(DesiredObjects.RUNTIME_PORT),
         properties.classes(),
         properties.nodes(),
+        properties.routes(),
         properties.namespace(),
         properties.release(),
         properties.takeOver(),

@@ -19,6 +19,8 @@ import org.springframework.boot.context.properties.bind.DefaultValue;
  * @param watchNamespaces namespaces it serves; empty for all
  * @param classes whether it reads the cluster-scoped InferenceClasses
  * @param nodes whether the labels of nodes with GPUs may be read, which are cluster-scoped
+ * @param routes whether deployments may have routes, which needs rights to HTTPRoutes and
+ *     InferencePools
  * @param classRequired whether a deployment that no class governs is refused
  * @param leaderElection whether replicas agree on one that works
  * @param monitoringNamespaces namespaces that may read the metrics of runtime pods
@@ -32,6 +34,7 @@ public record OperatorProperties(
     @DefaultValue List<String> watchNamespaces,
     @DefaultValue("true") boolean classes,
     @DefaultValue("false") boolean nodes,
+    @DefaultValue("true") boolean routes,
     @DefaultValue("false") boolean classRequired,
     @DefaultValue("true") boolean leaderElection,
     @DefaultValue List<String> monitoringNamespaces,

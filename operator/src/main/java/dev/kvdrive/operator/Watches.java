@@ -2,11 +2,13 @@ package dev.kvdrive.operator;
 
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.operator.desired.InferencePool;
 import dev.kvdrive.operator.status.FailureWords;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.ListOptions;
 import io.fabric8.kubernetes.api.model.ListOptionsBuilder;
 import io.fabric8.kubernetes.api.model.Node;
+import io.fabric8.kubernetes.api.model.gatewayapi.v1.HTTPRoute;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.javaoperatorsdk.operator.RegisteredController;
@@ -40,6 +42,9 @@ final class Watches {
 
   /** What is read of the whole cluster, whatever namespaces are watched. */
   private static final Set<Class<?>> CLUSTER_SCOPED = Set.of(InferenceClass.class, Node.class);
+
+  /** What concerns only deployments that ask for it: their status tells. */
+  private static final Set<Class<?>> ON_REQUEST = Set.of(HTTPRoute.class, InferencePool.class);
 
   private static final ListOptions ONE = new ListOptionsBuilder().withLimit(1L).build();
 
@@ -84,6 +89,7 @@ final class Watches {
         && !refused.containsKey(namespace)
         && sources().stream()
             .filter(source -> !CLUSTER_SCOPED.contains(source.resourceType()))
+            .filter(source -> !ON_REQUEST.contains(source.resourceType()))
             .allMatch(source -> isRead(source, namespace));
   }
 
@@ -203,6 +209,7 @@ final class Watches {
     }
     for (EventSource<?, ?> source : sources()) {
       if (!CLUSTER_SCOPED.contains(source.resourceType())
+          && !ON_REQUEST.contains(source.resourceType())
           && !isRead(source, namespace)
           && HasMetadata.class.isAssignableFrom(source.resourceType())) {
         return cause(source.resourceType().asSubclass(HasMetadata.class), namespace);

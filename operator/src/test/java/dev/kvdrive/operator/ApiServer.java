@@ -11,8 +11,11 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 
 /**
@@ -28,6 +31,10 @@ public final class ApiServer {
 
   /** Records what service accounts do; nothing of the administrator. */
   private static final Path AUDIT_POLICY = Path.of("src/test/audit-policy.yaml");
+
+  /** What the Gateway API and its Inference Extension publish, beside the programs. */
+  private static final List<String> PUBLISHED =
+      List.of("gateway-api-v1.4.1", "gateway-api-inference-extension-v1.2.1");
 
   private static final Path DEFINITIONS = Path.of("../crds/src/main/crds");
   private static final AtomicInteger NAMESPACES = new AtomicInteger();
@@ -86,6 +93,37 @@ public final class ApiServer {
   public static ApiServer get() {
     assumePrograms();
     return Holder.INSTANCE;
+  }
+
+  /**
+   * Installs the published definitions of the Gateway API and its Inference Extension on a server;
+   * skips as {@link #get}.
+   */
+  public static List<CustomResourceDefinition> installGatewayApi(KubernetesClient client) {
+    List<CustomResourceDefinition> definitions = new ArrayList<>();
+    for (String name : PUBLISHED) {
+      Path folder = cache().resolve(name);
+      if (System.getenv(REQUIRED) == null) {
+        Assumptions.assumeTrue(
+            Files.isDirectory(folder),
+            () -> folder + " is not there (./kvdrive cluster up takes it from the Go proxy)");
+      }
+      try (Stream<Path> files = Files.list(folder)) {
+        for (Path file : files.sorted().toList()) {
+          definitions.add(
+              client
+                  .apiextensions()
+                  .v1()
+                  .customResourceDefinitions()
+                  .load(file.toFile())
+                  .serverSideApply());
+        }
+      } catch (IOException e) {
+        throw new UncheckedIOException(e);
+      }
+    }
+    definitions.forEach(definition -> awaitEstablished(client, definition));
+    return definitions;
   }
 
   private static void assumePrograms() {

@@ -84,6 +84,8 @@ class ChartTest {
             "--set",
             "watch.takeOver=true",
             "--set",
+            "routes.enabled=false",
+            "--set",
             "runtime.downloads.endpoint=https://mirror.example",
             "--set",
             "runtime.downloads.httpsProxy=http://proxy.example:3128",
@@ -112,6 +114,7 @@ class ChartTest {
     assertThat(properties.classRequired()).isTrue();
     assertThat(properties.release()).isEqualTo("kvdrive");
     assertThat(properties.takeOver()).isTrue();
+    assertThat(properties.routes()).isFalse();
     assertThat(properties.runtime().downloads())
         .isEqualTo(
             new Downloads(

@@ -166,6 +166,7 @@ class ClassRequirementTest {
         List.of(namespace),
         true,
         false,
+        false,
         true,
         false,
         List.of(),

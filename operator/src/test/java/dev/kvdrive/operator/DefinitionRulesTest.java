@@ -133,6 +133,13 @@ class DefinitionRulesTest {
         "runtime: {nodeAffinity: [{key: 'a b', operator: Exists}]} | spec.runtime.nodeAffinity[0].key",
         "runtime: {topologySpread: [{topologyKey: a}, {topologyKey: a}]} | Duplicate value",
         "runtime: {topologySpread: [{topologyKey: a, maxSkew: 0}]} | greater than or equal to 1",
+        "route: {hostnames: [a.example.com]} | spec.route.parentRefs",
+        "route: {parentRefs: []} | spec.route.parentRefs",
+        "route: {parentRefs: [{name: 'Not One'}]} | spec.route.parentRefs[0].name",
+        "route: {parentRefs: [{name: g}], hostnames: ['https://a.example.com']} | spec.route.hostnames[0]",
+        "route: {parentRefs: [{name: g}], pathPrefix: legal} | spec.route.pathPrefix",
+        "route: {parentRefs: [{name: g}], pathPrefix: /a/../b} | spec.route.pathPrefix",
+        "route: {parentRefs: [{name: g}], inferencePool: {endpointPickerRef: {name: e}}} | endpointPickerRef.port",
       })
   void refusesAValueAndNamesTheField(String line, String complaint) {
     assertThatThrownBy(() -> create("refused", line.replace("LONG", "c".repeat(254)), ""))
@@ -178,6 +185,18 @@ class DefinitionRulesTest {
         .isEqualTo(Geometry.ContextLimit.SCALED);
     assertThatThrownBy(() -> create("unknown", model.formatted("extended"), ""))
         .hasMessageContaining("spec.model.geometry.contextLimit");
+  }
+
+  @Test
+  void refusesAPoolWhosePodsSpeakTls() {
+    String route = "route: {parentRefs: [{name: g}]%s}";
+    String pool = ", inferencePool: {endpointPickerRef: {name: e, port: 9002}}";
+    String tls = "access: {tls: {secretName: s}}";
+
+    create("routed", tls, route.formatted(""));
+    create("pooled", "", route.formatted(pool));
+    assertThatThrownBy(() -> create("both", tls, route.formatted(pool)))
+        .hasMessageContaining("without TLS; leave out route.inferencePool or access.tls");
   }
 
   @Test

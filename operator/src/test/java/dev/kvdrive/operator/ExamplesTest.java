@@ -56,6 +56,7 @@ class ExamplesTest {
     ApiServer server = ApiServer.get();
     KubernetesClient client = server.client();
     String namespace = server.newNamespace();
+    ApiServer.installGatewayApi(client);
     try (var foreign = Files.newInputStream(FOREIGN)) {
       client
           .load(foreign)

@@ -7,11 +7,13 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.WrittenManifests;
+import dev.kvdrive.operator.desired.InferencePool;
 import io.fabric8.kubernetes.api.model.DeletionPropagation;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaimBuilder;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.apps.DeploymentBuilder;
+import io.fabric8.kubernetes.api.model.gatewayapi.v1.HTTPRoute;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.api.model.rbac.ClusterRole;
 import io.fabric8.kubernetes.api.model.rbac.PolicyRule;
@@ -58,6 +60,13 @@ class RolesTest {
         nvme: {size: 512Mi, reclaim: Retain}
       """;
 
+  private static final String ROUTE =
+      """
+      route:
+        parentRefs: [{name: public, namespace: gateways}]
+        inferencePool: {endpointPickerRef: {name: picker, port: 9002}}
+      """;
+
   private static final Duration SOON = Duration.ofSeconds(30);
   private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -66,6 +75,7 @@ class RolesTest {
 
   @Test
   void theOperatorHasTheRightsItUsesAndNoOthers() throws IOException {
+    ApiServer.installGatewayApi(client);
     List<HasMetadata> chart = installChart();
 
     liveALife(server.newNamespace());
@@ -108,14 +118,18 @@ class RolesTest {
     try (RunningOperator operator =
         new RunningOperator(
             server.newClientAs(SYSTEM, ACCOUNT), RunningOperator.readingNodes(SYSTEM, true))) {
-      client.resource(WrittenManifests.deployment("pair", namespace, "replicas: 2")).create();
+      client
+          .resource(WrittenManifests.deployment("pair", namespace, "replicas: 2\n" + ROUTE))
+          .create();
       client.resource(WrittenManifests.deployment("kept", namespace, RETAINED, "")).create();
       await().atMost(SOON).until(() -> budget(namespace) != null && hasStatus(namespace, "kept"));
+      await().atMost(SOON).until(() -> isRouted(namespace));
       client.resource(pendingClaim(namespace)).create();
-      patch(namespace, "{\"spec\":{\"replicas\":1,\"contextLength\":8192}}");
+      patch(namespace, "{\"spec\":{\"replicas\":1,\"contextLength\":8192,\"route\":null}}");
       await()
           .atMost(SOON)
           .until(() -> budget(namespace) == null && replicas(namespace, "pair") == 1);
+      await().atMost(SOON).until(() -> !isRouted(namespace));
       complete(namespace);
       await().atMost(SOON).until(() -> usedByTheOperator().contains("/configmaps delete"));
       await().atMost(SOON).until(() -> usedByTheOperator().contains("/events list"));
@@ -185,6 +199,12 @@ class RolesTest {
 
   private PodDisruptionBudget budget(String namespace) {
     return client.policy().v1().podDisruptionBudget().inNamespace(namespace).withName("pair").get();
+  }
+
+  private boolean isRouted(String namespace) {
+    return client.resources(HTTPRoute.class).inNamespace(namespace).withName("pair").get() != null
+        || client.resources(InferencePool.class).inNamespace(namespace).withName("pair").get()
+            != null;
   }
 
   private boolean hasStatus(String namespace, String name) {

@@ -41,7 +41,7 @@ public final class RunningOperator implements AutoCloseable {
 
   /** What the chart would configure for all namespaces, with {@code watch.nodes}. */
   public static OperatorProperties readingNodes(String namespace, boolean leaderElection) {
-    return properties(namespace, "kvdrive", false, List.of(), leaderElection, true);
+    return properties(namespace, "kvdrive", false, List.of(), leaderElection, true, true);
   }
 
   /** What the chart would configure for some namespaces, without a lease. */
@@ -49,15 +49,20 @@ public final class RunningOperator implements AutoCloseable {
     return properties(namespace, watched, false);
   }
 
+  /** What the chart would configure for some namespaces, without {@code routes.enabled}. */
+  static OperatorProperties withoutRoutes(List<String> watched) {
+    return properties("kvdrive-system", "kvdrive", false, watched, false, false, false);
+  }
+
   /** What the chart would configure for some namespaces, as one of several releases. */
   public static OperatorProperties watching(
       String namespace, String release, boolean takeOver, List<String> watched) {
-    return properties(namespace, release, takeOver, watched, true, false);
+    return properties(namespace, release, takeOver, watched, true, false, true);
   }
 
   private static OperatorProperties properties(
       String namespace, List<String> watched, boolean leaderElection) {
-    return properties(namespace, "kvdrive", false, watched, leaderElection, false);
+    return properties(namespace, "kvdrive", false, watched, leaderElection, false, true);
   }
 
   private static OperatorProperties properties(
@@ -66,7 +71,8 @@ public final class RunningOperator implements AutoCloseable {
       boolean takeOver,
       List<String> watched,
       boolean leaderElection,
-      boolean nodes) {
+      boolean nodes,
+      boolean routes) {
     return new OperatorProperties(
         namespace,
         release,
@@ -74,6 +80,7 @@ public final class RunningOperator implements AutoCloseable {
         watched,
         true,
         nodes,
+        routes,
         false,
         leaderElection,
         List.of(),

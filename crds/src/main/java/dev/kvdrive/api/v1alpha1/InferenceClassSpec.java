@@ -42,6 +42,8 @@ public record InferenceClassSpec(
         List<Tenant> tenants,
     @Nullable @JsonPropertyDescription("Models that may be served.") Models models,
     @Nullable @JsonPropertyDescription("What deployments may say about their pods.") Pods pods,
+    @Nullable @JsonPropertyDescription("What deployments may say about their routes.")
+        Routes routes,
     @Nullable
         @JsonPropertyDescription(
             "How pods reach the model hub. What is left out here is the operator's.")
@@ -136,6 +138,26 @@ public record InferenceClassSpec(
               "Starts of keys of annotations that deployments may give their pods. Without it: any"
                   + " but those of Kubernetes.")
           List<String> allowedAnnotationPrefixes) {}
+
+  /**
+   * What deployments may say about their routes. Which routes it takes a Gateway says by itself
+   * (allowedRoutes).
+   */
+  @JsonIgnoreProperties(ignoreUnknown = true)
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  public record Routes(
+      @Nullable
+          @Size(max = 64)
+          @JsonPropertyDescription(
+              "Gateways that deployments may name, as namespace/name. Without it: any. Empty: no"
+                  + " deployment has a route.")
+          List<String> allowedGateways,
+      @Nullable
+          @Size(max = 64)
+          @JsonPropertyDescription(
+              "Hostnames that deployments may name; *.example.com has all below it. A route must"
+                  + " then name its hostnames. Without it: any.")
+          List<String> allowedHostnames) {}
 
   /** Storage classes for the NVMe tier. */
   @JsonIgnoreProperties(ignoreUnknown = true)

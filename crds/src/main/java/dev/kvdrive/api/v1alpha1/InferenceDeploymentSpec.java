@@ -21,6 +21,12 @@ import org.jspecify.annotations.Nullable;
         "(!has(self.quality) && !has(self.budgetBound)) || (has(self.budget) && self.budget =="
             + " 'auto')",
     message = "quality and budgetBound are of budget auto; write budget: auto, or leave them out")
+@ValidationRule(
+    value =
+        "!has(self.route) || !has(self.route.inferencePool) || !has(self.access) ||"
+            + " !has(self.access.tls)",
+    message = Route.POOL_WITHOUT_TLS,
+    fieldPath = ".route.inferencePool")
 public record InferenceDeploymentSpec(
     @Nullable
         @Size(min = 1, max = 253)
@@ -131,4 +137,8 @@ public record InferenceDeploymentSpec(
         @JsonPropertyDescription("Pods that serve the model.")
         Integer replicas,
     @Nullable @JsonPropertyDescription("Who may call, and how.") Access access,
+    @Nullable
+        @JsonPropertyDescription(
+            "Has an HTTPRoute made, by which Gateways of the Gateway API reach the API.")
+        Route route,
     @Nullable @JsonPropertyDescription("How the pods run.") RuntimeSpec runtime) {}

@@ -18,7 +18,8 @@ public record InferenceDeploymentStatus(
         Long observedGeneration,
     @Nullable
         @JsonPropertyDescription(
-            "Ready, Feasible, ModelAvailable, StorageBound and RuntimeReady always; Reconciling"
+            "Ready, Feasible, ModelAvailable, StorageBound and RuntimeReady always; RouteReady"
+                + " with a route, in the words of its Gateways; Reconciling"
                 + " while work is under way; Stalled when only a change of the specification or"
                 + " of its surroundings helps; RolloutWaiting while a changed specification waits"
                 + " for pods without requests; Altered while others have added to its objects.")

@@ -48,13 +48,23 @@ final class DefinitionCompletion {
           "Age",
           "Message");
 
+  /** As the Gateway API has it: a domain, or all below one. */
+  private static final String HOSTNAME =
+      "^(\\*\\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+
   /** Strings inside lists, whose syntax no annotation reaches, by path. */
   private static final Map<String, String> ITEM_PATTERNS =
       Map.of(
           "spec.access.fromNamespaces[]",
           "^(\\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$",
           "spec.runtime.imagePullSecrets[]",
-          KubernetesNames.OBJECT);
+          KubernetesNames.OBJECT,
+          "spec.route.hostnames[]",
+          HOSTNAME,
+          "spec.routes.allowedHostnames[]",
+          HOSTNAME,
+          "spec.routes.allowedGateways[]",
+          "^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$");
 
   /** Kubernetes' syntax, with exponents that arithmetic survives. */
   private static final String QUANTITY =
@@ -68,6 +78,9 @@ final class DefinitionCompletion {
       Map.ofEntries(
           Map.entry("spec.access.fromNamespaces[]", 63),
           Map.entry("spec.runtime.imagePullSecrets[]", 253),
+          Map.entry("spec.route.hostnames[]", 253),
+          Map.entry("spec.routes.allowedHostnames[]", 253),
+          Map.entry("spec.routes.allowedGateways[]", 317),
           Map.entry("spec.runtime.labels{}", 63),
           Map.entry("spec.runtime.annotations{}", 8192),
           Map.entry("spec.runtime.nodeSelector{}", 63),

@@ -2,6 +2,7 @@ package dev.kvdrive.operator.desired;
 
 import dev.kvdrive.api.v1alpha1.Access;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.Route;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Request;
 import io.fabric8.kubernetes.api.model.ConfigMap;
@@ -20,11 +21,13 @@ import io.fabric8.kubernetes.api.model.apps.Deployment;
 import io.fabric8.kubernetes.api.model.apps.DeploymentBuilder;
 import io.fabric8.kubernetes.api.model.apps.StatefulSet;
 import io.fabric8.kubernetes.api.model.apps.StatefulSetBuilder;
+import io.fabric8.kubernetes.api.model.gatewayapi.v1.HTTPRoute;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetBuilder;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -111,6 +114,11 @@ public final class DesiredObjects {
         .build();
   }
 
+  /** Port of the Service. */
+  static int servicePort(Request request) {
+    return request.access().tls() == null ? SERVICE_PORT : TLS_SERVICE_PORT;
+  }
+
   public Service service() {
     return new ServiceBuilder()
         .withMetadata(metadata(request.name()))
@@ -119,7 +127,7 @@ public final class DesiredObjects {
         .withSelector(Labels.selector(request.name()))
         .addNewPort()
         .withName(RuntimePod.apiPort(request))
-        .withPort(request.access().tls() == null ? SERVICE_PORT : TLS_SERVICE_PORT)
+        .withPort(servicePort(request))
         .withProtocol("TCP")
         .withTargetPort(new IntOrString(RuntimePod.apiPort(request)))
         .endPort()
@@ -233,6 +241,31 @@ public final class DesiredObjects {
         .endSelector()
         .endSpec()
         .build();
+  }
+
+  /** Whether Gateways shall reach the API. */
+  public boolean isRouted() {
+    return request.route() != null;
+  }
+
+  /** Whether an endpoint picker shall choose pods. */
+  public boolean isPooled() {
+    Route route = request.route();
+    return route != null && route.inferencePool() != null;
+  }
+
+  /** How Gateways reach the API, of a deployment that {@link #isRouted}. */
+  public HTTPRoute httpRoute() {
+    return RuntimeRoute.httpRoute(
+        metadata(request.name()), request, Objects.requireNonNull(request.route()));
+  }
+
+  /** What an endpoint picker chooses from, of a deployment that {@link #isPooled}. */
+  public InferencePool inferencePool() {
+    return RuntimeRoute.pool(
+        metadata(request.name()),
+        request,
+        Objects.requireNonNull(Objects.requireNonNull(request.route()).inferencePool()));
   }
 
   private ObjectMeta metadata(String name) {

@@ -17,10 +17,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 
 /**
- * Who may talk to the pods and whom they may talk to: callers of the deployment's namespace and of
- * those it names; and, only for a model that is downloaded, name resolution and the way to the hub.
+ * Who may talk to the pods and whom they may talk to: callers of the deployment's namespace, of
+ * those it names and of those of its Gateways; and, only for a model that is downloaded, name
+ * resolution and the way to the hub.
  */
 final class RuntimeNetwork {
   private static final String EVERYONE = "*";
@@ -65,6 +67,11 @@ final class RuntimeNetwork {
       return rule.build(); // No peers: everyone.
     }
     namespaces.addAll(request.pod().callers());
+    if (request.route() != null) {
+      request.route().parentRefs().stream()
+          .flatMap(gateway -> Stream.ofNullable(gateway.namespace()))
+          .forEach(namespaces::add);
+    }
     List<NetworkPolicyPeer> peers = new ArrayList<>();
     peers.add(new NetworkPolicyPeerBuilder().withNewPodSelector().endPodSelector().build());
     namespaces.forEach(namespace -> peers.add(namespace(namespace)));

@@ -3,10 +3,12 @@ package dev.kvdrive.operator.reconcile;
 import static dev.kvdrive.operator.status.Observation.key;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.operator.desired.InferencePool;
 import dev.kvdrive.operator.status.Observation;
 import dev.kvdrive.operator.status.Observation.Workload;
 import dev.kvdrive.operator.status.Pods;
 import dev.kvdrive.operator.status.Recorded;
+import dev.kvdrive.operator.status.RouteView;
 import dev.kvdrive.operator.usage.TierMeter;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.ListOptionsBuilder;
@@ -14,6 +16,7 @@ import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
 import io.fabric8.kubernetes.api.model.apps.StatefulSet;
+import io.fabric8.kubernetes.api.model.gatewayapi.v1.HTTPRoute;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.javaoperatorsdk.operator.api.reconciler.Context;
 import java.util.Comparator;
@@ -62,7 +65,16 @@ final class ClusterView {
             .getSecondaryResource(Deployment.class)
             .map(Workload::of)
             .or(() -> set.map(s -> Workload.of(s, recorded.getOrDefault(key(s), List.of()))));
-    return new Observation(workload, pods, claims, recorded, meter.read(pods));
+    return new Observation(
+        workload,
+        pods,
+        claims,
+        recorded,
+        meter.read(pods),
+        new RouteView(
+            Dependents.served(context),
+            context.getSecondaryResourcesAsStream(HTTPRoute.class).findFirst(),
+            context.getSecondaryResourcesAsStream(InferencePool.class).findFirst()));
   }
 
   private static <T extends HasMetadata> Stream<T> newest(List<T> objects, Predicate<T> troubled) {

@@ -3,14 +3,17 @@ package dev.kvdrive.operator.reconcile;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.Assessment;
 import dev.kvdrive.operator.desired.DesiredObjects;
+import dev.kvdrive.operator.desired.InferencePool;
 import dev.kvdrive.operator.desired.Labels;
 import dev.kvdrive.operator.status.ForeignFields;
+import dev.kvdrive.operator.status.RouteView.Served;
 import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServiceAccount;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
 import io.fabric8.kubernetes.api.model.apps.StatefulSet;
+import io.fabric8.kubernetes.api.model.gatewayapi.v1.HTTPRoute;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.client.KubernetesClientException;
@@ -37,6 +40,7 @@ import org.jspecify.annotations.Nullable;
 final class Dependents {
   private static final int UNPROCESSABLE = 422;
 
+  private static final String SERVED = Served.class.getName();
   private static final String VERDICT = Assessment.class.getName();
   private static final String KEY = DesiredObjects.class.getName();
 
@@ -50,6 +54,16 @@ final class Dependents {
   /** Makes the verdict known to whoever looks after a reconciliation that failed. */
   static void share(Assessment verdict, Context<InferenceDeployment> context) {
     context.managedWorkflowAndDependentResourceContext().put(VERDICT, verdict);
+  }
+
+  /** Makes known which kinds of the Gateway API there are. */
+  static void share(Served served, Context<InferenceDeployment> context) {
+    context.managedWorkflowAndDependentResourceContext().put(SERVED, served);
+  }
+
+  /** Which kinds of the Gateway API there are. */
+  static Served served(Context<InferenceDeployment> context) {
+    return context.managedWorkflowAndDependentResourceContext().getMandatory(SERVED, Served.class);
   }
 
   /** The verdict of this reconciliation, if it came that far. */
@@ -122,7 +136,9 @@ final class Dependents {
             Service.class,
             ConfigMap.class,
             NetworkPolicy.class,
-            PodDisruptionBudget.class)
+            PodDisruptionBudget.class,
+            HTTPRoute.class,
+            InferencePool.class)
         .flatMap(kind -> context.getSecondaryResourcesAsStream(kind))
         .flatMap(
             object ->
@@ -206,6 +222,36 @@ final class Dependents {
     protected PodDisruptionBudget desired(
         InferenceDeployment of, Context<InferenceDeployment> context) {
       return Dependents.desired(context).podDisruptionBudget();
+    }
+  }
+
+  @KubernetesDependent(informer = @Informer(labelSelector = Labels.SELECT_MANAGED))
+  static final class Routing extends Owned<HTTPRoute> {
+    @Override
+    protected HTTPRoute desired(InferenceDeployment of, Context<InferenceDeployment> context) {
+      return Dependents.desired(context).httpRoute();
+    }
+
+    /** Known of a deployment without a route as well, whose former one is deleted. */
+    @Override
+    protected ResourceID targetSecondaryResourceID(
+        InferenceDeployment of, Context<InferenceDeployment> context) {
+      return ResourceID.fromResource(of);
+    }
+  }
+
+  @KubernetesDependent(informer = @Informer(labelSelector = Labels.SELECT_MANAGED))
+  static final class Pool extends Owned<InferencePool> {
+    @Override
+    protected InferencePool desired(InferenceDeployment of, Context<InferenceDeployment> context) {
+      return Dependents.desired(context).inferencePool();
+    }
+
+    /** Known of a deployment without a pool as well, whose former one is deleted. */
+    @Override
+    protected ResourceID targetSecondaryResourceID(
+        InferenceDeployment of, Context<InferenceDeployment> context) {
+      return ResourceID.fromResource(of);
     }
   }
 }

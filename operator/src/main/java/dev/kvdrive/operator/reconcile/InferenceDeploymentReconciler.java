@@ -69,7 +69,17 @@ import org.slf4j.LoggerFactory;
       @Dependent(
           name = "disruption",
           type = Dependents.Disruption.class,
-          reconcilePrecondition = Preconditions.SeveralReplicas.class)
+          reconcilePrecondition = Preconditions.SeveralReplicas.class),
+      @Dependent(
+          name = "pool",
+          type = Dependents.Pool.class,
+          activationCondition = Preconditions.PoolsAreServed.class,
+          reconcilePrecondition = Preconditions.Pooled.class),
+      @Dependent(
+          name = "route",
+          type = Dependents.Routing.class,
+          activationCondition = Preconditions.RoutesAreServed.class,
+          reconcilePrecondition = Preconditions.Routed.class)
     })
 public final class InferenceDeploymentReconciler implements Reconciler<InferenceDeployment> {
   public static final String NAME = "inferencedeployment";
@@ -107,6 +117,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   private final ClusterView view;
   private final boolean classesVisible;
   private final boolean nodesVisible;
+  private final GatewayApis gatewayApis;
   private final Serving serving;
   private final MeterRegistry registry;
   private final Memory memory = new Memory();
@@ -116,6 +127,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   /**
    * @param classesVisible whether the operator may read the cluster-scoped classes
    * @param nodesVisible whether the operator may read the nodes with GPUs
+   * @param routes whether the operator may make routes
    * @param namespace of the operator
    * @param release of the operator
    * @param takeOver whether it takes what another operator serves
@@ -127,6 +139,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
       TierMeter meter,
       boolean classesVisible,
       boolean nodesVisible,
+      boolean routes,
       String namespace,
       String release,
       boolean takeOver,
@@ -137,6 +150,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
     this.view = new ClusterView(meter);
     this.classesVisible = classesVisible;
     this.nodesVisible = nodesVisible;
+    this.gatewayApis = new GatewayApis(routes);
     this.registry = registry;
   }
 
@@ -172,6 +186,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
         return UpdateControl.<InferenceDeployment>noUpdate().rescheduleAfter(NOT_READ_YET);
       }
     }
+    Dependents.share(gatewayApis.served(context.getClient()), context);
     Memory.OfOne remembered = memory.of(deployment);
     Assessment assessment = guarded(assess(deployment, caches, context), deployment, context);
     Dependents.share(assessment, context);

@@ -3,12 +3,14 @@ package dev.kvdrive.operator.reconcile;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.Request;
 import dev.kvdrive.operator.desired.DesiredObjects;
+import dev.kvdrive.operator.desired.InferencePool;
 import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.Service;
 import io.fabric8.kubernetes.api.model.ServiceAccount;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
 import io.fabric8.kubernetes.api.model.apps.StatefulSet;
+import io.fabric8.kubernetes.api.model.gatewayapi.v1.HTTPRoute;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.javaoperatorsdk.operator.api.reconciler.Context;
@@ -39,6 +41,12 @@ final class NameGuard {
     names.put(request.retainsVolume() ? StatefulSet.class : Deployment.class, name);
     if (request.replicas() > 1) {
       names.put(PodDisruptionBudget.class, name);
+    }
+    if (desired.isRouted() && Dependents.served(context).routes()) {
+      names.put(HTTPRoute.class, name);
+    }
+    if (desired.isPooled() && Dependents.served(context).pools()) {
+      names.put(InferencePool.class, name);
     }
     return names.entrySet().stream()
         .filter(e -> !isWatched(e.getKey(), e.getValue(), context))

@@ -39,4 +39,46 @@ final class Preconditions {
       return Dependents.desired(context).request().replicas() > 1;
     }
   }
+
+  static final class Routed implements Condition<HasMetadata, InferenceDeployment> {
+    @Override
+    public boolean isMet(
+        DependentResource<HasMetadata, InferenceDeployment> dependent,
+        InferenceDeployment primary,
+        Context<InferenceDeployment> context) {
+      return Dependents.desired(context).isRouted();
+    }
+  }
+
+  static final class Pooled implements Condition<HasMetadata, InferenceDeployment> {
+    @Override
+    public boolean isMet(
+        DependentResource<HasMetadata, InferenceDeployment> dependent,
+        InferenceDeployment primary,
+        Context<InferenceDeployment> context) {
+      return Dependents.desired(context).isPooled();
+    }
+  }
+
+  /** Without the kind there is nothing to watch. */
+  static final class RoutesAreServed implements Condition<HasMetadata, InferenceDeployment> {
+    @Override
+    public boolean isMet(
+        DependentResource<HasMetadata, InferenceDeployment> dependent,
+        InferenceDeployment primary,
+        Context<InferenceDeployment> context) {
+      return Dependents.served(context).routes();
+    }
+  }
+
+  /** Without the kind there is nothing to watch. */
+  static final class PoolsAreServed implements Condition<HasMetadata, InferenceDeployment> {
+    @Override
+    public boolean isMet(
+        DependentResource<HasMetadata, InferenceDeployment> dependent,
+        InferenceDeployment primary,
+        Context<InferenceDeployment> context) {
+      return Dependents.served(context).pools();
+    }
+  }
 }

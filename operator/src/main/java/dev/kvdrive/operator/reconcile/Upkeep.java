@@ -1,6 +1,7 @@
 package dev.kvdrive.operator.reconcile;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.operator.desired.InferencePool;
 import dev.kvdrive.operator.status.ForeignFields;
 import dev.kvdrive.operator.stored.UnreadableDeployment;
 import io.fabric8.kubernetes.api.model.ConfigMap;
@@ -16,6 +17,8 @@ import io.fabric8.kubernetes.api.model.ServiceAccountBuilder;
 import io.fabric8.kubernetes.api.model.ServiceBuilder;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
 import io.fabric8.kubernetes.api.model.apps.StatefulSet;
+import io.fabric8.kubernetes.api.model.gatewayapi.v1.HTTPRoute;
+import io.fabric8.kubernetes.api.model.gatewayapi.v1.HTTPRouteBuilder;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicyBuilder;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
@@ -140,6 +143,14 @@ final class Upkeep {
           new NetworkPolicyBuilder().withMetadata(metadata).withSpec(n.getSpec()).build();
       case PodDisruptionBudget b ->
           new PodDisruptionBudgetBuilder().withMetadata(metadata).withSpec(b.getSpec()).build();
+      case HTTPRoute r ->
+          new HTTPRouteBuilder().withMetadata(metadata).withSpec(r.getSpec()).build();
+      case InferencePool p -> {
+        InferencePool again = new InferencePool();
+        again.setMetadata(metadata);
+        again.setSpec(p.getSpec());
+        yield again;
+      }
       default -> throw new IllegalArgumentException("not remembered: " + object.getKind());
     };
   }
@@ -190,7 +201,9 @@ final class Upkeep {
             ServiceAccount.class,
             Service.class,
             NetworkPolicy.class,
-            PodDisruptionBudget.class)
+            PodDisruptionBudget.class,
+            HTTPRoute.class,
+            InferencePool.class)
         .flatMap(kind -> context.getSecondaryResourcesAsStream(kind))
         .forEach(
             object -> seen.put(object.getKind() + "/" + object.getMetadata().getName(), object));

@@ -7,6 +7,10 @@ public final class ConditionTypes {
   public static final String MODEL_AVAILABLE = "ModelAvailable";
   public static final String STORAGE_BOUND = "StorageBound";
   public static final String RUNTIME_READY = "RuntimeReady";
+
+  /** Gateways serve the route; there only with one. */
+  public static final String ROUTE_READY = "RouteReady";
+
   public static final String RECONCILING = "Reconciling";
   public static final String STALLED = "Stalled";
 

@@ -21,17 +21,29 @@ import org.jspecify.annotations.Nullable;
  * @param recorded what Kubernetes recorded about those of them that are not as they should be, by
  *     {@link #key}
  * @param usage what the pods say about their tiers
+ * @param route what Gateways say
  */
 public record Observation(
     Optional<Workload> workload,
     List<Pod> pods,
     List<PersistentVolumeClaim> claims,
     Map<String, List<Recorded>> recorded,
-    TierUsage usage) {
+    TierUsage usage,
+    RouteView route) {
 
   /** Nothing exists. */
   public static final Observation NOTHING =
       new Observation(Optional.empty(), List.of(), List.of(), Map.of(), TierUsage.UNKNOWN);
+
+  /** Of a deployment without a route. */
+  public Observation(
+      Optional<Workload> workload,
+      List<Pod> pods,
+      List<PersistentVolumeClaim> claims,
+      Map<String, List<Recorded>> recorded,
+      TierUsage usage) {
+    this(workload, pods, claims, recorded, usage, RouteView.NOTHING);
+  }
 
   public Observation {
     pods = pods.stream().filter(pod -> pod.getMetadata().getDeletionTimestamp() == null).toList();

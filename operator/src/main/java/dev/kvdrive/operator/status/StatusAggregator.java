@@ -6,12 +6,14 @@ import static dev.kvdrive.operator.status.ConditionTypes.MODEL_AVAILABLE;
 import static dev.kvdrive.operator.status.ConditionTypes.READY;
 import static dev.kvdrive.operator.status.ConditionTypes.RECONCILING;
 import static dev.kvdrive.operator.status.ConditionTypes.ROLLOUT_WAITING;
+import static dev.kvdrive.operator.status.ConditionTypes.ROUTE_READY;
 import static dev.kvdrive.operator.status.ConditionTypes.RUNTIME_READY;
 import static dev.kvdrive.operator.status.ConditionTypes.STALLED;
 import static dev.kvdrive.operator.status.ConditionTypes.STORAGE_BOUND;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
+import dev.kvdrive.api.v1alpha1.Route;
 import dev.kvdrive.feasibility.Assessment;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessment.Infeasible;
@@ -32,6 +34,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** The one place where a status is made. Equal circumstances give an equal status. */
@@ -70,7 +73,7 @@ public final class StatusAggregator {
     List<Finding> findings =
         switch (assessment) {
           case Feasible feasible -> feasible(feasible, observed, heldUntil);
-          case Infeasible infeasible -> infeasible(infeasible, observed);
+          case Infeasible infeasible -> infeasible(deployment, infeasible, observed);
         };
     List<Finding> all = new ArrayList<>(summarised(findings));
     heldUntil.ifPresent(until -> all.add(Findings.held(ROLLOUT_WAITING, until)));
@@ -146,7 +149,7 @@ public final class StatusAggregator {
                       case Infeasible i -> Finding.stuck(FEASIBLE, i.reason(), i.message());
                     })
             .orElseGet(() -> Finding.unknown(FEASIBLE, reason, "Not judged.")));
-    for (String type : List.of(MODEL_AVAILABLE, STORAGE_BOUND, RUNTIME_READY)) {
+    for (String type : seen(deployment)) {
       findings.add(Finding.unknown(type, reason, notJudged));
     }
     findings.add(Finding.holds(invalid ? STALLED : RECONCILING, reason, message));
@@ -193,7 +196,7 @@ public final class StatusAggregator {
     }
     String message = "The operator is about to judge the specification.";
     List<Finding> findings = new ArrayList<>();
-    for (String type : List.of(READY, FEASIBLE, MODEL_AVAILABLE, STORAGE_BOUND, RUNTIME_READY)) {
+    for (String type : always(deployment)) {
       findings.add(Finding.unknown(type, "Pending", message));
     }
     findings.add(Finding.holds(RECONCILING, "Pending", message));
@@ -227,7 +230,7 @@ public final class StatusAggregator {
             .toList();
     List<Finding> findings = new ArrayList<>();
     if (!judged) {
-      for (String type : List.of(READY, FEASIBLE, MODEL_AVAILABLE, STORAGE_BOUND, RUNTIME_READY)) {
+      for (String type : always(deployment)) {
         findings.add(Finding.unknown(type, WAITS_FOR_OPERATOR, message));
       }
     }
@@ -262,14 +265,21 @@ public final class StatusAggregator {
   private static List<Finding> feasible(
       Feasible feasible, Observation observed, Optional<Instant> heldUntil) {
     Findings findings = new Findings(feasible, observed);
-    return List.of(
-        Finding.holds(FEASIBLE, "Fits", feasible.plan().verdict()),
-        findings.model(),
-        findings.storage(),
+    List<Finding> found = new ArrayList<>();
+    found.add(Finding.holds(FEASIBLE, "Fits", feasible.plan().verdict()));
+    found.add(findings.model());
+    found.add(findings.storage());
+    found.add(
         heldUntil.map(until -> Findings.held(RUNTIME_READY, until)).orElseGet(findings::runtime));
+    Route route = feasible.request().route();
+    if (route != null) {
+      found.add(RouteFindings.of(feasible.request(), route, observed.route()));
+    }
+    return found;
   }
 
-  private static List<Finding> infeasible(Infeasible infeasible, Observation observed) {
+  private static List<Finding> infeasible(
+      InferenceDeployment deployment, Infeasible infeasible, Observation observed) {
     int serving = observed.workload().map(Workload::ready).orElse(0);
     String message =
         serving == 0
@@ -284,11 +294,23 @@ public final class StatusAggregator {
         observed.workload().isPresent()
             ? "Not judged while the specification is refused; what ran before is kept as it is."
             : "Nothing runs until the specification is feasible.";
-    return List.of(
-        Finding.stuck(FEASIBLE, infeasible.reason(), message),
-        Finding.unknown(MODEL_AVAILABLE, "NotFeasible", notPlanned),
-        Finding.unknown(STORAGE_BOUND, "NotFeasible", notPlanned),
-        Finding.unknown(RUNTIME_READY, "NotFeasible", notPlanned));
+    List<Finding> found = new ArrayList<>();
+    found.add(Finding.stuck(FEASIBLE, infeasible.reason(), message));
+    seen(deployment).forEach(type -> found.add(Finding.unknown(type, "NotFeasible", notPlanned)));
+    return found;
+  }
+
+  /** The conditions that speak of what the cluster shows of a deployment. */
+  private static List<String> seen(InferenceDeployment deployment) {
+    boolean routed = !(deployment.getSpec() == null || deployment.getSpec().route() == null);
+    return routed
+        ? List.of(MODEL_AVAILABLE, STORAGE_BOUND, RUNTIME_READY, ROUTE_READY)
+        : List.of(MODEL_AVAILABLE, STORAGE_BOUND, RUNTIME_READY);
+  }
+
+  /** All conditions that a deployment always has. */
+  private static List<String> always(InferenceDeployment deployment) {
+    return Stream.concat(Stream.of(READY, FEASIBLE), seen(deployment).stream()).toList();
   }
 
   /** Adds Ready, and Reconciling or Stalled; the first that does not hold explains. */
@@ -302,7 +324,8 @@ public final class StatusAggregator {
             .or(() -> findings.stream().filter(f -> !f.isTrue()).findFirst())
             .orElse(null);
     if (cause == null) {
-      Finding runtime = findings.getLast();
+      Finding runtime =
+          findings.stream().filter(f -> f.type().equals(RUNTIME_READY)).findFirst().orElseThrow();
       all.add(Finding.holds(READY, runtime.reason(), runtime.message()));
       all.addAll(findings);
       return all;

@@ -22,6 +22,7 @@ import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicySpec;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
@@ -297,6 +298,77 @@ class DesiredObjectsTest {
         .containsExactly("own", "frontend", "monitoring", "system");
     assertThat(policy.getEgress()).isEmpty();
     assertThat(policy.getPolicyTypes()).containsExactly("Ingress", "Egress");
+  }
+
+  @Test
+  void theNamespacesOfItsGatewaysMayConnect() {
+    assertThat(
+            objects("route: {parentRefs: [{name: own}, {name: public, namespace: gateways}]}")
+                .networkPolicy()
+                .getSpec()
+                .getIngress()
+                .getFirst()
+                .getFrom())
+        .extracting(
+            peer ->
+                peer.getNamespaceSelector() == null
+                    ? "own"
+                    : peer.getNamespaceSelector()
+                        .getMatchLabels()
+                        .get("kubernetes.io/metadata.name"))
+        .containsExactly("own", "gateways", "monitoring", "system");
+  }
+
+  @Test
+  void aRouteLeadsToTheApiAndNothingElseOfThePods() {
+    DesiredObjects objects = objects("route: {parentRefs: [{name: public}]}");
+
+    assertThat(objects.isPooled()).isFalse();
+    assertThat(objects.httpRoute().getSpec().getHostnames()).isEmpty();
+    assertThat(objects.httpRoute().getSpec().getRules())
+        .singleElement()
+        .satisfies(
+            rule -> {
+              assertThat(rule.getMatches())
+                  .extracting(match -> match.getPath().getType() + " " + match.getPath().getValue())
+                  .containsExactly("PathPrefix /v1");
+              assertThat(rule.getFilters()).isEmpty();
+            });
+  }
+
+  @Test
+  void aRouteToPodsWithTlsLeadsToTheirPort() {
+    assertThat(
+            objects("access: {tls: {secretName: s}}\nroute: {parentRefs: [{name: public}]}")
+                .httpRoute()
+                .getSpec()
+                .getRules()
+                .getFirst()
+                .getBackendRefs())
+        .extracting(backend -> backend.getKind() + " " + backend.getPort())
+        .containsExactly("Service 443");
+  }
+
+  @Test
+  void aPoolSelectsThePodsAndFailsAsAsked() {
+    String route =
+        "route: {parentRefs: [{name: g}], inferencePool: {endpointPickerRef: {name: e, port: 9002%s}}}";
+    DesiredObjects objects = objects(route.formatted(""));
+
+    InferencePool.PoolSpec pool = objects.inferencePool().getSpec();
+    assertThat(Objects.requireNonNull(pool.selector()).matchLabels())
+        .isEqualTo(objects.service().getSpec().getSelector());
+    assertThat(pool.targetPorts()).containsExactly(new InferencePool.Port(8080));
+    assertThat(Objects.requireNonNull(pool.endpointPickerRef()).failureMode())
+        .isEqualTo("FailClose");
+    assertThat(
+            Objects.requireNonNull(
+                    objects(route.formatted(", failureMode: FailOpen"))
+                        .inferencePool()
+                        .getSpec()
+                        .endpointPickerRef())
+                .failureMode())
+        .isEqualTo("FailOpen");
   }
 
   @Test

@@ -31,6 +31,7 @@ class StopTest {
           new TierMeter(8080),
           false,
           false,
+          false,
           "kvdrive-system",
           "kvdrive",
           false,

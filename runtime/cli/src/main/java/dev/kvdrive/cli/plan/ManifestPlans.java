@@ -194,6 +194,7 @@ final class ManifestPlans {
         spec.tiers(),
         spec.replicas(),
         spec.access(),
+        spec.route(),
         spec.runtime());
   }
 }
