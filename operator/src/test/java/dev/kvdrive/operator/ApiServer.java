@@ -32,9 +32,11 @@ public final class ApiServer {
   /** Records what service accounts do; nothing of the administrator. */
   private static final Path AUDIT_POLICY = Path.of("src/test/audit-policy.yaml");
 
-  /** What the Gateway API and its Inference Extension publish, beside the programs. */
-  private static final List<String> PUBLISHED =
+  /** What other projects publish of their kinds, beside the programs. */
+  private static final List<String> GATEWAY_API =
       List.of("gateway-api-v1.4.1", "gateway-api-inference-extension-v1.2.1");
+
+  private static final List<String> KEDA = List.of("keda-v2.20.2", "keda-http-add-on-v0.15.0");
 
   private static final Path DEFINITIONS = Path.of("../crds/src/main/crds");
   private static final AtomicInteger NAMESPACES = new AtomicInteger();
@@ -100,8 +102,18 @@ public final class ApiServer {
    * skips as {@link #get}.
    */
   public static List<CustomResourceDefinition> installGatewayApi(KubernetesClient client) {
+    return install(client, GATEWAY_API);
+  }
+
+  /** Installs KEDA's published definitions on a server; skips as {@link #get}. */
+  static void installKeda(KubernetesClient client) {
+    install(client, KEDA);
+  }
+
+  private static List<CustomResourceDefinition> install(
+      KubernetesClient client, List<String> published) {
     List<CustomResourceDefinition> definitions = new ArrayList<>();
-    for (String name : PUBLISHED) {
+    for (String name : published) {
       Path folder = cache().resolve(name);
       if (System.getenv(REQUIRED) == null) {
         Assumptions.assumeTrue(

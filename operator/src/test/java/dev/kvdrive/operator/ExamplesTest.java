@@ -57,6 +57,7 @@ class ExamplesTest {
     KubernetesClient client = server.client();
     String namespace = server.newNamespace();
     ApiServer.installGatewayApi(client);
+    ApiServer.installKeda(client);
     try (var foreign = Files.newInputStream(FOREIGN)) {
       client
           .load(foreign)
