@@ -2,13 +2,9 @@ package dev.kvdrive.cpu;
 
 import dev.kvdrive.cpu.ThreadScratch.Use;
 import dev.kvdrive.device.AttentionShape;
-import dev.kvdrive.device.Bfloat16;
 import dev.kvdrive.device.PrefillScratch;
 import dev.kvdrive.plan.KvLayout;
-import dev.kvdrive.plan.KvType;
 import java.util.Arrays;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 
 /**
  * Dense causal attention of a block of prompt tokens, tile of keys by tile of keys with an online
@@ -122,22 +118,22 @@ final class CausalAttention {
     for (int tile = 0; tile < tokens; tile += KEYS) {
       int valid = Math.min(KEYS, tokens - tile);
       long offset = (long) tile * layout.rowBytes();
-      transpose(layout, keys + offset, valid, headDim, tileKeys);
-      KvRows.widenToPanels(
+      CausalKernels.transpose(layout, keys + offset, valid, headDim, tileKeys);
+      PanelKernels.ofRows(
           layout.type(), values + offset, valid, headDim, tileValues, KEYS, 0, padded);
       // The first row that sees the tile is that of its first token.
       int first = Math.max(0, tile - start) * group;
       for (int q = first; q < queries; q += QUERIES) {
         int count = Math.min(QUERIES, queries - q);
         Arrays.fill(scores, 0, count * KEYS, 0);
-        Tile.multiplyAdd(
+        TileKernels.multiplyAdd(
             scaled,
             q * headDim,
             headDim,
             count,
             tileKeys,
             0,
-            headDim * Tile.COLUMNS,
+            headDim * TileKernels.COLUMNS,
             headDim,
             KEYS,
             scores,
@@ -145,16 +141,16 @@ final class CausalAttention {
             KEYS);
         for (int i = 0; i < count; i++) {
           int seen = Math.min(KEYS, start + (q + i) / group + 1 - tile);
-          softmax(scores, i * KEYS, seen, maxima, weights, q + i, sums, padded);
+          CausalKernels.softmax(scores, i * KEYS, seen, maxima, weights, q + i, sums, padded);
         }
-        Tile.multiplyAdd(
+        TileKernels.multiplyAdd(
             scores,
             0,
             KEYS,
             count,
             tileValues,
             0,
-            KEYS * Tile.COLUMNS,
+            KEYS * TileKernels.COLUMNS,
             valid,
             padded,
             sums,
@@ -168,70 +164,5 @@ final class CausalAttention {
         Memory.putFloat(to + 4L * i, sums[q * padded + i] / weights[q]);
       }
     }
-  }
-
-  /**
-   * {@code valid} keys of {@code headDim} elements to panels {@code
-   * [KEYS/COLUMNS][headDim][COLUMNS]}, the keys that are missing 0.
-   */
-  private static void transpose(
-      KvLayout layout, long keys, int valid, int headDim, float[] transposed) {
-    if (valid < KEYS) {
-      Arrays.fill(transposed, 0, headDim * KEYS, 0);
-    }
-    for (int t = 0; t < valid; t++) {
-      long row = keys + (long) t * layout.rowBytes();
-      int at = t / Tile.COLUMNS * headDim * Tile.COLUMNS + t % Tile.COLUMNS;
-      if (layout.type() == KvType.BF16) {
-        for (int i = 0; i < headDim; i++) {
-          transposed[at + i * Tile.COLUMNS] = Bfloat16.widen(Memory.getShort(row + 2L * i));
-        }
-      } else {
-        for (int i = 0; i < headDim; i++) {
-          transposed[at + i * Tile.COLUMNS] = Memory.getFloat(row + 4L * i);
-        }
-      }
-    }
-  }
-
-  /**
-   * Turns the scores of query {@code q} and a tile into weights, 0 where it does not see, and
-   * brings its sums so far to the new maximum.
-   */
-  private static void softmax(
-      float[] scores,
-      int at,
-      int seen,
-      float[] maxima,
-      float[] weights,
-      int q,
-      float[] sums,
-      int padded) {
-    Arrays.fill(scores, at + seen, at + KEYS, Float.NEGATIVE_INFINITY);
-    FloatVector most = FloatVector.fromArray(Lanes.F, scores, at);
-    for (int i = Lanes.N; i < KEYS; i += Lanes.N) {
-      most = Lanes.larger(most, FloatVector.fromArray(Lanes.F, scores, at + i));
-    }
-    float old = maxima[q];
-    float max = Math.max(old, most.reduceLanes(VectorOperators.MAX));
-    FloatVector total = FloatVector.zero(Lanes.F);
-    for (int i = 0; i < KEYS; i += Lanes.N) {
-      FloatVector p = Lanes.exp(FloatVector.fromArray(Lanes.F, scores, at + i).sub(max));
-      p.intoArray(scores, at + i);
-      total = total.add(p);
-    }
-    float sum = Lanes.sum(total);
-    if (max > old) {
-      float decay = Lanes.exp(old - max);
-      sum = Math.fma(weights[q], decay, sum);
-      int base = q * padded;
-      for (int i = 0; i < padded; i += Lanes.N) {
-        FloatVector.fromArray(Lanes.F, sums, base + i).mul(decay).intoArray(sums, base + i);
-      }
-      maxima[q] = max;
-    } else {
-      sum += weights[q];
-    }
-    weights[q] = sum;
   }
 }

@@ -157,7 +157,7 @@ final class CpuWeight implements Weight {
     while (row >= firstRows[part + 1]) {
       part++;
     }
-    Unpack.floats(types[part], address(part, row), cols, address);
+    UnpackKernels.floats(types[part], address(part, row), cols, address);
   }
 
   /**

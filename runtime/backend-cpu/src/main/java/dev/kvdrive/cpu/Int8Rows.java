@@ -104,33 +104,4 @@ final class Int8Rows {
   static float step(ChunkLayout layout, long half, int token) {
     return Bfloat16.widen(Memory.getShort(half + layout.stepOffset() + 2L * token));
   }
-
-  /**
-   * Widens the values of a chunk to part of panels {@code [padded/COLUMNS][panelRows][COLUMNS]},
-   * the padding 0.
-   *
-   * @param values address of the half
-   * @param panels as {@link Tile} has them
-   * @param at first of the panels' rows
-   */
-  static void widenToPanels(
-      ChunkLayout layout, long values, float[] panels, int panelRows, int at, int padded) {
-    int width = layout.headDim();
-    int whole = width - width % Tile.COLUMNS;
-    for (int t = 0; t < layout.chunk(); t++) {
-      long row = values + (long) t * width;
-      float step = step(layout, values, t);
-      for (int i = 0; i < whole; i += Tile.COLUMNS) {
-        int to = (i / Tile.COLUMNS * panelRows + at + t) * Tile.COLUMNS;
-        Lanes.loadBytes(row + i).mul(step).intoArray(panels, to);
-        Lanes.loadBytes(row + i + Lanes.N).mul(step).intoArray(panels, to + Lanes.N);
-      }
-      if (whole < width) {
-        int to = (whole / Tile.COLUMNS * panelRows + at + t) * Tile.COLUMNS;
-        for (int i = 0; i < padded - whole; i++) {
-          panels[to + i] = whole + i < width ? Memory.getByte(row + whole + i) * step : 0;
-        }
-      }
-    }
-  }
 }

@@ -84,7 +84,7 @@ final class KeyClusters {
       int all = chunks.to() - chunks.from();
       tokens = all * memory.format.ofChunk(layout);
       clusters = memory.format.clusters(layout, all);
-      padded = Math.ceilDiv(clusters, Tile.COLUMNS) * Tile.COLUMNS;
+      padded = Math.ceilDiv(clusters, TileKernels.COLUMNS) * TileKernels.COLUMNS;
       first = memory.format.clusters(layout, chunks.from());
       centroids = new float[layout.kvHeads() * padded * depth];
       sums = new float[layout.kvHeads() * clusters * depth];
@@ -113,8 +113,8 @@ final class KeyClusters {
     /** Where element 0 of a centroid is; the next is {@code COLUMNS} floats on. */
     int centroid(int head, int cluster) {
       return head * padded * depth
-          + cluster / Tile.COLUMNS * depth * Tile.COLUMNS
-          + cluster % Tile.COLUMNS;
+          + cluster / TileKernels.COLUMNS * depth * TileKernels.COLUMNS
+          + cluster % TileKernels.COLUMNS;
     }
 
     /** Where sums of values are in a cluster's sums: behind those of keys where both are there. */
@@ -183,10 +183,11 @@ final class KeyClusters {
       long from = (long) s.start(j) * s.layout.rowBytes();
       int at = s.centroid(head, j);
       for (int i = 0; i < s.headDim; i++) {
-        s.centroids[at + i * Tile.COLUMNS] = KvRows.get(s.layout.type(), s.keys(head) + from, i);
+        s.centroids[at + i * TileKernels.COLUMNS] =
+            KvRows.get(s.layout.type(), s.keys(head) + from, i);
       }
       for (int i = s.headDim; i < s.depth; i++) {
-        s.centroids[at + i * Tile.COLUMNS] =
+        s.centroids[at + i * TileKernels.COLUMNS] =
             s.valueWeight(head) * KvRows.get(s.layout.type(), s.values(head) + from, i - s.headDim);
       }
     }
@@ -262,14 +263,14 @@ final class KeyClusters {
     for (int i = 0; weight != 1 && i < count * dim; i++) {
       weighted[i] *= weight;
     }
-    Tile.multiplyAdd(
+    TileKernels.multiplyAdd(
         weighted,
         0,
         dim,
         count,
         s.centroids,
-        head * s.padded * s.depth + element * Tile.COLUMNS,
-        s.depth * Tile.COLUMNS,
+        head * s.padded * s.depth + element * TileKernels.COLUMNS,
+        s.depth * TileKernels.COLUMNS,
         dim,
         s.padded,
         scores,
@@ -283,7 +284,7 @@ final class KeyClusters {
       int at = s.centroid(head, column);
       FloatVector square = FloatVector.zero(Lanes.F);
       for (int i = 0; i < s.depth; i++) {
-        FloatVector c = FloatVector.fromArray(Lanes.F, s.centroids, at + i * Tile.COLUMNS);
+        FloatVector c = FloatVector.fromArray(Lanes.F, s.centroids, at + i * TileKernels.COLUMNS);
         square = c.fma(c, square);
       }
       square.mul(-0.5f).intoArray(biases, column);
@@ -364,9 +365,9 @@ final class KeyClusters {
       int size = s.sizes[head * s.clusters + j];
       if (size > 0) {
         int sums = (head * s.clusters + j) * s.depth + slot;
-        int at = s.centroid(head, j) + slot * Tile.COLUMNS;
+        int at = s.centroid(head, j) + slot * TileKernels.COLUMNS;
         for (int i = from; i < to; i++) {
-          s.centroids[at + i * Tile.COLUMNS] = s.sums[sums + i] / size;
+          s.centroids[at + i * TileKernels.COLUMNS] = s.sums[sums + i] / size;
         }
       }
     }
@@ -381,7 +382,7 @@ final class KeyClusters {
       int size = s.sizes[head * s.clusters + j];
       int at = s.centroid(head, j);
       for (int i = 0; i < s.headDim; i++) {
-        Memory.putFloat(row + 4L * i, s.centroids[at + i * Tile.COLUMNS]);
+        Memory.putFloat(row + 4L * i, s.centroids[at + i * TileKernels.COLUMNS]);
       }
       s.memory.storeCentroid(cluster, mean, row);
       if (s.memory.format.estimates()) {

@@ -63,38 +63,4 @@ final class KvRows {
         ? Memory.getFloat(row + 4L * i)
         : Bfloat16.widen(Memory.getShort(row + 2L * i));
   }
-
-  /**
-   * Widens rows to part of panels {@code [padded/COLUMNS][panelRows][COLUMNS]}, the padding 0.
-   *
-   * @param source address of {@code rows} rows of {@code width} elements
-   * @param panels as {@link Tile} has them
-   * @param at first of the panels' rows
-   */
-  static void widenToPanels(
-      KvType type,
-      long source,
-      int rows,
-      int width,
-      float[] panels,
-      int panelRows,
-      int at,
-      int padded) {
-    int whole = width - width % Tile.COLUMNS;
-    long stride = (long) width * type.bytes();
-    for (int t = 0; t < rows; t++) {
-      long row = source + t * stride;
-      for (int i = 0; i < whole; i += Tile.COLUMNS) {
-        int to = (i / Tile.COLUMNS * panelRows + at + t) * Tile.COLUMNS;
-        Lanes.load(type, row, i).intoArray(panels, to);
-        Lanes.load(type, row, i + Lanes.N).intoArray(panels, to + Lanes.N);
-      }
-      if (whole < width) {
-        int to = (whole / Tile.COLUMNS * panelRows + at + t) * Tile.COLUMNS;
-        for (int i = 0; i < padded - whole; i++) {
-          panels[to + i] = whole + i < width ? get(type, row, whole + i) : 0;
-        }
-      }
-    }
-  }
 }

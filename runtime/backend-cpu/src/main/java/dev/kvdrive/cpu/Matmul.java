@@ -15,9 +15,10 @@ import org.jspecify.annotations.Nullable;
  * {@code l, l + L, l + 2L, ...} in this order, fused, as if rows were filled up with zeros to whole
  * vectors; in the end the lanes are added up as a tree ({@link Lanes#sums4}).
  *
- * <p>The rows of activations are interleaved in groups ({@link WeightTile}), once for each call. A
- * task computes a band of outputs for all rows: it unpacks the band's weights panel by panel, so
- * that panel and sums stay in the core's own caches, and multiplies the panel with all groups.
+ * <p>The rows of activations are interleaved in groups ({@link WeightTileKernels}), once for each
+ * call. A task computes a band of outputs for all rows: it unpacks the band's weights panel by
+ * panel, so that panel and sums stay in the core's own caches, and multiplies the panel with all
+ * groups.
  *
  * <p>Threads: calls from several threads run one after the other. A call allocates nothing once
  * there was one with as many elements of activations.
@@ -38,7 +39,7 @@ final class Matmul {
   private static final int BANDS_PER_THREAD = 4;
 
   /** Floats of the sums of a tile. */
-  private static final int TILE_SUMS = WeightTile.ROWS * WeightTile.OUTS * L;
+  private static final int TILE_SUMS = WeightTileKernels.ROWS * WeightTileKernels.OUTS * L;
 
   /** Rows of activations that are multiplied at once; more are cut. */
   private static final int ROWS = 256;
@@ -89,7 +90,10 @@ final class Matmul {
       this.outStride = outStride;
       this.add = add;
       width = (weight.cols() + L - 1) / L * L;
-      int most = Math.ceilDiv(Math.min(rows, ROWS), WeightTile.ROWS) * WeightTile.ROWS * width;
+      int most =
+          Math.ceilDiv(Math.min(rows, ROWS), WeightTileKernels.ROWS)
+              * WeightTileKernels.ROWS
+              * width;
       if (x.length < most) {
         x = new float[most];
       }
@@ -112,8 +116,9 @@ final class Matmul {
   /** Whole tiles: long streams where reading is the limit, and a share for every thread. */
   private int bandOuts(CpuWeight weight) {
     int share = Math.ceilDiv(weight.rows(), BANDS_PER_THREAD * pool.threads());
-    int tiles = Math.ceilDiv(share, WeightTile.OUTS);
-    return (narrow() ? tiles : Math.clamp(tiles, 1, WIDE_OUTS / WeightTile.OUTS)) * WeightTile.OUTS;
+    int tiles = Math.ceilDiv(share, WeightTileKernels.OUTS);
+    return (narrow() ? tiles : Math.clamp(tiles, 1, WIDE_OUTS / WeightTileKernels.OUTS))
+        * WeightTileKernels.OUTS;
   }
 
   private void multiplyRows(CpuWeight weight) {
@@ -135,11 +140,11 @@ final class Matmul {
 
   /** Rows of a group; a last group is filled up with rows of zeros. */
   private int members() {
-    return rows == 1 ? 1 : WeightTile.ROWS;
+    return rows == 1 ? 1 : WeightTileKernels.ROWS;
   }
 
   private int groups() {
-    return Math.ceilDiv(rows, WeightTile.ROWS);
+    return Math.ceilDiv(rows, WeightTileKernels.ROWS);
   }
 
   /** Copies a group of rows to {@link #x}: for each vector of columns those of all its rows. */
@@ -153,7 +158,7 @@ final class Matmul {
     int cols = running().cols();
     for (int r = 0; r < present; r++) {
       long row = in + (group * (long) members + r) * inStride;
-      Unpack.vectors(TensorType.F32, row, cols, x, from + r * L, members * L);
+      UnpackKernels.vectors(TensorType.F32, row, cols, x, from + r * L, members * L);
     }
   }
 
@@ -181,18 +186,18 @@ final class Matmul {
   private void wide(CpuWeight w, int part, int from, int to, float[] panel, float[] sums) {
     TensorType type = w.type(part);
     int cols = w.cols();
-    int tiles = Math.ceilDiv(to - from, WeightTile.OUTS);
+    int tiles = Math.ceilDiv(to - from, WeightTileKernels.OUTS);
     int groups = groups();
-    int tilePanel = WeightTile.OUTS * PANEL_COLS;
+    int tilePanel = WeightTileKernels.OUTS * PANEL_COLS;
     Arrays.fill(sums, 0, groups * tiles * TILE_SUMS, 0);
     for (int col = 0; col < cols; col += PANEL_COLS) {
       int count = Math.min(PANEL_COLS, cols - col);
       long offset = type.bytes(col);
-      for (int o = 0; o < tiles * WeightTile.OUTS; o++) {
+      for (int o = 0; o < tiles * WeightTileKernels.OUTS; o++) {
         // The outputs that a last tile has too many repeat the last one.
         long row = w.address(part, Math.min(from + o, to - 1)) + offset;
-        int at = o / WeightTile.OUTS * tilePanel + o % WeightTile.OUTS * L;
-        Unpack.vectors(type, row, count, panel, at, WeightTile.OUTS * L);
+        int at = o / WeightTileKernels.OUTS * tilePanel + o % WeightTileKernels.OUTS * L;
+        UnpackKernels.vectors(type, row, count, panel, at, WeightTileKernels.OUTS * L);
       }
       for (int g = 0; g < groups; g++) {
         for (int t = 0; t < tiles; t++) {
@@ -202,16 +207,17 @@ final class Matmul {
     }
     for (int r = 0; r < rows; r++) {
       for (int t = 0; t < tiles; t++) {
-        int tile = (r / WeightTile.ROWS * tiles + t) * TILE_SUMS;
-        FloatVector four = outputs(sums, tile + r % WeightTile.ROWS * WeightTile.OUTS * L);
-        int o = from + t * WeightTile.OUTS;
-        write(four, out + r * outStride + 4L * o, Math.min(WeightTile.OUTS, to - o));
+        int tile = (r / WeightTileKernels.ROWS * tiles + t) * TILE_SUMS;
+        FloatVector four =
+            outputs(sums, tile + r % WeightTileKernels.ROWS * WeightTileKernels.OUTS * L);
+        int o = from + t * WeightTileKernels.OUTS;
+        write(four, out + r * outStride + 4L * o, Math.min(WeightTileKernels.OUTS, to - o));
       }
     }
   }
 
   private void write(FloatVector four, long address, int outs) {
-    if (outs == WeightTile.OUTS) {
+    if (outs == WeightTileKernels.OUTS) {
       FloatVector sum =
           add
               ? four.add(
@@ -235,18 +241,20 @@ final class Matmul {
   private void narrow(CpuWeight w, int part, int from, int to, float[] panel, float[] sums) {
     TensorType type = w.type(part);
     int members = members();
-    boolean direct = RowDots.serves(type, members, w.cols());
+    boolean direct = RowDotKernels.serves(type, members, w.cols());
     int groups = groups();
-    int quarter = Math.ceilDiv(to - from, WeightTile.OUTS);
+    int quarter = Math.ceilDiv(to - from, WeightTileKernels.OUTS);
     for (int o = from; o < from + quarter; o++) {
       long w0 = w.address(part, o);
       long w1 = w.address(part, Math.min(o + quarter, to - 1));
       long w2 = w.address(part, Math.min(o + 2 * quarter, to - 1));
       long w3 = w.address(part, Math.min(o + 3 * quarter, to - 1));
-      if (direct) {
+      if (direct && members == 1) {
+        RowDotKernels.one(type, w0, w1, w2, w3, w.cols(), x, sums);
+      } else if (direct) {
         for (int g = 0; g < groups; g++) {
-          RowDots.multiply(
-              type, members, w0, w1, w2, w3, w.cols(), x, g * members * width, sums, g * TILE_SUMS);
+          RowDotKernels.four(
+              type, w0, w1, w2, w3, w.cols(), x, g * members * width, sums, g * TILE_SUMS);
         }
       } else {
         panels(type, w0, w1, w2, w3, w.cols(), panel, sums);
@@ -254,8 +262,10 @@ final class Matmul {
       for (int r = 0; r < rows; r++) {
         FloatVector four =
             outputs(
-                sums, r / WeightTile.ROWS * TILE_SUMS + r % WeightTile.ROWS * WeightTile.OUTS * L);
-        for (int k = 0; k < WeightTile.OUTS && o + k * quarter < to; k++) {
+                sums,
+                r / WeightTileKernels.ROWS * TILE_SUMS
+                    + r % WeightTileKernels.ROWS * WeightTileKernels.OUTS * L);
+        for (int k = 0; k < WeightTileKernels.OUTS && o + k * quarter < to; k++) {
           write(four.lane(k), out + r * outStride + 4L * (o + k * quarter));
         }
       }
@@ -265,16 +275,16 @@ final class Matmul {
   /** One tile of outputs for all rows, panel by panel. */
   private void panels(
       TensorType type, long w0, long w1, long w2, long w3, int cols, float[] panel, float[] sums) {
-    int step = WeightTile.OUTS * L;
+    int step = WeightTileKernels.OUTS * L;
     int groups = groups();
     Arrays.fill(sums, 0, groups * TILE_SUMS, 0);
     for (int col = 0; col < cols; col += PANEL_COLS) {
       int count = Math.min(PANEL_COLS, cols - col);
       long offset = type.bytes(col);
-      Unpack.vectors(type, w0 + offset, count, panel, 0, step);
-      Unpack.vectors(type, w1 + offset, count, panel, L, step);
-      Unpack.vectors(type, w2 + offset, count, panel, 2 * L, step);
-      Unpack.vectors(type, w3 + offset, count, panel, 3 * L, step);
+      UnpackKernels.vectors(type, w0 + offset, count, panel, 0, step);
+      UnpackKernels.vectors(type, w1 + offset, count, panel, L, step);
+      UnpackKernels.vectors(type, w2 + offset, count, panel, 2 * L, step);
+      UnpackKernels.vectors(type, w3 + offset, count, panel, 3 * L, step);
       for (int g = 0; g < groups; g++) {
         multiply(g, col, count, panel, 0, sums, g * TILE_SUMS);
       }
@@ -286,7 +296,7 @@ final class Matmul {
       int group, int col, int count, float[] panel, int at, float[] sums, int sumsAt) {
     int members = members();
     int steps = (count + L - 1) / L;
-    WeightTile.multiply(
+    WeightTileKernels.multiply(
         members, x, (group * width + col) * members, panel, at, steps, sums, sumsAt);
   }
 

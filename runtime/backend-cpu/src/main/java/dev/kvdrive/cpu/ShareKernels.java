@@ -28,6 +28,23 @@ final class ShareKernels {
     return most.reduceLanes(VectorOperators.MAX);
   }
 
+  /**
+   * The largest of {@code count} floats from {@code at} and {@code least}. A NaN is as if it were
+   * not there; it is in the sum of the exponentials.
+   */
+  static float largest(float least, float[] x, int at, int count) {
+    int whole = count - count % Lanes.N;
+    FloatVector most = FloatVector.broadcast(Lanes.F, least);
+    for (int i = 0; i < whole; i += Lanes.N) {
+      most = Lanes.larger(most, FloatVector.fromArray(Lanes.F, x, at + i));
+    }
+    float largest = whole == 0 ? least : Lanes.largest(most);
+    for (int i = at + whole; i < at + count; i++) {
+      largest = x[i] > largest ? x[i] : largest;
+    }
+    return largest;
+  }
+
   private static float sumOfDecays(long x, int end, float max) {
     FloatVector sum = FloatVector.zero(Lanes.F);
     for (int i = 0; i < end; i += Lanes.N) {

@@ -441,7 +441,7 @@ final class StepAttention {
         long rows = keyRows + (long) done * kv.layout.rowBytes();
         reserve(part);
         products(kv.layout.type(), rows, part, tokens);
-        KvRows.widenToPanels(
+        PanelKernels.ofRows(
             kv.layout.type(),
             rows + kv.denseValueOffset(),
             part,
@@ -481,7 +481,7 @@ final class StepAttention {
           products(KvType.F32, rows, unit, tokens);
           Arrays.fill(logs, unit, tile + Lanes.N, 1);
           ShareKernels.addLogs(logs, unit, scores, tokens, stride, size);
-          KvRows.widenToPanels(KvType.F32, valueRows, unit, headDim, values, tile, tokens, padded);
+          PanelKernels.ofRows(KvType.F32, valueRows, unit, headDim, values, tile, tokens, padded);
           added(unit);
         }
       }
@@ -524,9 +524,9 @@ final class StepAttention {
       int chunk = kv.layout.grid().chunk();
       long valueRows = keys + kv.resident.valueOffset();
       if (kv.resident.format() == ChunkFormat.INT8) {
-        Int8Rows.widenToPanels(kv.resident, valueRows, values, tile, tokens, padded);
+        PanelKernels.ofCodes(kv.resident, valueRows, values, tile, tokens, padded);
       } else {
-        KvRows.widenToPanels(
+        PanelKernels.ofRows(
             kv.layout.type(), valueRows, chunk, headDim, values, tile, tokens, padded);
       }
       added(chunk);
@@ -628,11 +628,7 @@ final class StepAttention {
     }
 
     private float most(int g, int from, int to) {
-      float most = softmax[2 * g];
-      for (int t = from; t < to; t++) {
-        most = Math.max(most, scores[g * stride + t]);
-      }
-      return most;
+      return ShareKernels.largest(softmax[2 * g], scores, g * stride + from, to - from);
     }
 
     private boolean rises(int from, int to) {
@@ -675,14 +671,14 @@ final class StepAttention {
         }
         softmax[2 * g + 1] = total;
       }
-      Tile.multiplyAdd(
+      TileKernels.multiplyAdd(
           weights,
           from,
           stride,
           size,
           values,
-          from * Tile.COLUMNS,
-          tile * Tile.COLUMNS,
+          from * TileKernels.COLUMNS,
+          tile * TileKernels.COLUMNS,
           to - from,
           padded,
           sums,

@@ -83,4 +83,33 @@ final class StoredLanes {
   static FloatVector floats(IntVector ints) {
     return (FloatVector) ints.convertShape(VectorOperators.I2F, Lanes.F, 0);
   }
+
+  /** Elements i to i + L - 1 of 32 whose low nibbles are the first 16 elements. */
+  static FloatVector nibbles(long from, int i) {
+    return floats(nibbleInts(from, i));
+  }
+
+  static IntVector nibbleInts(long from, int i) {
+    return unsignedBytes(from + (i & 15))
+        .lanewise(VectorOperators.LSHR, i >> 4 << 2)
+        .lanewise(VectorOperators.AND, 15);
+  }
+
+  /** Nibbles with bit i + l of {@code high} as the fifth bit of lane l. */
+  static FloatVector fiveBits(long from, int high, int i) {
+    return floats(nibbleInts(from, i).lanewise(VectorOperators.OR, bits(high >>> i, 4)));
+  }
+
+  /** Bits 2k of consecutive bytes. */
+  static IntVector twoBits(long from, int k) {
+    return unsignedBytes(from)
+        .lanewise(VectorOperators.LSHR, 2 * k)
+        .lanewise(VectorOperators.AND, 3);
+  }
+
+  /** What the nibbles of elements i to i + L - 1 of 32 stand for; {@code index} is scratch. */
+  static FloatVector lookUp(float[] values, long from, int i, int[] index) {
+    nibbleInts(from, i).intoArray(index, 0);
+    return FloatVector.fromArray(Lanes.F, values, 0, index, 0);
+  }
 }

@@ -42,7 +42,7 @@ public final class ForkedProbe implements PacedProbe {
     command.add("--add-modules=jdk.incubator.vector");
     command.add("--enable-native-access=ALL-UNNAMED");
     command.add("-XX:CompileCommand=quiet");
-    command.add("-XX:CompileCommand=inline,dev.kvdrive.cpu.Lanes::*");
+    command.add("-XX:CompileCommand=inline,*Lanes::*");
     command.add("-XX:CompileCommand=dontinline,*Kernels::*");
     command.add("-Xmx" + heapBytes / (1 << 20) + "m");
     command.add("-cp");

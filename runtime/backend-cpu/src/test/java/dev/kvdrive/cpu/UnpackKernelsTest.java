@@ -13,7 +13,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Weights become the floats that {@link Dequantizer} makes of them, bit for bit. */
-class UnpackTest {
+class UnpackKernelsTest {
   private static final int L = Lanes.N;
 
   @ParameterizedTest
@@ -29,7 +29,7 @@ class UnpackTest {
           int step = 3 * L;
           float[] got = new float[7 + vectors * step];
           Arrays.fill(got, 99);
-          Unpack.vectors(type, tensor.data().address(), cols, got, 7, step);
+          UnpackKernels.vectors(type, tensor.data().address(), cols, got, 7, step);
           for (int i = 0; i < vectors * L; i++) {
             float want = i < cols ? expected[i] : 0;
             assertSame(got[7 + i / L * step + i % L], want, type + " element " + i);
@@ -55,7 +55,7 @@ class UnpackTest {
         }
         float[] expected = Dequantizer.floats(new TensorData("all", type, 1, 1 << 16, all));
         float[] got = new float[1 << 16];
-        Unpack.vectors(type, all.address(), 1 << 16, got, 0, L);
+        UnpackKernels.vectors(type, all.address(), 1 << 16, got, 0, L);
         for (int i = 0; i < 1 << 16; i++) {
           assertSame(got[i], expected[i], type + " bits " + Integer.toHexString(i));
         }
@@ -71,7 +71,7 @@ class UnpackTest {
       TensorData tensor = RandomWeights.tensor(arena, type, 1, cols, 5);
       MemorySegment to = arena.allocate(4L * cols + 8, 64);
       to.fill((byte) 0x11);
-      Unpack.floats(type, tensor.data().address(), cols, to.address() + 4);
+      UnpackKernels.floats(type, tensor.data().address(), cols, to.address() + 4);
       float[] expected = Dequantizer.floats(tensor);
       for (int i = 0; i < cols; i++) {
         assertSame(to.get(Memory.FLOAT, 4L * i + 4), expected[i], type + " element " + i);

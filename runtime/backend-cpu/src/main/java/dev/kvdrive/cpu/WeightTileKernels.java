@@ -13,7 +13,7 @@ import jdk.incubator.vector.VectorSpecies;
  * vectors of a tile, row by row. Operands are Java arrays because the bounds of their accesses are
  * checked once ahead of a loop, those of memory segments in every step.
  */
-final class WeightTile {
+final class WeightTileKernels {
   /** Outputs of a tile. */
   static final int OUTS = 4;
 
@@ -23,7 +23,7 @@ final class WeightTile {
   private static final VectorSpecies<Float> S = Lanes.F;
   private static final int L = Lanes.N;
 
-  private WeightTile() {}
+  private WeightTileKernels() {}
 
   /**
    * Adds {@code steps} products to the sums.

@@ -15,7 +15,7 @@ import jdk.incubator.vector.VectorOperators;
  * <p>The vectors of a row go to {@code to[at]}, {@code to[at + step]}, {@code to[at + 2 * step]}
  * and so on, so that several rows can be interleaved.
  */
-final class Unpack {
+final class UnpackKernels {
   private static final int L = Lanes.N;
 
   /** Elements that are unpacked at once on their way to native memory: whole blocks and vectors. */
@@ -27,7 +27,7 @@ final class Unpack {
   private static final float[] IQ4 = Dequantizer.nibbleValues(TensorType.IQ4_NL);
   private static final float[] E2M1 = Dequantizer.nibbleValues(TensorType.MXFP4);
 
-  private Unpack() {}
+  private UnpackKernels() {}
 
   /**
    * Unpacks consecutive elements of a row. If they are no whole number of vectors, the last vector
@@ -122,7 +122,7 @@ final class Unpack {
       FloatVector d = FloatVector.broadcast(Lanes.F, scale);
       FloatVector min = FloatVector.broadcast(Lanes.F, -8 * scale);
       for (int i = 0; i < 32; i += L, at += step) {
-        nibbles(from + 2, i).fma(d, min).intoArray(to, at);
+        StoredLanes.nibbles(from + 2, i).fma(d, min).intoArray(to, at);
       }
     }
   }
@@ -132,7 +132,7 @@ final class Unpack {
       FloatVector d = FloatVector.broadcast(Lanes.F, Memory.getHalf(from));
       FloatVector min = FloatVector.broadcast(Lanes.F, Memory.getHalf(from + 2));
       for (int i = 0; i < 32; i += L, at += step) {
-        nibbles(from + 4, i).fma(d, min).intoArray(to, at);
+        StoredLanes.nibbles(from + 4, i).fma(d, min).intoArray(to, at);
       }
     }
   }
@@ -144,7 +144,7 @@ final class Unpack {
       FloatVector min = FloatVector.broadcast(Lanes.F, -16 * scale);
       int high = Memory.getInt(from + 2);
       for (int i = 0; i < 32; i += L, at += step) {
-        fiveBits(from + 6, high, i).fma(d, min).intoArray(to, at);
+        StoredLanes.fiveBits(from + 6, high, i).fma(d, min).intoArray(to, at);
       }
     }
   }
@@ -155,26 +155,9 @@ final class Unpack {
       FloatVector min = FloatVector.broadcast(Lanes.F, Memory.getHalf(from + 2));
       int high = Memory.getInt(from + 4);
       for (int i = 0; i < 32; i += L, at += step) {
-        fiveBits(from + 8, high, i).fma(d, min).intoArray(to, at);
+        StoredLanes.fiveBits(from + 8, high, i).fma(d, min).intoArray(to, at);
       }
     }
-  }
-
-  /** Elements i to i + L - 1 of 32 whose low nibbles are the first 16 elements. */
-  private static FloatVector nibbles(long from, int i) {
-    return StoredLanes.floats(nibbleInts(from, i));
-  }
-
-  private static IntVector nibbleInts(long from, int i) {
-    return StoredLanes.unsignedBytes(from + (i & 15))
-        .lanewise(VectorOperators.LSHR, i >> 4 << 2)
-        .lanewise(VectorOperators.AND, 15);
-  }
-
-  /** Nibbles with bit i + l of {@code high} as the fifth bit of lane l. */
-  private static FloatVector fiveBits(long from, int high, int i) {
-    return StoredLanes.floats(
-        nibbleInts(from, i).lanewise(VectorOperators.OR, StoredLanes.bits(high >>> i, 4)));
   }
 
   private static void q4k(long from, int blocks, float[] to, int at, int step) {
@@ -263,7 +246,7 @@ final class Unpack {
         for (int i = 0; i < 32; i += L, at += step) {
           int scales = Memory.getByte(from + 2L * g + (i >> 4));
           float min = -(dmin * ((scales >> 4) & 15));
-          StoredLanes.floats(twoBits(pairs + i, g & 3))
+          StoredLanes.floats(StoredLanes.twoBits(pairs + i, g & 3))
               .fma(
                   FloatVector.broadcast(Lanes.F, d * (scales & 15)),
                   FloatVector.broadcast(Lanes.F, min))
@@ -288,7 +271,8 @@ final class Unpack {
                   .lanewise(VectorOperators.LSHR, g)
                   .lanewise(VectorOperators.AND, 1)
                   .lanewise(VectorOperators.LSHL, 2);
-          StoredLanes.floats(twoBits(pairs + i, g & 3).lanewise(VectorOperators.OR, high))
+          StoredLanes.floats(
+                  StoredLanes.twoBits(pairs + i, g & 3).lanewise(VectorOperators.OR, high))
               .sub(4f)
               .mul(d * (scale - 32))
               .intoArray(to, at);
@@ -297,19 +281,12 @@ final class Unpack {
     }
   }
 
-  /** Bits 2k of consecutive bytes. */
-  private static IntVector twoBits(long from, int k) {
-    return StoredLanes.unsignedBytes(from)
-        .lanewise(VectorOperators.LSHR, 2 * k)
-        .lanewise(VectorOperators.AND, 3);
-  }
-
   private static void iq4nl(long from, int blocks, float[] to, int at, int step) {
     int[] index = new int[L];
     for (int b = 0; b < blocks; b++, from += 18) {
       float d = Memory.getHalf(from);
       for (int i = 0; i < 32; i += L, at += step) {
-        lookUp(IQ4, from + 2, i, index).mul(d).intoArray(to, at);
+        StoredLanes.lookUp(IQ4, from + 2, i, index).mul(d).intoArray(to, at);
       }
     }
   }
@@ -323,7 +300,7 @@ final class Unpack {
         int low = (Memory.getByte(from + 4 + (g >> 1)) >> (4 * (g & 1))) & 15;
         float scale = d * ((low | ((high >> (2 * g)) & 3) << 4) - 32);
         for (int i = 0; i < 32; i += L, at += step) {
-          lookUp(IQ4, from + 8 + 16L * g, i, index).mul(scale).intoArray(to, at);
+          StoredLanes.lookUp(IQ4, from + 8 + 16L * g, i, index).mul(scale).intoArray(to, at);
         }
       }
     }
@@ -334,14 +311,8 @@ final class Unpack {
     for (int b = 0; b < blocks; b++, from += 17) {
       float d = Dequantizer.mxfp4Scale(Memory.getByte(from));
       for (int i = 0; i < 32; i += L, at += step) {
-        lookUp(E2M1, from + 1, i, index).mul(d).intoArray(to, at);
+        StoredLanes.lookUp(E2M1, from + 1, i, index).mul(d).intoArray(to, at);
       }
     }
-  }
-
-  /** What the nibbles of elements i to i + L - 1 of 32 stand for; {@code index} is scratch. */
-  private static FloatVector lookUp(float[] values, long from, int i, int[] index) {
-    nibbleInts(from, i).intoArray(index, 0);
-    return FloatVector.fromArray(Lanes.F, values, 0, index, 0);
   }
 }

@@ -10,14 +10,14 @@ import jdk.incubator.vector.FloatVector;
  * [width/COLUMNS][maxDepth][COLUMNS]}. Operands are Java arrays because the bounds of their
  * accesses are checked once ahead of a loop, those of memory segments in every step.
  */
-final class Tile {
+final class TileKernels {
   /** Columns of a panel. */
   static final int COLUMNS = 2 * Lanes.N;
 
   private static final int ROWS = 4;
   private static final int N = Lanes.N;
 
-  private Tile() {}
+  private TileKernels() {}
 
   /**
    * {@code c += a * b}.
@@ -57,9 +57,14 @@ final class Tile {
             cStride);
       }
     }
-    for (; row < rows; row++) {
-      for (int column = 0, b = panelsAt; column < width; column += COLUMNS, b += panelFloats) {
-        one(a, aAt + row * aStride, panels, b, depth, c, cAt + row * cStride + column);
+    for (int column = 0, b = panelsAt; column < width; column += COLUMNS, b += panelFloats) {
+      int from = aAt + row * aStride;
+      int to = cAt + row * cStride + column;
+      switch (rows - row) {
+        case 1 -> one(a, from, panels, b, depth, c, to);
+        case 2 -> two(a, from, aStride, panels, b, depth, c, to, cStride);
+        case 3 -> three(a, from, aStride, panels, b, depth, c, to, cStride);
+        default -> {}
       }
     }
   }
@@ -104,6 +109,63 @@ final class Tile {
     sum21.intoArray(c, c2 + N);
     sum30.intoArray(c, c3);
     sum31.intoArray(c, c3 + N);
+  }
+
+  private static void three(
+      float[] a, int a0, int aStride, float[] b, int bAt, int depth, float[] c, int c0, int cs) {
+    final int a1 = a0 + aStride;
+    final int a2 = a1 + aStride;
+    final int c1 = c0 + cs;
+    final int c2 = c1 + cs;
+    FloatVector sum00 = FloatVector.fromArray(Lanes.F, c, c0);
+    FloatVector sum01 = FloatVector.fromArray(Lanes.F, c, c0 + N);
+    FloatVector sum10 = FloatVector.fromArray(Lanes.F, c, c1);
+    FloatVector sum11 = FloatVector.fromArray(Lanes.F, c, c1 + N);
+    FloatVector sum20 = FloatVector.fromArray(Lanes.F, c, c2);
+    FloatVector sum21 = FloatVector.fromArray(Lanes.F, c, c2 + N);
+    for (int k = 0; k < depth; k++) {
+      FloatVector b0 = FloatVector.fromArray(Lanes.F, b, bAt + k * COLUMNS);
+      FloatVector b1 = FloatVector.fromArray(Lanes.F, b, bAt + k * COLUMNS + N);
+      FloatVector x = FloatVector.broadcast(Lanes.F, a[a0 + k]);
+      sum00 = x.fma(b0, sum00);
+      sum01 = x.fma(b1, sum01);
+      x = FloatVector.broadcast(Lanes.F, a[a1 + k]);
+      sum10 = x.fma(b0, sum10);
+      sum11 = x.fma(b1, sum11);
+      x = FloatVector.broadcast(Lanes.F, a[a2 + k]);
+      sum20 = x.fma(b0, sum20);
+      sum21 = x.fma(b1, sum21);
+    }
+    sum00.intoArray(c, c0);
+    sum01.intoArray(c, c0 + N);
+    sum10.intoArray(c, c1);
+    sum11.intoArray(c, c1 + N);
+    sum20.intoArray(c, c2);
+    sum21.intoArray(c, c2 + N);
+  }
+
+  private static void two(
+      float[] a, int a0, int aStride, float[] b, int bAt, int depth, float[] c, int c0, int cs) {
+    final int a1 = a0 + aStride;
+    final int c1 = c0 + cs;
+    FloatVector sum00 = FloatVector.fromArray(Lanes.F, c, c0);
+    FloatVector sum01 = FloatVector.fromArray(Lanes.F, c, c0 + N);
+    FloatVector sum10 = FloatVector.fromArray(Lanes.F, c, c1);
+    FloatVector sum11 = FloatVector.fromArray(Lanes.F, c, c1 + N);
+    for (int k = 0; k < depth; k++) {
+      FloatVector b0 = FloatVector.fromArray(Lanes.F, b, bAt + k * COLUMNS);
+      FloatVector b1 = FloatVector.fromArray(Lanes.F, b, bAt + k * COLUMNS + N);
+      FloatVector x = FloatVector.broadcast(Lanes.F, a[a0 + k]);
+      sum00 = x.fma(b0, sum00);
+      sum01 = x.fma(b1, sum01);
+      x = FloatVector.broadcast(Lanes.F, a[a1 + k]);
+      sum10 = x.fma(b0, sum10);
+      sum11 = x.fma(b1, sum11);
+    }
+    sum00.intoArray(c, c0);
+    sum01.intoArray(c, c0 + N);
+    sum10.intoArray(c, c1);
+    sum11.intoArray(c, c1 + N);
   }
 
   private static void one(float[] a, int a0, float[] b, int bAt, int depth, float[] c, int c0) {

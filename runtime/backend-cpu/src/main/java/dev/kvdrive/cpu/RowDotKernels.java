@@ -13,14 +13,14 @@ import jdk.incubator.vector.VectorSpecies;
 /**
  * One or four rows of activations times four rows of weights, straight from their stored blocks:
  * decode, where every weight is used once or a few times and memory is the limit. Values have the
- * bits that {@link Unpack} gives them; operands, sums and the order of the products are those of
- * {@link WeightTile}.
+ * bits that {@link UnpackKernels} gives them; operands, sums and the order of the products are
+ * those of {@link WeightTileKernels}.
  *
  * <p>The loops are written out, with calls of the Vector API and nothing between: the compiler
  * stops inlining other methods where a kernel has grown large, and a vector that is passed to a
  * call is an object.
  */
-final class RowDots {
+final class RowDotKernels {
   private static final MemorySegment M = Memory.ALL;
   private static final ByteOrder O = Memory.ORDER;
   private static final VectorSpecies<Float> S = Lanes.F;
@@ -31,7 +31,7 @@ final class RowDots {
   /** Bits of an address: see {@link Memory#inBounds}. */
   private static final long A = Memory.ADDRESS;
 
-  private RowDots() {}
+  private RowDotKernels() {}
 
   /** Whether there is a kernel for this many rows of activations and for such rows of weights. */
   static boolean serves(TensorType type, int rows, int cols) {
@@ -48,14 +48,28 @@ final class RowDots {
   }
 
   /**
-   * Writes the vectors of sums of a tile.
+   * Writes the vectors of sums of one row of activations with four outputs. Activations and sums
+   * are at the start of their arrays: of an index that begins elsewhere the compiler checks the
+   * bounds in every step.
    *
-   * @param rows 1 or {@link WeightTile#ROWS}
    * @param w0 address of the first output's weights, as {@code w1} to {@code w3} of the others'
    */
-  static void multiply(
+  static void one(
+      TensorType type, long w0, long w1, long w2, long w3, int cols, float[] x, float[] sums) {
+    switch (type) {
+      case F32 -> f32(w0, w1, w2, w3, cols, x, sums);
+      case BF16 -> bf16(w0, w1, w2, w3, cols, x, sums);
+      case Q8_0 -> q8(w0, w1, w2, w3, cols / 32, x, sums);
+      case Q4_0 -> q4(w0, w1, w2, w3, cols / 32, x, sums);
+      case Q4_K -> q4k(w0, w1, w2, w3, cols / 256, x, sums);
+      case Q6_K -> q6k(w0, w1, w2, w3, cols / 256, x, sums);
+      default -> throw none(type);
+    }
+  }
+
+  /** The same of {@link WeightTileKernels#ROWS} interleaved rows from {@code xAt}. */
+  static void four(
       TensorType type,
-      int rows,
       long w0,
       long w1,
       long w2,
@@ -65,18 +79,6 @@ final class RowDots {
       int xAt,
       float[] sums,
       int at) {
-    if (rows == 1) {
-      switch (type) {
-        case F32 -> f32(w0, w1, w2, w3, cols, x, xAt, sums, at);
-        case BF16 -> bf16(w0, w1, w2, w3, cols, x, xAt, sums, at);
-        case Q8_0 -> q8(w0, w1, w2, w3, cols / 32, x, xAt, sums, at);
-        case Q4_0 -> q4(w0, w1, w2, w3, cols / 32, x, xAt, sums, at);
-        case Q4_K -> q4k(w0, w1, w2, w3, cols / 256, x, xAt, sums, at);
-        case Q6_K -> q6k(w0, w1, w2, w3, cols / 256, x, xAt, sums, at);
-        default -> throw none(type);
-      }
-      return;
-    }
     switch (type) {
       case BF16 -> bf16Four(w0, w1, w2, w3, cols, x, xAt, sums, at);
       case Q8_0 -> q8Four(w0, w1, w2, w3, cols / 32, x, xAt, sums, at);
@@ -88,8 +90,7 @@ final class RowDots {
     return new IllegalArgumentException("no kernel for rows of " + type);
   }
 
-  private static void f32(
-      long w0, long w1, long w2, long w3, int cols, float[] x, int xAt, float[] sums, int at) {
+  private static void f32(long w0, long w1, long w2, long w3, int cols, float[] x, float[] sums) {
     long p0 = w0 & A;
     long p1 = w1 & A;
     long p2 = w2 & A;
@@ -99,20 +100,19 @@ final class RowDots {
     FloatVector c = FloatVector.zero(S);
     FloatVector d = FloatVector.zero(S);
     for (int i = 0; i < cols; i += L) {
-      FloatVector v = FloatVector.fromArray(S, x, xAt + i);
+      FloatVector v = FloatVector.fromArray(S, x, i);
       a = FloatVector.fromMemorySegment(S, M, p0 + 4L * i, O).fma(v, a);
       b = FloatVector.fromMemorySegment(S, M, p1 + 4L * i, O).fma(v, b);
       c = FloatVector.fromMemorySegment(S, M, p2 + 4L * i, O).fma(v, c);
       d = FloatVector.fromMemorySegment(S, M, p3 + 4L * i, O).fma(v, d);
     }
-    a.intoArray(sums, at);
-    b.intoArray(sums, at + L);
-    c.intoArray(sums, at + 2 * L);
-    d.intoArray(sums, at + 3 * L);
+    a.intoArray(sums, 0);
+    b.intoArray(sums, L);
+    c.intoArray(sums, 2 * L);
+    d.intoArray(sums, 3 * L);
   }
 
-  private static void bf16(
-      long w0, long w1, long w2, long w3, int cols, float[] x, int xAt, float[] sums, int at) {
+  private static void bf16(long w0, long w1, long w2, long w3, int cols, float[] x, float[] sums) {
     long p0 = w0 & A;
     long p1 = w1 & A;
     long p2 = w2 & A;
@@ -122,7 +122,7 @@ final class RowDots {
     FloatVector c = FloatVector.zero(S);
     FloatVector d = FloatVector.zero(S);
     for (int i = 0; i < cols; i += L) {
-      FloatVector v = FloatVector.fromArray(S, x, xAt + i);
+      FloatVector v = FloatVector.fromArray(S, x, i);
       a =
           ((IntVector) ShortVector.fromMemorySegment(Lanes.S, M, p0 + 2L * i, O).castShape(I, 0))
               .lanewise(VectorOperators.LSHL, 16)
@@ -144,10 +144,10 @@ final class RowDots {
               .reinterpretAsFloats()
               .fma(v, d);
     }
-    a.intoArray(sums, at);
-    b.intoArray(sums, at + L);
-    c.intoArray(sums, at + 2 * L);
-    d.intoArray(sums, at + 3 * L);
+    a.intoArray(sums, 0);
+    b.intoArray(sums, L);
+    c.intoArray(sums, 2 * L);
+    d.intoArray(sums, 3 * L);
   }
 
   private static void bf16Four(
@@ -229,8 +229,7 @@ final class RowDots {
     d3.intoArray(sums, at + 15 * L);
   }
 
-  private static void q8(
-      long w0, long w1, long w2, long w3, int blocks, float[] x, int xAt, float[] sums, int at) {
+  private static void q8(long w0, long w1, long w2, long w3, int blocks, float[] x, float[] sums) {
     FloatVector a = FloatVector.zero(S);
     FloatVector b = FloatVector.zero(S);
     FloatVector c = FloatVector.zero(S);
@@ -246,7 +245,7 @@ final class RowDots {
       float s2 = Float.float16ToFloat(M.get(Memory.SHORT, p2));
       float s3 = Float.float16ToFloat(M.get(Memory.SHORT, p3));
       for (int i = 0; i < 32; i += L) {
-        FloatVector v = FloatVector.fromArray(S, x, xAt + 32 * block + i);
+        FloatVector v = FloatVector.fromArray(S, x, 32 * block + i);
         a =
             ((FloatVector) ByteVector.fromMemorySegment(B, M, p0 + 2 + i, O).castShape(S, 0))
                 .mul(s0)
@@ -265,10 +264,10 @@ final class RowDots {
                 .fma(v, d);
       }
     }
-    a.intoArray(sums, at);
-    b.intoArray(sums, at + L);
-    c.intoArray(sums, at + 2 * L);
-    d.intoArray(sums, at + 3 * L);
+    a.intoArray(sums, 0);
+    b.intoArray(sums, L);
+    c.intoArray(sums, 2 * L);
+    d.intoArray(sums, 3 * L);
   }
 
   private static void q8Four(
@@ -353,8 +352,7 @@ final class RowDots {
     d3.intoArray(sums, at + 15 * L);
   }
 
-  private static void q4(
-      long w0, long w1, long w2, long w3, int blocks, float[] x, int xAt, float[] sums, int at) {
+  private static void q4(long w0, long w1, long w2, long w3, int blocks, float[] x, float[] sums) {
     FloatVector a = FloatVector.zero(S);
     FloatVector b = FloatVector.zero(S);
     FloatVector c = FloatVector.zero(S);
@@ -370,7 +368,7 @@ final class RowDots {
       float s2 = Float.float16ToFloat(M.get(Memory.SHORT, p2));
       float s3 = Float.float16ToFloat(M.get(Memory.SHORT, p3));
       for (int i = 0; i < 32; i += L) {
-        FloatVector v = FloatVector.fromArray(S, x, xAt + 32 * block + i);
+        FloatVector v = FloatVector.fromArray(S, x, 32 * block + i);
         int shift = i >> 4 << 2;
         a =
             ((FloatVector)
@@ -414,14 +412,13 @@ final class RowDots {
                 .fma(v, d);
       }
     }
-    a.intoArray(sums, at);
-    b.intoArray(sums, at + L);
-    c.intoArray(sums, at + 2 * L);
-    d.intoArray(sums, at + 3 * L);
+    a.intoArray(sums, 0);
+    b.intoArray(sums, L);
+    c.intoArray(sums, 2 * L);
+    d.intoArray(sums, 3 * L);
   }
 
-  private static void q4k(
-      long w0, long w1, long w2, long w3, int blocks, float[] x, int xAt, float[] sums, int at) {
+  private static void q4k(long w0, long w1, long w2, long w3, int blocks, float[] x, float[] sums) {
     FloatVector a = FloatVector.zero(S);
     FloatVector b = FloatVector.zero(S);
     FloatVector c = FloatVector.zero(S);
@@ -461,7 +458,7 @@ final class RowDots {
         FloatVector s3 = FloatVector.broadcast(S, d3 * ((int) (scales3 >>> eight) & 255));
         FloatVector n3 = FloatVector.broadcast(S, m3 * ((int) (mins3 >>> eight) & 255));
         for (int i = 0; i < 32; i += L) {
-          FloatVector v = FloatVector.fromArray(S, x, xAt + 256 * block + 32 * g + i);
+          FloatVector v = FloatVector.fromArray(S, x, 256 * block + 32 * g + i);
           a =
               ((FloatVector)
                       ((IntVector)
@@ -505,14 +502,13 @@ final class RowDots {
         }
       }
     }
-    a.intoArray(sums, at);
-    b.intoArray(sums, at + L);
-    c.intoArray(sums, at + 2 * L);
-    d.intoArray(sums, at + 3 * L);
+    a.intoArray(sums, 0);
+    b.intoArray(sums, L);
+    c.intoArray(sums, 2 * L);
+    d.intoArray(sums, 3 * L);
   }
 
-  private static void q6k(
-      long w0, long w1, long w2, long w3, int blocks, float[] x, int xAt, float[] sums, int at) {
+  private static void q6k(long w0, long w1, long w2, long w3, int blocks, float[] x, float[] sums) {
     FloatVector a = FloatVector.zero(S);
     FloatVector b = FloatVector.zero(S);
     FloatVector c = FloatVector.zero(S);
@@ -535,7 +531,7 @@ final class RowDots {
         long pairs = 128 + 32L * (g >> 2);
         long scales = 192 + 2L * g;
         for (int i = 0; i < 32; i += L) {
-          FloatVector v = FloatVector.fromArray(S, x, xAt + 256 * block + 32 * g + i);
+          FloatVector v = FloatVector.fromArray(S, x, 256 * block + 32 * g + i);
           a =
               ((FloatVector)
                       ((IntVector)
@@ -615,9 +611,9 @@ final class RowDots {
         }
       }
     }
-    a.intoArray(sums, at);
-    b.intoArray(sums, at + L);
-    c.intoArray(sums, at + 2 * L);
-    d.intoArray(sums, at + 3 * L);
+    a.intoArray(sums, 0);
+    b.intoArray(sums, L);
+    c.intoArray(sums, 2 * L);
+    d.intoArray(sums, 3 * L);
   }
 }
