@@ -105,6 +105,11 @@ public final class ApiServer {
     return install(client, GATEWAY_API);
   }
 
+  /** As {@link #installGatewayApi}, without the Inference Extension. */
+  static List<CustomResourceDefinition> installGatewayApiAlone(KubernetesClient client) {
+    return install(client, GATEWAY_API.subList(0, 1));
+  }
+
   /** Installs KEDA's published definitions on a server; skips as {@link #get}. */
   static void installKeda(KubernetesClient client) {
     install(client, KEDA);

@@ -129,6 +129,40 @@ class UnreadableNamespacesTest {
     }
   }
 
+  /** As with the roles of a chart that knew no routes. */
+  @Test
+  void withoutTheRightToRoutesOnlyDeploymentsWithARouteFail() {
+    ApiServer.installGatewayApi(client);
+    server.ensureNamespace(other);
+    chart("routes.enabled=false").forEach(this::apply);
+
+    try (RunningOperator operator = operator()) {
+      deploy(served);
+      client
+          .resource(
+              WrittenManifests.deployment("routed", served, "route: {parentRefs: [{name: g}]}"))
+          .create();
+
+      await()
+          .atMost(SOON)
+          .untilAsserted(
+              () ->
+                  assertThat(condition(served, "routed", "Ready"))
+                      .hasValueSatisfying(
+                          ready -> {
+                            assertThat(ready.getReason()).isEqualTo("ReconcileFailed");
+                            assertThat(ready.getMessage()).contains("httproutes", "forbidden");
+                          }));
+      awaitFeasible(served);
+      await()
+          .atMost(SOON)
+          .until(() -> client.services().inNamespace(served).withName("endpoint").get() != null);
+      assertThat(condition(served, "endpoint", "RouteReady")).isEmpty();
+      assertThat(readable(operator, served)).isEqualTo(1);
+      assertThat(operator.isHealthy()).isTrue();
+    }
+  }
+
   private RunningOperator operator() {
     return new RunningOperator(
         server.newClientAs(system, ACCOUNT),
@@ -136,6 +170,10 @@ class UnreadableNamespacesTest {
   }
 
   private List<HasMetadata> chart() {
+    return chart("routes.enabled=true");
+  }
+
+  private List<HasMetadata> chart(String value) {
     String rendered =
         Helm.run(
                 "helm",
@@ -150,6 +188,8 @@ class UnreadableNamespacesTest {
                 "crds.install=false",
                 "--set",
                 "rbac.classReaders=null",
+                "--set",
+                value,
                 "--set",
                 "watch.namespaces={%s,%s}".formatted(served, other))
             .output();
@@ -174,16 +214,16 @@ class UnreadableNamespacesTest {
   }
 
   private Optional<Condition> feasible(String namespace) {
+    return condition(namespace, "endpoint", "Feasible");
+  }
+
+  private Optional<Condition> condition(String namespace, String name, String type) {
     InferenceDeployment deployment =
-        client
-            .resources(InferenceDeployment.class)
-            .inNamespace(namespace)
-            .withName("endpoint")
-            .get();
+        client.resources(InferenceDeployment.class).inNamespace(namespace).withName(name).get();
     return deployment.getStatus() == null || deployment.getStatus().conditions() == null
         ? Optional.empty()
         : deployment.getStatus().conditions().stream()
-            .filter(condition -> condition.getType().equals("Feasible"))
+            .filter(condition -> condition.getType().equals(type))
             .findFirst();
   }
 

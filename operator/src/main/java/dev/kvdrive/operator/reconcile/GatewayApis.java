@@ -1,10 +1,12 @@
 package dev.kvdrive.operator.reconcile;
 
 import dev.kvdrive.operator.desired.InferencePool;
+import dev.kvdrive.operator.status.FailureWords;
 import dev.kvdrive.operator.status.RouteView.Served;
 import io.fabric8.kubernetes.api.model.APIResource;
 import io.fabric8.kubernetes.api.model.APIResourceList;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Duration;
 import org.jspecify.annotations.Nullable;
 
@@ -38,19 +40,34 @@ final class GatewayApis {
     }
     Served known = last;
     if (known == null || System.nanoTime() - asked > MEMORY.toNanos()) {
-      known =
-          new Served(
-              true,
-              has(client.getApiResources(ROUTES), "HTTPRoute"),
-              has(client.getApiResources(POOLS), "InferencePool"));
+      known = ask(client, known);
       last = known;
       asked = System.nanoTime();
     }
     return known;
   }
 
+  /** What cannot be found out for a while is as it was; it concerns only who has a route. */
+  private static Served ask(KubernetesClient client, @Nullable Served before) {
+    try {
+      return new Served(
+          true,
+          has(client.getApiResources(ROUTES), "HTTPRoute"),
+          has(client.getApiResources(POOLS), "InferencePool"),
+          null);
+    } catch (KubernetesClientException e) {
+      return before == null || before.unknown() != null
+          ? new Served(true, false, false, FailureWords.of(e))
+          : before;
+    }
+  }
+
+  /** Of a definition that is being deleted, which may take a minute, nothing can be created. */
   private static boolean has(@Nullable APIResourceList resources, String kind) {
     return resources != null
-        && resources.getResources().stream().map(APIResource::getKind).anyMatch(kind::equals);
+        && resources.getResources().stream()
+            .filter(resource -> kind.equals(resource.getKind()))
+            .map(APIResource::getVerbs)
+            .anyMatch(verbs -> verbs.contains("create"));
   }
 }

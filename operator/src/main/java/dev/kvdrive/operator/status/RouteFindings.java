@@ -36,6 +36,13 @@ final class RouteFindings {
           "RoutesDisabled",
           "This operator makes no routes (routes.enabled of its chart). Have that switched on by whoever runs it, or leave out route.");
     }
+    if (view.served().unknown() != null) {
+      return Finding.waiting(
+          ROUTE_READY,
+          "GatewayApiUnknown",
+          "The operator cannot find out whether this cluster serves the kinds of the Gateway API, and tries again: "
+              + view.served().unknown());
+    }
     if (!view.served().routes()) {
       return Finding.stuck(
           ROUTE_READY,

@@ -3,6 +3,7 @@ package dev.kvdrive.operator.status;
 import dev.kvdrive.operator.desired.InferencePool;
 import io.fabric8.kubernetes.api.model.gatewayapi.v1.HTTPRoute;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What the cluster shows of the route of one deployment.
@@ -22,9 +23,10 @@ public record RouteView(Served served, Optional<HTTPRoute> route, Optional<Infer
    * @param allowed whether the operator was installed to make routes
    * @param routes whether the API server has HTTPRoutes
    * @param pools whether the API server has InferencePools
+   * @param unknown why that could not be found out; null if it could
    */
-  public record Served(boolean allowed, boolean routes, boolean pools) {
+  public record Served(boolean allowed, boolean routes, boolean pools, @Nullable String unknown) {
     /** The operator makes no routes. */
-    public static final Served FORBIDDEN = new Served(false, false, false);
+    public static final Served FORBIDDEN = new Served(false, false, false, null);
   }
 }
