@@ -769,10 +769,11 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) scoreByClusters(Sco
 /** Elements first to first + 7 of a stored row as bf16; those of 8 bits without their step. */
 __device__ __forceinline__ uint4 eightOfRow(const char* row, const Layer& l, int first) {
   int n = l.headDim - first;
-  if (l.nibbles && n >= 8 && l.headDim % 16 == 0) {
-    int half = rowHalf(l);
-    const uint16_t* from =
-        (const uint16_t*)(row + rowGroups(l) + (first < half ? first : first - half));
+  int half = rowHalf(l);
+  const uint16_t* from =
+      (const uint16_t*)(row + rowGroups(l) + (first < half ? first : first - half));
+  // Where a head has an odd number of groups, rows are not of whole words.
+  if (l.nibbles && n >= 8 && l.headDim % 16 == 0 && (uintptr_t)from % 2 == 0) {
     __nv_bfloat162 step =
         __float2bfloat162_rn(groupStep(((const uint8_t*)row)[first / CLUSTER_GROUP]));
     uint32_t words[4];
