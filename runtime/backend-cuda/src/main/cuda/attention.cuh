@@ -259,6 +259,7 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
 #define ATTEND_KERNEL(L, G)                                                            \
   extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) attend_float_##L##_##G( \
       AttendArgs a) {                                                                  \
+    follow();                                                                          \
     attendPart<L, G>(a);                                                               \
   }
 #define ATTEND_KERNELS(L) \
@@ -588,6 +589,7 @@ __device__ __forceinline__ void attendTile(const AttendArgs& a) {
 
 #define TILE_KERNEL(T, S)                                                                       \
   extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) attend_##T##_##S(AttendArgs a) { \
+    follow();                                                                                   \
     attendTile<T, S>(a);                                                                        \
   }
 #define TILE_KERNELS(T) TILE_KERNEL(T, 2) TILE_KERNEL(T, 4) TILE_KERNEL(T, 8)
@@ -596,6 +598,7 @@ TILE_KERNELS(int8)
 
 // Grid: (kvHeads, rows). Dynamic shared memory: STATE_PARTS + 1 floats for each head of the group.
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish(AttendArgs a) {
+  follow();
   extern __shared__ float weights[];  // [groupSize][STATE_PARTS], then the sum of each
   const Layer& l = a.layer;
   int head = blockIdx.x, row = blockIdx.y;

@@ -227,6 +227,7 @@ __device__ __forceinline__ float differences(const ClusterArgs& a, int head, int
 
 // Grid: (kvHeads). How much values count beside keys, ClusterFormat.valueWeight, and the mean key.
 extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) weighValues(ClusterArgs a) {
+  follow();
   __shared__ float keys[MAX_HEAD_DIM];
   __shared__ float values[MAX_HEAD_DIM];
   const Layer& l = a.layer;
@@ -256,6 +257,7 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) weighValues(Cluste
 
 // Grid: (clusters, kvHeads). A centroid starts as the row of a token.
 extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) startClusters(ClusterArgs a) {
+  follow();
   __shared__ float row[2 * MAX_HEAD_DIM];
   const Layer& l = a.layer;
   int cluster = blockIdx.x, head = blockIdx.y;
@@ -275,6 +277,7 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) startClusters(Clus
 // Grid: (tiles of tokens, kvHeads). A thread has every CLUSTER_LANES-th centroid of a tile and some
 // tokens, whose products stay in registers while pieces of the rows pass through shared memory.
 extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) nearestClusters(ClusterArgs a) {
+  follow();
   constexpr int GROUPS = CLUSTER_THREADS / CLUSTER_LANES;
   constexpr int TOKENS = CLUSTER_TOKENS / GROUPS, CENTROIDS = CLUSTER_TILE / CLUSTER_LANES;
   // Four more floats, so that lanes read 16 bytes of different rows from different banks.
@@ -434,6 +437,7 @@ __device__ __forceinline__ float sumRows(const ClusterArgs& a, int head, const u
 // Grid: (clusters, kvHeads). A centroid becomes the mean of its tokens' rows; in the last round the
 // cluster is stored with the mean of their values.
 extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(ClusterArgs a) {
+  follow();
   extern __shared__ uint16_t members[];
   __shared__ float row[2 * MAX_HEAD_DIM];
   __shared__ float stored[CLUSTER_THREADS];
@@ -479,6 +483,7 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(Clust
 
 // Grid: (kvHeads, rows). The chunk that a row's newest token has closed is still in the ring.
 extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepArgs a) {
+  follow();
   extern __shared__ float rows[];  // [members][depth]
   __shared__ float scores[CLUSTER_THREADS / WARP][MAX_CHUNK];
   __shared__ int clusters[CLUSTER_THREADS / WARP][MAX_CHUNK];
@@ -621,6 +626,7 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
 // Grid: (tiles of clusters, kvHeads * parts, rows). Products of queries with centroids as raw scores:
 // a warp has a cluster, and takes one query after the other. What has no token is below everything.
 extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreCentroids(ScoreArgs a) {
+  follow();
   __shared__ float query[SCORE_QUERIES * MAX_HEAD_DIM];
   const Layer& l = a.layer;
   int row = a.firstRow + blockIdx.z;
@@ -668,6 +674,7 @@ extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreCentroids(
 // Grid: (kvHeads, rows). Merges the products with centroids as those with summaries are merged, and
 // opens the chunks of the best: their scores are 0 here and those of others minus infinity.
 extern "C" __global__ void __launch_bounds__(SELECT_THREADS) openClusters(ScoreArgs a) {
+  follow();
   __shared__ float reduce[WARP];
   __shared__ Radix radix;
   const Layer& l = a.layer;
@@ -714,6 +721,7 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) openClusters(ScoreA
 }
 
 extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreOpenedMean(ScoreArgs a) {
+  follow();
   scoreElements<MeanForm, true>(a);
 }
 
@@ -726,6 +734,7 @@ __device__ __forceinline__ float logAdd(float a, float b) {
 // Grid: (kvHeads, rows). Merges the queries of a group by the sum of their softmax over the clusters,
 // and scores chunks by the clusters of their tokens: IndexOperations.ScoreClusters.
 extern "C" __global__ void __launch_bounds__(SELECT_THREADS) scoreByClusters(ScoreArgs a) {
+  follow();
   __shared__ float reduce[WARP];
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
@@ -906,6 +915,7 @@ __device__ __forceinline__ void estimateRest(const AttendArgs& a) {
 
 #define ESTIMATE_KERNEL(S)                                                                       \
   extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) estimate_##S(AttendArgs a) { \
+    follow();                                                                               \
     estimateRest<S>(a);                                                                          \
   }
 // Grid: (splits, kvHeads * parts, rows).

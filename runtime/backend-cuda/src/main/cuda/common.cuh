@@ -423,6 +423,17 @@ __device__ __forceinline__ void multiply16x8x16(float (&d)[4], uint32_t a0, uint
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
+/**
+ * First in every kernel, since launches rely on it: waits until what the kernel before has written is
+ * there, then lets the one behind be brought to the multiprocessors, where it waits likewise.
+ */
+__device__ __forceinline__ void follow() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 __device__ __forceinline__ int acquireWord(const int* word) {
   int value;
   asm volatile("ld.acquire.sys.global.s32 %0, [%1];" : "=r"(value) : "l"(word) : "memory");

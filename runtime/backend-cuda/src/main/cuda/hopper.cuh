@@ -305,6 +305,7 @@ __device__ __forceinline__ void causalWide(const CausalArgs& a) {
 #define WIDE_KERNEL(D, GROUPS, TURNS)                                                       \
   extern "C" __global__ void __launch_bounds__((GROUPS + 1) * WARPGROUP, 1) causal_wide_##D( \
       const __grid_constant__ CausalArgs a) {                                               \
+    follow();                                                                               \
     causalWide<D, GROUPS, TURNS>(a);                                                        \
   }
 WIDE_KERNEL(64, 3, false)

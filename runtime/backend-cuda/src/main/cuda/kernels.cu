@@ -1,5 +1,6 @@
 // All kernels of the CUDA device, compiled to one fat binary.
 #include "attention.cuh"
+#include "choose.cuh"
 #include "cluster.cuh"
 #include "hopper.cuh"
 #include "kv.cuh"

@@ -38,6 +38,7 @@ __device__ void closeChunk(const Layer& l, int seat, int head, int chunk, char* 
 
 // Grid: (kvHeads, rows).
 extern "C" __global__ void append(AppendArgs a) {
+  follow();
   const Layer& l = a.layer;
   int head = blockIdx.x, row = blockIdx.y;
   int seat = a.batch.seats[row];
@@ -70,6 +71,7 @@ __device__ __forceinline__ char* scratchRow(const Layer& l, char* scratch, int m
 
 // Grid: (kvHeads, rows).
 extern "C" __global__ void store(StoreArgs a) {
+  follow();
   const Layer& l = a.layer;
   int head = blockIdx.x, row = blockIdx.y;
   char* key = scratchRow(l, a.scratch, a.maxTokens, head, a.start + row);
@@ -84,6 +86,7 @@ extern "C" __global__ void store(StoreArgs a) {
 
 // Grid: (chunks, kvHeads).
 extern "C" __global__ void closeChunks(PromptArgs a) {
+  follow();
   int chunk = a.start + blockIdx.x, head = blockIdx.y;
   closeChunk(a.layer, a.seat, head, chunk, a.frames, a.frameCount, a.trouble,
              scratchRow(a.layer, a.scratch, a.maxTokens, head, firstToken(a.layer, chunk)),
@@ -92,6 +95,7 @@ extern "C" __global__ void closeChunks(PromptArgs a) {
 
 // Grid: (denseTokens, kvHeads); a block copies one token, if there is one for it.
 extern "C" __global__ void seed(PromptArgs a) {
+  follow();
   const Layer& l = a.layer;
   int head = blockIdx.y;
   int token = blockIdx.x;
@@ -111,6 +115,7 @@ extern "C" __global__ void seed(PromptArgs a) {
 
 // Grid: any; strides over the maps of the seat.
 extern "C" __global__ void resetSeat(ResetArgs a) {
+  follow();
   const Layer& l = a.layer;
   int64_t first = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
   int64_t step = (int64_t)gridDim.x * blockDim.x;
@@ -133,6 +138,7 @@ extern "C" __global__ void resetSeat(ResetArgs a) {
 
 // Grid: as many threads as changes: KvOperations.Place.
 extern "C" __global__ void place(PlaceArgs a) {
+  follow();
   int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < a.count) {
     a.frameOfExtent[a.changes[i].x] = a.changes[i].y;

@@ -1,10 +1,11 @@
-// Embedding, norms, rotation, MLP gate, argmax, and products that cuBLASLt has no kernel for.
+// Embedding, norms, rotation, MLP gate, and products that cuBLASLt has no kernel for.
 #pragma once
 
 #include "common.cuh"
 
 // Grid: rows.
 extern "C" __global__ void embed(EmbedArgs a) {
+  follow();
   int row = blockIdx.x;
   int token = a.tokens[row];
   bf16* out = a.out.data + row * a.out.stride;
@@ -37,6 +38,7 @@ extern "C" __global__ void embed(EmbedArgs a) {
 
 // Grid: (heads, rows); head h of a row starts at element h * width. In place or not.
 extern "C" __global__ void rmsNorm(NormArgs a) {
+  follow();
   __shared__ float shared[WARP];
   const bf16* in = a.in.data + blockIdx.y * a.in.stride + (int64_t)blockIdx.x * a.width;
   bf16* out = a.out.data + blockIdx.y * a.out.stride + (int64_t)blockIdx.x * a.width;
@@ -72,6 +74,7 @@ extern "C" __global__ void rmsNorm(NormArgs a) {
 
 // Grid: (blocks over width, rows).
 extern "C" __global__ void addBias(BiasArgs a) {
+  follow();
   int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < a.width) {
     bf16* x = a.x.data + blockIdx.y * a.x.stride + i;
@@ -81,6 +84,7 @@ extern "C" __global__ void addBias(BiasArgs a) {
 
 // Grid: (blocks over width, rows).
 extern "C" __global__ void add(AddArgs a) {
+  follow();
   int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < a.width) {
     bf16* out = a.out.data + blockIdx.y * a.out.stride + i;
@@ -90,6 +94,7 @@ extern "C" __global__ void add(AddArgs a) {
 
 // Grid: rows. Double precision, rounded once.
 extern "C" __global__ void angles(const __grid_constant__ AnglesArgs a) {
+  follow();
   double position = a.positions[blockIdx.x];
   double magnitude = a.magnitude;
   if (a.growth != 0.f) {
@@ -107,6 +112,7 @@ extern "C" __global__ void angles(const __grid_constant__ AnglesArgs a) {
 
 // Grid: (blocks over heads * pairs, rows).
 extern "C" __global__ void rotate(RotateArgs a) {
+  follow();
   int index = blockIdx.x * blockDim.x + threadIdx.x;
   if (index >= a.heads * a.pairs) {
     return;
@@ -125,6 +131,7 @@ __device__ __forceinline__ float silu(float x) { return x / (1.f + expf(-x)); }
 
 // Grid: (blocks over width / 8, rows). In place or not.
 extern "C" __global__ void siluMultiply(SiluArgs a) {
+  follow();
   int i = 8 * (blockIdx.x * blockDim.x + threadIdx.x);
   int n = min(8, a.width - i);
   if (n <= 0) {
@@ -154,54 +161,10 @@ extern "C" __global__ void siluMultiply(SiluArgs a) {
   }
 }
 
-__device__ __forceinline__ void better(float& value, int& index, float otherValue, int otherIndex) {
-  if (otherValue > value || (otherValue == value && otherIndex < index)) {
-    value = otherValue;
-    index = otherIndex;
-  }
-}
-
-// Grid: rows. The lowest index among equals; -1 where a logit is NaN.
-extern "C" __global__ void argmax(ArgmaxArgs a) {
-  __shared__ float values[WARP];
-  __shared__ int indices[WARP];
-  const float* logits = a.logits + blockIdx.x * a.stride;
-  float value = -INFINITY;
-  int index = INT32_MAX;
-  bool nan = false;
-  for (int i = threadIdx.x; i < a.width; i += blockDim.x) {
-    float logit = logits[i];
-    nan = nan || isnan(logit);
-    better(value, index, logit, i);
-  }
-  nan = __syncthreads_or(nan);
-  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-  for (int offset = WARP / 2; offset > 0; offset /= 2) {
-    better(value, index, __shfl_xor_sync(FULL_MASK, value, offset),
-           __shfl_xor_sync(FULL_MASK, index, offset));
-  }
-  if (lane == 0) {
-    values[warp] = value;
-    indices[warp] = index;
-  }
-  __syncthreads();
-  if (warp == 0) {
-    bool used = lane < blockDim.x / WARP;
-    value = used ? values[lane] : -INFINITY;
-    index = used ? indices[lane] : INT32_MAX;
-    for (int offset = WARP / 2; offset > 0; offset /= 2) {
-      better(value, index, __shfl_xor_sync(FULL_MASK, value, offset),
-             __shfl_xor_sync(FULL_MASK, index, offset));
-    }
-    if (lane == 0) {
-      a.out[blockIdx.x] = nan ? -1 : index == INT32_MAX ? 0 : index;
-    }
-  }
-}
-
 // Grid: (outputs / warps of a block, rows); one warp for each output. For shapes that cuBLASLt has
 // no algorithm for: odd sizes and strides, vectors.
 extern "C" __global__ void multiply(MultiplyArgs a) {
+  follow();
   int output = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
   int lane = threadIdx.x % WARP;
   if (output >= a.outputs) {

@@ -329,6 +329,7 @@ __device__ __forceinline__ void causalTiles(const CausalArgs& a) {
 #define TILES_KERNEL(D, M)                                                                      \
   extern "C" __global__ void __launch_bounds__(TILE_THREADS, D == 256 ? 1 : 2) causal_bf16_##D( \
       CausalArgs a) {                                                                           \
+    follow();                                                                                   \
     causalTiles<D, M>(a);                                                                       \
   }
 TILES_KERNEL(64, 2)
@@ -449,6 +450,7 @@ __device__ __forceinline__ void causal(const CausalArgs& a) {
 #define CAUSAL_KERNEL(P)                                                              \
   extern "C" __global__ void __launch_bounds__(CAUSAL_THREADS) causal_float_##P(      \
       CausalArgs a) {                                                                 \
+    follow();                                                                         \
     causal<P>(a);                                                                     \
   }
 CAUSAL_KERNEL(8)

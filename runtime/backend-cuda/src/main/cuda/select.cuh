@@ -278,9 +278,15 @@ __device__ __forceinline__ void summarisePrompt(const PromptArgs& a) {
   }
 }
 
-#define SUMMARY_KERNELS(NAME, FORM)                                                            \
-  extern "C" __global__ void summariseClosed_##NAME(StepArgs a) { summariseClosed<FORM>(a); } \
-  extern "C" __global__ void summarisePrompt_##NAME(PromptArgs a) { summarisePrompt<FORM>(a); }
+#define SUMMARY_KERNELS(NAME, FORM)                                 \
+  extern "C" __global__ void summariseClosed_##NAME(StepArgs a) {   \
+    follow();                                                       \
+    summariseClosed<FORM>(a);                                       \
+  }                                                                 \
+  extern "C" __global__ void summarisePrompt_##NAME(PromptArgs a) { \
+    follow();                                                       \
+    summarisePrompt<FORM>(a);                                       \
+  }
 SUMMARY_KERNELS(twoBit, TwoBitForm)
 SUMMARY_KERNELS(planes, PlanesForm)
 SUMMARY_KERNELS(mean, MeanForm)
@@ -484,6 +490,7 @@ __device__ __forceinline__ BitWeights* bitWeights(const ScoreArgs& a, int row, i
 // Grid: (kvHeads * parts, rows). What each bit of a token adds to the scores of up to eight queries,
 // in whole steps of a query's largest weight, as two bytes of which the products are added up.
 extern "C" __global__ void __launch_bounds__(WEIGH_THREADS) weighBits(ScoreArgs a) {
+  follow();
   __shared__ float query[SCORE_QUERIES * MAX_HEAD_DIM];
   __shared__ float turned[SCORE_QUERIES * MAX_HEAD_DIM];
   __shared__ float sums[WEIGH_THREADS * SCORE_QUERIES];
@@ -789,6 +796,7 @@ __device__ __forceinline__ void scorePlanes(const ScoreArgs& a) {
 #define PLANES_KERNEL(W, F)                                                              \
   extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scorePlanes_##W##_##F( \
       ScoreArgs a) {                                                                     \
+    follow();                                                                            \
     scorePlanes<W, F>(a);                                                                \
   }
 PLANES_KERNEL(1, 1)
@@ -857,10 +865,12 @@ __device__ __forceinline__ void scoreElements(const ScoreArgs& a) {
 }
 
 extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreMean(ScoreArgs a) {
+  follow();
   scoreElements<MeanForm>(a);
 }
 
 extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scoreMinMax(ScoreArgs a) {
+  follow();
   scoreElements<MinMaxForm>(a);
 }
 
@@ -1048,6 +1058,7 @@ __device__ __forceinline__ float logOfTiles(const ScoreArgs& a, int row, int que
 // Grid: (tiles of chunks, kvHeads, rows). Merges the queries of the group by their largest share,
 // which is the log-softmax, or their largest product.
 extern "C" __global__ void __launch_bounds__(SHARE_THREADS) share(ScoreArgs a) {
+  follow();
   __shared__ float minus[SHARE_THREADS];
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
@@ -1093,6 +1104,7 @@ extern "C" __global__ void __launch_bounds__(SHARE_THREADS) share(ScoreArgs a) {
 
 // Grid: (kvHeads, rows). Makes sure of the chunks with the lowest cosines: IndexOperations.Pin.
 extern "C" __global__ void __launch_bounds__(SELECT_THREADS) pin(PinArgs a) {
+  follow();
   __shared__ Radix radix;
   __shared__ int ranks[WARP + 1];
   const Layer& l = a.layer;
@@ -1224,6 +1236,7 @@ __device__ __forceinline__ int enoughChunks(const float* scores, int count, floa
 
 // Grid: (kvHeads, rows). Selects the chunks with the largest scores.
 extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) {
+  follow();
   __shared__ Radix radix;
   __shared__ unsigned long long masses[256];
   __shared__ unsigned long long left;
@@ -1310,6 +1323,7 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) 
 
 #define SCORE_KERNEL(W)                                                                     \
   extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) score_##W(ScoreArgs a) { \
+    follow();                                                                               \
     scoreTile<W>(a);                                                                        \
   }
 SCORE_KERNEL(1)

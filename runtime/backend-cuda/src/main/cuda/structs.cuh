@@ -33,6 +33,16 @@ struct BitWeights;
 #define SELECT_THREADS 1024
 #define RADIX_BINS 2048
 #define DIFF_THREADS 512
+#define FETCH_THREADS 256
+#define FETCH_CELLS 1024
+#define CHOOSE_THREADS 1024
+#define SAMPLING_BYTES 32
+#define SAMPLING_TEMPERATURE 0
+#define SAMPLING_TOP_K 4
+#define SAMPLING_TOP_P 8
+#define SAMPLING_MIN_P 12
+#define SAMPLING_DRAW 16
+#define SAMPLING_WHOLE 1099511627776ull
 #define ATTEND_WARPS 4
 #define ATTEND_QUERIES 8
 #define FINISH_THREADS 256
@@ -303,17 +313,19 @@ static_assert(offsetof(SiluArgs, out) == 32, "SiluArgs.out");
 static_assert(offsetof(SiluArgs, width) == 48, "SiluArgs.width");
 static_assert(sizeof(SiluArgs) == 56, "SiluArgs");
 
-struct ArgmaxArgs {
+struct ChooseArgs {
   const float* logits;
   int64_t stride;
+  const char* sampling;
   int* out;
   int width;
 };
-static_assert(offsetof(ArgmaxArgs, logits) == 0, "ArgmaxArgs.logits");
-static_assert(offsetof(ArgmaxArgs, stride) == 8, "ArgmaxArgs.stride");
-static_assert(offsetof(ArgmaxArgs, out) == 16, "ArgmaxArgs.out");
-static_assert(offsetof(ArgmaxArgs, width) == 24, "ArgmaxArgs.width");
-static_assert(sizeof(ArgmaxArgs) == 32, "ArgmaxArgs");
+static_assert(offsetof(ChooseArgs, logits) == 0, "ChooseArgs.logits");
+static_assert(offsetof(ChooseArgs, stride) == 8, "ChooseArgs.stride");
+static_assert(offsetof(ChooseArgs, sampling) == 16, "ChooseArgs.sampling");
+static_assert(offsetof(ChooseArgs, out) == 24, "ChooseArgs.out");
+static_assert(offsetof(ChooseArgs, width) == 32, "ChooseArgs.width");
+static_assert(sizeof(ChooseArgs) == 40, "ChooseArgs");
 
 struct MultiplyArgs {
   const void* weight;
@@ -564,6 +576,7 @@ struct FetchArgs {
   const char* transit;
   Round* round;
   int* marks;
+  int rows;
   int pass;
   int timeoutMillis;
 };
@@ -575,9 +588,10 @@ static_assert(offsetof(FetchArgs, control) == 328, "FetchArgs.control");
 static_assert(offsetof(FetchArgs, transit) == 336, "FetchArgs.transit");
 static_assert(offsetof(FetchArgs, round) == 344, "FetchArgs.round");
 static_assert(offsetof(FetchArgs, marks) == 352, "FetchArgs.marks");
-static_assert(offsetof(FetchArgs, pass) == 360, "FetchArgs.pass");
-static_assert(offsetof(FetchArgs, timeoutMillis) == 364, "FetchArgs.timeoutMillis");
-static_assert(sizeof(FetchArgs) == 368, "FetchArgs");
+static_assert(offsetof(FetchArgs, rows) == 360, "FetchArgs.rows");
+static_assert(offsetof(FetchArgs, pass) == 364, "FetchArgs.pass");
+static_assert(offsetof(FetchArgs, timeoutMillis) == 368, "FetchArgs.timeoutMillis");
+static_assert(sizeof(FetchArgs) == 376, "FetchArgs");
 
 struct AttendArgs {
   Layer layer;

@@ -9,6 +9,7 @@
 
 // Grid: (kvHeads, rows). The key of each chunk in the window: WindowOperations.Keys.
 extern "C" __global__ void keySlots(SelectArgs a) {
+  follow();
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int head = blockIdx.x, row = blockIdx.y;
@@ -31,6 +32,7 @@ extern "C" __global__ void keySlots(SelectArgs a) {
 
 // Grid: (kvHeads, rows). The key of what a pass uses: WindowOperations.recent.
 extern "C" __global__ void recent(SelectArgs a) {
+  follow();
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int head = blockIdx.x, row = blockIdx.y;
@@ -63,6 +65,7 @@ __device__ __forceinline__ bool isSelected(const int* selected, int count, int c
 
 // Grid: (kvHeads, rows). Takes chunks out of windows: WindowOperations.Forget.
 extern "C" __global__ void forget(ForgetArgs a) {
+  follow();
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int head = blockIdx.x, row = blockIdx.y;
@@ -106,6 +109,7 @@ __device__ __forceinline__ void bitonicSort(uint64_t* keys, int size) {
 
 // Grid: (kvHeads, rows). Dynamic shared memory: a bit for each slot of the largest window.
 extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
+  follow();
   extern __shared__ uint32_t held[];  // slots that must stay: needed by this pass, or given already
   __shared__ uint64_t victims[VICTIMS];
   __shared__ Radix radix;
@@ -235,60 +239,108 @@ __device__ __forceinline__ void fault(const Layer& l, const Chosen& s, int row, 
   atomicAdd(&s.counters[row * COUNTERS + FAULT_COUNTER], 1);
 }
 
-// Grid: (splits, kvHeads, rows); one warp copies a chunk. The last block announces the round.
-extern "C" __global__ void __launch_bounds__(256) fetch(FetchArgs a) {
+/**
+ * Calls of with the row, the KV head, and the number of the miss among those of this cell, for each miss
+ * that falls to this warp. Warps of all blocks take misses in turns: some cells miss much, others little.
+ */
+template <typename Of>
+__device__ __forceinline__ void eachMiss(const FetchArgs& a, Of of) {
+  constexpr int EACH = FETCH_CELLS / FETCH_THREADS;
+  __shared__ int until[FETCH_CELLS];  // misses of the cells so far
+  __shared__ int sums[WARP];
   const Layer& l = a.layer;
-  const Chosen& s = a.chosen;
-  int head = blockIdx.y, row = blockIdx.z;
-  int seat = a.batch.seats[row];
-  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
-  if (seat >= 0) {
-    int64_t cell = (int64_t)row * l.kvHeads + head;
-    int position = a.batch.positions[row];
-    int misses = s.missCount[cell];
-    const int* window = slotList(l, seat, head);
-    int stopped = -1, copied = 0;
-    for (int m = blockIdx.x * warps + warp; m < misses; m += gridDim.x * warps) {
-      int i = s.misses[cell * s.passChunks + m];
-      int chunk = s.selected[cell * s.maxSelected + a.pass * s.passChunks + i];
-      int64_t extent = extentIndex(l, seat, head, chunk);
-      int frame = l.frameOfExtent[extent];
-      if (lane == 0) {
-        l.lastUse[extent] = position;
-      }
-      if (frame >= 0) {
-        int slot = s.slots[cell * s.passChunks + i];
-        bringChunkByWarp(l, chunkInSlot(l, window[slot]),
-                         a.frames + chunkInFrame(l, frame, chunk), lane);
-        copied++;
-      } else if (lane == 0) {
-        if (stopped < 0) {
-          stopped = acquireWord(a.control + MAIL_STOPPED) != 0;
-        }
-        if (stopped) {
-          atomicExch(&a.round->refused, 1);
-          fault(l, s, row, seat, head, i);
-        } else {
-          int request = atomicAdd(&a.round->requests, 1);
-          volatile int* words =
-              a.control + MAIL_REQUESTS_AT + (int64_t)request * MAIL_REQUEST_WORDS;
-          words[0] = l.layer;
-          words[1] = seat;
-          words[2] = head;
-          words[3] = chunk;
-          words[4] = (int)(cell * s.passChunks + i);
-          words[5] = 0;
-        }
-      }
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, warps = FETCH_THREADS / WARP;
+  int cells = a.rows * l.kvHeads;
+  for (int base = 0; base < cells; base += FETCH_CELLS) {
+    int here = min(FETCH_CELLS, cells - base);
+    int mine = 0, count[EACH];
+#pragma unroll
+    for (int k = 0; k < EACH; k++) {
+      int cell = threadIdx.x * EACH + k;
+      bool used = cell < here && a.batch.seats[(base + cell) / l.kvHeads] >= 0;
+      mine += used ? a.chosen.missCount[base + cell] : 0;
+      count[k] = mine;
     }
-    if (lane == 0 && copied > 0) {
-      atomicAdd(&s.counters[row * COUNTERS + DRAM_COUNTER], copied);
+    int sum = mine;
+#pragma unroll
+    for (int offset = 1; offset < WARP; offset *= 2) {
+      int other = __shfl_up_sync(FULL_MASK, sum, offset);
+      sum += lane >= offset ? other : 0;
+    }
+    __syncthreads();
+    if (lane == WARP - 1) {
+      sums[warp] = sum;
+    }
+    __syncthreads();
+    int before = sum - mine + __reduce_add_sync(FULL_MASK, lane < warp ? sums[lane] : 0);
+#pragma unroll
+    for (int k = 0; k < EACH; k++) {
+      until[threadIdx.x * EACH + k] = before + count[k];
+    }
+    __syncthreads();
+    int all = until[FETCH_CELLS - 1];
+    for (int m = blockIdx.x * warps + warp; m < all; m += gridDim.x * warps) {
+      int low = 0, high = here - 1;  // the first cell with until > m
+      while (low < high) {
+        int middle = (low + high) / 2;
+        if (until[middle] > m) {
+          high = middle;
+        } else {
+          low = middle + 1;
+        }
+      }
+      int cell = base + low;
+      of(cell / l.kvHeads, cell % l.kvHeads, m - (low == 0 ? 0 : until[low - 1]));
     }
   }
+}
+
+// Grid: blocks; one warp copies a chunk. The last block announces the round.
+extern "C" __global__ void __launch_bounds__(FETCH_THREADS) fetch(FetchArgs a) {
+  follow();
+  const Layer& l = a.layer;
+  const Chosen& s = a.chosen;
+  int lane = threadIdx.x % WARP, stopped = -1;
+  eachMiss(a, [&](int row, int head, int m) {
+    int seat = a.batch.seats[row];
+    int64_t cell = (int64_t)row * l.kvHeads + head;
+    int i = s.misses[cell * s.passChunks + m];
+    int chunk = s.selected[cell * s.maxSelected + a.pass * s.passChunks + i];
+    int64_t extent = extentIndex(l, seat, head, chunk);
+    int frame = l.frameOfExtent[extent];
+    if (lane == 0) {
+      l.lastUse[extent] = a.batch.positions[row];
+    }
+    if (frame >= 0) {
+      int slot = slotList(l, seat, head)[s.slots[cell * s.passChunks + i]];
+      bringChunkByWarp(l, chunkInSlot(l, slot), a.frames + chunkInFrame(l, frame, chunk), lane);
+      if (lane == 0) {
+        atomicAdd(&s.counters[row * COUNTERS + DRAM_COUNTER], 1);
+      }
+    } else if (lane == 0) {
+      if (stopped < 0) {
+        stopped = acquireWord(a.control + MAIL_STOPPED) != 0;
+      }
+      if (stopped) {
+        atomicExch(&a.round->refused, 1);
+        fault(l, s, row, seat, head, i);
+      } else {
+        int request = atomicAdd(&a.round->requests, 1);
+        volatile int* words =
+            a.control + MAIL_REQUESTS_AT + (int64_t)request * MAIL_REQUEST_WORDS;
+        words[0] = l.layer;
+        words[1] = seat;
+        words[2] = head;
+        words[3] = chunk;
+        words[4] = (int)(cell * s.passChunks + i);
+        words[5] = 0;
+      }
+    }
+  });
   __threadfence_system();
   __syncthreads();
   if (threadIdx.x == 0) {
-    int blocks = gridDim.x * gridDim.y * gridDim.z;
+    int blocks = gridDim.x;
     if (atomicAdd(&a.round->tickets, 1) == blocks - 1) {
       __threadfence_system();
       int requests = atomicExch(&a.round->requests, 0);
@@ -305,46 +357,38 @@ extern "C" __global__ void __launch_bounds__(256) fetch(FetchArgs a) {
   }
 }
 
-// Grid: (splits, kvHeads, rows); one warp copies a chunk. What is not in DRAM leaves the window again.
-extern "C" __global__ void __launch_bounds__(256) prefetch(FetchArgs a) {
+// Grid: blocks; one warp copies a chunk. What is not in DRAM leaves the window again.
+extern "C" __global__ void __launch_bounds__(FETCH_THREADS) prefetch(FetchArgs a) {
+  follow();
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
-  int head = blockIdx.y, row = blockIdx.z;
-  int seat = a.batch.seats[row];
-  if (seat < 0) {
-    return;
-  }
-  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
-  int64_t cell = (int64_t)row * l.kvHeads + head;
-  int misses = s.missCount[cell];
-  const int* window = slotList(l, seat, head);
-  int copied = 0;
-  for (int m = blockIdx.x * warps + warp; m < misses; m += gridDim.x * warps) {
+  int lane = threadIdx.x % WARP;
+  eachMiss(a, [&](int row, int head, int m) {
+    int seat = a.batch.seats[row];
+    int64_t cell = (int64_t)row * l.kvHeads + head;
     int i = s.misses[cell * s.passChunks + m];
     int chunk = s.selected[cell * s.maxSelected + a.pass * s.passChunks + i];
     int64_t extent = extentIndex(l, seat, head, chunk);
     int frame = l.frameOfExtent[extent];
     if (frame >= 0) {
+      int slot = slotList(l, seat, head)[s.slots[cell * s.passChunks + i]];
       if (lane == 0) {
         l.lastUse[extent] = a.batch.positions[row];
-      }
-      int slot = window[s.slots[cell * s.passChunks + i]];
-      if (lane == 0 && a.marks) {
-        a.marks[slot] = 1;
+        if (a.marks) {
+          a.marks[slot] = 1;
+        }
+        atomicAdd(&s.counters[row * COUNTERS + DRAM_COUNTER], 1);
       }
       bringChunkByWarp(l, chunkInSlot(l, slot), a.frames + chunkInFrame(l, frame, chunk), lane);
-      copied++;
     } else if (lane == 0) {
       takeOut(l, s, row, seat, head, i);
     }
-  }
-  if (lane == 0 && copied > 0) {
-    atomicAdd(&s.counters[row * COUNTERS + DRAM_COUNTER], copied);
-  }
+  });
 }
 
 // Grid: (kvHeads, rows). Hits of what was prefetched: WindowOperations.Credit.
 extern "C" __global__ void credit(CreditArgs a) {
+  follow();
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int head = blockIdx.x, row = blockIdx.y;
@@ -372,6 +416,7 @@ extern "C" __global__ void credit(CreditArgs a) {
 
 // Grid: (kvHeads, rows). Ages of the selected chunks: WindowOperations.Observe.
 extern "C" __global__ void observe(ObserveArgs a) {
+  follow();
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int head = blockIdx.x, row = blockIdx.y;
@@ -406,6 +451,7 @@ extern "C" __global__ void observe(ObserveArgs a) {
 
 // Grid: (kvHeads). Empties the slots of a seat from keep on: WindowOperations.Trim.
 extern "C" __global__ void trim(TrimArgs a) {
+  follow();
   const Layer& l = a.layer;
   int head = blockIdx.x;
   int64_t cell = (int64_t)a.seat * l.kvHeads + head;
@@ -429,6 +475,7 @@ __device__ __forceinline__ uint64_t nanoseconds() {
 
 // Grid: a few blocks, each of which waits on its own; one warp copies a chunk.
 extern "C" __global__ void __launch_bounds__(256) land(FetchArgs a) {
+  follow();
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int requests = a.round->waiting;

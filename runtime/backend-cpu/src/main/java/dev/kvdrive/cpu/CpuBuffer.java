@@ -4,6 +4,7 @@ import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceSlice;
 import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.HostMemory;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.function.Consumer;
@@ -24,7 +25,7 @@ final class CpuBuffer implements DeviceBuffer {
     this.label = label;
     this.bytes = bytes;
     this.onClose = onClose;
-    memory = Pages.allocate(arena, bytes, alignment);
+    memory = HostMemory.allocate(arena, bytes, alignment);
   }
 
   /**

@@ -172,14 +172,15 @@ final class CpuTensor implements TensorOperations {
   }
 
   @Override
-  public void argmax(Queue queue, Largest a) {
+  public void choose(Queue queue, Choice c) {
     submit(
         queue,
-        pointwise.argmax(
-            address(a.logits()),
-            stride(a.logits()),
-            a.rows(),
-            a.width(),
-            CpuBuffer.address(a.out())));
+        pointwise.choose(
+            address(c.logits()),
+            stride(c.logits()),
+            c.rows(),
+            c.width(),
+            CpuBuffer.address(c.sampling()),
+            CpuBuffer.address(c.out())));
   }
 }

@@ -1,11 +1,16 @@
 package dev.kvdrive.cpu;
 
 import dev.kvdrive.cpu.ThreadScratch.Use;
+import dev.kvdrive.device.RowSampling;
+import dev.kvdrive.device.TokenDraw;
 import dev.kvdrive.model.tensor.RopeSpec;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 
-/** Norms, biases, rotation, activation and argmax on rows of F32. Strides are in bytes. */
+/**
+ * Norms, biases, rotation, activation and the choice of tokens on rows of F32. Strides are in
+ * bytes.
+ */
 final class Pointwise {
   /** Elements whose work is worth a task of its own: some ten microseconds. */
   private static final int TASK_ELEMENTS = 16 * 1024;
@@ -260,11 +265,43 @@ final class Pointwise {
     }
   }
 
-  Runnable argmax(long logits, long stride, int rows, int width, long out) {
+  /**
+   * @param sampling address of a {@link RowSampling} for each row
+   */
+  Runnable choose(long logits, long stride, int rows, int width, long sampling, long out) {
     return forEachRow(
         rows,
         width,
-        (row, thread) -> Memory.putInt(out + 4L * row, argmax(logits + row * stride, width)));
+        (row, thread) ->
+            Memory.putInt(
+                out + 4L * row,
+                choose(
+                    logits + row * stride,
+                    width,
+                    sampling + (long) RowSampling.BYTES * row,
+                    thread)));
+  }
+
+  private static int choose(long x, int width, long sampling, ThreadScratch thread) {
+    float temperature = Memory.getFloat(sampling + RowSampling.TEMPERATURE);
+    if (temperature == 0) {
+      return argmax(x, width);
+    }
+    float[] logits = thread.array(Use.SCORES, width);
+    Memory.copy(x, logits, width);
+    if (!TokenDraw.finite(logits, width)) {
+      return -1;
+    }
+    return thread
+        .draw(width)
+        .choose(
+            logits,
+            width,
+            temperature,
+            Memory.getInt(sampling + RowSampling.TOP_K),
+            Memory.getFloat(sampling + RowSampling.TOP_P),
+            Memory.getFloat(sampling + RowSampling.MIN_P),
+            Memory.getLong(sampling + RowSampling.DRAW));
   }
 
   private static int argmax(long x, int width) {

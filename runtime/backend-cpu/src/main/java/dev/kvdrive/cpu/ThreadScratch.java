@@ -1,8 +1,10 @@
 package dev.kvdrive.cpu;
 
+import dev.kvdrive.device.TokenDraw;
 import java.lang.foreign.Arena;
 import java.util.EnumMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Working memory of one compute thread, kept between operations. A region is valid until the same
@@ -33,6 +35,8 @@ final class ThreadScratch {
   private long[] longs = {};
   private double[] doubles = {};
   private boolean[] flags = {};
+  private @Nullable TokenDraw draw;
+  private int drawWidth;
 
   /** Written so that the reads of {@link #touch} stay. */
   private int touched;
@@ -111,6 +115,15 @@ final class ThreadScratch {
       flags = new boolean[Integer.highestOneBit(Math.max(1, count - 1)) << 1];
     }
     return flags;
+  }
+
+  /** What draws from rows of that many logits. */
+  TokenDraw draw(int width) {
+    if (draw == null || drawWidth != width) {
+      draw = new TokenDraw(width);
+      drawWidth = width;
+    }
+    return draw;
   }
 
   /** Counts of one digit, not cleared. */

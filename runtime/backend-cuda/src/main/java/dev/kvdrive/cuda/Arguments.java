@@ -3,7 +3,6 @@ package dev.kvdrive.cuda;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import jcuda.Pointer;
 
 /**
  * The one struct that every kernel takes, written field by field at the places that its description
@@ -16,7 +15,7 @@ final class Arguments {
 
   private final ByteBuffer block =
       ByteBuffer.allocateDirect(MAX_BYTES).order(ByteOrder.nativeOrder());
-  private final Pointer pointer = Pointer.to(Pointer.to(block.duplicate()));
+  private final long address = MemorySegment.ofBuffer(block).address();
   private int written;
 
   /** Starts a struct. */
@@ -110,14 +109,14 @@ final class Arguments {
   /**
    * Ends a struct.
    *
-   * @return what a launch takes
+   * @return its address, which a launch takes
    */
-  Pointer end(Struct struct) {
+  long end(Struct struct) {
     if (written != struct.written()) {
       throw new IllegalStateException(
           "%s has fields of %d bytes, %d were written"
               .formatted(struct.name(), struct.written(), written));
     }
-    return pointer;
+    return address;
   }
 }

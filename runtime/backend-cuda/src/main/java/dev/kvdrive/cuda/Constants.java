@@ -2,6 +2,7 @@ package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.LayerReuse;
 import dev.kvdrive.device.Mailbox;
+import dev.kvdrive.device.RowSampling;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.ChunkLayout;
@@ -67,6 +68,15 @@ final class Constants {
   static final int RADIX_BINS = 2048;
 
   static final int DIFF_THREADS = 512;
+
+  static final int FETCH_THREADS = 256;
+
+  /** (Row, KV head)s whose misses are counted at once. */
+  static final int FETCH_CELLS = 1024;
+
+  /** Threads of a block that chooses the token of a row: as many as there can be. */
+  static final int CHOOSE_THREADS = 1024;
+
   static final int ATTEND_WARPS = 4;
 
   /** Query heads of one block that attends on tensor cores: half the rows of a product. */
@@ -142,6 +152,16 @@ final class Constants {
     put(all, "SELECT_THREADS", SELECT_THREADS);
     put(all, "RADIX_BINS", RADIX_BINS);
     put(all, "DIFF_THREADS", DIFF_THREADS);
+    put(all, "FETCH_THREADS", FETCH_THREADS);
+    put(all, "FETCH_CELLS", FETCH_CELLS);
+    put(all, "CHOOSE_THREADS", CHOOSE_THREADS);
+    put(all, "SAMPLING_BYTES", RowSampling.BYTES);
+    put(all, "SAMPLING_TEMPERATURE", RowSampling.TEMPERATURE);
+    put(all, "SAMPLING_TOP_K", RowSampling.TOP_K);
+    put(all, "SAMPLING_TOP_P", RowSampling.TOP_P);
+    put(all, "SAMPLING_MIN_P", RowSampling.MIN_P);
+    put(all, "SAMPLING_DRAW", RowSampling.DRAW);
+    all.put("SAMPLING_WHOLE", RowSampling.WHOLE + "ull");
     put(all, "ATTEND_WARPS", ATTEND_WARPS);
     put(all, "ATTEND_QUERIES", ATTEND_QUERIES);
     put(all, "FINISH_THREADS", FINISH_THREADS);

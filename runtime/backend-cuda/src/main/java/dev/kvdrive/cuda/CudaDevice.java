@@ -7,6 +7,7 @@ import dev.kvdrive.device.DeviceMemoryException;
 import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.Event;
 import dev.kvdrive.device.HostBuffer;
+import dev.kvdrive.device.HostMemory;
 import dev.kvdrive.device.HostPages;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Queue;
@@ -271,7 +272,7 @@ public final class CudaDevice implements Device {
     Arena arena = Arena.ofShared();
     boolean kept = false;
     try {
-      MemorySegment pages = arena.allocate(pinned, HOST_PAGE);
+      MemorySegment pages = HostMemory.allocate(arena, pinned, HOST_PAGE);
       synchronized (this) {
         requireOpen();
         long address = driver.register(pages.address(), pinned);

@@ -34,7 +34,6 @@ import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.LandmarkSummary;
 import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TwoBitSummary;
-import jcuda.Pointer;
 import org.jspecify.annotations.Nullable;
 
 /** Summaries of all formats, scores by them, and the best; clusters. */
@@ -190,7 +189,7 @@ final class CudaIndex implements IndexOperations {
   }
 
   /** Merges the raw scores of the queries of a group. */
-  private void share(CudaQueue own, KvLayer of, AttentionShape shape, int rows, Pointer struct) {
+  private void share(CudaQueue own, KvLayer of, AttentionShape shape, int rows, long struct) {
     own.launch(
         gpu.kernel("share"),
         Math.ceilDiv(of.maxChunks(), SHARE_TILE),
@@ -254,7 +253,7 @@ final class CudaIndex implements IndexOperations {
 
   /** Kernels that score some rows. */
   private interface Scoring {
-    void launch(Pointer struct, int rows);
+    void launch(long struct, int rows);
   }
 
   /** Has rows scored, as many at a time as have room for their raw scores. */
@@ -300,7 +299,7 @@ final class CudaIndex implements IndexOperations {
 
   /** Launches a kernel that computes raw scores, up to {@code SCORE_QUERIES} queries a block. */
   private void raw(
-      CudaQueue own, String kernel, int tiles, AttentionShape shape, int rows, Pointer struct) {
+      CudaQueue own, String kernel, int tiles, AttentionShape shape, int rows, long struct) {
     own.launch(
         gpu.kernel(kernel),
         tiles,

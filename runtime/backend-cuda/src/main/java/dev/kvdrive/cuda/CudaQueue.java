@@ -12,7 +12,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
-import jcuda.driver.CUfunction;
 import jcuda.driver.CUgraph;
 import jcuda.driver.CUgraphExec;
 import org.jspecify.annotations.Nullable;
@@ -22,6 +21,9 @@ import org.jspecify.annotations.Nullable;
  * workspace, and pinned words in which a kernel says what it could not do.
  */
 final class CudaQueue implements Queue {
+  /** From this compute capability on a kernel can come while the one before it runs. */
+  private static final int EARLY_LAUNCH_CAPABILITY = 90;
+
   // Codes of what a kernel reports; common.cuh has the same.
   private static final long TROUBLE_BYTES = CudaHostBuffer.PAGE_BYTES;
 
@@ -32,6 +34,8 @@ final class CudaQueue implements Queue {
   private final String name;
   private final Driver driver;
   private final Driver.Stream stream;
+  private final KernelLaunch kernels;
+  private final boolean overlapsLaunches;
   private final Arguments arguments = new Arguments();
   private final Arena arena = Arena.ofShared();
   private final MemorySegment trouble;
@@ -40,6 +44,7 @@ final class CudaQueue implements Queue {
   private @Nullable TensorMaps tensorMaps;
   private long workspaceBytes;
   private long submissions;
+  private boolean behindKernel;
   private boolean closed;
 
   CudaQueue(CudaDevice device, String name) {
@@ -47,17 +52,24 @@ final class CudaQueue implements Queue {
     this.name = name;
     driver = device.gpu().driver();
     stream = driver.createStream();
+    kernels = new KernelLaunch(arena, stream);
+    overlapsLaunches = device.gpu().capability() >= EARLY_LAUNCH_CAPABILITY;
     trouble = arena.allocate(TROUBLE_BYTES, CudaHostBuffer.PAGE_BYTES);
     troubleAddress = driver.register(trouble.address(), TROUBLE_BYTES);
   }
 
   /** The stream, for submission by the thread that owns the queue. */
   Driver.Stream stream() {
+    enter();
+    behindKernel = false;
+    return stream;
+  }
+
+  private void enter() {
     if (closed) {
       throw new DeviceException("queue %s was closed".formatted(name));
     }
     driver.enter();
-    return stream;
   }
 
   /** The block for arguments, ready for a struct. */
@@ -93,14 +105,18 @@ final class CudaQueue implements Queue {
 
   /** Submits a kernel; its arguments are those that {@link Arguments#end} was last called for. */
   void launch(
-      CUfunction kernel, int x, int y, int z, int threads, int sharedBytes, jcuda.Pointer struct) {
+      Driver.Function kernel, int x, int y, int z, int threads, int sharedBytes, long struct) {
     submissions++;
-    driver.launch(kernel, x, y, z, threads, sharedBytes, stream(), struct);
+    enter();
+    boolean early = behindKernel && overlapsLaunches;
+    kernels.launch(kernel, x, y, z, threads, sharedBytes, early, struct);
+    behindKernel = true;
   }
 
-  /** Notes a submission that another library made. */
+  /** Notes a kernel that another library submitted. */
   void submitted() {
     submissions++;
+    behindKernel = true;
   }
 
   /** Kernels, copies, fills and graphs submitted or recorded so far. */
@@ -186,7 +202,8 @@ final class CudaQueue implements Queue {
   @Override
   public void record(Event event) {
     CudaEvent own = (CudaEvent) event;
-    driver.record(own.event(), stream());
+    enter(); // an event is nothing that a kernel waits for
+    driver.record(own.event(), stream);
     own.recorded(RECORDING.get());
   }
 
@@ -212,6 +229,7 @@ final class CudaQueue implements Queue {
       RECORDING.set(false);
     }
     graph = driver.endCapture(stream);
+    behindKernel = false;
     try {
       CUgraphExec exec = driver.instantiate(graph);
       return new CudaGraph(driver, exec, driver.nodes(graph));
@@ -221,6 +239,7 @@ final class CudaQueue implements Queue {
   }
 
   private void abandon(Throwable cause) {
+    behindKernel = false;
     try {
       driver.destroy(driver.endCapture(stream));
     } catch (DeviceException e) {

@@ -1,5 +1,6 @@
 package dev.kvdrive.cuda;
 
+import static dev.kvdrive.cuda.Constants.CHOOSE_THREADS;
 import static dev.kvdrive.cuda.Constants.MAX_PAIRS;
 import static dev.kvdrive.cuda.Constants.WARP;
 import static dev.kvdrive.cuda.CudaOperations.address;
@@ -195,15 +196,16 @@ final class CudaTensor implements TensorOperations {
   }
 
   @Override
-  public void argmax(Queue queue, Largest l) {
+  public void choose(Queue queue, Choice c) {
     CudaQueue own = (CudaQueue) queue;
-    Structs.Argmax s = Structs.ARGMAX;
+    Structs.Choose s = Structs.CHOOSE;
     Arguments a =
         own.arguments()
-            .put(s.logits, anyAddress(l.logits()))
-            .put(s.stride, (long) l.logits().stride())
-            .put(s.out, CudaQueue.address(l.out()))
-            .put(s.width, l.width());
-    own.launch(gpu.kernel("argmax"), l.rows(), 1, 1, 1024, 0, a.end(s));
+            .put(s.logits, anyAddress(c.logits()))
+            .put(s.stride, (long) c.logits().stride())
+            .put(s.sampling, CudaQueue.address(c.sampling()))
+            .put(s.out, CudaQueue.address(c.out()))
+            .put(s.width, c.width());
+    own.launch(gpu.kernel("choose"), c.rows(), 1, 1, CHOOSE_THREADS, 0, a.end(s));
   }
 }

@@ -1,6 +1,7 @@
 package dev.kvdrive.cuda;
 
 import static dev.kvdrive.cuda.Constants.DIFF_THREADS;
+import static dev.kvdrive.cuda.Constants.FETCH_THREADS;
 import static dev.kvdrive.cuda.CudaOperations.address;
 import static dev.kvdrive.cuda.CudaOperations.batch;
 import static dev.kvdrive.cuda.CudaOperations.bits;
@@ -87,10 +88,7 @@ final class CudaWindow implements WindowOperations {
     CudaQueue own = (CudaQueue) queue;
     Pass pass = fetch.of();
     Arguments a = mail(own.arguments(), pass, address(fetch.frames()), fetch.mailbox(), 0);
-    int heads = pass.layer().layout().kvHeads();
-    int rows = pass.batch().rows();
-    int blocks = Math.ceilDiv(FETCH_BLOCKS, rows * heads);
-    own.launch(gpu.kernel("fetch"), blocks, heads, rows, THREADS, 0, a.end(Structs.FETCH));
+    own.launch(gpu.kernel("fetch"), FETCH_BLOCKS, 1, 1, FETCH_THREADS, 0, a.end(Structs.FETCH));
   }
 
   @Override
@@ -113,12 +111,10 @@ final class CudaWindow implements WindowOperations {
         .put(s.transit, 0L)
         .put(s.round, 0L)
         .put(s.marks, prefetch.marks() == null ? 0L : CudaQueue.address(prefetch.marks()))
+        .put(s.rows, pass.batch().rows())
         .put(s.pass, pass.pass())
         .put(s.timeoutMillis, 0);
-    int heads = pass.layer().layout().kvHeads();
-    int rows = pass.batch().rows();
-    int blocks = Math.ceilDiv(FETCH_BLOCKS, rows * heads);
-    own.launch(gpu.kernel("prefetch"), blocks, heads, rows, THREADS, 0, a.end(s));
+    own.launch(gpu.kernel("prefetch"), FETCH_BLOCKS, 1, 1, FETCH_THREADS, 0, a.end(s));
   }
 
   @Override
@@ -173,6 +169,7 @@ final class CudaWindow implements WindowOperations {
         .put(s.transit, ((CudaHostBuffer) mailbox.transit()).address())
         .put(s.round, control.round())
         .put(s.marks, 0L)
+        .put(s.rows, pass.batch().rows())
         .put(s.pass, pass.pass())
         .put(s.timeoutMillis, timeoutMillis);
   }

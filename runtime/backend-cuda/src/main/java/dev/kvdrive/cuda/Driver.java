@@ -69,6 +69,14 @@ final class Driver {
     }
   }
 
+  /** A kernel whose handle other calls can be given. */
+  static final class Function extends CUfunction {
+    /** The driver's handle. */
+    long handle() {
+      return getNativePointer();
+    }
+  }
+
   /**
    * Opens a GPU's primary context.
    *
@@ -331,8 +339,8 @@ final class Driver {
     return module;
   }
 
-  CUfunction function(CUmodule module, String name) {
-    CUfunction function = new CUfunction();
+  Function function(CUmodule module, String name) {
+    Function function = new Function();
     check(
         "cuModuleGetFunction of " + name, JCudaDriver.cuModuleGetFunction(function, module, name));
     return function;
@@ -354,21 +362,6 @@ final class Driver {
         JCudaDriver.cuFuncGetAttribute(
             bytes, CUfunction_attribute.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function));
     return bytes[0];
-  }
-
-  void launch(
-      CUfunction function,
-      int gridX,
-      int gridY,
-      int gridZ,
-      int threads,
-      int sharedBytes,
-      Stream stream,
-      Pointer arguments) {
-    check(
-        "cuLaunchKernel",
-        JCudaDriver.cuLaunchKernel(
-            function, gridX, gridY, gridZ, threads, 1, 1, sharedBytes, stream, arguments, null));
   }
 
   private static void check(String call, int result) {

@@ -6,7 +6,6 @@ import java.io.InputStream;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import jcuda.driver.CUfunction;
 import jcuda.driver.CUmodule;
 
 /**
@@ -33,7 +32,7 @@ final class Gpu {
 
   private final Driver driver;
   private final CUmodule module;
-  private final Map<String, CUfunction> functions = new ConcurrentHashMap<>();
+  private final Map<String, Driver.Function> functions = new ConcurrentHashMap<>();
   private final Cublas cublas;
   private final String description;
   private final int capability;
@@ -124,12 +123,12 @@ final class Gpu {
   }
 
   /** A kernel by its name; its blocks may have as much shared memory as the GPU has for one. */
-  CUfunction kernel(String name) {
-    CUfunction known = functions.get(name);
+  Driver.Function kernel(String name) {
+    Driver.Function known = functions.get(name);
     if (known != null) {
       return known;
     }
-    CUfunction function = driver.function(module, name);
+    Driver.Function function = driver.function(module, name);
     driver.allowShared(function, sharedBytesOfBlock - driver.staticShared(function));
     functions.put(name, function);
     return function;

@@ -212,14 +212,15 @@ final class Structs {
     }
   }
 
-  static final class Argmax extends Struct {
+  static final class Choose extends Struct {
     final Field logits = pointer("const float*", "logits");
     final Field stride = int64("stride");
+    final Field sampling = pointer("const char*", "sampling");
     final Field out = pointer("int*", "out");
     final Field width = int32("width");
 
-    Argmax() {
-      super("ArgmaxArgs");
+    Choose() {
+      super("ChooseArgs");
     }
   }
 
@@ -470,6 +471,7 @@ final class Structs {
     final Field transit = pointer("const char*", "transit");
     final Field round = pointer("Round*", "round");
     final Field marks = pointer("int*", "marks");
+    final Field rows = int32("rows");
     final Field pass = int32("pass");
     final Field timeoutMillis = int32("timeoutMillis");
 
@@ -524,7 +526,7 @@ final class Structs {
   static final Angles ANGLES = new Angles();
   static final Rotate ROTATE = new Rotate();
   static final Silu SILU = new Silu();
-  static final Argmax ARGMAX = new Argmax();
+  static final Choose CHOOSE = new Choose();
   static final Multiply MULTIPLY = new Multiply();
   static final Append APPEND = new Append();
   static final Store STORE = new Store();
@@ -547,7 +549,7 @@ final class Structs {
   /** All of them, each behind those that it contains. */
   static List<Struct> all() {
     return List.of(
-        ROWS, LAYER, BATCH, CHOSEN, EMBED, NORM, BIAS, ADD, ANGLES, ROTATE, SILU, ARGMAX, MULTIPLY,
+        ROWS, LAYER, BATCH, CHOSEN, EMBED, NORM, BIAS, ADD, ANGLES, ROTATE, SILU, CHOOSE, MULTIPLY,
         APPEND, STORE, PROMPT, RESET, PLACE, TRIM, OBSERVE, CREDIT, STEP, SCORE, SELECT, PIN,
         FORGET, CLUSTER, FETCH, ATTEND, CAUSAL);
   }

@@ -116,7 +116,7 @@ final class Answering {
       int n = 0;
       long[] sums = new long[3];
       long submissions = 0;
-      int token = output.likeliest(0);
+      int token = output.chosen(0);
       tokens[n++] = token;
       while (n < count && !end.contains(token)) {
         long before = queue instanceof CudaQueue own ? own.submissions() : 0;
@@ -133,7 +133,7 @@ final class Answering {
         sums[0] += step.counter(0, Selection.HITS_COUNTER);
         sums[1] += step.counter(0, Selection.DRAM_COUNTER);
         sums[2] += step.counter(0, Selection.NVME_COUNTER);
-        token = output.likeliest(0);
+        token = output.chosen(0);
         tokens[n++] = token;
       }
       int closed = sizes.layout().grid().closedChunks(prompt.length + n - 1);

@@ -12,10 +12,15 @@ import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.model.tensor.TensorType;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
@@ -24,6 +29,11 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** What needs no GPU: the compiled kernels, weights as they will lie there. */
 class CudaBuildTest {
+  /** A kernel's signature, and its first statement; in macros lines end in backslashes. */
+  private static final Pattern KERNEL =
+      Pattern.compile(
+          "__global__ void (?:__launch_bounds__\\((?:[^()]|\\([^()]*\\))*\\) )?([\\w#]+)\\([^)]*\\) \\{[\\s\\\\]*([^;]*);");
+
   @Test
   void theKernelsAreAFatBinaryWhereTheBuildHadACompiler() {
     Assumptions.assumeTrue(
@@ -32,6 +42,30 @@ class CudaBuildTest {
     byte[] kernels = Gpu.kernels();
     // The magic number that every CUDA fat binary starts with.
     assertThat(kernels).startsWith(0x50, 0xed, 0x55, 0xba);
+  }
+
+  /**
+   * A kernel that did not wait would read what the one before it has not written yet, and only now
+   * and then: every one says so first.
+   */
+  @Test
+  void everyKernelWaitsForTheOneBeforeItFirst() throws IOException {
+    int kernels = 0;
+    int declared = 0;
+    try (Stream<Path> files = Files.list(Path.of("src/main/cuda"))) {
+      for (Path file : files.toList()) {
+        String text = Files.readString(file);
+        declared += text.split("__global__", -1).length - 1;
+        Matcher matcher = KERNEL.matcher(text);
+        while (matcher.find()) {
+          kernels++;
+          assertThat(matcher.group(2))
+              .as("first statement of %s in %s", matcher.group(1), file)
+              .isEqualTo("follow()");
+        }
+      }
+    }
+    assertThat(kernels).as("kernels found of those declared").isPositive().isEqualTo(declared);
   }
 
   @Test

@@ -22,12 +22,13 @@ import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.Pass;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.RowSampling;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.StepBatch;
 import dev.kvdrive.device.TensorOperations.Angles;
+import dev.kvdrive.device.TensorOperations.Choice;
 import dev.kvdrive.device.TensorOperations.Embed;
 import dev.kvdrive.device.TensorOperations.Gating;
-import dev.kvdrive.device.TensorOperations.Largest;
 import dev.kvdrive.device.TensorOperations.Product;
 import dev.kvdrive.device.TensorOperations.RmsNorm;
 import dev.kvdrive.device.TensorOperations.Rotation;
@@ -68,6 +69,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.SplittableRandom;
+import java.util.TreeMap;
 import jcuda.driver.CUevent;
 import org.jspecify.annotations.Nullable;
 
@@ -86,6 +88,7 @@ final class LayerStages implements AutoCloseable {
   private static final double WINDOW = 1.25;
   private static final int WARM_STEPS = 5;
   private static final int STEPS = 16;
+  private static final int MOST_LANES = 4;
 
   private final PrintStream out;
   private final Deque<AutoCloseable> owned = new ArrayDeque<>();
@@ -95,8 +98,8 @@ final class LayerStages implements AutoCloseable {
   private final Operations ops;
   private final CudaQueue queue;
   private final Queue transfers;
-  private final Event diffed;
-  private final Event landed;
+  private final Event appended;
+  private final List<Lane> lanes = new ArrayList<>();
   private final SyntheticLlama model;
   private final EngineSizes sizes;
   private final KvLayout layout;
@@ -106,7 +109,12 @@ final class LayerStages implements AutoCloseable {
   private final DeviceBuffer angles;
   private final DeviceBuffer gateBuffer;
   private final DeviceBuffer likeliest;
+  private final DeviceBuffer sampling;
   private final StepBatch batch;
+
+  /** The rows in one micro-batch, in two, and in four. */
+  private final Map<Integer, List<StepBatch>> parts = new TreeMap<>();
+
   private final int closed;
   private final List<Weights> layers = new ArrayList<>();
   private final Weight embedding;
@@ -121,6 +129,9 @@ final class LayerStages implements AutoCloseable {
   private boolean marking;
 
   private record Mark(String stage, CUevent event) {}
+
+  /** Where the attention of a micro-batch is submitted, and what orders it and its transfers. */
+  private record Lane(Queue queue, Event diffed, Event landed, Event done) {}
 
   private record Weights(
       Weight norm, Weight queryKeyValue, Weight attentionOutput, Weight gateUp, Weight down) {}
@@ -178,14 +189,22 @@ final class LayerStages implements AutoCloseable {
     ops = device.operations();
     queue = (CudaQueue) own(device.createQueue("bench"));
     transfers = own(device.createQueue("transfers"));
-    diffed = own(device.createEvent());
-    landed = own(device.createEvent());
+    appended = own(device.createEvent());
+    for (int i = 0; i < MOST_LANES; i++) {
+      lanes.add(
+          new Lane(
+              i == 0 ? queue : own(device.createQueue("lane " + i)),
+              own(device.createEvent()),
+              own(device.createEvent()),
+              own(device.createEvent())));
+    }
     kv = own(KvState.allocate(device, queue, sizes, plainCalibration()));
     store = own(TieredStore.open(sizes, device, kv.layers(), kv.extents(), NvmeOptions.in(nvme)));
     activations = own(ActivationBuffers.allocate(device, model.spec(), sizes));
     angles = own(device.allocate("angles", 4L * rows * SyntheticLlama.HEAD_DIM));
     gateBuffer = own(device.allocate("gate and up", 4L * rows * SyntheticLlama.FEED_FORWARD));
     likeliest = own(device.allocate("likeliest", 4L * rows));
+    sampling = own(device.allocate("sampling", (long) RowSampling.BYTES * rows));
     embedding = own(device.load("embedding", List.of(model.embedding())));
     output = own(device.load("output", List.of(model.output())));
     norm = own(device.load("norm", List.of(model.outputNorm())));
@@ -198,7 +217,14 @@ final class LayerStages implements AutoCloseable {
               own(device.load("gate and up", List.of(layer.gate(), layer.up()))),
               own(device.load("down", List.of(layer.down())))));
     }
-    batch = batch(tokens);
+    for (int count = 1; count <= MOST_LANES && rows % count == 0; count *= 2) {
+      List<StepBatch> of = new ArrayList<>();
+      for (int part = 0; part < count; part++) {
+        of.add(batch(tokens, part * rows / count, (part + 1) * rows / count));
+      }
+      parts.put(count, of);
+    }
+    batch = Objects.requireNonNull(parts.get(1)).getFirst();
     fillKeysAndValues();
     preparedHost =
         own(device.allocateHost("prepared selection", 4L * cells * selected + 4L * cells));
@@ -230,13 +256,14 @@ final class LayerStages implements AutoCloseable {
     return resource;
   }
 
-  private StepBatch batch(int tokens) {
+  /** All rows, of which only some are used. */
+  private StepBatch batch(int tokens, int first, int end) {
     DeviceBuffer[] arrays = new DeviceBuffer[4];
     int[][] values = new int[4][rows];
     for (int row = 0; row < rows; row++) {
       values[0][row] = 1000 + 77 * row;
       values[1][row] = tokens - 1;
-      values[2][row] = row;
+      values[2][row] = row >= first && row < end ? row : -1;
       values[3][row] = sizes.maxSelected();
     }
     try (HostBuffer host = device.allocateHost("step", 4L * rows)) {
@@ -373,13 +400,17 @@ final class LayerStages implements AutoCloseable {
 
   // --- a step ---
 
-  private void step(boolean pipeline) {
+  /**
+   * @param pipeline whether misses are fetched on a queue of their own
+   * @param microBatches how many there are of the rows, each with a queue of its own
+   */
+  private void step(boolean pipeline, int microBatches) {
     ops.tensor().angles(queue, new Angles(model.spec().rope(), batch.positions(), rows, angles));
     ops.tensor()
         .embed(queue, new Embed(embedding, batch.tokens(), 1, rows, activations.residual()));
     mark("embedding and angles");
     for (int i = 0; i < layers.size(); i++) {
-      layer(layers.get(i), kv.layers().get(i), pipeline);
+      layer(layers.get(i), kv.layers().get(i), pipeline, microBatches);
     }
     ActivationBuffers a = activations;
     Activations normed = a.attended();
@@ -388,18 +419,19 @@ final class LayerStages implements AutoCloseable {
             queue, new RmsNorm(a.residual(), norm, 1e-5f, rows, SyntheticLlama.HIDDEN, normed));
     ops.tensor().logits(queue, new Product(output, normed, rows, a.logits()));
     mark("logits");
-    ops.tensor().argmax(queue, new Largest(a.logits(), rows, SyntheticLlama.VOCABULARY, likeliest));
-    mark("argmax");
+    ops.tensor()
+        .choose(
+            queue, new Choice(a.logits(), rows, SyntheticLlama.VOCABULARY, sampling, likeliest));
+    mark("choose");
   }
 
-  private void layer(Weights w, KvLayer layer, boolean pipeline) {
+  private void layer(Weights w, KvLayer layer, boolean pipeline, int microBatches) {
     ActivationBuffers a = activations;
     int hidden = SyntheticLlama.HIDDEN;
     int dim = SyntheticLlama.HEAD_DIM;
     var shape =
         new AttentionShape(
             SyntheticLlama.HEADS, SyntheticLlama.KV_HEADS, dim, model.spec().attentionScale());
-    Selection selection = kv.selection();
     // The attention output is written last; until then its rows hold the normed activations.
     Activations normed = a.attended();
     ops.tensor().rmsNorm(queue, new RmsNorm(a.residual(), w.norm(), 1e-5f, rows, hidden, normed));
@@ -414,43 +446,29 @@ final class LayerStages implements AutoCloseable {
             queue, new Rotation(model.spec().rope(), angles, a.key(), rows, shape.kvHeads(), dim));
     mark("rotate");
     LayerStep step = new LayerStep(batch, layer);
-    Pass pass = new Pass(step, selection, 0);
-    Attend attend = new Attend(pass, shape, a.query(), kv.attention());
     ops.kv().append(queue, new Append(step, store.frames(), a.key(), a.value()));
     mark("append");
     ops.index().summarise(queue, step);
     mark("summarise");
-    ops.index().score(queue, new Score(step, shape, a.query(), selection, Merge.LARGEST_SHARE));
-    mark("score");
-    ops.index().best(queue, new Best(step, selection));
-    mark("best");
-    queue.copy(prepared, 0, selection.selected(), 0, prepared.bytes());
-    queue.copy(preparedCounts, 0, selection.selectedCount(), 0, preparedCounts.bytes());
-    mark("(made-up selection)");
-    ops.attention().begin(queue, new Begin(step, shape, a.query(), kv.attention()));
-    mark("attend sink and ring");
-    if (layer.index().clusters() != null) {
-      ops.attention()
-          .estimate(queue, new Estimate(step, shape, a.query(), selection, kv.attention()));
-      mark("estimate");
+    List<StepBatch> of = Objects.requireNonNull(parts.get(microBatches));
+    if (microBatches > 1) {
+      queue.record(appended);
     }
-    ops.window().key(queue, new Keys(step, selection));
-    mark("key");
-    ops.window().diff(queue, pass);
-    mark("diff");
-    Queue second = pipeline ? transfers : queue;
-    order(pipeline, queue, diffed, second);
-    ops.window().fetch(second, new Fetch(pass, store.frames(), store.mailbox()));
-    mark("fetch");
-    ops.attention().hits(queue, attend);
-    mark("attend hits");
-    ops.window().land(second, new Land(pass, store.mailbox(), 1000));
-    mark("land");
-    order(pipeline, second, landed, queue);
-    ops.attention().misses(queue, attend);
-    mark("attend misses");
-    ops.attention().finish(queue, new Finish(step, shape, kv.attention(), a.attended()));
-    mark("finish attention");
+    for (int part = 0; part < microBatches; part++) {
+      Lane lane = lanes.get(part);
+      if (part > 0) {
+        lane.queue().await(appended);
+      }
+      choose(lane, of.get(part), part, microBatches, layer, shape, pipeline);
+    }
+    for (int part = 0; part < microBatches; part++) {
+      Lane lane = lanes.get(part);
+      attend(lane, of.get(part), layer, shape, pipeline);
+      if (part > 0) {
+        lane.queue().record(lane.done());
+        queue.await(lane.done());
+      }
+    }
     ops.tensor()
         .matmulAdd(queue, new Product(w.attentionOutput(), a.attended(), rows, a.residual()));
     mark("attention output");
@@ -470,6 +488,67 @@ final class LayerStages implements AutoCloseable {
     mark("silu");
     ops.tensor().matmulAdd(queue, new Product(w.down(), gate(), rows, a.residual()));
     mark("down");
+  }
+
+  private void choose(
+      Lane lane,
+      StepBatch rowsOfPart,
+      int part,
+      int parts,
+      KvLayer layer,
+      AttentionShape shape,
+      boolean pipeline) {
+    Selection selection = kv.selection();
+    LayerStep step = new LayerStep(rowsOfPart, layer);
+    Pass pass = new Pass(step, selection, 0);
+    Queue on = lane.queue();
+    ops.index()
+        .score(on, new Score(step, shape, activations.query(), selection, Merge.LARGEST_SHARE));
+    mark("score");
+    ops.index().best(on, new Best(step, selection));
+    mark("best");
+    long share = prepared.bytes() / parts;
+    on.copy(prepared, part * share, selection.selected(), part * share, share);
+    share = preparedCounts.bytes() / parts;
+    on.copy(preparedCounts, part * share, selection.selectedCount(), part * share, share);
+    mark("(made-up selection)");
+    ops.window().key(on, new Keys(step, selection));
+    mark("key");
+    ops.window().diff(on, pass);
+    mark("diff");
+    Queue second = pipeline ? transfers : on;
+    order(pipeline, on, lane.diffed(), second);
+    ops.window().fetch(second, new Fetch(pass, store.frames(), store.mailbox()));
+    mark("fetch");
+    ops.window().land(second, new Land(pass, store.mailbox(), 1000));
+    mark("land");
+    if (pipeline) {
+      second.record(lane.landed());
+    }
+  }
+
+  private void attend(
+      Lane lane, StepBatch rowsOfPart, KvLayer layer, AttentionShape shape, boolean pipeline) {
+    Selection selection = kv.selection();
+    ActivationBuffers a = activations;
+    LayerStep step = new LayerStep(rowsOfPart, layer);
+    Attend attend = new Attend(new Pass(step, selection, 0), shape, a.query(), kv.attention());
+    Queue on = lane.queue();
+    ops.attention().begin(on, new Begin(step, shape, a.query(), kv.attention()));
+    mark("attend sink and ring");
+    if (layer.index().clusters() != null) {
+      ops.attention().estimate(on, new Estimate(step, shape, a.query(), selection, kv.attention()));
+      mark("estimate");
+    }
+    ops.attention().hits(on, attend);
+    mark("attend hits");
+    if (pipeline) {
+      on.await(lane.landed());
+    }
+    ops.attention().misses(on, attend);
+    mark("attend misses");
+    ops.attention().finish(on, new Finish(step, shape, kv.attention(), a.attended()));
+    mark("finish attention");
   }
 
   private Activations gate() {
@@ -567,16 +646,27 @@ final class LayerStages implements AutoCloseable {
     }
     for (int i = 0; i < WARM_STEPS; i++) {
       prepare();
-      step(i % 2 == 1);
+      step(i % 2 == 1, 1);
+      queue.synchronize();
+    }
+    for (int microBatches : parts.keySet()) {
+      prepare();
+      step(true, microBatches); // queues make their workspaces, which a recording cannot
       queue.synchronize();
     }
     whole("plain launches, one queue", null, false);
     whole("plain launches, two queues", null, true);
-    try (Graph graph = queue.capture(() -> step(false))) {
+    try (Graph graph = queue.capture(() -> step(false, 1))) {
       whole("graph of one queue (%d nodes)".formatted(((CudaGraph) graph).nodes()), graph, false);
     }
-    try (Graph graph = queue.capture(() -> step(true))) {
-      whole("graph of two queues (%d nodes)".formatted(((CudaGraph) graph).nodes()), graph, true);
+    for (int microBatches : parts.keySet()) {
+      try (Graph graph = queue.capture(() -> step(true, microBatches))) {
+        whole(
+            "graph, micro-batches: %d, and transfers (%d nodes)"
+                .formatted(microBatches, ((CudaGraph) graph).nodes()),
+            graph,
+            true);
+      }
     }
     stages(copy);
   }
@@ -592,7 +682,7 @@ final class LayerStages implements AutoCloseable {
       long from = System.nanoTime();
       driver.record(start, queue.stream());
       if (graph == null) {
-        step(pipeline);
+        step(pipeline, 1);
       } else {
         queue.launch(graph);
       }
@@ -604,8 +694,8 @@ final class LayerStages implements AutoCloseable {
     Arrays.sort(micros);
     Arrays.sort(host);
     out.printf(
-        "%-34s %8.1f us a step of %d layers (host busy %.1f us)%n",
-        how, micros[STEPS / 2], layers.size(), host[STEPS / 2]);
+        "%-54s %8.1f us a step of %d layers [%.1f, %.1f] (host busy %.1f us)%n",
+        how, micros[STEPS / 2], layers.size(), micros[0], micros[STEPS - 1], host[STEPS / 2]);
   }
 
   private void stages(double copyRate) {
@@ -616,7 +706,7 @@ final class LayerStages implements AutoCloseable {
             () -> {
               mark("start");
               mark("(event)");
-              step(false);
+              step(false, 1);
             });
     marking = false;
     Map<String, double[]> times = new LinkedHashMap<>();
@@ -658,7 +748,7 @@ final class LayerStages implements AutoCloseable {
     out.printf("%-24s %9s %10s %10s %8s%n", "stage of a layer", "us", "MB", "floor us", "times");
     for (Map.Entry<String, double[]> entry : times.entrySet()) {
       String stage = entry.getKey();
-      boolean once = List.of("embedding and angles", "logits", "argmax").contains(stage);
+      boolean once = List.of("embedding and angles", "logits", "choose").contains(stage);
       int perLayer = stage.equals("norm") ? 2 : 1;
       int count = once ? 1 : layers.size();
       double micros = entry.getValue()[0] / count - perLayer * event;
@@ -696,7 +786,7 @@ final class LayerStages implements AutoCloseable {
     bytes.put("gate and up", 4 * hidden * SyntheticLlama.FEED_FORWARD);
     bytes.put("down", 2 * hidden * SyntheticLlama.FEED_FORWARD);
     bytes.put("logits", 2 * hidden * SyntheticLlama.VOCABULARY);
-    bytes.put("argmax", 4.0 * rows * SyntheticLlama.VOCABULARY);
+    bytes.put("choose", 4.0 * rows * SyntheticLlama.VOCABULARY);
     bytes.put("score", cells * sizes.policy().summary().indexBytes(layout, closed));
     bytes.put("attend sink and ring", cells * dense);
     bytes.put("attend hits", hits * chunk);

@@ -59,7 +59,7 @@ class StructHeaderTest {
     assertThatThrownBy(() -> arguments.end(rows))
         .isInstanceOf(IllegalStateException.class)
         .hasMessageContaining("16 bytes, 8 were written");
-    assertThat(arguments.put(rows.stride, 2L).end(rows)).isNotNull();
+    assertThat(arguments.put(rows.stride, 2L).end(rows)).isNotZero();
     assertThatThrownBy(() -> arguments.begin().put(rows.stride, 2))
         .isInstanceOf(IllegalStateException.class)
         .hasMessageContaining("stride");

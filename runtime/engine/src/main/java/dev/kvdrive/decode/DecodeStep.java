@@ -39,7 +39,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>
  *   upload parameters -> embed -> for each layer: project -> attention -> output projection -> MLP
- *   -> logits -> likeliest token -> download
+ *   -> logits -> chosen token -> download
  * </pre>
  *
  * <p>The attention of a layer is the {@link LayerProgram}.
@@ -322,6 +322,14 @@ public final class DecodeStep implements AutoCloseable {
   }
 
   /**
+   * Has the token of the row that was added last drawn, in place of the likeliest: {@link
+   * dev.kvdrive.device.RowSampling}.
+   */
+  public void sample(float temperature, int topK, float topP, float minP, long draw) {
+    parameters.sample(rows - 1, temperature, topK, topP, minP, draw);
+  }
+
+  /**
    * Makes room in DRAM for what the step appends.
    *
    * @return seats for which there is no room yet; unless there are none, the step must be described
@@ -505,7 +513,7 @@ public final class DecodeStep implements AutoCloseable {
     }
     clock.enter(queue, StepStage.LOGITS);
     transformer.logits(queue, 0, rows);
-    output.downloadLikeliest(queue, rows);
+    output.downloadChosen(queue, rows, parameters.sampling());
     queue.download(kv.stepCounters(), 0, counters, 0, counters.bytes());
   }
 

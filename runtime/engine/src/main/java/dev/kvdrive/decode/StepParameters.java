@@ -5,6 +5,7 @@ import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.DeviceSlice;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.RowSampling;
 import dev.kvdrive.device.StepBatch;
 import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.ValueLayout;
@@ -24,18 +25,20 @@ final class StepParameters implements AutoCloseable {
   /**
    * Arrays of all rows: tokens, positions, seats, select counts, and positions and select counts as
    * they were before the newest token; shares of attention that may be missed. Behind them are the
-   * seats of micro-batches.
+   * seats of micro-batches, and before all of them how tokens are chosen.
    */
   private static final int OF_ROWS = 7;
 
   /** Index of the shares, which are F32. */
   private static final int SHARES = 6;
 
-  private static final int UPLOADED = OF_ROWS + Workspace.MICRO_BATCH_ARRAYS;
+  private static final int ARRAYS = OF_ROWS + Workspace.MICRO_BATCH_ARRAYS;
 
   private final int maxRows;
+  private final long arraysAt;
   private final HostBuffer block;
   private final DeviceBuffer uploaded;
+  private final DeviceBuffer sampling;
   private final List<DeviceBuffer> arrays = new ArrayList<>();
   private final List<DeviceBuffer> owned = new ArrayList<>();
 
@@ -47,12 +50,14 @@ final class StepParameters implements AutoCloseable {
    */
   StepParameters(Device device, Queue queue, int maxRows) {
     this.maxRows = maxRows;
-    block = device.allocateHost("step parameters", 4L * UPLOADED * maxRows);
+    arraysAt = (long) RowSampling.BYTES * maxRows;
+    block = device.allocateHost("step parameters", arraysAt + 4L * ARRAYS * maxRows);
     try {
-      uploaded = device.allocate("parameters of the step", 4L * UPLOADED * maxRows);
+      uploaded = device.allocate("parameters of the step", block.bytes());
       owned.add(uploaded);
-      for (int array = 0; array < UPLOADED; array++) {
-        arrays.add(new DeviceSlice(uploaded, 4L * array * maxRows, 4L * maxRows));
+      sampling = new DeviceSlice(uploaded, 0, arraysAt);
+      for (int array = 0; array < ARRAYS; array++) {
+        arrays.add(new DeviceSlice(uploaded, arraysAt + 4L * array * maxRows, 4L * maxRows));
       }
       everything = device.allocate("select counts of dense layers", 4L * maxRows);
       owned.add(everything);
@@ -79,6 +84,18 @@ final class StepParameters implements AutoCloseable {
     put(4, row, Math.max(0, position - 1));
     put(5, row, selectBefore);
     put(SHARES, row, Float.floatToRawIntBits(mayMiss));
+    sample(row, 0, 0, 1, 0, 0);
+  }
+
+  /** How the token of a row is chosen: {@link RowSampling}. */
+  void sample(int row, float temperature, int topK, float topP, float minP, long draw) {
+    long at = (long) RowSampling.BYTES * row;
+    RowSampling.write(block.segment(), at, temperature, topK, topP, minP, draw);
+  }
+
+  /** How tokens are chosen, on the device. */
+  DeviceBuffer sampling() {
+    return sampling;
   }
 
   /** Makes rows {@code [from, to)} unused. */
@@ -89,7 +106,7 @@ final class StepParameters implements AutoCloseable {
   }
 
   private void put(int array, int row, int value) {
-    block.segment().setAtIndex(ValueLayout.JAVA_INT, (long) array * maxRows + row, value);
+    block.segment().set(ValueLayout.JAVA_INT, at(array, row), value);
   }
 
   /** Cuts the first {@code rows} rows into {@code depth} micro-batches of neighbours. */
@@ -122,7 +139,11 @@ final class StepParameters implements AutoCloseable {
   }
 
   private int get(int array, int row) {
-    return block.segment().getAtIndex(ValueLayout.JAVA_INT, (long) array * maxRows + row);
+    return block.segment().get(ValueLayout.JAVA_INT, at(array, row));
+  }
+
+  private long at(int array, int row) {
+    return arraysAt + 4L * ((long) array * maxRows + row);
   }
 
   /**

@@ -112,14 +112,18 @@ public interface TensorOperations {
   }
 
   /**
-   * Index of the largest of {@code width} F32 logits of each row, the lowest index among equals,
-   * into {@code out[r]}; -1 if any of them is NaN, for such a row has no largest.
+   * A token of each row, chosen from its first {@code width} F32 logits as {@code sampling} says,
+   * into {@code out[r]}. It is -1 where a logit is NaN, and where one is drawn and a logit is
+   * infinite: from such a row nothing can be chosen.
+   *
+   * @param sampling a {@link RowSampling} for each row
    */
-  record Largest(Activations logits, int rows, int width, DeviceBuffer out) {
-    public Largest {
+  record Choice(Activations logits, int rows, int width, DeviceBuffer sampling, DeviceBuffer out) {
+    public Choice {
       require(logits.type() == ElementType.F32, "logits are F32, not %s", logits.type());
       view("logits", logits, rows, width);
-      words("argmax", out, rows);
+      words("choose", sampling, (long) RowSampling.BYTES / Integer.BYTES * rows);
+      words("choose", out, rows);
     }
   }
 
@@ -156,6 +160,6 @@ public interface TensorOperations {
   /** See {@link Gating}. */
   void siluMultiply(Queue queue, Gating gating);
 
-  /** See {@link Largest}. */
-  void argmax(Queue queue, Largest largest);
+  /** See {@link Choice}. */
+  void choose(Queue queue, Choice choice);
 }

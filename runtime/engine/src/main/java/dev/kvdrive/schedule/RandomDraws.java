@@ -14,13 +14,16 @@ final class RandomDraws {
     state = seed;
   }
 
-  /** The next number in [0, 1), a multiple of 2^-53. */
-  double next() {
-    state += GAMMA;
-    long z = state;
+  /** The next 64 random bits; the same until {@link #advance}. */
+  long bits() {
+    long z = state + GAMMA;
     z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;
     z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;
-    z ^= z >>> 31;
-    return (z >>> 11) * 0x1p-53;
+    return z ^ (z >>> 31);
+  }
+
+  /** Goes on to the bits behind. */
+  void advance() {
+    state += GAMMA;
   }
 }

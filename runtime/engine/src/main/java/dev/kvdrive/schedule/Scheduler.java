@@ -426,7 +426,7 @@ final class Scheduler implements AutoCloseable {
             first.prompt(),
             admitted.stream().map(Sequence::seat).toList(),
             admitted.stream().map(Sequence::budget).toList(),
-            admitted.stream().anyMatch(Sequence::wantsLogits));
+            admitted.stream().anyMatch(sequence -> sequence.wantsLogits(true)));
     turns.add(new PrefillTurns.Turn(prompt, admitted));
   }
 
@@ -586,7 +586,8 @@ final class Scheduler implements AutoCloseable {
             sequence.seat(),
             sequence.budget(),
             sequence.mayMiss(),
-            sequence.wantsLogits());
+            sequence.wantsLogits(false));
+        sequence.sample(step, output.multiplier());
       }
       try {
         Set<Integer> without = step.provide();
@@ -607,11 +608,11 @@ final class Scheduler implements AutoCloseable {
 
   /** Takes the sequence's next token from row {@code row} of the output. */
   private void advance(Sequence sequence, int row) {
-    if (sequence.wantsLogits()) {
+    if (sequence.wantsLogits(sequence.answered() == 0)) {
       output.logits(row, chooser.logits());
     }
     totals.completion();
-    sequence.advance(output.likeliest(row), chooser);
+    sequence.advance(output.chosen(row), chooser);
   }
 
   private void removeEnded() {

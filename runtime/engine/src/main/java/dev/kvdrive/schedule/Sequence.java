@@ -1,5 +1,6 @@
 package dev.kvdrive.schedule;
 
+import dev.kvdrive.decode.DecodeStep;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.schedule.GeneratedToken.TokenLogprob;
@@ -226,6 +227,11 @@ final class Sequence implements Generation {
     return endedAs;
   }
 
+  /** Tokens of its answer so far. */
+  int answered() {
+    return usage.completionTokens();
+  }
+
   /** The token that the next step appends. */
   int lastToken() {
     return lastToken;
@@ -236,44 +242,64 @@ final class Sequence implements Generation {
     return prompt.length + usage.completionTokens() - 1;
   }
 
-  /** Whether the host must see the logits to choose its next token or to report probabilities. */
-  boolean wantsLogits() {
-    return request.sampling().temperature() > 0 || seen != null || request.topLogprobs() >= 0;
+  /**
+   * Whether the host must see the logits to choose its next token or to report probabilities.
+   *
+   * @param first whether that is its first, which comes of a prompt that others may share: no
+   *     device draws it
+   */
+  boolean wantsLogits(boolean first) {
+    return choosesOnHost(first) || request.topLogprobs() >= 0;
+  }
+
+  private boolean choosesOnHost(boolean first) {
+    return seen != null || (first && request.sampling().temperature() > 0);
   }
 
   boolean ended() {
     return ended;
   }
 
+  /** Tells a step how the sequence's row is sampled. */
+  void sample(DecodeStep step, double logitMultiplier) {
+    Sampling sampling = request.sampling();
+    if (!choosesOnHost(false) && sampling.temperature() > 0) {
+      step.sample(
+          (float) (sampling.temperature() / logitMultiplier),
+          sampling.topK(),
+          (float) sampling.topP(),
+          (float) sampling.minP(),
+          random.bits());
+    }
+  }
+
   /**
    * Chooses the next token and tells the listener; ends the sequence if that was the last.
    *
-   * @param likeliest what the device found; -1 if a logit is NaN
+   * @param chosen what the device found; -1 if a logit is not a number
    * @param chooser holds the row's logits if {@link #wantsLogits}
    */
-  void advance(int likeliest, TokenChooser chooser) {
+  void advance(int chosen, TokenChooser chooser) {
     late = 0;
+    boolean first = answered() == 0;
     float logprob = Float.NaN;
     List<TokenLogprob> top = List.of();
-    int token = likeliest;
-    if (likeliest < 0 || (wantsLogits() && !chooser.finite())) {
+    int token = chosen;
+    if (chosen < 0 || (wantsLogits(first) && !chooser.finite())) {
       fail(
           new GenerationException(
               "the model's output for request %s at position %d is not a number; the weights or the prompt's cached keys and values are damaged"
                   .formatted(id(), lastPosition() + 1)));
       return;
     }
-    if (wantsLogits()) {
-      double logSumExp = 0;
-      boolean logprobs = request.topLogprobs() >= 0;
-      if (logprobs) {
-        logSumExp = chooser.logSumExp();
-        top = request.topLogprobs() == 0 ? top : chooser.top(request.topLogprobs(), logSumExp);
-      }
-      token = chooser.choose(request.sampling(), seen, random);
-      if (logprobs) {
-        logprob = (float) (chooser.logits()[token] - logSumExp);
-      }
+    if (choosesOnHost(first)) {
+      token = chooser.choose(request.sampling(), seen, random.bits());
+    }
+    random.advance();
+    if (request.topLogprobs() >= 0) {
+      double logSumExp = chooser.logSumExp();
+      top = request.topLogprobs() == 0 ? top : chooser.top(request.topLogprobs(), logSumExp);
+      logprob = (float) (chooser.logits()[token] - logSumExp);
     }
     accept(token, logprob, top);
   }

@@ -4,13 +4,14 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.device.RowSampling;
 import dev.kvdrive.device.TensorOperations;
-import dev.kvdrive.device.TensorOperations.Largest;
+import dev.kvdrive.device.TensorOperations.Choice;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /**
- * What the host gets to see of the logits: the most likely token of every row, and whole rows of
+ * What the host gets to see of the logits: the token chosen from every row, and whole rows of
  * logits only where it asks for them. Readable after the queue was synchronised, until the next
  * download.
  */
@@ -21,7 +22,8 @@ public final class StepOutput implements AutoCloseable {
   private final int stride;
   private final int vocabulary;
   private final float multiplier;
-  private final DeviceBuffer likeliest;
+  private final DeviceBuffer chosen;
+  private final DeviceBuffer greedy;
   private final HostBuffer host;
   private final long logitsAt;
 
@@ -39,18 +41,38 @@ public final class StepOutput implements AutoCloseable {
     this.vocabulary = vocabulary;
     logitsAt = 4L * rows;
     host = device.allocateHost("step output", logitsAt + 4L * rows * stride);
+    DeviceBuffer tokens = null;
     try {
-      likeliest = device.allocate("likeliest tokens", 4L * rows);
+      tokens = device.allocate("chosen tokens", 4L * rows);
+      greedy = device.allocate("sampling of the likeliest", (long) RowSampling.BYTES * rows);
     } catch (RuntimeException e) {
+      if (tokens != null) {
+        tokens.close();
+      }
       host.close();
       throw e;
     }
+    chosen = tokens;
   }
 
   /** Finds the likeliest token of the first {@code rows} rows of the logits and downloads it. */
   public void downloadLikeliest(Queue queue, int rows) {
-    tensor.argmax(queue, new Largest(activations.logits(), rows, vocabulary, likeliest));
-    queue.download(likeliest, 0, host, 0, 4L * rows);
+    downloadChosen(queue, rows, greedy);
+  }
+
+  /**
+   * Chooses a token from each of the first {@code rows} rows of the logits and downloads it.
+   *
+   * @param sampling how, as {@link RowSampling} lays it out
+   */
+  public void downloadChosen(Queue queue, int rows, DeviceBuffer sampling) {
+    tensor.choose(queue, new Choice(activations.logits(), rows, vocabulary, sampling, chosen));
+    queue.download(chosen, 0, host, 0, 4L * rows);
+  }
+
+  /** What the logits are multiplied by for the host; the device's are without. */
+  public float multiplier() {
+    return multiplier;
   }
 
   /** Downloads the logits of one row. */
@@ -68,8 +90,8 @@ public final class StepOutput implements AutoCloseable {
     return vocabulary;
   }
 
-  /** The likeliest token of a row, the lowest among equals; -1 if a logit is NaN. */
-  public int likeliest(int row) {
+  /** The token chosen from a row; -1 if that needs a logit which is not a number. */
+  public int chosen(int row) {
     return host.segment().getAtIndex(ValueLayout.JAVA_INT, row);
   }
 
@@ -96,7 +118,8 @@ public final class StepOutput implements AutoCloseable {
 
   @Override
   public void close() {
-    likeliest.close();
+    chosen.close();
+    greedy.close();
     host.close();
   }
 }

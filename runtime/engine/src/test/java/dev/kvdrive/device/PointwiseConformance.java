@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.kvdrive.model.tensor.RopeSpec;
 import dev.kvdrive.model.tensor.TensorType;
+import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.Test;
@@ -13,7 +14,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Embedding, norms, biases, rotation, gate and argmax. */
+/** Embedding, norms, biases, rotation, gate, and the choice of tokens. */
 public abstract class PointwiseConformance extends DeviceConformance {
   private final SplittableRandom random = new SplittableRandom(5);
 
@@ -336,12 +337,94 @@ public abstract class PointwiseConformance extends DeviceConformance {
     assertThat(argmax(subject, logits, width)).containsExactly(argmax(oracle, logits, width));
   }
 
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 63, 1000, 32_001, 128_256})
+  void drawsTheTokenThatTheSamplingSays(int width) {
+    float[] logits = LayerContents.gaussians(random, 6 * width, ElementType.F32);
+    for (int i = 0; i < logits.length; i++) {
+      // The rows of one half have ties, the others hardly any.
+      logits[i] = i / width % 2 == 0 ? Math.round(4 * logits[i]) : 3 * logits[i];
+    }
+    int[] sampling = new int[0];
+    for (int row = 0; row < 6; row++) {
+      float[] of = Arrays.copyOfRange(logits, row * width, (row + 1) * width);
+      int[] words;
+      do {
+        words =
+            sampling(
+                0.3f + random.nextFloat(),
+                row < 2 ? 0 : 1 + random.nextInt(Math.min(width, row < 4 ? 64 : 2 * width)),
+                row % 3 == 0 ? 1 : 0.5f + 0.5f * random.nextFloat(),
+                row == 1 || row == 4 ? 0.2f * random.nextFloat() : 0,
+                random.nextLong());
+      } while (!sure(of, words));
+      sampling = concatenated(sampling, words);
+    }
+    assertThat(chosen(subject, logits, width, sampling))
+        .containsExactly(chosen(oracle, logits, width, sampling));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 63, 32_001})
+  void nothingIsDrawnWhereALogitIsNoNumber(int width) {
+    float[] logits = LayerContents.gaussians(random, 6 * width, ElementType.F32);
+    logits[width / 2] = Float.NaN;
+    logits[width + width - 1] = Float.POSITIVE_INFINITY;
+    logits[2 * width] = Float.NEGATIVE_INFINITY;
+    int[] sampling = new int[0];
+    for (int row = 0; row < 6; row++) {
+      sampling = concatenated(sampling, sampling(1, row % 2 * 40, row < 4 ? 1 : 0.9f, 0, row));
+    }
+    int[] found = chosen(subject, logits, width, sampling);
+    assertThat(found).startsWith(-1, -1, -1);
+    assertThat(Arrays.stream(found).skip(3)).allMatch(token -> token >= 0 && token < width);
+  }
+
+  private static int[] sampling(float temperature, int topK, float topP, float minP, long draw) {
+    int[] words = new int[RowSampling.BYTES / 4];
+    RowSampling.write(MemorySegment.ofArray(words), 0, temperature, topK, topP, minP, draw);
+    return words;
+  }
+
+  private static int[] concatenated(int[] first, int[] second) {
+    int[] all = Arrays.copyOf(first, first.length + second.length);
+    System.arraycopy(second, 0, all, first.length, second.length);
+    return all;
+  }
+
+  /** Whether the choice stays what it is where weights or the draw are a little off. */
+  private static boolean sure(float[] logits, int[] words) {
+    TokenChoice choice = TokenChoice.of(logits, words);
+    for (int sign = -1; sign <= 1; sign += 2) {
+      int[] other = words.clone();
+      for (int share : new int[] {RowSampling.TOP_P / 4, RowSampling.MIN_P / 4}) {
+        float x = Float.intBitsToFloat(words[share]);
+        other[share] = Float.floatToRawIntBits(x == 1 ? 1 : x * (1 + sign * 1e-5f));
+      }
+      if (!TokenChoice.of(logits, other).weights().equals(choice.weights())) {
+        return false;
+      }
+      // The upper half of the draw: a hundred thousandth of all.
+      long draw = Integer.toUnsignedLong(words[RowSampling.DRAW / 4 + 1]) + sign * 43_000L;
+      other[RowSampling.DRAW / 4 + 1] = (int) Math.clamp(draw, 0, 0xffff_ffffL);
+      if (TokenChoice.of(logits, other).token() != choice.token()) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   private static int[] argmax(Rig rig, float[] logits, int width) {
+    return chosen(rig, logits, width, new int[6 * RowSampling.BYTES / 4]);
+  }
+
+  private static int[] chosen(Rig rig, float[] logits, int width, int[] sampling) {
     Rig.Rows x = rig.rows("logits", 6, width, logits, ElementType.F32);
-    DeviceBuffer out = rig.ints("argmax", -7, -7, -7, -7, -7, -7, -7);
-    rig.ops.tensor().argmax(rig.queue, new TensorOperations.Largest(x.view(), 6, width, out));
+    DeviceBuffer out = rig.ints("chosen", -7, -7, -7, -7, -7, -7, -7);
+    DeviceBuffer how = rig.ints("sampling", sampling);
+    rig.ops.tensor().choose(rig.queue, new TensorOperations.Choice(x.view(), 6, width, how, out));
     int[] found = rig.readInts(out);
     assertThat(found[6]).as("behind the rows").isEqualTo(-7);
-    return found;
+    return Arrays.copyOf(found, 6);
   }
 }

@@ -232,7 +232,8 @@ public abstract class QueueConformance extends DeviceConformance {
                       queue,
                       new TensorOperations.Gating(rows.view(), rows.view(), 2, 0, rows.view())),
           () ->
-              ops.tensor().argmax(queue, new TensorOperations.Largest(rows.view(), 2, 1000, words)),
+              ops.tensor()
+                  .choose(queue, new TensorOperations.Choice(rows.view(), 2, 1000, words, words)),
           () -> ops.tensor().add(queue, new TensorOperations.Sum(other.view(), 2, 4, other.view())),
         }) {
       assertThatThrownBy(wrong::run).isInstanceOf(IllegalArgumentException.class);

@@ -215,26 +215,31 @@ final class ReferenceTensor extends ReferenceMemory implements TensorOperations 
   }
 
   @Override
-  public void argmax(Queue queue, Largest a) {
-    Activations logits = a.logits();
-    DeviceBuffer out = a.out();
-    int rows = a.rows();
-    int width = a.width();
+  public void choose(Queue queue, Choice c) {
+    Activations logits = c.logits();
+    DeviceBuffer sampling = c.sampling();
+    DeviceBuffer out = c.out();
+    int rows = c.rows();
+    int width = c.width();
     submit(
         queue,
         () -> {
           for (int row = 0; row < rows; row++) {
-            int best = 0;
-            boolean numbers = true;
+            float[] x = new float[width];
             for (int i = 0; i < width; i++) {
-              numbers &= !Float.isNaN(logit(logits, row, i));
-              if (logit(logits, row, i) > logit(logits, row, best)) {
-                best = i;
-              }
+              x[i] = logit(logits, row, i);
             }
-            setInt(out, row, numbers ? best : -1);
+            setInt(out, row, TokenChoice.of(x, words(sampling, row)).token());
           }
         });
+  }
+
+  private static int[] words(DeviceBuffer sampling, int row) {
+    int[] words = new int[RowSampling.BYTES / 4];
+    for (int i = 0; i < words.length; i++) {
+      words[i] = intAt(sampling, (long) words.length * row + i);
+    }
+    return words;
   }
 
   private void norm(

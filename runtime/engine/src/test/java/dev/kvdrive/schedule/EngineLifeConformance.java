@@ -432,6 +432,21 @@ public abstract class EngineLifeConformance extends EngineTest {
   }
 
   @Test
+  void askingForProbabilitiesChangesNoToken() {
+    KvDriveEngine engine = start(EngineShape.tight(1));
+    for (Sampling sampling :
+        List.of(random(5), new Sampling(0.8, 40, 0.95, 0.01, 1, 0, 0, 6), Sampling.GREEDY)) {
+      GenerationRequest plain = request("plain", prompt(3, 30), sampling, 40);
+      GenerationRequest asking =
+          new GenerationRequest(
+              "asking", plain.prompt(), sampling, 40, Set.of(), List.of(), 2, true);
+      assertThat(generate(engine, asking).ids())
+          .as("tokens by %s", sampling)
+          .isEqualTo(generate(engine, plain).ids());
+    }
+  }
+
+  @Test
   void theTextIsThatOfTheTokens() {
     KvDriveEngine engine = start(EngineShape.tight(1));
     Recorder recorder = generate(engine, request("text", prompt(3, 30), random(5), 60));

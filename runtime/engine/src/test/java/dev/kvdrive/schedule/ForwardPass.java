@@ -129,7 +129,7 @@ final class ForwardPass implements AutoCloseable {
     for (int i = 1; i < vocabulary; i++) {
       best = logits[i] > logits[best] ? i : best;
     }
-    assertThat(output.likeliest(row)).as("likeliest token").isEqualTo(best);
+    assertThat(output.chosen(row)).as("likeliest token").isEqualTo(best);
     return logits;
   }
 

@@ -119,8 +119,6 @@ final class LogitCheck {
   /** Checks the rows so far as a whole. */
   void whole(String what) {
     assertThat(rows).as("%s: rows", what).isPositive();
-    System.err.printf(
-        "BOUND %s %.3f %d/%d %s%n", narrow, errors / rows / typical, kept, leads, what);
     if (narrow) {
       assertThat(errors / rows).as("%s: mean error", what).isLessThan(typical);
       assertThat(kept)

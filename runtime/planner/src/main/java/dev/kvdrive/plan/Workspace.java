@@ -41,6 +41,9 @@ public final class Workspace {
   /** Arrays of rows that say who is in which micro-batch of two or of four. */
   public static final int MICRO_BATCH_ARRAYS = 2 + MOST_MICRO_BATCHES;
 
+  /** What says how the token of a row is chosen. */
+  public static final int SAMPLING_BYTES = 32;
+
   /** What a queue of a GPU that computes has for matrix products and scores, if that is enough. */
   public static final long QUEUE_BYTES = 32 * ByteSize.MIB;
 
@@ -111,7 +114,11 @@ public final class Workspace {
       ModelGeometry model, int rows, int maxChunks, int mostSelected, int passChunks) {
     long perHead = 4L * maxChunks + 4L * mostSelected + 8L * passChunks + 8;
     // Counters of the step and of what is prefetched, parameters of both, those of a warm-up.
-    return rows * (model.kvHeads() * perHead + 2 * 4L * COUNTERS + (9L + MICRO_BATCH_ARRAYS) * 4)
+    return rows
+            * (model.kvHeads() * perHead
+                + 2 * 4L * COUNTERS
+                + (9L + MICRO_BATCH_ARRAYS) * 4
+                + 2 * SAMPLING_BYTES)
         + 4L * 4;
   }
 
@@ -265,7 +272,7 @@ public final class Workspace {
   public static long hostStepBytes(ModelGeometry model, KvLayout layout, int rows, int maxChunks) {
     long lastUses = 4L * rows * layout.layers() * layout.kvHeads() * layout.extents(maxChunks);
     return logitsBytes(model, rows)
-        + (100L + 4 * MICRO_BATCH_ARRAYS) * rows
+        + (100L + 4 * MICRO_BATCH_ARRAYS + SAMPLING_BYTES) * rows
         + warmUpBytes(MOST_WARM_UP_TOKENS)
         + lastUses
         + CHANGE_PIECES * changeBytes(layout, rows, maxChunks);

@@ -1,4 +1,4 @@
-package dev.kvdrive.cpu;
+package dev.kvdrive.device;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -16,16 +16,24 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-class PagesTest {
+class HostMemoryTest {
   private static final Path MAPPINGS = Path.of("/proc/self/smaps");
   private static final Path HUGE_PAGES = Path.of("/sys/kernel/mm/transparent_hugepage/enabled");
 
   @ParameterizedTest
-  @ValueSource(longs = {1, 4096, Pages.HUGE - 1, Pages.HUGE, Pages.HUGE + 1, 3 * Pages.HUGE + 5})
+  @ValueSource(
+      longs = {
+        1,
+        4096,
+        HostMemory.HUGE - 1,
+        HostMemory.HUGE,
+        HostMemory.HUGE + 1,
+        3 * HostMemory.HUGE + 5
+      })
   void memoryIsZeroAndAlignedAndAllThere(long bytes) {
     try (Arena arena = Arena.ofShared()) {
-      MemorySegment first = Pages.allocate(arena, bytes, 256);
-      MemorySegment second = Pages.allocate(arena, bytes, 4096);
+      MemorySegment first = HostMemory.allocate(arena, bytes, 256);
+      MemorySegment second = HostMemory.allocate(arena, bytes, 4096);
       assertThat(first.byteSize()).isEqualTo(bytes);
       assertThat(first.address() % 256).isZero();
       assertThat(second.address() % 4096).isZero();
@@ -45,7 +53,7 @@ class PagesTest {
     long bytes = 512L << 20;
     long before = resident();
     try (Arena arena = Arena.ofShared()) {
-      memory = Pages.allocate(arena, bytes, 4096);
+      memory = HostMemory.allocate(arena, bytes, 4096);
       assertThat(resident() - before).as("written to").isGreaterThan(bytes * 9 / 10);
     }
     assertThat(resident() - before).isLessThan(bytes / 2);
@@ -65,7 +73,7 @@ class PagesTest {
         Files.isReadable(MAPPINGS) && Files.isReadable(HUGE_PAGES),
         "no huge pages on request here");
     try (Arena arena = Arena.ofShared()) {
-      MemorySegment memory = Pages.allocate(arena, 8 * Pages.HUGE, 4096);
+      MemorySegment memory = HostMemory.allocate(arena, 8 * HostMemory.HUGE, 4096);
       assertThat(flags(memory.address())).hasValueSatisfying(f -> assertThat(f).contains("hg"));
     }
   }
@@ -90,7 +98,7 @@ class PagesTest {
   @Test
   void moreThanThereIsIsRefused() {
     try (Arena arena = Arena.ofShared()) {
-      assertThatThrownBy(() -> Pages.allocate(arena, 1L << 60, 4096))
+      assertThatThrownBy(() -> HostMemory.allocate(arena, 1L << 60, 4096))
           .isInstanceOf(OutOfMemoryError.class);
     }
   }

@@ -1,4 +1,4 @@
-package dev.kvdrive.cpu;
+package dev.kvdrive.device;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -7,18 +7,25 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.util.stream.LongStream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Memory of an arena, on Linux in huge pages where the system gives them to those who ask
- * (transparent huge pages): chunks lie all over a window, and of 4 KiB pages every chunk would need
- * an address looked up in tables of several levels, on a virtual machine twice.
+ * (transparent huge pages): chunks lie all over a tier, and of 4 KiB pages every chunk would need
+ * an address looked up in tables of several levels, on a virtual machine twice. A large tier is
+ * also ready much sooner: the system makes pages when they are touched, one after the other, which
+ * here many threads do.
  */
-final class Pages {
+public final class HostMemory {
   /** Huge pages of x86-64, and of AArch64 with 4 KiB pages. */
   static final long HUGE = 2L << 20;
 
   private static final long SMALLEST = 4096;
+
+  /** What a thread touches at a time. */
+  private static final long PIECE = 256L << 20;
+
   private static final int PROT_READ_WRITE = 3;
   private static final int MAP_PRIVATE_ANONYMOUS = 0x22;
   private static final int MADV_HUGEPAGE = 14;
@@ -26,7 +33,7 @@ final class Pages {
 
   private static final @Nullable Calls CALLS = Calls.link();
 
-  private Pages() {}
+  private HostMemory() {}
 
   /**
    * Allocates memory that is zero and the process's own from here on.
@@ -36,7 +43,7 @@ final class Pages {
    * @param alignment a power of two, {@link #HUGE} at most
    * @throws OutOfMemoryError if the system has none
    */
-  static MemorySegment allocate(Arena arena, long bytes, long alignment) {
+  public static MemorySegment allocate(Arena arena, long bytes, long alignment) {
     return CALLS == null || bytes < HUGE
         ? arena.allocate(bytes, alignment)
         : CALLS.map(arena, bytes);
@@ -82,14 +89,20 @@ final class Pages {
         MemorySegment memory =
             MemorySegment.ofAddress(aligned)
                 .reinterpret(bytes, arena, segment -> unmap(address, mapped));
-        for (long at = 0; at < bytes; at += SMALLEST) {
-          memory.set(ValueLayout.JAVA_BYTE, at, (byte) 0);
-        }
+        LongStream.range(0, Math.ceilDiv(bytes, PIECE))
+            .parallel()
+            .forEach(piece -> touch(memory, piece * PIECE, Math.min(bytes, (piece + 1) * PIECE)));
         return memory;
       } catch (RuntimeException | Error e) {
         throw e;
       } catch (Throwable e) {
         throw new AssertionError(e);
+      }
+    }
+
+    private static void touch(MemorySegment memory, long from, long to) {
+      for (long at = from; at < to; at += SMALLEST) {
+        memory.set(ValueLayout.JAVA_BYTE, at, (byte) 0);
       }
     }
 
