@@ -8,6 +8,9 @@ final class KubernetesNames {
   /** Of an object: a DNS subdomain. Its length is bounded beside it. */
   static final String OBJECT = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
+  /** Of a namespace or a Service: a DNS label. Its length is bounded beside it. */
+  static final String LABEL = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
   /** Of a key in a Secret or ConfigMap, which becomes a file: neither . nor .. nor ..anything. */
   static final String KEY = "^([-_a-zA-Z0-9]|\\.[-_a-zA-Z0-9])[-._a-zA-Z0-9]*$";
 

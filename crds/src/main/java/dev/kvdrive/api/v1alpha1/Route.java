@@ -55,7 +55,7 @@ public record Route(
           String name,
       @Nullable
           @Size(min = 1, max = 63)
-          @Pattern("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+          @Pattern(KubernetesNames.LABEL)
           @JsonPropertyDescription(
               "Its namespace, whose pods may then connect. Without it: that of this resource.")
           String namespace,
@@ -77,7 +77,7 @@ public record Route(
   public record EndpointPicker(
       @Required
           @Size(min = 1, max = 63)
-          @Pattern("^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+          @Pattern(KubernetesNames.LABEL)
           @JsonPropertyDescription("Name of the endpoint picker's Service.")
           String name,
       @Required @Min(1) @Max(65535) @JsonPropertyDescription("Port of the Service.") int port,

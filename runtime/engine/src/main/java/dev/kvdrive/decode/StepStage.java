@@ -18,6 +18,6 @@ public enum StepStage {
   MLP,
   /** Chunks are brought for the next layer. */
   PREFETCH,
-  /** Logits, the likeliest token, the way to the host. */
+  /** Logits, the choice of a token, the way to the host. */
   LOGITS
 }

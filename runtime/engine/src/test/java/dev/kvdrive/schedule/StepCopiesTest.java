@@ -13,7 +13,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Copies between host and device are few and large: each costs a GPU's driver microseconds. */
 class StepCopiesTest {
-  /** Parameters, changed frames; counters, likeliest tokens, last uses of extents. */
+  /** Parameters, changed frames; counters, chosen tokens, last uses of extents. */
   private static final int MOST = 5;
 
   private static final int STEPS = 40;
