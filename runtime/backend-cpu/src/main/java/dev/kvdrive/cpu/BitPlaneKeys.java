@@ -1,7 +1,6 @@
 package dev.kvdrive.cpu;
 
 import dev.kvdrive.plan.BitPlaneSummary;
-import jdk.incubator.vector.FloatVector;
 
 /** Keys as {@link BitPlaneSummary} holds them, and what its bits add to products with a query. */
 final class BitPlaneKeys {
@@ -24,7 +23,7 @@ final class BitPlaneKeys {
       long at = key + 4L * j;
       Memory.putFloat(at, Memory.getFloat(at) - Memory.getFloat(book + 4L * j));
     }
-    product(book + format.forwardOffset(), key, width, z);
+    SummaryKernels.product(book + format.forwardOffset(), key, width, z);
     long coefficient = book + format.coefficientOffset();
     long element = book + format.elementOffset();
     int word = 0;
@@ -52,30 +51,6 @@ final class BitPlaneKeys {
     }
   }
 
-  /** {@code out[i] = sum of matrix[j][i] * in[j]}, each a chain of fused steps in order of j. */
-  private static void product(long matrix, long in, int width, long out) {
-    int whole = width - width % Lanes.N;
-    for (int i = 0; i < whole; i += Lanes.N) {
-      FloatVector sum = FloatVector.zero(Lanes.F);
-      for (int j = 0; j < width; j++) {
-        FloatVector row = Lanes.load(matrix + 4L * ((long) j * width + i));
-        sum = row.fma(FloatVector.broadcast(Lanes.F, Memory.getFloat(in + 4L * j)), sum);
-      }
-      Lanes.store(sum, out + 4L * i);
-    }
-    for (int i = whole; i < width; i++) {
-      float sum = 0;
-      for (int j = 0; j < width; j++) {
-        sum =
-            Math.fma(
-                Memory.getFloat(matrix + 4L * ((long) j * width + i)),
-                Memory.getFloat(in + 4L * j),
-                sum);
-      }
-      Memory.putFloat(out + 4L * i, sum);
-    }
-  }
-
   /**
    * Writes the tables of a query, for products without what is the same for all keys.
    *
@@ -84,7 +59,7 @@ final class BitPlaneKeys {
    * @param tables address of {@code NibbleKernels.tableFloats} floats
    */
   static void tables(BitPlaneSummary format, long book, long query, long turned, long tables) {
-    product(book + format.backwardOffset(), query, format.headDim(), turned);
+    SummaryKernels.product(book + format.backwardOffset(), query, format.headDim(), turned);
     long coefficient = book + format.coefficientOffset();
     long element = book + format.elementOffset();
     for (int nibble = 0; nibble < format.bits() / NIBBLE; nibble++) {

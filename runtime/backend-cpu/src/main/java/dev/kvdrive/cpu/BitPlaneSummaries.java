@@ -25,7 +25,7 @@ record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book, NibbleK
     long key = scratch.floats(Use.KEYS, padded);
     long z = scratch.floats(Use.SUMS, padded);
     for (int t = 0; t < format.chunk(); t++) {
-      KvRows.widen(type, rows[t], 1, format.headDim(), key, padded);
+      KvRowKernels.widen(type, rows[t], 1, format.headDim(), key, padded);
       BitPlaneKeys.encode(format, book, key, z, target + format.wordOffset(0, t));
     }
   }
@@ -54,11 +54,11 @@ record BitPlaneSummaries(BitPlaneSummary format, KvType type, long book, NibbleK
     int tokens = order.tokens();
     long sumBytes = 4L * tokens * BLOCK;
     long ofTokens = scratch.floats(Use.SUMS, (long) group * tokens * BLOCK);
-    long square = scratch.floats(Use.WEIGHTS, Transposed.SCRATCH_FLOATS);
+    long square = scratch.floats(Use.WEIGHTS, TransposeKernels.SCRATCH_FLOATS);
     for (int chunk = 0; chunk < count; chunk += BLOCK) {
       int some = Math.min(BLOCK, count - chunk);
       long from = summaries + (long) chunk * format.bytes();
-      Transposed.words(from, format.bytes(), some, order.all(), codes, square);
+      TransposeKernels.words(from, format.bytes(), some, order.all(), codes, square);
       NibbleKernels.products(order, tables, group, codes, ofTokens);
       for (int g = 0; g < group; g++) {
         TokenKernels.logSumExp(

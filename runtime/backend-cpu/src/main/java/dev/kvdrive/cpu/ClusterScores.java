@@ -93,8 +93,8 @@ final class ClusterScores {
     }
     long ownStride = 4L * (n + Lanes.N);
     long products = scratch.floats(Use.SCORES, (long) shape.groupSize() * (n + Lanes.N));
-    means.products(
-        shape, queries, i -> kv.summary(seat, head, opened[i]), n, products, ownStride, scratch);
+    long first = kv.summary(seat, head, 0);
+    means.products(shape, queries, first, opened, n, products, ownStride, scratch);
     ChunkIndex.merge(products, ownStride, n, shape.groupSize(), merge);
     for (int i = 0; i < n; i++) {
       Memory.putFloat(scores + 4L * opened[i], Memory.getFloat(products + 4L * i));

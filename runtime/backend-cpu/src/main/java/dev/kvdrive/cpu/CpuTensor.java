@@ -43,7 +43,7 @@ final class CpuTensor implements TensorOperations {
           } else if (token < table.rows()) {
             table.row(token, at);
             if (a.factor() != 1) {
-              Pointwise.scale(at, a.factor(), table.cols());
+              PointwiseKernels.scale(at, a.factor(), table.cols());
             }
           } else {
             throw new DeviceException(

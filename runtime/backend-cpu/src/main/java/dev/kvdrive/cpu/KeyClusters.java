@@ -7,9 +7,6 @@ import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import java.util.Arrays;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
-import jdk.incubator.vector.VectorOperators;
 
 /**
  * Clusters of similar tokens, as {@link ClusterFormat} says them to the bit. Finding the nearest
@@ -235,7 +232,8 @@ final class KeyClusters {
             s, head, s.values(head), s.headDim, s.valueWeight(head), tile, count, scores, scratch);
       }
       for (int t = 0; t < count; t++) {
-        s.nearest[head * s.tokens + tile + t] = (short) largest(scores, t * s.padded, s.padded);
+        s.nearest[head * s.tokens + tile + t] =
+            (short) ClusterKernels.largest(scores, t * s.padded, s.padded);
       }
     }
   }
@@ -257,7 +255,7 @@ final class KeyClusters {
     int dim = s.headDim;
     long widened = scratch.floats(Use.KEYS, (long) TILE_TOKENS * dim);
     float[] weighted = scratch.array(Use.KEYS, TILE_TOKENS * dim);
-    KvRows.widen(
+    KvRowKernels.widen(
         s.layout.type(), rows + (long) token * s.layout.rowBytes(), count, dim, widened, dim);
     Memory.copy(widened, weighted, count * dim);
     for (int i = 0; weight != 1 && i < count * dim; i++) {
@@ -280,44 +278,10 @@ final class KeyClusters {
 
   /** {@code -|c|^2 / 2} of every centroid, and below everything where there is none. */
   private static void biases(Segment s, int head, float[] biases) {
-    for (int column = 0; column < s.padded; column += Lanes.N) {
-      int at = s.centroid(head, column);
-      FloatVector square = FloatVector.zero(Lanes.F);
-      for (int i = 0; i < s.depth; i++) {
-        FloatVector c = FloatVector.fromArray(Lanes.F, s.centroids, at + i * TileKernels.COLUMNS);
-        square = c.fma(c, square);
-      }
-      square.mul(-0.5f).intoArray(biases, column);
+    for (int column = 0; column < s.padded; column += TileKernels.COLUMNS) {
+      ClusterKernels.halfSquares(s.centroids, s.centroid(head, column), s.depth, biases, column);
     }
     Arrays.fill(biases, s.clusters, s.padded, Float.NEGATIVE_INFINITY);
-  }
-
-  /**
-   * The largest of {@code count} scores, whole panels of them, the lower among equals. What is at
-   * the start of the scores is overwritten.
-   */
-  private static int largest(float[] scores, int at, int count) {
-    FloatVector most = FloatVector.broadcast(Lanes.F, Float.NEGATIVE_INFINITY);
-    FloatVector vector = FloatVector.zero(Lanes.F); // whose first score is number so many
-    for (int j = 0; j < count; j += Lanes.N) {
-      FloatVector score = FloatVector.fromArray(Lanes.F, scores, at + j);
-      VectorMask<Float> larger = score.compare(VectorOperators.GT, most);
-      most = most.blend(score, larger);
-      vector = vector.blend((float) j, larger);
-    }
-    most.intoArray(scores, at);
-    vector.intoArray(scores, at + Lanes.N);
-    int best = 0;
-    float highest = Float.NEGATIVE_INFINITY;
-    for (int lane = 0; lane < Lanes.N; lane++) {
-      int number = (int) scores[at + Lanes.N + lane] + lane;
-      float score = scores[at + lane];
-      if (score > highest || (score == highest && number < best)) {
-        highest = score;
-        best = number;
-      }
-    }
-    return best;
   }
 
   private static void count(Segment s, int head) {
@@ -338,7 +302,6 @@ final class KeyClusters {
    */
   private static void sum(Segment s, int head, long rows, int from, int slot, float weight) {
     int to = Math.min(from + TASK_ELEMENTS, s.headDim);
-    int whole = from + (to - from) / Lanes.N * Lanes.N;
     KvType type = s.layout.type();
     int sums = head * s.clusters * s.depth + slot;
     for (int j = 0; j < s.clusters; j++) {
@@ -347,14 +310,7 @@ final class KeyClusters {
     for (int t = 0; t < s.tokens; t++) {
       long row = rows + (long) t * s.layout.rowBytes();
       int at = sums + s.nearest[head * s.tokens + t] * s.depth;
-      for (int i = from; i < whole; i += Lanes.N) {
-        FloatVector x =
-            type == KvType.BF16 ? Lanes.loadBfloat16(row + 2L * i) : Lanes.load(row + 4L * i);
-        FloatVector.fromArray(Lanes.F, s.sums, at + i).add(x.mul(weight)).intoArray(s.sums, at + i);
-      }
-      for (int i = whole; i < to; i++) {
-        s.sums[at + i] += weight * KvRows.get(type, row, i);
-      }
+      ClusterKernels.add(type, row, from, to, weight, s.sums, at);
     }
   }
 
@@ -435,7 +391,7 @@ final class KeyClusters {
     if (estimates) {
       ringRows(kv, seat, head, chunk, rows, values);
     } else {
-      KvRows.widen(layout.type(), kv.summary(seat, head, chunk), 1, dim, rows, dim);
+      KvRowKernels.widen(layout.type(), kv.summary(seat, head, chunk), 1, dim, rows, dim);
     }
     int existing = memory.format.clusters(layout, chunk);
     boolean opens = chunk * layout.grid().chunk() % memory.format.tokens() == 0;
@@ -487,8 +443,9 @@ final class KeyClusters {
       long row =
           kv.denseKeys(seat, head)
               + (long) (grid.sink() + grid.ringSlot(first + t)) * layout.rowBytes();
-      KvRows.widen(layout.type(), row, 1, dim, keys + 4L * t * dim, dim);
-      KvRows.widen(layout.type(), row + kv.denseValueOffset(), 1, dim, values + 4L * t * dim, dim);
+      KvRowKernels.widen(layout.type(), row, 1, dim, keys + 4L * t * dim, dim);
+      KvRowKernels.widen(
+          layout.type(), row + kv.denseValueOffset(), 1, dim, values + 4L * t * dim, dim);
     }
   }
 
@@ -542,15 +499,7 @@ final class KeyClusters {
       for (int i = 0; i < depth; i++) {
         square = Math.fma(centroid[i], centroid[i], square);
       }
-      for (int from = 0; from < padded; from += Lanes.N) {
-        FloatVector score = FloatVector.broadcast(Lanes.F, -0.5f * square);
-        for (int i = 0; i < depth; i++) {
-          score =
-              FloatVector.fromArray(Lanes.F, byElement, i * padded + from)
-                  .fma(FloatVector.broadcast(Lanes.F, centroid[i]), score);
-        }
-        score.intoArray(scores, from);
-      }
+      ClusterKernels.likeness(byElement, centroid, depth, padded, -0.5f * square, scores);
       for (int t = 0; t < tokens; t++) {
         if (scores[t] > most[t]) {
           most[t] = scores[t];

@@ -154,7 +154,7 @@ final class KvMemory {
     if (resident.format() == backing.format()) {
       Memory.copy(from, slot, resident.bytes());
     } else {
-      Int8Rows.decode(backing, from, layout.type(), resident, slot);
+      Int8RowKernels.decode(backing, from, layout.type(), resident, slot);
     }
   }
 
@@ -167,7 +167,7 @@ final class KvMemory {
   void close(long rows, long half) {
     if (backing.format() == ChunkFormat.INT8) {
       for (int t = 0; t < backing.chunk(); t++) {
-        Int8Rows.encode(layout.type(), rows + (long) t * layout.rowBytes(), backing, half, t);
+        Int8RowKernels.encode(layout.type(), rows + (long) t * layout.rowBytes(), backing, half, t);
       }
     } else {
       Memory.copy(rows, half, backing.valueOffset());
@@ -177,7 +177,7 @@ final class KvMemory {
   /** {@link #close} of one row. */
   void close(long row, long half, int token) {
     if (backing.format() == ChunkFormat.INT8) {
-      Int8Rows.encode(layout.type(), row, backing, half, token);
+      Int8RowKernels.encode(layout.type(), row, backing, half, token);
     } else {
       Memory.copy(row, half + (long) token * layout.rowBytes(), layout.rowBytes());
     }

@@ -114,8 +114,8 @@ final class KvWriter implements KvOperations {
             }
             long at = dense + (long) denseRow * layout.rowBytes();
             long from = 4L * head * layout.headDim();
-            KvRows.narrow(layout.type(), keys + row * keyStride + from, layout.headDim(), at);
-            KvRows.narrow(
+            KvRowKernels.narrow(layout.type(), keys + row * keyStride + from, layout.headDim(), at);
+            KvRowKernels.narrow(
                 layout.type(),
                 values + row * valueStride + from,
                 layout.headDim(),
@@ -164,8 +164,9 @@ final class KvWriter implements KvOperations {
             for (int head = 0; head < layout.kvHeads(); head++) {
               long to = promptKey(layout, prompt, head, start + row);
               long from = 4L * head * layout.headDim();
-              KvRows.narrow(layout.type(), keys + row * keyStride + from, layout.headDim(), to);
-              KvRows.narrow(
+              KvRowKernels.narrow(
+                  layout.type(), keys + row * keyStride + from, layout.headDim(), to);
+              KvRowKernels.narrow(
                   layout.type(),
                   values + row * valueStride + from,
                   layout.headDim(),

@@ -17,13 +17,13 @@ record LandmarkSummaries(LandmarkSummary format, MeanSummaries means) implements
     int width = of.headDim();
     int padded = KvRows.padded(width);
     long mean = scratch.floats(Use.SUMS, padded);
-    long key = scratch.floats(Use.KEYS, padded);
-    means.mean(rows, mean, key);
-    KvRows.narrow(of.type(), mean, width, target);
+    long keys = scratch.floats(Use.KEYS, (long) of.chunk() * padded);
+    means.mean(rows, mean, keys);
+    KvRowKernels.narrow(of.type(), mean, width, target);
     float ofMean = (float) Math.sqrt(product(mean, mean, width));
     float lowest = 1;
     for (int t = 0; t < of.chunk(); t++) {
-      KvRows.widen(of.type(), rows[t], 1, width, key, padded);
+      long key = keys + 4L * t * padded;
       float lengths = ofMean * (float) Math.sqrt(product(key, key, width));
       float cosine = lengths == 0 ? 1 : product(mean, key, width) / lengths;
       lowest = cosine < lowest ? cosine : lowest;

@@ -109,6 +109,10 @@ final class Lanes {
     vector.intoMemorySegment(Memory.ALL, Memory.inBounds(address), ORDER);
   }
 
+  static void store(IntVector vector, long address) {
+    vector.intoMemorySegment(Memory.ALL, Memory.inBounds(address), ORDER);
+  }
+
   /** {@link #N} bf16 values as floats. */
   static FloatVector loadBfloat16(long address) {
     return widened(ShortVector.fromMemorySegment(S, Memory.ALL, Memory.inBounds(address), ORDER));
@@ -196,6 +200,11 @@ final class Lanes {
       most = larger(most, most.rearrange(SWAP8));
     }
     return most.lane(0);
+  }
+
+  /** Writes lanes 0 to 3. */
+  static void first4(FloatVector v, float[] to, int at) {
+    ((FloatVector) v.reinterpretShape(FloatVector.SPECIES_128, 0)).intoArray(to, at);
   }
 
   /** The sums of all lanes of four vectors in lanes 0 to 3, each as {@link #sum} adds them. */

@@ -3,7 +3,6 @@ package dev.kvdrive.cpu;
 import dev.kvdrive.model.tensor.TensorType;
 import java.util.Arrays;
 import java.util.concurrent.locks.ReentrantLock;
-import jdk.incubator.vector.FloatVector;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -205,30 +204,16 @@ final class Matmul {
         }
       }
     }
+    WeightTileKernels.addLanes(sums, groups * tiles * WeightTileKernels.ROWS);
     for (int r = 0; r < rows; r++) {
       for (int t = 0; t < tiles; t++) {
-        int tile = (r / WeightTileKernels.ROWS * tiles + t) * TILE_SUMS;
-        FloatVector four =
-            outputs(sums, tile + r % WeightTileKernels.ROWS * WeightTileKernels.OUTS * L);
+        int tile = (r / WeightTileKernels.ROWS * tiles + t) * WeightTileKernels.ROWS;
+        int at = (tile + r % WeightTileKernels.ROWS) * WeightTileKernels.OUTS;
         int o = from + t * WeightTileKernels.OUTS;
-        write(four, out + r * outStride + 4L * o, Math.min(WeightTileKernels.OUTS, to - o));
+        for (int k = 0; k < WeightTileKernels.OUTS && o + k < to; k++) {
+          write(sums[at + k], out + r * outStride + 4L * (o + k));
+        }
       }
-    }
-  }
-
-  private void write(FloatVector four, long address, int outs) {
-    if (outs == WeightTileKernels.OUTS) {
-      FloatVector sum =
-          add
-              ? four.add(
-                  FloatVector.fromMemorySegment(
-                      FloatVector.SPECIES_128, Memory.ALL, Memory.inBounds(address), Memory.ORDER))
-              : four;
-      sum.intoMemorySegment(Memory.ALL, Memory.inBounds(address), Memory.ORDER);
-      return;
-    }
-    for (int k = 0; k < outs; k++) {
-      write(four.lane(k), address + 4L * k);
     }
   }
 
@@ -259,14 +244,11 @@ final class Matmul {
       } else {
         panels(type, w0, w1, w2, w3, w.cols(), panel, sums);
       }
+      WeightTileKernels.addLanes(sums, rows);
       for (int r = 0; r < rows; r++) {
-        FloatVector four =
-            outputs(
-                sums,
-                r / WeightTileKernels.ROWS * TILE_SUMS
-                    + r % WeightTileKernels.ROWS * WeightTileKernels.OUTS * L);
         for (int k = 0; k < WeightTileKernels.OUTS && o + k * quarter < to; k++) {
-          write(four.lane(k), out + r * outStride + 4L * (o + k * quarter));
+          float sum = sums[r * WeightTileKernels.OUTS + k];
+          write(sum, out + r * outStride + 4L * (o + k * quarter));
         }
       }
     }
@@ -298,17 +280,6 @@ final class Matmul {
     int steps = (count + L - 1) / L;
     WeightTileKernels.multiply(
         members, x, (group * width + col) * members, panel, at, steps, sums, sumsAt);
-  }
-
-  /** Adds up the lanes of the sums of a row's four outputs. */
-  private static FloatVector outputs(float[] sums, int at) {
-    return (FloatVector)
-        Lanes.sums4(
-                FloatVector.fromArray(Lanes.F, sums, at),
-                FloatVector.fromArray(Lanes.F, sums, at + L),
-                FloatVector.fromArray(Lanes.F, sums, at + 2 * L),
-                FloatVector.fromArray(Lanes.F, sums, at + 3 * L))
-            .reinterpretShape(FloatVector.SPECIES_128, 0);
   }
 
   private void write(float sum, long address) {

@@ -3,8 +3,6 @@ package dev.kvdrive.cpu;
 import dev.kvdrive.cpu.ThreadScratch.Use;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.plan.MeanSummary;
-import java.util.function.IntToLongFunction;
-import jdk.incubator.vector.FloatVector;
 
 /**
  * Mean keys.
@@ -16,30 +14,23 @@ record MeanSummaries(MeanSummary format, int stride) implements Summaries {
   public void write(long[] rows, long target, boolean first, ThreadScratch scratch) {
     int padded = KvRows.padded(format.headDim());
     long mean = scratch.floats(Use.SUMS, padded);
-    mean(rows, mean, scratch.floats(Use.KEYS, padded));
-    KvRows.narrow(format.type(), mean, format.headDim(), target);
+    mean(rows, mean, scratch.floats(Use.KEYS, (long) format.chunk() * padded));
+    KvRowKernels.narrow(format.type(), mean, format.headDim(), target);
   }
 
   /**
    * The mean before it is rounded.
    *
    * @param mean address of a padded row
-   * @param key the same, overwritten
+   * @param keys address of one for each token, where its key is written
    */
-  void mean(long[] rows, long mean, long key) {
+  void mean(long[] rows, long mean, long keys) {
     int padded = KvRows.padded(format.headDim());
-    for (int i = 0; i < padded; i += Lanes.N) {
-      Lanes.store(FloatVector.zero(Lanes.F), mean + 4L * i);
-    }
     for (int t = 0; t < format.chunk(); t++) {
-      KvRows.widen(format.type(), rows[t], 1, format.headDim(), key, padded);
-      for (int i = 0; i < padded; i += Lanes.N) {
-        Lanes.store(Lanes.load(mean + 4L * i).add(Lanes.load(key + 4L * i)), mean + 4L * i);
-      }
+      long key = keys + 4L * t * padded;
+      KvRowKernels.widen(format.type(), rows[t], 1, format.headDim(), key, padded);
     }
-    for (int i = 0; i < padded; i += Lanes.N) {
-      Lanes.store(Lanes.load(mean + 4L * i).mul(format.share()), mean + 4L * i);
-    }
+    SummaryKernels.mean(keys, format.chunk(), padded, format.share(), mean);
   }
 
   @Override
@@ -51,42 +42,68 @@ record MeanSummaries(MeanSummary format, int stride) implements Summaries {
       long products,
       long rowBytes,
       ThreadScratch scratch) {
-    products(
-        shape, queries, i -> summaries + (long) i * stride, count, products, rowBytes, scratch);
+    scaleQueries(shape, queries, scratch);
+    int padded = KvRows.padded(shape.headDim());
+    long keys = keys(padded, scratch);
+    for (int from = 0; from < count; from += TokenKernels.BLOCK) {
+      int some = Math.min(TokenKernels.BLOCK, count - from);
+      long at = summaries + (long) from * stride;
+      KvRowKernels.widen(format.type(), at, stride, some, shape.headDim(), keys, padded);
+      products(shape, keys, some, products + 4L * from, rowBytes, scratch);
+    }
   }
 
-  /** The same with summaries that do not lie together. */
+  /** The same of some of the summaries, in the order of {@code chosen}. */
   void products(
       AttentionShape shape,
       long queries,
-      IntToLongFunction summaries,
+      long summaries,
+      int[] chosen,
       int count,
       long products,
       long rowBytes,
       ThreadScratch scratch) {
-    int headDim = shape.headDim();
-    int padded = KvRows.padded(headDim);
-    long scaled = scratch.floats(Use.QUERIES, (long) shape.groupSize() * padded);
-    for (int g = 0; g < shape.groupSize(); g++) {
-      long to = scaled + 4L * g * padded;
-      StepAttention.scale(queries + 4L * g * headDim, headDim, shape.scale(), to, padded);
-    }
-    long keys = scratch.floats(Use.KEYS, (long) TokenKernels.BLOCK * padded);
+    scaleQueries(shape, queries, scratch);
+    int padded = KvRows.padded(shape.headDim());
+    long keys = keys(padded, scratch);
     for (int from = 0; from < count; from += TokenKernels.BLOCK) {
       int some = Math.min(TokenKernels.BLOCK, count - from);
       for (int i = 0; i < some; i++) {
-        KvRows.widen(
-            format.type(),
-            summaries.applyAsLong(from + i),
-            1,
-            headDim,
-            keys + 4L * i * padded,
-            padded);
+        long at = summaries + (long) chosen[from + i] * stride;
+        long to = keys + 4L * i * padded;
+        KvRowKernels.widen(format.type(), at, 1, shape.headDim(), to, padded);
       }
-      for (int g = 0; g < shape.groupSize(); g++) {
-        long to = products + g * rowBytes + 4L * from;
-        RowKernels.ofPadded(scaled + 4L * g * padded, keys, some, padded, to);
-      }
+      products(shape, keys, some, products + 4L * from, rowBytes, scratch);
+    }
+  }
+
+  private static long keys(int padded, ThreadScratch scratch) {
+    return scratch.floats(Use.KEYS, (long) TokenKernels.BLOCK * padded);
+  }
+
+  /** Scales the queries of a group to padded rows. */
+  private static void scaleQueries(AttentionShape shape, long queries, ThreadScratch scratch) {
+    int dim = shape.headDim();
+    int padded = KvRows.padded(dim);
+    long scaled = scratch.floats(Use.QUERIES, (long) shape.groupSize() * padded);
+    for (int g = 0; g < shape.groupSize(); g++) {
+      long to = scaled + 4L * g * padded;
+      StepAttention.scale(queries + 4L * g * dim, dim, shape.scale(), to, padded);
+    }
+  }
+
+  /** The products of the scaled queries with a block of keys. */
+  private static void products(
+      AttentionShape shape,
+      long keys,
+      int some,
+      long products,
+      long rowBytes,
+      ThreadScratch scratch) {
+    int padded = KvRows.padded(shape.headDim());
+    long scaled = scratch.floats(Use.QUERIES, (long) shape.groupSize() * padded);
+    for (int g = 0; g < shape.groupSize(); g++) {
+      RowKernels.ofPadded(scaled + 4L * g * padded, keys, some, padded, products + g * rowBytes);
     }
   }
 }

@@ -4,8 +4,6 @@ import dev.kvdrive.cpu.ThreadScratch.Use;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.MinMaxSummary;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 
 /**
  * Smallest and largest elements of the keys of pages.
@@ -19,29 +17,18 @@ record MinMaxSummaries(MinMaxSummary format, int chunk) implements Summaries {
     int padded = KvRows.padded(width);
     long smallest = scratch.floats(Use.SUMS, 2L * padded);
     long largest = smallest + 4L * padded;
-    long key = scratch.floats(Use.KEYS, padded);
+    long keys = scratch.floats(Use.KEYS, (long) chunk * padded);
     KvType type = format.type();
     if (!first) {
-      KvRows.widen(type, target, 1, width, smallest, padded);
-      KvRows.widen(type, target + format.largestOffset(), 1, width, largest, padded);
+      KvRowKernels.widen(type, target, 1, width, smallest, padded);
+      KvRowKernels.widen(type, target + format.largestOffset(), 1, width, largest, padded);
     }
     for (int t = 0; t < chunk; t++) {
-      KvRows.widen(type, rows[t], 1, width, key, padded);
-      for (long i = 0; i < 4L * padded; i += 4L * Lanes.N) {
-        FloatVector x = Lanes.load(key + i);
-        if (first && t == 0) {
-          Lanes.store(x, smallest + i);
-          Lanes.store(x, largest + i);
-        } else {
-          FloatVector low = Lanes.load(smallest + i);
-          FloatVector high = Lanes.load(largest + i);
-          Lanes.store(low.blend(x, x.compare(VectorOperators.LT, low)), smallest + i);
-          Lanes.store(high.blend(x, x.compare(VectorOperators.GT, high)), largest + i);
-        }
-      }
+      KvRowKernels.widen(type, rows[t], 1, width, keys + 4L * t * padded, padded);
     }
-    KvRows.narrow(type, smallest, width, target);
-    KvRows.narrow(type, largest, width, target + format.largestOffset());
+    SummaryKernels.bounds(keys, chunk, padded, first, smallest, largest);
+    KvRowKernels.narrow(type, smallest, width, target);
+    KvRowKernels.narrow(type, largest, width, target + format.largestOffset());
   }
 
   @Override
@@ -62,36 +49,24 @@ record MinMaxSummaries(MinMaxSummary format, int chunk) implements Summaries {
     for (int g = 0; g < group; g++) {
       long up = positive + 4L * g * padded;
       StepAttention.scale(queries + 4L * g * width, width, shape.scale(), up, padded);
-      for (long i = 0; i < 4L * padded; i += 4L * Lanes.N) {
-        FloatVector q = Lanes.load(up + i);
-        Lanes.store(q.min(0), negative + 4L * g * padded + i);
-        Lanes.store(q.max(0), up + i);
-      }
+      SummaryKernels.bySign(up, padded, negative + 4L * g * padded);
     }
+    KvType type = format.type();
     int block = TokenKernels.BLOCK;
     long largest = scratch.floats(Use.KEYS, (long) block * padded);
     long smallest = scratch.floats(Use.VALUES, (long) block * padded);
     long other = scratch.floats(Use.SUMS, block + Lanes.N);
     for (int from = 0; from < count; from += block) {
       int some = Math.min(block, count - from);
-      for (int i = 0; i < some; i++) {
-        long at = summaries + (long) (from + i) * format.bytes();
-        KvRows.widen(format.type(), at, 1, width, smallest + 4L * i * padded, padded);
-        KvRows.widen(
-            format.type(),
-            at + format.largestOffset(),
-            1,
-            width,
-            largest + 4L * i * padded,
-            padded);
-      }
+      long at = summaries + (long) from * format.bytes();
+      KvRowKernels.widen(type, at, format.bytes(), some, width, smallest, padded);
+      at += format.largestOffset();
+      KvRowKernels.widen(type, at, format.bytes(), some, width, largest, padded);
       for (int g = 0; g < group; g++) {
         long to = products + g * stride + 4L * from;
         RowKernels.ofPadded(positive + 4L * g * padded, largest, some, padded, to);
         RowKernels.ofPadded(negative + 4L * g * padded, smallest, some, padded, other);
-        for (long i = 0; i < 4L * some; i += 4L * Lanes.N) {
-          Lanes.store(Lanes.load(to + i).add(Lanes.load(other + i)), to + i);
-        }
+        SummaryKernels.add(other, some, to);
       }
     }
   }

@@ -29,7 +29,7 @@ record TwoBitSummaries(TwoBitSummary format, KvType type, NibbleKernels.Order or
     int padded = KvRows.padded(headDim);
     long keys = scratch.floats(Use.KEYS, padded);
     for (int t = 0; t < format.chunk(); t++) {
-      KvRows.widen(type, rows[t], 1, headDim, keys, padded);
+      KvRowKernels.widen(type, rows[t], 1, headDim, keys, padded);
       TwoBitKeys.rotate(keys, headDim, block);
       long codes = target + (long) t * format.codeBytes();
       float cell = TwoBitKeys.encode(keys, headDim, codes, format.codeBytes());
@@ -66,15 +66,15 @@ record TwoBitSummaries(TwoBitSummary format, KvType type, NibbleKernels.Order or
     long steps = scratch.floats(Use.OUTPUT, (long) tokens * BLOCK);
     long sumBytes = 4L * tokens * BLOCK;
     long ofTokens = scratch.floats(Use.SUMS, (long) group * tokens * BLOCK);
-    long square = scratch.floats(Use.WEIGHTS, Transposed.SCRATCH_FLOATS);
+    long square = scratch.floats(Use.WEIGHTS, TransposeKernels.SCRATCH_FLOATS);
     for (int chunk = 0; chunk < count; chunk += BLOCK) {
       int some = Math.min(BLOCK, count - chunk);
       long from = summaries + (long) chunk * format.bytes();
       steps(from + format.stepOffset(), some, steps);
-      Transposed.words(from, format.bytes(), some, order.all(), codes, square);
+      TransposeKernels.words(from, format.bytes(), some, order.all(), codes, square);
       NibbleKernels.products(order, tables, group, codes, ofTokens);
       for (int g = 0; g < group; g++) {
-        takeSteps(ofTokens + g * sumBytes, steps, tokens, some);
+        SummaryKernels.multiply(ofTokens + g * sumBytes, tokens, BLOCK, some, steps);
         TokenKernels.logSumExp(
             ofTokens + g * sumBytes, tokens, some, products + g * stride + 4L * chunk, square);
       }
@@ -88,16 +88,6 @@ record TwoBitSummaries(TwoBitSummary format, KvType type, NibbleKernels.Order or
       for (int t = 0; t < format.chunk(); t++) {
         float step = Bfloat16.widen(Memory.getShort(of + 2L * t));
         Memory.putFloat(steps + 4L * (t * BLOCK + c), step);
-      }
-    }
-  }
-
-  /** Multiplies the products of the chunks of a block with the steps of their tokens. */
-  private static void takeSteps(long products, long steps, int tokens, int count) {
-    for (int t = 0; t < tokens; t++) {
-      for (long c = 0; c < 4L * count; c += 4L * Lanes.N) {
-        long at = 4L * t * BLOCK + c;
-        Lanes.store(Lanes.load(products + at).mul(Lanes.load(steps + at)), products + at);
       }
     }
   }

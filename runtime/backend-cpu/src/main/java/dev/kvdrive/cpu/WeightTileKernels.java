@@ -121,4 +121,22 @@ final class WeightTileKernels {
     d2.intoArray(sums, at + 14 * L);
     d3.intoArray(sums, at + 15 * L);
   }
+
+  /**
+   * Adds up the lanes of the sums of rows of tiles, each as {@link Lanes#sums4} does: then those of
+   * a row's outputs are {@code sums[row * OUTS]} and on.
+   */
+  static void addLanes(float[] sums, int rows) {
+    for (int row = 0; row < rows; row++) {
+      int at = row * OUTS * L;
+      Lanes.first4(
+          Lanes.sums4(
+              FloatVector.fromArray(S, sums, at),
+              FloatVector.fromArray(S, sums, at + L),
+              FloatVector.fromArray(S, sums, at + 2 * L),
+              FloatVector.fromArray(S, sums, at + 3 * L)),
+          sums,
+          row * OUTS);
+    }
+  }
 }

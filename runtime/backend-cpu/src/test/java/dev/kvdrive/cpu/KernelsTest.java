@@ -1,9 +1,12 @@
 package dev.kvdrive.cpu;
 
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.belongToAnyOf;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 
 import com.tngtech.archunit.base.DescribedPredicate;
 import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.domain.JavaMethod;
 import com.tngtech.archunit.core.domain.JavaMethodCall;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
@@ -23,16 +26,34 @@ class KernelsTest {
       DescribedPredicate.describe(
           "kernels", type -> type.isTopLevelClass() && type.getSimpleName().endsWith("Kernels"));
 
+  private static final JavaClasses CLASSES =
+      new ClassFileImporter()
+          .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
+          .importPackages("dev.kvdrive.cpu");
+
   @Test
   void vectorsStayInsideOfKernels() {
     classes()
         .that(KERNELS)
         .should(haveNoVectorsInSignatures())
         .andShould(passVectorsToLanesOnly())
-        .check(
-            new ClassFileImporter()
-                .withImportOption(ImportOption.Predefined.DO_NOT_INCLUDE_TESTS)
-                .importPackages("dev.kvdrive.cpu"));
+        .check(CLASSES);
+  }
+
+  /** Else what is made of vectors, and whether they become objects, is the compiler's chance. */
+  @Test
+  void onlyKernelsComputeWithVectors() {
+    noClasses()
+        .that(DescribedPredicate.not(KERNELS))
+        .and(DescribedPredicate.not(belongToAnyOf(Lanes.class, StoredLanes.class)))
+        .should()
+        .dependOnClassesThat(
+            DescribedPredicate.describe(
+                "vectors",
+                type ->
+                    type.getPackageName().equals("jdk.incubator.vector")
+                        && !type.getSimpleName().equals("VectorSpecies")))
+        .check(CLASSES);
   }
 
   private static boolean vectors(Stream<JavaClass> types) {

@@ -16,14 +16,13 @@ import java.lang.management.ManagementFactory;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * A step that is run from its recording makes next to no objects, once its code is compiled: not on
- * the engine's thread, not on those that compute or read. Of the policies whose index is read by
- * kernels (decision 144): mean keys, landmarks and pages are not yet. What is left is counted by
- * {@link #LEFT}.
+ * the engine's thread, not on those that compute or read. What is left is counted by {@link #LEFT}.
  */
 public abstract class StepAllocationConformance extends EngineTest {
   private static final ThreadMXBean THREADS = (ThreadMXBean) ManagementFactory.getThreadMXBean();
@@ -45,7 +44,7 @@ public abstract class StepAllocationConformance extends EngineTest {
               SummaryFormat.bitPlanes(BitPlaneSummary.WORD), ClusterFormat.of(16).inNibbles()));
 
   static List<PolicyShape> policies() {
-    return List.of(FITTED, PolicyShape.KVDRIVE, PolicyShape.RETROINFER, PolicyShape.FULL);
+    return Stream.concat(Stream.of(FITTED), PolicyShape.all().stream()).toList();
   }
 
   @ParameterizedTest

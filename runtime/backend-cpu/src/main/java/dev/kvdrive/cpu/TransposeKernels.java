@@ -5,9 +5,10 @@ import jdk.incubator.vector.IntVector;
 /**
  * Words of several rows so that those of one column follow each other. Where vectors have sixteen
  * lanes, sixteen rows of sixteen words are turned in registers: words that were written one by one
- * could not be read as vectors before the processor has written them to its cache.
+ * could not be read as vectors before the processor has written them to its cache. Kernels: see
+ * {@link Lanes}.
  */
-final class Transposed {
+final class TransposeKernels {
   private static final int LANES = 16;
 
   /** Floats of working memory. */
@@ -15,29 +16,29 @@ final class Transposed {
 
   private static final boolean IN_REGISTERS = Lanes.N == LANES;
 
-  private static final IntVector LOW8 = lanes(8, false);
-  private static final IntVector HIGH8 = lanes(8, true);
-  private static final IntVector LOW4 = lanes(4, false);
-  private static final IntVector HIGH4 = lanes(4, true);
-  private static final IntVector LOW2 = lanes(2, false);
-  private static final IntVector HIGH2 = lanes(2, true);
-  private static final IntVector LOW1 = lanes(1, false);
-  private static final IntVector HIGH1 = lanes(1, true);
+  private static final IntVector LOW8 = IntVector.fromArray(Lanes.I, lanes(8, false), 0);
+  private static final IntVector HIGH8 = IntVector.fromArray(Lanes.I, lanes(8, true), 0);
+  private static final IntVector LOW4 = IntVector.fromArray(Lanes.I, lanes(4, false), 0);
+  private static final IntVector HIGH4 = IntVector.fromArray(Lanes.I, lanes(4, true), 0);
+  private static final IntVector LOW2 = IntVector.fromArray(Lanes.I, lanes(2, false), 0);
+  private static final IntVector HIGH2 = IntVector.fromArray(Lanes.I, lanes(2, true), 0);
+  private static final IntVector LOW1 = IntVector.fromArray(Lanes.I, lanes(1, false), 0);
+  private static final IntVector HIGH1 = IntVector.fromArray(Lanes.I, lanes(1, true), 0);
 
-  private Transposed() {}
+  private TransposeKernels() {}
 
   /**
    * Of two vectors, the lanes of a square of four that change over: in the first of two rows those
    * with {@code bit} come from the other row, in the second those without.
    */
-  private static IntVector lanes(int bit, boolean second) {
+  private static int[] lanes(int bit, boolean second) {
     int[] from = new int[Lanes.N];
     for (int lane = 0; lane < from.length; lane++) {
       boolean with = (lane & bit) != 0;
       from[lane] =
           second ? (with ? Lanes.N + lane : lane + bit) : (with ? Lanes.N + lane - bit : lane);
     }
-    return IntVector.fromArray(Lanes.I, from, 0);
+    return from;
   }
 
   /**
@@ -74,49 +75,41 @@ final class Transposed {
     }
   }
 
-  private static IntVector load(long at) {
-    return IntVector.fromMemorySegment(Lanes.I, Memory.ALL, Memory.inBounds(at), Lanes.ORDER);
-  }
-
-  private static void store(IntVector v, long at) {
-    v.intoMemorySegment(Memory.ALL, Memory.inBounds(at), Lanes.ORDER);
-  }
-
   /**
    * @param last row; those behind it are read as it
    */
   private static void square(long source, long bytes, int last, long target, long scratch) {
     for (int i = 0; i < 4; i++) {
-      IntVector a = load(source + bytes * Math.min(i, last));
-      IntVector b = load(source + bytes * Math.min(i + 4, last));
-      IntVector c = load(source + bytes * Math.min(i + 8, last));
-      IntVector d = load(source + bytes * Math.min(i + 12, last));
+      IntVector a = Lanes.loadInts(source + bytes * Math.min(i, last));
+      IntVector b = Lanes.loadInts(source + bytes * Math.min(i + 4, last));
+      IntVector c = Lanes.loadInts(source + bytes * Math.min(i + 8, last));
+      IntVector d = Lanes.loadInts(source + bytes * Math.min(i + 12, last));
       IntVector e = LOW8.selectFrom(a, c);
       IntVector f = LOW8.selectFrom(b, d);
       IntVector g = HIGH8.selectFrom(a, c);
       IntVector h = HIGH8.selectFrom(b, d);
       long to = scratch + 64L * i;
-      store(LOW4.selectFrom(e, f), to);
-      store(HIGH4.selectFrom(e, f), to + 64 * 4);
-      store(LOW4.selectFrom(g, h), to + 64 * 8);
-      store(HIGH4.selectFrom(g, h), to + 64 * 12);
+      Lanes.store(LOW4.selectFrom(e, f), to);
+      Lanes.store(HIGH4.selectFrom(e, f), to + 64 * 4);
+      Lanes.store(LOW4.selectFrom(g, h), to + 64 * 8);
+      Lanes.store(HIGH4.selectFrom(g, h), to + 64 * 12);
     }
     long column = 4L * NibbleKernels.BLOCK;
     for (int i = 0; i < LANES; i += 4) {
       long from = scratch + 64L * i;
-      IntVector a = load(from);
-      IntVector b = load(from + 64);
-      IntVector c = load(from + 64 * 2);
-      IntVector d = load(from + 64 * 3);
+      IntVector a = Lanes.loadInts(from);
+      IntVector b = Lanes.loadInts(from + 64);
+      IntVector c = Lanes.loadInts(from + 64 * 2);
+      IntVector d = Lanes.loadInts(from + 64 * 3);
       IntVector e = LOW2.selectFrom(a, c);
       IntVector f = LOW2.selectFrom(b, d);
       IntVector g = HIGH2.selectFrom(a, c);
       IntVector h = HIGH2.selectFrom(b, d);
       long to = target + column * i;
-      store(LOW1.selectFrom(e, f), to);
-      store(HIGH1.selectFrom(e, f), to + column);
-      store(LOW1.selectFrom(g, h), to + column * 2);
-      store(HIGH1.selectFrom(g, h), to + column * 3);
+      Lanes.store(LOW1.selectFrom(e, f), to);
+      Lanes.store(HIGH1.selectFrom(e, f), to + column);
+      Lanes.store(LOW1.selectFrom(g, h), to + column * 2);
+      Lanes.store(HIGH1.selectFrom(g, h), to + column * 3);
     }
   }
 }
