@@ -1260,7 +1260,9 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) 
   float missed = mayMiss(a.batch, row);
   if (missed > 0 && count > 0) {
     const float* shares = s.scores + cell * s.maxChunks;
-    count = min(count, enoughChunks(shares, closed, missed, masses, &left, found));
+    int enough = enoughChunks(shares, closed, missed, masses, &left, found);
+    int least = (count + LEAST_OF - 1) / LEAST_OF;
+    count = min(count, max(enough, least));
     all = count == closed;
   }
   if (threadIdx.x == 0) {

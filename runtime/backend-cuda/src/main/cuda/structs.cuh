@@ -18,6 +18,7 @@ struct BitWeights;
 #define CODES_OF_WORD 16
 #define CODE_MOST 127
 #define SMALLEST_ROW 0x1.0p-100f
+#define LEAST_OF 4
 #define BITS_OF_WORD 32
 #define MAX_PLANES 3
 #define SCORE_WARPS 8

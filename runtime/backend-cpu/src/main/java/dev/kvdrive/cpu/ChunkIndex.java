@@ -291,9 +291,8 @@ final class ChunkIndex implements IndexOperations {
           int count = count(batch, selection, row, closed);
           float mayMiss = batch.mayMiss(row);
           if (mayMiss > 0 && count > 0) {
-            count =
-                Math.min(
-                    count, enough(selection.scores(row, head), closed, mayMiss, scratch[thread]));
+            int enough = enough(selection.scores(row, head), closed, mayMiss, scratch[thread]);
+            count = Math.clamp(enough, IndexOperations.Best.least(count), count);
           }
           long selected = selection.selected(row, head);
           if (count == closed) {

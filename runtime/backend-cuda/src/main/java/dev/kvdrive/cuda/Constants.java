@@ -1,5 +1,6 @@
 package dev.kvdrive.cuda;
 
+import dev.kvdrive.device.IndexOperations;
 import dev.kvdrive.device.LayerReuse;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.RowSampling;
@@ -137,6 +138,7 @@ final class Constants {
     put(all, "CODES_OF_WORD", TwoBitSummary.CODES_OF_WORD);
     put(all, "CODE_MOST", ChunkLayout.MOST);
     all.put("SMALLEST_ROW", Float.toHexString(ChunkLayout.SMALLEST) + "f");
+    put(all, "LEAST_OF", IndexOperations.Best.LEAST_OF);
     put(all, "BITS_OF_WORD", BitPlaneSummary.WORD);
     put(all, "MAX_PLANES", BitPlaneSummary.MOST);
     put(all, "SCORE_WARPS", SCORE_WARPS);

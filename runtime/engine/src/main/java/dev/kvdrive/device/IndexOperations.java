@@ -137,12 +137,26 @@ public interface IndexOperations {
    *
    * <p>A row that may miss a share of its attention selects fewer: in each KV head the fewest for
    * which {@code exp(score)} of all that it leaves out, summed up, is at most that share. By the
-   * index's estimate no query head of the group then misses more. None if sink and local tokens are
-   * enough; {@code selectCounts[r]} at most, even if that is too few.
+   * index's estimate no query head of the group then misses more. {@link #least} of what it would
+   * select otherwise at least, also where sink and local tokens are enough: a head that mostly
+   * looks at them may find what matters in the little that is left. {@code selectCounts[r]} at
+   * most, even if that is too few.
    */
   record Best(LayerStep step, Selection selection) {
+    /** One of so many chunks is selected even where fewer are enough. */
+    public static final int LEAST_OF = 4;
+
     public Best {
       check(step.batch(), step.layer(), selection);
+    }
+
+    /**
+     * Chunks that a row selects at least in each KV head.
+     *
+     * @param count what it selects at most, of its closed chunks
+     */
+    public static int least(int count) {
+      return (count + LEAST_OF - 1) / LEAST_OF;
     }
   }
 

@@ -459,10 +459,12 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
                         }
                         count--;
                       }
+                      count = Math.max(count, (most + 3) / 4);
+                      count = Math.min(count, most);
                     }
                     int[] chosen =
                         ordered.stream()
-                            .limit(Math.min(count, most))
+                            .limit(count)
                             .mapToInt(Integer::intValue)
                             .sorted()
                             .toArray();

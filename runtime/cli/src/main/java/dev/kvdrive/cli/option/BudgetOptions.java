@@ -35,7 +35,7 @@ public final class BudgetOptions {
       converter = ShareConverter.class,
       description =
           "With --budget auto: the share of the context attended per step at most, which is what"
-              + " the plan makes room for (default: 25%%).")
+              + " the plan makes room for; a quarter of it at least (default: 25%%).")
   private @Nullable Double bound;
 
   /**
