@@ -3,19 +3,23 @@ package dev.kvdrive.e2e;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * {@code ./kvdrive test} ends as the tests did. It runs in a folder of its own, where small scripts
- * stand for Maven, the cluster's programs and the end-to-end scenarios.
+ * {@code ./kvdrive test} ends as the tests did, and two commands at once build once. It runs in a
+ * folder of its own, where small scripts stand for Maven, the cluster's programs and the end-to-end
+ * scenarios.
  */
 class EntryScriptTest {
   /** More than a pipe holds: what reads only the beginning of them ends what writes them. */
@@ -56,16 +60,43 @@ class EntryScriptTest {
     assertFalse(ended.said().contains("the scenarios ran"), ended.said());
   }
 
+  @Test
+  void ofTwoCommandsAtOnceOneBuildsAndTheOtherWaits() throws Exception {
+    assumeTrue(Files.isExecutable(Path.of("/usr/bin/flock")), "without flock both build");
+    for (String module : new String[] {"crds", "feasibility", "runtime"}) {
+      Files.createDirectories(folder.resolve(module));
+    }
+    // It fails if another one is at it, as Maven would.
+    script("bin/mvn", "mkdir building || exit 1; sleep 0.3; rmdir building; echo built >>builds");
+    Process first = start("eval", "--version");
+    Process second = start("eval", "--version");
+    Ended[] both = {ended(first), ended(second)};
+    String said = both[0].said() + both[1].said();
+    assertEquals("built\n", Files.readString(folder.resolve("builds")), said);
+    assertFalse(said.contains("the build failed"), said);
+    // There is nothing to run in this folder: both came as far as Java.
+    for (Ended ended : both) {
+      assertTrue(ended.said().contains("dev.kvdrive.cli.KvDrive"), said);
+    }
+  }
+
   private record Ended(int status, String said) {}
 
   private Ended test() throws IOException, InterruptedException {
+    return ended(start("test"));
+  }
+
+  private Process start(String... arguments) throws IOException {
+    List<String> command = new ArrayList<>(List.of("bash", "kvdrive"));
+    command.addAll(List.of(arguments));
     ProcessBuilder builder =
-        new ProcessBuilder("bash", "kvdrive", "test")
-            .directory(folder.toFile())
-            .redirectErrorStream(true);
+        new ProcessBuilder(command).directory(folder.toFile()).redirectErrorStream(true);
     builder.environment().merge("PATH", "", (path, none) -> folder.resolve("bin") + ":" + path);
     builder.environment().put("JAVA_HOME", System.getProperty("java.home"));
-    Process process = builder.start();
+    return builder.start();
+  }
+
+  private static Ended ended(Process process) throws IOException, InterruptedException {
     process.getOutputStream().close();
     String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     return new Ended(process.waitFor(), said);
