@@ -76,7 +76,7 @@ class SharedPrefillTest {
             model,
             tokenizer,
             device,
-            EngineSettings.of(plan.requireSizes(), device, folder.resolve("nvme"), 4)
+            EngineSettings.of(plan.requireSizes(), device, folder.resolve("nvme"))
                 .withScheduling(s -> s.withWarmUpTokens(0)));
   }
 

@@ -43,6 +43,8 @@ import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.model.LayerTensors;
+import dev.kvdrive.plan.AttentionOptions;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.DeviceKind;
@@ -51,6 +53,7 @@ import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.Workspace;
@@ -168,22 +171,19 @@ final class LayerStages implements AutoCloseable {
         new EngineSizes(
             model.geometry(),
             layout,
-            context,
-            rows,
-            budget,
+            new Load(tokens, rows),
+            AttentionOptions.of(
+                    PolicyShape.KVDRIVE.withIndex(index), Budget.of(budget), KvType.BF16)
+                .withDenseBelow(0),
             Short.BYTES,
-            closed,
-            selected,
             (int) Math.ceil(WINDOW * selected),
             selected,
             block,
             Workspace.shortPrompt(context, rows),
-            Workspace.residualBlocks(context, rows, block),
             Math.addExact(
                 layerCount * cells * layout.extents(closed),
                 Workspace.minimumFrames(layout, rows, block)),
-            0,
-            PolicyShape.KVDRIVE.withIndex(index));
+            0);
     device = own(CudaDevice.open(0, 60L << 30));
     driver = device.gpu().driver();
     ops = device.operations();

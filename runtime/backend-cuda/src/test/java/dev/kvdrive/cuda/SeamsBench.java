@@ -181,20 +181,15 @@ final class SeamsBench {
     return new EngineSizes(
         s.geometry(),
         s.layout(),
-        s.contextLength(),
-        s.concurrency(),
-        s.budget().share(),
+        s.load(),
+        s.attention(),
         s.activationBytes(),
-        s.maxChunks(),
-        s.maxSelected(),
         s.windowSlots(),
         s.passChunks(),
         s.prefillBlock(),
         s.shortPrompt(),
-        s.residualBlocks(),
         nvme ? extents / 2 : s.dramFrames(),
-        nvme ? extents : 0,
-        s.policy());
+        nvme ? extents : 0);
   }
 
   private static Plan plan(ModelGeometry geometry, DeviceKind kind, int context, long gpu) {

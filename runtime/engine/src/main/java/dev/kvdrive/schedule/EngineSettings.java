@@ -28,13 +28,12 @@ public record EngineSettings(
     @Nullable IndexCalibration calibration,
     @Nullable SelectionObserver observer) {
   /** The defaults for a plan's sizes, a device and an NVMe directory. */
-  public static EngineSettings of(
-      EngineSizes sizes, Device device, Path nvmeDirectory, int queueLimit) {
+  public static EngineSettings of(EngineSizes sizes, Device device, Path nvmeDirectory) {
     return new EngineSettings(
         sizes,
         NvmeOptions.in(nvmeDirectory),
         DecodeOptions.of(device.prefersGraphs()),
-        SchedulingOptions.of(queueLimit),
+        SchedulingOptions.of(sizes.load().queueLimit()),
         null,
         null);
   }

@@ -3,15 +3,16 @@ package dev.kvdrive.schedule;
 import dev.kvdrive.decode.DecodeOptions;
 import dev.kvdrive.device.Device;
 import dev.kvdrive.kv.tier.NvmeOptions;
+import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PolicyShape;
-import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.Workspace;
 import java.lang.reflect.Field;
 import java.nio.file.Path;
@@ -25,10 +26,8 @@ import java.util.stream.Collectors;
  * short sequence goes through all tiers. A value: what changes it makes another.
  */
 final class EngineShape implements Cloneable {
-  private KvType type = KvType.F32;
-  private int context = 256;
-  private int seats = 1;
-  private double budget;
+  private Load load = new Load(256, 1, 16);
+  private AttentionOptions attention;
 
   /** Window slots of each head, and chunks of one pass. */
   private int window = 24;
@@ -48,15 +47,12 @@ final class EngineShape implements Cloneable {
   private boolean graphs;
   private Duration fetchTimeout = Duration.ofSeconds(20);
   private Duration demotionTimeout = Duration.ofSeconds(20);
-  private int queueLimit = 16;
-  private PolicyShape policy = PolicyShape.KVDRIVE;
-  private Formats formats = Formats.of(type);
-
-  /** A sequence with at most so many attends all of them. */
-  private int denseChunks;
 
   private EngineShape(double budget) {
-    this.budget = budget;
+    attention =
+        AttentionOptions.of(PolicyShape.KVDRIVE, Budget.of(budget), KvType.F32)
+            .withFormats(Formats.of(KvType.F32))
+            .withDenseBelow(0);
   }
 
   /** Everything resident, one queue, one seat: what the others are compared with. */
@@ -80,28 +76,37 @@ final class EngineShape implements Cloneable {
   }
 
   EngineShape withPolicy(PolicyShape shape) {
-    return with(s -> s.policy = shape);
+    return with(s -> s.attention = s.attention.withPolicy(shape));
   }
 
   EngineShape withType(KvType kvType) {
-    return with(s -> s.type = kvType).withChunks(Formats.of(kvType));
+    return with(
+        s ->
+            s.attention =
+                new AttentionOptions(
+                    s.attention.policy(),
+                    s.attention.budget(),
+                    kvType,
+                    Formats.of(kvType),
+                    s.attention.denseBelow(),
+                    s.attention.windows()));
   }
 
   EngineShape withChunks(Formats others) {
-    return with(s -> s.formats = others);
+    return with(s -> s.attention = s.attention.withFormats(others));
   }
 
   /** With sequences of up to so many closed chunks attending everything. */
   EngineShape withDense(int chunks) {
-    return with(s -> s.denseChunks = chunks);
+    return with(s -> s.attention = s.attention.withDenseBelow(ChunkGrid.PAPER.mostTokens(chunks)));
   }
 
   EngineShape withContext(int tokens) {
-    return with(s -> s.context = tokens);
+    return with(s -> s.load = new Load(tokens, s.load.concurrency(), s.load.queueLimit()));
   }
 
   EngineShape withSeats(int count) {
-    return with(s -> s.seats = count);
+    return with(s -> s.load = new Load(s.load.contextLength(), count, s.load.queueLimit()));
   }
 
   EngineShape withWindow(int slots, int pass) {
@@ -133,7 +138,7 @@ final class EngineShape implements Cloneable {
   }
 
   EngineShape withQueueLimit(int limit) {
-    return with(s -> s.queueLimit = limit);
+    return with(s -> s.load = new Load(s.load.contextLength(), s.load.concurrency(), limit));
   }
 
   int frames() {
@@ -141,7 +146,7 @@ final class EngineShape implements Cloneable {
   }
 
   int queueLimit() {
-    return queueLimit;
+    return load.queueLimit();
   }
 
   @Override
@@ -160,38 +165,34 @@ final class EngineShape implements Cloneable {
   }
 
   EngineSizes sizes(ModelGeometry model, Device device) {
-    KvLayout layout = model.kvLayout(type, formats, ChunkGrid.PAPER, extentChunks);
+    KvLayout layout =
+        model.kvLayout(attention.kvType(), attention.formats(), ChunkGrid.PAPER, extentChunks);
+    int context = load.contextLength();
     int maxChunks = layout.grid().closedChunks(context);
-    int maxSelected =
-        budget >= 1 ? maxChunks : Math.min(maxChunks, (int) Math.ceil(budget * maxChunks));
+    int seats = load.concurrency();
     int heads = layout.layers() * layout.kvHeads();
     int all = seats * heads * layout.extents(maxChunks);
     int fewest = (seats * layout.layers() + 1) * layout.kvHeads();
     int dram = Math.min(fewest + frames, Math.max(fewest, all));
-    int block = Math.min(prefillBlock, context);
-    return new EngineSizes(
-        model,
-        layout,
-        context,
-        seats,
-        Budget.of(budget),
-        device.activationType().bytes(),
-        maxChunks,
-        maxSelected,
-        denseChunks,
-        window,
-        Math.min(passChunks, Math.max(maxSelected, denseChunks)),
-        block,
-        Workspace.shortPrompt(context, seats),
-        Workspace.residualBlocks(context, seats, block),
-        dram,
-        Math.max(0, all - dram),
-        policy,
-        WindowOptions.DEFAULT);
+    EngineSizes most =
+        new EngineSizes(
+            model,
+            layout,
+            load,
+            attention,
+            device.activationType().bytes(),
+            window,
+            passChunks,
+            Math.min(prefillBlock, context),
+            Workspace.shortPrompt(context, seats),
+            dram,
+            Math.max(0, all - dram));
+    int pass = Math.max(most.maxSelected(), most.denseChunks());
+    return pass < passChunks ? withWindow(window, pass).sizes(model, device) : most;
   }
 
   EngineSettings settings(ModelGeometry model, Device device, Path directory) {
-    return EngineSettings.of(sizes(model, device), device, directory, queueLimit)
+    return EngineSettings.of(sizes(model, device), device, directory)
         .withNvme(nvme -> new NvmeOptions(directory, nvme.direct(), nvmeThreads, demotionTimeout))
         .withDecode(
             decode ->

@@ -103,7 +103,7 @@ public abstract class PlanConformance extends EngineTest {
       // What is planned of DRAM is enough, to the byte.
       try (Device own = open(gpu * MIB, plan.demand(Demand.Tier.DRAM), 2)) {
         EngineSettings settings =
-            EngineSettings.of(sizes, own, directory, 4)
+            EngineSettings.of(sizes, own, directory)
                 .withScheduling(s -> s.withWarmUpTokens(Math.min(100, context - 8)));
         try (KvDriveEngine engine = KvDriveEngine.start(planned, tokenizer, own, settings)) {
           // A window takes what is left to a few bytes: the plan must be right to the byte.
@@ -160,7 +160,7 @@ public abstract class PlanConformance extends EngineTest {
                 64 * MIB),
             kind());
     EngineSettings settings =
-        EngineSettings.of(Planner.plan(request).requireSizes(), device, directory, 4)
+        EngineSettings.of(Planner.plan(request).requireSizes(), device, directory)
             .withNvme(nvme -> NvmeOptions.in(directory.resolve("untouched")));
     try (KvDriveEngine engine = start(settings)) {
       generate(engine, request("a", 200, 8)).finish();

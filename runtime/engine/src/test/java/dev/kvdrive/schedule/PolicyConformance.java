@@ -102,7 +102,7 @@ public abstract class PolicyConformance extends EngineTest {
     Plan plan = Planner.plan(request);
     try (KvDriveEngine engine =
         start(
-            EngineSettings.of(plan.requireSizes(), device, directory, 4)
+            EngineSettings.of(plan.requireSizes(), device, directory)
                 .withScheduling(s -> s.withWarmUpTokens(0)))) {
       assertThat(device.usedBytes()).isEqualTo(plan.allocatedOnDevice());
       int window = engine.sizes().windowSlots();

@@ -173,7 +173,7 @@ public abstract class SameTokensConformance extends EngineTest {
   private EngineSettings keeping(EngineShape shape, @Nullable Double quality) {
     EngineSettings settings = settings(shape);
     return settings.withSizes(
-        settings.sizes().withBudget(new Budget(settings.sizes().budget().share(), quality)));
+        settings.sizes().attending(a -> a.withBudget(new Budget(a.budget().share(), quality))));
   }
 
   @Test
@@ -314,7 +314,7 @@ public abstract class SameTokensConformance extends EngineTest {
   }
 
   private static EngineSettings divided(EngineSettings settings, WindowOptions windows) {
-    return settings.withSizes(settings.sizes().withWindows(windows));
+    return settings.withSizes(settings.sizes().attending(a -> a.withWindows(windows)));
   }
 
   private static WindowOptions windows(SplittableRandom random) {

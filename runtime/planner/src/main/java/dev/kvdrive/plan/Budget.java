@@ -35,6 +35,15 @@ public record Budget(double share, @Nullable Double quality) {
     return new Budget(share, null);
   }
 
+  /** Chunks to select of so many: at least one if there is any, at most all. */
+  public int chunks(int closed) {
+    return chunks(share, closed);
+  }
+
+  static int chunks(double share, int closed) {
+    return share >= 1 ? closed : Math.min(closed, (int) Math.ceil(share * closed));
+  }
+
   /** Whether every chunk is attended in every step. */
   public boolean exact() {
     return share >= 1 && quality == null;

@@ -18,10 +18,6 @@ public record Load(int contextLength, int concurrency, int queueLimit) {
   public static final int MAX_CONCURRENCY = 1024;
 
   public Load {
-    if (contextLength < MIN_CONTEXT) {
-      throw new IllegalArgumentException(
-          "contextLength must be at least %d tokens, got %d".formatted(MIN_CONTEXT, contextLength));
-    }
     if (concurrency < 1 || concurrency > MAX_CONCURRENCY) {
       throw new IllegalArgumentException(
           "concurrency must be between 1 and %d, got %d".formatted(MAX_CONCURRENCY, concurrency));

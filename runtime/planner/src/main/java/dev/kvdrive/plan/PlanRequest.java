@@ -21,6 +21,10 @@ public record PlanRequest(
 
   public PlanRequest {
     int context = load.contextLength();
+    if (context < Load.MIN_CONTEXT) {
+      throw new IllegalArgumentException(
+          "contextLength must be at least %d tokens, got %d".formatted(Load.MIN_CONTEXT, context));
+    }
     // In double, because in long it could overflow; everything else in a plan is less.
     double kv = 2.0 * load.concurrency() * context * attention.kvType().bytes();
     kv *= (double) model.layers() * model.kvHeads() * model.headDim();

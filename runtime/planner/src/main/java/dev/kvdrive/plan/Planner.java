@@ -242,9 +242,10 @@ public final class Planner {
     }
 
     private static int denseChunks(PlanRequest request, int tokens) {
-      return request.attention().policy().selects()
-          ? ChunkGrid.PAPER.closedChunks(Math.min(tokens, request.load().contextLength()))
-          : 0;
+      return EngineSizes.denseChunks(
+          ChunkGrid.PAPER,
+          request.attention().policy(),
+          Math.min(tokens, request.load().contextLength()));
     }
 
     private Arithmetic(PlanRequest request, int denseChunks) {
@@ -254,14 +255,13 @@ public final class Planner {
       seats = request.load().concurrency();
       context = request.load().contextLength();
       maxChunks = layout.grid().closedChunks(context);
-      boolean all = request.attention().budget().share() >= 1;
-      maxSelected =
-          all
-              ? maxChunks
-              : Math.min(
-                  maxChunks, (int) Math.ceil(request.attention().budget().share() * maxChunks));
+      Budget budget = request.attention().budget();
+      maxSelected = budget.chunks(maxChunks);
       this.denseChunks = denseChunks;
-      minWindow = all ? Math.min(maxChunks, MIN_EXACT_WINDOW) : Math.max(maxSelected, denseChunks);
+      minWindow =
+          budget.share() >= 1
+              ? Math.min(maxChunks, MIN_EXACT_WINDOW)
+              : Math.max(maxSelected, denseChunks);
       prefillBlock = Math.min(request.device().prefillBlock(), context);
       shortPrompt = Workspace.shortPrompt(context, seats);
       residualBlocks = Workspace.residualBlocks(context, seats, prefillBlock);
@@ -380,28 +380,26 @@ public final class Planner {
       return request.tiers().nvme() / layout.extentBytes();
     }
 
+    /** Tokens up to which everything is attended, in all: those of as many chunks. */
+    int denseBelow() {
+      return denseChunks == 0 ? 0 : Math.min(context, layout.grid().mostTokens(denseChunks));
+    }
+
     EngineSizes sizes(int window) {
       return new EngineSizes(
           model,
           layout,
-          context,
-          seats,
-          request.attention().budget(),
+          request.load(),
+          request.attention().withDenseBelow(denseBelow()),
           request.device().activationBytes(),
-          maxChunks,
-          maxSelected,
-          denseChunks,
           window,
           passChunks(window),
           prefillBlock,
           shortPrompt,
-          residualBlocks,
           (int)
               Math.min(
                   Math.min(dramFrames(window), totalExtents + minimumFrames), Integer.MAX_VALUE),
-          needsNvme ? Math.min(mostExtents(), totalExtents) : 0,
-          request.attention().policy(),
-          request.attention().windows());
+          needsNvme ? Math.min(mostExtents(), totalExtents) : 0);
     }
 
     List<Demand> demands(int window, long frames, long extents) {

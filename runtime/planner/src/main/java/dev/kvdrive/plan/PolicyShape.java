@@ -176,7 +176,7 @@ public record PolicyShape(
   }
 
   /** Whether it chooses by any index; the others by their own. */
-  private boolean takesIndex() {
+  public boolean takesIndex() {
     return name.equals(KVDRIVE.name) || name.equals(KVDRIVE_RECENT.name);
   }
 

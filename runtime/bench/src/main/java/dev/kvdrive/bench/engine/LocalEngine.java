@@ -139,7 +139,7 @@ public record LocalEngine(
         }
         Optional<ChatTemplate> template = local.template(model.tokenizer());
         EngineSettings settings =
-            EngineSettings.of(sizes, device, nvme, request.load().queueLimit())
+            EngineSettings.of(sizes, device, nvme)
                 .withCalibration(
                     CalibrationFile.neededBy(request.attention().policy().summary(), local.file()));
         settings = settings.withDecode(decode);

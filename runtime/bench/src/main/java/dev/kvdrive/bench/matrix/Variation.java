@@ -1,15 +1,15 @@
 package dev.kvdrive.bench.matrix;
 
+import dev.kvdrive.bench.speed.Part;
 import dev.kvdrive.bench.speed.ProbeSettings;
 import dev.kvdrive.bench.speed.ProbeSettings.Attention;
 import dev.kvdrive.bench.speed.ProbeSettings.Parts;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.Formats;
-import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.ModelGeometry;
-import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.WindowOptions.Division;
 import java.util.Locale;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,31 +31,31 @@ public enum Variation {
   FULL(Kind.BASELINE, "full"),
 
   /** What is not attended is not estimated. */
-  ESTIMATE(Kind.PART, "without estimate"),
+  ESTIMATE(Part.ESTIMATE),
 
   /** The chunk used least recently leaves a window first. */
-  LOOKAHEAD(Kind.PART, "without lookahead"),
+  LOOKAHEAD(Part.LOOKAHEAD),
 
   /** Slots are divided over layers and heads by what they save. */
   BY_REUSE(Kind.PART, "with slots by reuse"),
 
   /** Windows are empty after the prompt. */
-  WARM_UP(Kind.PART, "without warm-up"),
+  WARM_UP(Part.WARM_UP),
 
   /** Chunks may be brought for the next layer. */
   PREFETCH(Kind.PART, "with prefetch"),
 
   /** Chunks below the window are as they were computed. */
-  INT8(Kind.PART, "without int8"),
+  INT8(Part.INT8),
 
   /** Chunks in the window are int8 too. */
   INT8_WINDOWS(Kind.PART, "with int8 windows"),
 
   /** Misses are fetched between computations, not beside them. */
-  PIPELINE(Kind.PART, "without pipeline"),
+  PIPELINE(Part.PIPELINE),
 
   /** All rows of a step select before any of their misses is awaited. */
-  MICRO_BATCHES(Kind.PART, "without micro-batches"),
+  MICRO_BATCHES(Part.MICRO_BATCHES),
 
   /** Everything is attended because the length says so. */
   DENSE(Kind.PART, "with dense"),
@@ -77,10 +77,19 @@ public enum Variation {
 
   private final Kind kind;
   private final String words;
+  private final @Nullable Part off;
 
   Variation(Kind kind, String words) {
     this.kind = kind;
     this.words = words;
+    off = null;
+  }
+
+  /** Without a part. */
+  Variation(Part part) {
+    kind = Kind.PART;
+    words = "without " + part;
+    off = part;
   }
 
   /** What it is of. */
@@ -117,24 +126,12 @@ public enum Variation {
           case EXACT -> base.with(attention.exact());
           case FULL, FULL_OFFLOAD -> base.with(attention.exact().by(key(), null));
           case QUEST, SHADOWKV, RETROINFER, KVDRIVE_PAPER -> base.with(attention.by(key(), null));
-          case ESTIMATE -> {
-            IndexShape index = PolicyShape.of(attention.policy(), attention.index(), model).index();
-            yield index.clusters() == null
-                ? base
-                : base.with(
-                    attention.by(attention.policy(), new IndexShape(index.summary(), null)));
-          }
-          case LOOKAHEAD ->
-              base.with(attention.by(PolicyShape.KVDRIVE_RECENT.name(), attention.index()));
+          case ESTIMATE, LOOKAHEAD, WARM_UP, INT8, PIPELINE, MICRO_BATCHES ->
+              Objects.requireNonNull(off).off(base, model);
           case BY_REUSE -> base.with(parts.with(parts.windows().with(Division.BY_REUSE)));
-          case WARM_UP -> base.with(parts.with(parts.windows().withWarmUp(0)));
           case PREFETCH -> base.with(parts.with(parts.windows().withPrefetch(true)));
-          case INT8 -> base.with(attention.with(Formats.of(ProbeSettings.KV)));
           case INT8_WINDOWS ->
               base.with(attention.with(new Formats(ChunkFormat.INT8, ChunkFormat.INT8)));
-          case PIPELINE -> base.with(new Parts(parts.windows(), false, parts.microBatches()));
-          case MICRO_BATCHES ->
-              alone ? base : base.with(new Parts(parts.windows(), parts.pipeline(), 1));
           case DENSE ->
               base.with(attention.denseBelow(base.work().promptTokens() + base.work().tokens()));
           case SEATS -> alone ? ofManySeats(base, Division.UNIFORM) : base;

@@ -3,6 +3,7 @@ package dev.kvdrive.cli.bench;
 import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.bench.model.RandomModel;
 import dev.kvdrive.bench.speed.MemoryBandwidth;
+import dev.kvdrive.bench.speed.Part;
 import dev.kvdrive.bench.speed.ProbeSettings;
 import dev.kvdrive.bench.speed.SpeedTable;
 import dev.kvdrive.bench.speed.Spread;
@@ -148,8 +149,8 @@ public final class BenchCommand implements Callable<Integer> {
       paramLabel = "PART",
       split = ",",
       description =
-          "Measure also without each of these, in turn with everything: pipeline, micro-batches,"
-              + " warm-up, prefetch.")
+          "Measure also without each of these, in turn with everything that is on:"
+              + " ${COMPLETION-CANDIDATES}.")
   private List<Part> without = List.of();
 
   @Option(
@@ -245,29 +246,29 @@ public final class BenchCommand implements Callable<Integer> {
       files.put(model, file);
     }
     split.require(spec);
-    Map<String, ProbeSettings.Parts> parts = parts();
+    BenchRun.Conditions conditions =
+        new BenchRun.Conditions(
+            tokens,
+            sequences,
+            new ProbeSettings.Processor(processor.device(), processor.threads()),
+            split.tiers(dramShare),
+            new ProbeSettings.Parts(windows.options(), true, microBatches),
+            warmUp,
+            runs,
+            stages);
+    for (Path file : files.values()) {
+      requireOn(conditions, new LocalModel(file, scaling, null), policies, attended);
+    }
     int readers = processor.threads();
     Spread bandwidth = bandwidth(readers, progress);
     SpeedTable table = new SpeedTable(bandwidth);
     StageTable ofStages = new StageTable(bandwidth);
-    BenchRun run =
-        new BenchRun(
-            new BenchRun.Conditions(
-                tokens,
-                sequences,
-                new ProbeSettings.Processor(processor.device(), readers),
-                split.tiers(dramShare),
-                warmUp,
-                runs,
-                stages),
-            table,
-            ofStages,
-            progress);
+    BenchRun run = new BenchRun(conditions, table, ofStages, progress);
     for (String model : models) {
       Path file = Objects.requireNonNull(files.get(model));
       for (int context : contexts) {
         LocalModel local = new LocalModel(file, scaling, null);
-        run.measure(model, local, context, policies, attended, this::formats, parts, beside);
+        run.measure(model, local, context, policies, attended, this::formats, without, beside);
       }
     }
     spec.commandLine().getOut().print(table.markdown());
@@ -302,21 +303,21 @@ public final class BenchCommand implements Callable<Integer> {
     return 0;
   }
 
-  /** What is on, by what is off: first nothing. */
-  private Map<String, ProbeSettings.Parts> parts() {
-    ProbeSettings.Parts all = new ProbeSettings.Parts(windows.options(), true, microBatches);
-    Map<String, ProbeSettings.Parts> parts = new LinkedHashMap<>();
-    parts.put("", all);
+  /** Checks that each part that is to be off is on in something that is measured. */
+  private void requireOn(
+      BenchRun.Conditions conditions,
+      LocalModel model,
+      List<PolicyShape> policies,
+      List<Budget> attended) {
+    List<ProbeSettings> all =
+        conditions.settings(model, contexts.getFirst(), policies, attended, this::formats);
     for (Part part : without) {
-      ProbeSettings.Parts less = part.off(all);
-      if (less.equals(all)) {
+      if (all.stream().allMatch(on -> part.off(on, model.geometry()).equals(on))) {
         throw new ParameterException(
             spec.commandLine(),
             "--without %s: it is off already; switch it on, or leave it out".formatted(part));
       }
-      parts.put(part.toString(), less);
     }
-    return parts;
   }
 
   /** Of the memory that holds the weights; null for a GPU, whose memory nothing here measures. */

@@ -4,6 +4,7 @@ import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.bench.model.RandomModel;
 import dev.kvdrive.bench.speed.EngineProbeMain;
 import dev.kvdrive.bench.speed.ForkedProbe;
+import dev.kvdrive.bench.speed.Part;
 import dev.kvdrive.bench.speed.Probe;
 import dev.kvdrive.bench.speed.ProbeSettings;
 import dev.kvdrive.bench.speed.SpeedRun;
@@ -28,7 +29,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import java.util.function.DoubleFunction;
 import org.jspecify.annotations.Nullable;
 
@@ -56,6 +56,7 @@ final class BenchRun {
    * @param processor of this project's engine; every engine has as many threads
    * @param tiers how this project's engine spreads the KV cache; in the folder of the NVMe tier
    *     each has one of its own
+   * @param parts of the method that are on
    * @param warmUp runs that do not count
    * @param runs that count
    * @param stages whether the time of each verb is measured
@@ -65,9 +66,36 @@ final class BenchRun {
       int sequences,
       ProbeSettings.Processor processor,
       ProbeSettings.Tiers tiers,
+      ProbeSettings.Parts parts,
       int warmUp,
       int runs,
-      boolean stages) {}
+      boolean stages) {
+    /** What is measured of this engine, with everything that is to be on. */
+    List<ProbeSettings> settings(
+        LocalModel model,
+        int prompt,
+        List<PolicyShape> policies,
+        List<Budget> budgets,
+        DoubleFunction<List<Formats>> formats) {
+      List<ProbeSettings> all = new ArrayList<>();
+      for (PolicyShape policy : policies) {
+        for (Budget budget : PolicyOptions.budgets(Method.of(policy), budgets)) {
+          for (Formats chunks : formats.apply(budget.share())) {
+            all.add(
+                new ProbeSettings(
+                    model,
+                    new ProbeSettings.Work(prompt, tokens, sequences),
+                    new ProbeSettings.Attention(budget, policy.name(), chunks),
+                    processor,
+                    tiers,
+                    parts,
+                    stages));
+          }
+        }
+      }
+      return all;
+    }
+  }
 
   /**
    * @param stages filled where stages are measured
@@ -96,7 +124,7 @@ final class BenchRun {
   /**
    * This engine with each policy, budget and pair of formats, and in turn with it another one.
    *
-   * @param parts by what is off: first everything that is to be on, under an empty name
+   * @param without what is off in turn, where it is on
    * @param other engine, or null
    */
   void measure(
@@ -106,7 +134,7 @@ final class BenchRun {
       List<PolicyShape> policies,
       List<Budget> budgets,
       DoubleFunction<List<Formats>> formats,
-      Map<String, ProbeSettings.Parts> parts,
+      List<Part> without,
       @Nullable OtherEngine other)
       throws InterruptedException {
     List<Entry> entries = new ArrayList<>();
@@ -131,24 +159,13 @@ final class BenchRun {
                 Budget.of(1),
                 null));
       }
-      for (PolicyShape policy : policies) {
-        for (Budget budget : PolicyOptions.budgets(Method.of(policy), budgets)) {
-          for (Formats chunks : formats.apply(budget.share())) {
-            String of = (other == null ? "" : "KVDrive, ") + name(name);
-            if (!policy.equals(PolicyShape.KVDRIVE)) {
-              of += ", " + policy.name();
-            }
-            if (!chunks.equals(PLAIN)) {
-              of += ", %s from %s".formatted(chunks.resident().word(), chunks.backing().word());
-            }
-            if (conditions.sequences() > 1) {
-              of += ", %d sequences".formatted(conditions.sequences());
-            }
-            for (Map.Entry<String, ProbeSettings.Parts> on : parts.entrySet()) {
-              Probe probe = start(model, prompt, policy, budget, chunks, on.getValue());
-              String less = on.getKey().isEmpty() ? of : of + ", without " + on.getKey();
-              entries.add(new Entry(probe, less, policy, budget, chunks));
-            }
+      for (ProbeSettings all : conditions.settings(model, prompt, policies, budgets, formats)) {
+        String of = (other == null ? "" : "KVDrive, ") + name(name) + words(all);
+        entries.add(entry(of, all));
+        for (Part part : without) {
+          ProbeSettings less = part.off(all, model.geometry());
+          if (!less.equals(all)) {
+            entries.add(entry("%s, without %s".formatted(of, part), less));
           }
         }
       }
@@ -158,31 +175,44 @@ final class BenchRun {
     }
   }
 
-  private Probe start(
-      LocalModel model,
-      int prompt,
-      PolicyShape policy,
-      Budget budget,
-      Formats formats,
-      ProbeSettings.Parts parts) {
+  /** What is not as usual. */
+  private String words(ProbeSettings settings) {
+    ProbeSettings.Attention attention = settings.attention();
+    String words = "";
+    if (!attention.policy().equals(PolicyShape.KVDRIVE.name())) {
+      words += ", " + attention.policy();
+    }
+    if (!attention.formats().equals(PLAIN)) {
+      Formats chunks = attention.formats();
+      words += ", %s from %s".formatted(chunks.resident().word(), chunks.backing().word());
+    }
+    return conditions.sequences() > 1
+        ? "%s, %d sequences".formatted(words, conditions.sequences())
+        : words;
+  }
+
+  private Entry entry(String name, ProbeSettings settings) {
+    ProbeSettings.Attention attention = settings.attention();
     terminal.line(
         "Starting KVDrive on %s, policy %s, %d tokens, %s"
-            .formatted(model.file(), policy.name(), prompt, budget.words()));
-    return ForkedProbe.start(
-        System.getProperty("java.class.path"),
-        HEAP_BYTES,
-        EngineProbeMain.class.getName(),
-        log,
-        List.of(
-            new ProbeSettings(
-                    model,
-                    new ProbeSettings.Work(prompt, conditions.tokens(), conditions.sequences()),
-                    new ProbeSettings.Attention(budget, policy.name(), formats),
-                    conditions.processor(),
-                    tiers(),
-                    parts,
-                    conditions.stages())
-                .argument()));
+            .formatted(
+                settings.model().file(),
+                attention.policy(),
+                settings.work().promptTokens(),
+                attention.budget().words()));
+    Probe probe =
+        ForkedProbe.start(
+            System.getProperty("java.class.path"),
+            HEAP_BYTES,
+            EngineProbeMain.class.getName(),
+            log,
+            List.of(settings.with(tiers()).argument()));
+    return new Entry(
+        probe,
+        name,
+        PolicyShape.named(attention.policy()),
+        attention.budget(),
+        attention.formats());
   }
 
   /** The tiers of one more engine. */

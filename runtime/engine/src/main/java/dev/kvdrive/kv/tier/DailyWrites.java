@@ -138,7 +138,12 @@ final class DailyWrites implements AutoCloseable {
   }
 
   /** How long it takes until so many bytes, at most those of a day, may be written. */
-  synchronized Duration until(long bytes) {
+  Duration until(long bytes) {
+    return Duration.between(clock.instant(), after(bytes));
+  }
+
+  /** When so many bytes, at most those of a day, may be written: now, or as an hour ends. */
+  private synchronized Instant after(long bytes) {
     roll();
     long free = perDay - lastDay;
     Instant at = clock.instant();
@@ -149,12 +154,12 @@ final class DailyWrites implements AutoCloseable {
       free += hour.getValue();
       at = Instant.ofEpochSecond(TimeUnit.HOURS.toSeconds(hour.getKey() + HOURS + 1));
     }
-    return Duration.between(clock.instant(), at);
+    return at;
   }
 
   /** Why so many bytes cannot be written now, with the way out. */
   String shortage(long bytes) {
-    return shortage(bytes, "try again in about %d min".formatted(minutesUntil(bytes)));
+    return shortage(bytes, "try again after %s".formatted(after(bytes)));
   }
 
   /** The same for who waits because so many bytes are promised to others and to it. */
@@ -169,10 +174,6 @@ final class DailyWrites implements AutoCloseable {
             ByteSize.human(Math.max(0, left())),
             ByteSize.human(perDay),
             then);
-  }
-
-  private long minutesUntil(long bytes) {
-    return until(bytes).plusSeconds(59).toMinutes();
   }
 
   /**

@@ -12,10 +12,13 @@ import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.tier.DeferredDevice.DeferredQueue;
 import dev.kvdrive.kv.tier.NvmeOptions.Direct;
+import dev.kvdrive.plan.AttentionOptions;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
 import dev.kvdrive.plan.PolicyShape;
@@ -102,20 +105,15 @@ final class StoreHarness implements AutoCloseable {
             new ModelGeometry(
                 "test", new ModelShape(layerCount, 4, kvHeads, kvHeads, 2, 4, 4), context, 0),
             layout,
-            context,
-            seatCount,
-            1.0,
+            new Load(context, seatCount),
+            AttentionOptions.of(PolicyShape.KVDRIVE, Budget.of(1), KvType.F32).withDenseBelow(0),
             4,
-            maxChunks,
-            maxChunks,
             passChunks,
             passChunks,
             64,
             0,
-            Math.ceilDiv(context, 64),
             dramFrames,
-            nvmeExtents,
-            PolicyShape.KVDRIVE);
+            nvmeExtents);
     long words = (long) seatCount * kvHeads * maxExtents;
     ExtentArrays arrays =
         new ExtentArrays(

@@ -4,10 +4,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.kvdrive.device.LayerReuse;
+import dev.kvdrive.plan.AttentionOptions;
+import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
 import dev.kvdrive.plan.PolicyShape;
@@ -30,20 +33,17 @@ class WindowDivisionTest {
     return new EngineSizes(
         model,
         layout,
-        4096,
-        seats,
-        0.02,
+        new Load(4096, seats),
+        AttentionOptions.of(PolicyShape.KVDRIVE, Budget.of(0.0198), KvType.BF16)
+            .withFormats(layout.formats())
+            .withDenseBelow(0),
         4,
-        500,
-        SELECTED,
         UNIFORM,
         SELECTED,
         64,
         0,
-        64,
         1000,
-        0,
-        PolicyShape.KVDRIVE);
+        0);
   }
 
   /** Counts of steps in which each chunk comes back after {@code age} steps; 0: never. */

@@ -216,7 +216,7 @@ public final class EngineStart implements ModelStart {
         throw shuttingDown(); // device and model may be closed already
       }
       EngineSettings own =
-          EngineSettings.of(sizes, device, settings.tiers().nvmeDir(), settings.queue())
+          EngineSettings.of(sizes, device, settings.tiers().nvmeDir())
               .withNvme(
                   nvme ->
                       nvme.withWritesPerDay(
