@@ -22,7 +22,8 @@ public record InferenceDeploymentStatus(
                 + " with a route, in the words of its Gateways; Reconciling"
                 + " while work is under way; Stalled when only a change of the specification or"
                 + " of its surroundings helps; RolloutWaiting while a changed specification waits"
-                + " for pods without requests; Altered while others have added to its objects.")
+                + " for pods without requests; WritesSpent while pods refuse their longest requests"
+                + " for what they have written to NVMe in a day; Altered while others have added to its objects.")
         List<Condition> conditions,
     @Nullable @JsonPropertyDescription("Address of the API inside the cluster.") String url,
     @Nullable @StatusReplicas @JsonPropertyDescription("Pods that exist.") Integer replicas,
@@ -31,6 +32,11 @@ public record InferenceDeploymentStatus(
         String selector,
     @Nullable @JsonPropertyDescription("The byte arithmetic of one replica.") PlanStatus plan,
     @Nullable @JsonPropertyDescription("The tiers of one replica.") List<TierStatus> tiers,
+    @Nullable
+        @JsonPropertyDescription(
+            "Share of the context's tokens that decode steps attended, since the pods started that"
+                + " answered.")
+        String attended,
     @Nullable
         @JsonPropertyDescription(
             "What attention leaves out, as measured by the pods that answered.")

@@ -17,6 +17,9 @@ public final class ConditionTypes {
   /** A changed specification waits for pods without requests; there only while it is True. */
   public static final String ROLLOUT_WAITING = "RolloutWaiting";
 
+  /** Pods refuse long requests for what was written in a day; there only while it is True. */
+  public static final String WRITES_SPENT = "WritesSpent";
+
   /** Somebody else has added to the objects; there only while it is True. */
   public static final String ALTERED = "Altered";
 

@@ -3,6 +3,7 @@ package dev.kvdrive.operator.status;
 import static dev.kvdrive.operator.status.ConditionTypes.MODEL_AVAILABLE;
 import static dev.kvdrive.operator.status.ConditionTypes.RUNTIME_READY;
 import static dev.kvdrive.operator.status.ConditionTypes.STORAGE_BOUND;
+import static dev.kvdrive.operator.status.ConditionTypes.WRITES_SPENT;
 
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.GpuRequest;
@@ -407,6 +408,16 @@ final class Findings {
                     "The NVMe volume of pod %s fails: %s".formatted(e.getKey(), e.getValue()),
                     Kind.STORAGE,
                     false));
+  }
+
+  /** What the runtimes say that have written too much in a day for their longest requests. */
+  static Optional<Finding> spentWrites(Observation observed) {
+    return observed.usage().spentWrites().entrySet().stream()
+        .min(Map.Entry.comparingByKey())
+        .map(
+            e ->
+                Finding.holds(
+                    WRITES_SPENT, "DailyLimit", "Pod %s: %s".formatted(e.getKey(), e.getValue())));
   }
 
   /** What the runtimes say of engines that have failed: their probe ends the pods soon. */

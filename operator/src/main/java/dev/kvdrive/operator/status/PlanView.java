@@ -69,6 +69,11 @@ final class PlanView {
             percent(seen.outputError() / seen.samples()));
   }
 
+  static @Nullable String attended(TierUsage usage) {
+    OptionalDouble share = usage.attendedShare();
+    return share.isPresent() ? percent(share.getAsDouble()) : null;
+  }
+
   private static String percent(double share) {
     return String.format(Locale.ROOT, "%.1f%%", 100 * share);
   }

@@ -77,6 +77,7 @@ public final class StatusAggregator {
         };
     List<Finding> all = new ArrayList<>(summarised(findings));
     heldUntil.ifPresent(until -> all.add(Findings.held(ROLLOUT_WAITING, until)));
+    Findings.spentWrites(observed).ifPresent(all::add);
     if (!foreign.isEmpty()) {
       all.add(altered(foreign));
     }
@@ -171,6 +172,7 @@ public final class StatusAggregator {
         before == null ? null : before.selector(),
         before == null ? null : before.plan(),
         before == null ? null : before.tiers(),
+        before == null ? null : before.attended(),
         before == null ? null : before.accuracy(),
         before == null ? null : before.operator());
   }
@@ -191,6 +193,7 @@ public final class StatusAggregator {
           before.selector(),
           before.plan(),
           before.tiers(),
+          before.attended(),
           before.accuracy(),
           operator);
     }
@@ -203,6 +206,7 @@ public final class StatusAggregator {
     return new InferenceDeploymentStatus(
         deployment.getMetadata().getGeneration(),
         conditions(deployment, findings),
+        null,
         null,
         null,
         null,
@@ -246,6 +250,7 @@ public final class StatusAggregator {
         before.selector(),
         before.plan(),
         before.tiers(),
+        before.attended(),
         before.accuracy(),
         before.operator());
   }
@@ -357,6 +362,7 @@ public final class StatusAggregator {
         selector(name),
         plan == null ? null : PlanView.plan(plan, geometrySource(assessment)),
         plan == null ? null : PlanView.tiers(plan, observed.usage()),
+        PlanView.attended(observed.usage()),
         PlanView.accuracy(observed.usage()),
         deployment.getStatus() == null ? null : deployment.getStatus().operator());
   }

@@ -44,8 +44,8 @@ public final class TierMeter {
   private record Answer(Pod pod, String text) {}
 
   /** How a runtime feels, in its own words. */
-  private record Health(String status, String detail) {
-    static final Health UNKNOWN = new Health("", "");
+  private record Health(String status, String detail, String shortage) {
+    static final Health UNKNOWN = new Health("", "", "");
   }
 
   private record Scrape(Pod pod, Exposition metrics) {}
@@ -106,6 +106,18 @@ public final class TierMeter {
         engines.put(name, health.detail());
       }
     }
+    Map<String, String> spent = new HashMap<>();
+    List<Pod> full =
+        scrapes.stream()
+            .filter(s -> TierUsage.areWritesSpent(s.metrics()))
+            .map(Scrape::pod)
+            .toList();
+    for (Answer answer : ask(full, "/health/ready", 200)) {
+      String shortage = health(answer.text()).shortage();
+      if (!shortage.isBlank()) {
+        spent.put(answer.pod().getMetadata().getName(), shortage);
+      }
+    }
     Map<String, Long> requests = new HashMap<>();
     scrapes.stream()
         .filter(s -> isReady(s.pod()))
@@ -115,7 +127,7 @@ public final class TierMeter {
                     .ifPresent(n -> requests.put(s.pod().getMetadata().getName(), n)));
     return TierUsage.of(
             scrapes.stream().filter(s -> isReady(s.pod())).map(Scrape::metrics).toList())
-        .with(words, engines, requests);
+        .with(spent, words, engines, requests);
   }
 
   /** The answers of those of {@code pods} that answer with {@code status}. */
@@ -175,7 +187,10 @@ public final class TierMeter {
   private static Health health(String json) {
     try {
       JsonNode health = Serialization.unmarshal(json, JsonNode.class);
-      return new Health(health.path("status").asText(), health.path("detail").asText());
+      return new Health(
+          health.path("status").asText(),
+          health.path("detail").asText(),
+          health.path("shortage").asText());
     } catch (IllegalArgumentException | KubernetesClientException e) {
       return Health.UNKNOWN;
     }

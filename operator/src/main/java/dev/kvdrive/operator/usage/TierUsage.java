@@ -17,6 +17,9 @@ import org.jspecify.annotations.Nullable;
  * @param prefetched chunks that were prefetched since the pods started, and those of them that were
  *     of use
  * @param accuracy what attention left out since the pods started
+ * @param attended tokens of decode steps since the pods started
+ * @param spentWrites what pods say that would refuse long requests for what they have written in a
+ *     day, by name of the pod
  * @param failingNvme what pods say whose NVMe volume fails them, by name of the pod
  * @param failedEngines what pods say whose engine has failed, by name of the pod
  * @param requests requests that run or wait in each ready pod that says so, by name of the pod
@@ -27,6 +30,8 @@ public record TierUsage(
     Map<String, Long> writtenBytes,
     Prefetched prefetched,
     Accuracy accuracy,
+    Attended attended,
+    Map<String, String> spentWrites,
     Map<String, String> failingNvme,
     Map<String, String> failedEngines,
     Map<String, Long> requests) {
@@ -46,6 +51,11 @@ public record TierUsage(
     static final Accuracy NONE = new Accuracy(0, 0, 0);
   }
 
+  /** Tokens that were attended, of those that there were. */
+  public record Attended(double tokens, double context) {
+    static final Attended NONE = new Attended(0, 0);
+  }
+
   /** Nobody answered. */
   public static final TierUsage UNKNOWN =
       new TierUsage(
@@ -54,6 +64,8 @@ public record TierUsage(
           Map.of(),
           Prefetched.NONE,
           Accuracy.NONE,
+          Attended.NONE,
+          Map.of(),
           Map.of(),
           Map.of(),
           Map.of());
@@ -67,6 +79,8 @@ public record TierUsage(
   private static final String SAMPLES = "kvdrive_accuracy_samples_total";
   private static final String MASS = "kvdrive_mass_missed_total";
   private static final String ERROR = "kvdrive_output_error_total";
+  private static final String ATTENDED = "kvdrive_attended_tokens_total";
+  private static final String CONTEXT = "kvdrive_context_tokens_total";
   private static final String TIER = "tier";
   private static final String WINDOW_TIER = "gpu";
   private static final String NVME = "nvme";
@@ -74,11 +88,13 @@ public record TierUsage(
   private static final String RUNNING = "kvdrive_requests_running";
   private static final String WAITING = "kvdrive_requests_waiting";
   private static final String NVME_HEALTHY = "kvdrive_nvme_healthy";
+  private static final String WRITES_SPENT = "kvdrive_nvme_writes_spent";
 
   public TierUsage {
     usedBytes = Map.copyOf(usedBytes);
     selectedChunks = Map.copyOf(selectedChunks);
     writtenBytes = Map.copyOf(writtenBytes);
+    spentWrites = Map.copyOf(spentWrites);
     failingNvme = Map.copyOf(failingNvme);
     failedEngines = Map.copyOf(failedEngines);
     requests = Map.copyOf(requests);
@@ -94,6 +110,8 @@ public record TierUsage(
     double samples = 0;
     double mass = 0;
     double error = 0;
+    double attended = 0;
+    double context = 0;
     for (Exposition pod : pods) {
       for (Exposition.Sample sample : pod.samples()) {
         String tier = sample.labels().getOrDefault(TIER, WINDOW_TIER);
@@ -107,6 +125,8 @@ public record TierUsage(
           case SAMPLES -> samples += sample.value();
           case MASS -> mass += sample.value();
           case ERROR -> error += sample.value();
+          case ATTENDED -> attended += sample.value();
+          case CONTEXT -> context += sample.value();
           default -> {}
         }
       }
@@ -117,6 +137,8 @@ public record TierUsage(
         written,
         new Prefetched(prefetched, prefetchedHits),
         new Accuracy(samples, mass, error),
+        new Attended(attended, context),
+        Map.of(),
         Map.of(),
         Map.of(),
         Map.of());
@@ -124,8 +146,17 @@ public record TierUsage(
 
   /** Whether a pod says that its NVMe volume fails it. */
   static boolean isNvmeFailing(Exposition pod) {
+    return says(pod, NVME_HEALTHY, 0);
+  }
+
+  /** Whether a pod says that it has written so much today that it would refuse long requests. */
+  static boolean areWritesSpent(Exposition pod) {
+    return says(pod, WRITES_SPENT, 1);
+  }
+
+  private static boolean says(Exposition pod, String metric, double value) {
     return pod.samples().stream()
-        .anyMatch(sample -> sample.name().equals(NVME_HEALTHY) && sample.value() == 0);
+        .anyMatch(sample -> sample.name().equals(metric) && sample.value() == value);
   }
 
   /** Requests that run or wait in a pod, if it says so. */
@@ -145,13 +176,18 @@ public record TierUsage(
   }
 
   TierUsage with(
-      Map<String, String> nvme, Map<String, String> engines, Map<String, Long> requestsOfPods) {
+      Map<String, String> spent,
+      Map<String, String> nvme,
+      Map<String, String> engines,
+      Map<String, Long> requestsOfPods) {
     return new TierUsage(
         usedBytes,
         selectedChunks,
         writtenBytes,
         prefetched,
         accuracy,
+        attended,
+        spent,
         nvme,
         engines,
         requestsOfPods);
@@ -178,6 +214,13 @@ public record TierUsage(
     return total == 0 || found == null
         ? OptionalDouble.empty()
         : OptionalDouble.of((double) found / total);
+  }
+
+  /** Share of the context's tokens that decode steps attended, if there were any. */
+  public OptionalDouble attendedShare() {
+    return attended.context() == 0
+        ? OptionalDouble.empty()
+        : OptionalDouble.of(attended.tokens() / attended.context());
   }
 
   /** Share of what was prefetched into a tier that was of use there, if anything was. */

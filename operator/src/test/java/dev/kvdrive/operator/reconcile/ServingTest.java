@@ -99,7 +99,7 @@ class ServingTest {
     InferenceDeployment deployment = WrittenManifests.deployment("endpoint", "legal", "");
     deployment.setStatus(
         new InferenceDeploymentStatus(
-            null, null, null, null, null, null, null, null, null, operator));
+            null, null, null, null, null, null, null, null, null, null, operator));
     return deployment;
   }
 }

@@ -89,6 +89,7 @@ class AnnouncementTest {
         null,
         null,
         null,
+        null,
         null);
   }
 }

@@ -600,6 +600,8 @@ class StatusAggregatorTest {
                 Map.of(),
                 new TierUsage.Prefetched(0, 0),
                 new TierUsage.Accuracy(0, 0, 0),
+                new TierUsage.Attended(0, 0),
+                Map.of(),
                 Map.of("endpoint-1", "8 reads failed: EIO"),
                 Map.of(),
                 Map.of()));
@@ -691,6 +693,8 @@ class StatusAggregatorTest {
                 Map.of(),
                 new TierUsage.Prefetched(0, 0),
                 new TierUsage.Accuracy(0, 0, 0),
+                new TierUsage.Attended(0, 0),
+                Map.of(),
                 Map.of(),
                 Map.of("endpoint-1", words),
                 Map.of()));
@@ -738,6 +742,10 @@ class StatusAggregatorTest {
     assertThat(condition(status, "Ready").getMessage()).hasSizeLessThanOrEqualTo(2048);
   }
 
+  private static final String SPENT =
+      "4.00 MiB may have to be written to NVMe and 1.00 MiB of 8.00 MiB are left of what may be"
+          + " written in 24 hours; try again after 2026-11-25T13:00:00Z";
+
   @Test
   void tiersShowWhatPodsSay() {
     Observation observed =
@@ -752,10 +760,19 @@ class StatusAggregatorTest {
                 Map.of("nvme", 5L << 20),
                 new TierUsage.Prefetched(40, 30),
                 new TierUsage.Accuracy(8, 0.08, 0.4),
+                new TierUsage.Attended(625, 10_000),
+                Map.of("endpoint-1", SPENT, "endpoint-2", "later"),
                 Map.of(),
                 Map.of(),
                 Map.of()));
 
+    assertThat(status(deployment, observed).attended()).isEqualTo("6.3%");
+    Condition spent = condition(status(deployment, observed), "WritesSpent");
+    assertThat(spent.getStatus()).isEqualTo("True");
+    assertThat(spent.getMessage()).isEqualTo("Pod endpoint-1: " + SPENT);
+    assertThat(truth(status(deployment, observed), "Ready")).isEqualTo("True");
+    assertThat(status(deployment, seen(SERVING, bound("512Mi"))).conditions())
+        .noneMatch(condition -> condition.getType().equals("WritesSpent"));
     var accuracy = Objects.requireNonNull(status(deployment, observed).accuracy());
     assertThat(accuracy.massMissed()).isEqualTo("1.0%");
     assertThat(accuracy.outputError()).isEqualTo("5.0%");

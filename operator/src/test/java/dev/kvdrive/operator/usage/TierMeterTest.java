@@ -39,6 +39,8 @@ class TierMeterTest {
       kvdrive_accuracy_samples_total{kv_head="1",layer="0"} 1.0
       kvdrive_mass_missed_total{kv_head="0",layer="0"} 0.25
       kvdrive_output_error_total{kv_head="1",layer="0"} 0.5
+      kvdrive_attended_tokens_total 250.0
+      kvdrive_context_tokens_total 1000.0
       something_else{tier="gpu"} 7
       not a sample at all {{{
       """;
@@ -46,6 +48,7 @@ class TierMeterTest {
   private HttpServer server;
   private String body = METRICS;
   private int status = 200;
+  private int health = 503;
   private String readiness =
       "{\"status\":\"failing\",\"detail\":\"the NVMe tier cannot be read from: EIO; check the drive\"}";
 
@@ -67,7 +70,7 @@ class TierMeterTest {
         "/health/ready",
         exchange -> {
           byte[] bytes = readiness.getBytes(StandardCharsets.UTF_8);
-          exchange.sendResponseHeaders(503, bytes.length);
+          exchange.sendResponseHeaders(health, bytes.length);
           exchange.getResponseBody().write(bytes);
           exchange.close();
         });
@@ -92,6 +95,7 @@ class TierMeterTest {
     assertThat(usage.prefetchUse("gpu")).hasValue(0.75);
     assertThat(usage.prefetchUse("dram")).isEmpty();
     assertThat(usage.accuracy()).isEqualTo(new TierUsage.Accuracy(8, 0.5, 1));
+    assertThat(usage.attendedShare()).hasValue(0.25);
   }
 
   @Test
@@ -152,6 +156,19 @@ class TierMeterTest {
     readiness = "{\"status\":\"starting\",\"detail\":\"loading\"}";
 
     assertThat(meter().read(List.of(pod("False"))).failedEngines()).isEmpty();
+  }
+
+  @Test
+  void aPodThatRefusesLongRequestsSaysSoInItsWords() {
+    body = METRICS + "kvdrive_nvme_writes_spent 1.0\n";
+    health = 200;
+    readiness = "{\"status\":\"ready\",\"detail\":\"ready\",\"shortage\":\"2 of 8 MiB are left\"}";
+
+    assertThat(meter().read(List.of(pod("True"))).spentWrites())
+        .isEqualTo(Map.of("pod", "2 of 8 MiB are left"));
+
+    body = METRICS + "kvdrive_nvme_writes_spent 0.0\n";
+    assertThat(meter().read(List.of(pod("True"))).spentWrites()).isEmpty();
   }
 
   @Test

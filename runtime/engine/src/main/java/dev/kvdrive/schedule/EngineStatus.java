@@ -18,6 +18,9 @@ import org.jspecify.annotations.Nullable;
  * @param promptTokens prompt tokens prefilled since start
  * @param completionTokens tokens generated since start
  * @param steps decode steps since start
+ * @param attendedTokens tokens attended in decode since start, summed over steps and generations,
+ *     mean over layers and KV heads
+ * @param contextTokens tokens that dense attention would have attended in the same steps
  * @param hits selected chunks found in windows since start
  * @param dramMisses selected chunks fetched from DRAM since start
  * @param nvmeMisses selected chunks fetched from NVMe since start
@@ -48,6 +51,8 @@ public record EngineStatus(
     long promptTokens,
     long completionTokens,
     long steps,
+    long attendedTokens,
+    long contextTokens,
     long hits,
     long dramMisses,
     long nvmeMisses,
@@ -71,10 +76,12 @@ public record EngineStatus(
    * @param bytes since start
    * @param lastDay in the last 24 hours, this process or another on the same volume
    * @param perDay that may be written in 24 hours; 0 if there is no limit
+   * @param shortage why a sequence as long as may be cannot begin before less was written in a day,
+   *     in the words that its request is refused with; null if it can
    */
-  public record Written(long bytes, long lastDay, long perDay) {
+  public record Written(long bytes, long lastDay, long perDay, @Nullable String shortage) {
     /** Nothing, and no limit. */
-    public static final Written NONE = new Written(0, 0, 0);
+    public static final Written NONE = new Written(0, 0, 0, null);
   }
 
   /**

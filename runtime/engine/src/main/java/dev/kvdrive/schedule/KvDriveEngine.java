@@ -375,7 +375,9 @@ public final class KvDriveEngine implements InferenceEngine {
   public EngineStatus status() {
     TierStatus tiers;
     String brokenTier;
+    String shortage;
     synchronized (schedulerLock) {
+      shortage = scheduler == null ? null : scheduler.shortage();
       tiers = scheduler == null ? null : scheduler.tierStatus();
       brokenTier = scheduler == null ? null : scheduler.brokenTier();
     }
@@ -416,6 +418,8 @@ public final class KvDriveEngine implements InferenceEngine {
         sum.promptTokens(),
         sum.completionTokens(),
         sum.steps(),
+        sum.tokens().attended(sum.chunks(), sizes.layout()),
+        sum.tokens().context(),
         sum.chunks().hits(),
         sum.chunks().dramMisses(),
         sum.chunks().nvmeMisses(),
@@ -427,7 +431,10 @@ public final class KvDriveEngine implements InferenceEngine {
         tiers == null
             ? EngineStatus.Written.NONE
             : new EngineStatus.Written(
-                tiers.written().bytes(), tiers.written().lastDay(), tiers.written().perDay()),
+                tiers.written().bytes(),
+                tiers.written().lastDay(),
+                tiers.written().perDay(),
+                shortage),
         tiers == null ? 0 : tiers.ioErrors(),
         tiers != null && tiers.direct(),
         tiers == null ? null : tiers.nvmeFailure(),

@@ -28,6 +28,7 @@ import java.util.Comparator;
 import java.util.Deque;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
@@ -57,6 +58,10 @@ final class Scheduler implements AutoCloseable {
 
   private final EngineSettings settings;
   private final EngineSizes sizes;
+
+  /** Whether the log has said that writes of a day are spent. */
+  private final AtomicBoolean shortageTold = new AtomicBoolean();
+
   private final RequestQueue requests;
   private final Totals totals;
   private final Deque<AutoCloseable> owned = new ArrayDeque<>();
@@ -178,7 +183,26 @@ final class Scheduler implements AutoCloseable {
    */
   @Nullable EngineBusyException refusal(int tokens) {
     Admission.Shortage shortage = store.admission().shortage(tokens);
-    return shortage == null ? null : new EngineBusyException(shortage.message(), shortage.until());
+    if (shortage == null) {
+      return null;
+    }
+    if (!shortageTold.getAndSet(true)) {
+      LOG.log(
+          System.Logger.Level.WARNING, "a request of {0} tokens: {1}", tokens, shortage.message());
+    }
+    return new EngineBusyException(shortage.message(), shortage.until());
+  }
+
+  /**
+   * Why the longest sequence would have to wait for a day, in the words of a {@link #refusal}; null
+   * if it need not. Any thread, until {@link #close}.
+   */
+  @Nullable String shortage() {
+    Admission.Shortage shortage = store.admission().shortage(sizes.contextLength());
+    if (shortage == null) {
+      shortageTold.set(false);
+    }
+    return shortage == null ? null : shortage.message();
   }
 
   /** Why the tiers cannot go on in this process, or null; any thread, until {@link #close}. */
@@ -539,9 +563,10 @@ final class Scheduler implements AutoCloseable {
               nvme,
               step.prefetched(row),
               step.counter(row, Selection.PREFETCHED_COUNTER));
-      totals.row(selected);
+      StepTokens tokens = StepTokens.of(sizes.layout().grid(), sequence.lastPosition() + 1);
+      totals.row(tokens, selected);
       ofStep = timed == null ? ofStep : ofStep.plus(selected);
-      sequence.usage().step(sequence.lastPosition() + 1, selected);
+      sequence.usage().step(tokens, selected);
       kv.windows().selected(sequence.seat());
       if (faulty) {
         StepFaults.Reason reason = faults.of(sequence.seat());

@@ -13,6 +13,11 @@ record SelectedChunks(
     long hits, long dramMisses, long nvmeMisses, long prefetched, long prefetchedHits) {
   static final SelectedChunks NONE = new SelectedChunks(0, 0, 0, 0, 0);
 
+  /** All that were selected. */
+  long selected() {
+    return hits + dramMisses + nvmeMisses;
+  }
+
   SelectedChunks plus(SelectedChunks other) {
     return new SelectedChunks(
         hits + other.hits,

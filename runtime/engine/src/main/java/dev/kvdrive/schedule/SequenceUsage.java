@@ -1,7 +1,6 @@
 package dev.kvdrive.schedule;
 
 import dev.kvdrive.kv.meter.AccuracySample;
-import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
 import java.util.function.LongSupplier;
 
@@ -14,8 +13,7 @@ final class SequenceUsage {
   private long admitted;
   private long firstToken;
   private int completionTokens;
-  private long denseTokens;
-  private long contextTokens;
+  private StepTokens tokens = StepTokens.NONE;
   private SelectedChunks chunks = SelectedChunks.NONE;
   private Accuracy accuracy = Accuracy.NONE;
 
@@ -40,11 +38,9 @@ final class SequenceUsage {
     }
   }
 
-  /** A decode step of a sequence that has {@code tokens} tokens in it. */
-  void step(int tokens, SelectedChunks selected) {
-    ChunkGrid grid = layout.grid();
-    denseTokens += Math.min(tokens, grid.sink()) + grid.ringTokens(tokens);
-    contextTokens += tokens;
+  /** A decode step. */
+  void step(StepTokens ofStep, SelectedChunks selected) {
+    tokens = tokens.plus(ofStep);
     chunks = chunks.plus(selected);
   }
 
@@ -59,13 +55,11 @@ final class SequenceUsage {
 
   GenerationUsage toUsage() {
     long now = System.nanoTime();
-    long selected = chunks.hits() + chunks.dramMisses() + chunks.nvmeMisses();
-    long perToken = (long) layout.layers() * layout.kvHeads();
     return new GenerationUsage(
         promptTokens,
         completionTokens,
-        denseTokens + selected * layout.grid().chunk() / perToken,
-        contextTokens,
+        tokens.attended(chunks, layout),
+        tokens.context(),
         chunks.hits(),
         chunks.dramMisses(),
         chunks.nvmeMisses(),

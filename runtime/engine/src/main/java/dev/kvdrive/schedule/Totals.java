@@ -9,6 +9,7 @@ final class Totals {
   private long promptTokens;
   private long completionTokens;
   private long steps;
+  private StepTokens tokens = StepTokens.NONE;
   private SelectedChunks chunks = SelectedChunks.NONE;
   private final Map<EngineStatus.Head, Accuracy> accuracy = new HashMap<>();
 
@@ -28,7 +29,8 @@ final class Totals {
     return steps;
   }
 
-  synchronized void row(SelectedChunks ofRow) {
+  synchronized void row(StepTokens tokensOfRow, SelectedChunks ofRow) {
+    tokens = tokens.plus(tokensOfRow);
     chunks = chunks.plus(ofRow);
   }
 
@@ -44,6 +46,7 @@ final class Totals {
     promptTokens = 0;
     completionTokens = 0;
     steps = 0;
+    tokens = StepTokens.NONE;
     chunks = SelectedChunks.NONE;
   }
 
@@ -52,10 +55,12 @@ final class Totals {
       long promptTokens,
       long completionTokens,
       long steps,
+      StepTokens tokens,
       SelectedChunks chunks,
       Map<EngineStatus.Head, Accuracy> accuracy) {}
 
   synchronized Snapshot snapshot() {
-    return new Snapshot(promptTokens, completionTokens, steps, chunks, Map.copyOf(accuracy));
+    return new Snapshot(
+        promptTokens, completionTokens, steps, tokens, chunks, Map.copyOf(accuracy));
   }
 }

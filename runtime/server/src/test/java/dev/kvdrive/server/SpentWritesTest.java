@@ -79,7 +79,12 @@ class SpentWritesTest {
       assertThat(response.headers().firstValueAsLong("Retry-After").orElseThrow())
           .isBetween(24 * 3600L, 25 * 3600L);
       assertThat(ask(runtime, SHORT).statusCode()).isEqualTo(200);
-      assertThat(runtime.get("/health/ready").statusCode()).isEqualTo(200);
+      HttpResponse<String> health = runtime.get("/health/ready");
+      assertThat(health.statusCode()).isEqualTo(200);
+      String refusal = json(response).at("/error/message").stringValue();
+      String spent = refusal.substring(refusal.indexOf(" may have to be written"));
+      assertThat(json(health).at("/shortage").stringValue()).endsWith(spent);
+      assertThat(metric(runtime, "kvdrive_nvme_writes_spent")).isOne();
 
       written = metric(runtime, "kvdrive_nvme_written_day_bytes");
       assertThat(written).isPositive().isLessThanOrEqualTo(8 << 20);

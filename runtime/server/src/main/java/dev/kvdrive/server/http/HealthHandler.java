@@ -1,9 +1,11 @@
 package dev.kvdrive.server.http;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import dev.kvdrive.server.openai.Json;
 import dev.kvdrive.server.serving.HealthNote;
 import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.serving.Serving.State;
+import org.jspecify.annotations.Nullable;
 import org.springframework.http.MediaType;
 import org.springframework.web.reactive.function.server.ServerRequest;
 import org.springframework.web.reactive.function.server.ServerResponse;
@@ -23,7 +25,12 @@ final class HealthHandler {
   private final HealthNote note;
   private final Json json = new Json(1 << 10);
 
-  private record Health(String status, String detail) {}
+  /**
+   * @param shortage why the longest request would be refused for a time, although all others are
+   *     answered; null if it would not
+   */
+  @JsonInclude(JsonInclude.Include.NON_NULL)
+  private record Health(String status, String detail, @Nullable String shortage) {}
 
   HealthHandler(Serving serving, ClientText clientText, HealthNote note) {
     this.serving = serving;
@@ -44,7 +51,10 @@ final class HealthHandler {
   private Mono<ServerResponse> answer(boolean good, State state) {
     return ServerResponse.status(good ? 200 : 503)
         .contentType(MediaType.APPLICATION_JSON)
-        .bodyValue(json.write(new Health(state.word(), clientText.of(detail(state)))));
+        .bodyValue(
+            json.write(
+                new Health(
+                    state.word(), clientText.of(detail(state)), serving.shortage().orElse(null))));
   }
 
   private String detail(State state) {

@@ -42,6 +42,16 @@ final class EngineMetrics {
     counter("kvdrive.prompt.tokens", "Prompt tokens prefilled.", none, EngineStatus::promptTokens);
     counter("kvdrive.completion.tokens", "Tokens generated.", none, EngineStatus::completionTokens);
     counter("kvdrive.decode.steps", "Decode steps.", none, EngineStatus::steps);
+    counter(
+        "kvdrive.attended.tokens",
+        "Tokens attended in decode steps, mean over layers and KV heads.",
+        none,
+        EngineStatus::attendedTokens);
+    counter(
+        "kvdrive.context.tokens",
+        "Tokens that dense attention would have attended in the same steps.",
+        none,
+        EngineStatus::contextTokens);
     counter("kvdrive.window.hits", "Selected chunks in the window.", none, EngineStatus::hits);
     missed("dram", EngineStatus::dramMisses);
     missed("nvme", EngineStatus::nvmeMisses);
@@ -76,6 +86,11 @@ final class EngineMetrics {
         "Bytes that may be written to NVMe in 24 hours, 0 for no limit.",
         none,
         s -> s.nvmeWritten().perDay());
+    gauge(
+        "kvdrive.nvme.writes.spent",
+        "1 while the longest request cannot begin before less was written to NVMe in a day.",
+        none,
+        s -> s.nvmeWritten().shortage() == null ? 0 : 1);
     counter("kvdrive.nvme.io.errors", "Failed NVMe I/O.", none, EngineStatus::ioErrors);
     gauge(
         "kvdrive.nvme.direct",

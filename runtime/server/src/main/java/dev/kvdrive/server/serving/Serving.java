@@ -88,6 +88,13 @@ public final class Serving {
     return engine.nvmeFailure() == null ? seen : new State.Degraded(engine.nvmeFailure());
   }
 
+  /** Why the longest request has to wait, although the model is ready; if it has to. */
+  public Optional<String> shortage() {
+    return state() instanceof State.Ready ready
+        ? Optional.ofNullable(ready.model().engine().status().nvmeWritten().shortage())
+        : Optional.empty();
+  }
+
   /** The step that the start has reached. */
   public synchronized void starting(String detail) {
     if (state instanceof State.Starting) {
