@@ -56,7 +56,12 @@ import tools.jackson.databind.json.JsonMapper;
         "Speed of prefill and decode: median (smallest..largest) of several"
             + " runs, on the CPU beside the roofline of the memory bandwidth measured just before. The"
             + " table is Markdown on standard output.",
-    subcommands = {MatrixCommand.class, MatrixReportCommand.class, WidenCommand.class},
+    subcommands = {
+      MatrixCommand.class,
+      MatrixReportCommand.class,
+      UsersCommand.class,
+      WidenCommand.class
+    },
     mixinStandardHelpOptions = true)
 public final class BenchCommand implements Callable<Integer> {
   private static final long BANDWIDTH_BYTES = 1L << 30;

@@ -4,6 +4,7 @@ import dev.kvdrive.bench.document.TaskFamily;
 import dev.kvdrive.bench.document.TaskMaker;
 import dev.kvdrive.bench.engine.ComfortableTiers;
 import dev.kvdrive.bench.eval.EvalTask;
+import dev.kvdrive.bench.users.ChatStream;
 import dev.kvdrive.cli.option.BudgetOptions;
 import dev.kvdrive.cli.option.ModelName;
 import dev.kvdrive.cli.serve.CurlCall;
@@ -30,6 +31,7 @@ import dev.kvdrive.schedule.InferenceEngine;
 import dev.kvdrive.server.serving.ServedModel;
 import dev.kvdrive.server.serving.Serving;
 import java.io.IOException;
+import java.net.http.HttpClient;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.LinkedHashMap;
@@ -212,8 +214,9 @@ final class Demo {
     terminal.line(terminal.bold("Question  ") + prompt.substring(prompt.lastIndexOf('\n') + 1));
     terminal.line("");
     Answer answer = new Answer(model.engine());
-    try {
-      ChatStream.ask(runtime.address(), model.name(), prompt, task.maxNewTokens(), answer::accept);
+    try (HttpClient client = ChatStream.client()) {
+      new ChatStream(runtime.address(), model.name(), prompt, task.maxNewTokens(), 0, null)
+          .ask(client, answer::accept);
     } catch (IOException e) {
       if (runtime.ending()) {
         throw new InterruptedException("the demo was ended");

@@ -1,4 +1,4 @@
-package dev.kvdrive.cli.demo;
+package dev.kvdrive.bench.users;
 
 import java.io.IOException;
 import java.net.URI;
@@ -14,20 +14,34 @@ import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/** A streamed chat completion, read over HTTP as any client would. */
-final class ChatStream {
+/**
+ * A streamed chat completion, read over HTTP as any client would.
+ *
+ * @param address of the server, before {@code /v1}
+ * @param model its name
+ * @param prompt what the user says
+ * @param maxTokens of the answer
+ * @param temperature 0 for the likeliest tokens
+ * @param key sent as bearer token; null for none
+ */
+public record ChatStream(
+    URI address,
+    String model,
+    String prompt,
+    int maxTokens,
+    double temperature,
+    @Nullable String key) {
   private static final JsonMapper JSON = JsonMapper.builder().build();
   private static final Pattern PREFILL = Pattern.compile(": prefill (\\d+) %");
   private static final String DATA = "data: ";
   private static final String END = "[DONE]";
 
-  private ChatStream() {}
-
   /** What the server tells. */
-  sealed interface Event {
+  public sealed interface Event {
     /** Share of the prompt that has been read. */
     record Prefill(double share) implements Event {}
 
@@ -39,12 +53,12 @@ final class ChatStream {
   }
 
   /**
-   * Asks a question greedily and reads the answer to its end.
+   * Asks, and reads the answer to its end.
    *
+   * @param listener called in the thread that asks
    * @throws IOException if the connection breaks, or the server refuses or gives up; with its words
    */
-  static void ask(
-      URI address, String model, String question, int maxTokens, Consumer<Event> listener)
+  public void ask(HttpClient client, Consumer<Event> listener)
       throws IOException, InterruptedException {
     String body =
         JSON.writeValueAsString(
@@ -52,29 +66,63 @@ final class ChatStream {
                 "model",
                 model,
                 "messages",
-                List.of(Map.of("role", "user", "content", question)),
+                List.of(Map.of("role", "user", "content", prompt)),
                 "max_tokens",
                 maxTokens,
                 "temperature",
-                0,
+                temperature,
                 "stream",
                 true,
                 "stream_options",
                 Map.of("include_usage", true)));
     HttpRequest request =
-        HttpRequest.newBuilder(address.resolve("/v1/chat/completions"))
+        request("/v1/chat/completions", address, key)
             .header("Content-Type", "application/json")
             .POST(BodyPublishers.ofString(body))
             .build();
-    try (HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build()) {
-      HttpResponse<Stream<String>> response = client.send(request, BodyHandlers.ofLines());
-      try (Stream<String> lines = response.body()) {
-        if (response.statusCode() != 200) {
-          throw new IOException(error(String.join("\n", lines.toList())));
-        }
-        read(lines.iterator(), listener);
+    HttpResponse<Stream<String>> response = client.send(request, BodyHandlers.ofLines());
+    try (Stream<String> lines = response.body()) {
+      if (response.statusCode() != 200) {
+        throw refused(response.statusCode(), String.join("\n", lines.toList()));
       }
+      read(lines.iterator(), listener);
     }
+  }
+
+  /** A client for {@link #ask}; to be closed. */
+  public static HttpClient client() {
+    return HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+  }
+
+  /**
+   * The name of the first model that a server has.
+   *
+   * @throws IOException if the connection breaks or the server refuses; with its words
+   */
+  public static String firstModel(HttpClient client, URI address, @Nullable String key)
+      throws IOException, InterruptedException {
+    HttpResponse<String> response =
+        client.send(request("/v1/models", address, key).build(), BodyHandlers.ofString());
+    if (response.statusCode() != 200) {
+      throw refused(response.statusCode(), response.body());
+    }
+    String name = JSON.readTree(response.body()).at("/data/0/id").asString("");
+    if (name.isEmpty()) {
+      throw new IOException("%s serves no model".formatted(address));
+    }
+    return name;
+  }
+
+  private static HttpRequest.Builder request(String path, URI address, @Nullable String key) {
+    HttpRequest.Builder builder = HttpRequest.newBuilder(address.resolve(path));
+    if (key != null) {
+      builder.header("Authorization", "Bearer " + key);
+    }
+    return builder;
+  }
+
+  private static IOException refused(int status, String body) {
+    return new IOException("HTTP %d: %s".formatted(status, error(body)));
   }
 
   /**

@@ -1,9 +1,9 @@
-package dev.kvdrive.cli.demo;
+package dev.kvdrive.bench.users;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.kvdrive.cli.demo.ChatStream.Event;
+import dev.kvdrive.bench.users.ChatStream.Event;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.bench.users;
+
+import org.jspecify.annotations.NullMarked;
