@@ -4,6 +4,7 @@
 #include "cluster.cuh"
 #include "hopper.cuh"
 #include "kv.cuh"
+#include "packed.cuh"
 #include "pointwise.cuh"
 #include "prefill.cuh"
 #include "select.cuh"

@@ -2,24 +2,32 @@
 #pragma once
 
 #include "common.cuh"
+#include "packed.cuh"
 
-// Grid: rows.
+// Grid: rows. Of a table in several pieces each is launched: the first answers for tokens that no
+// table has, each for those in its rows.
 extern "C" __global__ void embed(EmbedArgs a) {
   follow();
   int row = blockIdx.x;
   int token = a.tokens[row];
   bf16* out = a.out.data + row * a.out.stride;
-  if (token >= a.tableRows) {
-    if (threadIdx.x == 0) {
-      report(a.trouble, make_uint4(TROUBLE_TOKEN, row, token, a.tableRows));
+  if (token < 0 || token >= a.allRows) {
+    if (a.firstRow != 0) {
+      return;
     }
-    token = -1;
-  }
-  if (token < 0) {
+    if (token >= 0 && threadIdx.x == 0) {
+      report(a.trouble, make_uint4(TROUBLE_TOKEN, row, token, a.allRows));
+    }
     for (int i = threadIdx.x; i < a.cols; i += blockDim.x) {
       out[i] = narrow<bf16>(0.f);
     }
-  } else if (a.tableElementBytes == 2) {
+    return;
+  }
+  token -= a.firstRow;
+  if (token < 0 || token >= a.tableRows) {
+    return;
+  }
+  if (a.tableBits == 16) {
     const bf16* from = (const bf16*)a.table + (int64_t)token * a.cols;
     if (a.factor == 1.f) {
       copyBytes((char*)out, (const char*)from, 2 * a.cols, threadIdx.x, blockDim.x);
@@ -28,11 +36,13 @@ extern "C" __global__ void embed(EmbedArgs a) {
         out[i] = narrow<bf16>(widen(from[i]) * a.factor);
       }
     }
-  } else {
-    const float* from = (const float*)a.table + (int64_t)token * a.cols;
-    for (int i = threadIdx.x; i < a.cols; i += blockDim.x) {
-      out[i] = narrow<bf16>(from[i] * a.factor);
-    }
+    return;
+  }
+  for (int i = threadIdx.x; i < a.cols; i += blockDim.x) {
+    float x = a.tableBits == 8   ? packedElement<8>((const char*)a.table, a.cols, token, i)
+              : a.tableBits == 4 ? packedElement<4>((const char*)a.table, a.cols, token, i)
+                                 : ((const float*)a.table)[(int64_t)token * a.cols + i];
+    out[i] = narrow<bf16>(x * a.factor);
   }
 }
 

@@ -70,6 +70,9 @@ struct BitWeights;
 #define ATTEND_HITS 1
 #define ATTEND_MISSES 2
 #define ATTEND_REST 3
+#define PACKED_ROWS 16
+#define PACKED_BLOCK 32
+#define PACKED_WARPS 16
 #define TROUBLE_TOKEN 1
 #define TROUBLE_FRAME 2
 #define MAIL_COUNT 0
@@ -221,7 +224,9 @@ struct EmbedArgs {
   Rows out;
   int tableRows;
   int cols;
-  int tableElementBytes;
+  int tableBits;
+  int firstRow;
+  int allRows;
   float factor;
 };
 static_assert(offsetof(EmbedArgs, table) == 0, "EmbedArgs.table");
@@ -230,9 +235,11 @@ static_assert(offsetof(EmbedArgs, trouble) == 16, "EmbedArgs.trouble");
 static_assert(offsetof(EmbedArgs, out) == 24, "EmbedArgs.out");
 static_assert(offsetof(EmbedArgs, tableRows) == 40, "EmbedArgs.tableRows");
 static_assert(offsetof(EmbedArgs, cols) == 44, "EmbedArgs.cols");
-static_assert(offsetof(EmbedArgs, tableElementBytes) == 48, "EmbedArgs.tableElementBytes");
-static_assert(offsetof(EmbedArgs, factor) == 52, "EmbedArgs.factor");
-static_assert(sizeof(EmbedArgs) == 56, "EmbedArgs");
+static_assert(offsetof(EmbedArgs, tableBits) == 48, "EmbedArgs.tableBits");
+static_assert(offsetof(EmbedArgs, firstRow) == 52, "EmbedArgs.firstRow");
+static_assert(offsetof(EmbedArgs, allRows) == 56, "EmbedArgs.allRows");
+static_assert(offsetof(EmbedArgs, factor) == 60, "EmbedArgs.factor");
+static_assert(sizeof(EmbedArgs) == 64, "EmbedArgs");
 
 struct NormArgs {
   Rows in;
@@ -349,6 +356,40 @@ static_assert(offsetof(MultiplyArgs, outputs) == 48, "MultiplyArgs.outputs");
 static_assert(offsetof(MultiplyArgs, cols) == 52, "MultiplyArgs.cols");
 static_assert(offsetof(MultiplyArgs, add) == 56, "MultiplyArgs.add");
 static_assert(sizeof(MultiplyArgs) == 64, "MultiplyArgs");
+
+struct PackedArgs {
+  const char* weight;
+  Rows in;
+  char* out;
+  int64_t outStride;
+  int outElementBytes;
+  int outputs;
+  int cols;
+  int rows;
+  int add;
+};
+static_assert(offsetof(PackedArgs, weight) == 0, "PackedArgs.weight");
+static_assert(offsetof(PackedArgs, in) == 8, "PackedArgs.in");
+static_assert(offsetof(PackedArgs, out) == 24, "PackedArgs.out");
+static_assert(offsetof(PackedArgs, outStride) == 32, "PackedArgs.outStride");
+static_assert(offsetof(PackedArgs, outElementBytes) == 40, "PackedArgs.outElementBytes");
+static_assert(offsetof(PackedArgs, outputs) == 44, "PackedArgs.outputs");
+static_assert(offsetof(PackedArgs, cols) == 48, "PackedArgs.cols");
+static_assert(offsetof(PackedArgs, rows) == 52, "PackedArgs.rows");
+static_assert(offsetof(PackedArgs, add) == 56, "PackedArgs.add");
+static_assert(sizeof(PackedArgs) == 64, "PackedArgs");
+
+struct WidenArgs {
+  const char* weight;
+  bf16* out;
+  int tiles;
+  int cols;
+};
+static_assert(offsetof(WidenArgs, weight) == 0, "WidenArgs.weight");
+static_assert(offsetof(WidenArgs, out) == 8, "WidenArgs.out");
+static_assert(offsetof(WidenArgs, tiles) == 16, "WidenArgs.tiles");
+static_assert(offsetof(WidenArgs, cols) == 20, "WidenArgs.cols");
+static_assert(sizeof(WidenArgs) == 24, "WidenArgs");
 
 struct AppendArgs {
   Layer layer;

@@ -9,6 +9,7 @@ import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.ChunkLayout;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.TwoBitSummary;
+import dev.kvdrive.plan.WeightFormat;
 import dev.kvdrive.plan.Workspace;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -118,6 +119,9 @@ final class Constants {
   static final int ATTEND_MISSES = 2;
   static final int ATTEND_REST = 3;
 
+  /** Warps that share the blocks of a row of a packed matrix. */
+  static final int PACKED_WARPS = 16;
+
   /** What a kernel found wrong: a token that the table does not have. */
   static final int TROUBLE_TOKEN = 1;
 
@@ -190,6 +194,9 @@ final class Constants {
     put(all, "ATTEND_HITS", ATTEND_HITS);
     put(all, "ATTEND_MISSES", ATTEND_MISSES);
     put(all, "ATTEND_REST", ATTEND_REST);
+    put(all, "PACKED_ROWS", WeightFormat.TILE_ROWS);
+    put(all, "PACKED_BLOCK", WeightFormat.BLOCK);
+    put(all, "PACKED_WARPS", PACKED_WARPS);
     put(all, "TROUBLE_TOKEN", TROUBLE_TOKEN);
     put(all, "TROUBLE_FRAME", TROUBLE_FRAME);
     put(all, "MAIL_COUNT", Mailbox.COUNT);

@@ -15,6 +15,7 @@ import dev.kvdrive.device.Weight;
 import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.WeightFormat;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
@@ -32,9 +33,10 @@ import org.jspecify.annotations.Nullable;
  * module's kernels, workspaces of queues and recorded graphs. {@link #open} checks that the GPU has
  * the cap, and free all of it that is not the context's.
  *
- * <p>Matrices are held in bf16, whatever they are stored in, and {@link Weight#bytes} counts that;
- * vectors are held in F32; a plan for {@link dev.kvdrive.plan.DeviceKind#CUDA} counts the same.
- * Sums are F32, their order depends on the number of rows and on what was in the window: results
+ * <p>Weights are held in a {@link WeightFormat} that {@link
+ * dev.kvdrive.model.tensor.TensorType#onGpu} says, and {@link Weight#bytes} counts that; a plan for
+ * {@link dev.kvdrive.plan.DeviceKind#CUDA} counts the same. Sums are F32. Their order depends on
+ * what was in the window and, in products with matrices in bf16, on the number of rows: results
  * agree within the error of that ({@link #bitExact} is false).
  *
  * <p>Threads: each thread that calls the device, one of its queues, events or graphs must be a
@@ -322,20 +324,39 @@ public final class CudaDevice implements Device {
       }
       rows = Math.addExact(rows, part.rows());
     }
+    List<CudaWeight.Part> loaded = new ArrayList<>();
+    try {
+      int firstRow = 0;
+      for (int from = 0, to = 0; from < parts.size(); from = to) {
+        WeightFormat format = parts.get(from).type().onGpu(rows);
+        while (to < parts.size() && parts.get(to).type().onGpu(rows) == format) {
+          to++;
+        }
+        CudaWeight.Part part = load(name, format, firstRow, parts.subList(from, to));
+        loaded.add(part);
+        firstRow += part.rows();
+      }
+    } catch (RuntimeException e) {
+      loaded.forEach(part -> part.memory().close());
+      throw e;
+    }
+    return new CudaWeight(name, rows, cols, loaded);
+  }
+
+  private CudaWeight.Part load(
+      String name, WeightFormat format, int firstRow, List<TensorData> tensors) {
+    int rows = tensors.stream().mapToInt(TensorData::rows).sum();
     CudaBuffer memory;
     synchronized (this) {
-      memory = allocateBuffer(name, (long) rows * cols * CudaWeight.elementBytes(rows));
+      memory = allocateBuffer(name, format.bytes(rows, tensors.getFirst().cols()));
     }
     try {
-      long at = memory.address();
-      for (TensorData part : parts) {
-        at = new WeightUpload(part, CudaWeight.elementBytes(rows)).to(driver, at);
-      }
+      WeightUpload.of(tensors, format, driver, memory.address());
     } catch (RuntimeException e) {
       memory.close();
       throw e;
     }
-    return new CudaWeight(name, rows, cols, memory);
+    return new CudaWeight.Part(format, firstRow, rows, memory);
   }
 
   @Override

@@ -7,6 +7,7 @@ import dev.kvdrive.device.Event;
 import dev.kvdrive.device.Graph;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -43,6 +44,7 @@ final class CudaQueue implements Queue {
   private final List<Long> workspaces = new ArrayList<>();
   private @Nullable TensorMaps tensorMaps;
   private long workspaceBytes;
+  private long widened;
   private long submissions;
   private boolean behindKernel;
   private boolean closed;
@@ -101,6 +103,15 @@ final class CudaQueue implements Queue {
       workspaceBytes = size;
     }
     return workspaces.getLast();
+  }
+
+  /** {@link Workspace#WIDENED_BYTES} of device memory for a piece of a packed matrix in bf16. */
+  long widened() {
+    if (widened == 0) {
+      widened = device.allocateInternal(Workspace.WIDENED_BYTES);
+      workspaces.addFirst(widened);
+    }
+    return widened;
   }
 
   /** Submits a kernel; its arguments are those that {@link Arguments#end} was last called for. */

@@ -13,10 +13,21 @@ import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.device.TensorOperations;
 import dev.kvdrive.model.tensor.RopeSpec;
+import dev.kvdrive.plan.WeightFormat;
+import dev.kvdrive.plan.Workspace;
 
-/** Projections by cuBLASLt and pointwise work. */
+/** Projections, of matrices in bf16 by cuBLASLt, and pointwise work. */
 final class CudaTensor implements TensorOperations {
   private static final int THREADS = 256;
+
+  /**
+   * Rows up to which a packed matrix is multiplied as it is: beyond, the pieces in bf16 cost less
+   * than what matrix instructions are short of the library's.
+   */
+  static final int MOST_PACKED_ROWS = 64;
+
+  /** Bytes that kernels read at once. */
+  private static final int VECTOR_BYTES = 16;
 
   private final Gpu gpu;
 
@@ -28,18 +39,22 @@ final class CudaTensor implements TensorOperations {
   public void embed(Queue queue, Embed e) {
     CudaQueue own = (CudaQueue) queue;
     CudaWeight table = (CudaWeight) e.table();
-    Structs.Embed s = Structs.EMBED;
-    Arguments a =
-        own.arguments()
-            .put(s.table, table.memory().address())
-            .put(s.tokens, CudaQueue.address(e.tokens()))
-            .put(s.trouble, own.trouble());
-    rows(a, s.out, e.out())
-        .put(s.tableRows, table.rows())
-        .put(s.cols, table.cols())
-        .put(s.tableElementBytes, table.elementBytes())
-        .put(s.factor, e.factor());
-    own.launch(gpu.kernel("embed"), e.rows(), 1, 1, THREADS, 0, a.end(s));
+    for (CudaWeight.Part part : table.parts()) {
+      Structs.Embed s = Structs.EMBED;
+      Arguments a =
+          own.arguments()
+              .put(s.table, part.memory().address())
+              .put(s.tokens, CudaQueue.address(e.tokens()))
+              .put(s.trouble, own.trouble());
+      rows(a, s.out, e.out())
+          .put(s.tableRows, part.rows())
+          .put(s.cols, table.cols())
+          .put(s.tableBits, part.format().bits())
+          .put(s.firstRow, part.firstRow())
+          .put(s.allRows, table.rows())
+          .put(s.factor, e.factor());
+      own.launch(gpu.kernel("embed"), e.rows(), 1, 1, THREADS, 0, a.end(s));
+    }
   }
 
   @Override
@@ -63,7 +78,7 @@ final class CudaTensor implements TensorOperations {
     int width = gain.cols();
     Structs.Norm s = Structs.NORM;
     Arguments a = rows(rows(queue.arguments(), s.in, in), s.out, out);
-    a.put(s.gain, gain.memory().address()).put(s.width, width).put(s.epsilon, epsilon);
+    a.put(s.gain, gain.vector()).put(s.width, width).put(s.epsilon, epsilon);
     int threads = Math.clamp(Math.ceilDiv(width, 8 * WARP) * (long) WARP, WARP, 512);
     queue.launch(gpu.kernel("rmsNorm"), heads, rows, 1, threads, 0, a.end(s));
   }
@@ -91,11 +106,117 @@ final class CudaTensor implements TensorOperations {
     Activations out = p.out();
     long from = address(in);
     long to = anyAddress(out);
-    if (weight.rows() > 1) {
+    for (CudaWeight.Part part : weight.parts()) {
+      long at = to + (long) part.firstRow() * out.type().bytes();
+      if (!part.format().packed()) {
+        multiply(queue, p, add, part.memory().address(), part.format(), part.rows(), from, at);
+      } else if (p.rows() <= MOST_PACKED_ROWS && readInVectors(from, in)) {
+        multiplyPacked(queue, p, add, part, at);
+      } else {
+        multiplyWidened(queue, p, add, part, from, at);
+      }
+    }
+  }
+
+  /** By the packed matrix itself: whatever the rows, each is summed in the same order. */
+  private void multiplyPacked(
+      CudaQueue queue, Product p, boolean add, CudaWeight.Part part, long to) {
+    PackedKernel kernel = PackedKernel.of(part.rows(), p.rows(), gpu.multiprocessors());
+    multiplyPacked(queue, kernel, p, add, part, to);
+  }
+
+  private static boolean readInVectors(long address, Activations rows) {
+    return address % VECTOR_BYTES == 0 && (long) rows.stride() * Short.BYTES % VECTOR_BYTES == 0;
+  }
+
+  /** By a certain kernel, for timings. */
+  void multiplyPacked(CudaQueue queue, PackedKernel kernel, Product p) {
+    for (CudaWeight.Part part : ((CudaWeight) p.weight()).parts()) {
+      long to = anyAddress(p.out()) + (long) part.firstRow() * p.out().type().bytes();
+      multiplyPacked(queue, kernel, p, false, part, to);
+    }
+  }
+
+  private void multiplyPacked(
+      CudaQueue queue, PackedKernel kernel, Product p, boolean add, CudaWeight.Part part, long to) {
+    Structs.Packed s = Structs.PACKED;
+    Arguments a = queue.arguments().put(s.weight, part.memory().address());
+    rows(a, s.in, p.in())
+        .put(s.out, to)
+        .put(s.outStride, (long) p.out().stride())
+        .put(s.outElementBytes, p.out().type().bytes())
+        .put(s.outputs, part.rows())
+        .put(s.cols, p.weight().cols())
+        .put(s.rows, p.rows())
+        .put(s.add, add ? 1 : 0);
+    int blocks = Math.multiplyExact(kernel.blocks(part.rows()), kernel.passes(p.rows()));
+    queue.launch(
+        gpu.kernel(kernel.name(part.format())),
+        blocks,
+        1,
+        1,
+        Constants.PACKED_WARPS * WARP,
+        kernel.sharedBytes(),
+        a.end(s));
+  }
+
+  /** By pieces of the matrix in bf16, one after the other in the same memory. */
+  private void multiplyWidened(
+      CudaQueue queue, Product p, boolean add, CudaWeight.Part part, long from, long to) {
+    int cols = p.weight().cols();
+    int tiles = Math.ceilDiv(part.rows(), WeightFormat.TILE_ROWS);
+    long tileBytes = (long) cols / WeightFormat.BLOCK * part.format().tileBlockBytes();
+    int most =
+        Math.clamp(
+            Workspace.WIDENED_BYTES / ((long) Short.BYTES * WeightFormat.TILE_ROWS * cols),
+            1,
+            tiles);
+    long widened = queue.widened();
+    for (int first = 0; first < tiles; first += most) {
+      int some = Math.min(most, tiles - first);
+      Structs.Widen s = Structs.WIDEN;
+      Arguments a =
+          queue
+              .arguments()
+              .put(s.weight, part.memory().address() + first * tileBytes)
+              .put(s.out, widened)
+              .put(s.tiles, some)
+              .put(s.cols, cols);
+      int blocks =
+          Math.toIntExact(
+              Math.ceilDiv((long) some * (cols / WeightFormat.BLOCK), (long) THREADS / WARP));
+      queue.launch(gpu.kernel("widen_" + part.format().bits()), blocks, 1, 1, THREADS, 0, a.end(s));
+      int firstRow = first * WeightFormat.TILE_ROWS;
+      multiply(
+          queue,
+          p,
+          add,
+          widened,
+          WeightFormat.BF16,
+          Math.min(some * WeightFormat.TILE_ROWS, part.rows() - firstRow),
+          from,
+          to + (long) firstRow * p.out().type().bytes());
+    }
+  }
+
+  /** By a matrix in bf16, or a vector in F32, of {@code outputs} rows at {@code matrix}. */
+  private void multiply(
+      CudaQueue queue,
+      Product p,
+      boolean add,
+      long matrix,
+      WeightFormat format,
+      int outputs,
+      long from,
+      long to) {
+    Activations in = p.in();
+    Activations out = p.out();
+    int cols = p.weight().cols();
+    if (format == WeightFormat.BF16) {
       var shape =
           new Cublas.Shape(
-              weight.rows(),
-              weight.cols(),
+              outputs,
+              cols,
               p.rows(),
               in.stride(),
               out.stride(),
@@ -103,30 +224,22 @@ final class CudaTensor implements TensorOperations {
               Cublas.alignment(from),
               Cublas.alignment(to));
       long workspace = queue.workspace(Cublas.WORKSPACE_BYTES);
-      if (gpu.cublas()
-          .multiply(
-              shape,
-              add,
-              weight.memory().address(),
-              from,
-              to,
-              workspace,
-              queue.stream().handle())) {
+      if (gpu.cublas().multiply(shape, add, matrix, from, to, workspace, queue.stream().handle())) {
         queue.submitted();
         return;
       }
     }
     Structs.Multiply s = Structs.MULTIPLY;
-    Arguments a = queue.arguments().put(s.weight, weight.memory().address());
+    Arguments a = queue.arguments().put(s.weight, matrix);
     rows(a, s.in, in)
         .put(s.out, to)
         .put(s.outStride, (long) out.stride())
-        .put(s.weightElementBytes, weight.elementBytes())
+        .put(s.weightElementBytes, format.bits() / Byte.SIZE)
         .put(s.outElementBytes, out.type().bytes())
-        .put(s.outputs, weight.rows())
-        .put(s.cols, weight.cols())
+        .put(s.outputs, outputs)
+        .put(s.cols, cols)
         .put(s.add, add ? 1 : 0);
-    int blocks = Math.ceilDiv(weight.rows(), THREADS / WARP);
+    int blocks = Math.ceilDiv(outputs, THREADS / WARP);
     queue.launch(gpu.kernel("multiply"), blocks, p.rows(), 1, THREADS, 0, a.end(s));
   }
 
@@ -135,7 +248,7 @@ final class CudaTensor implements TensorOperations {
     CudaQueue own = (CudaQueue) queue;
     Structs.Bias s = Structs.BIAS;
     Arguments a = rows(own.arguments(), s.x, b.x());
-    a.put(s.bias, ((CudaWeight) b.bias()).memory().address()).put(s.width, b.bias().cols());
+    a.put(s.bias, ((CudaWeight) b.bias()).vector()).put(s.width, b.bias().cols());
     int blocks = Math.ceilDiv(b.bias().cols(), THREADS);
     own.launch(gpu.kernel("addBias"), blocks, b.rows(), 1, THREADS, 0, a.end(s));
   }

@@ -1,29 +1,44 @@
 package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.Weight;
+import dev.kvdrive.plan.WeightFormat;
+import java.util.List;
 
 /**
- * A weight, row-major without gaps: a matrix in bf16, a vector (one row) in F32.
+ * A weight on the device: a vector in F32, or a matrix of parts that lie one below the other, each
+ * in the format that holds what is stored.
  *
- * @param memory its memory
+ * @param parts in the order of their rows
  */
-record CudaWeight(String name, int rows, int cols, CudaBuffer memory) implements Weight {
-  /** Bytes of one element of a weight of {@code rows} rows. */
-  static int elementBytes(int rows) {
-    return rows == 1 ? Float.BYTES : Short.BYTES;
+record CudaWeight(String name, int rows, int cols, List<Part> parts) implements Weight {
+  /**
+   * Rows of one format: row-major without gaps, or in tiles ({@link PackedTiles}).
+   *
+   * @param firstRow of the weight
+   * @param memory its memory, which is the weight's
+   */
+  record Part(WeightFormat format, int firstRow, int rows, CudaBuffer memory) {}
+
+  CudaWeight {
+    parts = List.copyOf(parts);
   }
 
-  int elementBytes() {
-    return elementBytes(rows);
+  /** Where the elements of a vector are, in F32. */
+  long vector() {
+    Part part = parts.getFirst();
+    if (rows != 1 || part.format() != WeightFormat.F32) {
+      throw new IllegalStateException("weight %s of %d rows is no vector".formatted(name, rows));
+    }
+    return part.memory().address();
   }
 
   @Override
   public long bytes() {
-    return memory.bytes();
+    return parts.stream().mapToLong(part -> part.memory().bytes()).sum();
   }
 
   @Override
   public void close() {
-    memory.close();
+    parts.forEach(part -> part.memory().close());
   }
 }

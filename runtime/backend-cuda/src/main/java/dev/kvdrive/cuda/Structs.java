@@ -134,7 +134,16 @@ final class Structs {
     final Field out = struct(ROWS, "out");
     final Field tableRows = int32("tableRows");
     final Field cols = int32("cols");
-    final Field tableElementBytes = int32("tableElementBytes");
+
+    /** Of an element: 32, 16, or those of a packed matrix. */
+    final Field tableBits = int32("tableBits");
+
+    /** Rows of the whole table that are before these. */
+    final Field firstRow = int32("firstRow");
+
+    /** Rows of the whole table. */
+    final Field allRows = int32("allRows");
+
     final Field factor = float32("factor");
 
     Embed() {
@@ -237,6 +246,35 @@ final class Structs {
 
     Multiply() {
       super("MultiplyArgs");
+    }
+  }
+
+  /** Products of few rows with a packed matrix. */
+  static final class Packed extends Struct {
+    final Field weight = pointer("const char*", "weight");
+    final Field in = struct(ROWS, "in");
+    final Field out = pointer("char*", "out");
+    final Field outStride = int64("outStride");
+    final Field outElementBytes = int32("outElementBytes");
+    final Field outputs = int32("outputs");
+    final Field cols = int32("cols");
+    final Field rows = int32("rows");
+    final Field add = int32("add");
+
+    Packed() {
+      super("PackedArgs");
+    }
+  }
+
+  /** Some tiles of a packed matrix as bf16, row-major. */
+  static final class Widen extends Struct {
+    final Field weight = pointer("const char*", "weight");
+    final Field out = pointer("bf16*", "out");
+    final Field tiles = int32("tiles");
+    final Field cols = int32("cols");
+
+    Widen() {
+      super("WidenArgs");
     }
   }
 
@@ -528,6 +566,8 @@ final class Structs {
   static final Silu SILU = new Silu();
   static final Choose CHOOSE = new Choose();
   static final Multiply MULTIPLY = new Multiply();
+  static final Packed PACKED = new Packed();
+  static final Widen WIDEN = new Widen();
   static final Append APPEND = new Append();
   static final Store STORE = new Store();
   static final Prompt PROMPT = new Prompt();
@@ -550,7 +590,7 @@ final class Structs {
   static List<Struct> all() {
     return List.of(
         ROWS, LAYER, BATCH, CHOSEN, EMBED, NORM, BIAS, ADD, ANGLES, ROTATE, SILU, CHOOSE, MULTIPLY,
-        APPEND, STORE, PROMPT, RESET, PLACE, TRIM, OBSERVE, CREDIT, STEP, SCORE, SELECT, PIN,
-        FORGET, CLUSTER, FETCH, ATTEND, CAUSAL);
+        PACKED, WIDEN, APPEND, STORE, PROMPT, RESET, PLACE, TRIM, OBSERVE, CREDIT, STEP, SCORE,
+        SELECT, PIN, FORGET, CLUSTER, FETCH, ATTEND, CAUSAL);
   }
 }

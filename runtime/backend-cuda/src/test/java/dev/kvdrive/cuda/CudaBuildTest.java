@@ -12,6 +12,7 @@ import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.model.tensor.TensorType;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.WeightFormat;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -104,7 +105,7 @@ class CudaBuildTest {
           Stream.concat(
                   Stream.of(model.embedding(), model.outputNorm(), model.output()).distinct(),
                   model.layers().stream().flatMap(LayerTensors::all))
-              .mapToLong(t -> (long) t.rows() * t.cols() * CudaWeight.elementBytes(t.rows()))
+              .mapToLong(t -> t.type().onGpu(t.rows()).bytes(t.rows(), t.cols()))
               .sum();
       assertThat(model.geometry().weightBytes(DeviceKind.CUDA)).isEqualTo(bytes);
     }
@@ -129,13 +130,13 @@ class CudaBuildTest {
       }
       TensorData matrix = new TensorData("matrix", TensorType.F32, 3, 5, data);
       MemorySegment out = arena.allocate(4L * 15, Float.BYTES);
-      new WeightUpload(matrix, CudaWeight.elementBytes(3)).convert(1, 2, out);
+      WeightUpload.convert(matrix, WeightFormat.BF16, 1, 2, out);
       for (int i = 0; i < 10; i++) {
         assertThat(out.getAtIndex(ValueLayout.JAVA_SHORT, i))
             .isEqualTo(Bfloat16.round((float) Math.sin(5 + i) / 3));
       }
       TensorData vector = new TensorData("vector", TensorType.F32, 1, 15, data);
-      new WeightUpload(vector, CudaWeight.elementBytes(1)).convert(0, 1, out);
+      WeightUpload.convert(vector, WeightFormat.F32, 0, 1, out);
       assertThat(out.asSlice(0, 60).mismatch(data)).isEqualTo(-1);
     }
   }

@@ -14,6 +14,7 @@ import dev.kvdrive.device.PrefillConformance;
 import dev.kvdrive.device.QueueConformance;
 import dev.kvdrive.device.SelectConformance;
 import dev.kvdrive.device.StepConformance;
+import dev.kvdrive.model.tensor.TensorType;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -49,6 +50,11 @@ class CudaDeviceConformanceTest {
     @Override
     protected Device open(long capacityBytes, long hostBytes) {
       return CudaDevice.open(0, capacityBytes, hostBytes);
+    }
+
+    @Override
+    protected int exactRows(TensorType type) {
+      return type.onGpu(2).packed() ? CudaTensor.MOST_PACKED_ROWS : 0;
     }
   }
 

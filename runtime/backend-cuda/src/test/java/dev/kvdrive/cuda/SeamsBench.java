@@ -40,6 +40,8 @@ import java.util.Map;
  *       TEXT is what a right answer contains
  *   layer CONTEXT SEQUENCES BUDGET LAYERS INDEX
  *       time of each stage of a layer at Llama-3-8B's shape, and of whole steps
+ *   products
+ *       time of its matrix products with weights in bf16, Q8_0 and Q4_0, against their bytes
  * </pre>
  */
 final class SeamsBench {
@@ -72,9 +74,14 @@ final class SeamsBench {
           stages.run();
         }
       }
+      case "products" -> {
+        try (ProductBench bench = new ProductBench(out)) {
+          bench.run();
+        }
+      }
       default -> {
         out.println(
-            "usage: answer MODEL MESSAGE TEXT ... | layer CONTEXT SEQUENCES BUDGET LAYERS INDEX");
+            "usage: answer MODEL MESSAGE TEXT ... | layer CONTEXT SEQUENCES BUDGET LAYERS INDEX | products");
         System.exit(2);
       }
     }

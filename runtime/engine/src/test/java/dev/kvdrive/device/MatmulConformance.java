@@ -3,6 +3,7 @@ package dev.kvdrive.device;
 import dev.kvdrive.model.tensor.TensorType;
 import java.util.Arrays;
 import java.util.SplittableRandom;
+import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -16,6 +17,14 @@ public abstract class MatmulConformance extends DeviceConformance {
     MATMUL,
     ADD,
     LOGITS
+  }
+
+  /**
+   * Rows up to which the device under test multiplies with weights of a type as they are stored,
+   * and sums each row in the same order whatever rows are beside it.
+   */
+  protected int exactRows(TensorType type) {
+    return subject.device.bitExact() ? Integer.MAX_VALUE : 0;
   }
 
   private float[] gaussians(int count) {
@@ -41,7 +50,12 @@ public abstract class MatmulConformance extends DeviceConformance {
     "16, 32, 2048",
     "64, 31, 96",
     "1, 1000, 256",
-    "33, 257, 320"
+    "33, 257, 320",
+    "24, 48, 4096",
+    "40, 70, 1056",
+    "64, 130, 512",
+    "65, 130, 512",
+    "200, 517, 96"
   })
   void multipliesShapesThatNoTileDivides(int rows, int outputs, int inputs) {
     compare(rows, Blocks.random(random, TensorType.F32, outputs, inputs));
@@ -59,6 +73,54 @@ public abstract class MatmulConformance extends DeviceConformance {
         Blocks.random(random, TensorType.Q6_K, 48, 256),
         Blocks.random(random, TensorType.Q4_K, 16, 256),
         Blocks.random(random, TensorType.F16, 17, 256));
+    for (int rows : new int[] {1, 11, 70}) {
+      compare(
+          rows,
+          Blocks.random(random, TensorType.Q8_0, 21, 256),
+          Blocks.random(random, TensorType.Q8_0, 10, 256),
+          Blocks.random(random, TensorType.BF16, 9, 256),
+          Blocks.random(random, TensorType.Q4_0, 35, 256),
+          Blocks.random(random, TensorType.Q8_0, 3, 256));
+    }
+  }
+
+  /** Wide enough that devices may divide the work in other ways. */
+  @ParameterizedTest
+  @CsvSource({"4000, 96", "8200, 64", "16, 9248"})
+  void multipliesLargeMatrices(int outputs, int inputs) {
+    for (int rows : new int[] {1, 9, 32, 50, 80}) {
+      compare(rows, Blocks.random(random, TensorType.Q8_0, outputs, inputs));
+      compare(rows, Blocks.random(random, TensorType.Q4_0, outputs, inputs));
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(names = {"BF16", "Q8_0", "Q4_0"})
+  void multipliesRowsThatLieAnywhere(TensorType type) {
+    int rows = 5;
+    int inputs = 96;
+    Blocks weight = Blocks.random(random, type, 40, inputs);
+    float[] in = gaussians(rows * inputs);
+    float[] spread = new float[1 + rows * (inputs + 3)];
+    float[] absolute = new float[in.length];
+    for (int i = 0; i < in.length; i++) {
+      spread[1 + i / inputs * (inputs + 3) + i % inputs] = in[i];
+      absolute[i] = Math.abs(in[i]);
+    }
+    float[] none = new float[rows * 40];
+    float[] sums = multiply(oracle, Kind.LOGITS, rows, absolute, none, weight.absolute());
+    float[] expected = multiply(oracle, Kind.LOGITS, rows, in, none, weight);
+    Rig.Rows flat = subject.rows("in", 1, spread.length, spread);
+    Activations all = flat.view();
+    Activations view = new Activations(all.buffer(), all.type(), all.offset() + 1, inputs + 3);
+    Rig.Rows out = subject.empty("out", rows, 40, ElementType.F32);
+    subject
+        .ops
+        .tensor()
+        .logits(
+            subject.queue,
+            new TensorOperations.Product(subject.weight("weight", weight), view, rows, out.view()));
+    assertSums(type.name(), subject.read(out), expected, sums, SUMMATION + weights(), 0x1p-23);
   }
 
   private void compare(int rows, Blocks... weight) {
@@ -76,11 +138,9 @@ public abstract class MatmulConformance extends DeviceConformance {
       float[] expected = multiply(oracle, kind, rows, in, before, weight);
       float[] actual = multiply(subject, kind, rows, in, before, weight);
       String what = "%s of %d rows, %s".formatted(kind, rows, weight[0].type());
-      if (kind == Kind.LOGITS) {
-        assertSums(what, actual, expected, sums, SUMMATION + weights(), 0x1p-23);
-      } else {
-        assertSums(what, actual, expected, sums, SUMMATION + weights(), rounding());
-      }
+      boolean exact = Arrays.stream(weight).allMatch(part -> rows <= exactRows(part.type()));
+      double share = SUMMATION + (exact ? 0 : weights());
+      assertSums(what, actual, expected, sums, share, kind == Kind.LOGITS ? 0x1p-23 : rounding());
     }
   }
 
@@ -145,6 +205,41 @@ public abstract class MatmulConformance extends DeviceConformance {
             part,
             Arrays.copyOfRange(all, 100 * from, 100 * (from + some)),
             Arrays.copyOfRange(sums, 100 * from, 100 * (from + some)));
+      }
+    }
+  }
+
+  /** Whatever is computed beside a row, and whichever way the work is divided for it. */
+  @ParameterizedTest
+  @CsvSource({
+    "Q8_0, 100, 4128",
+    "Q8_0, 4000, 96",
+    "Q8_0, 8200, 64",
+    "Q4_0, 100, 4128",
+    "Q4_0, 4000, 96",
+    "Q4_0, 8200, 64",
+    "BF16, 100, 256"
+  })
+  void aRowHasTheSameBitsWhereverItStands(TensorType type, int outputs, int inputs) {
+    int rows = Math.min(exactRows(type), 70);
+    Assumptions.assumeTrue(rows > 1, "the device promises nothing of " + type);
+    Blocks weight = Blocks.random(random, type, outputs, inputs);
+    float[] in = gaussians(rows * inputs);
+    float[] before = gaussians(rows * outputs);
+    for (Kind kind : Kind.values()) {
+      float[] all = multiply(subject, kind, rows, in, before, weight);
+      for (int count : new int[] {1, 2, 7, 8, 9, 16, 17, 24, 32, 33}) {
+        int from = count * 5 % (rows - count + 1);
+        assertSameBits(
+            "%s of rows %d to %d".formatted(kind, from, from + count),
+            multiply(
+                subject,
+                kind,
+                count,
+                Arrays.copyOfRange(in, inputs * from, inputs * (from + count)),
+                Arrays.copyOfRange(before, outputs * from, outputs * (from + count)),
+                weight),
+            Arrays.copyOfRange(all, outputs * from, outputs * (from + count)));
       }
     }
   }

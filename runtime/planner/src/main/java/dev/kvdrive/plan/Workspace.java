@@ -47,6 +47,9 @@ public final class Workspace {
   /** What a queue of a GPU that computes has for matrix products and scores, if that is enough. */
   public static final long QUEUE_BYTES = 32 * ByteSize.MIB;
 
+  /** What a queue has beside it for a piece of a packed matrix in bf16, where there are such. */
+  public static final long WIDENED_BYTES = 32 * ByteSize.MIB;
+
   /** Queues that compute. */
   private static final int QUEUES = 2;
 
