@@ -7,6 +7,7 @@ import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.plan.ContextLimit;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
+import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
 import java.io.IOException;
 import java.io.InputStream;
@@ -139,7 +140,7 @@ public final class GeometryCatalogue {
    * @param field where the sizes are written, for errors
    */
   private static Known known(String uri, Geometry g, String source, String field) {
-    return new Known(
+    ModelGeometry geometry =
         new ModelGeometry(
                 uri,
                 new ModelShape(
@@ -155,7 +156,12 @@ public final class GeometryCatalogue {
                 g.contextLimit() == null
                     ? ContextLimit.TRAINED
                     : ContextLimit.valueOf(g.contextLimit().name()))
-            .calibrated(Boolean.TRUE.equals(g.calibrated())),
+            .calibrated(Boolean.TRUE.equals(g.calibrated()));
+    Quantity packed = g.gpuWeights();
+    return new Known(
+        packed == null
+            ? geometry
+            : geometry.packedIn(Quantities.bytes(field + ".gpuWeights", packed)),
         source);
   }
 }

@@ -71,7 +71,8 @@ public final class WrittenManifests {
 
   /** Sizes of a small transformer of {@code layers} layers. */
   public static Geometry geometry(int layers) {
-    return new Geometry(layers, 64, 4, 2, 16, 128, 1000, 65536, new Quantity("4Mi"), null, null);
+    return new Geometry(
+        layers, 64, 4, 2, 16, 128, 1000, 65536, new Quantity("4Mi"), null, null, null);
   }
 
   /** The specification with another model. */

@@ -54,6 +54,12 @@ public record Geometry(
         Quantity weights,
     @Nullable
         @JsonPropertyDescription(
+            "What all weights take on a GPU, where matrices of a GGUF file are Q8_0 or Q4_0, which"
+                + " stay as they are: kvdrive plan says it. Otherwise left out: matrices are counted"
+                + " in bf16.")
+        Quantity gpuWeights,
+    @Nullable
+        @JsonPropertyDescription(
             "What maxContext is. trained (the default): what the model was trained for, which alone"
                 + " ropeScaling can extend. scaled: what the rope_scaling of its config.json"
                 + " reaches. window: its sliding_window. chunked: the"

@@ -4,6 +4,7 @@ import dev.kvdrive.api.v1alpha1.Tls;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Quantities;
 import dev.kvdrive.feasibility.Request;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.RopeScaling;
 import dev.kvdrive.plan.WindowOptions;
@@ -163,6 +164,7 @@ final class RuntimeConfiguration {
     planned.put("feed-forward", geometry.feedForward());
     planned.put("vocabulary", geometry.vocabulary());
     planned.put("weight-bytes", geometry.weightBytes());
+    planned.put("gpu-weight-bytes", geometry.weightBytes(DeviceKind.CUDA));
     planned.put("stated-in", feasible.geometrySource());
     return planned;
   }

@@ -5,6 +5,7 @@ import dev.kvdrive.model.tensor.RopeSpec;
 import dev.kvdrive.model.tensor.TensorType;
 import dev.kvdrive.plan.ContextLimit;
 import dev.kvdrive.plan.ModelShape;
+import dev.kvdrive.plan.PackedWeights;
 import java.nio.file.Path;
 import java.util.HashSet;
 import java.util.List;
@@ -138,7 +139,8 @@ final class HuggingFaceConfig {
           };
       matrices = (tied ? 1 : 2) * hidden * p.vocabulary() + p.layers() * matrices;
       vectors = hidden + p.layers() * vectors;
-      return new WeightCount(storage.bytes(matrices + vectors), matrices, vectors);
+      return new WeightCount(
+          storage.bytes(matrices + vectors), matrices, vectors, PackedWeights.NONE);
     }
   }
 

@@ -194,6 +194,7 @@ record Hyperparameters(
         weights.bytes(),
         weights.matrixElements(),
         weights.vectorElements(),
+        weights.packed(),
         limit,
         false);
   }

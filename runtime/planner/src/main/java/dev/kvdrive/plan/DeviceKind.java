@@ -10,10 +10,16 @@ public enum DeviceKind {
    */
   CPU(4, true, "as they are stored", 512, 256, 0),
   /**
-   * A CUDA GPU; activations are bf16, matrices are held in bf16 and vectors in F32 whatever they
-   * are stored in.
+   * A CUDA GPU; activations are bf16, weights are held in a {@link WeightFormat}: matrices in Q8_0
+   * and Q4_0 as they are stored, all others in bf16, vectors in F32.
    */
-  CUDA(2, false, "matrices in bf16, vectors in F32", 8192, 2048, 768 * ByteSize.MIB);
+  CUDA(
+      2,
+      false,
+      "matrices in Q8_0 and Q4_0 as stored, others in bf16, vectors in F32",
+      8192,
+      2048,
+      768 * ByteSize.MIB);
 
   /** Host buffers take multiples of this many bytes, whatever the device. */
   public static final int HOST_PAGE = 4096;

@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
  * @param weightBytes bytes of all weights as they are stored
  * @param matrixElements elements of all matrices; a tied output counts once
  * @param vectorElements elements of all vectors: norms and biases
+ * @param packed what a GPU keeps packed of the matrices
  * @param limit what {@code maxContext} is
  * @param calibrated whether a calibration of its index comes with the weights
  */
@@ -21,6 +22,7 @@ public record ModelGeometry(
     long weightBytes,
     long matrixElements,
     long vectorElements,
+    PackedWeights packed,
     ContextLimit limit,
     boolean calibrated)
     implements ModelShape.Of {
@@ -47,6 +49,7 @@ public record ModelGeometry(
     within(name, "bytes of weights", weightBytes, 0, MAX_WEIGHT_BYTES);
     within(name, "elements of matrices", matrixElements, 0, MAX_ELEMENTS);
     within(name, "elements of vectors", vectorElements, 0, MAX_ELEMENTS);
+    within(name, "elements of packed matrices", packed.elements(), 0, matrixElements);
     if (shape.heads() % shape.kvHeads() != 0) {
       throw new IllegalArgumentException(
           "model %s has %d query heads, which %d KV heads do not divide"
@@ -69,6 +72,7 @@ public record ModelGeometry(
         weightBytes,
         matrixElements,
         vectorElements,
+        PackedWeights.NONE,
         ContextLimit.TRAINED,
         false);
   }
@@ -97,8 +101,24 @@ public record ModelGeometry(
         weightBytes,
         mostMatrixElements(shape),
         mostVectorElements(shape),
+        PackedWeights.NONE,
         limit,
         false);
+  }
+
+  /** The same model, of which a GPU holds all weights in so many bytes. */
+  public ModelGeometry packedIn(long gpuBytes) {
+    long vectors = Float.BYTES * vectorElements;
+    return new ModelGeometry(
+        name,
+        shape,
+        maxContext,
+        weightBytes,
+        matrixElements,
+        vectorElements,
+        new PackedWeights(matrixElements, Math.max(0, gpuBytes - vectors)),
+        limit,
+        calibrated);
   }
 
   private static long mostMatrixElements(ModelShape s) {
@@ -137,6 +157,7 @@ public record ModelGeometry(
         weightBytes,
         matrixElements,
         vectorElements,
+        packed,
         ContextLimit.EXTENDED,
         calibrated);
   }
@@ -144,7 +165,7 @@ public record ModelGeometry(
   /** The same model, with a calibration of its index or without. */
   public ModelGeometry calibrated(boolean comes) {
     return new ModelGeometry(
-        name, shape, maxContext, weightBytes, matrixElements, vectorElements, limit, comes);
+        name, shape, maxContext, weightBytes, matrixElements, vectorElements, packed, limit, comes);
   }
 
   /**
@@ -165,11 +186,14 @@ public record ModelGeometry(
         .formatted(maxContext, context, limit.words());
   }
 
-  /** Bytes of all weights as a device holds them. */
+  /** Bytes of all weights as a device holds them: {@link WeightFormat}. */
   public long weightBytes(DeviceKind device) {
     return switch (device) {
       case CPU -> weightBytes;
-      case CUDA -> (long) Short.BYTES * matrixElements + (long) Float.BYTES * vectorElements;
+      case CUDA ->
+          Short.BYTES * (matrixElements - packed.elements())
+              + packed.bytes()
+              + Float.BYTES * vectorElements;
     };
   }
 

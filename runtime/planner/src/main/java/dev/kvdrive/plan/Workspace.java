@@ -74,7 +74,8 @@ public final class Workspace {
     }
     // Scores of one row, and a share of each tile; what is too small for them stays beside.
     long scores = 5L * model.heads() * maxChunks + ByteSize.MIB;
-    long queue = QUEUE_BYTES + (scores > QUEUE_BYTES ? scores : 0);
+    long widened = model.packed().none() ? 0 : WIDENED_BYTES;
+    long queue = QUEUE_BYTES + (scores > QUEUE_BYTES ? scores : 0) + widened;
     return device.contextBytes()
         + QUEUES * queue
         + MOST_GRAPHS * (GRAPH_BYTES + (long) model.layers() * LAYER_NODES * NODE_BYTES);

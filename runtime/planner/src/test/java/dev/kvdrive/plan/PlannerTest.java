@@ -87,6 +87,33 @@ class PlannerTest {
   }
 
   @Test
+  void matricesThatStayPackedAreCountedAsTheyAreWithThePlaceWhereTheyAreWidened() {
+    // Of 100,000 elements in matrices 64,000 are packed in 8 bits, with a step for 32 of them.
+    PackedWeights packed = new PackedWeights(64_000, WeightFormat.Q8_0.bytes(64, 1000 / 32 * 32));
+    ModelShape shape = new ModelShape(2, 64, 4, 2, 16, 128, 512);
+    ModelGeometry plain = new ModelGeometry("m", shape, 4096, 106_250, 100_000, 1000);
+    ModelGeometry model =
+        new ModelGeometry(
+            "m", shape, 4096, 106_250, 100_000, 1000, packed, ContextLimit.TRAINED, false);
+    assertThat(model.weightBytes(DeviceKind.CPU)).isEqualTo(106_250);
+    assertThat(model.weightBytes(DeviceKind.CUDA))
+        .isEqualTo(2 * 36_000 + 64 * 992 * 34 / 32 + 4 * 1000);
+    assertThat(
+            Workspace.deviceBytes(DeviceKind.CUDA, model, 100)
+                - Workspace.deviceBytes(DeviceKind.CUDA, plain, 100))
+        .isEqualTo(2 * Workspace.WIDENED_BYTES);
+    assertThat(model.calibrated(true).packed()).isEqualTo(packed);
+    assertThat(plain.packedIn(150_000).weightBytes(DeviceKind.CUDA)).isEqualTo(150_000);
+    assertThat(plain.packedIn(150_000).packed().none()).isFalse();
+  }
+
+  @Test
+  void aPieceOfThePackedMatrixOfTheLongestRowsCanBeWidened() {
+    long tile = 2L * WeightFormat.TILE_ROWS * ModelGeometry.MAX_FEED_FORWARD;
+    assertThat(tile).isLessThanOrEqualTo(Workspace.WIDENED_BYTES);
+  }
+
+  @Test
   void ofAModelWhoseFilesAreNotKnownThereAreNeverMoreWeightsThanCounted() {
     // Llama 3 8B: 8,030,261,248 parameters, of which 65 norms of 4,096.
     long vectors = 65L * 4096;

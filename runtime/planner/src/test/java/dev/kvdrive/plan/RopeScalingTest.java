@@ -14,7 +14,15 @@ import org.junit.jupiter.params.provider.EnumSource;
 class RopeScalingTest {
   private static ModelGeometry model(int maxContext, ContextLimit limit) {
     return new ModelGeometry(
-        "m", new ModelShape(2, 64, 4, 2, 16, 128, 512), maxContext, 1, 1, 1, limit, false);
+        "m",
+        new ModelShape(2, 64, 4, 2, 16, 128, 512),
+        maxContext,
+        1,
+        1,
+        1,
+        PackedWeights.NONE,
+        limit,
+        false);
   }
 
   private static RopeScaling yarn(double factor, @Nullable Integer original) {

@@ -234,6 +234,7 @@ class StartFailureTest {
     values.put("kvdrive.model.planned.feed-forward", "768");
     values.put("kvdrive.model.planned.vocabulary", "8192");
     values.put("kvdrive.model.planned.weight-bytes", "7255040");
+    values.put("kvdrive.model.planned.gpu-weight-bytes", "7255040");
     values.put("kvdrive.model.planned.stated-in", "spec.model.geometry");
     return values;
   }
@@ -248,6 +249,7 @@ class StartFailureTest {
     "feed-forward, 700, feedForward is stated as 700 and is 768",
     "vocabulary, 9000, vocabulary is stated as 9000 and is 8192",
     "weight-bytes, 1048576, weights are stated as 1.00 MiB and are 6.92 MiB",
+    "gpu-weight-bytes, 1048576, weights on a GPU are stated as 1.00 MiB and are 6.92 MiB",
   })
   void sizesThatWereNotThoseOfTheFileAreNamedWithWhereToCorrectThem(
       String field, String stated, String said) {
@@ -258,7 +260,7 @@ class StartFailureTest {
         .startsWith("ModelDiffers: ")
         .contains("builtin:kvdrive-tiny-32k", said, "Correct spec.model.geometry")
         .contains("geometry: {layers: 6, hidden: 256")
-        .contains("weights: \"7255040\"}");
+        .contains("weights: \"7255040\", gpuWeights: \"7255040\"}");
   }
 
   @Test
@@ -266,6 +268,7 @@ class StartFailureTest {
     assertThat(reason(planned(), MachineCheck.here())).contains("does not fit");
     Map<String, String> roomy = planned();
     roomy.put("kvdrive.model.planned.weight-bytes", "8388608");
+    roomy.remove("kvdrive.model.planned.gpu-weight-bytes");
     assertThat(reason(roomy, MachineCheck.here())).contains("does not fit");
   }
 

@@ -13,6 +13,7 @@ import dev.kvdrive.feasibility.GeometryCatalogue;
 import dev.kvdrive.feasibility.Manifests;
 import dev.kvdrive.feasibility.OperatorDefaults;
 import dev.kvdrive.plan.ContextLimit;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.Plan;
 import io.fabric8.kubernetes.api.model.Quantity;
@@ -127,7 +128,7 @@ final class ManifestPlans {
       deployment.setSpec(withGeometry(spec, geometry));
       note =
           "The operator does not know this model and downloads nothing to plan; add to spec.model:"
-              + " geometry: {layers: %d, hidden: %d, heads: %d, kvHeads: %d, headDim: %d, feedForward: %d, vocabulary: %d, maxContext: %d, weights: \"%s\"%s}"
+              + " geometry: {layers: %d, hidden: %d, heads: %d, kvHeads: %d, headDim: %d, feedForward: %d, vocabulary: %d, maxContext: %d, weights: \"%s\"%s%s}"
                   .formatted(
                       geometry.layers(),
                       geometry.hidden(),
@@ -138,6 +139,9 @@ final class ManifestPlans {
                       geometry.vocabulary(),
                       geometry.maxContext(),
                       geometry.weights(),
+                      geometry.gpuWeights() == null
+                          ? ""
+                          : ", gpuWeights: \"%s\"".formatted(geometry.gpuWeights()),
                       geometry.contextLimit() == null
                           ? ""
                           : ", contextLimit: "
@@ -161,6 +165,7 @@ final class ManifestPlans {
         g.vocabulary(),
         g.maxContext(),
         new Quantity(Long.toString(g.weightBytes())),
+        g.packed().none() ? null : new Quantity(Long.toString(g.weightBytes(DeviceKind.CUDA))),
         g.limit() == ContextLimit.TRAINED ? null : Geometry.ContextLimit.valueOf(g.limit().name()),
         g.calibrated() ? Boolean.TRUE : null);
   }

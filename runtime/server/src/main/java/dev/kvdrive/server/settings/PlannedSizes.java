@@ -1,6 +1,7 @@
 package dev.kvdrive.server.settings;
 
 import dev.kvdrive.plan.ByteSize;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
 import java.util.ArrayList;
@@ -12,6 +13,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param layers as all that follow: see {@link ModelShape}
  * @param weightBytes bytes of all weights; may be rounded up
+ * @param gpuWeightBytes bytes of all weights on a GPU; 0 where nobody said
  * @param statedIn where they can be corrected
  */
 public record PlannedSizes(
@@ -23,6 +25,7 @@ public record PlannedSizes(
     int feedForward,
     int vocabulary,
     long weightBytes,
+    long gpuWeightBytes,
     @Nullable String statedIn) {
   /** Weights that are stated as the size of their files differ by the files' headers. */
   private static final double MOST_BEYOND = 1.01;
@@ -41,12 +44,19 @@ public record PlannedSizes(
     compare(found, "headDim", headDim, file.headDim());
     compare(found, "feedForward", feedForward, file.feedForward());
     compare(found, "vocabulary", vocabulary, file.vocabulary());
-    if (file.weightBytes() > weightBytes * MOST_BEYOND) {
-      found.add(
-          "weights are stated as %s and are %s"
-              .formatted(ByteSize.human(weightBytes), ByteSize.human(file.weightBytes())));
+    compare(found, "weights", weightBytes, file.weightBytes());
+    if (gpuWeightBytes > 0) {
+      compare(found, "weights on a GPU", gpuWeightBytes, file.weightBytes(DeviceKind.CUDA));
     }
     return found;
+  }
+
+  private static void compare(List<String> found, String what, long stated, long are) {
+    if (are > stated * MOST_BEYOND) {
+      found.add(
+          "%s are stated as %s and are %s"
+              .formatted(what, ByteSize.human(stated), ByteSize.human(are)));
+    }
   }
 
   private static void compare(List<String> found, String field, int stated, int is) {
@@ -57,7 +67,7 @@ public record PlannedSizes(
 
   /** Sizes as a specification states them, to be copied. */
   public static String statement(ModelGeometry file) {
-    return "{layers: %d, hidden: %d, heads: %d, kvHeads: %d, headDim: %d, feedForward: %d, vocabulary: %d, maxContext: %d, weights: \"%d\"}"
+    return "{layers: %d, hidden: %d, heads: %d, kvHeads: %d, headDim: %d, feedForward: %d, vocabulary: %d, maxContext: %d, weights: \"%d\"%s}"
         .formatted(
             file.layers(),
             file.hidden(),
@@ -67,6 +77,9 @@ public record PlannedSizes(
             file.feedForward(),
             file.vocabulary(),
             file.maxContext(),
-            file.weightBytes());
+            file.weightBytes(),
+            file.packed().none()
+                ? ""
+                : ", gpuWeights: \"%d\"".formatted(file.weightBytes(DeviceKind.CUDA)));
   }
 }
