@@ -83,58 +83,96 @@ __device__ __forceinline__ void product16x8x16(float (&d)[4], uint32_t a0, uint3
         "f"(FIRST ? 0.f : d[1]), "f"(FIRST ? 0.f : d[2]), "f"(FIRST ? 0.f : d[3]));
 }
 
-/**
- * What a lane reads of some blocks of its tiles: its numbers, the steps of its rows, and eight elements
- * of each row of activations. All of it is asked for before any of it is used.
- */
-template <int BITS, int TILES, int COLUMNS, int DEPTH>
+/** What a lane reads of some blocks of its tiles: its numbers, and the steps of its rows. */
+template <int BITS, int TILES, int DEPTH>
 struct PackedPiece {
   static constexpr int RECORD = packedBytes<BITS>();
   uint32_t numbers[DEPTH][TILES][BITS / 2];
   uint32_t steps[DEPTH][TILES];
-  uint4 x[DEPTH][COLUMNS];
 
-  __device__ __forceinline__ void load(const char* const (&numbersAt)[TILES],
-                                       const char* const (&stepsAt)[TILES],
-                                       const bf16* const (&in)[COLUMNS]) {
+  /** Steps lie behind the numbers of all lanes. */
+  __device__ __forceinline__ void load(const char* const (&from)[TILES], int stepsAt) {
 #pragma unroll
     for (int u = 0; u < DEPTH; u++) {
 #pragma unroll
       for (int j = 0; j < TILES; j++) {
-        loadNumbers(numbersAt[j] + u * RECORD, numbers[u][j]);
-        steps[u][j] = loadSteps(stepsAt[j] + u * RECORD);
-      }
-#pragma unroll
-      for (int n = 0; n < COLUMNS; n++) {
-        x[u][n] = *(const uint4*)(in[n] + u * PACKED_BLOCK);
+        loadNumbers(from[j] + u * RECORD, numbers[u][j]);
+        steps[u][j] = loadSteps(from[j] + stepsAt + u * RECORD);
       }
     }
   }
 
   /** A block of 32 elements is summed by two instructions, then multiplied by its step and added. */
-  __device__ __forceinline__ void multiply(float (&sums)[TILES][COLUMNS][4]) const {
+  template <int COLUMNS>
+  __device__ __forceinline__ void multiply(int u, const uint4 (&x)[COLUMNS],
+                                           float (&sums)[TILES][COLUMNS][4]) const {
 #pragma unroll
-    for (int u = 0; u < DEPTH; u++) {
+    for (int j = 0; j < TILES; j++) {
+      uint32_t low[4], high[4];
+      widenRow(numbers[u][j], 0, low);
+      widenRow(numbers[u][j], 1, high);
+      float2 step = stepsOf(steps[u][j]);
 #pragma unroll
-      for (int j = 0; j < TILES; j++) {
-        uint32_t low[4], high[4];
-        widenRow(numbers[u][j], 0, low);
-        widenRow(numbers[u][j], 1, high);
-        float2 step = stepsOf(steps[u][j]);
-#pragma unroll
-        for (int n = 0; n < COLUMNS; n++) {
-          float d[4];
-          product16x8x16<true>(d, low[0], high[0], low[1], high[1], x[u][n].x, x[u][n].y);
-          product16x8x16<false>(d, low[2], high[2], low[3], high[3], x[u][n].z, x[u][n].w);
-          sums[j][n][0] = __fmaf_rn(step.x, d[0], sums[j][n][0]);
-          sums[j][n][1] = __fmaf_rn(step.x, d[1], sums[j][n][1]);
-          sums[j][n][2] = __fmaf_rn(step.y, d[2], sums[j][n][2]);
-          sums[j][n][3] = __fmaf_rn(step.y, d[3], sums[j][n][3]);
-        }
+      for (int n = 0; n < COLUMNS; n++) {
+        float d[4];
+        product16x8x16<true>(d, low[0], high[0], low[1], high[1], x[n].x, x[n].y);
+        product16x8x16<false>(d, low[2], high[2], low[3], high[3], x[n].z, x[n].w);
+        sums[j][n][0] = __fmaf_rn(step.x, d[0], sums[j][n][0]);
+        sums[j][n][1] = __fmaf_rn(step.x, d[1], sums[j][n][1]);
+        sums[j][n][2] = __fmaf_rn(step.y, d[2], sums[j][n][2]);
+        sums[j][n][3] = __fmaf_rn(step.y, d[3], sums[j][n][3]);
       }
     }
   }
 };
+
+/** Eight elements of each row of activations that a lane has. */
+template <int COLUMNS>
+__device__ __forceinline__ void loadRows(const bf16* const (&from)[COLUMNS], int offset,
+                                         uint4 (&x)[COLUMNS]) {
+#pragma unroll
+  for (int n = 0; n < COLUMNS; n++) {
+    x[n] = *(const uint4*)(from[n] + offset);
+  }
+}
+
+/**
+ * Adds the product of the next blocks. All of the weights are asked for before any is used, and so are
+ * the activations, which come from a cache, where there are registers for them.
+ */
+template <int BITS, int TILES, int COLUMNS, int DEPTH>
+__device__ __forceinline__ void addBlocks(const char* (&weight)[TILES], int stepsAt,
+                                          const bf16* (&in)[COLUMNS],
+                                          float (&sums)[TILES][COLUMNS][4]) {
+  PackedPiece<BITS, TILES, DEPTH> piece;
+  piece.load(weight, stepsAt);
+  if (COLUMNS <= 2) {
+    uint4 x[DEPTH][COLUMNS];
+#pragma unroll
+    for (int u = 0; u < DEPTH; u++) {
+      loadRows(in, u * PACKED_BLOCK, x[u]);
+    }
+#pragma unroll
+    for (int u = 0; u < DEPTH; u++) {
+      piece.multiply(u, x[u], sums);
+    }
+  } else {
+#pragma unroll
+    for (int u = 0; u < DEPTH; u++) {
+      uint4 x[COLUMNS];
+      loadRows(in, u * PACKED_BLOCK, x);
+      piece.multiply(u, x, sums);
+    }
+  }
+#pragma unroll
+  for (int j = 0; j < TILES; j++) {
+    weight[j] += DEPTH * piece.RECORD;
+  }
+#pragma unroll
+  for (int n = 0; n < COLUMNS; n++) {
+    in[n] += DEPTH * PACKED_BLOCK;
+  }
+}
 
 /**
  * Rows of weights are the rows of the matrix instruction, rows of activations its columns. A lane
@@ -162,47 +200,29 @@ __device__ __forceinline__ void packedProduct(const PackedArgs& a) {
   int from = blocks * warp / PACKED_WARPS, to = blocks * (warp + 1) / PACKED_WARPS;
 
   // Of tiles that are not there the last one is computed again, and not written; so are rows.
-  const char *numbersAt[TILES], *stepsAt[TILES];
+  const char* weight[TILES];
 #pragma unroll
   for (int j = 0; j < TILES; j++) {
-    const char* record =
-        a.weight + ((int64_t)min(firstTile + j, tiles - 1) * blocks + from) * RECORD;
-    numbersAt[j] = record + BITS * 2 * lane;
-    stepsAt[j] = record + BITS * 2 * WARP + 4 * group;
+    weight[j] = a.weight + ((int64_t)min(firstTile + j, tiles - 1) * blocks + from) * RECORD +
+                2 * BITS * lane;
   }
+  int stepsAt = 2 * BITS * (WARP - lane) + 4 * group;
   const bf16* in[COLUMNS];
 #pragma unroll
   for (int n = 0; n < COLUMNS; n++) {
     int row = min(firstRow + 8 * n + group, a.rows - 1);
     in[n] = a.in.data + row * a.in.stride + from * PACKED_BLOCK + 8 * quad;
   }
-  auto next = [&](int count) {
-#pragma unroll
-    for (int j = 0; j < TILES; j++) {
-      numbersAt[j] += count * RECORD;
-      stepsAt[j] += count * RECORD;
-    }
-#pragma unroll
-    for (int n = 0; n < COLUMNS; n++) {
-      in[n] += count * PACKED_BLOCK;
-    }
-  };
 
   float sums[TILES][COLUMNS][4] = {};
   int left = to - from;
 #pragma unroll 1
   for (; left >= DEPTH; left -= DEPTH) {
-    PackedPiece<BITS, TILES, COLUMNS, DEPTH> piece;
-    piece.load(numbersAt, stepsAt, in);
-    piece.multiply(sums);
-    next(DEPTH);
+    addBlocks<BITS, TILES, COLUMNS, DEPTH>(weight, stepsAt, in, sums);
   }
 #pragma unroll 1
   for (; left > 0; left--) {
-    PackedPiece<BITS, TILES, COLUMNS, 1> piece;
-    piece.load(numbersAt, stepsAt, in);
-    piece.multiply(sums);
-    next(1);
+    addBlocks<BITS, TILES, COLUMNS, 1>(weight, stepsAt, in, sums);
   }
 
   float* own = parts + warp * 8 * STRIDE + 2 * quad * STRIDE + group;

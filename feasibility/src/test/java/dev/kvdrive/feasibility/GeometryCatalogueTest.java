@@ -9,6 +9,7 @@ import dev.kvdrive.api.v1alpha1.InferenceClassSpec.CatalogueEntry;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.plan.ContextLimit;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.ModelGeometry;
 import java.nio.file.Path;
 import java.util.List;
@@ -39,6 +40,7 @@ class GeometryCatalogueTest {
         .usingRecursiveComparison()
         .ignoringFields("name", "matrixElements", "vectorElements", "packed")
         .isEqualTo(file);
+    assertThat(known.weightBytes(DeviceKind.CUDA)).isEqualTo(file.weightBytes(DeviceKind.CUDA));
     // Sizes alone do not tell whether the output is tied to the embedding, nor which norms and
     // biases there are: a plan counts the most there can be.
     assertThat(known.matrixElements())

@@ -89,6 +89,7 @@ class DesiredObjectsTest {
     assertThat(configuration.at("/tiers/nvme-writes-per-day").asLong()).isEqualTo(100L << 30);
     assertThat(configuration.at("/model/planned/layers").asInt()).isEqualTo(6);
     assertThat(configuration.at("/model/planned/weight-bytes").asLong()).isEqualTo(7255040);
+    assertThat(configuration.at("/model/planned/gpu-weight-bytes").asLong()).isEqualTo(7255040);
     assertThat(configuration.at("/model/planned/stated-in").asText())
         .isEqualTo("the models the operator knows");
   }
