@@ -83,6 +83,34 @@ __device__ __forceinline__ void product16x8x16(float (&d)[4], uint32_t a0, uint3
         "f"(FIRST ? 0.f : d[1]), "f"(FIRST ? 0.f : d[2]), "f"(FIRST ? 0.f : d[3]));
 }
 
+/** The blocks of a row that the warps of a block of threads share: what this one has of them. */
+__device__ __forceinline__ int firstOfWarp(int blocks, int warp) {
+  return blocks * warp / PACKED_WARPS;
+}
+
+/**
+ * Asks the cache for the first blocks that a warp will read. Weights never change, so this may come
+ * before the kernel before has ended, while memory has less to do.
+ */
+template <int BITS, int TILES, int COLUMNS>
+__device__ __forceinline__ void readAhead(const PackedArgs& a) {
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+  int passes = (a.rows + 8 * COLUMNS - 1) / (8 * COLUMNS);
+  int firstTile = (int)(blockIdx.x / passes) * TILES;
+  int tiles = (a.outputs + PACKED_ROWS - 1) / PACKED_ROWS;
+  int blocks = a.cols / PACKED_BLOCK;
+  int from = firstOfWarp(blocks, warp);
+  int to = from + min(firstOfWarp(blocks, warp + 1) - from, a.ahead);
+  for (int j = 0; j < TILES; j++) {
+    const char* at = a.weight +
+                     ((int64_t)min(firstTile + j, tiles - 1) * blocks + from) * packedBytes<BITS>() +
+                     2 * BITS * lane;
+    for (int b = from; b < to; b++, at += packedBytes<BITS>()) {
+      asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
+    }
+  }
+}
+
 /** What a lane reads of some blocks of its tiles: its numbers, and the steps of its rows. */
 template <int BITS, int TILES, int DEPTH>
 struct PackedPiece {
@@ -197,7 +225,7 @@ __device__ __forceinline__ void packedProduct(const PackedArgs& a) {
   int firstTile = (int)(blockIdx.x / passes) * TILES;
   int tiles = (a.outputs + PACKED_ROWS - 1) / PACKED_ROWS;
   int blocks = a.cols / PACKED_BLOCK;
-  int from = blocks * warp / PACKED_WARPS, to = blocks * (warp + 1) / PACKED_WARPS;
+  int from = firstOfWarp(blocks, warp), to = firstOfWarp(blocks, warp + 1);
 
   // Of tiles that are not there the last one is computed again, and not written; so are rows.
   const char* weight[TILES];
@@ -265,6 +293,7 @@ __device__ __forceinline__ void packedProduct(const PackedArgs& a) {
 #define PACKED_KERNEL(B, T, C, D, M)                                                         \
   extern "C" __global__ void __launch_bounds__(PACKED_THREADS, M) packed_##B##_##T##_##C##_##D( \
       PackedArgs a) {                                                                        \
+    readAhead<B, T, C>(a);                                                                   \
     follow();                                                                                \
     packedProduct<B, T, C, D>(a);                                                            \
   }

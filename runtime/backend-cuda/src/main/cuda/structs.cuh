@@ -367,6 +367,7 @@ struct PackedArgs {
   int cols;
   int rows;
   int add;
+  int ahead;
 };
 static_assert(offsetof(PackedArgs, weight) == 0, "PackedArgs.weight");
 static_assert(offsetof(PackedArgs, in) == 8, "PackedArgs.in");
@@ -377,6 +378,7 @@ static_assert(offsetof(PackedArgs, outputs) == 44, "PackedArgs.outputs");
 static_assert(offsetof(PackedArgs, cols) == 48, "PackedArgs.cols");
 static_assert(offsetof(PackedArgs, rows) == 52, "PackedArgs.rows");
 static_assert(offsetof(PackedArgs, add) == 56, "PackedArgs.add");
+static_assert(offsetof(PackedArgs, ahead) == 60, "PackedArgs.ahead");
 static_assert(sizeof(PackedArgs) == 64, "PackedArgs");
 
 struct WidenArgs {

@@ -26,6 +26,9 @@ final class CudaTensor implements TensorOperations {
    */
   static final int MOST_PACKED_ROWS = 64;
 
+  /** Blocks of a packed matrix that each warp asks the cache for before its turn has come. */
+  static final int AHEAD = 4;
+
   /** Bytes that kernels read at once. */
   private static final int VECTOR_BYTES = 16;
 
@@ -122,7 +125,7 @@ final class CudaTensor implements TensorOperations {
   private void multiplyPacked(
       CudaQueue queue, Product p, boolean add, CudaWeight.Part part, long to) {
     PackedKernel kernel = PackedKernel.of(part.rows(), p.rows(), gpu.multiprocessors());
-    multiplyPacked(queue, kernel, p, add, part, to);
+    multiplyPacked(queue, kernel, AHEAD, p, add, part, to);
   }
 
   private static boolean readInVectors(long address, Activations rows) {
@@ -130,15 +133,21 @@ final class CudaTensor implements TensorOperations {
   }
 
   /** By a certain kernel, for timings. */
-  void multiplyPacked(CudaQueue queue, PackedKernel kernel, Product p) {
+  void multiplyPacked(CudaQueue queue, PackedKernel kernel, int ahead, Product p) {
     for (CudaWeight.Part part : ((CudaWeight) p.weight()).parts()) {
       long to = anyAddress(p.out()) + (long) part.firstRow() * p.out().type().bytes();
-      multiplyPacked(queue, kernel, p, false, part, to);
+      multiplyPacked(queue, kernel, ahead, p, false, part, to);
     }
   }
 
   private void multiplyPacked(
-      CudaQueue queue, PackedKernel kernel, Product p, boolean add, CudaWeight.Part part, long to) {
+      CudaQueue queue,
+      PackedKernel kernel,
+      int ahead,
+      Product p,
+      boolean add,
+      CudaWeight.Part part,
+      long to) {
     Structs.Packed s = Structs.PACKED;
     Arguments a = queue.arguments().put(s.weight, part.memory().address());
     rows(a, s.in, p.in())
@@ -148,7 +157,8 @@ final class CudaTensor implements TensorOperations {
         .put(s.outputs, part.rows())
         .put(s.cols, p.weight().cols())
         .put(s.rows, p.rows())
-        .put(s.add, add ? 1 : 0);
+        .put(s.add, add ? 1 : 0)
+        .put(s.ahead, ahead);
     int blocks = Math.multiplyExact(kernel.blocks(part.rows()), kernel.passes(p.rows()));
     queue.launch(
         gpu.kernel(kernel.name(part.format())),

@@ -261,6 +261,9 @@ final class Structs {
     final Field rows = int32("rows");
     final Field add = int32("add");
 
+    /** Blocks that each warp asks the cache for before the kernel before has ended. */
+    final Field ahead = int32("ahead");
+
     Packed() {
       super("PackedArgs");
     }

@@ -121,17 +121,20 @@ final class ProductBench implements AutoCloseable {
               PackedKernel.of(matrix.outputs(), rows, device.gpu().multiprocessors());
           for (PackedKernel kernel : PackedKernel.ALL) {
             if (kernel.columns() == chosen.columns()) {
-              String what =
-                  "%s%s"
-                      .formatted(
-                          kernel.name(type.onGpu(matrix.outputs())),
-                          kernel.equals(chosen) ? " (chosen)" : "");
-              time(
-                  what,
-                  copies,
-                  matrix,
-                  rows,
-                  p -> ((CudaTensor) tensor).multiplyPacked(queue, kernel, p));
+              for (int ahead : new int[] {0, 4, 1 << 20}) {
+                String what =
+                    "%s ahead %d%s"
+                        .formatted(
+                            kernel.name(type.onGpu(matrix.outputs())),
+                            ahead,
+                            kernel.equals(chosen) ? " (chosen)" : "");
+                time(
+                    what,
+                    copies,
+                    matrix,
+                    rows,
+                    p -> ((CudaTensor) tensor).multiplyPacked(queue, kernel, ahead, p));
+              }
             }
           }
         }
