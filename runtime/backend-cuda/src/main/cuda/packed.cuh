@@ -83,30 +83,52 @@ __device__ __forceinline__ void product16x8x16(float (&d)[4], uint32_t a0, uint3
         "f"(FIRST ? 0.f : d[1]), "f"(FIRST ? 0.f : d[2]), "f"(FIRST ? 0.f : d[3]));
 }
 
-/** The blocks of a row that the warps of a block of threads share: what this one has of them. */
-__device__ __forceinline__ int firstOfWarp(int blocks, int warp) {
-  return blocks * warp / PACKED_WARPS;
-}
+/**
+ * Where a warp of a block of threads is: sixteen slices of the blocks of a row, and so many tiles that
+ * SLICES warps have a slice, and each of them SLICES of the slices.
+ */
+template <int BITS, int TILES, int COLUMNS, int SLICES>
+struct PackedPlace {
+  static constexpr int RECORD = packedBytes<BITS>();
+  static constexpr int ROWS = 8 * COLUMNS;
+  static constexpr int OUTPUTS = PACKED_ROWS * TILES * SLICES;  // of a block of threads
+  int lane = threadIdx.x % WARP;
+  int part = threadIdx.x / WARP / SLICES;  // of a row
+  int column = threadIdx.x / WARP % SLICES * TILES;
+  int blocks, tiles, firstRow, firstTile;
+
+  __device__ __forceinline__ explicit PackedPlace(const PackedArgs& a) {
+    int passes = (a.rows + ROWS - 1) / ROWS;
+    blocks = a.cols / PACKED_BLOCK;
+    tiles = (a.outputs + PACKED_ROWS - 1) / PACKED_ROWS;
+    firstRow = (int)(blockIdx.x % passes) * ROWS;
+    firstTile = (int)(blockIdx.x / passes) * TILES * SLICES;
+  }
+
+  /** First block of a slice of this warp; of the one behind the last, where it ends. */
+  __device__ __forceinline__ int slice(int i) const {
+    return blocks * (part * SLICES + i) / PACKED_SLICES;
+  }
+
+  /** What a lane reads of a tile first. Of tiles that are not there it is the last one. */
+  __device__ __forceinline__ const char* weight(const PackedArgs& a, int j) const {
+    int tile = min(firstTile + column + j, tiles - 1);
+    return a.weight + ((int64_t)tile * blocks + slice(0)) * RECORD + 2 * BITS * lane;
+  }
+};
 
 /**
  * Asks the cache for the first blocks that a warp will read. Weights never change, so this may come
  * before the kernel before has ended, while memory has less to do.
  */
-template <int BITS, int TILES, int COLUMNS>
+template <int BITS, int TILES, int COLUMNS, int SLICES>
 __device__ __forceinline__ void readAhead(const PackedArgs& a) {
-  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-  int passes = (a.rows + 8 * COLUMNS - 1) / (8 * COLUMNS);
-  int firstTile = (int)(blockIdx.x / passes) * TILES;
-  int tiles = (a.outputs + PACKED_ROWS - 1) / PACKED_ROWS;
-  int blocks = a.cols / PACKED_BLOCK;
-  int from = firstOfWarp(blocks, warp);
-  int to = from + min(firstOfWarp(blocks, warp + 1) - from, a.ahead);
+  PackedPlace<BITS, TILES, COLUMNS, SLICES> place(a);
+  int count = min(place.slice(SLICES) - place.slice(0), a.ahead);
   for (int j = 0; j < TILES; j++) {
-    const char* at = a.weight +
-                     ((int64_t)min(firstTile + j, tiles - 1) * blocks + from) * packedBytes<BITS>() +
-                     2 * BITS * lane;
-    for (int b = from; b < to; b++, at += packedBytes<BITS>()) {
-      asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
+    const char* at = place.weight(a, j);
+    for (int b = 0; b < count; b++) {
+      asm volatile("prefetch.global.L2 [%0];" ::"l"(at + b * place.RECORD));
     }
   }
 }
@@ -207,53 +229,64 @@ __device__ __forceinline__ void addBlocks(const char* (&weight)[TILES], int step
  * takes eight neighbouring elements of a block from both, in the same order: sixteen bytes of
  * activations, and of the weights what lies for it in one piece.
  *
- * Warps share the blocks of a row by their number, and what they have is added in the order of the
- * warps. So the order of a sum depends on the length of a row alone: not on how many rows there are,
- * where a row stands, or how many tiles a block of threads has.
+ * The blocks of a row are summed in sixteen slices; four slices are added one after the other, then
+ * the four sums. So the order of a sum depends on the length of a row alone: not on how many rows
+ * there are, where a row stands, or which kernel it is. Where there are enough tiles, warps take four
+ * slices each and four share the same: these read the same activations, which are more than the
+ * weights then, and find them in their multiprocessor's cache.
  */
-template <int BITS, int TILES, int COLUMNS, int DEPTH>
+template <int BITS, int TILES, int COLUMNS, int DEPTH, int SLICES>
 __device__ __forceinline__ void packedProduct(const PackedArgs& a) {
-  constexpr int RECORD = packedBytes<BITS>();
-  constexpr int OUTPUTS = PACKED_ROWS * TILES;
-  constexpr int ROWS = 8 * COLUMNS;
-  constexpr int STRIDE = OUTPUTS + 4;  // lanes of a warp write to different banks
-  extern __shared__ float parts[];     // [warp][row of eight][output]
-  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-  int group = lane / 4, quad = lane % 4;
-  int passes = (a.rows + ROWS - 1) / ROWS;
-  int firstRow = (int)(blockIdx.x % passes) * ROWS;
-  int firstTile = (int)(blockIdx.x / passes) * TILES;
-  int tiles = (a.outputs + PACKED_ROWS - 1) / PACKED_ROWS;
-  int blocks = a.cols / PACKED_BLOCK;
-  int from = firstOfWarp(blocks, warp), to = firstOfWarp(blocks, warp + 1);
+  static_assert(SLICES == 1 || SLICES == 4, "slices are added in fours");
+  typedef PackedPlace<BITS, TILES, COLUMNS, SLICES> Place;
+  constexpr int PARTS = PACKED_SLICES / SLICES;
+  constexpr int STRIDE = Place::OUTPUTS + 4;  // lanes of a warp write to different banks
+  extern __shared__ float parts[];            // [part][row of eight][output]
+  Place place(a);
+  int group = place.lane / 4, quad = place.lane % 4;
 
-  // Of tiles that are not there the last one is computed again, and not written; so are rows.
   const char* weight[TILES];
 #pragma unroll
   for (int j = 0; j < TILES; j++) {
-    weight[j] = a.weight + ((int64_t)min(firstTile + j, tiles - 1) * blocks + from) * RECORD +
-                2 * BITS * lane;
+    weight[j] = place.weight(a, j);
   }
-  int stepsAt = 2 * BITS * (WARP - lane) + 4 * group;
+  int stepsAt = 2 * BITS * (WARP - place.lane) + 4 * group;
   const bf16* in[COLUMNS];
 #pragma unroll
   for (int n = 0; n < COLUMNS; n++) {
-    int row = min(firstRow + 8 * n + group, a.rows - 1);
-    in[n] = a.in.data + row * a.in.stride + from * PACKED_BLOCK + 8 * quad;
+    // Rows that are not there are the last one, and not written.
+    int row = min(place.firstRow + 8 * n + group, a.rows - 1);
+    in[n] = a.in.data + row * a.in.stride + place.slice(0) * PACKED_BLOCK + 8 * quad;
   }
 
-  float sums[TILES][COLUMNS][4] = {};
-  int left = to - from;
+  float sums[TILES][COLUMNS][4];
+  float before[TILES][COLUMNS][4];
 #pragma unroll 1
-  for (; left >= DEPTH; left -= DEPTH) {
-    addBlocks<BITS, TILES, COLUMNS, DEPTH>(weight, stepsAt, in, sums);
-  }
+  for (int i = 0; i < SLICES; i++) {
+#pragma unroll
+    for (int k = 0; k < TILES * COLUMNS * 4; k++) {
+      sums[k / 4 / COLUMNS][k / 4 % COLUMNS][k % 4] = 0;
+    }
+    int left = place.slice(i + 1) - place.slice(i);
 #pragma unroll 1
-  for (; left > 0; left--) {
-    addBlocks<BITS, TILES, COLUMNS, 1>(weight, stepsAt, in, sums);
+    for (; left >= DEPTH; left -= DEPTH) {
+      addBlocks<BITS, TILES, COLUMNS, DEPTH>(weight, stepsAt, in, sums);
+    }
+#pragma unroll 1
+    for (; left > 0; left--) {
+      addBlocks<BITS, TILES, COLUMNS, 1>(weight, stepsAt, in, sums);
+    }
+    if (SLICES > 1) {
+#pragma unroll
+      for (int k = 0; k < TILES * COLUMNS * 4; k++) {
+        float& sum = before[k / 4 / COLUMNS][k / 4 % COLUMNS][k % 4];
+        float slice = sums[k / 4 / COLUMNS][k / 4 % COLUMNS][k % 4];
+        sum = i == 0 ? slice : sum + slice;
+      }
+    }
   }
 
-  float* own = parts + warp * 8 * STRIDE + 2 * quad * STRIDE + group;
+  float* own = parts + (place.part * 8 + 2 * quad) * STRIDE + PACKED_ROWS * place.column + group;
 #pragma unroll
   for (int n = 0; n < COLUMNS; n++) {
     if (n > 0) {
@@ -261,23 +294,30 @@ __device__ __forceinline__ void packedProduct(const PackedArgs& a) {
     }
 #pragma unroll
     for (int j = 0; j < TILES; j++) {
+      const float(&x)[4] = SLICES > 1 ? before[j][n] : sums[j][n];
       float* at = own + PACKED_ROWS * j;
-      at[0] = sums[j][n][0];
-      at[STRIDE] = sums[j][n][1];
-      at[8] = sums[j][n][2];
-      at[STRIDE + 8] = sums[j][n][3];
+      at[0] = x[0];
+      at[STRIDE] = x[1];
+      at[8] = x[2];
+      at[STRIDE + 8] = x[3];
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < 8 * OUTPUTS; i += PACKED_THREADS) {
-      int r = firstRow + 8 * n + i / OUTPUTS, output = PACKED_ROWS * firstTile + i % OUTPUTS;
-      if (r < a.rows && output < a.outputs) {
-        const float* part = parts + i / OUTPUTS * STRIDE + i % OUTPUTS;
+    for (int i = threadIdx.x; i < 8 * Place::OUTPUTS; i += PACKED_THREADS) {
+      int row = place.firstRow + 8 * n + i / Place::OUTPUTS;
+      int output = PACKED_ROWS * place.firstTile + i % Place::OUTPUTS;
+      if (row < a.rows && output < a.outputs) {
+        const float* part = parts + i / Place::OUTPUTS * STRIDE + i % Place::OUTPUTS;
         float sum = 0;
 #pragma unroll
-        for (int w = 0; w < PACKED_WARPS; w++) {
-          sum += part[w * 8 * STRIDE];
+        for (int p = 0; p < PARTS; p += PARTS / 4) {
+          float four = part[p * 8 * STRIDE];
+#pragma unroll
+          for (int k = 1; k < PARTS / 4; k++) {
+            four += part[(p + k) * 8 * STRIDE];
+          }
+          sum = p == 0 ? four : sum + four;
         }
-        char* out = a.out + r * a.outStride * a.outElementBytes;
+        char* out = a.out + row * a.outStride * a.outElementBytes;
         if (a.add) {
           sum += element(out, output, a.outElementBytes);
         }
@@ -287,67 +327,77 @@ __device__ __forceinline__ void packedProduct(const PackedArgs& a) {
   }
 }
 
-// Grid: (tiles / T) * (rows / (8 * C)), those of the same tiles beside each other, so that they read
-// them from memory once. B bits a number, T tiles and C times 8 rows of a block of threads, D blocks
-// read ahead, M blocks of threads on a multiprocessor.
-#define PACKED_KERNEL(B, T, C, D, M)                                                         \
-  extern "C" __global__ void __launch_bounds__(PACKED_THREADS, M) packed_##B##_##T##_##C##_##D( \
-      PackedArgs a) {                                                                        \
-    readAhead<B, T, C>(a);                                                                   \
-    follow();                                                                                \
-    packedProduct<B, T, C, D>(a);                                                            \
+// Grid: (tiles / (T * S)) * (rows / (8 * C)), those of the same tiles beside each other, so that they
+// read them from memory once. B bits a number, T tiles of a warp, C times 8 rows, D blocks read ahead,
+// S slices of a warp, M blocks of threads on a multiprocessor.
+#define PACKED_KERNEL(B, T, C, D, S, M)                                                              \
+  extern "C" __global__ void __launch_bounds__(PACKED_THREADS, M) packed_##B##_##T##_##C##_##D##_##S(\
+      PackedArgs a) {                                                                                \
+    readAhead<B, T, C, S>(a);                                                                        \
+    follow();                                                                                        \
+    packedProduct<B, T, C, D, S>(a);                                                                 \
   }
-#define PACKED_KERNELS(B)     \
-  PACKED_KERNEL(B, 1, 1, 4, 2) \
-  PACKED_KERNEL(B, 2, 1, 2, 2) \
-  PACKED_KERNEL(B, 2, 1, 4, 1) \
-  PACKED_KERNEL(B, 4, 1, 2, 1) \
-  PACKED_KERNEL(B, 1, 2, 4, 1) \
-  PACKED_KERNEL(B, 2, 2, 2, 1) \
-  PACKED_KERNEL(B, 4, 2, 1, 1) \
-  PACKED_KERNEL(B, 1, 4, 2, 1) \
-  PACKED_KERNEL(B, 2, 4, 2, 1) \
-  PACKED_KERNEL(B, 4, 4, 1, 1)
+#define PACKED_KERNELS(B)         \
+  PACKED_KERNEL(B, 1, 1, 4, 1, 2) \
+  PACKED_KERNEL(B, 2, 1, 2, 1, 2) \
+  PACKED_KERNEL(B, 2, 2, 2, 1, 1) \
+  PACKED_KERNEL(B, 1, 2, 4, 4, 1) \
+  PACKED_KERNEL(B, 2, 2, 2, 4, 1) \
+  PACKED_KERNEL(B, 2, 4, 2, 1, 1) \
+  PACKED_KERNEL(B, 1, 4, 2, 4, 1) \
+  PACKED_KERNEL(B, 1, 4, 4, 4, 1) \
+  PACKED_KERNEL(B, 2, 4, 2, 4, 1)
 PACKED_KERNELS(8)
 PACKED_KERNELS(4)
 
-/** Rows of a piece of a matrix as bf16, each element rounded once, one warp for each block. */
+/** Rows of a piece of a matrix as bf16, each element rounded once; a warp has some blocks of a tile. */
 template <int BITS>
 __device__ __forceinline__ void widenTiles(const WidenArgs& a) {
   constexpr int WORDS = BITS / 2;
-  int lane = threadIdx.x % WARP;
-  int64_t at = (int64_t)blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
+  constexpr int RECORD = packedBytes<BITS>();
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
   int blocks = a.cols / PACKED_BLOCK;
-  if (at >= (int64_t)a.tiles * blocks) {
-    return;
+  int first = blockIdx.y * WIDEN_BLOCKS + warp;
+  const char* tile = a.weight + (int64_t)blockIdx.x * blocks * RECORD;
+  uint32_t numbers[WIDEN_BLOCKS / WIDEN_WARPS][WORDS];
+  uint32_t steps[WIDEN_BLOCKS / WIDEN_WARPS];
+#pragma unroll
+  for (int u = 0; u < WIDEN_BLOCKS / WIDEN_WARPS; u++) {
+    const char* record = tile + min(first + u * WIDEN_WARPS, blocks - 1) * RECORD;
+    loadNumbers(record + 4 * WORDS * lane, numbers[u]);
+    steps[u] = loadSteps(record + 4 * WORDS * WARP + lane / 4 * 4);
   }
-  const char* record = a.weight + at * packedBytes<BITS>();
-  uint32_t numbers[WORDS];
-  loadNumbers(record + 4 * WORDS * lane, numbers);
-  float2 steps = stepsOf(loadSteps(record + 4 * WORDS * WARP + lane / 4 * 4));
-  bf16* out = a.out + (at / blocks * PACKED_ROWS + lane / 4) * a.cols + at % blocks * PACKED_BLOCK +
-              lane % 4 * 8;
+  bf16* out = a.out + ((int64_t)blockIdx.x * PACKED_ROWS + lane / 4) * a.cols + lane % 4 * 8;
 #pragma unroll
-  for (int row = 0; row < 2; row++) {
-    uint32_t pairs[4];
-    widenRow(numbers, row, pairs);
-    float step = row == 0 ? steps.x : steps.y;
+  for (int u = 0; u < WIDEN_BLOCKS / WIDEN_WARPS; u++) {
+    int block = first + u * WIDEN_WARPS;
+    if (block < blocks) {
+      float2 step = stepsOf(steps[u]);
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      pairs[i] = pairOf(__uint_as_float(pairs[i] << 16) * step,
-                        __uint_as_float(pairs[i] & 0xffff0000u) * step);
+      for (int row = 0; row < 2; row++) {
+        uint32_t pairs[4];
+        widenRow(numbers[u], row, pairs);
+        float by = row == 0 ? step.x : step.y;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          __nv_bfloat162 pair = __floats2bfloat162_rn(__uint_as_float(pairs[i] << 16) * by,
+                                                      __uint_as_float(pairs[i] & 0xffff0000u) * by);
+          pairs[i] = *(uint32_t*)&pair;
+        }
+        *(uint4*)(out + (int64_t)row * 8 * a.cols + block * PACKED_BLOCK) =
+            make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+      }
     }
-    *(uint4*)(out + (int64_t)row * 8 * a.cols) = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
   }
 }
 
-// Grid: blocks of tiles / warps of a block of threads.
-extern "C" __global__ void widen_8(WidenArgs a) {
+// Grid: (tiles, blocks of a row / WIDEN_BLOCKS).
+extern "C" __global__ void __launch_bounds__(WARP * WIDEN_WARPS) widen_8(WidenArgs a) {
   follow();
   widenTiles<8>(a);
 }
 
-extern "C" __global__ void widen_4(WidenArgs a) {
+extern "C" __global__ void __launch_bounds__(WARP * WIDEN_WARPS) widen_4(WidenArgs a) {
   follow();
   widenTiles<4>(a);
 }

@@ -72,7 +72,10 @@ struct BitWeights;
 #define ATTEND_REST 3
 #define PACKED_ROWS 16
 #define PACKED_BLOCK 32
+#define PACKED_SLICES 16
 #define PACKED_WARPS 16
+#define WIDEN_WARPS 8
+#define WIDEN_BLOCKS 32
 #define TROUBLE_TOKEN 1
 #define TROUBLE_FRAME 2
 #define MAIL_COUNT 0
@@ -384,13 +387,11 @@ static_assert(sizeof(PackedArgs) == 64, "PackedArgs");
 struct WidenArgs {
   const char* weight;
   bf16* out;
-  int tiles;
   int cols;
 };
 static_assert(offsetof(WidenArgs, weight) == 0, "WidenArgs.weight");
 static_assert(offsetof(WidenArgs, out) == 8, "WidenArgs.out");
-static_assert(offsetof(WidenArgs, tiles) == 16, "WidenArgs.tiles");
-static_assert(offsetof(WidenArgs, cols) == 20, "WidenArgs.cols");
+static_assert(offsetof(WidenArgs, cols) == 16, "WidenArgs.cols");
 static_assert(sizeof(WidenArgs) == 24, "WidenArgs");
 
 struct AppendArgs {

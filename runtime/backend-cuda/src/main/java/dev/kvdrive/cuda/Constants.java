@@ -119,8 +119,16 @@ final class Constants {
   static final int ATTEND_MISSES = 2;
   static final int ATTEND_REST = 3;
 
-  /** Warps that share the blocks of a row of a packed matrix. */
-  static final int PACKED_WARPS = 16;
+  /** Slices in which the blocks of a row of a packed matrix are summed. */
+  static final int PACKED_SLICES = 16;
+
+  /** Warps of a block of threads that multiplies with a packed matrix. */
+  static final int PACKED_WARPS = PACKED_SLICES;
+
+  /** Warps of a block of threads that widens a packed matrix, and blocks of a row that it has. */
+  static final int WIDEN_WARPS = 8;
+
+  static final int WIDEN_BLOCKS = 4 * WIDEN_WARPS;
 
   /** What a kernel found wrong: a token that the table does not have. */
   static final int TROUBLE_TOKEN = 1;
@@ -196,7 +204,10 @@ final class Constants {
     put(all, "ATTEND_REST", ATTEND_REST);
     put(all, "PACKED_ROWS", WeightFormat.TILE_ROWS);
     put(all, "PACKED_BLOCK", WeightFormat.BLOCK);
+    put(all, "PACKED_SLICES", PACKED_SLICES);
     put(all, "PACKED_WARPS", PACKED_WARPS);
+    put(all, "WIDEN_WARPS", WIDEN_WARPS);
+    put(all, "WIDEN_BLOCKS", WIDEN_BLOCKS);
     put(all, "TROUBLE_TOKEN", TROUBLE_TOKEN);
     put(all, "TROUBLE_FRAME", TROUBLE_FRAME);
     put(all, "MAIL_COUNT", Mailbox.COUNT);

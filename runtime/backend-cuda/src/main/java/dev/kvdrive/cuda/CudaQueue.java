@@ -105,7 +105,10 @@ final class CudaQueue implements Queue {
     return workspaces.getLast();
   }
 
-  /** {@link Workspace#WIDENED_BYTES} of device memory for a piece of a packed matrix in bf16. */
+  /**
+   * {@link Workspace#WIDENED_BYTES} of device memory, which one queue may need, for a piece of a
+   * packed matrix in bf16.
+   */
   long widened() {
     if (widened == 0) {
       widened = device.allocateInternal(Workspace.WIDENED_BYTES);

@@ -124,7 +124,8 @@ final class CudaTensor implements TensorOperations {
   /** By the packed matrix itself: whatever the rows, each is summed in the same order. */
   private void multiplyPacked(
       CudaQueue queue, Product p, boolean add, CudaWeight.Part part, long to) {
-    PackedKernel kernel = PackedKernel.of(part.rows(), p.rows(), gpu.multiprocessors());
+    PackedKernel kernel =
+        PackedKernel.of(part.format(), part.rows(), p.rows(), gpu.multiprocessors());
     multiplyPacked(queue, kernel, AHEAD, p, add, part, to);
   }
 
@@ -176,11 +177,7 @@ final class CudaTensor implements TensorOperations {
     int cols = p.weight().cols();
     int tiles = Math.ceilDiv(part.rows(), WeightFormat.TILE_ROWS);
     long tileBytes = (long) cols / WeightFormat.BLOCK * part.format().tileBlockBytes();
-    int most =
-        Math.clamp(
-            Workspace.WIDENED_BYTES / ((long) Short.BYTES * WeightFormat.TILE_ROWS * cols),
-            1,
-            tiles);
+    int most = tilesOfPiece(cols);
     long widened = queue.widened();
     for (int first = 0; first < tiles; first += most) {
       int some = Math.min(most, tiles - first);
@@ -190,12 +187,15 @@ final class CudaTensor implements TensorOperations {
               .arguments()
               .put(s.weight, part.memory().address() + first * tileBytes)
               .put(s.out, widened)
-              .put(s.tiles, some)
               .put(s.cols, cols);
-      int blocks =
-          Math.toIntExact(
-              Math.ceilDiv((long) some * (cols / WeightFormat.BLOCK), (long) THREADS / WARP));
-      queue.launch(gpu.kernel("widen_" + part.format().bits()), blocks, 1, 1, THREADS, 0, a.end(s));
+      queue.launch(
+          gpu.kernel("widen_" + part.format().bits()),
+          some,
+          Math.ceilDiv(cols / WeightFormat.BLOCK, Constants.WIDEN_BLOCKS),
+          1,
+          Constants.WIDEN_WARPS * WARP,
+          0,
+          a.end(s));
       int firstRow = first * WeightFormat.TILE_ROWS;
       multiply(
           queue,
@@ -207,6 +207,17 @@ final class CudaTensor implements TensorOperations {
           from,
           to + (long) firstRow * p.out().type().bytes());
     }
+  }
+
+  /**
+   * Tiles of a packed matrix that are widened at once: a multiple of 2,048 outputs, if there is
+   * room, of which the library makes 128 tiles for 2,048 rows, so that hardly a multiprocessor is
+   * idle.
+   */
+  static int tilesOfPiece(int cols) {
+    long most = Workspace.WIDENED_BYTES / ((long) Short.BYTES * WeightFormat.TILE_ROWS * cols);
+    int busy = 2048 / WeightFormat.TILE_ROWS;
+    return Math.toIntExact(most < busy ? Math.max(1, most) : most / busy * busy);
   }
 
   /** By a matrix in bf16, or a vector in F32, of {@code outputs} rows at {@code matrix}. */

@@ -273,7 +273,6 @@ final class Structs {
   static final class Widen extends Struct {
     final Field weight = pointer("const char*", "weight");
     final Field out = pointer("bf16*", "out");
-    final Field tiles = int32("tiles");
     final Field cols = int32("cols");
 
     Widen() {

@@ -31,8 +31,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** What needs no GPU: the compiled kernels, weights as they will lie there. */
 class CudaBuildTest {
   /**
-   * A kernel's signature, and its first statement but what only asks the cache for weights, which no
-   * kernel writes; in macros lines end in backslashes.
+   * A kernel's signature, and its first statement but what only asks the cache for weights, which
+   * no kernel writes; in macros lines end in backslashes.
    */
   private static final Pattern KERNEL =
       Pattern.compile(

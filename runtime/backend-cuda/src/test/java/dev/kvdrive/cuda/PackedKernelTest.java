@@ -6,6 +6,7 @@ import dev.kvdrive.plan.WeightFormat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
@@ -17,7 +18,8 @@ class PackedKernelTest {
   void theSourcesHaveTheKernelsThatAreLaunched() throws IOException {
     String source = Files.readString(Path.of("src/main/cuda/packed.cuh"));
     Matcher declared =
-        Pattern.compile("  PACKED_KERNEL\\(B, (\\d), (\\d), (\\d), (\\d)\\)").matcher(source);
+        Pattern.compile("  PACKED_KERNEL\\(B, (\\d), (\\d), (\\d), (\\d), (\\d)\\)")
+            .matcher(source);
     assertThat(
             declared
                 .results()
@@ -27,7 +29,8 @@ class PackedKernelTest {
                             Integer.parseInt(m.group(1)),
                             Integer.parseInt(m.group(2)),
                             Integer.parseInt(m.group(3)),
-                            Integer.parseInt(m.group(4)))))
+                            Integer.parseInt(m.group(4)),
+                            Integer.parseInt(m.group(5)))))
         .containsExactlyElementsOf(PackedKernel.ALL);
     for (WeightFormat format : WeightFormat.values()) {
       assertThat(source.contains("PACKED_KERNELS(%d)\n".formatted(format.bits())))
@@ -38,20 +41,22 @@ class PackedKernelTest {
 
   @Test
   void rowsDecideAboutColumnsAndOutputsAboutTiles() {
-    for (int rows = 1; rows <= CudaTensor.MOST_PACKED_ROWS; rows++) {
-      PackedKernel kernel = PackedKernel.of(4096, rows, MULTIPROCESSORS);
-      assertThat(kernel.columns()).isEqualTo(rows <= 8 ? 1 : rows <= 16 ? 2 : 4);
-      assertThat(kernel.passes(rows)).isEqualTo(rows <= 32 ? 1 : 2);
-      assertThat(kernel.tiles()).isEqualTo(2);
-    }
-    assertThat(PackedKernel.of(2048, 1, MULTIPROCESSORS).tiles()).isEqualTo(1);
-    assertThat(PackedKernel.of(1, 1, MULTIPROCESSORS).blocks(1)).isEqualTo(1);
-    for (int outputs = 1; outputs < 1 << 22; outputs += 1 + outputs / 3) {
-      for (PackedKernel kernel : PackedKernel.ALL) {
-        assertThat((long) kernel.blocks(outputs) * kernel.tiles() * WeightFormat.TILE_ROWS)
-            .isGreaterThanOrEqualTo(outputs);
+    for (WeightFormat format : List.of(WeightFormat.Q8_0, WeightFormat.Q4_0)) {
+      for (int rows = 1; rows <= CudaTensor.MOST_PACKED_ROWS; rows++) {
+        PackedKernel kernel = PackedKernel.of(format, 4096, rows, MULTIPROCESSORS);
+        assertThat(kernel.columns()).isEqualTo(rows <= 8 ? 1 : rows <= 16 ? 2 : 4);
+        assertThat(kernel.passes(rows)).isEqualTo(Math.ceilDiv(rows, 32));
+        assertThat(kernel.slices()).isEqualTo(1);
       }
+      for (int outputs = 1; outputs < 1 << 22; outputs += 1 + outputs / 3) {
+        PackedKernel few = PackedKernel.of(format, outputs, 1, MULTIPROCESSORS);
+        assertThat((long) few.blocks(outputs) * few.tiles() * few.slices() * WeightFormat.TILE_ROWS)
+            .isBetween((long) outputs, outputs + 127L);
+      }
+      assertThat(PackedKernel.of(format, 28672, 32, MULTIPROCESSORS).slices()).isEqualTo(4);
     }
+    assertThat(PackedKernel.of(WeightFormat.Q8_0, 28672, 8, MULTIPROCESSORS).tiles()).isEqualTo(1);
+    assertThat(PackedKernel.of(WeightFormat.Q4_0, 28672, 8, MULTIPROCESSORS).tiles()).isEqualTo(2);
   }
 
   @Test

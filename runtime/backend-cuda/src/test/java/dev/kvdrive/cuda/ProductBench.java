@@ -32,7 +32,7 @@ import jcuda.driver.CUevent;
 final class ProductBench implements AutoCloseable {
   private static final long CACHED = 512L << 20;
   private static final int RUNS = 15;
-  private static final int[] ROWS = {1, 8, 16, 32, 64, 128, 512, 2048};
+  private static final int[] ROWS = {1, 8, 16, 32, 64, 128, 2048};
 
   /** A matrix of a layer. */
   private record Matrix(String name, int outputs, int inputs) {}
@@ -118,10 +118,14 @@ final class ProductBench implements AutoCloseable {
         time("", copies, matrix, rows, p -> tensor.logits(queue, p));
         if (packed && rows <= CudaTensor.MOST_PACKED_ROWS) {
           PackedKernel chosen =
-              PackedKernel.of(matrix.outputs(), rows, device.gpu().multiprocessors());
+              PackedKernel.of(
+                  type.onGpu(matrix.outputs()),
+                  matrix.outputs(),
+                  rows,
+                  device.gpu().multiprocessors());
           for (PackedKernel kernel : PackedKernel.ALL) {
             if (kernel.columns() == chosen.columns()) {
-              for (int ahead : new int[] {0, 4, 1 << 20}) {
+              for (int ahead : kernel.equals(chosen) ? new int[] {0, 4, 1 << 20} : new int[] {0}) {
                 String what =
                     "%s ahead %d%s"
                         .formatted(

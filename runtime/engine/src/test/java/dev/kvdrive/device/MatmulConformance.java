@@ -86,7 +86,7 @@ public abstract class MatmulConformance extends DeviceConformance {
 
   /** Wide enough that devices may divide the work in other ways. */
   @ParameterizedTest
-  @CsvSource({"4000, 96", "8200, 64", "16, 9248"})
+  @CsvSource({"4000, 96", "12100, 64", "16, 9248"})
   void multipliesLargeMatrices(int outputs, int inputs) {
     for (int rows : new int[] {1, 9, 32, 50, 80}) {
       compare(rows, Blocks.random(random, TensorType.Q8_0, outputs, inputs));
@@ -139,7 +139,9 @@ public abstract class MatmulConformance extends DeviceConformance {
       float[] actual = multiply(subject, kind, rows, in, before, weight);
       String what = "%s of %d rows, %s".formatted(kind, rows, weight[0].type());
       boolean exact = Arrays.stream(weight).allMatch(part -> rows <= exactRows(part.type()));
-      double share = SUMMATION + (exact ? 0 : weights());
+      // A library may round a product before it adds it.
+      double early = kind == Kind.ADD && activations() != ElementType.F32 ? rounding() / 2 : 0;
+      double share = SUMMATION + (exact ? 0 : weights() + early);
       assertSums(what, actual, expected, sums, share, kind == Kind.LOGITS ? 0x1p-23 : rounding());
     }
   }
@@ -214,10 +216,10 @@ public abstract class MatmulConformance extends DeviceConformance {
   @CsvSource({
     "Q8_0, 100, 4128",
     "Q8_0, 4000, 96",
-    "Q8_0, 8200, 64",
+    "Q8_0, 12000, 544",
     "Q4_0, 100, 4128",
     "Q4_0, 4000, 96",
-    "Q4_0, 8200, 64",
+    "Q4_0, 12000, 160",
     "BF16, 100, 256"
   })
   void aRowHasTheSameBitsWhereverItStands(TensorType type, int outputs, int inputs) {

@@ -47,8 +47,8 @@ public final class Workspace {
   /** What a queue of a GPU that computes has for matrix products and scores, if that is enough. */
   public static final long QUEUE_BYTES = 32 * ByteSize.MIB;
 
-  /** What a queue has beside it for a piece of a packed matrix in bf16, where there are such. */
-  public static final long WIDENED_BYTES = 32 * ByteSize.MIB;
+  /** A place for a piece of a packed matrix in bf16, where there are such. */
+  public static final long WIDENED_BYTES = 64 * ByteSize.MIB;
 
   /** Queues that compute. */
   private static final int QUEUES = 2;
@@ -75,9 +75,10 @@ public final class Workspace {
     // Scores of one row, and a share of each tile; what is too small for them stays beside.
     long scores = 5L * model.heads() * maxChunks + ByteSize.MIB;
     long widened = model.packed().none() ? 0 : WIDENED_BYTES;
-    long queue = QUEUE_BYTES + (scores > QUEUE_BYTES ? scores : 0) + widened;
+    long queue = QUEUE_BYTES + (scores > QUEUE_BYTES ? scores : 0);
     return device.contextBytes()
         + QUEUES * queue
+        + widened
         + MOST_GRAPHS * (GRAPH_BYTES + (long) model.layers() * LAYER_NODES * NODE_BYTES);
   }
 

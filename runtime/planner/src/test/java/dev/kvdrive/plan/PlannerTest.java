@@ -101,7 +101,7 @@ class PlannerTest {
     assertThat(
             Workspace.deviceBytes(DeviceKind.CUDA, model, 100)
                 - Workspace.deviceBytes(DeviceKind.CUDA, plain, 100))
-        .isEqualTo(2 * Workspace.WIDENED_BYTES);
+        .isEqualTo(Workspace.WIDENED_BYTES);
     assertThat(model.calibrated(true).packed()).isEqualTo(packed);
     assertThat(plain.packedIn(150_000).weightBytes(DeviceKind.CUDA)).isEqualTo(150_000);
     assertThat(plain.packedIn(150_000).packed().none()).isFalse();
