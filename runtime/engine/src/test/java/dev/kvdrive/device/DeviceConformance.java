@@ -104,7 +104,7 @@ public abstract class DeviceConformance {
 
   /** Relative error of a weight: devices with narrow activations may hold matrices in that type. */
   double weights() {
-    return activations() == ElementType.F32 ? 0 : 0x1p-9;
+    return activations() == ElementType.F32 ? 0 : 0x1p-8;
   }
 
   /**
