@@ -30,6 +30,21 @@ public final class Quantities {
   }
 
   /**
+   * Bytes of what limits something where it is given: none at all would not be a limit but none.
+   *
+   * @param field named in the error
+   * @throws IllegalArgumentException as {@link #bytes}, and if there are none
+   */
+  static long someBytes(String field, Quantity quantity) {
+    long bytes = bytes(field, quantity);
+    if (bytes == 0) {
+      throw new IllegalArgumentException(
+          "%s: 0 would let nothing be written; leave it out for no limit".formatted(field));
+    }
+    return bytes;
+  }
+
+  /**
    * Whole processors of a quantity, rounded up, at least one.
    *
    * @param field named in the error

@@ -340,6 +340,13 @@ class AssessorTest {
     assertThat(tooLittle.message())
         .contains("a sequence of 16,384 tokens may have", "1.00 MiB a day are allowed")
         .containsPattern("the same request with \\d+Mi of writes to NVMe a day");
+    // Nothing is less than the class allows, but a plan takes it for no limit.
+    Infeasible nothing = infeasible(onNvme(ofClass, ", writesPerDay: 0"), clazz);
+    assertThat(nothing.message())
+        .contains("spec.tiers.nvme.writesPerDay: 0 would let nothing be written; leave it out");
+    InferenceClass none = WrittenManifests.clazz("c", "storage: {writesPerDay: 0}");
+    assertThat(infeasible(onNvme(ofClass, ""), none).message())
+        .contains("storage.writesPerDay: 0 would let nothing be written");
   }
 
   /** Who reads it can do nothing about it in the specification. */

@@ -7,6 +7,8 @@ import dev.kvdrive.cli.eval.EvalCommand;
 import dev.kvdrive.cli.plan.PlanCommand;
 import dev.kvdrive.cli.serve.ServeCommand;
 import dev.kvdrive.cli.simulate.SimulateCommand;
+import dev.kvdrive.model.file.FileFault;
+import dev.kvdrive.plan.InfeasiblePlanException;
 import java.io.PrintWriter;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -19,7 +21,7 @@ import picocli.CommandLine.Command;
     exitCodeListHeading = "%nExit status of every command:%n",
     exitCodeList = {
       "0:done",
-      "1:failed, or the answer of the demo is wrong",
+      "1:failed, a server cannot start, or the answer of the demo is wrong",
       "2:wrong usage: an option, its value, or what it does not go with",
       "3:a plan does not fit"
     },
@@ -56,10 +58,22 @@ public final class KvDrive {
           if (System.getenv("KVDRIVE_DEBUG") != null) {
             failure.printStackTrace(cmd.getErr());
           }
-          String message = failure.getMessage();
+          String message = FileFault.words(failure);
+          if (message == null) {
+            message = failure.getMessage();
+          }
           cmd.getErr().println("kvdrive: " + (message == null ? failure.toString() : message));
-          return 1;
+          return doesNotFit(failure) ? PlanCommand.INFEASIBLE : 1;
         });
     return line;
+  }
+
+  private static boolean doesNotFit(Throwable failure) {
+    for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
+      if (cause instanceof InfeasiblePlanException) {
+        return true;
+      }
+    }
+    return false;
   }
 }

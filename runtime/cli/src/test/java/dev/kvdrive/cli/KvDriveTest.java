@@ -70,6 +70,56 @@ class KvDriveTest {
   }
 
   @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '"',
+      value = {
+        "eval --json none/x.json|'none/x.json' is in a folder that is not there",
+        "eval --log none/x|'none/x' is in a folder that is not there",
+        "eval --record .|'.' is a folder; name a file",
+        "eval make-tasks --out none/x|'none/x' is in a folder that is not there",
+        "bench --json none/x|'none/x' is in a folder that is not there",
+        "bench matrix --plot none/x|'none/x' is in a folder that is not there",
+        "bench widen --out none/x|'none/x' is in a folder that is not there",
+        "bench users --json none/x|'none/x' is in a folder that is not there",
+        "calibrate --out none/x|'none/x' is in a folder that is not there",
+        "simulate x --json none/x|'none/x' is in a folder that is not there",
+        "bench --without foo|there is no 'foo'; there are estimate, lookahead, by-reuse, warm-up, prefetch, int8,",
+      })
+  void whatCannotBeWrittenOrIsNoneIsSaidBeforeAnythingRuns(String command, String message) {
+    assertThat(run(command.split(" "))).isEqualTo(2);
+    assertThat(err.toString().lines().toList())
+        .hasSize(2)
+        .first()
+        .asString()
+        .startsWith("kvdrive: ")
+        .contains(message);
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "simulate none.sel|none.sel: there is no such file or folder",
+        "simulate src/test/java/dev/kvdrive/cli/KvDriveTest.java|KvDriveTest.java: it is no recording that",
+        "eval report none.json|none.json: there is no such file or folder",
+        "eval --tasks none.jsonl|task file none.jsonl: there is no such file or folder",
+      })
+  void aFileThatCannotBeReadIsNamedWithItsReason(String command, String message) {
+    assertThat(run(command.split(" "))).isNotZero();
+    assertThat(err.toString().lines().findFirst())
+        .hasValueSatisfying(m -> assertThat(m).contains(message));
+  }
+
+  @Test
+  void aPlanThatDoesNotFitHasAStatusOfItsOwn() {
+    String model = "--model builtin:kvdrive-tiny-32k --context 4096 --gpu 1Mi --dram 64Mi";
+    assertThat(run(("plan " + model).split(" "))).isEqualTo(3);
+    assertThat(run("eval --limit 1 --gpu 1Mi --dram 1Mi".split(" "))).isEqualTo(3);
+    assertThat(err.toString()).contains("does not fit");
+  }
+
+  @ParameterizedTest
   @ValueSource(strings = {"demo", "serve --port 0", "eval", "bench"})
   void aDeviceThatThisMachineLacksIsWrongUsageAndNothingTakesItsPlace(String command) {
     String why = cuda().whyUnavailable();

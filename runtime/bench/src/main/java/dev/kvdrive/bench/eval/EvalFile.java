@@ -1,5 +1,6 @@
 package dev.kvdrive.bench.eval;
 
+import dev.kvdrive.model.file.FileFault;
 import dev.kvdrive.schedule.Accuracy;
 import dev.kvdrive.schedule.GenerationUsage;
 import java.io.IOException;
@@ -57,8 +58,7 @@ public final class EvalFile {
         OutputStream out = compressed(file) ? new GZIPOutputStream(raw) : raw) {
       JSON.writeValue(out, tree);
     } catch (IOException | JacksonException e) {
-      throw new UncheckedIOException(
-          "%s cannot be written: %s".formatted(file, e.getMessage()), new IOException(e));
+      throw new UncheckedIOException(FileFault.words(file, e), new IOException(e));
     }
   }
 
@@ -126,7 +126,11 @@ public final class EvalFile {
         InputStream in = compressed(file) ? new GZIPInputStream(raw) : raw) {
       tree = JSON.readTree(in);
     } catch (IOException | JacksonException e) {
-      throw new IllegalArgumentException("%s cannot be read: %s".formatted(file, firstLine(e)), e);
+      throw new IllegalArgumentException(
+          e instanceof IOException
+              ? FileFault.words(file, e)
+              : "%s cannot be read: %s".formatted(file, firstLine(e)),
+          e);
     }
     JsonNode runs = tree.path("runs");
     if (!runs.isArray() || runs.isEmpty()) {

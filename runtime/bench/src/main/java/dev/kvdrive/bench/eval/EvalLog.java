@@ -1,5 +1,6 @@
 package dev.kvdrive.bench.eval;
 
+import dev.kvdrive.model.file.FileFault;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.schedule.GenerationUsage;
 import java.io.IOException;
@@ -55,7 +56,7 @@ public final class EvalLog {
     try {
       all = Files.readAllLines(file);
     } catch (IOException e) {
-      throw new UncheckedIOException("log %s cannot be read: %s".formatted(file, e), e);
+      throw new UncheckedIOException("log " + FileFault.words(file, e), e);
     }
     for (String line : all) {
       try {
@@ -122,7 +123,7 @@ public final class EvalLog {
           StandardOpenOption.CREATE,
           StandardOpenOption.APPEND);
     } catch (IOException e) {
-      throw new UncheckedIOException("log %s cannot be written: %s".formatted(file, e), e);
+      throw new UncheckedIOException("log " + FileFault.words(file, e), e);
     }
   }
 

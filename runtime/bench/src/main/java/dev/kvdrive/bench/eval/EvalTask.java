@@ -1,5 +1,6 @@
 package dev.kvdrive.bench.eval;
 
+import dev.kvdrive.model.file.FileFault;
 import dev.kvdrive.text.ChatMessage;
 import java.io.BufferedReader;
 import java.io.BufferedWriter;
@@ -139,7 +140,7 @@ public record EvalTask(
         InputStream in = compressed(file) ? new GZIPInputStream(raw) : raw) {
       return read(file.toString(), in);
     } catch (IOException e) {
-      throw new IllegalArgumentException("task file %s cannot be read: %s".formatted(file, e), e);
+      throw new IllegalArgumentException("task file " + FileFault.words(file, e), e);
     }
   }
 
@@ -173,7 +174,7 @@ public record EvalTask(
         lines.write('\n');
       }
     } catch (IOException e) {
-      throw new UncheckedIOException("task file %s cannot be written: %s".formatted(file, e), e);
+      throw new UncheckedIOException("task file " + FileFault.words(file, e), e);
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.kvdrive.bench.matrix;
 
+import dev.kvdrive.model.file.FileFault;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -29,8 +30,7 @@ public final class MatrixFile {
         OutputStream out = compressed(file) ? new GZIPOutputStream(raw) : raw) {
       JSON.writeValue(out, matrix);
     } catch (IOException | JacksonException e) {
-      throw new UncheckedIOException(
-          "%s cannot be written: %s".formatted(file, e.getMessage()), new IOException(e));
+      throw new UncheckedIOException(FileFault.words(file, e), new IOException(e));
     }
   }
 

@@ -11,14 +11,16 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.zip.GZIPInputStream;
+import java.util.zip.ZipException;
 
 /**
  * What an engine has selected, in memory, to be replayed as often as wanted.
  *
  * @param header the engine
  * @param events in their order
+ * @param whole whether it was not interrupted
  */
-public record Recording(RecordingHeader header, List<Event> events) {
+public record Recording(RecordingHeader header, List<Event> events, boolean whole) {
   private static final double SAME_BUDGET = 1e-9;
 
   /** What happened. */
@@ -81,8 +83,17 @@ public record Recording(RecordingHeader header, List<Event> events) {
         }
       } catch (EOFException e) {
         // Interrupted: what came before is whole.
+        return new Recording(header, events, false);
       }
-      return new Recording(header, events);
+      return new Recording(header, events, true);
+    } catch (EOFException e) {
+      throw new IOException(
+          "%s: it ends before its first step; it was interrupted early, record it again"
+              .formatted(file),
+          e);
+    } catch (ZipException e) {
+      throw new IOException(
+          "%s: it is no recording that ./kvdrive eval --record has written".formatted(file), e);
     }
   }
 
@@ -153,7 +164,7 @@ public record Recording(RecordingHeader header, List<Event> events) {
         }
       }
     }
-    return new Recording(header.withSeats(seats), kept);
+    return new Recording(header.withSeats(seats), kept, whole);
   }
 
   private static Event event(

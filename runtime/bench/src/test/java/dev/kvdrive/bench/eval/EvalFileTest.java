@@ -69,6 +69,6 @@ class EvalFileTest {
         .hasMessageContaining("broken.json, run 1 is none");
     assertThatThrownBy(() -> EvalFile.read(folder.resolve("none.json")))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("none.json cannot be read");
+        .hasMessageContaining("none.json: there is no such file or folder");
   }
 }

@@ -111,7 +111,7 @@ class EvalTaskTest {
     assertThatThrownBy(() -> EvalTask.read(empty)).hasMessageContaining("has no tasks");
     assertThatThrownBy(() -> EvalTask.read(folder.resolve("none")))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("none cannot be read");
+        .hasMessageContaining("none: there is no such file or folder");
   }
 
   @Test

@@ -11,6 +11,7 @@ import dev.kvdrive.bench.speed.StageTable;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.BudgetList;
 import dev.kvdrive.cli.option.Method;
+import dev.kvdrive.cli.option.OutputFileConverter;
 import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.option.ProcessorOptions;
 import dev.kvdrive.cli.option.RopeOptions;
@@ -153,9 +154,11 @@ public final class BenchCommand implements Callable<Integer> {
       names = "--without",
       paramLabel = "PART",
       split = ",",
+      converter = PartConverter.class,
       description =
           "Measure also without each of these, in turn with everything that is on:"
-              + " ${COMPLETION-CANDIDATES}.")
+              + " estimate, lookahead, by-reuse,"
+              + " warm-up, prefetch, int8, int8-windows, pipeline, micro-batches.")
   private List<Part> without = List.of();
 
   @Option(
@@ -192,7 +195,11 @@ public final class BenchCommand implements Callable<Integer> {
               + " is installed here, or jlama, which is built when it is asked for.")
   private @Nullable OtherEngine beside;
 
-  @Option(names = "--json", paramLabel = "FILE", description = "Write the figures as JSON.")
+  @Option(
+      names = "--json",
+      paramLabel = "FILE",
+      converter = OutputFileConverter.class,
+      description = "Write the figures as JSON.")
   private @Nullable Path json;
 
   @Override

@@ -15,6 +15,7 @@ import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.IndexConverter;
 import dev.kvdrive.cli.option.LengthConverter;
 import dev.kvdrive.cli.option.ModelName;
+import dev.kvdrive.cli.option.OutputFileConverter;
 import dev.kvdrive.cli.option.ProcessorOptions;
 import dev.kvdrive.cli.option.ShareConverter;
 import dev.kvdrive.cli.option.TimeConverter;
@@ -162,10 +163,15 @@ public final class MatrixCommand implements Callable<Integer> {
   @Option(
       names = "--json",
       paramLabel = "FILE",
+      converter = OutputFileConverter.class,
       description = "Write all figures as JSON, compressed if its name ends in .gz.")
   private @Nullable Path json;
 
-  @Option(names = "--plot", paramLabel = "FILE", description = "Draw the ratios as SVG.")
+  @Option(
+      names = "--plot",
+      paramLabel = "FILE",
+      converter = OutputFileConverter.class,
+      description = "Draw the ratios as SVG.")
   private @Nullable Path plot;
 
   @Override

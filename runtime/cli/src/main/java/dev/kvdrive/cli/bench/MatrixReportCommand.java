@@ -4,6 +4,7 @@ import dev.kvdrive.bench.matrix.MatrixFile;
 import dev.kvdrive.bench.matrix.MatrixPlot;
 import dev.kvdrive.bench.matrix.MatrixReport;
 import dev.kvdrive.bench.matrix.SpeedMatrix;
+import dev.kvdrive.cli.option.OutputFileConverter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -32,12 +33,17 @@ public final class MatrixReportCommand implements Callable<Integer> {
       description = "JSON of ./kvdrive bench matrix --json, .json or .json.gz.")
   private List<Path> files = new ArrayList<>();
 
-  @Option(names = "--plot", paramLabel = "FILE", description = "Draw the ratios as SVG.")
+  @Option(
+      names = "--plot",
+      paramLabel = "FILE",
+      converter = OutputFileConverter.class,
+      description = "Draw the ratios as SVG.")
   private @Nullable Path plot;
 
   @Option(
       names = "--json",
       paramLabel = "FILE",
+      converter = OutputFileConverter.class,
       description = "Write all of it as one JSON file, compressed if its name ends in .gz.")
   private @Nullable Path json;
 

@@ -6,6 +6,7 @@ import dev.kvdrive.bench.users.UserLoad;
 import dev.kvdrive.bench.users.UserReport;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.LengthConverter;
+import dev.kvdrive.cli.option.OutputFileConverter;
 import dev.kvdrive.cli.terminal.Quantities;
 import dev.kvdrive.cli.terminal.Terminal;
 import java.io.IOException;
@@ -111,7 +112,11 @@ public final class UsersCommand implements Callable<Integer> {
       description = "File with the key to send, one line.")
   private @Nullable Path keyFile;
 
-  @Option(names = "--json", paramLabel = "FILE", description = "Write every request as JSON.")
+  @Option(
+      names = "--json",
+      paramLabel = "FILE",
+      converter = OutputFileConverter.class,
+      description = "Write every request as JSON.")
   private @Nullable Path json;
 
   @Override

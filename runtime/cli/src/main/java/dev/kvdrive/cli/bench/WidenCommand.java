@@ -2,6 +2,7 @@ package dev.kvdrive.cli.bench;
 
 import dev.kvdrive.bench.model.NamedShape;
 import dev.kvdrive.bench.model.WidenedModel;
+import dev.kvdrive.cli.option.OutputFileConverter;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.Model;
@@ -54,6 +55,7 @@ public final class WidenCommand implements Callable<Integer> {
   @Option(
       names = "--out",
       paramLabel = "FILE",
+      converter = OutputFileConverter.class,
       required = true,
       description = "GGUF file to write; replaced if it is there.")
   private Path out;

@@ -6,6 +6,7 @@ import dev.kvdrive.bench.engine.ComfortableTiers;
 import dev.kvdrive.bench.engine.LocalEngine;
 import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.calibration.CalibrationFile;
+import dev.kvdrive.cli.option.OutputFileConverter;
 import dev.kvdrive.cli.option.ProcessorOptions;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.ProgressBar;
@@ -78,6 +79,7 @@ public final class CalibrateCommand implements Callable<Integer> {
   @Option(
       names = "--out",
       paramLabel = "FILE",
+      converter = OutputFileConverter.class,
       description = "Where to write it (default: beside the weights).")
   private @Nullable Path out;
 
@@ -102,7 +104,8 @@ public final class CalibrateCommand implements Callable<Integer> {
       List<int[]> prompts = prompts(file, opened);
       PlanRequest request =
           PlanRequest.of(
-              opened.geometry(),
+              // One that is there already is not asked: a new one is made.
+              opened.geometry().calibrated(false),
               new Load(length, 1, 1),
               1.0,
               KvType.BF16,

@@ -12,6 +12,7 @@ import dev.kvdrive.cli.option.FormatOptions;
 import dev.kvdrive.cli.option.IndexConverter;
 import dev.kvdrive.cli.option.MeterConverter;
 import dev.kvdrive.cli.option.Method;
+import dev.kvdrive.cli.option.OutputFileConverter;
 import dev.kvdrive.cli.option.PolicyOptions;
 import dev.kvdrive.cli.option.ProcessorOptions;
 import dev.kvdrive.cli.option.RopeOptions;
@@ -154,12 +155,14 @@ public final class EvalCommand implements Callable<Integer> {
   @Option(
       names = "--record",
       paramLabel = "FILE",
+      converter = OutputFileConverter.class,
       description = "Write what every step selects to this file, for ./kvdrive simulate.")
   private @Nullable Path record;
 
   @Option(
       names = "--json",
       paramLabel = "FILE",
+      converter = OutputFileConverter.class,
       description =
           "Write scores and every answer as JSON, for ./kvdrive eval report; compressed if the name"
               + " ends in .gz.")
@@ -168,6 +171,7 @@ public final class EvalCommand implements Callable<Integer> {
   @Option(
       names = "--log",
       paramLabel = "FILE",
+      converter = OutputFileConverter.class,
       description =
           "Append every answer to this file; what is in it already is not run again, so that an"
               + " interrupted run goes on.")

@@ -5,6 +5,7 @@ import dev.kvdrive.bench.document.TaskMaker;
 import dev.kvdrive.bench.engine.LocalEngine;
 import dev.kvdrive.bench.eval.EvalTask;
 import dev.kvdrive.cli.option.Bounded;
+import dev.kvdrive.cli.option.OutputFileConverter;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
@@ -69,6 +70,7 @@ public final class MakeTasksCommand implements Callable<Integer> {
   @Option(
       names = "--out",
       paramLabel = "FILE",
+      converter = OutputFileConverter.class,
       required = true,
       description = "Where to write it, .jsonl or .jsonl.gz.")
   private Path out;

@@ -4,6 +4,7 @@ import dev.kvdrive.bench.eval.EvalColumn;
 import dev.kvdrive.bench.eval.EvalFile;
 import dev.kvdrive.bench.eval.EvalPlot;
 import dev.kvdrive.bench.eval.EvalReport;
+import dev.kvdrive.cli.option.OutputFileConverter;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -43,12 +44,14 @@ public final class ReportCommand implements Callable<Integer> {
   @Option(
       names = "--plot",
       paramLabel = "FILE",
+      converter = OutputFileConverter.class,
       description = "Draw the differences from exact attention as SVG.")
   private @Nullable Path plot;
 
   @Option(
       names = "--json",
       paramLabel = "FILE",
+      converter = OutputFileConverter.class,
       description = "Write all of it as one JSON file, compressed if its name ends in .gz.")
   private @Nullable Path json;
 

@@ -10,6 +10,7 @@ import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.TierBudgets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -191,6 +192,20 @@ public final class DeploymentOptions {
     Budget attended = budget.budget(spec);
     KvType type = kvType == null ? KvType.BF16 : kvType;
     Formats chunks = formats.formats(spec, type, attended.share());
+    if (writesPerDay != null && writesPerDay == 0) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--nvme-writes-per-day 0 would let nothing be written; leave it out for no limit, or leave"
+              + " out --nvme");
+    }
+    if (index != null
+        && index.summary() instanceof SummaryFormat.BitPlanes
+        && !geometry.calibrated()) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "index %s needs a calibration of the model, and none comes with %s: run ./kvdrive calibrate, or take the index two-bit"
+              .formatted(index.summary().word(), geometry.name()));
+    }
     try {
       return new PlanRequest(
           geometry,

@@ -1,13 +1,13 @@
 package dev.kvdrive.cli.plan;
 
 import dev.kvdrive.cli.option.DeploymentOptions;
+import dev.kvdrive.model.file.FileFault;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.Planner;
 import java.io.IOException;
 import java.nio.charset.MalformedInputException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -34,7 +34,8 @@ import tools.jackson.databind.json.JsonMapper;
     exitCodeListHeading = "%nExit status:%n",
     exitCodeList = {"0:it fits", "1:failed", "2:wrong usage", "3:it does not fit"})
 public final class PlanCommand implements Callable<Integer> {
-  static final int INFEASIBLE = 3;
+  /** Exit status where a plan does not fit. */
+  public static final int INFEASIBLE = 3;
 
   @Spec private CommandSpec spec;
 
@@ -111,15 +112,10 @@ public final class PlanCommand implements Callable<Integer> {
           : Files.readString(Path.of(file));
     } catch (MalformedInputException e) {
       throw new IllegalArgumentException("%s is no text in UTF-8".formatted(file), e);
-    } catch (FileSystemException e) {
-      throw new IllegalArgumentException(
-          "%s cannot be read (%s); give a file with manifests, or - for standard input"
-              .formatted(file, e.getClass().getSimpleName()),
-          e);
     } catch (IOException e) {
       throw new IllegalArgumentException(
-          "%s cannot be read (%s); give a file with manifests, or - for standard input"
-              .formatted(file, e.getMessage()),
+          "%s; give a file with manifests, or - for standard input"
+              .formatted(FileFault.words(Path.of(file), e)),
           e);
     }
   }

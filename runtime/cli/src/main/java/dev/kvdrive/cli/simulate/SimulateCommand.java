@@ -3,6 +3,7 @@ package dev.kvdrive.cli.simulate;
 import dev.kvdrive.bench.simulate.Recording;
 import dev.kvdrive.bench.simulate.Simulation.Counts;
 import dev.kvdrive.bench.simulate.SimulationTable;
+import dev.kvdrive.cli.option.OutputFileConverter;
 import dev.kvdrive.cli.option.ShareConverter;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -66,7 +67,11 @@ public final class SimulateCommand implements Callable<Integer> {
       description = "Chunks of an extent that --dram looks at (default: ${DEFAULT-VALUE}).")
   private List<Integer> extents = new ArrayList<>();
 
-  @Option(names = "--json", paramLabel = "FILE", description = "Write the counts as JSON.")
+  @Option(
+      names = "--json",
+      paramLabel = "FILE",
+      converter = OutputFileConverter.class,
+      description = "Write the counts as JSON.")
   private @Nullable Path json;
 
   @Override
@@ -81,7 +86,14 @@ public final class SimulateCommand implements Callable<Integer> {
     }
     List<Recording> recordings = new ArrayList<>();
     for (Path file : files) {
-      recordings.add(Recording.read(file));
+      Recording recording = Recording.read(file);
+      if (!recording.whole()) {
+        spec.commandLine()
+            .getErr()
+            .println(
+                "kvdrive: %s was interrupted; it is replayed as far as it goes".formatted(file));
+      }
+      recordings.add(recording);
     }
     String model = recordings.getFirst().header().model();
     for (Recording recording : recordings) {

@@ -2,16 +2,19 @@ package dev.kvdrive.cli.plan;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.ContextLimit;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -110,6 +113,28 @@ class PlanCommandTest {
     assertThat(quest.code()).isEqualTo(2);
     assertThat(quest.err().getFirst())
         .contains("policy quest knows no shares of attention", "take the policy kvdrive");
+  }
+
+  @Test
+  void noWritesADayAreNoLimitAndSoRefused() {
+    Ended none = run(TINY + "--gpu 96Mi --dram 64Mi --nvme 512Mi --nvme-writes-per-day 0");
+    assertThat(none.code()).isEqualTo(2);
+    assertThat(none.err().getFirst()).contains("would let nothing be written; leave it out");
+  }
+
+  @Test
+  void anIndexThatNeedsACalibrationIsRefusedWhereNoneComes() throws IOException {
+    Path model = folder.resolve("model.gguf");
+    try (InputStream in =
+        ModelSource.class.getResourceAsStream("/models/kvdrive-tiny-32k-q8_0.gguf")) {
+      Files.copy(Objects.requireNonNull(in), model);
+    }
+    String plan = "--model " + model + " --context 4096 --gpu 130Mi --dram 64Mi --index ";
+    Ended planes = run(plan + "planes-96");
+    assertThat(planes.code()).isEqualTo(2);
+    assertThat(planes.err().getFirst())
+        .contains("needs a calibration of the model", "run ./kvdrive calibrate");
+    assertThat(run(plan + "two-bit").code()).isZero();
   }
 
   @Test
@@ -337,11 +362,11 @@ class PlanCommandTest {
     assertThat(run(List.of("-f", folder + "/none.yaml")).err())
         .singleElement()
         .asString()
-        .contains("none.yaml cannot be read (NoSuchFileException)");
+        .contains("none.yaml: there is no such file or folder; give a file with manifests");
     assertThat(run(List.of("-f", folder.toString())).err())
         .singleElement()
         .asString()
-        .contains("cannot be read");
+        .contains(": Is a directory; give a file with manifests");
   }
 
   @Test

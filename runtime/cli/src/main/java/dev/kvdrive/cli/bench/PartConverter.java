@@ -1,0 +1,28 @@
+package dev.kvdrive.cli.bench;
+
+import dev.kvdrive.bench.speed.Part;
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.stream.Collectors;
+import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.TypeConversionException;
+
+/** A part of the method on the command line: by-reuse. */
+final class PartConverter implements ITypeConverter<Part> {
+  @Override
+  public Part convert(String value) {
+    String word = value.toLowerCase(Locale.ROOT).replace('_', '-');
+    return Arrays.stream(Part.values())
+        .filter(part -> part.toString().equals(word))
+        .findFirst()
+        .orElseThrow(
+            () ->
+                new TypeConversionException(
+                    "there is no '%s'; there are %s"
+                        .formatted(
+                            value,
+                            Arrays.stream(Part.values())
+                                .map(Part::toString)
+                                .collect(Collectors.joining(", ")))));
+  }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.model.file;
+
+import org.jspecify.annotations.NullMarked;
