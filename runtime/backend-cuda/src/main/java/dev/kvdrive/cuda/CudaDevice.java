@@ -33,11 +33,11 @@ import org.jspecify.annotations.Nullable;
  * module's kernels, workspaces of queues and recorded graphs. {@link #open} checks that the GPU has
  * the cap, and free all of it that is not the context's.
  *
- * <p>Weights are held in a {@link WeightFormat} that {@link
- * dev.kvdrive.model.tensor.TensorType#onGpu} says, and {@link Weight#bytes} counts that; a plan for
- * {@link dev.kvdrive.plan.DeviceKind#CUDA} counts the same. Sums are F32. Their order depends on
- * what was in the window and, in products with matrices in bf16, on the number of rows: results
- * agree within the error of that ({@link #bitExact} is false).
+ * <p>Weights are held in a {@link WeightFormat} that {@link dev.kvdrive.plan.WeightFormat#of} says,
+ * and {@link Weight#bytes} counts that; a plan for {@link dev.kvdrive.plan.DeviceKind#CUDA} counts
+ * the same. Sums are F32. Their order depends on what was in the window and, in products with
+ * matrices in bf16, on the number of rows: results agree within the error of that ({@link
+ * #bitExact} is false).
  *
  * <p>Threads: each thread that calls the device, one of its queues, events or graphs must be a
  * platform thread.
@@ -328,8 +328,8 @@ public final class CudaDevice implements Device {
     try {
       int firstRow = 0;
       for (int from = 0, to = 0; from < parts.size(); from = to) {
-        WeightFormat format = parts.get(from).type().onGpu(rows);
-        while (to < parts.size() && parts.get(to).type().onGpu(rows) == format) {
+        WeightFormat format = WeightFormat.of(parts.get(from).type().name(), rows);
+        while (to < parts.size() && WeightFormat.of(parts.get(to).type().name(), rows) == format) {
           to++;
         }
         CudaWeight.Part part = load(name, format, firstRow, parts.subList(from, to));

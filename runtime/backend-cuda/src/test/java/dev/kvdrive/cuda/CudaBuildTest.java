@@ -108,7 +108,7 @@ class CudaBuildTest {
           Stream.concat(
                   Stream.of(model.embedding(), model.outputNorm(), model.output()).distinct(),
                   model.layers().stream().flatMap(LayerTensors::all))
-              .mapToLong(t -> t.type().onGpu(t.rows()).bytes(t.rows(), t.cols()))
+              .mapToLong(t -> WeightFormat.of(t.type().name(), t.rows()).bytes(t.rows(), t.cols()))
               .sum();
       assertThat(model.geometry().weightBytes(DeviceKind.CUDA)).isEqualTo(bytes);
     }

@@ -15,6 +15,7 @@ import dev.kvdrive.device.QueueConformance;
 import dev.kvdrive.device.SelectConformance;
 import dev.kvdrive.device.StepConformance;
 import dev.kvdrive.model.tensor.TensorType;
+import dev.kvdrive.plan.WeightFormat;
 import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.extension.ExtendWith;
 
@@ -54,7 +55,7 @@ class CudaDeviceConformanceTest {
 
     @Override
     protected int exactRows(TensorType type) {
-      return type.onGpu(2).packed() ? CudaTensor.MOST_PACKED_ROWS : 0;
+      return WeightFormat.of(type.name(), 2).packed() ? CudaTensor.MOST_PACKED_ROWS : 0;
     }
   }
 

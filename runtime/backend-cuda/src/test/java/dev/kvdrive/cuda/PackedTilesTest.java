@@ -45,7 +45,7 @@ class PackedTilesTest {
           expected.add(values);
         }
       }
-      WeightFormat format = type.onGpu(expected.size());
+      WeightFormat format = WeightFormat.of(type.name(), expected.size());
       PackedTiles tiles = new PackedTiles(format, tensors);
       assertThat(tiles.count() * tiles.bytes()).isEqualTo(format.bytes(expected.size(), cols));
       MemorySegment out = arena.allocate(tiles.count() * tiles.bytes(), 16).fill((byte) 0x5a);

@@ -9,6 +9,7 @@ import dev.kvdrive.device.TensorOperations.Product;
 import dev.kvdrive.device.Weight;
 import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.model.tensor.TensorType;
+import dev.kvdrive.plan.WeightFormat;
 import java.io.PrintStream;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -110,7 +111,7 @@ final class ProductBench implements AutoCloseable {
           type,
           bytes / 1e6,
           (double) copies.size() * bytes / (System.nanoTime() - began));
-      boolean packed = type.onGpu(matrix.outputs()).packed();
+      boolean packed = WeightFormat.of(type.name(), matrix.outputs()).packed();
       for (int rows : ROWS) {
         if (matrix.name().equals("logits") && rows > 128) {
           continue;
@@ -119,7 +120,7 @@ final class ProductBench implements AutoCloseable {
         if (packed && rows <= CudaTensor.MOST_PACKED_ROWS) {
           PackedKernel chosen =
               PackedKernel.of(
-                  type.onGpu(matrix.outputs()),
+                  WeightFormat.of(type.name(), matrix.outputs()),
                   matrix.outputs(),
                   rows,
                   device.gpu().multiprocessors());
@@ -129,7 +130,7 @@ final class ProductBench implements AutoCloseable {
                 String what =
                     "%s ahead %d%s"
                         .formatted(
-                            kernel.name(type.onGpu(matrix.outputs())),
+                            kernel.name(WeightFormat.of(type.name(), matrix.outputs())),
                             ahead,
                             kernel.equals(chosen) ? " (chosen)" : "");
                 time(

@@ -2,6 +2,7 @@ package dev.kvdrive.device;
 
 import dev.kvdrive.model.tensor.Dequantizer;
 import dev.kvdrive.model.tensor.TensorData;
+import dev.kvdrive.plan.WeightFormat;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.HashSet;
@@ -35,9 +36,9 @@ public final class ReferenceDevice implements Device {
   }
 
   /**
-   * With activations of any type. With BF16 it holds weights as a GPU does, matrices in bf16 and
-   * vectors in F32, so that suites of everything above the SPI can be run with a GPU's rounding
-   * where there is none.
+   * With activations of any type. With BF16 it holds weights as a GPU does ({@link WeightFormat}),
+   * so that suites of everything above the SPI can be run with a GPU's rounding where there is
+   * none.
    */
   public ReferenceDevice(long capacityBytes, ElementType activations) {
     this(capacityBytes, Long.MAX_VALUE, activations);
@@ -147,22 +148,35 @@ public final class ReferenceDevice implements Device {
     }
     boolean narrow = activations == ElementType.BF16;
     if (narrow) {
-      bytes = (long) rows * cols * (rows == 1 ? Float.BYTES : Short.BYTES);
+      bytes = bytesOnGpu(parts, rows, cols);
     }
     reserve(name, bytes);
     float[] values = new float[Math.multiplyExact(rows, cols)];
     int at = 0;
     for (TensorData part : parts) {
+      boolean rounded = narrow && WeightFormat.of(part.type().name(), rows) == WeightFormat.BF16;
       for (int row = 0; row < part.rows(); row++, at += cols) {
         Dequantizer.row(part, row, values, at);
-      }
-    }
-    if (narrow && rows > 1) {
-      for (int i = 0; i < values.length; i++) {
-        values[i] = Bfloat16.widen(Bfloat16.round(values[i]));
+        for (int i = at; rounded && i < at + cols; i++) {
+          values[i] = Bfloat16.widen(Bfloat16.round(values[i]));
+        }
       }
     }
     return new ReferenceWeight(name, rows, cols, values, new ReferenceBuffer(name, bytes));
+  }
+
+  /** Parts of one format that follow each other are one piece there. */
+  private static long bytesOnGpu(List<TensorData> parts, int rows, int cols) {
+    long bytes = 0;
+    for (int from = 0, to = 0; from < parts.size(); from = to) {
+      WeightFormat format = WeightFormat.of(parts.get(from).type().name(), rows);
+      long piece = 0;
+      while (to < parts.size() && WeightFormat.of(parts.get(to).type().name(), rows) == format) {
+        piece += parts.get(to++).rows();
+      }
+      bytes += format.bytes(piece, cols);
+    }
+    return bytes;
   }
 
   @Override

@@ -34,7 +34,7 @@ record WeightCount(long bytes, long matrixElements, long vectorElements, PackedW
     if (tensor.type() == null) {
       return PackedWeights.NONE; // refused when it is read
     }
-    WeightFormat format = tensor.type().onGpu(rows);
+    WeightFormat format = WeightFormat.of(tensor.type().name(), rows);
     return format.packed()
         ? new PackedWeights(elements, format.bytes(rows, elements / rows))
         : PackedWeights.NONE;

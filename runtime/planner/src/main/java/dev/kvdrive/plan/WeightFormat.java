@@ -27,6 +27,23 @@ public enum WeightFormat {
     this.bits = bits;
   }
 
+  /**
+   * How a GPU holds a weight.
+   *
+   * @param stored type of its elements in the file, as GGUF names it: {@code Q8_0}
+   * @param rows of the weight; one with one row is a vector
+   */
+  public static WeightFormat of(String stored, long rows) {
+    if (rows == 1) {
+      return F32;
+    }
+    return switch (stored) {
+      case "Q8_0" -> Q8_0;
+      case "Q4_0" -> Q4_0;
+      default -> BF16;
+    };
+  }
+
   /** Bits of an element, beside the steps. */
   public int bits() {
     return bits;

@@ -1,7 +1,5 @@
 package dev.kvdrive.model.tensor;
 
-import dev.kvdrive.plan.WeightFormat;
-
 /**
  * Storage types of weights. A row of a matrix is a whole number of blocks; block layouts are those
  * of the GGUF specification (little endian).
@@ -40,22 +38,6 @@ public enum TensorType {
   /** Bytes of one block. */
   public int blockBytes() {
     return blockBytes;
-  }
-
-  /**
-   * How a GPU holds a weight that is stored as this.
-   *
-   * @param rows of the weight; one with one row is a vector
-   */
-  public WeightFormat onGpu(long rows) {
-    if (rows == 1) {
-      return WeightFormat.F32;
-    }
-    return switch (this) {
-      case Q8_0 -> WeightFormat.Q8_0;
-      case Q4_0 -> WeightFormat.Q4_0;
-      default -> WeightFormat.BF16;
-    };
   }
 
   /**
