@@ -30,12 +30,12 @@ public final class Quantities {
   }
 
   /**
-   * Bytes of what limits something where it is given: none at all would not be a limit but none.
+   * Bytes that may be written in a day. Plans take 0 for no limit, so nobody may ask for it.
    *
    * @param field named in the error
-   * @throws IllegalArgumentException as {@link #bytes}, and if there are none
+   * @throws IllegalArgumentException as {@link #bytes}, and if it is 0
    */
-  static long someBytes(String field, Quantity quantity) {
+  static long writesPerDay(String field, Quantity quantity) {
     long bytes = bytes(field, quantity);
     if (bytes == 0) {
       throw new IllegalArgumentException(

@@ -162,10 +162,10 @@ public final class RequestResolver {
   /** Who says nothing may write what the class allows at most. */
   private static long writesPerDay(Tiers.Nvme nvme, InferenceClassSpec from) {
     if (nvme.writesPerDay() != null) {
-      return Quantities.someBytes("spec.tiers.nvme.writesPerDay", nvme.writesPerDay());
+      return Quantities.writesPerDay("spec.tiers.nvme.writesPerDay", nvme.writesPerDay());
     }
     Quantity most = from.storage() == null ? null : from.storage().writesPerDay();
-    return most == null ? 0 : Quantities.someBytes("storage.writesPerDay", most);
+    return most == null ? 0 : Quantities.writesPerDay("storage.writesPerDay", most);
   }
 
   private static Formats formats(

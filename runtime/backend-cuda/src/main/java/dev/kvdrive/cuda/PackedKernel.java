@@ -40,9 +40,8 @@ record PackedKernel(int tiles, int columns, int depth, int slices, int residency
   static PackedKernel of(WeightFormat format, int outputs, int rows, int multiprocessors) {
     int columns = Math.min(Integer.highestOneBit((Math.ceilDiv(rows, COLUMN_ROWS) << 1) - 1), 4);
     if (columns == 1) {
-      // Two tiles read activations half as often, which with 4 bits are as many as weights; but
-      // every
-      // multiprocessor needs enough to wait for.
+      // Two tiles read activations half as often, which with 4 bits are as many as weights.
+      // But every multiprocessor needs enough to wait for.
       PackedKernel two = ALL.get(1);
       boolean enough = 10L * two.blocks(outputs) >= 14L * multiprocessors;
       return format.bits() == 4 && enough ? two : ALL.getFirst();

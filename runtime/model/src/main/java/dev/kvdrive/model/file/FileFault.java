@@ -1,7 +1,6 @@
 package dev.kvdrive.model.file;
 
 import java.io.EOFException;
-import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
@@ -37,7 +36,7 @@ public final class FileFault {
       case FileSystemException other when other.getReason() != null -> other.getReason();
       case ZipException _ -> "it is not compressed by gzip";
       case EOFException _ -> "it ends too early";
-      case IOException other when other.getMessage() != null -> other.getMessage();
+      case Exception other when other.getMessage() != null -> other.getMessage();
       default -> failure.toString();
     };
   }
