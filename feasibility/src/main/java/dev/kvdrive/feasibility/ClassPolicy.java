@@ -37,7 +37,8 @@ final class ClassPolicy {
       fault(found, "limits.cpu", limits.cpu(), Quantities::processors);
     }
     if (clazz.storage() != null) {
-      fault(found, "storage.writesPerDay", clazz.storage().writesPerDay(), Quantities::writesPerDay);
+      fault(
+          found, "storage.writesPerDay", clazz.storage().writesPerDay(), Quantities::writesPerDay);
     }
     if (clazz.runtime() != null) {
       fault(found, "runtime.cpu", clazz.runtime().cpu(), Quantities::processors);
