@@ -34,6 +34,7 @@ struct BitWeights;
 #define SELECT_THREADS 1024
 #define RADIX_BINS 2048
 #define DIFF_THREADS 512
+#define MERIT_OF_USES 0x1.0p-2f
 #define FETCH_THREADS 256
 #define FETCH_CELLS 1024
 #define CHOOSE_THREADS 1024
@@ -112,6 +113,7 @@ struct Layer {
   int* slotOfChunk;
   int* chunkOfSlot;
   float* keyOfSlot;
+  int* usesOfSlot;
   int* frameOfExtent;
   int* lastUse;
   char* clusters;
@@ -151,36 +153,37 @@ static_assert(offsetof(Layer, slotTable) == 40, "Layer.slotTable");
 static_assert(offsetof(Layer, slotOfChunk) == 48, "Layer.slotOfChunk");
 static_assert(offsetof(Layer, chunkOfSlot) == 56, "Layer.chunkOfSlot");
 static_assert(offsetof(Layer, keyOfSlot) == 64, "Layer.keyOfSlot");
-static_assert(offsetof(Layer, frameOfExtent) == 72, "Layer.frameOfExtent");
-static_assert(offsetof(Layer, lastUse) == 80, "Layer.lastUse");
-static_assert(offsetof(Layer, clusters) == 88, "Layer.clusters");
-static_assert(offsetof(Layer, clusterOfMember) == 96, "Layer.clusterOfMember");
-static_assert(offsetof(Layer, clustered) == 104, "Layer.clustered");
-static_assert(offsetof(Layer, clusterBases) == 112, "Layer.clusterBases");
-static_assert(offsetof(Layer, extentBytes) == 120, "Layer.extentBytes");
-static_assert(offsetof(Layer, layer) == 128, "Layer.layer");
-static_assert(offsetof(Layer, kvHeads) == 132, "Layer.kvHeads");
-static_assert(offsetof(Layer, headDim) == 136, "Layer.headDim");
-static_assert(offsetof(Layer, elementBytes) == 140, "Layer.elementBytes");
-static_assert(offsetof(Layer, backingElementBytes) == 144, "Layer.backingElementBytes");
-static_assert(offsetof(Layer, backingHalf) == 148, "Layer.backingHalf");
-static_assert(offsetof(Layer, residentElementBytes) == 152, "Layer.residentElementBytes");
-static_assert(offsetof(Layer, residentHalf) == 156, "Layer.residentHalf");
-static_assert(offsetof(Layer, maxChunks) == 160, "Layer.maxChunks");
-static_assert(offsetof(Layer, maxExtents) == 164, "Layer.maxExtents");
-static_assert(offsetof(Layer, sink) == 168, "Layer.sink");
-static_assert(offsetof(Layer, local) == 172, "Layer.local");
-static_assert(offsetof(Layer, chunk) == 176, "Layer.chunk");
-static_assert(offsetof(Layer, extentChunks) == 180, "Layer.extentChunks");
-static_assert(offsetof(Layer, bits) == 184, "Layer.bits");
-static_assert(offsetof(Layer, summaryBytes) == 188, "Layer.summaryBytes");
-static_assert(offsetof(Layer, summaryChunks) == 192, "Layer.summaryChunks");
-static_assert(offsetof(Layer, maxSummaries) == 196, "Layer.maxSummaries");
-static_assert(offsetof(Layer, clusterTokens) == 200, "Layer.clusterTokens");
-static_assert(offsetof(Layer, maxClusters) == 204, "Layer.maxClusters");
-static_assert(offsetof(Layer, clusterRows) == 208, "Layer.clusterRows");
-static_assert(offsetof(Layer, nibbles) == 212, "Layer.nibbles");
-static_assert(sizeof(Layer) == 216, "Layer");
+static_assert(offsetof(Layer, usesOfSlot) == 72, "Layer.usesOfSlot");
+static_assert(offsetof(Layer, frameOfExtent) == 80, "Layer.frameOfExtent");
+static_assert(offsetof(Layer, lastUse) == 88, "Layer.lastUse");
+static_assert(offsetof(Layer, clusters) == 96, "Layer.clusters");
+static_assert(offsetof(Layer, clusterOfMember) == 104, "Layer.clusterOfMember");
+static_assert(offsetof(Layer, clustered) == 112, "Layer.clustered");
+static_assert(offsetof(Layer, clusterBases) == 120, "Layer.clusterBases");
+static_assert(offsetof(Layer, extentBytes) == 128, "Layer.extentBytes");
+static_assert(offsetof(Layer, layer) == 136, "Layer.layer");
+static_assert(offsetof(Layer, kvHeads) == 140, "Layer.kvHeads");
+static_assert(offsetof(Layer, headDim) == 144, "Layer.headDim");
+static_assert(offsetof(Layer, elementBytes) == 148, "Layer.elementBytes");
+static_assert(offsetof(Layer, backingElementBytes) == 152, "Layer.backingElementBytes");
+static_assert(offsetof(Layer, backingHalf) == 156, "Layer.backingHalf");
+static_assert(offsetof(Layer, residentElementBytes) == 160, "Layer.residentElementBytes");
+static_assert(offsetof(Layer, residentHalf) == 164, "Layer.residentHalf");
+static_assert(offsetof(Layer, maxChunks) == 168, "Layer.maxChunks");
+static_assert(offsetof(Layer, maxExtents) == 172, "Layer.maxExtents");
+static_assert(offsetof(Layer, sink) == 176, "Layer.sink");
+static_assert(offsetof(Layer, local) == 180, "Layer.local");
+static_assert(offsetof(Layer, chunk) == 184, "Layer.chunk");
+static_assert(offsetof(Layer, extentChunks) == 188, "Layer.extentChunks");
+static_assert(offsetof(Layer, bits) == 192, "Layer.bits");
+static_assert(offsetof(Layer, summaryBytes) == 196, "Layer.summaryBytes");
+static_assert(offsetof(Layer, summaryChunks) == 200, "Layer.summaryChunks");
+static_assert(offsetof(Layer, maxSummaries) == 204, "Layer.maxSummaries");
+static_assert(offsetof(Layer, clusterTokens) == 208, "Layer.clusterTokens");
+static_assert(offsetof(Layer, maxClusters) == 212, "Layer.maxClusters");
+static_assert(offsetof(Layer, clusterRows) == 216, "Layer.clusterRows");
+static_assert(offsetof(Layer, nibbles) == 220, "Layer.nibbles");
+static_assert(sizeof(Layer) == 224, "Layer");
 
 struct Batch {
   const int* positions;
@@ -404,13 +407,13 @@ struct AppendArgs {
   int frameCount;
 };
 static_assert(offsetof(AppendArgs, layer) == 0, "AppendArgs.layer");
-static_assert(offsetof(AppendArgs, batch) == 216, "AppendArgs.batch");
-static_assert(offsetof(AppendArgs, keys) == 248, "AppendArgs.keys");
-static_assert(offsetof(AppendArgs, values) == 264, "AppendArgs.values");
-static_assert(offsetof(AppendArgs, frames) == 280, "AppendArgs.frames");
-static_assert(offsetof(AppendArgs, trouble) == 288, "AppendArgs.trouble");
-static_assert(offsetof(AppendArgs, frameCount) == 296, "AppendArgs.frameCount");
-static_assert(sizeof(AppendArgs) == 304, "AppendArgs");
+static_assert(offsetof(AppendArgs, batch) == 224, "AppendArgs.batch");
+static_assert(offsetof(AppendArgs, keys) == 256, "AppendArgs.keys");
+static_assert(offsetof(AppendArgs, values) == 272, "AppendArgs.values");
+static_assert(offsetof(AppendArgs, frames) == 288, "AppendArgs.frames");
+static_assert(offsetof(AppendArgs, trouble) == 296, "AppendArgs.trouble");
+static_assert(offsetof(AppendArgs, frameCount) == 304, "AppendArgs.frameCount");
+static_assert(sizeof(AppendArgs) == 312, "AppendArgs");
 
 struct StoreArgs {
   Layer layer;
@@ -421,12 +424,12 @@ struct StoreArgs {
   int start;
 };
 static_assert(offsetof(StoreArgs, layer) == 0, "StoreArgs.layer");
-static_assert(offsetof(StoreArgs, keys) == 216, "StoreArgs.keys");
-static_assert(offsetof(StoreArgs, values) == 232, "StoreArgs.values");
-static_assert(offsetof(StoreArgs, scratch) == 248, "StoreArgs.scratch");
-static_assert(offsetof(StoreArgs, maxTokens) == 256, "StoreArgs.maxTokens");
-static_assert(offsetof(StoreArgs, start) == 260, "StoreArgs.start");
-static_assert(sizeof(StoreArgs) == 264, "StoreArgs");
+static_assert(offsetof(StoreArgs, keys) == 224, "StoreArgs.keys");
+static_assert(offsetof(StoreArgs, values) == 240, "StoreArgs.values");
+static_assert(offsetof(StoreArgs, scratch) == 256, "StoreArgs.scratch");
+static_assert(offsetof(StoreArgs, maxTokens) == 264, "StoreArgs.maxTokens");
+static_assert(offsetof(StoreArgs, start) == 268, "StoreArgs.start");
+static_assert(sizeof(StoreArgs) == 272, "StoreArgs");
 
 struct PromptArgs {
   Layer layer;
@@ -440,23 +443,23 @@ struct PromptArgs {
   int frameCount;
 };
 static_assert(offsetof(PromptArgs, layer) == 0, "PromptArgs.layer");
-static_assert(offsetof(PromptArgs, scratch) == 216, "PromptArgs.scratch");
-static_assert(offsetof(PromptArgs, frames) == 224, "PromptArgs.frames");
-static_assert(offsetof(PromptArgs, trouble) == 232, "PromptArgs.trouble");
-static_assert(offsetof(PromptArgs, maxTokens) == 240, "PromptArgs.maxTokens");
-static_assert(offsetof(PromptArgs, start) == 244, "PromptArgs.start");
-static_assert(offsetof(PromptArgs, end) == 248, "PromptArgs.end");
-static_assert(offsetof(PromptArgs, seat) == 252, "PromptArgs.seat");
-static_assert(offsetof(PromptArgs, frameCount) == 256, "PromptArgs.frameCount");
-static_assert(sizeof(PromptArgs) == 264, "PromptArgs");
+static_assert(offsetof(PromptArgs, scratch) == 224, "PromptArgs.scratch");
+static_assert(offsetof(PromptArgs, frames) == 232, "PromptArgs.frames");
+static_assert(offsetof(PromptArgs, trouble) == 240, "PromptArgs.trouble");
+static_assert(offsetof(PromptArgs, maxTokens) == 248, "PromptArgs.maxTokens");
+static_assert(offsetof(PromptArgs, start) == 252, "PromptArgs.start");
+static_assert(offsetof(PromptArgs, end) == 256, "PromptArgs.end");
+static_assert(offsetof(PromptArgs, seat) == 260, "PromptArgs.seat");
+static_assert(offsetof(PromptArgs, frameCount) == 264, "PromptArgs.frameCount");
+static_assert(sizeof(PromptArgs) == 272, "PromptArgs");
 
 struct ResetArgs {
   Layer layer;
   int seat;
 };
 static_assert(offsetof(ResetArgs, layer) == 0, "ResetArgs.layer");
-static_assert(offsetof(ResetArgs, seat) == 216, "ResetArgs.seat");
-static_assert(sizeof(ResetArgs) == 224, "ResetArgs");
+static_assert(offsetof(ResetArgs, seat) == 224, "ResetArgs.seat");
+static_assert(sizeof(ResetArgs) == 232, "ResetArgs");
 
 struct PlaceArgs {
   int* frameOfExtent;
@@ -474,9 +477,9 @@ struct TrimArgs {
   int seat;
 };
 static_assert(offsetof(TrimArgs, layer) == 0, "TrimArgs.layer");
-static_assert(offsetof(TrimArgs, keep) == 216, "TrimArgs.keep");
-static_assert(offsetof(TrimArgs, seat) == 224, "TrimArgs.seat");
-static_assert(sizeof(TrimArgs) == 232, "TrimArgs");
+static_assert(offsetof(TrimArgs, keep) == 224, "TrimArgs.keep");
+static_assert(offsetof(TrimArgs, seat) == 232, "TrimArgs.seat");
+static_assert(sizeof(TrimArgs) == 240, "TrimArgs");
 
 struct ObserveArgs {
   Layer layer;
@@ -486,11 +489,11 @@ struct ObserveArgs {
   int* ages;
 };
 static_assert(offsetof(ObserveArgs, layer) == 0, "ObserveArgs.layer");
-static_assert(offsetof(ObserveArgs, batch) == 216, "ObserveArgs.batch");
-static_assert(offsetof(ObserveArgs, chosen) == 248, "ObserveArgs.chosen");
-static_assert(offsetof(ObserveArgs, lastSelected) == 320, "ObserveArgs.lastSelected");
-static_assert(offsetof(ObserveArgs, ages) == 328, "ObserveArgs.ages");
-static_assert(sizeof(ObserveArgs) == 336, "ObserveArgs");
+static_assert(offsetof(ObserveArgs, batch) == 224, "ObserveArgs.batch");
+static_assert(offsetof(ObserveArgs, chosen) == 256, "ObserveArgs.chosen");
+static_assert(offsetof(ObserveArgs, lastSelected) == 328, "ObserveArgs.lastSelected");
+static_assert(offsetof(ObserveArgs, ages) == 336, "ObserveArgs.ages");
+static_assert(sizeof(ObserveArgs) == 344, "ObserveArgs");
 
 struct CreditArgs {
   Layer layer;
@@ -500,19 +503,19 @@ struct CreditArgs {
   int pass;
 };
 static_assert(offsetof(CreditArgs, layer) == 0, "CreditArgs.layer");
-static_assert(offsetof(CreditArgs, batch) == 216, "CreditArgs.batch");
-static_assert(offsetof(CreditArgs, chosen) == 248, "CreditArgs.chosen");
-static_assert(offsetof(CreditArgs, marks) == 320, "CreditArgs.marks");
-static_assert(offsetof(CreditArgs, pass) == 328, "CreditArgs.pass");
-static_assert(sizeof(CreditArgs) == 336, "CreditArgs");
+static_assert(offsetof(CreditArgs, batch) == 224, "CreditArgs.batch");
+static_assert(offsetof(CreditArgs, chosen) == 256, "CreditArgs.chosen");
+static_assert(offsetof(CreditArgs, marks) == 328, "CreditArgs.marks");
+static_assert(offsetof(CreditArgs, pass) == 336, "CreditArgs.pass");
+static_assert(sizeof(CreditArgs) == 344, "CreditArgs");
 
 struct StepArgs {
   Layer layer;
   Batch batch;
 };
 static_assert(offsetof(StepArgs, layer) == 0, "StepArgs.layer");
-static_assert(offsetof(StepArgs, batch) == 216, "StepArgs.batch");
-static_assert(sizeof(StepArgs) == 248, "StepArgs");
+static_assert(offsetof(StepArgs, batch) == 224, "StepArgs.batch");
+static_assert(sizeof(StepArgs) == 256, "StepArgs");
 
 struct ScoreArgs {
   Layer layer;
@@ -531,20 +534,20 @@ struct ScoreArgs {
   const float* begun;
 };
 static_assert(offsetof(ScoreArgs, layer) == 0, "ScoreArgs.layer");
-static_assert(offsetof(ScoreArgs, batch) == 216, "ScoreArgs.batch");
-static_assert(offsetof(ScoreArgs, chosen) == 248, "ScoreArgs.chosen");
-static_assert(offsetof(ScoreArgs, query) == 320, "ScoreArgs.query");
-static_assert(offsetof(ScoreArgs, raw) == 336, "ScoreArgs.raw");
-static_assert(offsetof(ScoreArgs, tiles) == 344, "ScoreArgs.tiles");
-static_assert(offsetof(ScoreArgs, weights) == 352, "ScoreArgs.weights");
-static_assert(offsetof(ScoreArgs, maxTiles) == 360, "ScoreArgs.maxTiles");
-static_assert(offsetof(ScoreArgs, heads) == 364, "ScoreArgs.heads");
-static_assert(offsetof(ScoreArgs, scale) == 368, "ScoreArgs.scale");
-static_assert(offsetof(ScoreArgs, firstRow) == 372, "ScoreArgs.firstRow");
-static_assert(offsetof(ScoreArgs, shares) == 376, "ScoreArgs.shares");
-static_assert(offsetof(ScoreArgs, times) == 380, "ScoreArgs.times");
-static_assert(offsetof(ScoreArgs, begun) == 384, "ScoreArgs.begun");
-static_assert(sizeof(ScoreArgs) == 392, "ScoreArgs");
+static_assert(offsetof(ScoreArgs, batch) == 224, "ScoreArgs.batch");
+static_assert(offsetof(ScoreArgs, chosen) == 256, "ScoreArgs.chosen");
+static_assert(offsetof(ScoreArgs, query) == 328, "ScoreArgs.query");
+static_assert(offsetof(ScoreArgs, raw) == 344, "ScoreArgs.raw");
+static_assert(offsetof(ScoreArgs, tiles) == 352, "ScoreArgs.tiles");
+static_assert(offsetof(ScoreArgs, weights) == 360, "ScoreArgs.weights");
+static_assert(offsetof(ScoreArgs, maxTiles) == 368, "ScoreArgs.maxTiles");
+static_assert(offsetof(ScoreArgs, heads) == 372, "ScoreArgs.heads");
+static_assert(offsetof(ScoreArgs, scale) == 376, "ScoreArgs.scale");
+static_assert(offsetof(ScoreArgs, firstRow) == 380, "ScoreArgs.firstRow");
+static_assert(offsetof(ScoreArgs, shares) == 384, "ScoreArgs.shares");
+static_assert(offsetof(ScoreArgs, times) == 388, "ScoreArgs.times");
+static_assert(offsetof(ScoreArgs, begun) == 392, "ScoreArgs.begun");
+static_assert(sizeof(ScoreArgs) == 400, "ScoreArgs");
 
 struct SelectArgs {
   Layer layer;
@@ -553,10 +556,10 @@ struct SelectArgs {
   int pass;
 };
 static_assert(offsetof(SelectArgs, layer) == 0, "SelectArgs.layer");
-static_assert(offsetof(SelectArgs, batch) == 216, "SelectArgs.batch");
-static_assert(offsetof(SelectArgs, chosen) == 248, "SelectArgs.chosen");
-static_assert(offsetof(SelectArgs, pass) == 320, "SelectArgs.pass");
-static_assert(sizeof(SelectArgs) == 328, "SelectArgs");
+static_assert(offsetof(SelectArgs, batch) == 224, "SelectArgs.batch");
+static_assert(offsetof(SelectArgs, chosen) == 256, "SelectArgs.chosen");
+static_assert(offsetof(SelectArgs, pass) == 328, "SelectArgs.pass");
+static_assert(sizeof(SelectArgs) == 336, "SelectArgs");
 
 struct PinArgs {
   Layer layer;
@@ -567,12 +570,24 @@ struct PinArgs {
   int per;
 };
 static_assert(offsetof(PinArgs, layer) == 0, "PinArgs.layer");
-static_assert(offsetof(PinArgs, batch) == 216, "PinArgs.batch");
-static_assert(offsetof(PinArgs, chosen) == 248, "PinArgs.chosen");
-static_assert(offsetof(PinArgs, cosineOffset) == 320, "PinArgs.cosineOffset");
-static_assert(offsetof(PinArgs, of) == 324, "PinArgs.of");
-static_assert(offsetof(PinArgs, per) == 328, "PinArgs.per");
-static_assert(sizeof(PinArgs) == 336, "PinArgs");
+static_assert(offsetof(PinArgs, batch) == 224, "PinArgs.batch");
+static_assert(offsetof(PinArgs, chosen) == 256, "PinArgs.chosen");
+static_assert(offsetof(PinArgs, cosineOffset) == 328, "PinArgs.cosineOffset");
+static_assert(offsetof(PinArgs, of) == 332, "PinArgs.of");
+static_assert(offsetof(PinArgs, per) == 336, "PinArgs.per");
+static_assert(sizeof(PinArgs) == 344, "PinArgs");
+
+struct KeyArgs {
+  Layer layer;
+  Batch batch;
+  Chosen chosen;
+  int uses;
+};
+static_assert(offsetof(KeyArgs, layer) == 0, "KeyArgs.layer");
+static_assert(offsetof(KeyArgs, batch) == 224, "KeyArgs.batch");
+static_assert(offsetof(KeyArgs, chosen) == 256, "KeyArgs.chosen");
+static_assert(offsetof(KeyArgs, uses) == 328, "KeyArgs.uses");
+static_assert(sizeof(KeyArgs) == 336, "KeyArgs");
 
 struct ForgetArgs {
   Layer layer;
@@ -581,10 +596,10 @@ struct ForgetArgs {
   int all;
 };
 static_assert(offsetof(ForgetArgs, layer) == 0, "ForgetArgs.layer");
-static_assert(offsetof(ForgetArgs, batch) == 216, "ForgetArgs.batch");
-static_assert(offsetof(ForgetArgs, chosen) == 248, "ForgetArgs.chosen");
-static_assert(offsetof(ForgetArgs, all) == 320, "ForgetArgs.all");
-static_assert(sizeof(ForgetArgs) == 328, "ForgetArgs");
+static_assert(offsetof(ForgetArgs, batch) == 224, "ForgetArgs.batch");
+static_assert(offsetof(ForgetArgs, chosen) == 256, "ForgetArgs.chosen");
+static_assert(offsetof(ForgetArgs, all) == 328, "ForgetArgs.all");
+static_assert(sizeof(ForgetArgs) == 336, "ForgetArgs");
 
 struct ClusterArgs {
   Layer layer;
@@ -600,17 +615,17 @@ struct ClusterArgs {
   int last;
 };
 static_assert(offsetof(ClusterArgs, layer) == 0, "ClusterArgs.layer");
-static_assert(offsetof(ClusterArgs, scratch) == 216, "ClusterArgs.scratch");
-static_assert(offsetof(ClusterArgs, centroids) == 224, "ClusterArgs.centroids");
-static_assert(offsetof(ClusterArgs, biases) == 232, "ClusterArgs.biases");
-static_assert(offsetof(ClusterArgs, maxTokens) == 240, "ClusterArgs.maxTokens");
-static_assert(offsetof(ClusterArgs, seat) == 244, "ClusterArgs.seat");
-static_assert(offsetof(ClusterArgs, from) == 248, "ClusterArgs.from");
-static_assert(offsetof(ClusterArgs, to) == 252, "ClusterArgs.to");
-static_assert(offsetof(ClusterArgs, clusters) == 256, "ClusterArgs.clusters");
-static_assert(offsetof(ClusterArgs, firstCluster) == 260, "ClusterArgs.firstCluster");
-static_assert(offsetof(ClusterArgs, last) == 264, "ClusterArgs.last");
-static_assert(sizeof(ClusterArgs) == 272, "ClusterArgs");
+static_assert(offsetof(ClusterArgs, scratch) == 224, "ClusterArgs.scratch");
+static_assert(offsetof(ClusterArgs, centroids) == 232, "ClusterArgs.centroids");
+static_assert(offsetof(ClusterArgs, biases) == 240, "ClusterArgs.biases");
+static_assert(offsetof(ClusterArgs, maxTokens) == 248, "ClusterArgs.maxTokens");
+static_assert(offsetof(ClusterArgs, seat) == 252, "ClusterArgs.seat");
+static_assert(offsetof(ClusterArgs, from) == 256, "ClusterArgs.from");
+static_assert(offsetof(ClusterArgs, to) == 260, "ClusterArgs.to");
+static_assert(offsetof(ClusterArgs, clusters) == 264, "ClusterArgs.clusters");
+static_assert(offsetof(ClusterArgs, firstCluster) == 268, "ClusterArgs.firstCluster");
+static_assert(offsetof(ClusterArgs, last) == 272, "ClusterArgs.last");
+static_assert(sizeof(ClusterArgs) == 280, "ClusterArgs");
 
 struct FetchArgs {
   Layer layer;
@@ -626,17 +641,17 @@ struct FetchArgs {
   int timeoutMillis;
 };
 static_assert(offsetof(FetchArgs, layer) == 0, "FetchArgs.layer");
-static_assert(offsetof(FetchArgs, batch) == 216, "FetchArgs.batch");
-static_assert(offsetof(FetchArgs, chosen) == 248, "FetchArgs.chosen");
-static_assert(offsetof(FetchArgs, frames) == 320, "FetchArgs.frames");
-static_assert(offsetof(FetchArgs, control) == 328, "FetchArgs.control");
-static_assert(offsetof(FetchArgs, transit) == 336, "FetchArgs.transit");
-static_assert(offsetof(FetchArgs, round) == 344, "FetchArgs.round");
-static_assert(offsetof(FetchArgs, marks) == 352, "FetchArgs.marks");
-static_assert(offsetof(FetchArgs, rows) == 360, "FetchArgs.rows");
-static_assert(offsetof(FetchArgs, pass) == 364, "FetchArgs.pass");
-static_assert(offsetof(FetchArgs, timeoutMillis) == 368, "FetchArgs.timeoutMillis");
-static_assert(sizeof(FetchArgs) == 376, "FetchArgs");
+static_assert(offsetof(FetchArgs, batch) == 224, "FetchArgs.batch");
+static_assert(offsetof(FetchArgs, chosen) == 256, "FetchArgs.chosen");
+static_assert(offsetof(FetchArgs, frames) == 328, "FetchArgs.frames");
+static_assert(offsetof(FetchArgs, control) == 336, "FetchArgs.control");
+static_assert(offsetof(FetchArgs, transit) == 344, "FetchArgs.transit");
+static_assert(offsetof(FetchArgs, round) == 352, "FetchArgs.round");
+static_assert(offsetof(FetchArgs, marks) == 360, "FetchArgs.marks");
+static_assert(offsetof(FetchArgs, rows) == 368, "FetchArgs.rows");
+static_assert(offsetof(FetchArgs, pass) == 372, "FetchArgs.pass");
+static_assert(offsetof(FetchArgs, timeoutMillis) == 376, "FetchArgs.timeoutMillis");
+static_assert(sizeof(FetchArgs) == 384, "FetchArgs");
 
 struct AttendArgs {
   Layer layer;
@@ -651,16 +666,16 @@ struct AttendArgs {
   float scale;
 };
 static_assert(offsetof(AttendArgs, layer) == 0, "AttendArgs.layer");
-static_assert(offsetof(AttendArgs, batch) == 216, "AttendArgs.batch");
-static_assert(offsetof(AttendArgs, chosen) == 248, "AttendArgs.chosen");
-static_assert(offsetof(AttendArgs, rows) == 320, "AttendArgs.rows");
-static_assert(offsetof(AttendArgs, state) == 336, "AttendArgs.state");
-static_assert(offsetof(AttendArgs, heads) == 344, "AttendArgs.heads");
-static_assert(offsetof(AttendArgs, splits) == 348, "AttendArgs.splits");
-static_assert(offsetof(AttendArgs, pass) == 352, "AttendArgs.pass");
-static_assert(offsetof(AttendArgs, mode) == 356, "AttendArgs.mode");
-static_assert(offsetof(AttendArgs, scale) == 360, "AttendArgs.scale");
-static_assert(sizeof(AttendArgs) == 368, "AttendArgs");
+static_assert(offsetof(AttendArgs, batch) == 224, "AttendArgs.batch");
+static_assert(offsetof(AttendArgs, chosen) == 256, "AttendArgs.chosen");
+static_assert(offsetof(AttendArgs, rows) == 328, "AttendArgs.rows");
+static_assert(offsetof(AttendArgs, state) == 344, "AttendArgs.state");
+static_assert(offsetof(AttendArgs, heads) == 352, "AttendArgs.heads");
+static_assert(offsetof(AttendArgs, splits) == 356, "AttendArgs.splits");
+static_assert(offsetof(AttendArgs, pass) == 360, "AttendArgs.pass");
+static_assert(offsetof(AttendArgs, mode) == 364, "AttendArgs.mode");
+static_assert(offsetof(AttendArgs, scale) == 368, "AttendArgs.scale");
+static_assert(sizeof(AttendArgs) == 376, "AttendArgs");
 
 struct CausalArgs {
   alignas(64) char map[128];
@@ -676,12 +691,12 @@ struct CausalArgs {
 };
 static_assert(offsetof(CausalArgs, map) == 0, "CausalArgs.map");
 static_assert(offsetof(CausalArgs, layer) == 128, "CausalArgs.layer");
-static_assert(offsetof(CausalArgs, query) == 344, "CausalArgs.query");
-static_assert(offsetof(CausalArgs, out) == 360, "CausalArgs.out");
-static_assert(offsetof(CausalArgs, scratch) == 376, "CausalArgs.scratch");
-static_assert(offsetof(CausalArgs, maxTokens) == 384, "CausalArgs.maxTokens");
-static_assert(offsetof(CausalArgs, heads) == 388, "CausalArgs.heads");
-static_assert(offsetof(CausalArgs, start) == 392, "CausalArgs.start");
-static_assert(offsetof(CausalArgs, rows) == 396, "CausalArgs.rows");
-static_assert(offsetof(CausalArgs, scale) == 400, "CausalArgs.scale");
+static_assert(offsetof(CausalArgs, query) == 352, "CausalArgs.query");
+static_assert(offsetof(CausalArgs, out) == 368, "CausalArgs.out");
+static_assert(offsetof(CausalArgs, scratch) == 384, "CausalArgs.scratch");
+static_assert(offsetof(CausalArgs, maxTokens) == 392, "CausalArgs.maxTokens");
+static_assert(offsetof(CausalArgs, heads) == 396, "CausalArgs.heads");
+static_assert(offsetof(CausalArgs, start) == 400, "CausalArgs.start");
+static_assert(offsetof(CausalArgs, rows) == 404, "CausalArgs.rows");
+static_assert(offsetof(CausalArgs, scale) == 408, "CausalArgs.scale");
 static_assert(sizeof(CausalArgs) == 448, "CausalArgs");

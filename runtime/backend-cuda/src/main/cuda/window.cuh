@@ -7,8 +7,13 @@
 
 #define VICTIMS 1024  // victims sorted at a time
 
+/** What earlier uses add to a chunk's score: WindowOperations.Keys.merit. */
+__device__ __forceinline__ float merit(int uses) {
+  return MERIT_OF_USES * ((float)(__float_as_int(2.0f + uses) - __float_as_int(1.0f)) * 0x1p-23f);
+}
+
 // Grid: (kvHeads, rows). The key of each chunk in the window: WindowOperations.Keys.
-extern "C" __global__ void keySlots(SelectArgs a) {
+extern "C" __global__ void keySlots(KeyArgs a) {
   follow();
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
@@ -25,7 +30,11 @@ extern "C" __global__ void keySlots(SelectArgs a) {
   for (int i = threadIdx.x; i < slots; i += blockDim.x) {
     int chunk = l.chunkOfSlot[window[i]];
     if (chunk >= 0) {
-      l.keyOfSlot[window[i]] = all ? (float)-chunk : scores[chunk];
+      float key = all ? (float)-chunk : scores[chunk];
+      if (a.uses && !all) {
+        key += merit(l.usesOfSlot[window[i]]);
+      }
+      l.keyOfSlot[window[i]] = key;
     }
   }
 }
@@ -142,6 +151,7 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
       slotsOfPass[i] = slot;
       if (slot >= 0) {
         atomicOr(&held[slot / 32], 1u << slot % 32);
+        l.usesOfSlot[window[slot]]++;
       }
     }
     int missesHere;
@@ -205,6 +215,7 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
       int i = missesOfPass[done + m];
       int chunk = selected[i];
       l.chunkOfSlot[window[slot]] = chunk;
+      l.usesOfSlot[window[slot]] = 0;
       slotOfChunk[chunk] = slot;
       slotsOfPass[i] = slot;
     }

@@ -25,7 +25,8 @@ final class CpuWindow implements WindowOperations {
         diff.key(
             new StepRows(step.batch()),
             new KvMemory(step.layer()),
-            new SelectionMemory(a.selection(), step.layer().layout().kvHeads())));
+            new SelectionMemory(a.selection(), step.layer().layout().kvHeads()),
+            a.uses()));
   }
 
   @Override

@@ -32,6 +32,7 @@ final class KvMemory {
   private final long slotOfChunk;
   private final long chunkOfSlot;
   private final long keyOfSlot;
+  private final long usesOfSlot;
   private final long frameOfExtent;
   private final long lastUse;
 
@@ -57,6 +58,7 @@ final class KvMemory {
     slotOfChunk = CpuBuffer.address(windows.slotOfChunk());
     chunkOfSlot = CpuBuffer.address(windows.chunkOfSlot());
     keyOfSlot = CpuBuffer.address(windows.keyOfSlot());
+    usesOfSlot = CpuBuffer.address(windows.usesOfSlot());
     frameOfExtent = CpuBuffer.address(layer.frameOfExtent());
     lastUse = CpuBuffer.address(layer.lastUse());
   }
@@ -122,6 +124,11 @@ final class KvMemory {
   /** {@code float}: key of the chunk at a place of a window. */
   long keyOfSlot(long table, int place) {
     return keyOfSlot + 4L * Memory.getInt(table + 4L * place);
+  }
+
+  /** {@code int}: uses of the chunk at a place of a window. */
+  long usesOfSlot(long table, int place) {
+    return usesOfSlot + 4L * Memory.getInt(table + 4L * place);
   }
 
   /** {@code int}: mark of the slot at a place of a window, in an array by slot of the pool. */

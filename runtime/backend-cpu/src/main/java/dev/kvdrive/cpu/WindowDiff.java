@@ -3,6 +3,7 @@ package dev.kvdrive.cpu;
 import dev.kvdrive.device.LayerReuse;
 import dev.kvdrive.device.Selection;
 import dev.kvdrive.device.WindowOperations.Forgotten;
+import dev.kvdrive.device.WindowOperations.Keys;
 import java.util.Arrays;
 
 /** Keys of resident chunks, look-ups of selected ones, and slots for misses. */
@@ -34,7 +35,7 @@ final class WindowDiff {
         });
   }
 
-  Runnable key(StepRows batch, KvMemory kv, SelectionMemory selection) {
+  Runnable key(StepRows batch, KvMemory kv, SelectionMemory selection, boolean uses) {
     return eachWindow(
         batch,
         kv,
@@ -48,6 +49,9 @@ final class WindowDiff {
             int chunk = Memory.getInt(kv.chunkOfSlot(table, slot));
             if (chunk >= 0) {
               float key = all ? -chunk : Memory.getFloat(scores + 4L * chunk);
+              if (uses && !all) {
+                key += Keys.merit(Memory.getInt(kv.usesOfSlot(table, slot)));
+              }
               Memory.putFloat(kv.keyOfSlot(table, slot), key);
             }
           }
@@ -178,6 +182,7 @@ final class WindowDiff {
     long slots = selection.slots(row, head);
     long misses = selection.misses(row, head);
     long slotOfChunk = kv.slotOfChunk(seat, head);
+    long table = kv.slotTable(seat, head);
     boolean[] needed = scratch.flags(windowSlots);
     Arrays.fill(needed, 0, windowSlots, false);
     int missed = 0;
@@ -186,6 +191,8 @@ final class WindowDiff {
       Memory.putInt(slots + 4L * i, slot);
       if (slot >= 0) {
         needed[slot] = true;
+        long uses = kv.usesOfSlot(table, slot);
+        Memory.putInt(uses, Memory.getInt(uses) + 1);
       } else {
         Memory.putInt(misses + 4L * missed++, i);
       }
@@ -230,6 +237,7 @@ final class WindowDiff {
       }
       int chunk = Memory.getInt(selected + 4L * i);
       Memory.putInt(kv.chunkOfSlot(table, slot), chunk);
+      Memory.putInt(kv.usesOfSlot(table, slot), 0);
       Memory.putInt(slotOfChunk + 4L * chunk, slot);
       Memory.putInt(slots + 4L * i, slot);
     }

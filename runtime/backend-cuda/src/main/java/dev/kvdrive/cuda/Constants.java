@@ -5,6 +5,7 @@ import dev.kvdrive.device.LayerReuse;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.RowSampling;
 import dev.kvdrive.device.Selection;
+import dev.kvdrive.device.WindowOperations;
 import dev.kvdrive.plan.BitPlaneSummary;
 import dev.kvdrive.plan.ChunkLayout;
 import dev.kvdrive.plan.ClusterFormat;
@@ -166,6 +167,7 @@ final class Constants {
     put(all, "SELECT_THREADS", SELECT_THREADS);
     put(all, "RADIX_BINS", RADIX_BINS);
     put(all, "DIFF_THREADS", DIFF_THREADS);
+    all.put("MERIT_OF_USES", Float.toHexString(WindowOperations.Keys.WEIGHT) + "f");
     put(all, "FETCH_THREADS", FETCH_THREADS);
     put(all, "FETCH_CELLS", FETCH_CELLS);
     put(all, "CHOOSE_THREADS", CHOOSE_THREADS);

@@ -62,6 +62,7 @@ final class CudaOperations {
         .put(at, s.slotOfChunk, CudaQueue.address(window.slotOfChunk()))
         .put(at, s.chunkOfSlot, CudaQueue.address(window.chunkOfSlot()))
         .put(at, s.keyOfSlot, CudaQueue.address(window.keyOfSlot()))
+        .put(at, s.usesOfSlot, CudaQueue.address(window.usesOfSlot()))
         .put(at, s.frameOfExtent, CudaQueue.address(layer.frameOfExtent()))
         .put(at, s.lastUse, CudaQueue.address(layer.lastUse()))
         .put(at, s.clusters, clusters == null ? 0L : CudaQueue.address(clusters.table()))

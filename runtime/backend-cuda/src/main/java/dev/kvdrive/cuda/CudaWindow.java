@@ -36,10 +36,12 @@ final class CudaWindow implements WindowOperations {
   public void key(Queue queue, Keys keys) {
     CudaQueue own = (CudaQueue) queue;
     LayerStep step = keys.step();
-    Arguments a = select(own.arguments(), step, keys.selection(), 0);
+    Structs.Keys s = Structs.KEYS;
+    Arguments a = layer(own.arguments(), s.layer, step.layer());
+    batch(a, s.batch, step.batch());
+    chosen(a, s.chosen, keys.selection()).put(s.uses, keys.uses() ? 1 : 0);
     int heads = step.layer().layout().kvHeads();
-    own.launch(
-        gpu.kernel("keySlots"), heads, step.batch().rows(), 1, THREADS, 0, a.end(Structs.SELECT));
+    own.launch(gpu.kernel("keySlots"), heads, step.batch().rows(), 1, THREADS, 0, a.end(s));
   }
 
   @Override

@@ -27,6 +27,7 @@ final class Structs {
     final Field slotOfChunk = pointer("int*", "slotOfChunk");
     final Field chunkOfSlot = pointer("int*", "chunkOfSlot");
     final Field keyOfSlot = pointer("float*", "keyOfSlot");
+    final Field usesOfSlot = pointer("int*", "usesOfSlot");
     final Field frameOfExtent = pointer("int*", "frameOfExtent");
     final Field lastUse = pointer("int*", "lastUse");
 
@@ -456,6 +457,19 @@ final class Structs {
     }
   }
 
+  static final class Keys extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+    final Field chosen = struct(CHOSEN, "chosen");
+
+    /** Whether earlier uses count. */
+    final Field uses = int32("uses");
+
+    Keys() {
+      super("KeyArgs");
+    }
+  }
+
   static final class Forget extends Struct {
     final Field layer = struct(LAYER, "layer");
     final Field batch = struct(BATCH, "batch");
@@ -582,6 +596,7 @@ final class Structs {
   static final Score SCORE = new Score();
   static final Select SELECT = new Select();
   static final Pin PIN = new Pin();
+  static final Keys KEYS = new Keys();
   static final Forget FORGET = new Forget();
   static final Cluster CLUSTER = new Cluster();
   static final Fetch FETCH = new Fetch();
@@ -593,6 +608,6 @@ final class Structs {
     return List.of(
         ROWS, LAYER, BATCH, CHOSEN, EMBED, NORM, BIAS, ADD, ANGLES, ROTATE, SILU, CHOOSE, MULTIPLY,
         PACKED, WIDEN, APPEND, STORE, PROMPT, RESET, PLACE, TRIM, OBSERVE, CREDIT, STEP, SCORE,
-        SELECT, PIN, FORGET, CLUSTER, FETCH, ATTEND, CAUSAL);
+        SELECT, PIN, KEYS, FORGET, CLUSTER, FETCH, ATTEND, CAUSAL);
   }
 }

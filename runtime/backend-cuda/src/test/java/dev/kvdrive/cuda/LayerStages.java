@@ -512,7 +512,7 @@ final class LayerStages implements AutoCloseable {
     share = preparedCounts.bytes() / parts;
     on.copy(preparedCounts, part * share, selection.selectedCount(), part * share, share);
     mark("(made-up selection)");
-    ops.window().key(on, new Keys(step, selection));
+    ops.window().key(on, new Keys(step, selection, true));
     mark("key");
     ops.window().diff(on, pass);
     mark("diff");

@@ -95,6 +95,7 @@ final class Checks {
     words("slot of chunk", window.slotOfChunk(), cells * layer.maxChunks());
     words("chunk of slot", window.chunkOfSlot(), window.slots());
     words("key of slot", window.keyOfSlot(), window.slots());
+    words("uses of slot", window.usesOfSlot(), window.slots());
     bytes("dense", layer.dense(), cells * 2 * grid.denseTokens() * layout.rowBytes());
     words("frame of extent", layer.frameOfExtent(), cells * layer.maxExtents());
     words("last use", layer.lastUse(), cells * layer.maxExtents());

@@ -19,6 +19,8 @@ package dev.kvdrive.device;
  * @param chunkOfSlot {@code int[slots]} chunk in a slot of the pool, or -1
  * @param keyOfSlot {@code float[slots]} by slot of the pool: the chunk with the lowest key leaves
  *     first; written by the policy, only read where chunks leave
+ * @param usesOfSlot {@code int[slots]} by slot of the pool: look-ups that found the chunk in it
+ *     since it came; means nothing where a slot is empty
  */
 public record LayerWindow(
     int slots,
@@ -29,4 +31,5 @@ public record LayerWindow(
     DeviceBuffer chunks,
     DeviceBuffer slotOfChunk,
     DeviceBuffer chunkOfSlot,
-    DeviceBuffer keyOfSlot) {}
+    DeviceBuffer keyOfSlot,
+    DeviceBuffer usesOfSlot) {}

@@ -3,6 +3,7 @@ package dev.kvdrive.device;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.device.WindowOperations.Forgotten;
+import dev.kvdrive.device.WindowOperations.Keys;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -132,7 +133,8 @@ public abstract class DiffConformance extends DeviceConformance {
 
   @ParameterizedTest
   @MethodSource("sizes")
-  void theKeyOfAResidentChunkIsItsScoreOrItsPlaceWhereAllAreSelected(LayerSizes sizes) {
+  void theKeyOfAResidentChunkIsItsScoreAndWhatItsUsesAddOrItsPlaceWhereAllAreSelected(
+      LayerSizes sizes) {
     LayerContents contents = SelectConformance.sequences(sizes, activations(), 27);
     int[] some = {0, 5, 9};
     for (int row : some) {
@@ -151,25 +153,60 @@ public abstract class DiffConformance extends DeviceConformance {
         }
       }
     }
-    LayerOnDevice actual = new LayerOnDevice(subject, contents);
-    LayerOnDevice expected = new LayerOnDevice(oracle, contents);
-    actual.key();
-    expected.key();
-    LayerResults results = actual.results();
-    assertThat(results.keyOfSlot).isEqualTo(expected.results().keyOfSlot);
-    for (int row : some) {
-      int seat = SelectConformance.seat(row);
-      for (int slot = 0; slot < sizes.windowSlots(seat, 0); slot++) {
-        int at = contents.slotAt(seat, 0, slot);
-        int chunk = contents.chunkOfSlot[at];
-        if (chunk >= 0) {
-          int score = row * sizes.kvHeads() * sizes.maxChunks() + chunk;
-          assertThat(results.keyOfSlot[at])
-              .as("key of chunk %d of row %d", chunk, row)
-              .isEqualTo(row == 5 ? -chunk : contents.scores[score]);
+    for (boolean uses : new boolean[] {true, false}) {
+      LayerOnDevice actual = new LayerOnDevice(subject, contents);
+      LayerOnDevice expected = new LayerOnDevice(oracle, contents);
+      actual.key(uses);
+      expected.key(uses);
+      LayerResults results = actual.results();
+      assertThat(results.keyOfSlot).isEqualTo(expected.results().keyOfSlot);
+      for (int row : some) {
+        int seat = SelectConformance.seat(row);
+        for (int slot = 0; slot < sizes.windowSlots(seat, 0); slot++) {
+          int at = contents.slotAt(seat, 0, slot);
+          int chunk = contents.chunkOfSlot[at];
+          if (chunk >= 0) {
+            float score = contents.scores[row * sizes.kvHeads() * sizes.maxChunks() + chunk];
+            float merit = uses ? Keys.merit(contents.usesOfSlot[at]) : 0;
+            assertThat(results.keyOfSlot[at])
+                .as("key of chunk %d of row %d", chunk, row)
+                .isEqualTo(row == 5 ? -chunk : score + merit);
+          }
         }
       }
     }
+  }
+
+  @Test
+  void whatIsUsedOftenIsWorthMoreButEachUseLess() {
+    for (int uses = 1; uses < 1000; uses++) {
+      float gained = Keys.merit(uses + 1) - Keys.merit(uses);
+      assertThat(gained).isPositive();
+      assertThat(gained).isLessThanOrEqualTo(Keys.merit(uses) - Keys.merit(uses - 1));
+    }
+    assertThat(Keys.merit(0)).as("two: one doubling").isEqualTo(Keys.WEIGHT);
+    assertThat(Keys.merit(14)).as("sixteen: four doublings").isEqualTo(4 * Keys.WEIGHT);
+    assertThat(Keys.merit(1)).as("three, on the line from two to four").isEqualTo(0.375f);
+  }
+
+  @ParameterizedTest
+  @MethodSource("sizes")
+  void usesOfAChunkAreLookUpsThatFoundItSinceItCame(LayerSizes sizes) {
+    LayerContents contents = selecting(sizes.withWindow(24, 8), 31, 3);
+    LayerOnDevice layer = new LayerOnDevice(subject, contents);
+    int seat = SelectConformance.seat(0);
+    int chunk = layer.results().selected(0, 0)[0];
+    for (int times = 0; times < 4; times++) {
+      layer.diff(0);
+      int slot = layer.results().slotOfChunk[contents.cell(seat, 0) * sizes.maxChunks() + chunk];
+      assertThat(layer.results().usesOfSlot[contents.slotAt(seat, 0, slot)]).isEqualTo(times);
+    }
+    layer.forget(Forgotten.ALL);
+    layer.diff(0);
+    int slot = layer.results().slotOfChunk[contents.cell(seat, 0) * sizes.maxChunks() + chunk];
+    assertThat(layer.results().usesOfSlot[contents.slotAt(seat, 0, slot)])
+        .as("it went and came again")
+        .isZero();
   }
 
   @ParameterizedTest
@@ -241,7 +278,7 @@ public abstract class DiffConformance extends DeviceConformance {
     for (int step = 0; step < 4; step++) {
       before = layer.results().counter(0, Selection.HITS_COUNTER);
       for (int pass = 0; pass < 9; pass++) {
-        layer.key();
+        layer.key(true);
         layer.diff(pass);
       }
     }

@@ -49,6 +49,7 @@ final class LayerContents {
   final int[] slotOfChunk;
   final int[] chunkOfSlot;
   final float[] keyOfSlot;
+  final int[] usesOfSlot;
   final int[] lastSelected;
   final int[] ages;
   final int[] frameOfExtent;
@@ -146,6 +147,7 @@ final class LayerContents {
     slotOfChunk = filled(cells * sizes.maxChunks(), -1);
     chunkOfSlot = filled(sizes.allSlots(), -1);
     keyOfSlot = new float[sizes.allSlots()];
+    usesOfSlot = filled(sizes.allSlots(), -7);
     lastSelected = filled(cells * sizes.maxChunks(), -1);
     ages = new int[cells * LayerReuse.CLASSES];
     frameOfExtent = filled(cells * sizes.maxExtents(), -1);
@@ -260,6 +262,7 @@ final class LayerContents {
     chunkOfSlot[at] = chunk;
     slotOfChunk[cell(seat, head) * sizes.maxChunks() + chunk] = slot;
     keyOfSlot[at] = key;
+    usesOfSlot[at] = chunk % 5;
     writeResident(seat, head, chunk, at);
   }
 

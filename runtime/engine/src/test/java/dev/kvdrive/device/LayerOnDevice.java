@@ -56,7 +56,8 @@ final class LayerOnDevice {
                 rig.buffer("window", c.window),
                 rig.ints("slot of chunk", c.slotOfChunk),
                 rig.ints("chunk of slot", c.chunkOfSlot),
-                rig.floats("key of slot", c.keyOfSlot)),
+                rig.floats("key of slot", c.keyOfSlot),
+                rig.ints("uses of slot", c.usesOfSlot)),
             rig.ints("frame of extent", c.frameOfExtent),
             rig.ints("last use", c.lastUse));
     batch =
@@ -226,8 +227,8 @@ final class LayerOnDevice {
     index.best(rig.queue, new IndexOperations.Best(step(), selection));
   }
 
-  void key() {
-    rig.ops.window().key(rig.queue, new WindowOperations.Keys(step(), selection));
+  void key(boolean uses) {
+    rig.ops.window().key(rig.queue, new WindowOperations.Keys(step(), selection, uses));
   }
 
   void recent(int pass) {

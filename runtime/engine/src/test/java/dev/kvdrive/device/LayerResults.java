@@ -17,6 +17,7 @@ final class LayerResults {
   final int[] chunkOfSlot;
   final int[] lastUse;
   final float[] keyOfSlot;
+  final int[] usesOfSlot;
 
   LayerResults(LayerOnDevice layer) {
     Rig rig = layer.rig;
@@ -31,6 +32,7 @@ final class LayerResults {
     chunkOfSlot = rig.readInts(layer.layer.window().chunkOfSlot());
     lastUse = rig.readInts(layer.layer.lastUse());
     keyOfSlot = rig.readFloats(layer.layer.window().keyOfSlot());
+    usesOfSlot = rig.readInts(layer.layer.window().usesOfSlot());
   }
 
   /** Selected chunks of a (row, KV head). */
@@ -63,6 +65,7 @@ final class LayerResults {
     assertThat(slotOfChunk).as("slot of chunk" + of).isEqualTo(expected.slotOfChunk);
     assertThat(chunkOfSlot).as("chunk of slot" + of).isEqualTo(expected.chunkOfSlot);
     assertThat(keyOfSlot).as("attention of slot" + of).isEqualTo(expected.keyOfSlot);
+    assertThat(usesOfSlot).as("uses of slot" + of).isEqualTo(expected.usesOfSlot);
     assertThat(counters).as("counters" + of).isEqualTo(expected.counters);
     assertThat(missCount).as("miss count" + of).isEqualTo(expected.missCount);
     assertThat(lastUse).as("last use" + of).isEqualTo(expected.lastUse);

@@ -38,6 +38,9 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                             all
                                 ? -chunk
                                 : floatAt(selection.scores(), cell * selection.maxChunks() + chunk);
+                        if (a.uses() && !all) {
+                          score += Keys.merit(intAt(layer.window().usesOfSlot(), at));
+                        }
                         setFloat(layer.window().keyOfSlot(), at, score);
                       }
                     }
@@ -129,6 +132,8 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
       setInt(selection.slots(), cell * selection.passChunks() + i, slot);
       if (slot >= 0) {
         needed[slot] = true;
+        long at = slotAt(layer, seat, head, slot);
+        setInt(layer.window().usesOfSlot(), at, intAt(layer.window().usesOfSlot(), at) + 1);
       } else {
         setInt(selection.misses(), cell * selection.passChunks() + misses++, i);
       }
@@ -163,6 +168,7 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
       }
       int chunk = selected(selection, cell, from + i);
       setInt(layer.window().chunkOfSlot(), slotAt(layer, seat, head, slot), chunk);
+      setInt(layer.window().usesOfSlot(), slotAt(layer, seat, head, slot), 0);
       setInt(layer.window().slotOfChunk(), map + chunk, slot);
       setInt(selection.slots(), cell * selection.passChunks() + i, slot);
     }

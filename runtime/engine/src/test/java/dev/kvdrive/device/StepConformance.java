@@ -93,7 +93,7 @@ public abstract class StepConformance extends DeviceConformance {
       layer.select();
       layer.beginAttention();
       for (int pass = 0; pass < layer.sizes.passes(50); pass++) {
-        layer.key();
+        layer.key(true);
         layer.diff(pass);
         order(rig.queue, diffed, transfers);
         layer.fetch(transfers, pass);

@@ -157,7 +157,7 @@ public final class Workspace {
 
   /** Bytes of the maps that a slot of a window has an entry in. */
   static long slotMapBytes(WindowOptions windows) {
-    return windows.prefetch() ? 16 : 12;
+    return windows.prefetch() ? 20 : 16;
   }
 
   /**

@@ -2,8 +2,14 @@ package dev.kvdrive.bench.simulate;
 
 /** By what a chunk stays in a window. */
 public enum Keeping {
-  /** The score that this step has just given it: what the engine does. */
+  /**
+   * The score that this step has just given it, and how often it was used since it came: what the
+   * engine does.
+   */
   LOOKAHEAD,
+
+  /** That score alone. */
+  SCORES,
 
   /** When it was selected last. */
   LRU,

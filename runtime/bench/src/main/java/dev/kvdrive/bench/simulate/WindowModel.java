@@ -1,6 +1,7 @@
 package dev.kvdrive.bench.simulate;
 
 import dev.kvdrive.bench.simulate.Recording.Chosen;
+import dev.kvdrive.device.WindowOperations.Keys;
 import java.util.Arrays;
 
 /**
@@ -13,6 +14,7 @@ final class WindowModel {
   private final int[] placeOfChunk;
   private int[] chunkOfPlace = {};
   private double[] keyOfPlace = {};
+  private int[] usesOfPlace = {};
 
   /** When each chunk was selected last, and with which share, for rules that ask. */
   private final int[] lastPosition;
@@ -47,6 +49,7 @@ final class WindowModel {
     }
     chunkOfPlace = Arrays.copyOf(chunkOfPlace, slots);
     keyOfPlace = Arrays.copyOf(keyOfPlace, slots);
+    usesOfPlace = Arrays.copyOf(usesOfPlace, slots);
     if (slots > before) {
       Arrays.fill(chunkOfPlace, before, slots, -1);
     }
@@ -77,18 +80,23 @@ final class WindowModel {
     for (int place = 0; place < chunkOfPlace.length; place++) {
       int chunk = chunkOfPlace[place];
       if (chunk >= 0) {
-        keyOfPlace[place] = choice.all() ? -chunk : key(choice, keeping, chunk);
+        keyOfPlace[place] = choice.all() ? -chunk : key(choice, keeping, chunk, usesOfPlace[place]);
       }
     }
   }
 
-  private double key(Chosen choice, Keeping keeping, int chunk) {
+  private double key(Chosen choice, Keeping keeping, int chunk, int uses) {
     return switch (keeping) {
-      case LOOKAHEAD -> choice.scores()[Arrays.binarySearch(choice.known(), chunk)];
+      case LOOKAHEAD -> score(choice, chunk) + Keys.merit(uses);
+      case SCORES -> score(choice, chunk);
       case LRU -> lastPosition[chunk];
       case DECAYED ->
           lastShare[chunk] + Math.log(DECAY) * (choice.position() - lastPosition[chunk]);
     };
+  }
+
+  private static float score(Chosen choice, int chunk) {
+    return choice.scores()[Arrays.binarySearch(choice.known(), chunk)];
   }
 
   private int pass(int[] chunks, int from, int to, Missed missed) {
@@ -98,6 +106,7 @@ final class WindowModel {
       int place = placeOfChunk[chunks[i]];
       if (place >= 0) {
         needed[place] = true;
+        usesOfPlace[place]++;
         hits++;
       }
     }
@@ -128,6 +137,7 @@ final class WindowModel {
         placeOfChunk[chunkOfPlace[place]] = -1;
       }
       chunkOfPlace[place] = chunk;
+      usesOfPlace[place] = 0;
       placeOfChunk[chunk] = place;
       missed.chunk(chunk);
     }
@@ -138,7 +148,7 @@ final class WindowModel {
     for (int chunk : choice.chunks()) {
       lastPosition[chunk] = choice.position();
       if (!choice.all()) {
-        lastShare[chunk] = choice.scores()[Arrays.binarySearch(choice.known(), chunk)];
+        lastShare[chunk] = score(choice, chunk);
       }
     }
   }

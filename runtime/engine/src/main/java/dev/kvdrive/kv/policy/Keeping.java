@@ -19,7 +19,16 @@ public record Keeping(WindowOperations window, Queue queue, Pass pass) {
    * window; where everything is attended, by the order in which it is.
    */
   public void lookahead() {
-    window.key(queue, new WindowOperations.Keys(pass.step(), pass.selection()));
+    key(false);
+  }
+
+  /** Like {@link #lookahead}, with a merit for what was used often since it came (decision 169). */
+  public void lookaheadByUse() {
+    key(true);
+  }
+
+  private void key(boolean uses) {
+    window.key(queue, new WindowOperations.Keys(pass.step(), pass.selection(), uses));
   }
 
   /** After the look-up, keys of what the pass uses: the chunk used least recently leaves first. */

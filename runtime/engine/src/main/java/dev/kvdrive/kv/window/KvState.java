@@ -241,7 +241,8 @@ public final class KvState implements AutoCloseable {
       DeviceBuffer table,
       DeviceBuffer chunks,
       DeviceBuffer chunkOfSlot,
-      DeviceBuffer keyOfSlot) {}
+      DeviceBuffer keyOfSlot,
+      DeviceBuffer usesOfSlot) {}
 
   private Pool allocatePool(EngineSizes sizes) {
     int slots = Math.toIntExact(sizes.allWindowSlots());
@@ -255,7 +256,8 @@ public final class KvState implements AutoCloseable {
         allocate("slot table", 4L * slots),
         allocate("windows", (long) slots * sizes.layout().resident().bytes()),
         allocate("chunk of slot", 4L * slots),
-        allocate("key of slot", 4L * slots));
+        allocate("key of slot", 4L * slots),
+        allocate("uses of slot", 4L * slots));
   }
 
   private LayerWindow allocateWindow(EngineSizes sizes, Pool pool, int layer) {
@@ -269,7 +271,8 @@ public final class KvState implements AutoCloseable {
         pool.chunks(),
         allocate("slot of chunk of layer " + layer, 4 * heads * sizes.maxChunks()),
         pool.chunkOfSlot(),
-        pool.keyOfSlot());
+        pool.keyOfSlot(),
+        pool.usesOfSlot());
   }
 
   /**

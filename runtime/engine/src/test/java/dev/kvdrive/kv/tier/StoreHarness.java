@@ -130,7 +130,7 @@ final class StoreHarness implements AutoCloseable {
               maxChunks,
               unused,
               new LayerIndex(SummaryFormat.none(), null),
-              new LayerWindow(0, 0, 0, unused, unused, unused, unused, unused, unused),
+              new LayerWindow(0, 0, 0, unused, unused, unused, unused, unused, unused, unused),
               new DeviceSlice(arrays.frameOfExtent(), 4 * words * layer, 4 * words),
               new DeviceSlice(arrays.lastUse(), 4 * words * layer, 4 * words)));
     }
