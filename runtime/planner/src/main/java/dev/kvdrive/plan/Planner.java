@@ -3,6 +3,7 @@ package dev.kvdrive.plan;
 import dev.kvdrive.plan.Demand.Tier;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.IntPredicate;
 
 /**
@@ -169,9 +170,32 @@ public final class Planner {
                     : "selecting from %,d tokens on (dense below %d)".formatted(tokens, tokens),
                 within.attending(a -> a.withDenseBelow(tokens))));
       }
+      smallerIndex(within).ifPresent(out::add);
       out.add(new Arithmetic(within).whatToAdd(most < request.load().contextLength()));
     }
     return out;
+  }
+
+  /** The most bits a key, below those of the request, with which it fits. */
+  private static Optional<Alternative> smallerIndex(PlanRequest request) {
+    PolicyShape policy = request.attention().policy();
+    if (!policy.takesIndex() || !(policy.summary() instanceof SummaryFormat.BitPlanes planes)) {
+      return Optional.empty();
+    }
+    for (int bits = planes.bits() - BitPlaneSummary.WORD;
+        bits >= PolicyShape.LEAST_FITTED_BITS;
+        bits -= BitPlaneSummary.WORD) {
+      IndexShape index = new IndexShape(SummaryFormat.bitPlanes(bits), policy.clusters());
+      PlanRequest smaller = request.attending(a -> a.withPolicy(policy.withIndex(index)));
+      if (fits(smaller)) {
+        return Optional.of(
+            new Alternative(
+                "the index %s, which chooses less well than %s"
+                    .formatted(index.word(), policy.index().word()),
+                smaller));
+      }
+    }
+    return Optional.empty();
   }
 
   private static boolean fits(PlanRequest request) {

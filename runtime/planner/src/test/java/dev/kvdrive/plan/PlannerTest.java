@@ -457,6 +457,58 @@ class PlannerTest {
     assertThat(Planner.plan(request.withTiers(writing(gib(1, 1, 1), 1))).feasible()).isTrue();
   }
 
+  @Test
+  void anIndexOfFewerBitsIsProposedWhereItFits() {
+    IndexShape usual = IndexShape.parse("planes-128+clusters-128");
+    PlanRequest request =
+        request(LLAMA_8B, 60_000, 2, 0.0156, gib(24, 64, 0))
+            .attending(a -> a.withPolicy(a.policy().withIndex(usual)));
+    long enough = leastGpu(request);
+    PlanRequest less =
+        request.withTiers(new TierBudgets(enough - ByteSize.MIB, 64 * ByteSize.GIB, 0));
+
+    Alternative smaller =
+        Planner.plan(less).alternatives().stream()
+            .filter(a -> a.text().startsWith("the index "))
+            .findFirst()
+            .orElseThrow();
+    assertThat(smaller.text())
+        .isEqualTo(
+            "the index planes-96+clusters-128, which chooses less well than planes-128+clusters-128");
+    assertThat(smaller.request().attention().policy().index())
+        .isEqualTo(IndexShape.parse("planes-96+clusters-128"));
+    assertThat(Planner.plan(smaller.request()).feasible()).isTrue();
+
+    // 64 bits are the fewest, and an index that is not fitted has none to give up.
+    PlanRequest little =
+        less.attending(
+            a -> a.withPolicy(a.policy().withIndex(IndexShape.parse("planes-64+clusters-128"))));
+    assertThat(Planner.plan(little.withTiers(new TierBudgets(ByteSize.GIB, 1, 0))).alternatives())
+        .noneMatch(a -> a.text().startsWith("the index "));
+    assertThat(
+            Planner.plan(
+                    less.attending(a -> a.withPolicy(PolicyShape.KVDRIVE))
+                        .withTiers(new TierBudgets(ByteSize.GIB, 64 * ByteSize.GIB, 0)))
+                .alternatives())
+        .noneMatch(a -> a.text().startsWith("the index "));
+  }
+
+  /** GPU memory without which a request does not fit. */
+  private static long leastGpu(PlanRequest request) {
+    long low = 0;
+    long high = 1L << 45;
+    while (high - low > 1) {
+      long middle = (low + high) / 2;
+      TierBudgets tiers = request.tiers();
+      boolean fits =
+          Planner.plan(request.withTiers(new TierBudgets(middle, tiers.dram(), tiers.nvme())))
+              .feasible();
+      low = fits ? low : middle;
+      high = fits ? middle : high;
+    }
+    return high;
+  }
+
   private static TierBudgets writing(TierBudgets tiers, long perDay) {
     return new TierBudgets(tiers.gpu(), tiers.dram(), tiers.nvme(), perDay);
   }
