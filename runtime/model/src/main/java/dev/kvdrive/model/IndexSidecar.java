@@ -1,6 +1,9 @@
 package dev.kvdrive.model;
 
+import dev.kvdrive.model.file.MappedFile;
 import dev.kvdrive.model.gguf.GgufPart;
+import dev.kvdrive.model.safetensors.SafetensorsReader;
+import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -29,5 +32,20 @@ public final class IndexSidecar {
   /** Whether a model on this machine has it. */
   static boolean isThere(Path model) {
     return Files.isRegularFile(of(model));
+  }
+
+  /**
+   * Whether a model on this machine has it whole, as far as its header says.
+   *
+   * @throws dev.kvdrive.model.file.ModelFormatException if it is cut short or something else
+   */
+  static boolean isWhole(Path model) {
+    if (!isThere(model)) {
+      return false;
+    }
+    try (Arena arena = Arena.ofConfined()) {
+      SafetensorsReader.read(of(model), MappedFile.map(of(model), arena));
+    }
+    return true;
   }
 }

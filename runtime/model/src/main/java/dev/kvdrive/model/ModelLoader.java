@@ -94,7 +94,7 @@ public final class ModelLoader {
    * @throws ModelFormatException if it cannot be used
    */
   public static ModelGeometry geometry(Path source) {
-    return sizes(source).calibrated(IndexSidecar.isThere(source));
+    return sizes(source).calibrated(IndexSidecar.isWhole(source));
   }
 
   private static ModelGeometry sizes(Path source) {

@@ -56,6 +56,7 @@ class RequestErrorsTest extends ScriptedServer {
           "n":5                        | n                   | invalid_value
           "max_tokens":0               | max_tokens          | invalid_value
           "max_completion_tokens":-2   | max_completion_tokens | invalid_value
+          "max_completion_tokens":2,"max_tokens":3 | max_tokens | invalid_value
           "max_tokens":300             | max_tokens          | context_length_exceeded
           "stop":""                    | stop                | invalid_value
           "stop":7                     | stop                | invalid_type

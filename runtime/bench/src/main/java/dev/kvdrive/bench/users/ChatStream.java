@@ -34,7 +34,7 @@ public record ChatStream(
     String prompt,
     int maxTokens,
     double temperature,
-    @Nullable String key) {
+    @Nullable BearerKey key) {
   private static final JsonMapper JSON = JsonMapper.builder().build();
   private static final Pattern PREFILL = Pattern.compile(": prefill (\\d+) %");
   private static final String DATA = "data: ";
@@ -99,7 +99,7 @@ public record ChatStream(
    *
    * @throws IOException if the connection breaks or the server refuses; with its words
    */
-  public static String firstModel(HttpClient client, URI address, @Nullable String key)
+  public static String firstModel(HttpClient client, URI address, @Nullable BearerKey key)
       throws IOException, InterruptedException {
     HttpResponse<String> response =
         client.send(request("/v1/models", address, key).build(), BodyHandlers.ofString());
@@ -113,10 +113,10 @@ public record ChatStream(
     return name;
   }
 
-  private static HttpRequest.Builder request(String path, URI address, @Nullable String key) {
+  private static HttpRequest.Builder request(String path, URI address, @Nullable BearerKey key) {
     HttpRequest.Builder builder = HttpRequest.newBuilder(address.resolve(path));
     if (key != null) {
-      builder.header("Authorization", "Bearer " + key);
+      builder.header("Authorization", key.header());
     }
     return builder;
   }

@@ -38,7 +38,7 @@ public record UserLoad(
     int answerTokens,
     double temperature,
     long seed,
-    @Nullable String key) {
+    @Nullable BearerKey key) {
   /** Characters of the prompt by which it is measured how many there are to a token. */
   private static final int SAMPLE = 4_000;
 

@@ -96,7 +96,8 @@ class UserLoadTest {
   }
 
   private UserLoad load(int users, int requests) {
-    return new UserLoad(address, "small", users, requests, 1000, 3000, 64, 1, 7, "secret");
+    return new UserLoad(
+        address, "small", users, requests, 1000, 3000, 64, 1, 7, new BearerKey("secret"));
   }
 
   @Test
@@ -123,6 +124,7 @@ class UserLoadTest {
     assertThat(new HashSet<>(prompts.stream().skip(1).map(p -> p.substring(0, 110)).toList()))
         .hasSize(10);
     assertThat(keys).containsOnly("Bearer secret");
+    assertThat(new BearerKey("secret").toString()).doesNotContain("secret");
     assertThat(UserReport.markdown(outcome))
         .contains("10 of 10 requests answered", "30 written", "to the first token, s");
   }

@@ -27,6 +27,7 @@ import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.RopeScaling;
 import java.nio.file.Files;
@@ -155,10 +156,10 @@ public final class BenchCommand implements Callable<Integer> {
       paramLabel = "PART",
       split = ",",
       converter = PartConverter.class,
+      completionCandidates = PartConverter.Words.class,
       description =
           "Measure also without each of these, in turn with everything that is on:"
-              + " estimate, lookahead, by-reuse,"
-              + " warm-up, prefetch, int8, int8-windows, pipeline, micro-batches.")
+              + " ${COMPLETION-CANDIDATES}.")
   private List<Part> without = List.of();
 
   @Option(
@@ -254,7 +255,10 @@ public final class BenchCommand implements Callable<Integer> {
     Map<String, Path> files = new LinkedHashMap<>();
     for (String model : models) {
       Path file = file(model, beside, progress);
-      rope.extended(spec, ModelLoader.geometry(file));
+      ModelGeometry geometry = rope.extended(spec, ModelLoader.geometry(file));
+      for (int context : contexts) {
+        requireRoom(model, geometry, context);
+      }
       files.put(model, file);
     }
     split.require(spec);
@@ -313,6 +317,15 @@ public final class BenchCommand implements Callable<Integer> {
               .writeValueAsString(tree));
     }
     return 0;
+  }
+
+  private void requireRoom(String model, ModelGeometry geometry, int context) {
+    if (context + (long) tokens > geometry.maxContext()) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--context %,d and --tokens %,d together are more than the %,d tokens that %s reads; write fewer, or extend it with --rope-scaling"
+              .formatted(context, tokens, geometry.maxContext(), model));
+    }
   }
 
   /** Checks that each part that is to be off is on in something that is measured. */

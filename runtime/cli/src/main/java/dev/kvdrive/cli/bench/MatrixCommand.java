@@ -97,10 +97,10 @@ public final class MatrixCommand implements Callable<Integer> {
       paramLabel = "NAME",
       split = ",",
       converter = VariationsConverter.class,
+      completionCandidates = VariationsConverter.Words.class,
       description =
-          "What is measured beside kvdrive as serve runs it: parts, baselines, nothing, or any of "
-              + VariationsConverter.ALL
-              + " (default: all of them).")
+          "What is measured beside kvdrive as serve runs it: parts, baselines, nothing, or any of"
+              + " ${COMPLETION-CANDIDATES} (default: all of them).")
   private @Nullable List<Variation> only;
 
   @Option(

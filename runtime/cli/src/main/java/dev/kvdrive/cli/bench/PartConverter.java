@@ -1,14 +1,21 @@
 package dev.kvdrive.cli.bench;
 
 import dev.kvdrive.bench.speed.Part;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Locale;
-import java.util.stream.Collectors;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
 /** A part of the method on the command line: by-reuse. */
 final class PartConverter implements ITypeConverter<Part> {
+  /** What there is, in the order of the method. */
+  static final class Words extends ArrayList<String> {
+    Words() {
+      super(Arrays.stream(Part.values()).map(Part::toString).toList());
+    }
+  }
+
   @Override
   public Part convert(String value) {
     String word = value.toLowerCase(Locale.ROOT).replace('_', '-');
@@ -19,10 +26,6 @@ final class PartConverter implements ITypeConverter<Part> {
             () ->
                 new TypeConversionException(
                     "there is no '%s'; there are %s"
-                        .formatted(
-                            value,
-                            Arrays.stream(Part.values())
-                                .map(Part::toString)
-                                .collect(Collectors.joining(", ")))));
+                        .formatted(value, String.join(", ", new Words()))));
   }
 }

@@ -1,6 +1,7 @@
 package dev.kvdrive.cli.bench;
 
 import dev.kvdrive.bench.users.Answered;
+import dev.kvdrive.bench.users.BearerKey;
 import dev.kvdrive.bench.users.ChatStream;
 import dev.kvdrive.bench.users.UserLoad;
 import dev.kvdrive.bench.users.UserReport;
@@ -135,7 +136,7 @@ public final class UsersCommand implements Callable<Integer> {
       throw new ParameterException(
           spec.commandLine(), "--temperature %s: it is between 0 and 2".formatted(temperature));
     }
-    String key = keyFile == null ? null : Files.readString(keyFile).strip();
+    BearerKey key = keyFile == null ? null : new BearerKey(Files.readString(keyFile).strip());
     Terminal progress = Terminal.of(spec.commandLine().getErr());
     try (HttpClient client = ChatStream.client()) {
       String name = model == null ? ChatStream.firstModel(client, url, key) : model;
@@ -162,17 +163,10 @@ public final class UsersCommand implements Callable<Integer> {
       }
       return outcome.answers().stream().allMatch(answered -> answered.failure() == null) ? 0 : 1;
     } catch (ConnectException e) {
-      spec.commandLine()
-          .getErr()
-          .println(
-              "kvdrive: no server answers at %s; start ./kvdrive serve, or name another with --url"
-                  .formatted(url));
-      return 1;
-    } catch (IOException e) {
-      spec.commandLine()
-          .getErr()
-          .println("kvdrive: %s: %s".formatted(url, e.getMessage() == null ? e : e.getMessage()));
-      return 1;
+      throw new IOException(
+          "no server answers at %s; start ./kvdrive serve, or name another with --url"
+              .formatted(url),
+          e);
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.kvdrive.cli.bench;
 
 import dev.kvdrive.bench.matrix.Variation;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
@@ -10,10 +11,15 @@ import picocli.CommandLine.TypeConversionException;
 /** Reads a variation of the method, or a word for several of them. */
 final class VariationsConverter implements ITypeConverter<List<Variation>> {
   /** All of them, in the words of a user. */
-  static final String ALL =
-      "exact, full-offload, quest, shadowkv, retroinfer, kvdrive-paper, full, estimate, lookahead,"
-          + " by-reuse, warm-up, prefetch, int8, int8-windows, pipeline, micro-batches, dense,"
-          + " seats, lent";
+  static final class Words extends ArrayList<String> {
+    Words() {
+      super(
+          Arrays.stream(Variation.values())
+              .filter(variation -> variation != Variation.NONE)
+              .map(Variation::key)
+              .toList());
+    }
+  }
 
   @Override
   public List<Variation> convert(String value) {
@@ -28,7 +34,8 @@ final class VariationsConverter implements ITypeConverter<List<Variation>> {
             .toList();
     if (named.isEmpty() && !word.equals("nothing")) {
       throw new TypeConversionException(
-          "there is no '%s'; there are nothing, parts, baselines, %s".formatted(value, ALL));
+          "there is no '%s'; there are nothing, parts, baselines, %s"
+              .formatted(value, String.join(", ", new Words())));
     }
     return named;
   }

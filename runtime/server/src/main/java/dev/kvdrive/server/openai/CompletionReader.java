@@ -75,6 +75,14 @@ public final class CompletionReader {
       throw ApiException.invalid(
           "top_logprobs", "invalid_value", "'top_logprobs' needs 'logprobs' to be true.");
     }
+    if (request.maxTokens() != null
+        && request.maxCompletionTokens() != null
+        && !request.maxTokens().value().equals(request.maxCompletionTokens().value())) {
+      throw ApiException.invalid(
+          "max_tokens",
+          "invalid_value",
+          "'max_tokens' and 'max_completion_tokens' are two names of one limit and differ; send one of them.");
+    }
     String maxName = request.maxCompletionTokens() != null ? "max_completion_tokens" : "max_tokens";
     WholeNumber max =
         request.maxCompletionTokens() != null ? request.maxCompletionTokens() : request.maxTokens();
