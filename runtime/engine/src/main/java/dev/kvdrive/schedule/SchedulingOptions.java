@@ -9,11 +9,17 @@ import java.time.Duration;
  * @param prefillShare share of the time that prefill takes while other sequences decode, in (0, 1):
  *     what it leaves is the decode rate that running users keep
  * @param warmUpTokens length of the prompt that the engine runs before it is ready; 0 for none
+ * @param warmUpTime how long it goes on with such prompts and answers, for a device whose code is
+ *     compiled while it runs; zero for one prompt and a few steps
  * @param turnTimeout how long a turn of the engine thread, a prefill quantum and a decode step, may
  *     last before the engine counts as failed
  */
 public record SchedulingOptions(
-    int queueLimit, double prefillShare, int warmUpTokens, Duration turnTimeout) {
+    int queueLimit,
+    double prefillShare,
+    int warmUpTokens,
+    Duration warmUpTime,
+    Duration turnTimeout) {
   /** Bound of a turn unless said otherwise: far longer than any work takes. */
   private static final Duration DEFAULT_TURN_TIMEOUT = Duration.ofMinutes(2);
 
@@ -39,23 +45,34 @@ public record SchedulingOptions(
       throw new IllegalArgumentException(
           "the warm-up prompt cannot have %d tokens".formatted(warmUpTokens));
     }
+    if (warmUpTime.isNegative()) {
+      throw new IllegalArgumentException("the warm-up cannot take " + warmUpTime);
+    }
   }
 
   /** The defaults for a queue. */
   public static SchedulingOptions of(int queueLimit) {
     return new SchedulingOptions(
-        queueLimit, DEFAULT_PREFILL_SHARE, DEFAULT_WARM_UP_TOKENS, DEFAULT_TURN_TIMEOUT);
+        queueLimit,
+        DEFAULT_PREFILL_SHARE,
+        DEFAULT_WARM_UP_TOKENS,
+        Duration.ZERO,
+        DEFAULT_TURN_TIMEOUT);
   }
 
   public SchedulingOptions withPrefillShare(double share) {
-    return new SchedulingOptions(queueLimit, share, warmUpTokens, turnTimeout);
+    return new SchedulingOptions(queueLimit, share, warmUpTokens, warmUpTime, turnTimeout);
   }
 
   public SchedulingOptions withWarmUpTokens(int tokens) {
-    return new SchedulingOptions(queueLimit, prefillShare, tokens, turnTimeout);
+    return new SchedulingOptions(queueLimit, prefillShare, tokens, warmUpTime, turnTimeout);
+  }
+
+  public SchedulingOptions withWarmUpTime(Duration time) {
+    return new SchedulingOptions(queueLimit, prefillShare, warmUpTokens, time, turnTimeout);
   }
 
   public SchedulingOptions withTurnTimeout(Duration timeout) {
-    return new SchedulingOptions(queueLimit, prefillShare, warmUpTokens, timeout);
+    return new SchedulingOptions(queueLimit, prefillShare, warmUpTokens, warmUpTime, timeout);
   }
 }

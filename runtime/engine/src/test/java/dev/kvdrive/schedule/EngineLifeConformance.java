@@ -85,6 +85,27 @@ public abstract class EngineLifeConformance extends EngineTest {
   }
 
   @Test
+  void aWarmUpTakesTheTimeThatItHasAndLeavesNoTrace() throws Exception {
+    Duration time = Duration.ofMillis(400);
+    EngineSettings settings =
+        settings(EngineShape.tight(1)).withScheduling(s -> s.withWarmUpTokens(100));
+    int[] tokens;
+    try (KvDriveEngine engine = start(settings)) {
+      tokens = generate(engine, request("asked", 60, 8)).ids();
+    }
+    long began = System.nanoTime();
+    KvDriveEngine engine = start(settings.withScheduling(s -> s.withWarmUpTime(time)));
+    assertThat(System.nanoTime() - began).isGreaterThanOrEqualTo(time.toNanos());
+    EngineStatus status = engine.status();
+    assertThat(status.steps()).isZero();
+    assertThat(status.promptTokens()).isZero();
+    assertThat(status.running()).isZero();
+    assertThat(status.waiting()).isZero();
+    assertThat(status.tiers().get(1).kvBytes()).isZero();
+    assertThat(generate(engine, request("asked", 60, 8)).ids()).isEqualTo(tokens);
+  }
+
+  @Test
   void anEngineThatFailsInItsWarmUpDoesNotStartAndLeavesNothing() throws Exception {
     Device broken = breaking(new AtomicBoolean(true));
     EngineSettings settings =

@@ -62,7 +62,8 @@ final class OwnRuntime implements AutoCloseable {
     application.addInitializers(parts);
     return new OwnRuntime(
         application.run(
-            Stream.concat(Stream.of("--server.port=0"), Stream.of(settings))
+            Stream.concat(
+                    Stream.of("--server.port=0", "--kvdrive.warm-up-time=0s"), Stream.of(settings))
                 .toArray(String[]::new)));
   }
 

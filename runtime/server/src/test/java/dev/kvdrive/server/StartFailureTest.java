@@ -443,6 +443,8 @@ class StartFailureTest {
           kvdrive.threads           | -2     | got -2
           kvdrive.queue-limit       | -1     | must not be negative, got -1
           kvdrive.drain-timeout     | -5s    | must not be negative
+          kvdrive.warm-up-time      | -1s    | between 0s and 60s, got PT-1S
+          kvdrive.warm-up-time      | 61s    | between 0s and 60s, got PT1M1S
           kvdrive.body-timeout      | 0s     | must be positive
           kvdrive.stream-buffer     | 0      | at least 1, got 0
           kvdrive.contxt-length     | 4096   | unknown configuration: kvdrive.contxt-length

@@ -13,6 +13,7 @@ import dev.kvdrive.model.source.DownloadProgress;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.ByteSize;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.Plan;
@@ -223,6 +224,9 @@ public final class EngineStart implements ModelStart {
                               settings.tiers().nvmeWritesPerDay().bytes(), nvme.clock())
                           .withFiles(files))
               .withCalibration(calibration);
+      if (devices.kind() == DeviceKind.CPU) {
+        own = own.withScheduling(scheduling -> scheduling.withWarmUpTime(settings.warmUpTime()));
+      }
       Double meter = settings.meter();
       if (meter != null) {
         own = own.withDecode(decode -> decode.withMeterShare(meter));

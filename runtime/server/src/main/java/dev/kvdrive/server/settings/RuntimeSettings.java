@@ -53,6 +53,8 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param device what computes; nothing else takes its place where it cannot be used
  * @param threads threads of the CPU device; 0 for the processors there are
  * @param queueLimit requests that may wait for a seat; if not set, 8 for each seat
+ * @param warmUpTime how long the CPU device, whose code is compiled while it runs, is warmed up
+ *     before the runtime is ready
  * @param drainTimeout how long running requests may go on after SIGTERM
  * @param bodyTimeout how long a client may take to send a body
  * @param streamBuffer events of one stream that a slow client may leave unread
@@ -82,12 +84,15 @@ public record RuntimeSettings(
     @DefaultValue("CPU") DeviceKind device,
     @DefaultValue("0") int threads,
     @Nullable Integer queueLimit,
+    @DefaultValue("4s") Duration warmUpTime,
     @DefaultValue("30s") Duration drainTimeout,
     @DefaultValue("60s") Duration bodyTimeout,
     @DefaultValue("1024") int streamBuffer,
     @DefaultValue Http http,
     @Nullable Tls tls,
     @DefaultValue("/dev/termination-log") Path terminationLog) {
+  /** Nothing becomes faster after that. */
+  private static final Duration MOST_WARM_UP = Duration.ofMinutes(1);
 
   /**
    * Where the model is from.
@@ -319,6 +324,11 @@ public record RuntimeSettings(
     if (queueLimit != null && queueLimit < 0) {
       throw new IllegalArgumentException(
           "kvdrive.queue-limit must not be negative, got " + queueLimit);
+    }
+    if (warmUpTime.isNegative() || warmUpTime.compareTo(MOST_WARM_UP) > 0) {
+      throw new IllegalArgumentException(
+          "kvdrive.warm-up-time must be between 0s and %ds, got %s"
+              .formatted(MOST_WARM_UP.toSeconds(), warmUpTime));
     }
     if (drainTimeout.isNegative()) {
       throw new IllegalArgumentException(
