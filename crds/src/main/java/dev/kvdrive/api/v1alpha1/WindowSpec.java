@@ -13,10 +13,11 @@ import org.jspecify.annotations.Nullable;
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record WindowSpec(
     @Nullable
-        @Default("UNIFORM")
+        @Default("LENT")
         @JsonPropertyDescription(
-            "Who has how many slots: all the same, LENT (free seats lend theirs) or BY_REUSE (by"
-                + " what more slots would save each layer and head).")
+            "Who has how many slots: LENT (every sequence that runs the same: free seats lend theirs),"
+                + " UNIFORM (every seat the same) or BY_REUSE (by what more slots would save each"
+                + " layer and head).")
         Division division,
     @Nullable
         @Default("16")

@@ -80,7 +80,7 @@ class DesiredObjectsTest {
     assertThat(configuration.get("kv-type").asText()).isEqualTo("bf16");
     assertThat(configuration.get("resident").asText()).isEqualTo("bf16");
     assertThat(configuration.get("backing").asText()).isEqualTo("int8");
-    assertThat(configuration.at("/windows/division").asText()).isEqualTo("uniform");
+    assertThat(configuration.at("/windows/division").asText()).isEqualTo("lent");
     assertThat(configuration.at("/windows/warm-up").asInt()).isEqualTo(16);
     assertThat(configuration.at("/windows/prefetch").asBoolean()).isFalse();
     assertThat(configuration.get("queue-limit").asInt()).isEqualTo(16);

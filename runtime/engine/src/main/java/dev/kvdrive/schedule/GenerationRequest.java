@@ -9,6 +9,8 @@ import org.jspecify.annotations.Nullable;
  * What to generate.
  *
  * @param id for logs and metrics
+ * @param tenant whose it is, part of the identity of all that is kept of it; empty where nobody is
+ *     told apart
  * @param prompt token ids, at least one
  * @param sampling how tokens are chosen
  * @param maxTokens tokens to generate at most
@@ -24,6 +26,7 @@ import org.jspecify.annotations.Nullable;
  */
 public record GenerationRequest(
     String id,
+    String tenant,
     List<Integer> prompt,
     Sampling sampling,
     int maxTokens,
@@ -55,7 +58,7 @@ public record GenerationRequest(
     }
   }
 
-  /** A request with the engine's budget. */
+  /** A request with the engine's budget, of nobody in particular. */
   public GenerationRequest(
       String id,
       List<Integer> prompt,
@@ -65,7 +68,17 @@ public record GenerationRequest(
       List<String> stopStrings,
       int topLogprobs,
       boolean continuation) {
-    this(id, prompt, sampling, maxTokens, stopTokens, stopStrings, topLogprobs, null, continuation);
+    this(
+        id,
+        "",
+        prompt,
+        sampling,
+        maxTokens,
+        stopTokens,
+        stopStrings,
+        topLogprobs,
+        null,
+        continuation);
   }
 
   /** The same request under another name, attending a share of the closed chunks. */
@@ -76,6 +89,30 @@ public record GenerationRequest(
   /** The same request under another name and with another budget. */
   public GenerationRequest withBudget(String id, Budget other) {
     return new GenerationRequest(
-        id, prompt, sampling, maxTokens, stopTokens, stopStrings, topLogprobs, other, continuation);
+        id,
+        tenant,
+        prompt,
+        sampling,
+        maxTokens,
+        stopTokens,
+        stopStrings,
+        topLogprobs,
+        other,
+        continuation);
+  }
+
+  /** The same request of a tenant. */
+  public GenerationRequest ofTenant(String name) {
+    return new GenerationRequest(
+        id,
+        name,
+        prompt,
+        sampling,
+        maxTokens,
+        stopTokens,
+        stopStrings,
+        topLogprobs,
+        budget,
+        continuation);
   }
 }

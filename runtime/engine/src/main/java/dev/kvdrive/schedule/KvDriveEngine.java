@@ -325,12 +325,13 @@ public final class KvDriveEngine implements InferenceEngine {
    * so for the time that it has, so that code that is compiled while it runs is.
    */
   private void warmUp(Scheduler own) {
-    if (!warmUp(own, WARM_UP_STEPS, Long.MAX_VALUE)) {
-      return;
-    }
-    long end = System.nanoTime() + settings.scheduling().warmUpTime().toNanos();
-    while (System.nanoTime() < end && warmUp(own, LONG_WARM_UP_STEPS, end)) {
-      // Once more.
+    boolean room = warmUp(own, WARM_UP_STEPS, null);
+    Duration time = settings.scheduling().warmUpTime();
+    if (room && time.isPositive()) {
+      long end = System.nanoTime() + time.toNanos();
+      while (room && System.nanoTime() - end < 0) {
+        room = warmUp(own, LONG_WARM_UP_STEPS, end);
+      }
     }
     totals.clear();
     own.forgetViews();
@@ -340,17 +341,16 @@ public final class KvDriveEngine implements InferenceEngine {
   /**
    * Runs one prompt and its answer.
    *
-   * @param steps as many tokens as it has at most
-   * @param end when it ends at the latest; one with an end is not the first, and is run only if it
-   *     wears no drive
+   * @param steps tokens of the answer
+   * @param end when it is cut off; null for never. One that may be cut off is run only where it
+   *     writes nothing to a drive
    * @return false if there is no room for it
    */
-  private boolean warmUp(Scheduler own, int steps, long end) {
+  private boolean warmUp(Scheduler own, int steps, @Nullable Long end) {
     int prompt = Math.min(settings.scheduling().warmUpTokens(), sizes.contextLength() - steps);
-    boolean first = end == Long.MAX_VALUE;
     if (prompt < 1
         || sizes.extents(prompt + steps) > sizes.tierExtents()
-        || (!first && sizes.leavingDram(prompt + steps) > 0)
+        || (end != null && sizes.leavingDram(prompt + steps) > 0)
         || own.refusal(prompt + steps) != null) {
       return false;
     }
@@ -366,7 +366,7 @@ public final class KvDriveEngine implements InferenceEngine {
     requests.add(List.of(sequence));
     while (!sequence.ended()) {
       requests.checkGoesOn();
-      if (System.nanoTime() >= end) {
+      if (end != null && System.nanoTime() - end >= 0) {
         sequence.cancel();
       }
       own.turn();

@@ -460,7 +460,7 @@ final class Scheduler implements AutoCloseable {
     store.openSeat(
         queue,
         seat,
-        new SequenceIdentity("", sequence.id() + "#" + identities++),
+        new SequenceIdentity(sequence.request().tenant(), sequence.id() + "#" + identities++),
         sequence.mostTokens());
     if (tap != null) {
       tap.observer().opened(seat, sequence.budget());

@@ -8,7 +8,7 @@ public enum DeviceKind {
    * The CPU backend: its GPU tier is an arena in host memory; activations are F32, weights are held
    * as they are stored.
    */
-  CPU(4, true, "as they are stored", 512, 256, 0),
+  CPU(4, true, "as they are stored", 384, 256, 0),
   /**
    * A CUDA GPU; activations are bf16, weights are held in a {@link WeightFormat}: matrices in Q8_0
    * and Q4_0 as they are stored, all others in bf16, vectors in F32.

@@ -34,7 +34,7 @@ public record PolicyShape(
   /** Most bits of a fitted key, unless another number is asked for. */
   private static final int FITTED_BITS = 128;
 
-  /** Fewest bits of a fitted key that a plan proposes: with fewer, needles get lost. */
+  /** Fewest bits of a fitted key that a plan proposes: nobody measured fewer. */
   static final int LEAST_FITTED_BITS = 64;
 
   /** Elements of heads up to which clusters are small, and how many tokens these have. */

@@ -27,7 +27,7 @@ public record WindowOptions(Division division, int warmUpTokens, boolean prefetc
   }
 
   /** What an engine does unless told otherwise: docs/results/window.md says why. */
-  public static final WindowOptions DEFAULT = new WindowOptions(Division.UNIFORM, 16, false);
+  public static final WindowOptions DEFAULT = new WindowOptions(Division.LENT, 16, false);
 
   public WindowOptions {
     if (warmUpTokens < 0 || warmUpTokens > Workspace.MOST_WARM_UP_TOKENS) {

@@ -138,6 +138,7 @@ class KeyLimitsTest {
     long start = System.nanoTime();
     CompletableFuture<HttpResponse<String>> asked = sendAsync(chat(use, ""));
     ScriptedEngine.Played generation = SCRIPTED.engine.next();
+    assertThat(generation.request.tenant()).as("of whose blocks it is").isEqualTo("use");
     generation.token(5, "one");
     generation.token(6, "two");
     // As the engine does, with one token more that ends it.

@@ -13,9 +13,9 @@ public final class WindowSwitches {
       names = "--windows",
       paramLabel = "DIVISION",
       description =
-          "How slots are divided among windows: uniform, lent (free seats lend theirs) or by_reuse"
-              + " (by what more slots would save each layer and head). No token depends on it"
-              + " (default: uniform).")
+          "How slots are divided among windows: lent (every sequence that runs the same: free seats"
+              + " lend theirs), uniform (every seat the same) or by_reuse (by what more slots would"
+              + " save each layer and head). No token depends on it (default: lent).")
   private @Nullable Division division;
 
   @Option(

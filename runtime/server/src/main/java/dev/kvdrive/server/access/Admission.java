@@ -30,6 +30,11 @@ public final class Admission implements AutoCloseable {
     exchange.getAttributes().put(ATTRIBUTE, this);
   }
 
+  /** Name of the key that it was let in by. */
+  public String key() {
+    return caller.name();
+  }
+
   /** So many generations are about to be submitted. */
   public void begin(int choices) {
     generations.set(choices);

@@ -1,5 +1,6 @@
 package dev.kvdrive.server.http;
 
+import dev.kvdrive.schedule.GenerationRequest;
 import dev.kvdrive.server.access.Admission;
 import dev.kvdrive.server.generation.GenerationEvent;
 import dev.kvdrive.server.generation.GenerationObserver;
@@ -151,17 +152,21 @@ final class CompletionHandler {
       @Nullable Admission admission,
       ServedModel model,
       PreparedCompletion prepared) {
-    int choices = prepared.generations().size();
-    GenerationObserver observer = metrics.observer(prepared.generations(), scope.startNanos());
+    List<GenerationRequest> choices =
+        admission == null
+            ? prepared.generations()
+            : prepared.generations().stream()
+                .map(choice -> choice.ofTenant(admission.key()))
+                .toList();
+    GenerationObserver observer = metrics.observer(choices, scope.startNanos());
     if (admission != null) {
-      observer = new ChargedGenerations(admission, choices, observer);
-      admission.begin(choices);
+      observer = new ChargedGenerations(admission, choices.size(), observer);
+      admission.begin(choices.size());
     }
     boolean taken = false;
     try {
       RequestGenerations generations =
-          RequestGenerations.submit(
-              model.engine(), prepared.generations(), settings.streamBuffer(), observer);
+          RequestGenerations.submit(model.engine(), choices, settings.streamBuffer(), observer);
       taken = true;
       return generations;
     } finally {

@@ -125,7 +125,7 @@ public record RuntimeSettings(
    * @param prefetch whether chunks are brought for the next layer by a predicted query
    */
   public record Windows(
-      @DefaultValue("UNIFORM") WindowOptions.Division division,
+      @DefaultValue("LENT") WindowOptions.Division division,
       @DefaultValue("16") int warmUp,
       @DefaultValue("false") boolean prefetch) {
     public Windows {
