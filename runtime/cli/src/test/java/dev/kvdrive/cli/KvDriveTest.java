@@ -84,7 +84,7 @@ class KvDriveTest {
         "bench users --json none/x|'none/x' is in a folder that is not there",
         "calibrate --out none/x|'none/x' is in a folder that is not there",
         "simulate x --json none/x|'none/x' is in a folder that is not there",
-        "bench --context 32768|--context 32,768 and --tokens 128 together are more than the 32,768 tokens that builtin reads",
+        "bench --context 32768|--context 32,768 and --tokens 64 together are more than the 32,768 tokens that builtin:kvdrive-tiny-32k reads",
         "bench --without foo|there is no 'foo'; there are estimate, lookahead, by-reuse, warm-up, prefetch, int8,",
       })
   void whatCannotBeWrittenOrIsNoneIsSaidBeforeAnythingRuns(String command, String message) {

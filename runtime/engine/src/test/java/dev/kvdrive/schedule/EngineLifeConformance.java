@@ -88,7 +88,7 @@ public abstract class EngineLifeConformance extends EngineTest {
   void aWarmUpTakesTheTimeThatItHasAndLeavesNoTrace() throws Exception {
     Duration time = Duration.ofMillis(400);
     EngineSettings settings =
-        settings(EngineShape.tight(1)).withScheduling(s -> s.withWarmUpTokens(100));
+        settings(EngineShape.roomy(1)).withScheduling(s -> s.withWarmUpTokens(100));
     int[] tokens;
     try (KvDriveEngine engine = start(settings)) {
       tokens = generate(engine, request("asked", 60, 8)).ids();

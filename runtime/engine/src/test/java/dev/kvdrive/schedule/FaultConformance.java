@@ -139,7 +139,10 @@ public abstract class FaultConformance extends EngineTest {
       assertThat(error)
           .hasMessageContaining("in time")
           .hasMessageNotContaining(directory.toString());
-      assertSame("until then", needs.tokens(), expected.getFirst().subList(0, 5));
+      // What it needs may be in its window for some tokens more.
+      int told = needs.tokens().size();
+      assertThat(told).isBetween(5, expected.getFirst().size() - 1);
+      assertSame("until then", needs.tokens(), expected.getFirst().subList(0, told));
       other.await().finish();
       assertSame("the other", other.tokens(), expected.getLast());
       files.release();
