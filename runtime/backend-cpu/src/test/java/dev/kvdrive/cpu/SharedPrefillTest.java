@@ -9,6 +9,7 @@ import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.PlanRequest;
@@ -60,15 +61,17 @@ class SharedPrefillTest {
       Files.copy(bundled, file);
     }
     model = ModelLoader.open(file, 2048, ModelLoader.Verification.SAMPLE);
+    IndexShape index = IndexShape.parse("two-bit+clusters-16x4");
     var plan =
         Planner.plan(
             PlanRequest.of(
-                model.geometry(),
-                new Load(2048, SEATS, 4),
-                1,
-                KvType.BF16,
-                new TierBudgets(64 * ByteSize.MIB, 32 * ByteSize.MIB, 64 * ByteSize.MIB),
-                DeviceKind.CPU));
+                    model.geometry(),
+                    new Load(2048, SEATS, 4),
+                    1,
+                    KvType.BF16,
+                    new TierBudgets(64 * ByteSize.MIB, 32 * ByteSize.MIB, 64 * ByteSize.MIB),
+                    DeviceKind.CPU)
+                .attending(a -> a.withPolicy(a.policy().withIndex(index)).withDenseBelow(0)));
     device = CpuDevice.open(64 * ByteSize.MIB, 2);
     var tokenizer = Tokenizers.fromGguf(((TokenizerSource.Gguf) model.tokenizer()).metadata());
     engine =
@@ -96,7 +99,7 @@ class SharedPrefillTest {
             request("exact", 5),
             request("sparse", 5).withBudget("sparse", 0.0625),
             request("sampled", 5, new Sampling(0.8, 0, 1, 0, 1, 0, 0, 11)));
-    List<List<Integer>> alone = new ArrayList<>();
+    List<List<GeneratedToken>> alone = new ArrayList<>();
     for (GenerationRequest request : requests) {
       alone.add(submit(List.of(request)).getFirst().tokens());
     }
@@ -131,7 +134,7 @@ class SharedPrefillTest {
 
   @Test
   void oneThatIsCancelledInThePrefillLeavesTheOthersAlone() throws Exception {
-    List<Integer> alone = submit(List.of(request("alone", 7))).getFirst().tokens();
+    List<GeneratedToken> alone = submit(List.of(request("alone", 7))).getFirst().tokens();
     CompletableFuture<List<Generation>> handles = new CompletableFuture<>();
     Answer cancelled = new Answer();
     Answer kept =
@@ -201,21 +204,22 @@ class SharedPrefillTest {
   private static GenerationRequest request(String id, int start, Sampling sampling) {
     List<Integer> prompt =
         IntStream.range(0, PROMPT).mapToObj(i -> 100 + (start * 31 + i * i) % 4000).toList();
-    return new GenerationRequest(id, prompt, sampling, TOKENS, Set.of(), List.of(), -1, true);
+    return new GenerationRequest(id, prompt, sampling, TOKENS, Set.of(), List.of(), 0, true);
   }
 
   private static class Answer implements GenerationListener {
-    private final List<Integer> tokens = new ArrayList<>();
+    private final List<GeneratedToken> tokens = new ArrayList<>();
     private final CompletableFuture<Finish> finished = new CompletableFuture<>();
 
-    List<Integer> tokens() throws Exception {
+    /** With their probabilities, which tell whether everything else is the same too. */
+    List<GeneratedToken> tokens() throws Exception {
       finished.get(1, TimeUnit.MINUTES);
       return tokens;
     }
 
     @Override
     public void onToken(GeneratedToken token) {
-      tokens.add(token.id());
+      tokens.add(token);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.kvdrive.device;
 
 import dev.kvdrive.plan.ClusterFormat;
+import java.util.List;
 
 /**
  * Clusters of a layer's closed tokens or chunks. The same bits on every device.
@@ -21,4 +22,16 @@ public record LayerClusters(
     DeviceBuffer table,
     DeviceBuffer clusterOfMember,
     DeviceBuffer clustered,
-    DeviceBuffer bases) {}
+    DeviceBuffer bases) {
+  /**
+   * Gives a seat all that another has.
+   *
+   * @param seats of every array
+   */
+  public void copy(Queue queue, int seats, int from, int to) {
+    for (DeviceBuffer of : List.of(table, clusterOfMember, clustered, bases)) {
+      long bytes = of.bytes() / seats;
+      queue.copy(of, from * bytes, of, to * bytes, bytes);
+    }
+  }
+}

@@ -8,6 +8,7 @@ import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.KvOperations.Close;
 import dev.kvdrive.device.KvOperations.Seed;
 import dev.kvdrive.device.KvOperations.Store;
+import dev.kvdrive.device.LayerClusters;
 import dev.kvdrive.device.Operations;
 import dev.kvdrive.device.PrefillScratch;
 import dev.kvdrive.device.PromptChunks;
@@ -433,14 +434,28 @@ public final class Prefill implements AutoCloseable {
     for (int chunk = first; chunk < closed; chunk += segment) {
       int end = Math.min(chunk + segment, closed);
       if (end == chunk + segment || to == prompt.tokens()) {
-        for (PromptPrefill.Target target : prompt.targets()) {
-          policy.build(
-              new Building(
-                  operations.index(),
-                  queue,
-                  new PromptChunks(kvLayer, scratch, target.seat(), chunk, end)));
-        }
+        buildOnce(prompt.targets(), kvLayer, scratch, chunk, end);
       }
+    }
+  }
+
+  /** What is built depends on the prompt alone: the other seats get a copy of what one has. */
+  private void buildOnce(
+      List<PromptPrefill.Target> targets,
+      KvLayer kvLayer,
+      PrefillScratch scratch,
+      int from,
+      int to) {
+    LayerClusters clusters = kvLayer.index().clusters();
+    if (targets.isEmpty() || clusters == null) {
+      return;
+    }
+    int seat = targets.getFirst().seat();
+    policy.build(
+        new Building(
+            operations.index(), queue, new PromptChunks(kvLayer, scratch, seat, from, to)));
+    for (int i = 1; i < targets.size(); i++) {
+      clusters.copy(queue, kvLayer.seats(), seat, targets.get(i).seat());
     }
   }
 
