@@ -43,12 +43,13 @@ final class EventStream {
   /** The answer that writes {@code events} and then the end mark. */
   static Mono<ServerResponse> answer(
       Json json, Flux<Object> events, RequestGenerations generations) {
-    Flux<byte[]> lines = events.map(event -> data(json.write(event))).concatWith(Mono.just(DONE));
+    Flux<byte[]> lines = events.map(event -> data(json.write(event)));
     Flux<byte[]> withComments =
         lines.publish(
             shared ->
                 Flux.merge(shared, comments(generations).takeUntilOther(shared.ignoreElements())));
-    return answer(withComments, PREFETCH, close -> {});
+    // Behind both: a comment that is on its way when the last event comes may not follow the end.
+    return answer(withComments.concatWith(Mono.just(DONE)), PREFETCH, close -> {});
   }
 
   /**
