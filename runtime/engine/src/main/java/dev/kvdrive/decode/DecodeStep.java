@@ -394,6 +394,11 @@ public final class DecodeStep implements AutoCloseable {
     return faults;
   }
 
+  /** Forgets how long steps took: those before all code was compiled say nothing of later ones. */
+  public void forgetTrials() {
+    known.forEach(alike -> alike.trial().forget());
+  }
+
   private Alike alike(int shaped, int passes, int densePasses) {
     int deepest = trials.deepest(rows);
     if (last != null && last.is(deepest, shaped, passes, densePasses, anyPartly)) {

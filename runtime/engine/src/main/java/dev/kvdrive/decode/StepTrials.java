@@ -71,6 +71,12 @@ final class StepTrials {
       }
     }
 
+    /** Begins anew. */
+    void forget() {
+      step = 0;
+      best = ways.getFirst();
+    }
+
     private void decide() {
       double least = Double.POSITIVE_INFINITY;
       for (int way = 0; way < nanos.length; way++) {

@@ -334,7 +334,7 @@ public final class KvDriveEngine implements InferenceEngine {
       }
     }
     totals.clear();
-    own.forgetViews();
+    own.forgetWarmUp();
     requests.speeds().forgetAnswers();
   }
 

@@ -253,8 +253,9 @@ final class Scheduler implements AutoCloseable {
   }
 
   /** Forgets what was before the engine was ready. */
-  void forgetViews() {
+  void forgetWarmUp() {
     views.forget();
+    step.forgetTrials();
   }
 
   /** Whether anything runs or can be started at once. */
