@@ -73,6 +73,9 @@ kvdrive:
     monitoring-namespaces: {{ .Values.monitoring.namespaces | toJson }}
     runtime:
       image: {{ .Values.runtime.image.reference | quote }}
+      {{- with include "kvdrive.cudaImage" . }}
+      cuda-image: {{ . | quote }}
+      {{- end }}
       image-pull-policy: {{ .Values.runtime.image.pullPolicy | quote }}
       image-pull-secrets: {{ .Values.runtime.image.pullSecrets | toJson }}
       {{- with .Values.runtime.downloads }}
@@ -92,3 +95,15 @@ logging:
   level:
     root: {{ .Values.operator.logLevel }}
 {{- end -}}
+
+{{/*
+Image of runtime pods with a GPU: unless it is said, the one beside that of the others, by its name. A digest
+has none beside it.
+*/}}
+{{- define "kvdrive.cudaImage" -}}
+{{- if .Values.runtime.cudaImage.reference }}
+{{- .Values.runtime.cudaImage.reference }}
+{{- else if not (contains "@" .Values.runtime.image.reference) }}
+{{- regexReplaceAll "(:[^/:]+)?$" .Values.runtime.image.reference "-cuda${1}" }}
+{{- end }}
+{{- end }}

@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * What the operator was installed with, for everything that neither deployment nor class says.
  *
- * @param image runtime image
- * @param imagePullPolicy when it is pulled
+ * @param images runtime images
+ * @param imagePullPolicy when they are pulled
  * @param imagePullSecrets names of pull secrets in the deployments' namespaces
  * @param userId user and group of runtime pods; null leaves both to the image
  * @param callers namespaces whose pods may always connect to runtime pods: the operator's own and
@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param classRequired whether a deployment that no class governs is refused
  */
 public record OperatorDefaults(
-    String image,
+    RuntimeImages images,
     PullPolicy imagePullPolicy,
     List<String> imagePullSecrets,
     @Nullable Long userId,
@@ -31,13 +31,20 @@ public record OperatorDefaults(
     callers = Set.copyOf(callers);
   }
 
-  /** An installation that says nothing of downloads and requires no class. */
+  /** An installation of one image that says nothing of downloads and requires no class. */
   public OperatorDefaults(
       String image,
       PullPolicy imagePullPolicy,
       List<String> imagePullSecrets,
       @Nullable Long userId,
       Set<String> callers) {
-    this(image, imagePullPolicy, imagePullSecrets, userId, callers, Downloads.UNSAID, false);
+    this(
+        new RuntimeImages(image, image),
+        imagePullPolicy,
+        imagePullSecrets,
+        userId,
+        callers,
+        Downloads.UNSAID,
+        false);
   }
 }

@@ -321,7 +321,7 @@ public final class RequestResolver {
     nodeAffinity.addAll(affinity("spec.runtime.nodeAffinity", runtime.nodeAffinity()));
     Device device = requireNonNullElse(from.device(), Device.CPU);
     return new PodSettings(
-        requireNonNullElse(clazz.image(), defaults.image()),
+        requireNonNullElse(clazz.image(), defaults.images().of(device)),
         requireNonNullElse(clazz.imagePullPolicy(), defaults.imagePullPolicy()),
         requireNonNullElse(clazz.imagePullSecrets(), defaults.imagePullSecrets()),
         cpu(runtime, clazz, requireNonNullElse(from.limits(), NO_LIMITS)),

@@ -38,7 +38,13 @@ class AssessorTest {
       new Assessor(
           GeometryCatalogue.wellKnown(),
           new OperatorDefaults(
-              "i", PullPolicy.NEVER, List.of(), null, Set.of(), Downloads.UNSAID, true));
+              new RuntimeImages("i", "i"),
+              PullPolicy.NEVER,
+              List.of(),
+              null,
+              Set.of(),
+              Downloads.UNSAID,
+              true));
 
   @Test
   void completesWhatNobodySaid() {
@@ -662,7 +668,7 @@ class AssessorTest {
         new Assessor(
             GeometryCatalogue.wellKnown(),
             new OperatorDefaults(
-                "i",
+                new RuntimeImages("i", "i"),
                 PullPolicy.NEVER,
                 List.of(),
                 null,

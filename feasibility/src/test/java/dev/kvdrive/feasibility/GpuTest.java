@@ -2,6 +2,7 @@ package dev.kvdrive.feasibility;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
@@ -32,6 +33,32 @@ class GpuTest {
 
   private static final GpuNode SLICED =
       node("mig", "NVIDIA-A100-SXM4-40GB", "nvidia.com/mig-3g.20gb.memory", "20096");
+
+  @ParameterizedTest
+  @CsvSource({
+    "'{device: CUDA}', operators/cuda",
+    "'{device: CPU}', operators/cpu",
+    "'{}', operators/cpu",
+    "'{device: CUDA, runtime: {image: classes/image}}', classes/image"
+  })
+  void aPodWithAGpuGetsTheImageForIt(String clazz, String image) {
+    Assessor assessor =
+        new Assessor(
+            GeometryCatalogue.wellKnown(),
+            new OperatorDefaults(
+                new RuntimeImages("operators/cpu", "operators/cuda"),
+                PullPolicy.IF_NOT_PRESENT,
+                List.of(),
+                null,
+                Set.of(),
+                Downloads.UNSAID,
+                false));
+    InferenceClass governing = WrittenManifests.clazz("cards", clazz);
+    Assessment verdict = assessor.assess(deployment("79Gi", ""), governing, List.of());
+    assertThat(verdict)
+        .isInstanceOfSatisfying(
+            Feasible.class, f -> assertThat(f.request().pod().image()).isEqualTo(image));
+  }
 
   @Test
   void aTierThatIsMoreThanTheClassSaysOfACardIsRefusedWithTheArithmetic() {

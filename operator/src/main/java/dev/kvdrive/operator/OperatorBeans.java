@@ -61,7 +61,7 @@ class OperatorBeans {
     OperatorProperties.RuntimePods runtime = properties.runtime();
     OperatorDefaults defaults =
         new OperatorDefaults(
-            runtime.image(),
+            runtime.images(),
             runtime.imagePullPolicy(),
             runtime.imagePullSecrets(),
             runtime.userId(),

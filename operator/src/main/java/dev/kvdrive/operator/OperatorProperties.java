@@ -2,6 +2,7 @@ package dev.kvdrive.operator;
 
 import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
+import dev.kvdrive.feasibility.RuntimeImages;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
@@ -56,13 +57,15 @@ public record OperatorProperties(
    * Defaults of runtime pods.
    *
    * @param image runtime image
-   * @param imagePullPolicy when it is pulled
+   * @param cudaImage runtime image with the CUDA device, for classes with it; null: the same image
+   * @param imagePullPolicy when they are pulled
    * @param imagePullSecrets names of pull secrets
    * @param userId user and group of the pods; null leaves both to the image
    * @param downloads how the pods reach the model hub
    */
   public record RuntimePods(
       String image,
+      @Nullable String cudaImage,
       @DefaultValue("IF_NOT_PRESENT") PullPolicy imagePullPolicy,
       @DefaultValue List<String> imagePullSecrets,
       @Nullable Long userId,
@@ -70,6 +73,10 @@ public record OperatorProperties(
     public RuntimePods {
       Objects.requireNonNull(image, "kvdrive.operator.runtime.image is not set");
       imagePullSecrets = List.copyOf(imagePullSecrets);
+    }
+
+    RuntimeImages images() {
+      return new RuntimeImages(image, Objects.requireNonNullElse(cudaImage, image));
     }
   }
 

@@ -171,7 +171,12 @@ class ClassRequirementTest {
         false,
         List.of(),
         new OperatorProperties.RuntimePods(
-            "kvdrive/runtime:test", PullPolicy.IF_NOT_PRESENT, List.of(), null, null));
+            "kvdrive/runtime:test",
+            "kvdrive/runtime-cuda:test",
+            PullPolicy.IF_NOT_PRESENT,
+            List.of(),
+            null,
+            null));
   }
 
   private KubernetesClient clientOf(String user) {

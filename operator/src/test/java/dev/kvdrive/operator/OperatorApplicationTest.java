@@ -132,6 +132,7 @@ class OperatorApplicationTest {
             monitoring-namespaces: []
             runtime:
               image: "kvdrive/runtime:test"
+              cuda-image: "kvdrive/runtime-cuda:test"
               image-pull-policy: "IfNotPresent"
               image-pull-secrets: []
               user-id: 65532

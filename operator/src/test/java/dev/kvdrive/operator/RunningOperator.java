@@ -85,7 +85,12 @@ public final class RunningOperator implements AutoCloseable {
         leaderElection,
         List.of(),
         new OperatorProperties.RuntimePods(
-            "kvdrive/runtime:test", PullPolicy.IF_NOT_PRESENT, List.of(), 65532L, null));
+            "kvdrive/runtime:test",
+            "kvdrive/runtime-cuda:test",
+            PullPolicy.IF_NOT_PRESENT,
+            List.of(),
+            65532L,
+            null));
   }
 
   /** What it measures of itself. */

@@ -55,7 +55,8 @@ public record InferenceClassSpec(
   public record ClassRuntime(
       @Nullable
           @Size(min = 1, max = 512)
-          @JsonPropertyDescription("Runtime image. Without one: the operator's.")
+          @JsonPropertyDescription(
+              "Runtime image. Without one: the operator's, with device CUDA that for GPUs.")
           String image,
       @Nullable @JsonPropertyDescription("When the image is pulled.") PullPolicy imagePullPolicy,
       @Nullable

@@ -12,6 +12,7 @@ import dev.kvdrive.feasibility.Assessor;
 import dev.kvdrive.feasibility.GeometryCatalogue;
 import dev.kvdrive.feasibility.Manifests;
 import dev.kvdrive.feasibility.OperatorDefaults;
+import dev.kvdrive.feasibility.RuntimeImages;
 import dev.kvdrive.plan.ContextLimit;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.ModelGeometry;
@@ -67,7 +68,7 @@ final class ManifestPlans {
         new Assessor(
             catalogue,
             new OperatorDefaults(
-                "",
+                new RuntimeImages("", ""),
                 PullPolicy.IF_NOT_PRESENT,
                 List.of(),
                 null,
