@@ -1,10 +1,13 @@
 package dev.kvdrive.server;
 
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.RequestMemory;
 import dev.kvdrive.server.access.ApiKeyFilter;
 import dev.kvdrive.server.access.ApiKeys;
 import dev.kvdrive.server.access.CorsFilter;
 import dev.kvdrive.server.access.PlainFilter;
+import dev.kvdrive.server.gpu.Gpus;
+import dev.kvdrive.server.metrics.GpuMetrics;
 import dev.kvdrive.server.metrics.KeyMetrics;
 import dev.kvdrive.server.metrics.MetricsHandler;
 import dev.kvdrive.server.metrics.ServingMetrics;
@@ -113,6 +116,14 @@ public class RuntimeBeans {
   @Bean
   ServingMetrics servingMetrics(PrometheusMeterRegistry registry) {
     return new ServingMetrics(registry);
+  }
+
+  @Bean(destroyMethod = "close")
+  Gpus gpus(RuntimeSettings settings, PrometheusMeterRegistry registry) {
+    Gpus gpus = settings.device() == DeviceKind.CUDA ? Gpus.here() : Gpus.none();
+    GpuMetrics metrics = new GpuMetrics(registry);
+    gpus.cards().forEach(metrics::watch);
+    return gpus;
   }
 
   @Bean

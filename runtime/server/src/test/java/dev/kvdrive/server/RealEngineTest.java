@@ -162,8 +162,8 @@ class RealEngineTest extends RealServer {
             .matcher(
                 Files.readString(Path.of("../../docs/metrics.md"))
                     .split("\n## The operator\n", 2)[0]
-                    // Of a server with a certificate: TlsTest.
-                    .replaceFirst("(?s)\n## TLS\n.*?(?=\n## )", ""))
+                    // Of a server with a certificate: TlsTest; of one with a GPU: GpuMetricsTest.
+                    .replaceAll("(?s)\n## (TLS|GPUs)\n.*?(?=\n## )", ""))
             .results()
             .map(found -> found.group(1))
             .collect(Collectors.toCollection(TreeSet::new));

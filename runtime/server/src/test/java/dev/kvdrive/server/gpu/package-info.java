@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.server.gpu;
+
+import org.jspecify.annotations.NullMarked;
