@@ -36,18 +36,27 @@ layer_tar() { tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="$EPOC
 # A slim machine has no lists of packages until somebody asks for them.
 need_lists() { apt-cache show libc6 >/dev/null 2>&1 || apt-get update -qq >&2; }
 
+# Where this machine has packages of main from.
+mirror() { # ARCHIVE
+  # shellcheck disable=SC2016  # $(REPO_URI) is apt's
+  apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' | sed -n "/\/$1\/*\$/p" | sort -u | sed -n 1p
+}
+
 # Lists of another architecture and release in a folder of their own, from where this machine has its packages.
 foreign_apt() {
-  local root=$WORK/apt site
+  local root=$WORK/apt site security suite
   need_lists
-  # shellcheck disable=SC2016  # $(REPO_URI) is apt's
-  site=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Component: main' | sed -n '/\/debian\/*$/p' | sort -u | sed -n 1p)
+  site=$(mirror debian)
+  security=$(mirror debian-security)
   [ -n "$site" ] ||
     die "no mirror of Debian among this machine's package sources, which images for $ARCH are made from"
   mkdir -p "$root"/{lists/partial,cache/archives/partial}
   : >"$root/status"
-  printf 'deb [arch=%s signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' \
-    "$ARCH" "$site" "$FOREIGN_RELEASE" >"$root/sources.list"
+  # Security fixes are beside the mirror, where this machine's sources have them.
+  for suite in "$site $FOREIGN_RELEASE" "$site $FOREIGN_RELEASE-updates" "${security:+$security $FOREIGN_RELEASE-security}"; do
+    [ -z "$suite" ] || printf 'deb [arch=%s signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s main\n' \
+      "$ARCH" "$suite" >>"$root/sources.list"
+  done
   cat >"$root/apt.conf" <<CONF
 Dir::Etc::sourcelist "$root/sources.list";
 Dir::Etc::sourceparts "-";

@@ -17,7 +17,8 @@ unpack() { # ARCHIVE FOLDER
   for layer in $(jq -r '.[0].Layers[]' "$WORK/manifest.json"); do
     tar -C "$2" --no-same-owner --warning=no-unknown-keyword -xf "$WORK/$layer"
   done
-  CONFIG=$(jq .config "$WORK/$(jq -r '.[0].Config' "$WORK/manifest.json")")
+  IMAGE=$WORK/$(jq -r '.[0].Config' "$WORK/manifest.json")
+  CONFIG=$(jq .config "$IMAGE")
   rm -f "$WORK"/*.tar.gz
 }
 
@@ -34,11 +35,17 @@ found() { # LIBRARY PROGRAM RUNPATHS
 }
 
 libraries() {
-  local program dynamic library needed runpath count=0
+  local program dynamic library needed runpath machine count=0
+  case $(jq -r .architecture "$IMAGE") in
+    amd64) machine=X86-64 ;;
+    arm64) machine=AArch64 ;;
+    *) fault "it is for processors that nobody knows" ;;
+  esac
   while read -r program; do
     dynamic=$(readelf --wide --dynamic "$ROOTFS$program" 2>/dev/null) || continue
     [[ $dynamic == *"Dynamic section"* ]] || continue
     count=$((count + 1))
+    readelf --file-header "$ROOTFS$program" | grep 'Machine:.*'"$machine" >/dev/null || fault "$program is for other processors"
     needed=$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' <<<"$dynamic")
     runpath=$(sed -n 's/.*(R\(UN\)\{0,1\}PATH).*\[\(.*\)\]/\2/p' <<<"$dynamic")
     for library in $needed; do
@@ -46,6 +53,11 @@ libraries() {
       found "$library" "$program" "$runpath" || fault "$program needs $library, which is nowhere in the image"
     done
   done < <(cd "$ROOTFS" && find . -type f \( -name '*.so' -o -name '*.so.*' -o -perm -100 \) | sed 's/^\.//' | sort)
+  # They would be unpacked to /tmp, and not be looked at here.
+  for program in "$ROOTFS"/app/libs/*.jar; do
+    library=$(unzip -Z1 "$program" | sed -n '/\.so$/p')
+    [ -z "$library" ] || fault "${program##*/} hides" $library
+  done
   [ $count -gt 20 ] || fault "only $count programs and libraries found"
   printf '%s: %s programs and libraries find what they need\n' "$ARCHIVE" "$count"
 }
