@@ -12,6 +12,7 @@ import dev.kvdrive.device.Event;
 import dev.kvdrive.device.Graph;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.IndexOperations.Best;
+import dev.kvdrive.device.IndexOperations.Join;
 import dev.kvdrive.device.IndexOperations.Merge;
 import dev.kvdrive.device.IndexOperations.Score;
 import dev.kvdrive.device.KvLayer;
@@ -56,6 +57,7 @@ import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.PolicyShape;
+import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.Workspace;
 import dev.kvdrive.transformer.ActivationBuffers;
 import java.io.PrintStream;
@@ -174,7 +176,8 @@ final class LayerStages implements AutoCloseable {
             new Load(tokens, rows),
             AttentionOptions.of(
                     PolicyShape.KVDRIVE.withIndex(index), Budget.of(budget), KvType.BF16)
-                .withDenseBelow(0),
+                .withDenseBelow(0)
+                .withWindows(WindowOptions.DEFAULT.with(WindowOptions.Division.UNIFORM)),
             Short.BYTES,
             (int) Math.ceil(WINDOW * selected),
             selected,
@@ -669,6 +672,50 @@ final class LayerStages implements AutoCloseable {
       }
     }
     stages(copy);
+    closing();
+  }
+
+  /** What a layer of a step takes in which each sequence closes a chunk. */
+  private void closing() {
+    ChunkGrid grid = layout.grid();
+    StepBatch all = batch(grid.firstToken(closed) + grid.local(), 0, rows);
+    List<String> verbs = List.of("append", "summarise", "join");
+    double[][] micros = new double[verbs.size()][STEPS];
+    for (int i = 0; i < STEPS; i++) {
+      KvLayer layer = kv.layers().get(i % kv.layers().size());
+      LayerClusters clusters = layer.index().clusters();
+      if (clusters == null) {
+        return;
+      }
+      LayerStep step = new LayerStep(all, layer);
+      DeviceBuffer clustered = clusters.clustered();
+      queue.fill(clustered, 0, clustered.bytes() / Integer.BYTES, closed - 1);
+      List<Runnable> run =
+          List.of(
+              () ->
+                  ops.kv()
+                      .append(
+                          queue,
+                          new Append(step, store.frames(), activations.key(), activations.value())),
+              () -> ops.index().summarise(queue, step),
+              () -> ops.index().join(queue, new Join(step)));
+      for (int verb = 0; verb < run.size(); verb++) {
+        CUevent start = driver.createEvent(true);
+        CUevent end = driver.createEvent(true);
+        queue.synchronize();
+        driver.record(start, queue.stream());
+        run.get(verb).run();
+        driver.record(end, queue.stream());
+        queue.synchronize();
+        micros[verb][i] = 1e3 * driver.milliseconds(start, end);
+      }
+    }
+    for (int verb = 0; verb < verbs.size(); verb++) {
+      Arrays.sort(micros[verb]);
+      out.printf(
+          "a layer in which %d sequences close a chunk, %s: %.1f us [%.1f, %.1f]%n",
+          rows, verbs.get(verb), micros[verb][STEPS / 2], micros[verb][0], micros[verb][STEPS - 1]);
+    }
   }
 
   private void whole(String how, @Nullable Graph graph, boolean pipeline) {
