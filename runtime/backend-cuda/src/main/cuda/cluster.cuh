@@ -481,14 +481,78 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) moveClusters(Clust
   }
 }
 
-// Grid: (kvHeads, rows). The chunk that a row's newest token has closed is still in the ring.
-extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepArgs a) {
+/** Copies words of a type to shared memory, with all threads of a block, many of them at a time. */
+template <typename T>
+__device__ __forceinline__ void stage(char* to, const char* from, int bytes) {
+  constexpr int AHEAD = 16;
+  int count = bytes / (int)sizeof(T);
+  for (int first = threadIdx.x; first < count; first += AHEAD * blockDim.x) {
+    T held[AHEAD];
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) {
+      int i = first + k * blockDim.x;
+      held[k] = i < count ? ((const T*)from)[i] : T(0);
+    }
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) {
+      int i = first + k * blockDim.x;
+      if (i < count) {
+        ((T*)to)[i] = held[k];
+      }
+    }
+  }
+}
+
+/** Copies stored clusters to shared memory, with all threads of a block. */
+__device__ __forceinline__ void stageClusters(char* to, const char* from, int bytes) {
+  if (((uintptr_t)from | (uintptr_t)bytes) % 4 == 0) {
+    stage<uint32_t>(to, from, bytes);
+  } else {
+    stage<uint16_t>(to, from, bytes);
+  }
+}
+
+/**
+ * Calls use with the elements by which a cluster is compared, one after the other: those of its centroid
+ * and, times the weight, of its value.
+ */
+template <typename Use>
+__device__ __forceinline__ void eachElement(const Layer& l, const char* cluster, const float* mean,
+                                            float weight, int depth, Use use) {
+  if (l.nibbles || l.headDim % 4 != 0) {
+#pragma unroll 4
+    for (int i = 0; i < depth; i++) {
+      use(i, i < l.headDim ? centroidElement(cluster, mean, l, i)
+                           : __fmul_rn(weight, valueElement(cluster, l, i - l.headDim)));
+    }
+    return;
+  }
+  for (int half = 0; half < depth / l.headDim; half++) {
+    const char* row = cluster + centroidOffset(l) + half * storedBytes(l);
+    float step = *(const float*)row, factor = half == 0 ? 1.f : weight;
+#pragma unroll 4
+    for (int i = 0; i < l.headDim; i += 4) {
+      uint32_t word = *(const uint32_t*)(row + 4 + i);
+#pragma unroll
+      for (int k = 0; k < 4; k++) {
+        float x = __fmul_rn(step, (float)(int8)(word >> 8 * k));
+        use(half * l.headDim + i + k, __fmul_rn(factor, x));
+      }
+    }
+  }
+}
+
+// Grid: (kvHeads, rows, blocks that take tiles of clusters in turn). The chunk that a row's newest
+// token has closed is still in the ring. Each block leaves the nearest of its clusters; the last of a
+// (row, KV head) takes the members in.
+extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(JoinArgs a) {
   follow();
-  extern __shared__ float rows[];  // [members][depth]
+  extern __shared__ __align__(16) char joining[];  // float [depth][MAX_CHUNK], then a tile of clusters
   __shared__ float scores[CLUSTER_THREADS / WARP][MAX_CHUNK];
   __shared__ int clusters[CLUSTER_THREADS / WARP][MAX_CHUNK];
   __shared__ float stored[CLUSTER_THREADS];
   __shared__ int joined[MAX_CHUNK];
+  __shared__ bool last;
   const Layer& l = a.layer;
   int head = blockIdx.x, row = blockIdx.y;
   int seat = a.batch.seats[row];
@@ -518,10 +582,13 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
   const float* mean = meanKey(l, cell);
   int depth = depthOf(l);
   float weight = valueWeight(l, cell);
-  for (int i = threadIdx.x; i < members * depth; i += blockDim.x) {
-    rows[i] = rowElement(l, keyOf(i / depth), toValue, weight, i % depth);
+  float4* rows = (float4*)joining;  // two of an element have it of all members
+  char* tile = joining + 4 * MAX_CHUNK * depth;
+  for (int i = threadIdx.x; i < MAX_CHUNK * depth; i += blockDim.x) {
+    int t = i / depth, e = i % depth;
+    ((float*)rows)[e * MAX_CHUNK + t] =
+        t < members ? rowElement(l, keyOf(t), toValue, weight, e) : 0.f;
   }
-  __syncthreads();
   int existing = clustersOf(l, chunk);
   char* table = clusterTable(l, cell);
   float most[MAX_CHUNK];
@@ -531,35 +598,38 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
     most[t] = -INFINITY;
     best[t] = 0x7fffffff;
   }
-  for (int j = threadIdx.x; j < existing; j += blockDim.x) {
-    const char* cluster = table + (int64_t)j * clusterBytes(l);
-    auto elementOf = [&](int i) {
-      return i < l.headDim
-                 ? centroidElement(cluster, mean, l, i)
-                 : __fmul_rn(weight, valueElement(cluster, l, i - l.headDim));
-    };
-    float square = 0;
-    for (int i = 0; i < depth; i++) {
-      float c = elementOf(i);
-      square = __fmaf_rn(c, c, square);
+  for (int from = blockIdx.z * a.tile; from < existing; from += gridDim.z * a.tile) {
+    int here = min(a.tile, existing - from);
+    __syncthreads();
+    stageClusters(tile, table + (int64_t)from * clusterBytes(l), here * clusterBytes(l));
+    __syncthreads();
+    if (threadIdx.x >= here) {
+      continue;
     }
+    const char* cluster = tile + threadIdx.x * clusterBytes(l);
+    float square = 0;
+    eachElement(l, cluster, mean, weight, depth, [&](int i, float c) {
+      square = __fmaf_rn(c, c, square);
+    });
     float score[MAX_CHUNK];
 #pragma unroll
     for (int t = 0; t < MAX_CHUNK; t++) {
       score[t] = __fmul_rn(-0.5f, square);
     }
-    for (int i = 0; i < depth; i++) {
-      float c = elementOf(i);
-#pragma unroll
-      for (int t = 0; t < MAX_CHUNK; t++) {
-        if (t < members) {
-          score[t] = __fmaf_rn(rows[t * depth + i], c, score[t]);
-        }
-      }
-    }
+    eachElement(l, cluster, mean, weight, depth, [&](int i, float c) {
+      float4 low = rows[2 * i], high = rows[2 * i + 1];
+      score[0] = __fmaf_rn(low.x, c, score[0]);
+      score[1] = __fmaf_rn(low.y, c, score[1]);
+      score[2] = __fmaf_rn(low.z, c, score[2]);
+      score[3] = __fmaf_rn(low.w, c, score[3]);
+      score[4] = __fmaf_rn(high.x, c, score[4]);
+      score[5] = __fmaf_rn(high.y, c, score[5]);
+      score[6] = __fmaf_rn(high.z, c, score[6]);
+      score[7] = __fmaf_rn(high.w, c, score[7]);
+    });
 #pragma unroll
     for (int t = 0; t < MAX_CHUNK; t++) {
-      takeNearer(most[t], best[t], score[t], j);
+      takeNearer(most[t], best[t], score[t], from + (int)threadIdx.x);
     }
   }
 #pragma unroll
@@ -576,13 +646,38 @@ extern "C" __global__ void __launch_bounds__(CLUSTER_THREADS) joinClusters(StepA
     }
   }
   __syncthreads();
-  bool opens = chunk * l.chunk % l.clusterTokens == 0;
+  int64_t rowCell = (int64_t)row * l.kvHeads + head;
   if (threadIdx.x < members) {
     int t = threadIdx.x;
     float score = -INFINITY;
     int cluster = 0x7fffffff;
     for (int w = 0; w < blockDim.x / WARP; w++) {
       takeNearer(score, cluster, scores[w][t], clusters[w][t]);
+    }
+    a.nearest[(rowCell * gridDim.z + blockIdx.z) * MAX_CHUNK + t] =
+        make_int2(__float_as_int(score), cluster);
+    __threadfence();
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    last = atomicAdd(&a.tickets[rowCell], 1) == gridDim.z - 1;
+    if (last) {
+      a.tickets[rowCell] = 0;
+      __threadfence();
+    }
+  }
+  __syncthreads();
+  if (!last) {
+    return;
+  }
+  bool opens = chunk * l.chunk % l.clusterTokens == 0;
+  if (threadIdx.x < members) {
+    int t = threadIdx.x;
+    float score = -INFINITY;
+    int cluster = 0x7fffffff;
+    for (int z = 0; z < gridDim.z; z++) {
+      int2 of = __ldcg(&a.nearest[(rowCell * gridDim.z + z) * MAX_CHUNK + t]);
+      takeNearer(score, cluster, __int_as_float(of.x), of.y);
     }
     // Where there is none, the chunk opens the first.
     cluster = existing == 0 || (opens && t == 0) ? existing : min(cluster, existing - 1);
@@ -819,19 +914,85 @@ __device__ __forceinline__ uint4 eightOfRow(const char* row, const Layer& l, int
 }
 static_assert(ELEMENT_STEPS == 7.5f, "eightOfRow");
 
+/**
+ * The same where rows are of 8 bits and of whole eights: there is nothing to decide, so that many are on
+ * their way at once.
+ */
+__device__ __forceinline__ uint4 eightBytesOfRow(const char* row, const Layer& l, int first) {
+  bool there = first < l.headDim;
+  const uint32_t* from = (const uint32_t*)(row + 4 + (there ? first : 0));
+  uint32_t words[2] = {from[0], from[1]}, pairs[4];
+#pragma unroll
+  for (int i = 0; i < 4; i++) {
+    uint32_t word = words[i / 2] >> 16 * (i % 2);
+    pairs[i] = there ? pairOf((float)(int8)word, (float)(int8)(word >> 8)) : 0u;
+  }
+  return make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+}
+
 /** What the products of elements of a row have to be multiplied by. */
 __device__ __forceinline__ float stepOfRow(const char* row, const Layer& l) {
   return l.nibbles ? 1.f : *(const float*)row;
 }
 
 /**
+ * Takes the tokens of the selected chunks off what the clusters from one on have left, with all threads
+ * of a block: a thread reads the clusters of whole chunks, of several before it looks at the first.
+ */
+__device__ __forceinline__ void countOut(const Layer& l, int64_t cell, const int* selected, int count,
+                                         int clustered, int from, int here, int* left) {
+  constexpr int SOME = 4;
+  bool whole = l.clusterRows == 8;  // sixteen bytes
+  for (int base = threadIdx.x; base < count; base += SOME * blockDim.x) {
+    int chunk[SOME];
+#pragma unroll
+    for (int k = 0; k < SOME; k++) {
+      int i = base + k * blockDim.x;
+      chunk[k] = i < count ? selected[i] : clustered;
+    }
+    uint4 of[SOME];
+#pragma unroll
+    for (int k = 0; k < SOME; k++) {
+      of[k] = whole && chunk[k] < clustered ? *(const uint4*)clusterIds(l, cell, chunk[k])
+                                            : make_uint4(0, 0, 0, 0);
+    }
+#pragma unroll
+    for (int k = 0; k < SOME; k++) {
+      if (chunk[k] >= clustered) {
+        continue;
+      }
+      const uint32_t words[4] = {of[k].x, of[k].y, of[k].z, of[k].w};
+      if (whole) {
+#pragma unroll
+        for (int t = 0; t < 8; t++) {
+          uint32_t cluster = (words[t / 2] >> 16 * (t % 2) & 0xffff) - from;
+          if (cluster < (uint32_t)here) {
+            atomicSub(&left[cluster], 1);
+          }
+        }
+      } else {
+        for (int t = 0; t < l.chunk; t++) {
+          uint32_t cluster = (uint32_t)clusterIds(l, cell, chunk[k])[t] - from;
+          if (cluster < (uint32_t)here) {
+            atomicSub(&left[cluster], 1);
+          }
+        }
+      }
+    }
+  }
+}
+
+/**
  * Attends a share of the clusters with up to eight query heads of a KV head, without the tokens that
  * are selected. It begins the part of the state that hits go on from.
  */
-template <int SEGMENTS>
-__device__ __forceinline__ void estimateRest(const AttendArgs& a) {
-  __shared__ int left[ESTIMATE_TILE];
-  __shared__ Parts<SEGMENTS> parts;
+template <int SEGMENTS, bool BYTES>
+__device__ __forceinline__ void estimateRest(const AttendArgs& a, int* left,
+                                             Parts<SEGMENTS>& parts) {
+  constexpr int PAIR = BYTES && SEGMENTS <= 4 ? 2 : 1;  // times eight clusters at a time
+  auto eightOf = [](const char* row, const Layer& l, int first) {
+    return BYTES ? eightBytesOfRow(row, l, first) : eightOfRow(row, l, first);
+  };
   const Layer& l = a.layer;
   int row = blockIdx.z;
   int seat = a.batch.seats[row];
@@ -848,7 +1009,7 @@ __device__ __forceinline__ void estimateRest(const AttendArgs& a) {
   if (begin >= end) {
     return;
   }
-  int selectedTokens = a.chosen.selectedCount[rowCell] * l.chunk;
+  int selectedChunks = a.chosen.selectedCount[rowCell];
   const int* selected = a.chosen.selected + rowCell * a.chosen.maxSelected;
   Tile<SEGMENTS> tile;
   tile.begin(a.rows, row, of.first, of.count, l.headDim);
@@ -878,34 +1039,33 @@ __device__ __forceinline__ void estimateRest(const AttendArgs& a) {
       left[i] = clusterSize(table + (int64_t)(from + i) * clusterBytes(l));
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < selectedTokens; i += blockDim.x) {
-      int chunk = selected[i / l.chunk];
-      if (chunk < clustered) {
-        int cluster = clusterIds(l, cell, chunk)[i % l.chunk] - from;
-        if (cluster >= 0 && cluster < here) {
-          atomicSub(&left[cluster], 1);
-        }
-      }
-    }
+    countOut(l, cell, selected, selectedChunks, clustered, from, here, left);
     __syncthreads();
-    for (int base = 8 * warp; base < here; base += 8 * ATTEND_WARPS) {
-      uint4 keys[1][SEGMENTS], rows[1][SEGMENTS];
-      float factor[1][2], more[1][2], scale[1][2];
-      const char* mine =
-          table + (int64_t)(from + min(base + lane / 4, here - 1)) * clusterBytes(l);
+    for (int base = 8 * PAIR * warp; base < here; base += 8 * PAIR * ATTEND_WARPS) {
+      uint4 keys[PAIR][SEGMENTS], rows[PAIR][SEGMENTS];
+      float factor[PAIR][2], more[PAIR][2], scale[PAIR][2];
 #pragma unroll
-      for (int k = 0; k < 2; k++) {
-        int at = base + 2 * p + k;
-        int tokens = at < here ? left[at] : 0;
-        const char* cluster = table + (int64_t)(from + min(at, here - 1)) * clusterBytes(l);
-        factor[0][k] = a.scale * stepOfRow(cluster + centroidOffset(l), l);
-        more[0][k] = tokens > 0 ? common + logf((float)tokens) : -INFINITY;
-        scale[0][k] = stepOfRow(cluster + valueOffset(l), l);
-      }
+      for (int c = 0; c < PAIR; c++) {
+        int first = base + 8 * c;
+        const char* mine =
+            table + (int64_t)(from + min(first + lane / 4, here - 1)) * clusterBytes(l);
 #pragma unroll
-      for (int s = 0; s < SEGMENTS; s++) {
-        keys[0][s] = eightOfRow(mine + centroidOffset(l), l, 32 * s + 8 * p);
-        rows[0][s] = eightOfRow(mine + valueOffset(l), l, 32 * s + 8 * p);
+        for (int k = 0; k < 2; k++) {
+          int at = first + 2 * p + k;
+          int tokens = at < here ? left[at] : 0;
+          const char* cluster = table + (int64_t)(from + min(at, here - 1)) * clusterBytes(l);
+          factor[c][k] = a.scale * stepOfRow(cluster + centroidOffset(l), l);
+          more[c][k] = tokens > 0 ? common + logf((float)tokens) : -INFINITY;
+          scale[c][k] = stepOfRow(cluster + valueOffset(l), l);
+        }
+#pragma unroll
+        for (int s = 0; s < SEGMENTS; s++) {
+          keys[c][s] = eightOf(mine + centroidOffset(l), l, 32 * s + 8 * p);
+        }
+#pragma unroll
+        for (int s = 0; s < SEGMENTS; s++) {
+          rows[c][s] = eightOf(mine + valueOffset(l), l, 32 * s + 8 * p);
+        }
       }
       tile.attend(keys, rows, factor, more, scale);
     }
@@ -913,10 +1073,21 @@ __device__ __forceinline__ void estimateRest(const AttendArgs& a) {
   parts.merge(tile, a, row, of.first, of.count, 1 + blockIdx.x, false);
 }
 
-#define ESTIMATE_KERNEL(S)                                                                       \
+template <int SEGMENTS>
+__device__ __forceinline__ void estimateOf(const AttendArgs& a) {
+  __shared__ int left[ESTIMATE_TILE];
+  __shared__ Parts<SEGMENTS> parts;
+  if (!a.layer.nibbles && a.layer.headDim % 8 == 0) {
+    estimateRest<SEGMENTS, true>(a, left, parts);
+  } else {
+    estimateRest<SEGMENTS, false>(a, left, parts);
+  }
+}
+
+#define ESTIMATE_KERNEL(S)                                                                  \
   extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) estimate_##S(AttendArgs a) { \
     follow();                                                                               \
-    estimateRest<S>(a);                                                                          \
+    estimateOf<S>(a);                                                                       \
   }
 // Grid: (splits, kvHeads * parts, rows).
 ESTIMATE_KERNEL(2)

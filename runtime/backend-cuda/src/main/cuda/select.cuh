@@ -7,6 +7,7 @@
 #include "kv.cuh"
 
 #define SCORE_FLIGHT 4   // chunks of a warp in flight
+#define SCORE_STRETCH (SCORE_TILE / SCORE_WARPS)  // chunks of a tile that a warp has
 
 __device__ __forceinline__ int codeBytes(const Layer& l) {
   return (l.headDim + CODES_OF_WORD - 1) / CODES_OF_WORD * 4;
@@ -87,22 +88,58 @@ __device__ void represent(const Layer& l, char* summary, const char* base, RowOf
 template <typename RowOf>
 __device__ void representPlanes(const Layer& l, int head, char* summary, const char* base,
                                 RowOf rowOf) {
-  __shared__ float keys[MAX_CHUNK * MAX_HEAD_DIM];
+  __shared__ __align__(16) float keys[MAX_CHUNK * MAX_HEAD_DIM];
   __shared__ float z[MAX_CHUNK * MAX_HEAD_DIM];
+  __shared__ int elementOf[BIT_WORDS * BITS_OF_WORD];
+  __shared__ float coefficientOf[BIT_WORDS * BITS_OF_WORD];
   Codebook book(l, head);
   int width = l.headDim;
+  for (int i = threadIdx.x; i < l.bits; i += blockDim.x) {
+    elementOf[i] = book.element[i];
+    coefficientOf[i] = book.coefficient[i];
+  }
   for (int i = threadIdx.x; i < l.chunk * width; i += blockDim.x) {
     const char* row = base + (int64_t)rowOf(i / width) * rowBytes(l);
     keys[i] = __fsub_rn(element(row, i % width, l.elementBytes), book.mean[i % width]);
   }
   __syncthreads();
-  for (int i = threadIdx.x; i < l.chunk * width; i += blockDim.x) {
-    const float* key = keys + i / width * width;
-    float sum = 0;
-    for (int j = 0; j < width; j++) {
-      sum = __fmaf_rn(book.forward[j * width + i % width], key[j], sum);
+  // A thread has an element of all tokens, whose sums go from the first element on.
+  constexpr int AHEAD = 16;  // factors that are asked for at a time
+  if (l.chunk == MAX_CHUNK && width % AHEAD == 0) {
+    for (int e = threadIdx.x; e < width; e += blockDim.x) {
+      float sum[MAX_CHUNK] = {};
+      for (int first = 0; first < width; first += AHEAD) {
+        float factor[AHEAD];
+#pragma unroll
+        for (int k = 0; k < AHEAD; k++) {
+          factor[k] = book.forward[(first + k) * width + e];
+        }
+#pragma unroll
+        for (int k = 0; k < AHEAD; k += 4) {
+#pragma unroll
+          for (int t = 0; t < MAX_CHUNK; t++) {
+            float4 key = *(const float4*)(keys + t * width + first + k);
+            sum[t] = __fmaf_rn(factor[k], key.x, sum[t]);
+            sum[t] = __fmaf_rn(factor[k + 1], key.y, sum[t]);
+            sum[t] = __fmaf_rn(factor[k + 2], key.z, sum[t]);
+            sum[t] = __fmaf_rn(factor[k + 3], key.w, sum[t]);
+          }
+        }
+      }
+#pragma unroll
+      for (int t = 0; t < MAX_CHUNK; t++) {
+        z[t * width + e] = sum[t];
+      }
     }
-    z[i] = sum;
+  } else {
+    for (int i = threadIdx.x; i < l.chunk * width; i += blockDim.x) {
+      const float* key = keys + i / width * width;
+      float sum = 0;
+      for (int j = 0; j < width; j++) {
+        sum = __fmaf_rn(book.forward[j * width + i % width], key[j], sum);
+      }
+      z[i] = sum;
+    }
   }
   __syncthreads();
   int words = l.bits / BITS_OF_WORD;
@@ -110,22 +147,22 @@ __device__ void representPlanes(const Layer& l, int head, char* summary, const c
     int word = i / l.chunk, token = i % l.chunk;
     int first = word * BITS_OF_WORD;
     int bit = first;
-    while (bit > 0 && book.element[bit - 1] == book.element[first]) {
+    while (bit > 0 && elementOf[bit - 1] == elementOf[first]) {
       bit--;
     }
     int of = -1;
     float left = 0;
     uint32_t code = 0;
     for (; bit < first + BITS_OF_WORD; bit++) {
-      if (book.element[bit] != of) {
-        of = book.element[bit];
+      if (elementOf[bit] != of) {
+        of = elementOf[bit];
         left = z[token * width + of];
       }
       bool positive = left >= 0;
       if (positive && bit >= first) {
         code |= 1u << (bit - first);
       }
-      float step = book.coefficient[bit];
+      float step = coefficientOf[bit];
       left = positive ? __fsub_rn(left, step) : __fadd_rn(left, step);
     }
     ((uint32_t*)summary)[i] = code;
@@ -480,6 +517,16 @@ __device__ __forceinline__ void multiply16x8x32(int (&d)[4], uint32_t a0, uint32
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
+/** d = a b likewise. */
+__device__ __forceinline__ void firstOf16x8x32(int (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2,
+                                               uint32_t a3, uint32_t b0, uint32_t b1) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+      : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1), "r"(0));
+}
+
 /** Of the queries of a block in a row; lane by lane as the products of score_planes take them. */
 __device__ __forceinline__ BitWeights* bitWeights(const ScoreArgs& a, int row, int block) {
   int groupSize = a.heads / a.layer.kvHeads;
@@ -487,54 +534,65 @@ __device__ __forceinline__ BitWeights* bitWeights(const ScoreArgs& a, int row, i
   return a.weights + (int64_t)(row - a.firstRow) * a.layer.kvHeads * parts + block;
 }
 
-// Grid: (kvHeads * parts, rows). What each bit of a token adds to the scores of up to eight queries,
-// in whole steps of a query's largest weight, as two bytes of which the products are added up.
+// Grid: (kvHeads * parts, rows, pairs of queries). What each bit of a token adds to the scores of two
+// queries, in whole steps of a query's largest weight, as two bytes of which the products are added up.
+// What belongs to bits and queries that there are not stays as it was: nobody uses its products.
 extern "C" __global__ void __launch_bounds__(WEIGH_THREADS) weighBits(ScoreArgs a) {
   follow();
-  __shared__ float query[SCORE_QUERIES * MAX_HEAD_DIM];
-  __shared__ float turned[SCORE_QUERIES * MAX_HEAD_DIM];
-  __shared__ float sums[WEIGH_THREADS * SCORE_QUERIES];
-  __shared__ BitWeights weights;
+  __shared__ float query[WEIGH_QUERIES * MAX_HEAD_DIM];
+  __shared__ float turned[WEIGH_QUERIES * MAX_HEAD_DIM];
+  __shared__ float sums[WEIGH_THREADS * WEIGH_QUERIES];
+  __shared__ int elementOf[BIT_WORDS * BITS_OF_WORD];
+  __shared__ float coefficientOf[BIT_WORDS * BITS_OF_WORD];
   const Layer& l = a.layer;
   int row = a.firstRow + blockIdx.y;
-  int seat = a.batch.seats[row];
-  if (seat < 0 ||
-      takesAll(a.batch, a.chosen, row, closedChunks(l, a.batch.positions[row] + 1))) {
-    return;
-  }
   int groupSize = a.heads / l.kvHeads;
   int parts = (groupSize + SCORE_QUERIES - 1) / SCORE_QUERIES;
   int head = blockIdx.x / parts;
-  int firstQuery = head * groupSize + blockIdx.x % parts * SCORE_QUERIES;
-  int queries = min(SCORE_QUERIES, (head + 1) * groupSize - firstQuery);
+  int firstOfBlock = head * groupSize + blockIdx.x % parts * SCORE_QUERIES;  // of scorePlanes
+  int pair = WEIGH_QUERIES * blockIdx.z;
+  int queries = min(WEIGH_QUERIES, (head + 1) * groupSize - firstOfBlock - pair);
   int width = l.headDim;
+  // Everything that can be is asked for before anything is waited for.
   Codebook book(l, head);
-  const bf16* from = a.query.data + row * a.query.stride + (int64_t)firstQuery * width;
-  for (int i = threadIdx.x; i < SCORE_QUERIES * width; i += blockDim.x) {
+  const bf16* from =
+      a.query.data + row * a.query.stride + (int64_t)(firstOfBlock + pair) * width;
+  for (int i = threadIdx.x; i < WEIGH_QUERIES * width; i += blockDim.x) {
     query[i] = i < queries * width ? widen(from[i]) * a.scale : 0.f;
   }
-  for (int i = threadIdx.x; i < (int)(sizeof(weights) / 4); i += blockDim.x) {
-    ((uint32_t*)&weights)[i] = 0;
+  for (int i = threadIdx.x; i < l.bits; i += blockDim.x) {
+    elementOf[i] = book.element[i];
+    coefficientOf[i] = book.coefficient[i];
+  }
+  int seat = a.batch.seats[row];
+  if (queries <= 0 || seat < 0 ||
+      takesAll(a.batch, a.chosen, row, closedChunks(l, a.batch.positions[row] + 1))) {
+    return;
   }
   __syncthreads();
-  // A thread has an element of all queries and a share of what it is a sum of.
+  // A thread has an element of both queries and a share of what it is a sum of.
   int shares = blockDim.x / width, share = threadIdx.x / width, element = threadIdx.x % width;
   if (share < shares) {
-    float sum[SCORE_QUERIES];
+    constexpr int AHEAD = 16;  // factors that are asked for at a time
+    float sum[WEIGH_QUERIES] = {};
+    for (int first = share; first < width; first += AHEAD * shares) {
+      float factor[AHEAD];
 #pragma unroll
-    for (int g = 0; g < SCORE_QUERIES; g++) {
-      sum[g] = 0;
-    }
-#pragma unroll 16
-    for (int j = share; j < width; j += shares) {
-      float factor = book.backward[j * width + element];
+      for (int k = 0; k < AHEAD; k++) {
+        int j = first + k * shares;
+        factor[k] = j < width ? book.backward[j * width + element] : 0.f;
+      }
 #pragma unroll
-      for (int g = 0; g < SCORE_QUERIES; g++) {
-        sum[g] = fmaf(factor, query[g * width + j], sum[g]);
+      for (int k = 0; k < AHEAD; k++) {
+        int j = min(first + k * shares, width - 1);
+#pragma unroll
+        for (int g = 0; g < WEIGH_QUERIES; g++) {
+          sum[g] = fmaf(factor[k], query[g * width + j], sum[g]);
+        }
       }
     }
 #pragma unroll
-    for (int g = 0; g < SCORE_QUERIES; g++) {
+    for (int g = 0; g < WEIGH_QUERIES; g++) {
       sums[(g * shares + share) * width + element] = sum[g];
     }
   }
@@ -547,57 +605,63 @@ extern "C" __global__ void __launch_bounds__(WEIGH_THREADS) weighBits(ScoreArgs 
     turned[i] = sum;
   }
   __syncthreads();
-  // A warp has a query: first its largest weight, then all of them in steps of that.
+  // A warp has a query, a lane four bits of a word, eight apart, which are the bytes of a register of
+  // scorePlanes: first the largest weight, then all of them in steps of that.
+  constexpr int UNITS = BIT_WORDS * 8 / WARP;  // of a lane at most
   int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-  if (warp < queries) {
-    constexpr int AHEAD = 4;  // bits of a lane that are read at a time
-    const float* of = turned + warp * width;
-    float most = 0;
-    for (int first = lane; first < l.bits; first += AHEAD * WARP) {
+  if (warp >= queries) {
+    return;
+  }
+  const float* of = turned + warp * width;
+  int units = l.bits / BITS_OF_WORD * 8;
+  float weight[UNITS][4], most = 0;
 #pragma unroll
-      for (int k = 0; k < AHEAD; k++) {
-        int bit = first + k * WARP;
-        most = bit < l.bits ? fmaxf(most, fabsf(of[book.element[bit]] * book.coefficient[bit]))
-                            : most;
-      }
+  for (int k = 0; k < UNITS; k++) {
+    int unit = lane + k * WARP;
+    if (k * WARP >= units) {
+      break;
     }
-    most = warpMost(most);
-    float inverse = most < SMALLEST_KEY ? 0.f : WEIGHT_MOST / most;
-    int total = 0;
-    for (int first = lane; first < l.bits; first += AHEAD * WARP) {
-      float weight[AHEAD];
 #pragma unroll
-      for (int k = 0; k < AHEAD; k++) {
-        int bit = first + k * WARP;
-        weight[k] = bit < l.bits ? of[book.element[bit]] * book.coefficient[bit] : 0.f;
-      }
-#pragma unroll
-      for (int k = 0; k < AHEAD; k++) {
-        int bit = first + k * WARP;
-        if (bit < l.bits) {
-          int steps = __float2int_rn(weight[k] * inverse);
-          total += steps;
-          int high = (steps + 128) >> 8;
-          int word = bit / BITS_OF_WORD, at = bit % BITS_OF_WORD;
-          int8* to = (int8*)weights.parts[warp / 4][word / 4][at % 8 / 2];
-          // [lane][register][byte]: a column for each byte of a weight, four lanes for the words.
-          int8* column = to + ((warp % 4 * 2 * 4 + word % 4) * 2 + at % 2) * 4 + at / 8;
-          column[0] = (int8)high;
-          column[4 * 2 * 4] = (int8)(steps - 256 * high);
-        }
-      }
-    }
-    total = __reduce_add_sync(FULL_MASK, total);
-    if (lane == 0) {
-      float step = most / WEIGHT_MOST;
-      weights.step[warp] = step;
-      weights.total[warp] = step * total;
+    for (int byte = 0; byte < 4; byte++) {
+      int bit = unit / 8 * BITS_OF_WORD + 8 * byte + unit % 8;
+      weight[k][byte] = unit < units ? of[elementOf[bit]] * coefficientOf[bit] : 0.f;
+      most = fmaxf(most, fabsf(weight[k][byte]));
     }
   }
-  __syncthreads();
-  uint4* to = (uint4*)bitWeights(a, row, blockIdx.x);
-  for (int i = threadIdx.x; i < (int)(sizeof(weights) / 16); i += blockDim.x) {
-    to[i] = ((const uint4*)&weights)[i];
+  most = warpMost(most);
+  float inverse = most < SMALLEST_KEY ? 0.f : WEIGHT_MOST / most;
+  BitWeights* to = bitWeights(a, row, blockIdx.x);
+  int g = pair + warp, total = 0;
+#pragma unroll
+  for (int k = 0; k < UNITS; k++) {
+    int unit = lane + k * WARP;
+    if (k * WARP >= units) {
+      break;
+    }
+    uint32_t high = 0, low = 0;
+    int factor = 1 + unit % 2;  // what scorePlanes takes such bits for
+    float inverseOf = factor == 1 ? inverse : 0.5f * inverse;
+#pragma unroll
+    for (int byte = 0; byte < 4; byte++) {
+      int steps = __float2int_rn(weight[k][byte] * inverseOf);
+      total += factor * steps;
+      int upper = (steps + 128) >> 8;
+      high |= (uint32_t)(upper & 255) << 8 * byte;
+      low |= (uint32_t)(steps - 256 * upper & 255) << 8 * byte;
+    }
+    if (unit < units) {
+      int word = unit / 8, at = unit % 8;
+      // [lane][register]: a column for each byte of a weight, four lanes for the words.
+      uint32_t* column = to->parts[g / 4][word / 4][at / 2] + (g % 4 * 2 * 4 + word % 4) * 2 + at % 2;
+      column[0] = high;
+      column[4 * 2] = low;
+    }
+  }
+  total = __reduce_add_sync(FULL_MASK, total);
+  if (lane == 0) {
+    float step = most / WEIGHT_MOST;
+    to->step[g] = step;
+    to->total[g] = step * total;
   }
 }
 
@@ -608,57 +672,112 @@ __device__ __forceinline__ float powerOfTwo(float x) {
   return y;
 }
 
-/** The sum of lane r's of x[r], r being lane / 4, over the lanes with the same lane % 4. */
-__device__ __forceinline__ float sumOfTokens(float (&x)[8]) {
-#pragma unroll
-  for (int offset = 16, count = 4; count > 0; offset /= 2, count /= 2) {
-    bool upper = (threadIdx.x & offset) != 0;
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-      if (i < count) {
-        float sent = upper ? x[i] : x[i + count];
-        float kept = upper ? x[i + count] : x[i];
-        x[i] = kept + __shfl_xor_sync(FULL_MASK, sent, offset);
-      }
-    }
+/** Sixteen bytes, asked for where it says so: not later, where a compiler would save registers. */
+__device__ __forceinline__ uint4 loadHere(const uint32_t* from) {
+  uint4 x;
+  asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+               : "l"(from));
+  return x;
+}
+
+/** Asks the second cache for the summaries of so many chunks from one on, with a warp. */
+__device__ __forceinline__ void askForSummaries(const Layer& l, const char* index, int first,
+                                                int chunks) {
+  constexpr int LINE = 128;
+  const char* from = index + (int64_t)first * l.summaryBytes;
+  int bytes = min(chunks, l.maxSummaries - first) * l.summaryBytes;
+  for (int at = threadIdx.x % WARP * LINE; at < bytes; at += WARP * LINE) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(from + at));
   }
-  return x[0];
 }
 
 /**
- * Grid: (tiles, kvHeads * parts, rows). Raw scores by bit planes of a tile of chunks, for up to four
- * query heads of a KV head, or eight. A warp multiplies two chunks at a time: the rows are their
- * tokens, the columns two bytes of each query's weights, so that a bit is a factor of 0 or 1. Lane
- * 4 r + p has words p, 4 + p and so on of token r; which bits meet in a step of a product is up to us,
- * as long as both sides agree.
- *
- * WORDS is the number of words of a lane, FOURS that of fours of queries.
+ * Asks for the first summaries of a warp while the kernel before still runs. It may write one of them,
+ * which is no matter: the second cache has what is written. Seats are there since the step began.
  */
-template <int WORDS, int FOURS>
-__device__ __forceinline__ void scorePlanes(const ScoreArgs& a) {
+template <int WORDS>
+__device__ __forceinline__ void readAhead(const ScoreArgs& a) {
   const Layer& l = a.layer;
-  int row = a.firstRow + blockIdx.z;
-  int seat = a.batch.seats[row];
-  if (seat < 0) {
-    return;
+  int seat = a.batch.seats[a.firstRow + blockIdx.z];
+  if (seat >= 0) {
+    int parts = (a.heads / l.kvHeads + SCORE_QUERIES - 1) / SCORE_QUERIES;
+    askForSummaries(l, summaries(l, seat, blockIdx.y / parts),
+                    blockIdx.x * SCORE_TILE + threadIdx.x / WARP * SCORE_STRETCH, SCORE_STRETCH);
   }
-  int closed = closedChunks(l, a.batch.positions[row] + 1);
-  int tile = blockIdx.x * SCORE_TILE;
-  if (tile >= closed || takesAll(a.batch, a.chosen, row, closed)) {
-    return;  // nothing here, or all are selected
+}
+
+/** The words p, 4 + p and so on of the tokens of a chunk, p being lane % 4; zeros for those there are not. */
+template <int WORDS, bool WHOLE>
+__device__ __forceinline__ void loadPlanes(const Layer& l, const char* summary,
+                                           uint32_t (&codes)[MAX_CHUNK][WORDS]) {
+  int words = l.bits / BITS_OF_WORD;
+#pragma unroll
+  for (int m = 0; m < WORDS; m++) {
+    int word = 4 * m + threadIdx.x % 4;
+    const uint32_t* of = (const uint32_t*)summary + word * l.chunk;
+    if (WHOLE) {
+      uint4 first = make_uint4(0, 0, 0, 0), second = first;
+      if (word < words) {
+        first = loadHere(of);
+        second = loadHere(of + 4);
+      }
+      codes[0][m] = first.x;
+      codes[1][m] = first.y;
+      codes[2][m] = first.z;
+      codes[3][m] = first.w;
+      codes[4][m] = second.x;
+      codes[5][m] = second.y;
+      codes[6][m] = second.z;
+      codes[7][m] = second.w;
+    } else {
+#pragma unroll
+      for (int t = 0; t < MAX_CHUNK; t++) {
+        codes[t][m] = word < words && t < l.chunk ? of[t] : 0u;
+      }
+    }
   }
+}
+
+/**
+ * Grid: (blocks that take tiles in turn, kvHeads * parts, rows). Raw scores by bit planes, for up to
+ * four query heads of a KV head, or eight. A warp has eight chunks at a time: rows r and r + 8 of a
+ * product are tokens t and t + 4 of chunk r, the columns two bytes of each query's weights, so that a
+ * bit is a factor of 0 or 1, every other one of 0 or 2, which saves a shift. Lane 4 r + p has words p, 4 + p and so on of chunk r, and gets what all
+ * tokens of this chunk have with query p: their exponentials are summed up without an exchange. Which
+ * bits meet in a step of a product is up to us, as long as both sides agree.
+ *
+ * WORDS is the number of words of a lane, FOURS that of fours of queries; WHOLE: chunks have eight
+ * tokens, and words lie where sixteen bytes can be read.
+ */
+template <int WORDS, int FOURS, bool WHOLE>
+__device__ __forceinline__ void scorePlanes(const ScoreArgs& a, int row, int seat, int closed) {
+  constexpr int TIMES = SCORE_STRETCH / 8;
+  constexpr bool AHEAD = WORDS <= 2;  // whether there are registers for the words of the next chunks
+  __shared__ float2 ofWarps[2][SCORE_WARPS][SCORE_QUERIES];
+  const Layer& l = a.layer;
+  int tile = blockIdx.x * SCORE_TILE, stride = gridDim.x * SCORE_TILE;
   int groupSize = a.heads / l.kvHeads;
   int parts = (groupSize + SCORE_QUERIES - 1) / SCORE_QUERIES;
   int head = blockIdx.y / parts;
   int firstQuery = head * groupSize + blockIdx.y % parts * SCORE_QUERIES;
   int queries = min(SCORE_QUERIES, (head + 1) * groupSize - firstQuery);
   int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-  int token = lane / 4, part = lane % 4;  // of scores the part is the query
+  int chunk = lane / 4, part = lane % 4;  // of the eight; of scores the part is the query
   constexpr float LOG2_E = 1.44269504f, LN_2 = 0.693147181f;
+  const char* index = summaries(l, seat, head);
+  auto load = [&](int first, uint32_t(&codes)[MAX_CHUNK][WORDS]) {
+    int of = min(first + chunk, closed - 1);
+    loadPlanes<WORDS, WHOLE>(l, index + (int64_t)of * l.summaryBytes, codes);
+  };
+  uint32_t next[MAX_CHUNK][WORDS];
+  if (AHEAD) {
+    load(tile + warp * SCORE_STRETCH, next);
+  }
   const BitWeights* weights = bitWeights(a, row, blockIdx.y);
   uint2 columns[FOURS][WORDS][4];
   float twice[FOURS], total[FOURS];
-  float tileMost[FOURS], tileSum[FOURS];  // of the chunks that lane's token stands for
+  float* raw[FOURS];
 #pragma unroll
   for (int f = 0; f < FOURS; f++) {
 #pragma unroll
@@ -670,134 +789,148 @@ __device__ __forceinline__ void scorePlanes(const ScoreArgs& a) {
     }
     twice[f] = 2 * LOG2_E * weights->step[4 * f + part];
     total[f] = LOG2_E * weights->total[4 * f + part];
-    tileMost[f] = -INFINITY;
-    tileSum[f] = 0;
+    raw[f] = rawScores(a, row, firstQuery + min(4 * f + part, queries - 1));
   }
-  const char* index = summaries(l, seat, head);
-  int words = l.bits / BITS_OF_WORD;
-  bool there = token < l.chunk;
-  int first = tile + warp * (SCORE_TILE / SCORE_WARPS);
-  int end = min(first + SCORE_TILE / SCORE_WARPS, closed);
-  for (int base = first; base < end; base += 8) {
-    uint32_t codes[8][WORDS];
+  for (int turn = 0; tile < closed; tile += stride, turn ^= 1) {
+    float scores[FOURS][TIMES];  // of this lane's chunks, in powers of two
 #pragma unroll
-    for (int c = 0; c < 8; c++) {
-      const uint32_t* of =
-          (const uint32_t*)(index + (int64_t)min(base + c, end - 1) * l.summaryBytes);
+    for (int n = 0; n < TIMES; n++) {
+      int first = tile + warp * SCORE_STRETCH + 8 * n;
+      uint32_t codes[MAX_CHUNK][WORDS];
+      if (AHEAD) {
 #pragma unroll
-      for (int m = 0; m < WORDS; m++) {
-        int word = 4 * m + part;
-        codes[c][m] = word < words && there ? of[word * l.chunk + token] : 0u;
+        for (int i = 0; i < MAX_CHUNK * WORDS; i++) {
+          codes[i / WORDS][i % WORDS] = next[i / WORDS][i % WORDS];
+        }
+        load(n + 1 < TIMES ? first + 8 : tile + stride + warp * SCORE_STRETCH, next);
+      } else {
+        load(first, codes);
       }
-    }
-    float score[FOURS][8];  // of a token by its lane, in powers of two
+      float products[FOURS][MAX_CHUNK];  // of the tokens with the weights, in steps
 #pragma unroll
-    for (int c = 0; c < 8; c += 2) {
-      int sums[FOURS][4] = {};
+      for (int t = 0; t < 4; t++) {
+        int sums[FOURS][4];
 #pragma unroll
-      for (int m = 0; m < WORDS; m++) {
+        for (int m = 0; m < WORDS; m++) {
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-          uint32_t a0 = codes[c][m] >> 2 * i & 0x01010101u;
-          uint32_t a1 = codes[c + 1][m] >> 2 * i & 0x01010101u;
-          uint32_t a2 = codes[c][m] >> (2 * i + 1) & 0x01010101u;
-          uint32_t a3 = codes[c + 1][m] >> (2 * i + 1) & 0x01010101u;
+          for (int i = 0; i < 4; i++) {
+            uint32_t low = codes[t][m] >> 2 * i, high = codes[t + 4][m] >> 2 * i;
+            uint32_t a0 = low & 0x01010101u, a1 = high & 0x01010101u;
+            uint32_t a2 = low & 0x02020202u, a3 = high & 0x02020202u;
 #pragma unroll
-          for (int f = 0; f < FOURS; f++) {
-            multiply16x8x32(sums[f], a0, a1, a2, a3, columns[f][m][i].x, columns[f][m][i].y);
+            for (int f = 0; f < FOURS; f++) {
+              if (m == 0 && i == 0) {
+                firstOf16x8x32(sums[f], a0, a1, a2, a3, columns[f][m][i].x, columns[f][m][i].y);
+              } else {
+                multiply16x8x32(sums[f], a0, a1, a2, a3, columns[f][m][i].x, columns[f][m][i].y);
+              }
+            }
           }
         }
+#pragma unroll
+        for (int f = 0; f < FOURS; f++) {
+          products[f][t] = (float)(256 * sums[f][0] + sums[f][1]);
+          products[f][t + 4] = (float)(256 * sums[f][2] + sums[f][3]);
+        }
       }
+      bool there = first + chunk < closed;
 #pragma unroll
       for (int f = 0; f < FOURS; f++) {
-        float even = (float)(256 * sums[f][0] + sums[f][1]);
-        float odd = (float)(256 * sums[f][2] + sums[f][3]);
-        score[f][c] = there ? fmaf(even, twice[f], -total[f]) : -INFINITY;
-        score[f][c + 1] = there ? fmaf(odd, twice[f], -total[f]) : -INFINITY;
+        if (!WHOLE) {
+#pragma unroll
+          for (int t = 1; t < MAX_CHUNK; t++) {
+            products[f][t] = t < l.chunk ? products[f][t] : products[f][0];
+          }
+        }
+        float most = products[f][0];
+#pragma unroll
+        for (int t = 1; t < MAX_CHUNK; t++) {
+          most = fmaxf(most, products[f][t]);
+        }
+        float highest = most * twice[f], sum = 0;
+#pragma unroll
+        for (int t = 0; t < MAX_CHUNK; t++) {
+          float term = powerOfTwo(fmaf(products[f][t], twice[f], -highest));
+          sum += WHOLE || t < l.chunk ? term : 0.f;
+        }
+        float score = highest - total[f] + log2f(sum);
+        scores[f][n] = there ? score : -INFINITY;
+        if (there && 4 * f + part < queries) {
+          raw[f][first + chunk] = LN_2 * score;
+        }
       }
     }
-    // Sums of exponentials are beside the largest of the eight chunks; where that is too far away from
-    // one of them, beside its own.
+    if (!a.shares) {
+      continue;
+    }
 #pragma unroll
     for (int f = 0; f < FOURS; f++) {
-      float most = score[f][0];
+      float highest = scores[f][0], sum = 0;
 #pragma unroll
-      for (int c = 1; c < 8; c++) {
-        most = fmaxf(most, score[f][c]);
+      for (int n = 1; n < TIMES; n++) {
+        highest = fmaxf(highest, scores[f][n]);
       }
 #pragma unroll
       for (int offset = 4; offset < WARP; offset *= 2) {
-        most = fmaxf(most, __shfl_xor_sync(FULL_MASK, most, offset));
+        highest = fmaxf(highest, __shfl_xor_sync(FULL_MASK, highest, offset));
       }
-      float terms[8];
 #pragma unroll
-      for (int c = 0; c < 8; c++) {
-        terms[c] = powerOfTwo(score[f][c] - most);
+      for (int n = 0; n < TIMES; n++) {
+        sum += highest > -INFINITY ? powerOfTwo(scores[f][n] - highest) : 0.f;
       }
-      float sum = sumOfTokens(terms), beside = most;
-      if (__any_sync(FULL_MASK, sum < SMALLEST_SUM)) {
 #pragma unroll
-        for (int c = 0; c < 8; c++) {
-          float largest = score[f][c];
-#pragma unroll
-          for (int offset = 4; offset < WARP; offset *= 2) {
-            largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, offset));
-          }
-          terms[c] = powerOfTwo(score[f][c] - largest);
-          beside = c == token ? largest : beside;
-        }
-        sum = sumOfTokens(terms);
+      for (int offset = 4; offset < WARP; offset *= 2) {
+        sum += __shfl_xor_sync(FULL_MASK, sum, offset);
       }
-      int chunk = base + token, g = 4 * f + part;
-      if (chunk < end) {
-        float highest = fmaxf(tileMost[f], beside);
-        tileSum[f] = tileSum[f] * powerOfTwo(tileMost[f] - highest) +
-                     sum * powerOfTwo(beside - highest);
-        tileMost[f] = highest;
-        if (g < queries) {
-          rawScores(a, row, firstQuery + g)[chunk] = LN_2 * (beside + log2f(sum));
-        }
+      if (chunk == 0) {
+        ofWarps[turn][warp][4 * f + part] = make_float2(highest, sum);
       }
     }
-  }
-  if (!a.shares) {
-    return;
-  }
-  __shared__ float2 ofWarps[SCORE_WARPS][SCORE_QUERIES];
+    // Of two turns one is written while the other may still be read.
+    __syncthreads();
+    if (threadIdx.x < queries) {
+      float highest = -INFINITY, sum = 0;
 #pragma unroll
-  for (int f = 0; f < FOURS; f++) {
-    float highest = tileMost[f];
+      for (int w = 0; w < SCORE_WARPS; w++) {
+        highest = fmaxf(highest, ofWarps[turn][w][threadIdx.x].x);
+      }
 #pragma unroll
-    for (int offset = 4; offset < WARP; offset *= 2) {
-      highest = fmaxf(highest, __shfl_xor_sync(FULL_MASK, highest, offset));
+      for (int w = 0; w < SCORE_WARPS; w++) {
+        float2 of = ofWarps[turn][w][threadIdx.x];
+        sum += of.y * powerOfTwo(of.x - highest);
+      }
+      tileShares(a, row, firstQuery + threadIdx.x)[tile / SCORE_TILE] =
+          make_float2(LN_2 * highest, sum);
     }
-    float sum = highest > -INFINITY ? tileSum[f] * powerOfTwo(tileMost[f] - highest) : 0.f;
-#pragma unroll
-    for (int offset = 4; offset < WARP; offset *= 2) {
-      sum += __shfl_xor_sync(FULL_MASK, sum, offset);
-    }
-    if (token == 0) {
-      ofWarps[warp][4 * f + part] = make_float2(highest, sum);
-    }
-  }
-  __syncthreads();
-  if (threadIdx.x < queries) {
-    float highest = -INFINITY, sum = 0;
-    for (int w = 0; w < SCORE_WARPS; w++) {
-      highest = fmaxf(highest, ofWarps[w][threadIdx.x].x);
-    }
-    for (int w = 0; w < SCORE_WARPS; w++) {
-      sum += ofWarps[w][threadIdx.x].y * powerOfTwo(ofWarps[w][threadIdx.x].x - highest);
-    }
-    tileShares(a, row, firstQuery + threadIdx.x)[blockIdx.x] = make_float2(LN_2 * highest, sum);
   }
 }
 
-#define PLANES_KERNEL(W, F)                                                              \
-  extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS) scorePlanes_##W##_##F( \
-      ScoreArgs a) {                                                                     \
-    follow();                                                                            \
-    scorePlanes<W, F>(a);                                                                \
+template <int WORDS, int FOURS>
+__device__ __forceinline__ void scorePlanes(const ScoreArgs& a) {
+  const Layer& l = a.layer;
+  int row = a.firstRow + blockIdx.z;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  int closed = closedChunks(l, a.batch.positions[row] + 1);
+  if (blockIdx.x * SCORE_TILE >= closed || takesAll(a.batch, a.chosen, row, closed)) {
+    return;  // nothing here, or all are selected
+  }
+  bool aligned = ((uintptr_t)l.summaries | (uintptr_t)l.summaryBytes) % 16 == 0;
+  if (l.chunk == MAX_CHUNK && aligned) {
+    scorePlanes<WORDS, FOURS, true>(a, row, seat, closed);
+  } else {
+    scorePlanes<WORDS, FOURS, false>(a, row, seat, closed);
+  }
+}
+
+#define PLANES_KERNEL(W, F)                                                         \
+  extern "C" __global__ void __launch_bounds__(WARP * SCORE_WARPS, W * F == 1 ? 3 : 1) scorePlanes_##W##_##F( \
+      ScoreArgs a) {                                                                \
+    readAhead<W>(a);                                                                \
+    follow();                                                                       \
+    scorePlanes<W, F>(a);                                                           \
   }
 PLANES_KERNEL(1, 1)
 PLANES_KERNEL(1, 2)
@@ -922,10 +1055,8 @@ struct Radix {
  * the last. Also how many keys equal to it belong to the wanted ones. With all threads of a block, at
  * most 1024 and whole warps; keyAt says whether a key counts.
  */
-template <bool LARGEST, typename KeyAt>
-__device__ __forceinline__ uint32_t radixSelect(int count, int wanted, KeyAt keyAt, Radix& radix,
-                                                int& equal) {
-  constexpr int AHEAD = 4;  // keys of a thread that are read at a time
+template <bool LARGEST, typename Each>
+__device__ __forceinline__ uint32_t radixSelectOf(int wanted, Each each, Radix& radix, int& equal) {
   int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
   uint32_t prefix = 0;
   int left = wanted;
@@ -938,22 +1069,12 @@ __device__ __forceinline__ uint32_t radixSelect(int count, int wanted, KeyAt key
       radix.bins[i] = 0;
     }
     __syncthreads();
-    for (int base = threadIdx.x; base < count; base += AHEAD * blockDim.x) {
-      uint32_t key[AHEAD];
-      bool counts[AHEAD];
-#pragma unroll
-      for (int k = 0; k < AHEAD; k++) {
-        int i = base + k * blockDim.x;
-        counts[k] = i < count && keyAt(i, key[k]);
+    each([&](uint32_t key) {
+      uint32_t of = LARGEST ? key : ~key;
+      if (round == 0 || of >> above == prefix >> above) {
+        atomicAdd(&radix.bins[of >> shift & mask], 1);
       }
-#pragma unroll
-      for (int k = 0; k < AHEAD; k++) {
-        uint32_t of = LARGEST ? key[k] : ~key[k];
-        if (counts[k] && (round == 0 || of >> above == prefix >> above)) {
-          atomicAdd(&radix.bins[of >> shift & mask], 1);
-        }
-      }
-    }
+    });
     __syncthreads();
     // A thread sums bins from the last one down; the block finds where the sum reaches left.
     int each = RADIX_BINS / blockDim.x, last = RADIX_BINS - 1 - each * threadIdx.x;
@@ -987,6 +1108,31 @@ __device__ __forceinline__ uint32_t radixSelect(int count, int wanted, KeyAt key
   __syncthreads();
   equal = left;
   return LARGEST ? prefix : ~prefix;
+}
+
+/** The same, of the keys from 0 to count; keyAt says whether one counts. */
+template <bool LARGEST, typename KeyAt>
+__device__ __forceinline__ uint32_t radixSelect(int count, int wanted, KeyAt keyAt, Radix& radix,
+                                                int& equal) {
+  constexpr int AHEAD = 4;  // keys of a thread that are read at a time
+  auto each = [&](auto use) {
+    for (int base = threadIdx.x; base < count; base += AHEAD * blockDim.x) {
+      uint32_t key[AHEAD];
+      bool counts[AHEAD];
+#pragma unroll
+      for (int k = 0; k < AHEAD; k++) {
+        int i = base + k * blockDim.x;
+        counts[k] = i < count && keyAt(i, key[k]);
+      }
+#pragma unroll
+      for (int k = 0; k < AHEAD; k++) {
+        if (counts[k]) {
+          use(key[k]);
+        }
+      }
+    }
+  };
+  return radixSelectOf<LARGEST>(wanted, each, radix, equal);
 }
 
 /** log(sum(exp(x))) of count floats, with all threads of a block. Shared holds 32 floats. */
@@ -1059,6 +1205,7 @@ __device__ __forceinline__ float logOfTiles(const ScoreArgs& a, int row, int que
 // which is the log-softmax, or their largest product.
 extern "C" __global__ void __launch_bounds__(SHARE_THREADS) share(ScoreArgs a) {
   follow();
+  constexpr int EACH = SHARE_TILE / SHARE_THREADS, FOUR = 4;  // chunks of a thread, queries at a time
   __shared__ float minus[SHARE_THREADS];
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
@@ -1090,14 +1237,41 @@ extern "C" __global__ void __launch_bounds__(SHARE_THREADS) share(ScoreArgs a) {
         minus[g] = log;
       }
     }
-    __syncthreads();
-    for (int c = tile + threadIdx.x; c < min(tile + SHARE_TILE, closed); c += SHARE_THREADS) {
-      float merged = first == 0 ? -INFINITY : scores[c];
-      for (int g = 0; g < queries; g++) {
-        const float* raw = rawScores(a, row, head * groupSize + first + g);
-        merged = fmaxf(merged, raw[c / l.summaryChunks] - minus[g]);
+    float merged[EACH];
+#pragma unroll
+    for (int k = 0; k < EACH; k++) {
+      int c = tile + threadIdx.x + k * SHARE_THREADS;
+      merged[k] = first > 0 && c < closed ? scores[c] : -INFINITY;
+    }
+    for (int some = 0; some < queries; some += FOUR) {
+      float x[FOUR][EACH];
+#pragma unroll
+      for (int g = 0; g < FOUR; g++) {
+        const float* raw = rawScores(a, row, head * groupSize + first + min(some + g, queries - 1));
+#pragma unroll
+        for (int k = 0; k < EACH; k++) {
+          int c = min(tile + (int)threadIdx.x + k * SHARE_THREADS, closed - 1);
+          x[g][k] = raw[l.summaryChunks == 1 ? c : c / l.summaryChunks];
+        }
       }
-      scores[c] = merged;
+      if (some == 0) {
+        __syncthreads();  // behind which the logs are there
+      }
+#pragma unroll
+      for (int g = 0; g < FOUR; g++) {
+        float log = minus[min(some + g, queries - 1)];
+#pragma unroll
+        for (int k = 0; k < EACH; k++) {
+          merged[k] = fmaxf(merged[k], x[g][k] - log);
+        }
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < EACH; k++) {
+      int c = tile + threadIdx.x + k * SHARE_THREADS;
+      if (c < closed) {
+        scores[c] = merged[k];
+      }
     }
   }
 }
@@ -1278,24 +1452,36 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) 
   if (count == 0) {
     return;
   }
-  int equal;
-  uint32_t threshold = radixSelect<true>(
-      closed, count,
-      [&](int i, uint32_t& key) {
-        key = keyOf(scores[i]);
-        return true;
-      },
-      radix, equal);
-  // A warp has a stretch of the chunks: it counts what it takes, and then knows where to write it.
+  // A warp has a stretch of the chunks, and of these what a lane can keep at hand.
+  constexpr int HELD = 8;
   int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
   int stretch = (closed + SELECT_THREADS - 1) / SELECT_THREADS * WARP;
   int first = warp * stretch, end = min(first + stretch, closed);
+  uint32_t held[HELD];
+#pragma unroll
+  for (int k = 0; k < HELD; k++) {
+    int i = first + lane + k * WARP;
+    held[k] = i < end ? keyOf(scores[i]) : 0;
+  }
+  auto each = [&](auto use) {
+#pragma unroll
+    for (int k = 0; k < HELD; k++) {
+      if (first + lane + k * WARP < end) {
+        use(held[k]);
+      }
+    }
+    for (int i = first + lane + HELD * WARP; i < end; i += WARP) {
+      use(keyOf(scores[i]));
+    }
+  };
+  int equal;
+  uint32_t threshold = radixSelectOf<true>(count, each, radix, equal);
+  // It counts what it takes, and then knows where to write it.
   int greater = 0, equals = 0;
-  for (int i = first + lane; i < end; i += WARP) {
-    uint32_t key = keyOf(scores[i]);
+  each([&](uint32_t key) {
     greater += key > threshold;
     equals += key == threshold;
-  }
+  });
   greater = __reduce_add_sync(FULL_MASK, greater);
   equals = __reduce_add_sync(FULL_MASK, equals);
   if (lane == 0) {
@@ -1307,19 +1493,25 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) 
   int out = __reduce_add_sync(FULL_MASK, lane < warp ? greaterOf[lane] : 0) +
             min(equal, equalsBefore);
   uint32_t below = (1u << lane) - 1;
-  for (int base = first; base < end; base += WARP) {
-    int i = base + lane;
-    uint32_t key = i < end ? keyOf(scores[i]) : 0;
+  auto take = [&](int i, uint32_t key) {
     bool equalsHere = i < end && key == threshold;
     uint32_t votes = __ballot_sync(FULL_MASK, equalsHere);
-    bool take = (i < end && key > threshold) ||
-                (equalsHere && equalsBefore + __popc(votes & below) < equal);
+    bool takes = (i < end && key > threshold) ||
+                 (equalsHere && equalsBefore + __popc(votes & below) < equal);
     equalsBefore += __popc(votes);
-    votes = __ballot_sync(FULL_MASK, take);
-    if (take) {
+    votes = __ballot_sync(FULL_MASK, takes);
+    if (takes) {
       selected[out + __popc(votes & below)] = i;
     }
     out += __popc(votes);
+  };
+#pragma unroll
+  for (int k = 0; k < HELD; k++) {
+    take(first + lane + k * WARP, held[k]);
+  }
+  for (int base = first + HELD * WARP; base < end; base += WARP) {
+    int i = base + lane;
+    take(i, i < end ? keyOf(scores[i]) : 0);
   }
 }
 

@@ -24,7 +24,8 @@ struct BitWeights;
 #define SCORE_WARPS 8
 #define SCORE_TILE 256
 #define SCORE_QUERIES 8
-#define WEIGH_THREADS 512
+#define WEIGH_THREADS 1024
+#define WEIGH_QUERIES 2
 #define WEIGHT_MOST 32639
 #define BIT_WORDS 24
 #define BIT_WEIGHTS_BYTES 12352
@@ -516,6 +517,20 @@ struct StepArgs {
 static_assert(offsetof(StepArgs, layer) == 0, "StepArgs.layer");
 static_assert(offsetof(StepArgs, batch) == 224, "StepArgs.batch");
 static_assert(sizeof(StepArgs) == 256, "StepArgs");
+
+struct JoinArgs {
+  Layer layer;
+  Batch batch;
+  int2* nearest;
+  int* tickets;
+  int tile;
+};
+static_assert(offsetof(JoinArgs, layer) == 0, "JoinArgs.layer");
+static_assert(offsetof(JoinArgs, batch) == 224, "JoinArgs.batch");
+static_assert(offsetof(JoinArgs, nearest) == 256, "JoinArgs.nearest");
+static_assert(offsetof(JoinArgs, tickets) == 264, "JoinArgs.tickets");
+static_assert(offsetof(JoinArgs, tile) == 272, "JoinArgs.tile");
+static_assert(sizeof(JoinArgs) == 280, "JoinArgs");
 
 struct ScoreArgs {
   Layer layer;

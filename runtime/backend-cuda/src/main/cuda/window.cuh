@@ -99,9 +99,16 @@ extern "C" __global__ void forget(ForgetArgs a) {
 
 /** Sorts size (a power of two) keys in shared memory, ascending, with all threads of the block. */
 __device__ __forceinline__ void bitonicSort(uint64_t* keys, int size) {
+  bool across = true;  // whether others than this warp have written what it compares
   for (int span = 2; span <= size; span *= 2) {
     for (int step = span / 2; step > 0; step /= 2) {
-      __syncthreads();
+      // Up to a step of 32 the 32 pairs of a warp are of 64 neighbours, which are its own.
+      if (across || step > WARP) {
+        __syncthreads();
+      } else {
+        __syncwarp();
+      }
+      across = step > WARP;
       for (int i = threadIdx.x; i < size / 2; i += blockDim.x) {
         int low = 2 * i - (i & (step - 1));
         bool ascending = (low & span) == 0;
@@ -114,6 +121,36 @@ __device__ __forceinline__ void bitonicSort(uint64_t* keys, int size) {
     }
   }
   __syncthreads();
+}
+
+/**
+ * Finds the count slots with the lowest keys, the lower slot among equals, in no order but that of the
+ * slots, and fills up to size with keys behind them all. With all threads of a block.
+ */
+template <typename KeyAt>
+__device__ __forceinline__ void takeLowest(int slots, int count, int size, KeyAt keyAt,
+                                           uint64_t* taken, Radix& radix, int* ranks) {
+  int equal;
+  uint32_t threshold = radixSelect<false>(slots, count, keyAt, radix, equal);
+  for (int i = count + threadIdx.x; i < size; i += blockDim.x) {
+    taken[i] = UINT64_MAX;
+  }
+  int out = 0, equalsTaken = 0;
+  for (int base = 0; base < slots; base += blockDim.x) {
+    int i = base + threadIdx.x;
+    uint32_t key = 0;
+    bool candidate = i < slots && keyAt(i, key);
+    bool equals = candidate && key == threshold;
+    int equalsHere, takenHere;
+    int rank = blockRank(equals, ranks, equalsHere);
+    bool take = candidate && (key < threshold || (equals && equalsTaken + rank < equal));
+    equalsTaken += equalsHere;
+    rank = blockRank(take, ranks, takenHere);
+    if (take) {
+      taken[out + rank] = (uint64_t)key << 32 | (uint32_t)i;
+    }
+    out += takenHere;
+  }
 }
 
 // Grid: (kvHeads, rows). Dynamic shared memory: a bit for each slot of the largest window.
@@ -171,7 +208,6 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
   // empty slot comes as 0, others as the bits of their key in the order of floats.
   for (int done = 0; done < misses; done += VICTIMS) {
     int batch = min(misses - done, VICTIMS);
-    int equal;
     auto keyAt = [&](int i, uint32_t& key) {
       if (held[i / 32] >> i % 32 & 1) {
         return false;
@@ -180,29 +216,22 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
       key = l.chunkOfSlot[slot] < 0 ? 0 : max(1u, keyOf(l.keyOfSlot[slot]));
       return true;
     };
-    uint32_t threshold = radixSelect<false>(slots, batch, keyAt, radix, equal);
     int size = 1;
-    while (size < batch) {
-      size *= 2;
-    }
-    for (int i = batch + threadIdx.x; i < size; i += blockDim.x) {
-      victims[i] = UINT64_MAX;
-    }
-    int out = 0, equalsTaken = 0;
-    for (int base = 0; base < slots; base += blockDim.x) {
-      int i = base + threadIdx.x;
-      uint32_t key = 0;
-      bool candidate = i < slots && keyAt(i, key);
-      bool equals = candidate && key == threshold;
-      int equalsHere, takenHere;
-      int rank = blockRank(equals, ranks, equalsHere);
-      bool take = candidate && (key < threshold || (equals && equalsTaken + rank < equal));
-      equalsTaken += equalsHere;
-      rank = blockRank(take, ranks, takenHere);
-      if (take) {
-        victims[out + rank] = (uint64_t)key << 32 | (uint32_t)i;
+    if (slots <= VICTIMS) {
+      // All are sorted at once: what is not a candidate comes last.
+      while (size < slots) {
+        size *= 2;
       }
-      out += takenHere;
+      for (int i = threadIdx.x; i < size; i += blockDim.x) {
+        uint32_t key;
+        victims[i] =
+            i < slots && keyAt(i, key) ? (uint64_t)key << 32 | (uint32_t)i : UINT64_MAX;
+      }
+    } else {
+      while (size < batch) {
+        size *= 2;
+      }
+      takeLowest(slots, batch, size, keyAt, victims, radix, ranks);
     }
     bitonicSort(victims, size);
     for (int m = threadIdx.x; m < batch; m += blockDim.x) {

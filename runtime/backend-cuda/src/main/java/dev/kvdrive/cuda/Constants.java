@@ -42,7 +42,10 @@ final class Constants {
   /** Query heads of one block that scores. */
   static final int SCORE_QUERIES = 8;
 
-  static final int WEIGH_THREADS = 512;
+  static final int WEIGH_THREADS = 1024;
+
+  /** Query heads of one block that weighs bits. */
+  static final int WEIGH_QUERIES = 2;
 
   /** Largest weight of a bit in steps: two signed bytes. */
   static final int WEIGHT_MOST = 127 * 256 + 127;
@@ -158,6 +161,7 @@ final class Constants {
     put(all, "SCORE_TILE", SCORE_TILE);
     put(all, "SCORE_QUERIES", SCORE_QUERIES);
     put(all, "WEIGH_THREADS", WEIGH_THREADS);
+    put(all, "WEIGH_QUERIES", WEIGH_QUERIES);
     put(all, "WEIGHT_MOST", WEIGHT_MOST);
     put(all, "BIT_WORDS", BIT_WORDS);
     put(all, "BIT_WEIGHTS_BYTES", BIT_WEIGHTS_BYTES);

@@ -3,6 +3,7 @@ package dev.kvdrive.cuda;
 import static dev.kvdrive.cuda.Constants.BIT_WEIGHTS_BYTES;
 import static dev.kvdrive.cuda.Constants.CLUSTER_THREADS;
 import static dev.kvdrive.cuda.Constants.CLUSTER_TOKENS;
+import static dev.kvdrive.cuda.Constants.MAX_CHUNK;
 import static dev.kvdrive.cuda.Constants.SCORE_QUERIES;
 import static dev.kvdrive.cuda.Constants.SCORE_TILE;
 import static dev.kvdrive.cuda.Constants.SCORE_WARPS;
@@ -10,6 +11,7 @@ import static dev.kvdrive.cuda.Constants.SELECT_THREADS;
 import static dev.kvdrive.cuda.Constants.SHARE_THREADS;
 import static dev.kvdrive.cuda.Constants.SHARE_TILE;
 import static dev.kvdrive.cuda.Constants.WARP;
+import static dev.kvdrive.cuda.Constants.WEIGH_QUERIES;
 import static dev.kvdrive.cuda.Constants.WEIGH_THREADS;
 import static dev.kvdrive.cuda.CudaOperations.batch;
 import static dev.kvdrive.cuda.CudaOperations.chosen;
@@ -39,6 +41,14 @@ import org.jspecify.annotations.Nullable;
 /** Summaries of all formats, scores by them, and the best; clusters. */
 final class CudaIndex implements IndexOperations {
   private static final int SUMMARISE_THREADS = 128;
+
+  /** Blocks of a multiprocessor that look for the nearest clusters at once, and their memory. */
+  private static final int JOIN_BLOCKS = 2;
+
+  private static final int JOIN_SHARED = 80 << 10;
+
+  /** Blocks of a multiprocessor that score by bit planes at once. */
+  private static final int SCORE_BLOCKS = 3;
 
   private final Gpu gpu;
 
@@ -142,17 +152,29 @@ final class CudaIndex implements IndexOperations {
     CudaQueue own = (CudaQueue) queue;
     KvLayer of = join.step().layer();
     requireKernelsFor(of.layout());
+    KvLayout layout = of.layout();
     ClusterFormat format = of.index().clustering().format();
-    Structs.Step s = Structs.STEP;
+    StepBatch batch = join.step().batch();
+    int cells = batch.rows() * layout.kvHeads();
+    int clusterBytes = format.bytes(layout);
+    int rowsBytes = 4 * MAX_CHUNK * format.depth(layout);
+    int most = (Math.min(JOIN_SHARED, gpu.sharedBytesOfBlock()) - rowsBytes) / clusterBytes;
+    int tile = Math.clamp(most, 1, CLUSTER_THREADS);
+    int tiles = Math.ceilDiv(format.clusters(layout, of.maxChunks()), tile);
+    int blocks = Math.clamp(JOIN_BLOCKS * gpu.multiprocessors() / cells, 1, tiles);
+    Structs.Join s = Structs.JOIN;
     Arguments a = layer(own.arguments(), s.layer, of);
-    batch(a, s.batch, join.step().batch());
+    batch(a, s.batch, batch)
+        .put(s.nearest, own.workspace(8L * cells * blocks * MAX_CHUNK))
+        .put(s.tickets, own.tickets(cells))
+        .put(s.tile, tile);
     own.launch(
         gpu.kernel("joinClusters"),
-        of.layout().kvHeads(),
-        join.step().batch().rows(),
-        1,
+        layout.kvHeads(),
+        batch.rows(),
+        blocks,
         CLUSTER_THREADS,
-        4 * format.ofChunk(of.layout()) * format.depth(of.layout()),
+        rowsBytes + tile * clusterBytes,
         a.end(s));
   }
 
@@ -178,14 +200,21 @@ final class CudaIndex implements IndexOperations {
                 gpu.kernel("weighBits"),
                 shape.kvHeads() * parts(shape),
                 rows,
-                1,
+                Math.ceilDiv(Math.min(shape.groupSize(), SCORE_QUERIES), WEIGH_QUERIES),
                 WEIGH_THREADS,
                 0,
                 struct);
           }
-          raw(own, form.scoring(shape), tiles, shape, rows, struct);
+          int blocks = form.weighs ? inTurns(tiles, rows * shape.kvHeads() * parts(shape)) : tiles;
+          raw(own, form.scoring(shape), blocks, shape, rows, struct);
           share(own, of, shape, rows, struct);
         });
+  }
+
+  /** As few blocks as take tiles in as few turns as the GPU needs for those of all cells. */
+  private int inTurns(int tiles, int cells) {
+    int room = Math.max(1, SCORE_BLOCKS * gpu.multiprocessors() / cells);
+    return Math.ceilDiv(tiles, Math.ceilDiv(tiles, room));
   }
 
   /** Merges the raw scores of the queries of a group. */

@@ -25,6 +25,8 @@ final class CudaQueue implements Queue {
   /** From this compute capability on a kernel can come while the one before it runs. */
   private static final int EARLY_LAUNCH_CAPABILITY = 90;
 
+  private static final int LEAST_TICKETS = 16384;
+
   // Codes of what a kernel reports; common.cuh has the same.
   private static final long TROUBLE_BYTES = CudaHostBuffer.PAGE_BYTES;
 
@@ -45,6 +47,8 @@ final class CudaQueue implements Queue {
   private @Nullable TensorMaps tensorMaps;
   private long workspaceBytes;
   private long widened;
+  private long tickets;
+  private int ticketCount;
   private long submissions;
   private boolean behindKernel;
   private boolean closed;
@@ -103,6 +107,20 @@ final class CudaQueue implements Queue {
       workspaceBytes = size;
     }
     return workspaces.getLast();
+  }
+
+  /**
+   * At least so many counters, by which blocks of a kernel find out which of them is the last. They
+   * are zero, and whoever uses them leaves zeros.
+   */
+  long tickets(int count) {
+    if (ticketCount < count) {
+      int size = Math.max(count, LEAST_TICKETS);
+      tickets = device.allocateInternal(4L * size);
+      workspaces.addFirst(tickets);
+      ticketCount = size;
+    }
+    return tickets;
   }
 
   /**

@@ -118,6 +118,11 @@ final class Gpu {
     return capability;
   }
 
+  /** Bytes of shared memory that a block can have beside a kernel's own. */
+  int sharedBytesOfBlock() {
+    return sharedBytesOfBlock;
+  }
+
   int multiprocessors() {
     return multiprocessors;
   }

@@ -393,6 +393,24 @@ final class Structs {
     }
   }
 
+  static final class Join extends Struct {
+    final Field layer = struct(LAYER, "layer");
+    final Field batch = struct(BATCH, "batch");
+
+    /** {@code [rows][kvHeads][blocks of a cell][MAX_CHUNK]}: score and number of a cluster. */
+    final Field nearest = pointer("int2*", "nearest");
+
+    /** {@code [rows][kvHeads]}: blocks that are done, of a cell; zero between launches. */
+    final Field tickets = pointer("int*", "tickets");
+
+    /** Clusters that are in shared memory at a time. */
+    final Field tile = int32("tile");
+
+    Join() {
+      super("JoinArgs");
+    }
+  }
+
   static final class Score extends Struct {
     final Field layer = struct(LAYER, "layer");
     final Field batch = struct(BATCH, "batch");
@@ -593,6 +611,7 @@ final class Structs {
   static final Observe OBSERVE = new Observe();
   static final Credit CREDIT = new Credit();
   static final Step STEP = new Step();
+  static final Join JOIN = new Join();
   static final Score SCORE = new Score();
   static final Select SELECT = new Select();
   static final Pin PIN = new Pin();
@@ -607,7 +626,7 @@ final class Structs {
   static List<Struct> all() {
     return List.of(
         ROWS, LAYER, BATCH, CHOSEN, EMBED, NORM, BIAS, ADD, ANGLES, ROTATE, SILU, CHOOSE, MULTIPLY,
-        PACKED, WIDEN, APPEND, STORE, PROMPT, RESET, PLACE, TRIM, OBSERVE, CREDIT, STEP, SCORE,
-        SELECT, PIN, KEYS, FORGET, CLUSTER, FETCH, ATTEND, CAUSAL);
+        PACKED, WIDEN, APPEND, STORE, PROMPT, RESET, PLACE, TRIM, OBSERVE, CREDIT, STEP, JOIN,
+        SCORE, SELECT, PIN, KEYS, FORGET, CLUSTER, FETCH, ATTEND, CAUSAL);
   }
 }
