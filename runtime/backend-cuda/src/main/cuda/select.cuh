@@ -1051,9 +1051,9 @@ struct Radix {
 };
 
 /**
- * The key of the wanted-th largest (or smallest) of count keys, by radix: eleven bits a round, ten in
+ * The key of the wanted-th largest (or smallest) of some keys, by radix: eleven bits a round, ten in
  * the last. Also how many keys equal to it belong to the wanted ones. With all threads of a block, at
- * most 1024 and whole warps; keyAt says whether a key counts.
+ * most 1024 and whole warps; each(use) calls use with a thread's share of the keys.
  */
 template <bool LARGEST, typename Each>
 __device__ __forceinline__ uint32_t radixSelectOf(int wanted, Each each, Radix& radix, int& equal) {
