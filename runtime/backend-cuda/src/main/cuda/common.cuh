@@ -231,11 +231,37 @@ __device__ __forceinline__ float stepOf(const Layer& l, const char* half, int to
   return widen(*(const bf16*)(half + l.chunk * l.headDim + 2 * token));
 }
 
-/** Writes a row of keys or values as codes and a step with one warp: ChunkLayout. */
-__device__ __forceinline__ void encodeRowByWarp(const Layer& l, const char* row, char* half,
-                                                int token, int lane) {
-  constexpr int QUADS = MAX_HEAD_DIM / 4 / WARP;
-  float x[QUADS][4];
+/** A row of keys or values with one warp: quads of elements. */
+constexpr int QUADS = MAX_HEAD_DIM / 4 / WARP;
+
+/** The code of an element. */
+__device__ __forceinline__ int codeOf(float x, float inverse) {
+  return min(max(__float2int_rn(__fmul_rn(x, inverse)), -CODE_MOST), CODE_MOST);
+}
+
+/** An element that was encoded with a step and decoded to the type of keys and values. */
+__device__ __forceinline__ float comesBack(float x, float step, float inverse, int elementBytes) {
+  float back = __fmul_rn((float)codeOf(x, inverse), step);
+  return elementBytes == 2 ? widen(narrow<bf16>(back)) : back;
+}
+
+/** Whether a row is the same when it was encoded and decoded. */
+__device__ __forceinline__ bool givesBack(const float x[QUADS][4], float step, int elementBytes) {
+  float inverse = __fdiv_rn(1.f, step);
+  bool same = true;
+#pragma unroll
+  for (int j = 0; j < QUADS; j++) {
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+      same = same && comesBack(x[j][k], step, inverse, elementBytes) == x[j][k];
+    }
+  }
+  return __all_sync(FULL_MASK, same);
+}
+
+/** Reads a row with one warp and finds its step: ChunkLayout. */
+__device__ __forceinline__ float stepOfRowByWarp(const Layer& l, const char* row, float x[QUADS][4],
+                                                 int lane) {
   float largest = 0;
 #pragma unroll
   for (int j = 0; j < QUADS; j++) {
@@ -250,8 +276,44 @@ __device__ __forceinline__ void encodeRowByWarp(const Layer& l, const char* row,
   for (int offset = WARP / 2; offset > 0; offset /= 2) {
     largest = fmaxf(largest, __shfl_xor_sync(FULL_MASK, largest, offset));
   }
-  bf16 rounded = narrow<bf16>(largest < SMALLEST_ROW ? 0.f : __fmul_rn(largest, 1.f / CODE_MOST));
-  float step = widen(rounded);
+  if (largest < SMALLEST_ROW) {
+    return 0.f;
+  }
+  float step = widen(narrow<bf16>(__fmul_rn(largest, 1.f / CODE_MOST)));
+  // A number in bf16 is the upper half of one in F32.
+  float smaller = __uint_as_float(__float_as_uint(step) - 0x10000);
+  float larger = __uint_as_float(__float_as_uint(step) + 0x10000);
+  if (givesBack(x, step, l.elementBytes)) {
+    return step;
+  }
+  if (givesBack(x, smaller, l.elementBytes)) {
+    return smaller;
+  }
+  return givesBack(x, larger, l.elementBytes) ? larger : step;
+}
+
+/** Writes a row of keys or values as it comes back from codes and a step, with one warp. */
+__device__ __forceinline__ void roundRowByWarp(const Layer& l, char* row, int lane) {
+  float x[QUADS][4];
+  float step = stepOfRowByWarp(l, row, x, lane);
+  float inverse = step == 0 ? 0.f : __fdiv_rn(1.f, step);
+#pragma unroll
+  for (int j = 0; j < QUADS; j++) {
+#pragma unroll
+    for (int k = 0; k < 4; k++) {
+      int e = 4 * (lane + WARP * j) + k;
+      if (e < l.headDim) {
+        setElement(row, e, l.elementBytes, comesBack(x[j][k], step, inverse, l.elementBytes));
+      }
+    }
+  }
+}
+
+/** Writes a row of keys or values as codes and a step with one warp: ChunkLayout. */
+__device__ __forceinline__ void encodeRowByWarp(const Layer& l, const char* row, char* half,
+                                                int token, int lane) {
+  float x[QUADS][4];
+  float step = stepOfRowByWarp(l, row, x, lane);
   float inverse = step == 0 ? 0.f : __fdiv_rn(1.f, step);
   char* codes = half + token * l.headDim;
 #pragma unroll
@@ -260,8 +322,7 @@ __device__ __forceinline__ void encodeRowByWarp(const Layer& l, const char* row,
     uint32_t word = 0;
 #pragma unroll
     for (int k = 0; k < 4; k++) {
-      int code = min(max(__float2int_rn(__fmul_rn(x[j][k], inverse)), -CODE_MOST), CODE_MOST);
-      word |= (uint32_t)(uint8_t)code << 8 * k;
+      word |= (uint32_t)(uint8_t)codeOf(x[j][k], inverse) << 8 * k;
     }
     if (l.headDim % 4 == 0) {
       if (first < l.headDim) {
@@ -274,7 +335,7 @@ __device__ __forceinline__ void encodeRowByWarp(const Layer& l, const char* row,
     }
   }
   if (lane == 0) {
-    *(bf16*)(half + l.chunk * l.headDim + 2 * token) = rounded;
+    *(bf16*)(half + l.chunk * l.headDim + 2 * token) = narrow<bf16>(step);
   }
 }
 

@@ -3,6 +3,20 @@
 
 #include "common.cuh"
 
+/** Where a chunk is, or comes, in its frame; null, and trouble, if its extent has none. */
+__device__ __forceinline__ char* frameOfChunk(const Layer& l, int seat, int head, int chunk,
+                                              char* frames, int frameCount, uint4* trouble) {
+  int frame = l.frameOfExtent[extentIndex(l, seat, head, chunk)];
+  if (frame >= 0 && frame < frameCount) {
+    return frames + chunkInFrame(l, frame, chunk);
+  }
+  if (threadIdx.x == 0) {
+    report(trouble, make_uint4(TROUBLE_FRAME | (uint32_t)l.layer << 8, chunk,
+                               (uint32_t)seat << 16 | (uint32_t)head, frame));
+  }
+  return nullptr;
+}
+
 /**
  * Writes a chunk to its frame in its backing form, with all threads of a block. Its token t is row rowOf(t) of {K[..], V[..]} at base, the values keyToValue bytes behind the keys.
  */
@@ -10,16 +24,11 @@ template <typename RowOf>
 __device__ void closeChunk(const Layer& l, int seat, int head, int chunk, char* frames,
                            int frameCount, uint4* trouble, const char* base, int64_t keyToValue,
                            RowOf rowOf) {
-  int frame = l.frameOfExtent[extentIndex(l, seat, head, chunk)];
-  if (frame < 0 || frame >= frameCount) {
-    if (threadIdx.x == 0) {
-      report(trouble, make_uint4(TROUBLE_FRAME | (uint32_t)l.layer << 8, chunk,
-                                 (uint32_t)seat << 16 | (uint32_t)head, frame));
-    }
+  char* to = frameOfChunk(l, seat, head, chunk, frames, frameCount, trouble);
+  if (to == nullptr) {
     return;
   }
   int bytes = rowBytes(l);
-  char* to = frames + chunkInFrame(l, frame, chunk);
   if (l.backingElementBytes == 1) {
     int warps = blockDim.x / WARP;
     for (int r = threadIdx.x / WARP; r < 2 * l.chunk; r += warps) {
@@ -82,6 +91,13 @@ extern "C" __global__ void store(StoreArgs a) {
     setElement(key, i, l.elementBytes, widen(fromKey[i]));
     setElement(value, i, l.elementBytes, widen(fromValue[i]));
   }
+  int token = a.start + row;
+  if (l.backingElementBytes == 1 && token >= l.sink && token < a.closing) {
+    __syncthreads();
+    if (threadIdx.x < 2 * WARP) {
+      roundRowByWarp(l, threadIdx.x < WARP ? key : value, threadIdx.x % WARP);
+    }
+  }
 }
 
 // Grid: (chunks, kvHeads).
@@ -91,6 +107,34 @@ extern "C" __global__ void closeChunks(PromptArgs a) {
   closeChunk(a.layer, a.seat, head, chunk, a.frames, a.frameCount, a.trouble,
              scratchRow(a.layer, a.scratch, a.maxTokens, head, firstToken(a.layer, chunk)),
              (int64_t)a.maxTokens * rowBytes(a.layer), [](int t) { return t; });
+}
+
+// Grid: (chunks, kvHeads). A warp a row: its place in the scratch may be anything.
+extern "C" __global__ void recallChunks(PromptArgs a) {
+  follow();
+  const Layer& l = a.layer;
+  int chunk = a.start + blockIdx.x, head = blockIdx.y;
+  const char* from = frameOfChunk(l, a.seat, head, chunk, a.frames, a.frameCount, a.trouble);
+  if (from == nullptr) {
+    return;
+  }
+  int bytes = rowBytes(l);
+  char* to = scratchRow(l, a.scratch, a.maxTokens, head, firstToken(l, chunk));
+  int warps = blockDim.x / WARP, lane = threadIdx.x % WARP;
+  for (int r = threadIdx.x / WARP; r < 2 * l.chunk; r += warps) {
+    int t = r % l.chunk, half = r / l.chunk;
+    const char* source = from + half * l.backingHalf;
+    char* row = to + (int64_t)t * bytes + (int64_t)half * a.maxTokens * bytes;
+    if (l.backingElementBytes != 1) {
+      copyBytes(row, source + t * bytes, bytes, lane, WARP);
+      continue;
+    }
+    float step = stepOf(l, source, t);
+    const int8* codes = (const int8*)source + t * l.headDim;
+    for (int i = lane; i < l.headDim; i += WARP) {
+      setElement(row, i, l.elementBytes, __fmul_rn((float)codes[i], step));
+    }
+  }
 }
 
 // Grid: (denseTokens, kvHeads); a block copies one token, if there is one for it.

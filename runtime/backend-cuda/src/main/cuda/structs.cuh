@@ -423,6 +423,7 @@ struct StoreArgs {
   char* scratch;
   int maxTokens;
   int start;
+  int closing;
 };
 static_assert(offsetof(StoreArgs, layer) == 0, "StoreArgs.layer");
 static_assert(offsetof(StoreArgs, keys) == 224, "StoreArgs.keys");
@@ -430,7 +431,8 @@ static_assert(offsetof(StoreArgs, values) == 240, "StoreArgs.values");
 static_assert(offsetof(StoreArgs, scratch) == 256, "StoreArgs.scratch");
 static_assert(offsetof(StoreArgs, maxTokens) == 264, "StoreArgs.maxTokens");
 static_assert(offsetof(StoreArgs, start) == 268, "StoreArgs.start");
-static_assert(sizeof(StoreArgs) == 272, "StoreArgs");
+static_assert(offsetof(StoreArgs, closing) == 272, "StoreArgs.closing");
+static_assert(sizeof(StoreArgs) == 280, "StoreArgs");
 
 struct PromptArgs {
   Layer layer;

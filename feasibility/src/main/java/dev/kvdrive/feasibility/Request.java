@@ -50,6 +50,7 @@ import org.jspecify.annotations.Nullable;
  * @param storageClassName storage class of the volume; null for the cluster's default
  * @param replicas pods
  * @param queueLimit requests that may wait in one pod
+ * @param keepPrompts whether what was made of prompts stays for others that begin alike
  * @param drainSeconds time that running requests are given when a pod stops
  * @param device where the runtime computes
  * @param access who may call
@@ -77,6 +78,7 @@ public record Request(
     @Nullable String storageClassName,
     int replicas,
     int queueLimit,
+    boolean keepPrompts,
     int drainSeconds,
     DeviceKind device,
     Access access,
@@ -180,6 +182,7 @@ public record Request(
         storageClassName,
         replicas,
         queueLimit,
+        keepPrompts,
         drainSeconds,
         device,
         access,

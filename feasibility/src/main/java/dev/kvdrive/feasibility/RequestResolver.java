@@ -62,7 +62,7 @@ public final class RequestResolver {
   private static final Limits NO_LIMITS =
       new Limits(null, null, null, null, null, null, null, null);
   private static final RuntimeSpec NO_RUNTIME =
-      new RuntimeSpec(null, null, null, null, null, null, null, null, null, null, null, null);
+      new RuntimeSpec(null, null, null, null, null, null, null, null, null, null, null, null, null);
 
   private RequestResolver() {}
 
@@ -106,6 +106,7 @@ public final class RequestResolver {
         storageClassName(nvme, from),
         requireNonNullElse(spec.replicas(), DEFAULT_REPLICAS),
         requireNonNullElse(runtime.queueLimit(), Load.DEFAULT_QUEUE_PER_SEAT * concurrency),
+        requireNonNullElse(runtime.keepPrompts(), true),
         drainSeconds(runtime, requireNonNullElse(from.limits(), NO_LIMITS)),
         DeviceKind.valueOf(requireNonNullElse(from.device(), Device.CPU).name()),
         requireNonNullElseGet(spec.access(), () -> new Access(null, null, null, null)),

@@ -43,6 +43,12 @@ public record RuntimeSpec(
                 + " times the concurrency.")
         Integer queueLimit,
     @Nullable
+        @JsonPropertyDescription(
+            "Whether what was made of a prompt stays in DRAM and on NVMe after its answer, as long"
+                + " as nobody needs the room, for prompts of the same API key that begin alike."
+                + " Without it: true.")
+        Boolean keepPrompts,
+    @Nullable
         @Min(0)
         @Max(3600)
         @JsonPropertyDescription(

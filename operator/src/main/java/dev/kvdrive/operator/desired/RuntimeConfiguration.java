@@ -121,6 +121,7 @@ final class RuntimeConfiguration {
             windows.prefetch()));
     kvdrive.put("tiers", tiers);
     kvdrive.put("queue-limit", request.queueLimit());
+    kvdrive.put("keep-prompts", request.keepPrompts());
     kvdrive.put("drain-timeout", request.drainSeconds() + "s");
     if (request.access().apiKeysSecret() != null) {
       kvdrive.put("api-keys-file", API_KEYS_DIRECTORY + "/" + API_KEYS_FILE);

@@ -181,6 +181,15 @@ final class KvMemory {
     }
   }
 
+  /** Brings the rows of a half of a chunk back to the type of keys and values. */
+  void recall(long half, long rows) {
+    if (backing.format() == ChunkFormat.INT8) {
+      Int8RowKernels.decodeRows(backing, half, layout.type(), layout.rowBytes(), rows);
+    } else {
+      Memory.copy(half, rows, backing.valueOffset());
+    }
+  }
+
   /** {@link #close} of one row. */
   void close(long row, long half, int token) {
     if (backing.format() == ChunkFormat.INT8) {

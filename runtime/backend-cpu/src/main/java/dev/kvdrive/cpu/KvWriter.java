@@ -11,6 +11,7 @@ import dev.kvdrive.device.KvOperations;
 import dev.kvdrive.device.PrefillScratch;
 import dev.kvdrive.device.PromptChunks;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.KvLayout;
 
@@ -51,6 +52,7 @@ final class KvWriter implements KvOperations {
                 a.scratch(),
                 a.start(),
                 a.rows(),
+                a.closing(),
                 address(a.keys()),
                 stride(a.keys()),
                 address(a.values()),
@@ -60,6 +62,11 @@ final class KvWriter implements KvOperations {
   @Override
   public void close(Queue queue, Close a) {
     submit(queue, () -> close(new KvMemory(a.chunks().layer()), a.chunks(), a.frames()));
+  }
+
+  @Override
+  public void recall(Queue queue, Recall a) {
+    submit(queue, () -> recall(new KvMemory(a.chunks().layer()), a.chunks(), a.frames()));
   }
 
   @Override
@@ -128,7 +135,7 @@ final class KvWriter implements KvOperations {
       KvMemory kv, FramePool frames, long dense, int seat, int head, int chunk) {
     KvLayout layout = kv.layout;
     ChunkGrid grid = layout.grid();
-    long target = placeOf(kv, frames, seat, head, chunk);
+    long target = placeOf(kv, frames, seat, head, chunk, "closes");
     for (int t = 0; t < grid.chunk(); t++) {
       long row = grid.sink() + (long) grid.ringSlot(grid.firstToken(chunk) + t);
       long from = dense + row * layout.rowBytes();
@@ -137,13 +144,14 @@ final class KvWriter implements KvOperations {
     }
   }
 
-  /** Where a chunk that closes goes: into the DRAM frame of its extent. */
-  private static long placeOf(KvMemory kv, FramePool frames, int seat, int head, int chunk) {
+  /** Where a chunk that closes goes, or one that is recalled is: the DRAM frame of its extent. */
+  private static long placeOf(
+      KvMemory kv, FramePool frames, int seat, int head, int chunk, String what) {
     int frame = Memory.getInt(kv.frameOfExtent(seat, head, chunk));
     if (frame < 0 || frame >= frames.frames()) {
       throw new DeviceException(
-          "chunk %d of layer %d, KV head %d, seat %d closes, but its extent has no DRAM frame (%d)"
-              .formatted(chunk, kv.layer.layer(), head, seat, frame));
+          "chunk %d of layer %d, KV head %d, seat %d %s, but its extent has no DRAM frame (%d)"
+              .formatted(chunk, kv.layer.layer(), head, seat, what, frame));
     }
     return frames.memory().segment().address() + kv.chunkInFrame(frame, chunk);
   }
@@ -153,10 +161,12 @@ final class KvWriter implements KvOperations {
       PrefillScratch prompt,
       int start,
       int rows,
+      int closing,
       long keys,
       long keyStride,
       long values,
       long valueStride) {
+    boolean encodes = layout.backing().format() == ChunkFormat.INT8;
     pool.run(
         Math.ceilDiv(rows, ROWS),
         (task, thread) -> {
@@ -171,6 +181,11 @@ final class KvWriter implements KvOperations {
                   values + row * valueStride + from,
                   layout.headDim(),
                   to + promptValueOffset(layout, prompt));
+              if (encodes && start + row >= layout.grid().sink() && start + row < closing) {
+                Int8RowKernels.round(layout.type(), to, layout.headDim());
+                Int8RowKernels.round(
+                    layout.type(), to + promptValueOffset(layout, prompt), layout.headDim());
+              }
             }
           }
         });
@@ -193,10 +208,32 @@ final class KvWriter implements KvOperations {
         layout.kvHeads(),
         (head, thread) -> {
           for (int chunk = chunks.from(); chunk < chunks.to(); chunk++) {
-            long target = placeOf(kv, frames, chunks.seat(), head, chunk);
+            long target = placeOf(kv, frames, chunks.seat(), head, chunk, "closes");
             long from = promptKey(layout, prompt, head, layout.grid().firstToken(chunk));
             kv.close(from, target);
             kv.close(from + promptValueOffset(layout, prompt), target + kv.backing.valueOffset());
+          }
+        });
+  }
+
+  private void recall(KvMemory kv, PromptChunks chunks, FramePool frames) {
+    KvLayout layout = kv.layout;
+    PrefillScratch prompt = chunks.scratch();
+    int extent = layout.extentChunks();
+    int first = chunks.from() / extent;
+    int extents = Math.ceilDiv(chunks.to(), extent) - first;
+    pool.run(
+        layout.kvHeads() * extents,
+        (task, thread) -> {
+          int head = task / extents;
+          int begin = (first + task % extents) * extent;
+          for (int chunk = Math.max(begin, chunks.from());
+              chunk < Math.min(begin + extent, chunks.to());
+              chunk++) {
+            long from = placeOf(kv, frames, chunks.seat(), head, chunk, "is recalled");
+            long to = promptKey(layout, prompt, head, layout.grid().firstToken(chunk));
+            kv.recall(from, to);
+            kv.recall(from + kv.backing.valueOffset(), to + promptValueOffset(layout, prompt));
           }
         });
   }

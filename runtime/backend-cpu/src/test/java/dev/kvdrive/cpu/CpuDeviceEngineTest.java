@@ -5,6 +5,7 @@ import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.schedule.EngineLifeConformance;
 import dev.kvdrive.schedule.FaultConformance;
 import dev.kvdrive.schedule.ForwardPassConformance;
+import dev.kvdrive.schedule.KeptPromptsConformance;
 import dev.kvdrive.schedule.KillConformance;
 import dev.kvdrive.schedule.PlanConformance;
 import dev.kvdrive.schedule.PolicyConformance;
@@ -26,6 +27,14 @@ class CpuDeviceEngineTest {
 
   @Nested
   class SameTokens extends SameTokensConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CpuDevice.open(capacityBytes, hostBytes, threads);
+    }
+  }
+
+  @Nested
+  class KeptPrompts extends KeptPromptsConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes, int threads) {
       return CpuDevice.open(capacityBytes, hostBytes, threads);

@@ -7,6 +7,7 @@ import static dev.kvdrive.cuda.CudaOperations.layer;
 import static dev.kvdrive.cuda.CudaOperations.requireKernelsFor;
 import static dev.kvdrive.cuda.CudaOperations.rows;
 
+import dev.kvdrive.device.FramePool;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.KvOperations;
 import dev.kvdrive.device.PrefillScratch;
@@ -54,7 +55,8 @@ final class CudaKv implements KvOperations {
     rows(rows(a, s.keys, store.keys()), s.values, store.values())
         .put(s.scratch, CudaQueue.address(store.scratch().buffer()))
         .put(s.maxTokens, store.scratch().maxTokens())
-        .put(s.start, store.start());
+        .put(s.start, store.start())
+        .put(s.closing, store.closing());
     own.launch(
         gpu.kernel("store"),
         store.layer().layout().kvHeads(),
@@ -67,7 +69,15 @@ final class CudaKv implements KvOperations {
 
   @Override
   public void close(Queue queue, Close close) {
-    PromptChunks chunks = close.chunks();
+    launch(queue, "closeChunks", close.chunks(), close.frames());
+  }
+
+  @Override
+  public void recall(Queue queue, Recall recall) {
+    launch(queue, "recallChunks", recall.chunks(), recall.frames());
+  }
+
+  private void launch(Queue queue, String kernel, PromptChunks chunks, FramePool frames) {
     if (chunks.to() == chunks.from()) {
       return;
     }
@@ -75,10 +85,10 @@ final class CudaKv implements KvOperations {
     CudaQueue own = (CudaQueue) queue;
     Arguments a =
         prompt(own, chunks.layer(), chunks.scratch(), chunks.from(), chunks.to(), chunks.seat())
-            .put(Structs.PROMPT.frames, address(close.frames()))
-            .put(Structs.PROMPT.frameCount, close.frames().frames());
+            .put(Structs.PROMPT.frames, address(frames))
+            .put(Structs.PROMPT.frameCount, frames.frames());
     own.launch(
-        gpu.kernel("closeChunks"),
+        gpu.kernel(kernel),
         chunks.to() - chunks.from(),
         chunks.layer().layout().kvHeads(),
         1,

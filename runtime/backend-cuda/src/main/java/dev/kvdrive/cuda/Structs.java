@@ -303,12 +303,17 @@ final class Structs {
     final Field maxTokens = int32("maxTokens");
     final Field start = int32("start");
 
+    /**
+     * Tokens up to which what is behind the sink is stored as it comes back from its backing form.
+     */
+    final Field closing = int32("closing");
+
     Store() {
       super("StoreArgs");
     }
   }
 
-  /** Of close, seed and the summaries of a prompt. */
+  /** Of close, recall, seed and the summaries of a prompt. */
   static final class Prompt extends Struct {
     final Field layer = struct(LAYER, "layer");
     final Field scratch = pointer("char*", "scratch");

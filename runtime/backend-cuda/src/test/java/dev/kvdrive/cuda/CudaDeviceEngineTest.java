@@ -4,6 +4,7 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.schedule.EngineLifeConformance;
 import dev.kvdrive.schedule.FaultConformance;
 import dev.kvdrive.schedule.ForwardPassConformance;
+import dev.kvdrive.schedule.KeptPromptsConformance;
 import dev.kvdrive.schedule.PlanConformance;
 import dev.kvdrive.schedule.PolicyConformance;
 import dev.kvdrive.schedule.SameTokensConformance;
@@ -25,6 +26,14 @@ class CudaDeviceEngineTest {
 
   @Nested
   class SameTokens extends SameTokensConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return CudaDevice.open(0, capacityBytes, hostBytes);
+    }
+  }
+
+  @Nested
+  class KeptPrompts extends KeptPromptsConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes, int threads) {
       return CudaDevice.open(0, capacityBytes, hostBytes);

@@ -23,16 +23,26 @@ public interface KvOperations {
     }
   }
 
-  /** Writes keys and values of prompt tokens {@code [start, start+rows)} to the scratch. */
+  /**
+   * Writes keys and values of prompt tokens {@code [start, start+rows)} to the scratch: those of
+   * chunks that close as they come back from their backing form, others as they are. So what a
+   * token of the prompt attends does not depend on whether a chunk was just computed, or {@link
+   * Recall recalled}.
+   *
+   * @param closing tokens up to the end of the last chunk that is closed at the end of the prompt,
+   *     sink included
+   */
   record Store(
       KvLayer layer,
       PrefillScratch scratch,
       int start,
       int rows,
+      int closing,
       Activations keys,
       Activations values) {
     public Store {
       check(layer);
+      require(closing >= 0, "%d tokens are closed", closing);
       check(layer.layout(), scratch, start, rows);
       int width = kvWidth(layer.layout());
       view("keys", keys, rows, width);
@@ -43,6 +53,16 @@ public interface KvOperations {
   /** Copies the chunks to the DRAM frames of their extents, which the host has provided. */
   record Close(PromptChunks chunks, FramePool frames) {
     public Close {
+      check(chunks.layer().layout(), frames);
+    }
+  }
+
+  /**
+   * Copies chunks from the DRAM frames of their extents, which the host has provided, to the
+   * scratch, in the type of keys and values.
+   */
+  record Recall(PromptChunks chunks, FramePool frames) {
+    public Recall {
       check(chunks.layer().layout(), frames);
     }
   }
@@ -91,6 +111,9 @@ public interface KvOperations {
 
   /** See {@link Close}. */
   void close(Queue queue, Close close);
+
+  /** See {@link Recall}. */
+  void recall(Queue queue, Recall recall);
 
   /** See {@link Seed}. */
   void seed(Queue queue, Seed seed);

@@ -6,6 +6,7 @@ import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.HostBuffer;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.KvOperations.Close;
+import dev.kvdrive.device.KvOperations.Recall;
 import dev.kvdrive.device.KvOperations.Seed;
 import dev.kvdrive.device.KvOperations.Store;
 import dev.kvdrive.device.LayerClusters;
@@ -17,6 +18,7 @@ import dev.kvdrive.kv.policy.Building;
 import dev.kvdrive.kv.policy.Closing;
 import dev.kvdrive.kv.policy.Policy;
 import dev.kvdrive.kv.policy.SelectionTap;
+import dev.kvdrive.kv.tier.Reuse;
 import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.kv.tier.TieredStore;
 import dev.kvdrive.kv.window.KvState;
@@ -24,6 +26,7 @@ import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.WindowOptions;
+import dev.kvdrive.plan.Workspace;
 import dev.kvdrive.transformer.ActivationBuffers;
 import dev.kvdrive.transformer.StepOutput;
 import dev.kvdrive.transformer.Transformer;
@@ -40,7 +43,7 @@ import org.jspecify.annotations.Nullable;
  * stream of the whole prompt waits in pinned host memory between layers ({@link ResidualStreams}).
  *
  * <pre>
- *   for each layer, for each block:
+ *   for each layer, for each block (behind the sink, what is reused is recalled from its frames):
  *     residual in (layer 0: embed) -> project -> store
  *       -> close chunks: to DRAM frames, from where the store moves them on while we compute
  *       -> build: clusters of the segments that are complete
@@ -157,13 +160,17 @@ public final class Prefill implements AutoCloseable {
     freeScratches.addAll(kv.scratches());
   }
 
-  /** Whether a prompt of so many tokens has room beside those that have begun and not ended. */
-  public boolean fits(int promptTokens) {
-    return blocks(promptTokens) <= freeBlocks.size();
+  /**
+   * Whether a prompt of so many tokens has room beside those that have begun and not ended.
+   *
+   * @param reused tokens of it that are not computed
+   */
+  public boolean fits(int promptTokens, int reused) {
+    return blocks(promptTokens, reused) <= freeBlocks.size();
   }
 
-  private int blocks(int promptTokens) {
-    return Math.ceilDiv(promptTokens, sizes.prefillBlock());
+  private int blocks(int promptTokens, int reused) {
+    return Workspace.promptBlocks(promptTokens, reused, sizes.prefillBlock());
   }
 
   /**
@@ -176,17 +183,22 @@ public final class Prefill implements AutoCloseable {
    */
   public PromptPrefill begin(int[] prompt, List<Integer> seats, boolean logits) {
     return begin(
-        prompt, seats, seats.stream().map(seat -> sizes.budget().share()).toList(), logits);
+        prompt,
+        seats,
+        seats.stream().map(seat -> sizes.budget().share()).toList(),
+        logits,
+        Reuse.NONE);
   }
 
   /**
    * Like the other.
    *
    * @param budgets share of its chunks that each of the sequences will attend
+   * @param reuse what each of the seats was opened with
    */
   public PromptPrefill begin(
-      int[] prompt, List<Integer> seats, List<Double> budgets, boolean logits) {
-    int count = blocks(prompt.length);
+      int[] prompt, List<Integer> seats, List<Double> budgets, boolean logits, Reuse reuse) {
+    int count = blocks(prompt.length, reuse.tokens());
     if (count > freeBlocks.size()) {
       throw new IllegalStateException(
           "%d tokens need %d blocks of residual stream, %d are free"
@@ -200,12 +212,25 @@ public final class Prefill implements AutoCloseable {
       kv.reset(queue, operations, seat);
     }
     return new PromptPrefill(
-        prompt, seats, budgets, logits, blocks, sizes.prefillBlock(), kv.layers().size(), work);
+        prompt,
+        seats,
+        budgets,
+        logits,
+        blocks,
+        sizes.prefillBlock(),
+        sizes.layout().grid().sink(),
+        reuse,
+        kv.layers().size(),
+        work);
   }
 
-  /** The work of a prompt of so many tokens that has not begun; comparable with what is left. */
-  public double work(int promptTokens) {
-    return work.remaining(promptTokens, 0, 0);
+  /**
+   * The work of a prompt of so many tokens that has not begun; comparable with what is left.
+   *
+   * @param reused tokens of it that are not computed
+   */
+  public double work(int promptTokens, int reused) {
+    return work.remaining(promptTokens, reused, 0, 0);
   }
 
   /** Takes back what a prompt has of the memory for prefill, finished or not. Idempotent. */
@@ -288,7 +313,7 @@ public final class Prefill implements AutoCloseable {
   public Progress advance(PromptPrefill prompt) {
     PrefillScratch scratch = scratch(prompt);
     try {
-      return advance(prompt, scratch);
+      return prompt.recalls() ? recall(prompt, scratch) : advance(prompt, scratch);
     } catch (TierException e) {
       // Another prompt may be next: what was submitted must not read its tokens and positions.
       queue.synchronize();
@@ -296,10 +321,42 @@ public final class Prefill implements AutoCloseable {
     }
   }
 
+  /** Brings what is reused of a layer back into the scratch, as much of it as is in DRAM. */
+  private Progress recall(PromptPrefill prompt, PrefillScratch scratch) {
+    if (prompt.targets().isEmpty()) {
+      throw new IllegalStateException("a prompt that nobody wants recalls nothing");
+    }
+    int layer = prompt.layer();
+    KvLayer kvLayer = kv.layers().get(layer);
+    int from = prompt.recalled();
+    int extents = prompt.reusedExtents();
+    int seat = prompt.targets().getFirst().seat();
+    int to = store.provideForRecall(queue, layer, seat, from, extents);
+    if (to > from) {
+      int chunks = sizes.layout().extentChunks();
+      PromptChunks recalled = new PromptChunks(kvLayer, scratch, seat, from * chunks, to * chunks);
+      operations.kv().recall(queue, new Recall(recalled, store.frames()));
+      prompt.recalled(to);
+      if (to == extents) {
+        for (PromptPrefill.Target target : prompt.targets()) {
+          policy.close(
+              Closing.inPrompt(
+                  operations.index(),
+                  queue,
+                  new PromptChunks(kvLayer, scratch, target.seat(), 0, to * chunks)));
+          target.close(to * chunks);
+        }
+        build(prompt, kvLayer, scratch, 0, prompt.reused());
+      }
+      queue.synchronize();
+    }
+    return to > from ? Progress.RAN : Progress.WAITS;
+  }
+
   private Progress advance(PromptPrefill prompt, PrefillScratch scratch) {
     int layer = prompt.layer();
     int start = prompt.start();
-    int rows = Math.min(sizes.prefillBlock(), prompt.tokens() - start);
+    int rows = prompt.end() - start;
     boolean lastLayer = layer == kv.layers().size() - 1;
     boolean lastBlock = start + rows == prompt.tokens();
     KvLayer kvLayer = kv.layers().get(layer);
@@ -313,7 +370,11 @@ public final class Prefill implements AutoCloseable {
     loadBlock(prompt, rows);
     transformer.project(queue, layer, rows);
     ActivationBuffers a = transformer.activations();
-    operations.kv().store(queue, new Store(kvLayer, scratch, start, rows, a.key(), a.value()));
+    ChunkGrid grid = sizes.layout().grid();
+    int closing = grid.firstToken(grid.closedChunks(prompt.tokens()));
+    operations
+        .kv()
+        .store(queue, new Store(kvLayer, scratch, start, rows, closing, a.key(), a.value()));
     for (PromptPrefill.Target target : prompt.targets()) {
       if (!closeChunks(prompt, target, kvLayer, scratch, start + rows)) {
         // Another prompt, or a step, may be next.
@@ -354,8 +415,8 @@ public final class Prefill implements AutoCloseable {
   }
 
   /** The place of the residual stream of the prompt's next block. */
-  private int block(PromptPrefill prompt) {
-    return prompt.block(prompt.start() / sizes.prefillBlock());
+  private static int block(PromptPrefill prompt) {
+    return prompt.block(prompt.start());
   }
 
   private void loadBlock(PromptPrefill prompt, int rows) {
@@ -374,14 +435,14 @@ public final class Prefill implements AutoCloseable {
     } else {
       residuals.load(queue, prompt, block(prompt), rows, transformer.activations().residual());
     }
-    int next = prompt.start() + rows;
+    int next = prompt.following(prompt.start(), rows);
     if (next == prompt.tokens()) {
       // The first block of the next layer, unless it is this one, which is not there yet.
-      if (prompt.start() > 0 && prompt.layer() < kv.layers().size() - 1) {
-        residuals.prepare(queue, prompt, prompt.block(0));
+      if (prompt.start() > prompt.first() && prompt.layer() < kv.layers().size() - 1) {
+        residuals.prepare(queue, prompt, prompt.block(prompt.first()));
       }
     } else if (prompt.layer() > 0) {
-      residuals.prepare(queue, prompt, prompt.block(next / sizes.prefillBlock()));
+      residuals.prepare(queue, prompt, prompt.block(next));
     }
   }
 

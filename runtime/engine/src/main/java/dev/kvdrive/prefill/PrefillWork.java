@@ -34,12 +34,16 @@ final class PrefillWork {
         : tokens * (perToken + perPair * (start + tokens / 2));
   }
 
-  /** Of a prompt of {@code tokens} tokens from token {@code start} of a layer to its end. */
-  double remaining(int tokens, int layer, int start) {
-    double sum = of(layer, start, tokens);
+  /**
+   * Of a prompt of {@code tokens} tokens from token {@code start} of a layer to its end.
+   *
+   * @param reused tokens of it that need not be computed
+   */
+  double remaining(int tokens, int reused, int layer, int start) {
+    double sum = of(layer, Math.max(start, reused), tokens);
     int whole = layers - 2 - layer; // layers in between
     if (whole >= 0) {
-      sum += whole * of(0, 0, tokens) + of(layers - 1, 0, tokens);
+      sum += whole * of(0, reused, tokens) + of(layers - 1, reused, tokens);
     }
     return sum;
   }

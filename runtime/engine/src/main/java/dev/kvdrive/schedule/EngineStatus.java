@@ -15,7 +15,8 @@ import org.jspecify.annotations.Nullable;
  * @param waiting generations in the queue, for which no seat is free; at most {@code queueLimit}
  * @param queueLimit places in the queue
  * @param tiers GPU, DRAM, NVMe, in this order
- * @param promptTokens prompt tokens prefilled since start
+ * @param promptTokens tokens of the prompts that were read since start
+ * @param reusedTokens of these, tokens whose keys and values were there already
  * @param completionTokens tokens generated since start
  * @param steps decode steps since start
  * @param attendedTokens tokens attended in decode since start, summed over steps and generations,
@@ -49,6 +50,7 @@ public record EngineStatus(
     int queueLimit,
     List<Tier> tiers,
     long promptTokens,
+    long reusedTokens,
     long completionTokens,
     long steps,
     long attendedTokens,
@@ -90,7 +92,10 @@ public record EngineStatus(
    * @param name "gpu", "dram" or "nvme"
    * @param capacityBytes hard cap
    * @param usedBytes in use now, in-flight bytes counted
-   * @param kvBytes of these, cached keys and values
+   * @param kvBytes of these, cached keys and values of sequences that run
+   * @param keptBytes of these, what is kept of the prompts of others, until there is need of the
+   *     room
    */
-  public record Tier(String name, long capacityBytes, long usedBytes, long kvBytes) {}
+  public record Tier(
+      String name, long capacityBytes, long usedBytes, long kvBytes, long keptBytes) {}
 }

@@ -4,6 +4,7 @@ package dev.kvdrive.schedule;
  * What a generation took.
  *
  * @param promptTokens tokens of the prompt
+ * @param reusedTokens of these, tokens whose keys and values were there already
  * @param completionTokens tokens generated
  * @param attendedTokens tokens attended in decode, summed over steps, mean over layers and KV heads
  * @param contextTokens tokens that dense attention would have attended in the same steps
@@ -22,6 +23,7 @@ package dev.kvdrive.schedule;
  */
 public record GenerationUsage(
     int promptTokens,
+    int reusedTokens,
     int completionTokens,
     long attendedTokens,
     long contextTokens,

@@ -420,7 +420,7 @@ public final class KvDriveEngine implements InferenceEngine {
     List<EngineStatus.Tier> list = new ArrayList<>();
     list.add(
         new EngineStatus.Tier(
-            "gpu", device.capacityBytes(), device.usedBytes(), occupancy.active() * kvOfSeat));
+            "gpu", device.capacityBytes(), device.usedBytes(), occupancy.active() * kvOfSeat, 0));
     if (tiers != null) {
       long pinned = device.hostBytes();
       list.add(
@@ -428,13 +428,18 @@ public final class KvDriveEngine implements InferenceEngine {
               "dram",
               device.hostCapacityBytes(),
               pinned - tiers.dramCapacityBytes() + tiers.dramUsedBytes(),
-              tiers.dramKvBytes()));
+              tiers.dramKvBytes(),
+              tiers.dramKeptBytes()));
       list.add(
           new EngineStatus.Tier(
-              "nvme", tiers.nvmeCapacityBytes(), tiers.nvmeUsedBytes(), tiers.nvmeKvBytes()));
+              "nvme",
+              tiers.nvmeCapacityBytes(),
+              tiers.nvmeUsedBytes(),
+              tiers.nvmeKvBytes(),
+              tiers.nvmeKeptBytes()));
     } else {
-      list.add(new EngineStatus.Tier("dram", 0, 0, 0));
-      list.add(new EngineStatus.Tier("nvme", 0, 0, 0));
+      list.add(new EngineStatus.Tier("dram", 0, 0, 0, 0));
+      list.add(new EngineStatus.Tier("nvme", 0, 0, 0, 0));
     }
     Totals.Snapshot sum = totals.snapshot();
     return new EngineStatus(
@@ -445,6 +450,7 @@ public final class KvDriveEngine implements InferenceEngine {
         requests.limit(),
         list,
         sum.promptTokens(),
+        sum.reusedTokens(),
         sum.completionTokens(),
         sum.steps(),
         sum.tokens().attended(sum.chunks(), sizes.layout()),

@@ -116,9 +116,11 @@ final class PrefillTurns {
   /**
    * Whether a prompt of so many tokens is short enough to pass all that are in prefill, those aside
    * that cannot run at the moment.
+   *
+   * @param reused tokens of it that need not be computed
    */
-  boolean mayPass(int promptTokens) {
-    double work = prefill.work(promptTokens);
+  boolean mayPass(int promptTokens, int reused) {
+    double work = prefill.work(promptTokens, reused);
     for (Turn turn : turns) {
       if (canRun(turn) && work > PASSING_SHARE * turn.prompt.remaining()) {
         return false;

@@ -9,6 +9,7 @@ import dev.kvdrive.kv.meter.AccuracyMeter;
 import dev.kvdrive.kv.policy.SelectionObserver;
 import dev.kvdrive.kv.policy.SelectionTap;
 import dev.kvdrive.kv.tier.Admission;
+import dev.kvdrive.kv.tier.Reuse;
 import dev.kvdrive.kv.tier.StepFaults;
 import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.kv.tier.TierStatus;
@@ -53,6 +54,8 @@ final class Scheduler implements AutoCloseable {
   /** What a sequence waits for whose chunks find no frame. */
   private static final String ROOM = "room in DRAM: what is to leave is being written to NVMe";
 
+  private static final int[] NO_PROMPT = {};
+
   /** How long the thread waits at once when all wait. */
   private static final long WAIT_MILLIS = 50;
 
@@ -84,6 +87,9 @@ final class Scheduler implements AutoCloseable {
   private final FetchPatience patience;
   private final PrefillTurns turns;
   private long identities;
+
+  /** Not while the engine warms up with prompts of its own. */
+  private boolean keepsPrompts;
 
   /**
    * Decode time that the last prefill quantum still owes to the sequences that waited for it,
@@ -254,6 +260,7 @@ final class Scheduler implements AutoCloseable {
 
   /** Forgets what was before the engine was ready. */
   void forgetWarmUp() {
+    keepsPrompts = settings.scheduling().keepsPrompts();
     views.forget();
     step.forgetTrials();
   }
@@ -319,13 +326,14 @@ final class Scheduler implements AutoCloseable {
   /** Lets those go on that need not wait any more, and ends those that waited in vain. */
   private void resume() {
     for (Sequence sequence : List.copyOf(parked)) {
-      if (goesOn(sequence)) {
+      if (goesOn(sequence, null)) {
         park(sequence, false);
         decoding.add(sequence);
       }
     }
     for (PrefillTurns.Turn turn : List.copyOf(turns.all())) {
-      if (turn.waits() && List.copyOf(turn.sequences()).stream().allMatch(this::goesOn)) {
+      if (turn.waits()
+          && List.copyOf(turn.sequences()).stream().allMatch(each -> goesOn(each, turn))) {
         turn.waits(false);
         turn.sequences().forEach(sequence -> sequence.stalls(false));
       }
@@ -333,14 +341,54 @@ final class Scheduler implements AutoCloseable {
     removeEnded();
   }
 
-  /** Whether a sequence neither waits nor has ended. */
-  private boolean goesOn(Sequence sequence) {
+  /**
+   * Whether a sequence neither waits nor has ended.
+   *
+   * @param turn its turn, if its prompt is being read
+   */
+  private boolean goesOn(Sequence sequence, PrefillTurns.@Nullable Turn turn) {
     try {
       return !sequence.ended() && !store.waits(queue, sequence.seat());
     } catch (TierException e) {
-      fail(sequence, String.valueOf(e.getMessage()), e);
+      if (turn == null || !recompute(turn, e)) {
+        fail(sequence, String.valueOf(e.getMessage()), e);
+      }
       return false;
     }
+  }
+
+  /**
+   * What a prompt was to reuse does not come: begins it again without, and nobody finds that any
+   * more.
+   *
+   * @return false if that is not why it failed, or there is no room to begin again
+   */
+  private boolean recompute(PrefillTurns.Turn turn, TierException e) {
+    PromptPrefill prompt = turn.prompt();
+    if (!prompt.recalls() || requests.stopping() || e.seat() == TierException.NO_SEAT) {
+      return false;
+    }
+    LOG.log(
+        System.Logger.Level.WARNING,
+        "what was kept of a prompt is of no use, all of it is computed: {0}",
+        e.getMessage());
+    store.spoil(e.seat());
+    List<Sequence> sequences = turn.sequences();
+    for (Sequence sequence : sequences) {
+      store.closeSeat(sequence.seat());
+      kv.windows().close(queue, sequence.seat());
+    }
+    prefill.end(prompt);
+    for (Sequence sequence : sequences) {
+      boolean fits = hasRoom(sequence, Reuse.NONE);
+      open(sequence, Reuse.NONE);
+      if (!fits) {
+        fail(sequence, String.valueOf(e.getMessage()), e);
+      }
+    }
+    turns.remove(turn);
+    turns.add(new PrefillTurns.Turn(beginPrefill(sequences, Reuse.NONE), sequences));
+    return true;
   }
 
   private void endCancelled() {
@@ -385,13 +433,14 @@ final class Scheduler implements AutoCloseable {
       }
       if (first == null || waiting.arrival() < first.arrival()) {
         EngineBusyException refusal = refusal(waiting.mostTokens());
+        Reuse reuse = find(waiting);
         if (refusal != null) {
           waiting.fail(refusal);
-        } else if (hasRoom(waiting)) {
+        } else if (hasRoom(waiting, reuse)) {
           begin(requests.sharing(waiting), false);
           continue;
         } else if (waiting.obstacle() == null) {
-          String obstacle = obstacle(waiting);
+          String obstacle = obstacle(waiting, reuse);
           LOG.log(System.Logger.Level.INFO, "request {0} waits: {1}", waiting.id(), obstacle);
           waiting.waitsFor(obstacle);
         }
@@ -401,12 +450,7 @@ final class Scheduler implements AutoCloseable {
         requests.withdraw(waiting);
         waiting.announce();
       } else {
-        Sequence passing =
-            requests.shortest(
-                sequence ->
-                    mayTakeSeat(sequence)
-                        && turns.mayPass(sequence.prompt().length)
-                        && hasRoom(sequence));
+        Sequence passing = requests.shortest(this::mayPass);
         if (passing == null) {
           return;
         }
@@ -415,16 +459,29 @@ final class Scheduler implements AutoCloseable {
     }
   }
 
-  private boolean hasRoom(Sequence sequence) {
-    return store.admission().hasRoomFor(sequence.mostTokens())
-        && prefill.fits(sequence.prompt().length);
+  private boolean mayPass(Sequence sequence) {
+    if (!mayTakeSeat(sequence)) {
+      return false;
+    }
+    Reuse reuse = find(sequence);
+    return turns.mayPass(sequence.prompt().length, reuse.tokens()) && hasRoom(sequence, reuse);
   }
 
-  private String obstacle(Sequence sequence) {
-    return store.admission().hasRoomFor(sequence.mostTokens())
+  /** What a sequence finds of its prompt. */
+  private Reuse find(Sequence sequence) {
+    return keepsPrompts ? store.find(sequence.request().tenant(), sequence.prompt()) : Reuse.NONE;
+  }
+
+  private boolean hasRoom(Sequence sequence, Reuse reuse) {
+    return store.admission().hasRoomFor(sequence.mostTokens(), reuse)
+        && prefill.fits(sequence.prompt().length, reuse.tokens());
+  }
+
+  private String obstacle(Sequence sequence, Reuse reuse) {
+    return store.admission().hasRoomFor(sequence.mostTokens(), reuse)
         ? "%d prompt tokens do not fit into host memory beside the prompts that are being read; it begins when one of them is read"
             .formatted(sequence.prompt().length)
-        : store.admission().obstacle(sequence.mostTokens());
+        : store.admission().obstacle(sequence.mostTokens(), reuse);
   }
 
   /** Whether a prompt that passes others may take a free seat. */
@@ -435,34 +492,48 @@ final class Scheduler implements AutoCloseable {
   /** Starts the prefill of the first sequence and of those that follow as far as there is room. */
   private void begin(List<Sequence> sharing, boolean passing) {
     List<Sequence> admitted = new ArrayList<>();
+    Reuse first = Reuse.NONE;
     for (Sequence sequence : sharing) {
+      // The same for all, but for how much of it is in seats.
+      Reuse reuse = find(sequence);
       if (freeSeats.isEmpty()
-          || !store.admission().hasRoomFor(sequence.mostTokens())
+          || !store.admission().hasRoomFor(sequence.mostTokens(), reuse)
           || (passing && !mayTakeSeat(sequence))) {
         break;
       }
       requests.admit(sequence);
-      seat(sequence);
+      seat(sequence, reuse);
+      first = admitted.isEmpty() ? reuse : first;
       admitted.add(sequence);
     }
-    Sequence first = admitted.getFirst();
-    PromptPrefill prompt =
-        prefill.begin(
-            first.prompt(),
-            admitted.stream().map(Sequence::seat).toList(),
-            admitted.stream().map(Sequence::budget).toList(),
-            admitted.stream().anyMatch(sequence -> sequence.wantsLogits(true)));
-    turns.add(new PrefillTurns.Turn(prompt, admitted));
+    turns.add(new PrefillTurns.Turn(beginPrefill(admitted, first), admitted));
   }
 
-  private void seat(Sequence sequence) {
-    int seat = freeSeats.removeFirst();
-    sequence.takeSeat(seat, () -> store.writtenBytes(seat));
+  private PromptPrefill beginPrefill(List<Sequence> sequences, Reuse reuse) {
+    sequences.forEach(sequence -> sequence.usage().reused(reuse.tokens()));
+    return prefill.begin(
+        sequences.getFirst().prompt(),
+        sequences.stream().map(Sequence::seat).toList(),
+        sequences.stream().map(Sequence::budget).toList(),
+        sequences.stream().anyMatch(sequence -> sequence.wantsLogits(true)),
+        reuse);
+  }
+
+  /** Opens the seat that a sequence has. */
+  private void open(Sequence sequence, Reuse reuse) {
     store.openSeat(
         queue,
-        seat,
+        sequence.seat(),
         new SequenceIdentity(sequence.request().tenant(), sequence.id() + "#" + identities++),
-        sequence.mostTokens());
+        sequence.mostTokens(),
+        keepsPrompts ? sequence.prompt() : NO_PROMPT,
+        reuse);
+  }
+
+  private void seat(Sequence sequence, Reuse reuse) {
+    int seat = freeSeats.removeFirst();
+    sequence.takeSeat(seat, () -> store.writtenBytes(seat));
+    open(sequence, reuse);
     if (tap != null) {
       tap.observer().opened(seat, sequence.budget());
     }
@@ -473,12 +544,15 @@ final class Scheduler implements AutoCloseable {
     long start = System.nanoTime();
     PromptPrefill prompt = turn.prompt();
     double work = prompt.nextQuantum();
-    long before = prompt.done();
+    long before = prompt.computed();
     Prefill.Progress progress;
     try {
       progress = prefill.advance(prompt);
     } catch (TierException e) {
-      failFor(e, turn.sequences());
+      if (!recompute(turn, e)) {
+        failFor(e, turn.sequences());
+      }
+      removeEnded();
       return;
     }
     if (progress == Prefill.Progress.WAITS) {
@@ -487,14 +561,15 @@ final class Scheduler implements AutoCloseable {
       return;
     }
     turns.ran(turn, work);
-    double share = (double) (prompt.done() - before) / prompt.total();
-    requests.speeds().prefilled(share * prompt.tokens(), System.nanoTime() - start);
+    double computed = (double) (prompt.computed() - before) / sizes.layout().layers();
+    requests.speeds().prefilled(computed, System.nanoTime() - start);
     turn.sequences().forEach(sequence -> sequence.prefilled(prompt.done(), prompt.total()));
     removeEnded();
     if (progress == Prefill.Progress.FINISHED && !turn.sequences().isEmpty()) {
-      totals.prompt(prompt.tokens());
+      totals.prompt(prompt.tokens(), prompt.reused());
       turns.remove(turn);
       prefill.end(prompt);
+      turn.sequences().forEach(sequence -> store.promptRead(sequence.seat()));
       decoding.addAll(turn.sequences());
       turn.sequences().forEach(sequence -> advance(sequence, 0));
       removeEnded();

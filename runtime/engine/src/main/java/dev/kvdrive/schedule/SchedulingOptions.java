@@ -11,6 +11,8 @@ import java.time.Duration;
  * @param warmUpTokens length of the prompt that the engine runs before it is ready; 0 for none
  * @param warmUpTime how long it goes on with such prompts and answers, for a device whose code is
  *     compiled while it runs; zero for one prompt and a few steps
+ * @param keepsPrompts whether what was made of a prompt stays after its sequence, as long as nobody
+ *     needs the room, and is found by prompts of the same tenant that begin alike
  * @param turnTimeout how long a turn of the engine thread, a prefill quantum and a decode step, may
  *     last before the engine counts as failed
  */
@@ -19,6 +21,7 @@ public record SchedulingOptions(
     double prefillShare,
     int warmUpTokens,
     Duration warmUpTime,
+    boolean keepsPrompts,
     Duration turnTimeout) {
   /** Bound of a turn unless said otherwise: far longer than any work takes. */
   private static final Duration DEFAULT_TURN_TIMEOUT = Duration.ofMinutes(2);
@@ -50,29 +53,39 @@ public record SchedulingOptions(
     }
   }
 
-  /** The defaults for a queue. */
+  /** The defaults for a queue; no prompt is kept. */
   public static SchedulingOptions of(int queueLimit) {
     return new SchedulingOptions(
         queueLimit,
         DEFAULT_PREFILL_SHARE,
         DEFAULT_WARM_UP_TOKENS,
         Duration.ZERO,
+        false,
         DEFAULT_TURN_TIMEOUT);
   }
 
   public SchedulingOptions withPrefillShare(double share) {
-    return new SchedulingOptions(queueLimit, share, warmUpTokens, warmUpTime, turnTimeout);
+    return new SchedulingOptions(
+        queueLimit, share, warmUpTokens, warmUpTime, keepsPrompts, turnTimeout);
   }
 
   public SchedulingOptions withWarmUpTokens(int tokens) {
-    return new SchedulingOptions(queueLimit, prefillShare, tokens, warmUpTime, turnTimeout);
+    return new SchedulingOptions(
+        queueLimit, prefillShare, tokens, warmUpTime, keepsPrompts, turnTimeout);
   }
 
   public SchedulingOptions withWarmUpTime(Duration time) {
-    return new SchedulingOptions(queueLimit, prefillShare, warmUpTokens, time, turnTimeout);
+    return new SchedulingOptions(
+        queueLimit, prefillShare, warmUpTokens, time, keepsPrompts, turnTimeout);
+  }
+
+  public SchedulingOptions withKeepsPrompts(boolean keeps) {
+    return new SchedulingOptions(
+        queueLimit, prefillShare, warmUpTokens, warmUpTime, keeps, turnTimeout);
   }
 
   public SchedulingOptions withTurnTimeout(Duration timeout) {
-    return new SchedulingOptions(queueLimit, prefillShare, warmUpTokens, warmUpTime, timeout);
+    return new SchedulingOptions(
+        queueLimit, prefillShare, warmUpTokens, warmUpTime, keepsPrompts, timeout);
   }
 }

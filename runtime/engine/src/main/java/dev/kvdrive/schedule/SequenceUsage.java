@@ -10,6 +10,7 @@ final class SequenceUsage {
   private final int promptTokens;
   private final long submitted = System.nanoTime();
   private LongSupplier written = () -> 0;
+  private int reused;
   private long admitted;
   private long firstToken;
   private int completionTokens;
@@ -30,6 +31,11 @@ final class SequenceUsage {
   void admitted(LongSupplier nvmeWritten) {
     written = nvmeWritten;
     admitted = System.nanoTime();
+  }
+
+  /** So many of its prompt's tokens were there already. */
+  void reused(int tokens) {
+    reused = tokens;
   }
 
   void token() {
@@ -57,6 +63,7 @@ final class SequenceUsage {
     long now = System.nanoTime();
     return new GenerationUsage(
         promptTokens,
+        reused,
         completionTokens,
         tokens.attended(chunks, layout),
         tokens.context(),

@@ -7,14 +7,16 @@ import java.util.Map;
 /** Sums since the engine's start. Written by the engine thread, read by any. */
 final class Totals {
   private long promptTokens;
+  private long reusedTokens;
   private long completionTokens;
   private long steps;
   private StepTokens tokens = StepTokens.NONE;
   private SelectedChunks chunks = SelectedChunks.NONE;
   private final Map<EngineStatus.Head, Accuracy> accuracy = new HashMap<>();
 
-  synchronized void prompt(int tokens) {
+  synchronized void prompt(int tokens, int reused) {
     promptTokens += tokens;
+    reusedTokens += reused;
   }
 
   synchronized void completion() {
@@ -44,6 +46,7 @@ final class Totals {
   synchronized void clear() {
     accuracy.clear();
     promptTokens = 0;
+    reusedTokens = 0;
     completionTokens = 0;
     steps = 0;
     tokens = StepTokens.NONE;
@@ -53,6 +56,7 @@ final class Totals {
   /** What was counted, at one moment. */
   record Snapshot(
       long promptTokens,
+      long reusedTokens,
       long completionTokens,
       long steps,
       StepTokens tokens,
@@ -61,6 +65,6 @@ final class Totals {
 
   synchronized Snapshot snapshot() {
     return new Snapshot(
-        promptTokens, completionTokens, steps, tokens, chunks, Map.copyOf(accuracy));
+        promptTokens, reusedTokens, completionTokens, steps, tokens, chunks, Map.copyOf(accuracy));
   }
 }

@@ -322,9 +322,9 @@ final class LayerContents {
       int from = (LayerSizes.GRID.firstToken(chunk) + t) * dim;
       MemorySegment to = MemorySegment.ofArray(target);
       float[] key = Arrays.copyOfRange(keys[seat][head], from, from + dim);
-      ReferenceChunk.write(backing, key, to, at, t);
+      ReferenceChunk.write(layout.type(), backing, key, to, at, t);
       float[] value = Arrays.copyOfRange(values[seat][head], from, from + dim);
-      ReferenceChunk.write(backing, value, to, at + backing.valueOffset(), t);
+      ReferenceChunk.write(layout.type(), backing, value, to, at + backing.valueOffset(), t);
     }
   }
 
@@ -334,6 +334,7 @@ final class LayerContents {
     writeBacking(seat, head, chunk, backing, 0);
     byte[] resident = nothing(layout.resident().bytes());
     ReferenceChunk.bring(
+        layout.type(),
         layout.backing(),
         MemorySegment.ofArray(backing),
         0,

@@ -49,13 +49,18 @@ public abstract class PrefillConformance extends DeviceConformance {
     }
 
     void store(float[] keys, float[] values, int start, int rows) {
+      store(keys, values, start, rows, 0);
+    }
+
+    void store(float[] keys, float[] values, int start, int rows, int closing) {
       Rig.Rows k = rig.rows("keys", rows, keyWidth, rows(keys, keyWidth, start, rows));
       Rig.Rows v = rig.rows("values", rows, keyWidth, rows(values, keyWidth, start, rows));
       rig.ops
           .kv()
           .store(
               rig.queue,
-              new KvOperations.Store(layer.layer, scratch, start, rows, k.view(), v.view()));
+              new KvOperations.Store(
+                  layer.layer, scratch, start, rows, closing, k.view(), v.view()));
     }
 
     float[] attend(float[] queries, int start, int rows) {
@@ -184,6 +189,62 @@ public abstract class PrefillConformance extends DeviceConformance {
       assertThat(actual.summaries())
           .as("summaries of %d chunks", closed)
           .isEqualTo(expected.summaries());
+      subject.freeAll();
+      oracle.freeAll();
+    }
+  }
+
+  /** And what is closed of what was recalled is what was closed first: nothing drifts. */
+  @ParameterizedTest
+  @MethodSource("closing")
+  void chunksThatAreRecalledAreAsTheyWereStored(LayerSizes sizes) {
+    int seat = 3;
+    for (int closed : new int[] {1, 8, 65}) {
+      LayerContents contents = new LayerContents(sizes, activations(), 80 + closed);
+      ChunkGrid grid = ChunkGrid.PAPER;
+      int end = grid.firstToken(closed);
+      int tokens = end + grid.local() + closed % 8;
+      int width = sizes.kvHeads() * sizes.headDim();
+      float[] keys = contents.gaussians(tokens * width, activations());
+      float[] values = contents.gaussians(tokens * width, activations());
+      Arrays.fill(values, 5 * width, 5 * width + sizes.headDim(), 0); // a row of nothing
+      int[] frames = contents.shuffled(contents.frameOfExtent.length);
+      Prompt stored = new Prompt(subject, contents);
+      Prompt expected = new Prompt(oracle, contents);
+      for (Prompt prompt : List.of(stored, expected)) {
+        prompt.rig.write(prompt.layer.layer.frameOfExtent(), Rig.bytes(frames));
+        int half = tokens / 2;
+        prompt.store(keys, values, 0, half, end);
+        prompt.store(keys, values, half, tokens - half, end);
+        prompt.layer.close(prompt.scratch, seat, 0, closed);
+      }
+      byte[] bytes = subject.read(stored.scratch.buffer());
+      assertThat(bytes).as("stored").isEqualTo(oracle.read(expected.scratch.buffer()));
+      assertThat(stored.layer.frameBytes()).isEqualTo(expected.layer.frameBytes());
+      Prompt recalled = new Prompt(subject, contents);
+      subject.write(recalled.layer.layer.frameOfExtent(), Rig.bytes(frames));
+      subject.write(recalled.scratch.buffer(), bytes);
+      // What comes back must come from the frames.
+      recalled.store(new float[end * width], new float[end * width], 0, end, 0);
+      recalled.store(keys, values, 0, grid.sink(), 0);
+      int cut = closed / 3;
+      FramePool pool = stored.layer.frames;
+      for (int[] part : new int[][] {{0, cut}, {cut, closed}}) {
+        subject
+            .ops
+            .kv()
+            .recall(
+                subject.queue,
+                new KvOperations.Recall(
+                    new PromptChunks(
+                        recalled.layer.layer, recalled.scratch, seat, part[0], part[1]),
+                    pool));
+      }
+      assertThat(subject.read(recalled.scratch.buffer())).as("recalled").isEqualTo(bytes);
+      recalled.layer.close(recalled.scratch, seat, 0, closed);
+      assertThat(recalled.layer.frameBytes())
+          .as("closed again")
+          .isEqualTo(stored.layer.frameBytes());
       subject.freeAll();
       oracle.freeAll();
     }

@@ -2,6 +2,7 @@ package dev.kvdrive.device;
 
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ChunkLayout;
+import dev.kvdrive.plan.KvType;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
@@ -12,10 +13,12 @@ final class ReferenceChunk {
   /**
    * Writes a row of keys or values.
    *
-   * @param row {@code headDim} elements as they were computed
+   * @param type of keys and values
+   * @param row {@code headDim} elements
    * @param half offset of the half of the chunk
    */
-  static void write(ChunkLayout layout, float[] row, MemorySegment to, long half, int token) {
+  static void write(
+      KvType type, ChunkLayout layout, float[] row, MemorySegment to, long half, int token) {
     long at = half + (long) token * layout.rowBytes();
     if (layout.format() != ChunkFormat.INT8) {
       for (int i = 0; i < row.length; i++) {
@@ -27,21 +30,58 @@ final class ReferenceChunk {
       }
       return;
     }
+    short step = step(type, row);
+    to.set(ValueLayout.JAVA_SHORT_UNALIGNED, half + layout.stepOffset() + 2L * token, step);
+    for (int i = 0; i < row.length; i++) {
+      to.set(ValueLayout.JAVA_BYTE, at + i, (byte) code(row[i], step));
+    }
+  }
+
+  private static short step(KvType type, float[] row) {
     float largest = 0;
     for (float element : row) {
       largest = Math.max(largest, Math.abs(element));
     }
-    short step =
-        largest < ChunkLayout.SMALLEST ? 0 : Bfloat16.round(largest * (1f / ChunkLayout.MOST));
-    to.set(ValueLayout.JAVA_SHORT_UNALIGNED, half + layout.stepOffset() + 2L * token, step);
-    float inverse = step == 0 ? 0 : 1 / Bfloat16.widen(step);
-    for (int i = 0; i < row.length; i++) {
-      int code = (int) Math.rint(row[i] * inverse);
-      to.set(
-          ValueLayout.JAVA_BYTE,
-          at + i,
-          (byte) Math.clamp(code, -ChunkLayout.MOST, ChunkLayout.MOST));
+    if (largest < ChunkLayout.SMALLEST) {
+      return 0;
     }
+    short step = Bfloat16.round(largest * (1f / ChunkLayout.MOST));
+    for (int change : new int[] {0, -1, 1}) {
+      short candidate = (short) (step + change);
+      if (givesBack(type, row, candidate)) {
+        return candidate;
+      }
+    }
+    return step;
+  }
+
+  private static boolean givesBack(KvType type, float[] row, short step) {
+    for (float element : row) {
+      if (decoded(type, element, step) != element) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private static int code(float element, short step) {
+    float inverse = step == 0 ? 0 : 1 / Bfloat16.widen(step);
+    return Math.clamp((int) Math.rint(element * inverse), -ChunkLayout.MOST, ChunkLayout.MOST);
+  }
+
+  private static float decoded(KvType type, float element, short step) {
+    float decoded = code(element, step) * Bfloat16.widen(step);
+    return type == KvType.BF16 ? Bfloat16.widen(Bfloat16.round(decoded)) : decoded;
+  }
+
+  /** The row as it comes back from a format. */
+  static float[] comesBack(KvType type, ChunkFormat format, float[] row) {
+    float[] back = new float[row.length];
+    short step = step(type, row);
+    for (int i = 0; i < row.length; i++) {
+      back[i] = format == ChunkFormat.INT8 ? decoded(type, row[i], step) : row[i];
+    }
+    return back;
   }
 
   /** Element {@code i} of a row of keys or values. */
@@ -60,6 +100,7 @@ final class ReferenceChunk {
 
   /** Brings a chunk from its backing form to the form it has in the window. */
   static void bring(
+      KvType type,
       ChunkLayout backing,
       MemorySegment from,
       long source,
@@ -76,7 +117,7 @@ final class ReferenceChunk {
         for (int i = 0; i < row.length; i++) {
           row[i] = read(backing, from, source + (long) half * backing.valueOffset(), t, i);
         }
-        write(resident, row, to, target + (long) half * resident.valueOffset(), t);
+        write(type, resident, row, to, target + (long) half * resident.valueOffset(), t);
       }
     }
   }

@@ -77,6 +77,7 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
         () -> {
           KvLayout layout = layer.layout();
           for (int row = 0; row < rows; row++) {
+            boolean closes = start + row >= layout.grid().sink() && start + row < a.closing();
             for (int head = 0; head < layout.kvHeads(); head++) {
               long key = scratchRow(layout, scratch, head, start + row);
               long value = key + (long) scratch.maxTokens() * layout.rowBytes();
@@ -84,6 +85,58 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
                 int from = head * layout.headDim() + i;
                 setKv(layout, scratch.buffer(), key, i, get(keys, row, from));
                 setKv(layout, scratch.buffer(), value, i, get(values, row, from));
+              }
+              if (closes) {
+                roundRow(layout, scratch, key);
+                roundRow(layout, scratch, value);
+              }
+            }
+          }
+        });
+  }
+
+  /** A row of the scratch is as it comes back from its backing form. */
+  private static void roundRow(KvLayout layout, PrefillScratch scratch, long at) {
+    float[] row = new float[layout.headDim()];
+    for (int i = 0; i < row.length; i++) {
+      row[i] = kvAt(layout, memory(scratch.buffer()), at, i);
+    }
+    float[] back = ReferenceChunk.comesBack(layout.type(), layout.backing().format(), row);
+    for (int i = 0; i < row.length; i++) {
+      setKv(layout, scratch.buffer(), at, i, back[i]);
+    }
+  }
+
+  @Override
+  public void recall(Queue queue, Recall a) {
+    PromptChunks chunks = a.chunks();
+    submit(
+        queue,
+        () -> {
+          KvLayout layout = chunks.layer().layout();
+          ChunkLayout backing = layout.backing();
+          PrefillScratch scratch = chunks.scratch();
+          for (int head = 0; head < layout.kvHeads(); head++) {
+            for (int chunk = chunks.from(); chunk < chunks.to(); chunk++) {
+              long from =
+                  placeOf(chunks.layer(), chunks.seat(), head, chunk, a.frames(), "is recalled");
+              for (int t = 0; t < backing.chunk(); t++) {
+                long key = scratchRow(layout, scratch, head, layout.grid().firstToken(chunk) + t);
+                for (int half = 0; half < 2; half++) {
+                  for (int i = 0; i < layout.headDim(); i++) {
+                    setKv(
+                        layout,
+                        scratch.buffer(),
+                        key + (long) half * scratch.maxTokens() * layout.rowBytes(),
+                        i,
+                        ReferenceChunk.read(
+                            backing,
+                            a.frames().memory().segment(),
+                            from + (long) half * backing.valueOffset(),
+                            t,
+                            i));
+                  }
+                }
               }
             }
           }
@@ -197,13 +250,7 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
       long keyToValue) {
     KvLayout layout = layer.layout();
     ChunkLayout backing = layout.backing();
-    int frame = intAt(layer.frameOfExtent(), extentIndex(layer, seat, head, chunk));
-    if (frame < 0 || frame >= frames.frames()) {
-      throw new DeviceException(
-          "chunk %d of layer %d, KV head %d, seat %d closes, but its extent has no DRAM frame (%d)"
-              .formatted(chunk, layer.layer(), head, seat, frame));
-    }
-    long target = chunkInFrame(layout, frame, chunk);
+    long target = placeOf(layer, seat, head, chunk, frames, "closes");
     for (int t = 0; t < backing.chunk(); t++) {
       for (int half = 0; half < 2; half++) {
         float[] row = new float[layout.headDim()];
@@ -211,6 +258,7 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
           row[i] = kvAt(layout, source, rows.offset(t) + half * keyToValue, i);
         }
         ReferenceChunk.write(
+            layout.type(),
             backing,
             row,
             frames.memory().segment(),
@@ -218,6 +266,17 @@ final class ReferenceKv extends ReferenceMemory implements KvOperations {
             t);
       }
     }
+  }
+
+  private static long placeOf(
+      KvLayer layer, int seat, int head, int chunk, FramePool frames, String what) {
+    int frame = intAt(layer.frameOfExtent(), extentIndex(layer, seat, head, chunk));
+    if (frame < 0 || frame >= frames.frames()) {
+      throw new DeviceException(
+          "chunk %d of layer %d, KV head %d, seat %d %s, but its extent has no DRAM frame (%d)"
+              .formatted(chunk, layer.layer(), head, seat, what, frame));
+    }
+    return chunkInFrame(layer.layout(), frame, chunk);
   }
 
   private static void seedRow(

@@ -203,6 +203,7 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                     if (frame >= 0) {
                       int slot = intAt(selection.slots(), cell * selection.passChunks() + i);
                       ReferenceChunk.bring(
+                          layout.type(),
                           layout.backing(),
                           frames.memory().segment(),
                           chunkInFrame(layout, frame, chunk),
@@ -286,6 +287,7 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                         setInt(layer.lastUse(), extent, position);
                         int slot = intAt(selection.slots(), cell * selection.passChunks() + i);
                         ReferenceChunk.bring(
+                            layer.layout().type(),
                             layer.layout().backing(),
                             a.frames().memory().segment(),
                             chunkInFrame(layer.layout(), frame, chunk),
@@ -395,6 +397,7 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
     }
     int slot = intAt(selection.slots(), transit);
     ReferenceChunk.bring(
+        layout.type(),
         layout.backing(),
         mailbox.transit().segment(),
         (long) transit * layout.backing().bytes(),

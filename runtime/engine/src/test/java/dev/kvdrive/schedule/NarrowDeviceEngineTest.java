@@ -31,6 +31,14 @@ class NarrowDeviceEngineTest {
   }
 
   @Nested
+  class KeptPrompts extends KeptPromptsConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
+    }
+  }
+
+  @Nested
   class Faults extends FaultConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes, int threads) {

@@ -168,7 +168,7 @@ public abstract class PlanConformance extends EngineTest {
       assertThat(Thread.getAllStackTraces().keySet())
           .noneMatch(thread -> thread.getName().startsWith("kvdrive-nvme"));
       assertThat(engine.status().tiers().getLast())
-          .isEqualTo(new EngineStatus.Tier("nvme", 0, 0, 0));
+          .isEqualTo(new EngineStatus.Tier("nvme", 0, 0, 0, 0));
     }
   }
 

@@ -28,6 +28,14 @@ class ReferenceDeviceEngineTest {
   }
 
   @Nested
+  class KeptPrompts extends KeptPromptsConformance {
+    @Override
+    protected Device open(long capacityBytes, long hostBytes, int threads) {
+      return device(capacityBytes, hostBytes);
+    }
+  }
+
+  @Nested
   class Faults extends FaultConformance {
     @Override
     protected Device open(long capacityBytes, long hostBytes, int threads) {

@@ -10,9 +10,12 @@ package dev.kvdrive.plan;
  * has the same bytes on every device:
  *
  * <ul>
- *   <li>With {@code a} the largest absolute element of the row as it was computed, {@code step} is
- *       {@code a * (1 / 127)} rounded to bf16. Where {@code a} is below {@link #SMALLEST} the step
- *       and every code are 0.
+ *   <li>With {@code a} the largest absolute element of the row, {@code step} is {@code a * (1 /
+ *       127)} rounded to bf16; but if that does not give the row back and the next smaller or the
+ *       next larger number in bf16 does, it is that one. So a row that was decoded, each element
+ *       rounded to the type of keys and values, is encoded and decoded without another error: its
+ *       largest code was 127, so that its step is one of these three. Where {@code a} is below
+ *       {@link #SMALLEST} the step and every code are 0.
  *   <li>A code is {@code element * (1 / step)}, rounded to the nearest whole number (ties to even),
  *       at least -127 and at most 127.
  * </ul>

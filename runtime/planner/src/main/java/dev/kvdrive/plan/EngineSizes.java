@@ -75,6 +75,11 @@ public record EngineSizes(
     return load.concurrency();
   }
 
+  /** Prompts of sequences that have ended that are kept at most, as long as there is room. */
+  public int shelves() {
+    return concurrency();
+  }
+
   /** How much a step attends. */
   public Budget budget() {
     return attention.budget();

@@ -4,11 +4,12 @@ package dev.kvdrive.plan;
  * Java heap that the tables of the DRAM and NVMe tiers take: they grow with context and
  * concurrency, the frames and the NVMe extents, so that a plan has to count them.
  *
- * @param extents a word of place for each extent of each (layer, seat, KV head)
+ * @param extents for each extent of each (layer, KV head) of a seat or shelf a word of place and
+ *     one that leads to those that are the same; for each extent of a seat or shelf its identity
  * @param frames what is known of each DRAM frame, and the lists of those that leave next
  * @param slots checksum and free bit of each NVMe extent
  * @param round requests of a mailbox round, and one read for each
- * @param seats what is known of each seat, and of each (layer, seat)
+ * @param seats what is known of each seat and shelf, and of each layer of them
  */
 public record StoreHeap(long extents, long frames, long slots, long round, long seats) {
   /** Of a frame: extent, copy, last use, place in the free list; age, last device work. */
@@ -54,21 +55,25 @@ public record StoreHeap(long extents, long frames, long slots, long round, long 
    */
   public static StoreHeap of(EngineSizes sizes, long nvmeExtents) {
     KvLayout layout = sizes.layout();
-    long streams = (long) layout.layers() * sizes.concurrency() * layout.kvHeads();
     long layerSeats = (long) layout.layers() * sizes.concurrency();
+    long holders = (long) sizes.concurrency() + sizes.shelves();
+    long streams = layout.layers() * holders * layout.kvHeads();
+    long extents = layout.extents(sizes.maxChunks());
     int requests = sizes.mailboxCapacity();
     return new StoreHeap(
-        4 * streams * layout.extents(sizes.maxChunks()),
+        (4 + 4) * streams * extents + 8 * holders * extents,
         (long) FRAME_BYTES * sizes.dramFrames()
             + 2L * RANKED_BYTES * ranked(sizes.dramFrames())
             + 4L * 4 * reserve(sizes.dramFrames())
             + 2L * 4 * REMEMBERED_MISSES,
         4 * nvmeExtents + 8 * Math.ceilDiv(nvmeExtents, SEGMENT) + 4 * streams,
         4L * 4 * requests + 2L * 4 * buckets(requests),
-        layerSeats * (4 + 4 + 4)
-            + 8 * Math.ceilDiv(streams * layout.extents(sizes.maxChunks()), Long.SIZE)
+        layerSeats * (4 + 4)
+            + 4L * layout.layers() * holders
+            + 8 * Math.ceilDiv(layerSeats * layout.kvHeads() * extents, Long.SIZE)
             + 8L * Workspace.CHANGE_PIECES
-            + sizes.concurrency() * (2 * 8L + 1 + 4 * 4 + 1 + 4 * 4)
+            + sizes.concurrency() * (4L * 4 + 1 + 3 * 4)
+            + holders * (8 + 4 + 1)
             + SUBMISSIONS);
   }
 
@@ -77,9 +82,13 @@ public record StoreHeap(long extents, long frames, long slots, long round, long 
     return extents + frames + slots + round + seats;
   }
 
-  /** Bytes of everything: arrays, and the objects of a round in which each request is a read. */
+  /**
+   * Bytes of everything: arrays, the objects of a round in which each request is a read, and the
+   * tokens of prompts on shelves.
+   */
   static long bytes(EngineSizes sizes) {
     return of(sizes, sizes.nvmeExtents()).arrayBytes()
-        + (long) READ_BYTES * sizes.mailboxCapacity();
+        + (long) READ_BYTES * sizes.mailboxCapacity()
+        + 4L * sizes.contextLength() * sizes.shelves();
   }
 }

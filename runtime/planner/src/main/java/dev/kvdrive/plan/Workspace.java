@@ -234,6 +234,24 @@ public final class Workspace {
     return Math.ceilDiv(context, prefillBlock) + shared;
   }
 
+  /**
+   * Blocks in which a prompt is computed.
+   *
+   * @param reused tokens of it whose keys and values are there already, sink included, of which the
+   *     sink is computed in a block of its own; 0 for none
+   */
+  public static int promptBlocks(int prompt, int reused, int prefillBlock) {
+    return reused == 0
+        ? Math.ceilDiv(prompt, prefillBlock)
+        : 1 + Math.ceilDiv(prompt - reused, prefillBlock);
+  }
+
+  /** Whether it saves something to reuse so many tokens of a prompt. */
+  public static boolean reuses(int prompt, int tokens, int prefillBlock) {
+    return tokens > 0
+        && promptBlocks(prompt, tokens, prefillBlock) <= promptBlocks(prompt, 0, prefillBlock);
+  }
+
   private static int sharedPrefill(int context) {
     return Math.ceilDiv(context, SHARED_PREFILL_PART);
   }

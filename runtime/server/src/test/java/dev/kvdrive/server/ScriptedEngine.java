@@ -103,6 +103,7 @@ final class ScriptedEngine implements InferenceEngine {
     private GenerationUsage usage() {
       return new GenerationUsage(
           request.prompt().size(),
+          request.prompt().size() / 2,
           3,
           30,
           60,
@@ -232,10 +233,11 @@ final class ScriptedEngine implements InferenceEngine {
         waiting,
         QUEUE_LIMIT,
         List.of(
-            new EngineStatus.Tier("gpu", 100, 50, 10),
-            new EngineStatus.Tier("dram", 200, 100, 60),
-            new EngineStatus.Tier("nvme", 600, 340, 340)),
+            new EngineStatus.Tier("gpu", 100, 50, 10, 0),
+            new EngineStatus.Tier("dram", 200, 100, 60, 30),
+            new EngineStatus.Tier("nvme", 600, 340, 340, 0)),
         11,
+        6,
         12,
         13,
         22,

@@ -153,6 +153,12 @@ final class TokenAttention implements KvOperations, AttentionOperations {
   }
 
   @Override
+  public void recall(Queue queue, Recall recall) {
+    seeded = null;
+    kv.recall(queue, recall);
+  }
+
+  @Override
   public void seed(Queue queue, Seed a) {
     kv.seed(queue, a);
     Prompt prompt = seeded;

@@ -39,6 +39,7 @@ final class Columns {
         "text",
         new GenerationUsage(
             1000,
+            0,
             11,
             attended,
             1000,

@@ -95,6 +95,13 @@ public final class ServeCommand implements Callable<Integer> {
               + " all; may be repeated (default: none).")
   private List<String> corsOrigins = List.of();
 
+  @Option(
+      names = "--forget-prompts",
+      description =
+          "Keep nothing of a prompt once it is answered (default: what was made of it stays as long"
+              + " as nobody needs the room, for prompts of the same key that begin alike).")
+  private boolean forgetPrompts;
+
   @Option(names = "--access-log", description = "Write a line for each request.")
   private boolean accessLog;
 
@@ -136,6 +143,7 @@ public final class ServeCommand implements Callable<Integer> {
       settings.put("kvdrive.http.cors-origins", String.join(",", corsOrigins));
     }
     settings.put("kvdrive.http.ui", Boolean.toString(!noUi));
+    settings.put("kvdrive.keep-prompts", Boolean.toString(!forgetPrompts));
     if (accessLog) {
       settings.put("kvdrive.http.access-log", "true");
     }

@@ -17,20 +17,61 @@ public final class ExtentChecksum {
   private final ByteBuffer header = ByteBuffer.allocate(20).order(ByteOrder.LITTLE_ENDIAN);
 
   /**
-   * Sixty-four bits that name a sequence.
+   * Sixty-four bits that name a sequence, for what is made of more than its prompt.
    *
    * @param opening counts the openings of seats, so that no two sequences of a process are the same
    */
   public static long identity(SequenceIdentity identity, long opening) {
-    try {
-      MessageDigest digest = MessageDigest.getInstance("SHA-256");
-      for (String part : new String[] {identity.tenant(), identity.sequence()}) {
-        byte[] bytes = part.getBytes(StandardCharsets.UTF_8);
-        digest.update(ByteBuffer.allocate(4).putInt(bytes.length).flip());
-        digest.update(bytes);
+    MessageDigest digest = sha256();
+    text(digest, identity.tenant());
+    text(digest, identity.sequence());
+    digest.update(ByteBuffer.allocate(8).putLong(opening).flip());
+    return ByteBuffer.wrap(digest.digest()).getLong();
+  }
+
+  /**
+   * Names of the extents that are made of a prompt alone, each after all tokens up to its end: who
+   * has the same tokens has the same names, and nobody else.
+   *
+   * @param tenant whose prompt it is
+   * @param prompt token ids
+   * @param sink tokens before the first extent
+   * @param extentTokens tokens of an extent
+   * @param closed tokens of the prompt that are closed at its end, sink included
+   */
+  public static long[] ofPrompt(
+      String tenant, int[] prompt, int sink, int extentTokens, int closed) {
+    int count = Math.max(0, (closed - sink) / extentTokens);
+    long[] names = new long[count];
+    MessageDigest digest = sha256();
+    digest.update((byte) 'p');
+    text(digest, tenant);
+    ByteBuffer tokens = ByteBuffer.allocate(4 * (sink + extentTokens));
+    int at = 0;
+    byte[] chain = {};
+    for (int i = 0; i < count; i++) {
+      int end = sink + (i + 1) * extentTokens;
+      tokens.clear();
+      for (; at < end; at++) {
+        tokens.putInt(prompt[at]);
       }
-      digest.update(ByteBuffer.allocate(8).putLong(opening).flip());
-      return ByteBuffer.wrap(digest.digest()).getLong();
+      digest.update(chain);
+      digest.update(tokens.flip());
+      chain = digest.digest();
+      names[i] = ByteBuffer.wrap(chain).getLong();
+    }
+    return names;
+  }
+
+  private static void text(MessageDigest digest, String part) {
+    byte[] bytes = part.getBytes(StandardCharsets.UTF_8);
+    digest.update(ByteBuffer.allocate(4).putInt(bytes.length).flip());
+    digest.update(bytes);
+  }
+
+  private static MessageDigest sha256() {
+    try {
+      return MessageDigest.getInstance("SHA-256");
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException("every Java runtime has SHA-256", e);
     }

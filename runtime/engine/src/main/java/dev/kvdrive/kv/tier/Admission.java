@@ -29,18 +29,28 @@ public final class Admission {
 
   /** Whether a sequence may begin that will have so many tokens at most. */
   public boolean hasRoomFor(int tokens) {
-    return needs.fit(tokens) && unwritten(tokens) <= Math.max(0, writes.left());
+    return hasRoomFor(tokens, Reuse.NONE);
+  }
+
+  /**
+   * Like {@link #hasRoomFor(int)}.
+   *
+   * @param reuse what it finds of its prompt: what others in seats have of it takes no room
+   */
+  public boolean hasRoomFor(int tokens, Reuse reuse) {
+    return needs.fit(tokens, reuse.seated())
+        && unwritten(tokens, reuse) <= Math.max(0, writes.left());
   }
 
   /** Bytes that may have to be written for all that runs, and one more of so many tokens. */
-  private long unwritten(int tokens) {
-    return (needs.leaving(tokens) - residence.validSlots()) * extentBytes;
+  private long unwritten(int tokens, Reuse reuse) {
+    return (needs.leaving(tokens, reuse.seated()) - residence.validSlots()) * extentBytes;
   }
 
   /** Why a sequence for which there is {@link #hasRoomFor no room} has to wait; the way out. */
-  public String obstacle(int tokens) {
-    return needs.fit(tokens)
-        ? writes.promised(unwritten(tokens))
+  public String obstacle(int tokens, Reuse reuse) {
+    return needs.fit(tokens, reuse.seated())
+        ? writes.promised(unwritten(tokens, reuse))
         : "%s of KV cache for %d tokens do not fit beside what is promised to others of %s in DRAM and NVMe; it begins when others have ended, ask for fewer tokens, or enlarge a tier"
             .formatted(
                 ByteSize.human(sizes.extents(tokens) * extentBytes),

@@ -36,6 +36,7 @@ final class Demotion implements Ranking.Candidates {
   private final NvmeIo io;
   private final DailyWrites allowed;
   private final SeatNeeds needs;
+  private final Shelves shelves;
   private final Placement placement;
   private final long extentBytes;
   private final long timeoutNanos;
@@ -98,6 +99,7 @@ final class Demotion implements Ranking.Candidates {
       NvmeIo io,
       DailyWrites allowed,
       SeatNeeds needs,
+      Shelves shelves,
       Placement placement,
       long extentBytes,
       int threads,
@@ -112,13 +114,14 @@ final class Demotion implements Ranking.Candidates {
     this.io = io;
     this.allowed = allowed;
     this.needs = needs;
+    this.shelves = shelves;
     this.placement = placement;
     this.extentBytes = extentBytes;
     this.timeoutNanos = timeoutNanos;
     maxWrites = WRITES_PER_THREAD * threads;
     lowWater = Math.max(space.kvHeads(), frames.size() / 16);
     ranking = new Ranking(frames, this);
-    sent = new long[space.seats()];
+    sent = new long[space.holders()];
   }
 
   long demotions() {
@@ -159,7 +162,7 @@ final class Demotion implements Ranking.Candidates {
   /** Priority of an extent that was last used in a step. */
   int priority(int e, int lastUse) {
     return placement.priority(
-        space.layer(e), space.seat(e), space.kvHead(e), space.extent(e), lastUse);
+        space.layer(e), space.holder(e), space.kvHead(e), space.extent(e), lastUse);
   }
 
   // --- room ---
@@ -182,7 +185,7 @@ final class Demotion implements Ranking.Candidates {
     if (frames.free() >= need) {
       return true;
     }
-    recency.read(queue, extents, submissions);
+    recency.read(queue, submissions);
     submissions.poll();
     boolean synchronised = false;
     while (true) {
@@ -224,18 +227,51 @@ final class Demotion implements Ranking.Candidates {
     ranking.begin();
     while (frames.free() + leaving < need) {
       int frame = ranking.coldest();
+      boolean copied = frame >= 0 && frames.copy(frame) >= 0;
+      if (copied) {
+        leave(frame);
+      }
+      // What nobody needs now makes nobody wait for the disk, nor wears it.
+      if (copied || clearOldest(true)) {
+        continue;
+      }
       if (frame < 0) {
         break;
       }
-      if (frames.copy(frame) >= 0) {
-        leave(frame);
-      } else if (write(frame, true)) {
+      if (write(frame, true)) {
         leaving++;
-      } else if (!(spent || withoutSlot) || !leaveCopied()) {
+      } else if (!(withoutSlot && clearOldest(false))
+          && !((spent || withoutSlot) && leaveCopied())) {
         break;
       }
     }
     return frames.free() >= need;
+  }
+
+  /**
+   * Clears the shelf that was not used for longest; false if there is none.
+   *
+   * @param frees whether only of those that alone have a frame
+   */
+  private boolean clearOldest(boolean frees) {
+    int shelf = shelves.oldest(holder -> !frees || frames.heldBy(holder) > 0);
+    if (shelf < 0) {
+      return false;
+    }
+    clear(shelf);
+    return true;
+  }
+
+  /** Frees what a shelf alone has. */
+  void clear(int shelf) {
+    forget(shelf);
+    extents.close(shelf);
+    shelves.forget(shelf);
+  }
+
+  /** Whether the extent in a frame is on shelves alone. */
+  private boolean keptOnly(int frame) {
+    return !space.isSeat(space.holder(frames.extent(frame)));
   }
 
   /** The coldest extent that has a copy on NVMe leaves; false if none can. */
@@ -262,7 +298,7 @@ final class Demotion implements Ranking.Candidates {
    * that those in seats were promised, and for one extent more. Admission counts copies as written.
    */
   private boolean mayWriteAgain() {
-    long due = needs.leaving(0) - residence.validSlots() + 1;
+    long due = needs.leaving(0, 0) - residence.validSlots() + 1;
     for (WriteJob job : writes) {
       due -= job.orphan ? 0 : 1; // it has been taken from the day
     }
@@ -327,14 +363,9 @@ final class Demotion implements Ranking.Candidates {
     int e = frames.extent(frame);
     WriteJob job =
         new WriteJob(
-            e,
-            frame,
-            slot,
-            extents.identity(space.seat(e)),
-            demotes,
-            System.nanoTime() + timeoutNanos);
+            e, frame, slot, extents.identity(e), demotes, System.nanoTime() + timeoutNanos);
     residence.beginWrite(frame);
-    sent[space.seat(e)] += extentBytes;
+    sent[space.holder(e)] += extentBytes;
     writes.add(job);
     io.writes().submit(job);
     return true;
@@ -347,7 +378,7 @@ final class Demotion implements Ranking.Candidates {
    * nothing where none will have to leave.
    */
   void writeBehind() {
-    if (degraded || !low() || slots.freeSlots() == 0 || needs.fitDram(0)) {
+    if (degraded || !low() || slots.freeSlots() == 0 || needs.fitDram(0, 0)) {
       return;
     }
     ranking.begin();
@@ -361,7 +392,10 @@ final class Demotion implements Ranking.Candidates {
           return;
         }
       } else {
-        if (frames.copy(frame) < 0 && !frames.writing(frame) && !write(frame, false)) {
+        if (frames.copy(frame) < 0
+            && !frames.writing(frame)
+            && !keptOnly(frame)
+            && !write(frame, false)) {
           return;
         }
         i++;
@@ -440,16 +474,19 @@ final class Demotion implements Ranking.Candidates {
 
   // --- the end of a seat ---
 
-  /** Frees what a seat has; what I/O still reads is freed when that has ended. */
-  void forget(int seat) {
+  /** Frees what a holder alone has; what I/O still reads is freed when that has ended. */
+  void forget(int holder) {
     for (WriteJob job : writes) {
-      if (space.seat(job.extent) == seat && !job.orphan) {
-        job.orphan = true;
-        job.demotes = false;
-        residence.orphan(job.frame);
+      if (!job.orphan) {
+        int e = frames.extent(job.frame);
+        if (space.holder(e) == holder && !extents.shared(e)) {
+          job.orphan = true;
+          job.demotes = false;
+          residence.orphan(job.frame);
+        }
       }
     }
-    residence.forget(seat);
-    sent[seat] = 0;
+    residence.forget(holder);
+    sent[holder] = 0;
   }
 }

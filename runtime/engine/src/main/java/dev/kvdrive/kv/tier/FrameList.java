@@ -22,14 +22,14 @@ final class FrameList {
   private final long[] usedBy;
   private final int[] free;
   private final ExtentSpace space;
-  private final int[] heldBySeat;
+  private final int[] heldBy;
   private int freeCount;
   private int held;
   private long ages;
 
   FrameList(int frames, ExtentSpace space) {
     this.space = space;
-    heldBySeat = new int[space.seats()];
+    heldBy = new int[space.holders()];
     extent = new int[frames];
     copy = new int[frames];
     lastUse = new int[frames];
@@ -57,9 +57,9 @@ final class FrameList {
     return held;
   }
 
-  /** Frames that hold an extent of a seat. */
-  int heldBy(int seat) {
-    return heldBySeat[seat];
+  /** Frames that hold an extent of a holder; one that several have counts for one of them. */
+  int heldBy(int holder) {
+    return heldBy[holder];
   }
 
   /** Frames that I/O has. */
@@ -95,19 +95,26 @@ final class FrameList {
     copy[frame] = NONE;
     lastUse[frame] = use;
     since[frame] = ages++;
-    heldBySeat[space.seat(extentIndex)]++;
+    heldBy[space.holder(extentIndex)]++;
     held++;
   }
 
   /** The frame holds nothing any more and is in the caller's hands. */
   void drop(int frame) {
-    heldBySeat[space.seat(extent[frame])]--;
+    heldBy[space.holder(extent[frame])]--;
     extent[frame] = NONE;
     copy[frame] = NONE;
     held--;
   }
 
-  /** The extent in a frame, or {@link #NONE}. */
+  /** The extent in a frame is another's from now on, which is the same. */
+  void passOn(int frame, int extentIndex) {
+    heldBy[space.holder(extent[frame])]--;
+    extent[frame] = extentIndex;
+    heldBy[space.holder(extentIndex)]++;
+  }
+
+  /** The extent in a frame, one of those that are the same; or {@link #NONE}. */
   int extent(int frame) {
     return extent[frame];
   }
@@ -117,9 +124,14 @@ final class FrameList {
     return since[frame];
   }
 
-  /** Step in which the extent came, or was brought back. */
+  /** Step in which the extent came, was brought back, or was recalled. */
   int lastUse(int frame) {
     return lastUse[frame];
+  }
+
+  /** The extent was used in a step. */
+  void used(int frame, int use) {
+    lastUse[frame] = Math.max(lastUse[frame], use);
   }
 
   /** NVMe slot with a copy of the extent, or {@link #NONE}. */

@@ -54,7 +54,7 @@ final class FrameTable implements AutoCloseable {
     this.submissions = submissions;
     capacity = Math.toIntExact(arrays.changes().bytes() / 8);
     staging = device.allocateHost("changed frames", 8L * capacity * Workspace.CHANGE_PIECES);
-    changed = new long[Math.ceilDiv(space.size(), Long.SIZE)];
+    changed = new long[Math.ceilDiv(space.ofSeats(), Long.SIZE)];
     from = new int[space.layers() * space.seats()];
     to = new int[from.length];
     Arrays.fill(from, Integer.MAX_VALUE);
@@ -64,10 +64,20 @@ final class FrameTable implements AutoCloseable {
     return staging.bytes();
   }
 
-  /** The frame of an extent has changed. */
+  /** The frame of an extent has changed, and of those that are the same. */
   void changed(int extent) {
-    int at = extent / space.perSeat();
-    int entry = extent % space.perSeat();
+    int at = extent;
+    do {
+      if (at < space.ofSeats()) {
+        note(at);
+      }
+      at = extents.next(at);
+    } while (at != extent);
+  }
+
+  private void note(int extent) {
+    int at = extent / space.perHolder();
+    int entry = extent % space.perHolder();
     from[at] = Math.min(from[at], entry);
     to[at] = Math.max(to[at], entry + 1);
     changed[extent / Long.SIZE] |= 1L << extent % Long.SIZE;
@@ -75,9 +85,12 @@ final class FrameTable implements AutoCloseable {
 
   /** The seat is closed: nobody reads its table before it is cleared. */
   void forget(int layer, int seat) {
+    if (!space.isSeat(seat)) {
+      return;
+    }
     int at = layer * space.seats() + seat;
     for (int entry = from[at]; entry < to[at]; entry++) {
-      take(at * space.perSeat() + entry);
+      take(at * space.perHolder() + entry);
     }
     clear(at);
   }
@@ -107,7 +120,7 @@ final class FrameTable implements AutoCloseable {
   private void pack(Queue queue, int at) {
     MemorySegment words = staging.segment();
     for (int entry = from[at]; entry < to[at]; entry++) {
-      int extent = at * space.perSeat() + entry;
+      int extent = at * space.perHolder() + entry;
       if (take(extent)) {
         if (count == 0) {
           waitForPiece(queue);

@@ -112,10 +112,10 @@ final class Promotion {
         frames.give(misses.promotedFrame(i));
       }
       missedPriority = Math.min(missedPriority, demotion.priority(e, recency.clock()));
-      came(space.seat(e));
+      came(space.holder(e));
     }
     for (int i = 0; i < misses.missed(); i++) {
-      came(space.seat(misses.missedExtent(i)));
+      came(space.holder(misses.missedExtent(i)));
       missedPriority =
           Math.min(missedPriority, demotion.priority(misses.missedExtent(i), recency.clock()));
     }
@@ -156,7 +156,7 @@ final class Promotion {
 
   /** An extent that a sequence would need next. */
   void want(int e) {
-    Expected by = expected.get(space.seat(e));
+    Expected by = expected.get(space.holder(e));
     if (by != null && by.unplaced.size() < reserve.length && !by.unplaced.contains(e)) {
       by.unplaced.add(e);
     }

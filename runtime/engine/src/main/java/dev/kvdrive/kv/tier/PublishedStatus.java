@@ -14,13 +14,15 @@ final class PublishedStatus {
   private final Promotion promotion;
   private final NvmeIo io;
   private final DailyWrites writes;
-  private volatile Occupancy occupancy = new Occupancy(0, 0, 0, 0, 0, 0, false);
+  private volatile Occupancy occupancy = new Occupancy(0, 0, 0, 0, 0, 0, 0, 0, false);
 
   private record Occupancy(
       long frames,
       long extents,
+      long kept,
       long slots,
       long copies,
+      long keptCopies,
       long demotions,
       long promotions,
       boolean degraded) {}
@@ -56,20 +58,26 @@ final class PublishedStatus {
     Occupancy seen = occupancy;
     int inUse = frames.size() - frames.free();
     int slotsInUse = slots.slots() - slots.freeSlots();
+    int kept = residence.keptFrames();
+    int extents = frames.held() - kept;
     // Most steps change nothing, and a step makes no objects.
     if (seen.frames() != inUse
-        || seen.extents() != frames.held()
+        || seen.extents() != extents
+        || seen.kept() != kept
         || seen.slots() != slotsInUse
         || seen.copies() != residence.validSlots()
+        || seen.keptCopies() != residence.keptSlots()
         || seen.demotions() != demotion.demotions()
         || seen.promotions() != promotion.promotions()
         || seen.degraded() != demotion.degraded()) {
       occupancy =
           new Occupancy(
               inUse,
-              frames.held(),
+              extents,
+              kept,
               slotsInUse,
               residence.validSlots(),
+              residence.keptSlots(),
               demotion.demotions(),
               promotion.promotions(),
               demotion.degraded());
@@ -84,10 +92,12 @@ final class PublishedStatus {
         residence.frames().size() * extentBytes,
         seen.frames() * extentBytes,
         seen.extents() * extentBytes,
+        seen.kept() * extentBytes,
         stagingBytes,
         slots.slots() * extentBytes,
         seen.slots() * extentBytes,
         seen.copies() * extentBytes,
+        seen.keptCopies() * extentBytes,
         seen.demotions(),
         seen.promotions(),
         health.reads(),

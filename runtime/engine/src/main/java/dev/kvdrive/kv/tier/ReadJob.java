@@ -52,9 +52,10 @@ final class ReadJob {
 
   /** A job for an extent that is only on NVMe. */
   static ReadJob of(int extent, ExtentTable extents, SlotAllocator slots, long deadline) {
-    int seat = extents.space().seat(extent);
+    int seat = extents.space().holder(extent);
     int slot = extents.slot(extent);
-    return new ReadJob(extent, seat, slot, slots.checksum(slot), extents.identity(seat), deadline);
+    return new ReadJob(
+        extent, seat, slot, slots.checksum(slot), extents.identity(extent), deadline);
   }
 
   private ReadJob(int extent, int seat, int slot, int checksum, long identity, long deadline) {

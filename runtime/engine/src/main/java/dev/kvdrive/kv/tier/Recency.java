@@ -19,6 +19,7 @@ final class Recency implements AutoCloseable {
   /** Steps after which what the device noted is read again. */
   static final int STEPS = 8;
 
+  private final ExtentTable extents;
   private final ExtentSpace space;
   private final DeviceBuffer lastUse;
   private final HostBuffer noted;
@@ -34,12 +35,13 @@ final class Recency implements AutoCloseable {
   private int readAt;
 
   /**
-   * @param lastUse of all extents, as {@link ExtentSpace} counts them
+   * @param lastUse of all extents of seats, as {@link ExtentSpace} counts them
    */
-  Recency(ExtentSpace space, DeviceBuffer lastUse, Device device) {
-    this.space = space;
+  Recency(ExtentTable extents, DeviceBuffer lastUse, Device device) {
+    this.extents = extents;
+    space = extents.space();
     this.lastUse = lastUse;
-    noted = device.allocateHost("last use of extents", 4L * space.size());
+    noted = device.allocateHost("last use of extents", 4L * space.ofSeats());
     position = new int[space.seats()];
     steppedAt = new int[space.seats()];
     positionRead = new int[space.seats()];
@@ -79,12 +81,24 @@ final class Recency implements AutoCloseable {
   }
 
   /**
-   * The last use of an extent.
+   * The last use of an extent, whichever of those that are the same was used.
    *
    * @param known a step in which it was used
    */
   int of(int extent, int known) {
-    int seat = space.seat(extent);
+    int last = known;
+    int at = extent;
+    do {
+      if (at < space.ofSeats()) {
+        last = ofSeat(at, last);
+      }
+      at = extents.next(at);
+    } while (at != extent);
+    return last;
+  }
+
+  private int ofSeat(int extent, int known) {
+    int seat = space.holder(extent);
     if (!read[seat]) {
       return known;
     }
@@ -94,7 +108,7 @@ final class Recency implements AutoCloseable {
   }
 
   /** Reads from the device when extents were last fetched, unless that is known well enough. */
-  void read(Queue queue, ExtentTable extents, Submissions submissions) {
+  void read(Queue queue, Submissions submissions) {
     if (clock - readAt < STEPS) {
       return;
     }

@@ -20,7 +20,9 @@ final class Residence {
   private final SlotAllocator slots;
   private final FrameTable table;
   private final Submissions submissions;
+  private final SeatNeeds needs;
   private int reclaimCursor;
+  private int writtenSlots;
   private int validSlots;
 
   Residence(
@@ -28,13 +30,15 @@ final class Residence {
       FrameList frames,
       SlotAllocator slots,
       FrameTable table,
-      Submissions submissions) {
+      Submissions submissions,
+      SeatNeeds needs) {
     this.extents = extents;
     this.space = extents.space();
     this.frames = frames;
     this.slots = slots;
     this.table = table;
     this.submissions = submissions;
+    this.needs = needs;
   }
 
   ExtentTable extents() {
@@ -48,6 +52,20 @@ final class Residence {
   /** Slots with an extent of an open seat. */
   int validSlots() {
     return validSlots;
+  }
+
+  /** Slots with an extent that is on shelves alone. */
+  int keptSlots() {
+    return writtenSlots - validSlots;
+  }
+
+  /** Frames with an extent that is on shelves alone. */
+  int keptFrames() {
+    int kept = 0;
+    for (int shelf = space.seats(); shelf < space.holders(); shelf++) {
+      kept += frames.heldBy(shelf);
+    }
+    return kept;
   }
 
   /**
@@ -139,7 +157,7 @@ final class Residence {
       reclaimCursor = (reclaimCursor + 1) % frames.size();
       int slot = frames.copy(frame);
       if (slot >= 0) {
-        free(slot);
+        free(slot, frames.extent(frame));
         frames.copied(frame, NONE);
         return true;
       }
@@ -147,9 +165,11 @@ final class Residence {
     return false;
   }
 
-  private void free(int slot) {
+  /** A slot of an extent that is not parted with yet is free. */
+  private void free(int slot, int e) {
     slots.free(slot);
-    validSlots--;
+    writtenSlots--;
+    validSlots -= extents.seated(e) > 0 ? 1 : 0;
   }
 
   /** The extent in a frame is on its way to a slot. */
@@ -161,7 +181,8 @@ final class Residence {
   void written(int frame, int slot, int checksum) {
     frames.copied(frame, slot);
     slots.written(slot, checksum);
-    validSlots++;
+    writtenSlots++;
+    validSlots += extents.seated(frames.extent(frame)) > 0 ? 1 : 0;
   }
 
   /** There is no copy of the extent in a frame after all. */
@@ -175,7 +196,54 @@ final class Residence {
     slots.free(slot);
   }
 
-  // --- the end of a seat ---
+  // --- extents that are the same ---
+
+  /** An extent that is nowhere is the same as another, which is full, from now on. */
+  void share(int e, int other) {
+    int seated = extents.seated(other);
+    extents.join(e, other);
+    if (space.isSeat(space.holder(e))) {
+      if (seated == 0) {
+        validSlots += slotOf(e) >= 0 ? 1 : 0;
+        int frame = extents.frame(e);
+        if (frame >= 0) {
+          frames.passOn(frame, e);
+        }
+      } else {
+        needs.same(1);
+      }
+    }
+    table.changed(e);
+  }
+
+  /** An extent that others are the same as is nowhere; they stay. */
+  private void part(int e) {
+    int other = extents.next(e);
+    int frame = extents.frame(e);
+    extents.part(e);
+    int seated = extents.seated(other);
+    if (frame >= 0 && frames.extent(frame) == e) {
+      while (seated > 0 && !space.isSeat(space.holder(other))) {
+        other = extents.next(other);
+      }
+      frames.passOn(frame, other);
+    }
+    if (space.isSeat(space.holder(e))) {
+      if (seated > 0) {
+        needs.same(-1);
+      } else {
+        validSlots -= slotOf(other) >= 0 ? 1 : 0;
+      }
+    }
+  }
+
+  /** The slot of an extent, alone or as a copy; or -1. */
+  private int slotOf(int e) {
+    int frame = extents.frame(e);
+    return frame < 0 ? extents.slot(e) : frames.copy(frame);
+  }
+
+  // --- the end of a holder ---
 
   /** The sequence of an extent that is on its way to NVMe has gone; its frame is in I/O's hands. */
   void orphan(int frame) {
@@ -189,28 +257,32 @@ final class Residence {
     giveUsed(frame);
   }
 
-  /** Frees all that a seat has, but for frames in I/O's hands. */
-  void forget(int seat) {
+  /** Frees all that a holder alone has, but for frames in I/O's hands. */
+  void forget(int holder) {
     for (int layer = 0; layer < space.layers(); layer++) {
-      int base = space.base(layer, seat);
-      for (int e = base; e < base + space.perSeat(); e++) {
-        forgetExtent(e);
+      int base = space.base(layer, holder);
+      for (int e = base; e < base + space.perHolder(); e++) {
+        if (extents.shared(e)) {
+          part(e);
+        } else {
+          forgetExtent(e);
+        }
       }
       for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
-        slots.forget(space.stream(space.index(layer, seat, kvHead, 0)));
+        slots.forget(space.stream(space.index(layer, holder, kvHead, 0)));
       }
-      table.forget(layer, seat);
+      table.forget(layer, holder);
     }
   }
 
   private void forgetExtent(int e) {
     int frame = extents.frame(e);
-    int slot = frame < 0 ? extents.slot(e) : frames.copy(frame);
+    int slot = slotOf(e);
+    if (slot >= 0) {
+      free(slot, e);
+    }
     if (frame >= 0) {
       drop(frame);
-    }
-    if (slot >= 0) {
-      free(slot);
     }
     extents.putNowhere(e);
   }

@@ -15,6 +15,9 @@ final class SeatNeeds {
   private long extents;
   private long fullExtents;
 
+  /** Extents of seats that are the same as one of another seat, which is counted. */
+  private long same;
+
   SeatNeeds(EngineSizes sizes) {
     this.sizes = sizes;
     mostTokens = new int[sizes.concurrency()];
@@ -32,20 +35,33 @@ final class SeatNeeds {
     mostTokens[seat] = 0;
   }
 
-  /** Whether DRAM and NVMe have room for one more sequence of so many tokens. */
-  boolean fit(int tokens) {
-    return extents + sizes.extents(tokens) <= sizes.tierExtents();
+  /** So many more extents of seats are the same as one of another seat, or fewer. */
+  void same(int more) {
+    same += more;
+  }
+
+  /**
+   * Whether DRAM and NVMe have room for one more sequence of so many tokens.
+   *
+   * @param shared extents that it has in common with others in seats
+   */
+  boolean fit(int tokens, long shared) {
+    return all(tokens, shared) <= sizes.tierExtents();
   }
 
   /**
    * Whether DRAM has room for all, and one more of so many tokens: then nothing has to leave it.
    */
-  boolean fitDram(int tokens) {
-    return extents + sizes.extents(tokens) <= sizes.dramFrames();
+  boolean fitDram(int tokens, long shared) {
+    return all(tokens, shared) <= sizes.dramFrames();
+  }
+
+  private long all(int tokens, long shared) {
+    return extents - same + sizes.extents(tokens) - shared;
   }
 
   /** Extents that may come to leave DRAM, if one more sequence of so many tokens begins. */
-  long leaving(int tokens) {
-    return fitDram(tokens) ? 0 : fullExtents + sizes.fullExtents(tokens);
+  long leaving(int tokens, long shared) {
+    return fitDram(tokens, shared) ? 0 : fullExtents - same + sizes.fullExtents(tokens) - shared;
   }
 }

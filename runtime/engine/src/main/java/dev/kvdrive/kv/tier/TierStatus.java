@@ -9,10 +9,12 @@ import org.jspecify.annotations.Nullable;
  * @param dramUsedBytes frames not free: those that hold an extent, and those that I/O still reads
  *     or fills
  * @param dramKvBytes frames that hold an extent of an open seat
+ * @param dramKeptBytes frames that hold what is kept of prompts, and nothing of an open seat
  * @param stagingBytes pinned memory beside the frames: read buffers, mailbox, tables; constant
  * @param nvmeCapacityBytes all extents of the files
  * @param nvmeUsedBytes extents not free, in-flight writes counted
  * @param nvmeKvBytes extents that hold valid data of an open seat
+ * @param nvmeKeptBytes extents that hold what is kept of prompts, and nothing of an open seat
  * @param demotions extents moved from DRAM to NVMe since start
  * @param promotions extents moved from NVMe to DRAM since start
  * @param reads extents read from NVMe since start
@@ -28,10 +30,12 @@ public record TierStatus(
     long dramCapacityBytes,
     long dramUsedBytes,
     long dramKvBytes,
+    long dramKeptBytes,
     long stagingBytes,
     long nvmeCapacityBytes,
     long nvmeUsedBytes,
     long nvmeKvBytes,
+    long nvmeKeptBytes,
     long demotions,
     long promotions,
     long reads,

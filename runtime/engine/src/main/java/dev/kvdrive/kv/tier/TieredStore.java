@@ -6,6 +6,7 @@ import dev.kvdrive.device.FramePool;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.Queue;
+import dev.kvdrive.kv.extent.ExtentChecksum;
 import dev.kvdrive.kv.extent.ExtentSpace;
 import dev.kvdrive.kv.extent.ExtentTable;
 import dev.kvdrive.kv.extent.SequenceIdentity;
@@ -36,12 +37,17 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>
  *   admission().hasRoomFor(tokens)
- *   openSeat(queue, seat, identity, tokens)
+ *   openSeat(queue, seat, identity, tokens, prompt, find(tenant, prompt))
  *   prefill, for each layer:
+ *     for (e = 0; e &lt; reused; e = end) {
+ *       end = provideForRecall(queue, layer, seat, e, reused);
+ *       operations.kv().recall(queue, new Recall(chunks of e to end, frames()));
+ *     }
  *     for (c = from; c &lt; to; c = end) {
  *       end = provideForChunks(queue, layer, seat, c, to);  // c: no room yet, see waits(seat)
  *       operations.kv().close(queue, new Close(chunks from c to end, frames()));
  *     }
+ *   promptRead(seat)
  *   each decode step:
  *     provideForStep(queue, seats, positions, rows);        // seats without room wait
  *     beginStep(patience, timeout);
@@ -60,6 +66,11 @@ import org.jspecify.annotations.Nullable;
 public final class TieredStore implements AutoCloseable {
   private static final Logger LOG = System.getLogger(TieredStore.class.getName());
 
+  private static final int[] NO_PROMPT = {};
+
+  /** Nothing on a shelf has this identity: all of it has that of its prompt. */
+  private static final SequenceIdentity KEPT = new SequenceIdentity("", "kept");
+
   /** As good as for ever. */
   private static final long ENDLESS = TimeUnit.DAYS.toNanos(365);
 
@@ -71,6 +82,9 @@ public final class TieredStore implements AutoCloseable {
   private final FrameList list;
   private final SeatNeeds needs;
 
+  /** How long a sequence waits for extents that it reuses. */
+  private final long recallNanos;
+
   // Owned threads, memory and files, in the order in which they are given back.
   private final MissService misses;
   private final NvmeIo io;
@@ -80,6 +94,8 @@ public final class TieredStore implements AutoCloseable {
   private final @Nullable ExtentFiles files;
   private final StoreMemory memory;
 
+  private final Residence residence;
+  private final Shelves shelves;
   private final Demotion demotion;
   private final Promotion promotion;
   private final Room room;
@@ -105,9 +121,14 @@ public final class TieredStore implements AutoCloseable {
     seats = sizes.concurrency();
     DailyWrites writes = files == null ? DailyWrites.unlimited(nvme.clock()) : files.writes();
     needs = new SeatNeeds(sizes);
+    recallNanos = nvme.demotionTimeout().toNanos();
     space =
         new ExtentSpace(
-            layout.layers(), seats, layout.kvHeads(), layout.extents(sizes.maxChunks()));
+            layout.layers(),
+            seats,
+            sizes.shelves(),
+            layout.kvHeads(),
+            layout.extents(sizes.maxChunks()));
     extents = new ExtentTable(space, layout.extentChunks());
     int slotCount = files == null ? 0 : files.slots();
     int threads = slotCount == 0 ? 0 : nvme.threads();
@@ -122,7 +143,7 @@ public final class TieredStore implements AutoCloseable {
       opened.add(submissions);
       table = new FrameTable(extents, arrays, device.operations().kv(), submissions, device);
       opened.add(table);
-      recency = new Recency(space, arrays.lastUse(), device);
+      recency = new Recency(extents, arrays.lastUse(), device);
       opened.add(recency);
     } catch (RuntimeException e) {
       for (AutoCloseable resource : opened.reversed()) {
@@ -139,7 +160,8 @@ public final class TieredStore implements AutoCloseable {
             health,
             new ReadQueue(signals, health, space, memory.mailbox(), losses),
             new WriteQueue(signals, health, threads));
-    Residence residence = new Residence(extents, list, slots, table, submissions);
+    residence = new Residence(extents, list, slots, table, submissions, needs);
+    shelves = new Shelves(sizes, residence);
     demotion =
         new Demotion(
             residence,
@@ -149,6 +171,7 @@ public final class TieredStore implements AutoCloseable {
             io,
             writes,
             needs,
+            shelves,
             placement,
             layout.extentBytes(),
             threads,
@@ -352,26 +375,143 @@ public final class TieredStore implements AutoCloseable {
    * @throws IllegalStateException if the seat is open
    */
   public void openSeat(Queue queue, int seat, SequenceIdentity sequence, int tokens) {
+    openSeat(queue, seat, sequence, tokens, NO_PROMPT, Reuse.NONE);
+  }
+
+  /**
+   * Gives a free seat to a sequence whose prompt is known: what others have of it is the
+   * sequence's, too, and others may find what it makes of it.
+   *
+   * @param tokens that it will have at most
+   * @param prompt its prompt, not changed by the caller; none if nobody is to find it
+   * @param reuse what it {@link #find finds}, since which nothing else was called
+   * @throws IllegalStateException if the seat is open
+   */
+  public void openSeat(
+      Queue queue, int seat, SequenceIdentity sequence, int tokens, int[] prompt, Reuse reuse) {
     checkIdle();
-    extents.open(seat, sequence);
+    KvLayout layout = sizes.layout();
+    extents.open(
+        seat,
+        sequence,
+        ExtentChecksum.ofPrompt(
+            sequence.tenant(),
+            prompt,
+            layout.grid().sink(),
+            layout.grid().chunk() * layout.extentChunks(),
+            layout.grid().firstToken(layout.grid().closedChunks(prompt.length))));
     needs.open(seat, tokens);
     recency.open(seat);
-    long words = space.perSeat();
+    if (prompt.length > 0) {
+      shelves.open(seat, sequence.tenant(), prompt);
+    }
+    long words = space.perHolder();
     for (KvLayer layer : layers) {
       queue.fill(layer.frameOfExtent(), 4 * words * seat, words, ExtentTable.NONE);
       queue.fill(layer.lastUse(), 4 * words * seat, words, ExtentTable.NONE);
     }
+    if (reuse.tokens() > 0) {
+      shelves.take(seat, reuse);
+    }
+  }
+
+  /** What a prompt of a tenant finds of its keys and values. */
+  public Reuse find(String tenant, int[] prompt) {
+    checkIdle();
+    return shelves.find(tenant, prompt);
+  }
+
+  /** The prompt of a seat's sequence is read: others may find it. */
+  public void promptRead(int seat) {
+    checkIdle();
+    checkOpen(seat);
+    shelves.complete(seat);
   }
 
   /**
-   * Frees every frame and extent of a seat at once. What I/O still reads or writes is freed when it
-   * lands, and counted until then. No effect on a seat that is not open.
+   * Has extents of a layer that a seat reuses in frames, for all KV heads, and tells the device.
+   * {@code recall} of chunks of exactly these must be submitted next.
+   *
+   * @param from first extent
+   * @param to behind the last
+   * @return the extent up to which they are there; {@code from} if the next is still to come from
+   *     NVMe: the sequence {@link #waits}
+   * @throws TierException if it does not come; carries the seat
+   */
+  public int provideForRecall(Queue queue, int layer, int seat, int from, int to) {
+    checkIdle();
+    checkOpen(seat);
+    step.unprovided();
+    long number = submissions.advance(queue);
+    drain();
+    int end = from;
+    while (end < to && missing(layer, seat, end) == 0) {
+      end++;
+    }
+    if (end > from) {
+      for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
+        for (int extent = from; extent < end; extent++) {
+          int e = space.index(layer, seat, kvHead, extent);
+          residence.use(e, recency.clock(), number);
+          list.used(extents.frame(e), recency.clock());
+        }
+      }
+      promotion.stepped(seat);
+      table.upload(queue, layer, seat);
+    } else if (room.forStep(queue, seat, missing(layer, seat, from))) {
+      promotion.expect(seat, recallNanos);
+      for (int extent = from; extent < to; extent++) {
+        for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
+          int e = space.index(layer, seat, kvHead, extent);
+          if (!extents.resident(e)) {
+            promotion.want(e);
+          }
+        }
+      }
+    }
+    published.publish();
+    return end;
+  }
+
+  /** KV heads of which an extent is in no frame. */
+  private int missing(int layer, int seat, int extent) {
+    int missing = 0;
+    for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
+      missing += extents.resident(space.index(layer, seat, kvHead, extent)) ? 0 : 1;
+    }
+    return missing;
+  }
+
+  /** A seat's prompt, and what it reuses of others, is found by nobody any more. */
+  public void spoil(int seat) {
+    checkIdle();
+    checkOpen(seat);
+    int first = space.index(0, seat, 0, 0);
+    shelves.forget(seat);
+    for (int e = extents.next(first); e != first; ) {
+      int other = space.holder(e);
+      e = extents.next(e);
+      if (space.isSeat(other)) {
+        shelves.forget(other);
+      } else {
+        demotion.clear(other);
+      }
+    }
+  }
+
+  /**
+   * Frees every frame and extent of a seat at once, but for what others have as well, and for what
+   * was made of its prompt, if that was {@link #promptRead read}: it stays until somebody needs the
+   * room. What I/O still reads or writes is freed when it lands, and counted until then. No effect
+   * on a seat that is not open.
    */
   public void closeSeat(int seat) {
     checkIdle();
     if (!extents.isOpen(seat)) {
       return;
     }
+    keepPrompt(seat);
+    shelves.forget(seat);
     room.forget(seat);
     promotion.forget(seat);
     demotion.forget(seat);
@@ -379,6 +519,32 @@ public final class TieredStore implements AutoCloseable {
     extents.close(seat);
     drain();
     published.publish();
+  }
+
+  /** Keeps nothing any more of prompts whose sequences have ended. */
+  public void forgetPrompts() {
+    checkIdle();
+    for (int shelf = shelves.oldest(any -> true); shelf >= 0; shelf = shelves.oldest(any -> true)) {
+      demotion.clear(shelf);
+    }
+    drain();
+    published.publish();
+  }
+
+  private void keepPrompt(int seat) {
+    if (shelves.fate(seat) != Shelves.Fate.STAYS) {
+      return;
+    }
+    int shelf = shelves.free();
+    if (shelf < 0) {
+      shelf = shelves.oldest(any -> true);
+      demotion.clear(shelf);
+    }
+    extents.open(shelf, KEPT, extents.identities(seat));
+    shelves.put(seat, shelf);
+    for (int covered = shelves.covered(shelf); covered >= 0; covered = shelves.covered(shelf)) {
+      demotion.clear(covered);
+    }
   }
 
   /**
@@ -517,7 +683,7 @@ public final class TieredStore implements AutoCloseable {
     StepFaults faults = step.end(queue);
     drain();
     if (demotion.low()) {
-      recency.read(queue, extents, submissions);
+      recency.read(queue, submissions);
     }
     promotion.makeRoom();
     demotion.writeBehind();

@@ -13,7 +13,7 @@ import net.jqwik.api.constraints.IntRange;
 
 /** Who leaves next, whether a pass is made at once or piece by piece. */
 class RankingProperties {
-  private static final ExtentSpace SPACE = new ExtentSpace(1, 1, 1, 1_000_000);
+  private static final ExtentSpace SPACE = new ExtentSpace(1, 1, 0, 1, 1_000_000);
 
   /** Frames with extents of random priorities, all of which can leave. */
   private static final class Frames implements Ranking.Candidates {

@@ -29,6 +29,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -79,10 +80,22 @@ final class StoreHarness implements AutoCloseable {
   /** One sequence: what its chunks contain, and how long it is. */
   static final class Sequence {
     final long seed;
+    final int[] prompt;
+    final int mostTokens;
     int tokens;
 
-    Sequence(long seed) {
+    Sequence(long seed, int[] prompt, int mostTokens) {
       this.seed = seed;
+      this.prompt = prompt;
+      this.mostTokens = mostTokens;
+    }
+
+    /** What a chunk's bytes follow from: the prompt up to its end, or the sequence. */
+    long seed(int chunk) {
+      int end = GRID.firstToken(chunk + 1);
+      return chunk < GRID.closedChunks(prompt.length)
+          ? Arrays.hashCode(Arrays.copyOf(prompt, end))
+          : seed;
     }
   }
 
@@ -178,6 +191,11 @@ final class StoreHarness implements AutoCloseable {
     return sequence(seat).tokens;
   }
 
+  /** Whether a sequence may have one token more. */
+  boolean mayStep(int seat) {
+    return sequence(seat).tokens < sequence(seat).mostTokens;
+  }
+
   int chunks(int seat) {
     return GRID.closedChunks(sequence(seat).tokens);
   }
@@ -198,8 +216,59 @@ final class StoreHarness implements AutoCloseable {
   /** Opens a seat for a sequence that promises to have no more than so many tokens. */
   void open(int seat, int mostTokens) {
     long number = sequences++;
-    seats.put(seat, new Sequence(number * 0x9e3779b97f4a7c15L + 1));
+    seats.put(seat, new Sequence(number * 0x9e3779b97f4a7c15L + 1, new int[0], mostTokens));
     store.openSeat(queue, seat, new SequenceIdentity("tenant", "sequence " + number), mostTokens);
+  }
+
+  /**
+   * Opens a seat for a sequence with a prompt that others may find, recalls what it finds and
+   * closes the rest.
+   *
+   * @return tokens that it has found
+   */
+  int startPrompt(int seat, String tenant, int[] prompt, int mostTokens) {
+    long number = sequences++;
+    seats.put(seat, new Sequence(number * 0x9e3779b97f4a7c15L + 1, prompt, mostTokens));
+    Reuse reuse = store.find(tenant, prompt);
+    store.openSeat(
+        queue, seat, new SequenceIdentity(tenant, "sequence " + number), mostTokens, prompt, reuse);
+    for (int layer = 0; layer < layers.size(); layer++) {
+      for (int at = 0; at < reuse.extents(); ) {
+        int end = store.provideForRecall(queue, layer, seat, at, reuse.extents());
+        if (end == at) {
+          awaitTurn(seat);
+        } else {
+          recall(seat, layer, at, end);
+        }
+        at = end;
+      }
+      prefill(seat, layer, reuse.extents() * EXTENT_CHUNKS, GRID.closedChunks(prompt.length));
+    }
+    sequence(seat).tokens = prompt.length;
+    store.promptRead(seat);
+    return reuse.tokens();
+  }
+
+  private void recall(int seat, int layer, int from, int to) {
+    Sequence sequence = sequence(seat);
+    queue.submit(
+        () -> {
+          for (int chunk = from * EXTENT_CHUNKS; chunk < to * EXTENT_CHUNKS; chunk++) {
+            for (int kvHead = 0; kvHead < sizes.layout().kvHeads(); kvHead++) {
+              int frame =
+                  words(layers.get(layer).frameOfExtent())
+                      .get(ValueLayout.JAVA_INT, 4 * entry(seat, kvHead, chunk));
+              assertThat(frame).as("frame of chunk %d", chunk).isNotNegative();
+              check(
+                  sequence,
+                  layer,
+                  kvHead,
+                  chunk,
+                  store.frames().memory().segment(),
+                  frameOffset(frame, chunk));
+            }
+          }
+        });
   }
 
   void prefill(int seat, int layer, int from, int to) {
@@ -413,7 +482,7 @@ final class StoreHarness implements AutoCloseable {
 
   private static SplittableRandom content(Sequence sequence, int layer, int kvHead, int chunk) {
     return new SplittableRandom(
-        sequence.seed * 31 + layer * 1_000_003L + kvHead * 7_919L + chunk * 104_729L);
+        sequence.seed(chunk) * 31 + layer * 1_000_003L + kvHead * 7_919L + chunk * 104_729L);
   }
 
   private long entry(int seat, int kvHead, int chunk) {
@@ -463,6 +532,20 @@ final class StoreHarness implements AutoCloseable {
     assertThat(status.dramCapacityBytes())
         .isEqualTo((long) sizes.dramFrames() * sizes.layout().extentBytes());
     assertThat(device.hostBytes()).isEqualTo(status.dramCapacityBytes() + status.stagingBytes());
+  }
+
+  /** Clears all shelves by a sequence that needs the room of all. */
+  void clearShelves() {
+    for (int seat : Set.copyOf(seats.keySet())) {
+      close(seat);
+    }
+    assertThat(store.settle(20_000)).as("I/O in flight ends").isTrue();
+    TierStatus kept = store.status();
+    assertThat(kept.dramKvBytes()).isZero();
+    assertThat(kept.nvmeKvBytes()).isZero();
+    assertThat(kept.dramKeptBytes()).isEqualTo(kept.dramUsedBytes());
+    assertThat(kept.nvmeKeptBytes()).isBetween(0L, kept.nvmeUsedBytes());
+    store.forgetPrompts();
   }
 
   /** Closes all seats and fails unless both tiers are empty. */

@@ -105,6 +105,82 @@ class TieredStoreProperties {
     run(scenario, frames, scenario.spareExtents(), files, 60, true);
   }
 
+  /**
+   * Prompts that begin alike, of two tenants, whose sequences come, step and go: what is found
+   * holds what this very prompt is made of, what is promised fits, and in the end nothing is left.
+   */
+  @Property(tries = 200)
+  void whatIsKeptIsWhatThePromptsWereMadeOf(
+      @ForAll("scenarios") Scenario scenario, @ForAll boolean faults) throws IOException {
+    Random random = new Random(scenario.seed() ^ 0x5e1f);
+    FaultyFiles files = new FaultyFiles(scenario.seed(), EXTENT_BYTES);
+    if (faults) {
+      List<Fault> kinds = List.of(Fault.values());
+      files.with(kinds.get(random.nextInt(kinds.size())), 0.05);
+    }
+    int frames = scenario.minimumFrames() + scenario.spareFrames() * (1 + random.nextInt(3));
+    int extents = Math.max(0, scenario.totalExtents() - frames) + scenario.spareExtents();
+    Path directory = Files.createTempDirectory("tiers");
+    try (StoreHarness harness =
+        new StoreHarness(
+            scenario.layers(),
+            scenario.kvHeads(),
+            scenario.seats(),
+            scenario.maxExtents(),
+            frames,
+            extents,
+            new NvmeOptions(
+                directory, scenario.direct(), scenario.threads(), Duration.ofSeconds(20)),
+            Placement.LEAST_RECENTLY_USED,
+            files)) {
+      harness.rings = random.nextBoolean();
+      int context = harness.sizes.contextLength();
+      for (int i = 0; i < 60; i++) {
+        try {
+          List<Integer> open = new ArrayList<>(harness.openSeats());
+          int choice = random.nextInt(8);
+          if (open.size() < scenario.seats() && (open.isEmpty() || choice < 3)) {
+            begin(harness, random, open, context);
+          } else if (choice == 3) {
+            harness.close(open.get(random.nextInt(open.size())));
+          } else if (choice == 4) {
+            harness.queue.run(random.nextInt(8));
+          } else {
+            step(harness, random, open, faults);
+          }
+        } catch (TierException e) {
+          refuse(harness, e, faults);
+        }
+        harness.checkCaps();
+      }
+      files.heal();
+      harness.clearShelves();
+      harness.checkNothingLeft();
+    }
+    Files.deleteIfExists(directory.resolve(ExtentFiles.LOCK_NAME));
+    Files.delete(directory);
+  }
+
+  /** A sequence whose prompt begins like others, if what it promises fits. */
+  private static void begin(StoreHarness harness, Random random, List<Integer> open, int context) {
+    int seat = 0;
+    while (open.contains(seat)) {
+      seat++;
+    }
+    // Texts of few words, so that many begin alike and some are the same.
+    int[] prompt = new int[1 + random.nextInt(context)];
+    int words = random.nextInt(4) == 0 ? 2 : 1;
+    for (int t = 0; t < prompt.length; t++) {
+      prompt[t] = t % 17 == 16 ? random.nextInt(words) : t % 17;
+    }
+    String tenant = random.nextInt(4) == 0 ? "other" : "tenant";
+    Reuse reuse = harness.store.find(tenant, prompt);
+    int most = prompt.length + random.nextInt(context - prompt.length + 1);
+    if (harness.store.admission().hasRoomFor(most, reuse)) {
+      harness.startPrompt(seat, tenant, prompt, most);
+    }
+  }
+
   private static void run(
       Scenario scenario,
       int frames,
@@ -201,7 +277,7 @@ class TieredStoreProperties {
     int[] rows =
         candidates.stream()
             .filter(harness.openSeats()::contains)
-            .filter(seat -> harness.tokens(seat) < harness.sizes.contextLength())
+            .filter(harness::mayStep)
             .filter(seat -> random.nextInt(4) > 0)
             .mapToInt(Integer::intValue)
             .toArray();

@@ -39,7 +39,12 @@ final class EngineMetrics {
     for (int i = 0; i < status.tiers().size(); i++) {
       tier(i);
     }
-    counter("kvdrive.prompt.tokens", "Prompt tokens prefilled.", none, EngineStatus::promptTokens);
+    counter("kvdrive.prompt.tokens", "Tokens of prompts read.", none, EngineStatus::promptTokens);
+    counter(
+        "kvdrive.prompt.reused.tokens",
+        "Of these, tokens whose keys and values were kept from a prompt that begins alike.",
+        none,
+        EngineStatus::reusedTokens);
     counter("kvdrive.completion.tokens", "Tokens generated.", none, EngineStatus::completionTokens);
     counter("kvdrive.decode.steps", "Decode steps.", none, EngineStatus::steps);
     counter(
@@ -107,6 +112,13 @@ final class EngineMetrics {
     Tags vllm = Tags.of("model_name", model.name());
     gauge("vllm:num_requests_running", "As kvdrive_requests_running.", vllm, EngineStatus::running);
     gauge("vllm:num_requests_waiting", "As kvdrive_requests_waiting.", vllm, EngineStatus::waiting);
+    counter(
+        "vllm:prefix_cache_queries", "As kvdrive_prompt_tokens.", vllm, EngineStatus::promptTokens);
+    counter(
+        "vllm:prefix_cache_hits",
+        "As kvdrive_prompt_reused_tokens.",
+        vllm,
+        EngineStatus::reusedTokens);
     // The second is what vLLM called it before, and what endpoint pickers before llm-d's look for.
     for (String name : List.of("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")) {
       gauge(
@@ -136,9 +148,14 @@ final class EngineMetrics {
         s -> s.tiers().get(index).usedBytes());
     gauge(
         "kvdrive.tier.kv.bytes",
-        "Bytes of a tier that hold keys and values.",
+        "Bytes of a tier that hold keys and values of what runs.",
         tier,
         s -> s.tiers().get(index).kvBytes());
+    gauge(
+        "kvdrive.tier.kept.bytes",
+        "Bytes of a tier that hold what is kept of prompts, until there is need of the room.",
+        tier,
+        s -> s.tiers().get(index).keptBytes());
   }
 
   /** Of heads that were never measured there is a sample count of 0. */

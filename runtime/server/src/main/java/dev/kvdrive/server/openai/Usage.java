@@ -9,10 +9,22 @@ import org.jspecify.annotations.Nullable;
  * What a request took, summed over its choices: OpenAI's counts, and beside them where the KV cache
  * was read from.
  *
+ * @param promptTokensDetails once the request is done
  * @param kvdrive once the request is done
  */
 public record Usage(
-    int promptTokens, int completionTokens, int totalTokens, @Nullable Tiers kvdrive) {
+    int promptTokens,
+    int completionTokens,
+    int totalTokens,
+    @Nullable PromptDetails promptTokensDetails,
+    @Nullable Tiers kvdrive) {
+
+  /**
+   * Of the prompts' tokens.
+   *
+   * @param cachedTokens tokens whose keys and values were kept from a prompt that begins alike
+   */
+  public record PromptDetails(int cachedTokens) {}
 
   /**
    * How the KV cache was used while decoding.
@@ -60,7 +72,7 @@ public record Usage(
 
   /** The counts of a request that goes on. */
   static Usage soFar(int promptTokens, int completionTokens) {
-    return new Usage(promptTokens, completionTokens, promptTokens + completionTokens, null);
+    return new Usage(promptTokens, completionTokens, promptTokens + completionTokens, null, null);
   }
 
   /**
@@ -71,6 +83,8 @@ public record Usage(
    */
   public static Usage of(int promptTokens, List<GenerationUsage> choices) {
     int completion = 0;
+    long read = 0;
+    long cached = 0;
     long attended = 0;
     long context = 0;
     long hits = 0;
@@ -87,6 +101,8 @@ public record Usage(
     Accuracy accuracy = Accuracy.NONE;
     for (GenerationUsage choice : choices) {
       completion += choice.completionTokens();
+      read += choice.promptTokens();
+      cached += choice.reusedTokens();
       attended += choice.attendedTokens();
       context += choice.contextTokens();
       hits += choice.hits();
@@ -107,6 +123,8 @@ public record Usage(
         promptTokens,
         completion,
         promptTokens + completion,
+        // Each prompt has as many choices as any other.
+        new PromptDetails(read == 0 ? 0 : (int) (cached * promptTokens / read)),
         new Tiers(
             attended,
             context,

@@ -223,7 +223,8 @@ public final class EngineStart implements ModelStart {
                       nvme.withWritesPerDay(
                               settings.tiers().nvmeWritesPerDay().bytes(), nvme.clock())
                           .withFiles(files))
-              .withCalibration(calibration);
+              .withCalibration(calibration)
+              .withScheduling(scheduling -> scheduling.withKeepsPrompts(settings.keepPrompts()));
       if (devices.kind() == DeviceKind.CPU) {
         own = own.withScheduling(scheduling -> scheduling.withWarmUpTime(settings.warmUpTime()));
       }

@@ -53,6 +53,8 @@ import org.springframework.boot.context.properties.bind.Name;
  * @param device what computes; nothing else takes its place where it cannot be used
  * @param threads threads of the CPU device; 0 for the processors there are
  * @param queueLimit requests that may wait for a seat; if not set, 8 for each seat
+ * @param keepPrompts whether what was made of a prompt stays after its answer, as long as nobody
+ *     needs the room, for prompts of the same key that begin alike
  * @param warmUpTime how long the CPU device, whose code is compiled while it runs, is warmed up
  *     before the runtime is ready
  * @param drainTimeout how long running requests may go on after SIGTERM
@@ -84,6 +86,7 @@ public record RuntimeSettings(
     @DefaultValue("CPU") DeviceKind device,
     @DefaultValue("0") int threads,
     @Nullable Integer queueLimit,
+    @DefaultValue("true") boolean keepPrompts,
     @DefaultValue("4s") Duration warmUpTime,
     @DefaultValue("30s") Duration drainTimeout,
     @DefaultValue("60s") Duration bodyTimeout,
