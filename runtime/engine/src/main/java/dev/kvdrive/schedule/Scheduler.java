@@ -467,9 +467,18 @@ final class Scheduler implements AutoCloseable {
     return turns.mayPass(sequence.prompt().length, reuse.tokens()) && hasRoom(sequence, reuse);
   }
 
-  /** What a sequence finds of its prompt. */
+  /** What a sequence finds of its prompt; who waits is asked in every turn. */
   private Reuse find(Sequence sequence) {
-    return keepsPrompts ? store.find(sequence.request().tenant(), sequence.prompt()) : Reuse.NONE;
+    if (!keepsPrompts) {
+      return Reuse.NONE;
+    }
+    long until = store.foundUntil();
+    Reuse found = sequence.found(until);
+    if (found == null) {
+      found = store.find(sequence.request().tenant(), sequence.prompt());
+      sequence.found(found, until);
+    }
+    return found;
   }
 
   private boolean hasRoom(Sequence sequence, Reuse reuse) {

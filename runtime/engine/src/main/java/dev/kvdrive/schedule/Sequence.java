@@ -1,6 +1,7 @@
 package dev.kvdrive.schedule;
 
 import dev.kvdrive.decode.DecodeStep;
+import dev.kvdrive.kv.tier.Reuse;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.schedule.GeneratedToken.TokenLogprob;
@@ -42,6 +43,8 @@ final class Sequence implements Generation {
   /** Tells the listener of the end; null while it goes on, and after it was told. */
   private @Nullable Runnable announcement;
 
+  private @Nullable Reuse found;
+  private long foundUntil = -1;
   private boolean ended;
   private SequenceStatus.State endedAs = SequenceStatus.State.ENDED;
   private @Nullable GenerationUsage took;
@@ -155,6 +158,17 @@ final class Sequence implements Generation {
   /** Tokens it can have in the end. */
   int mostTokens() {
     return prompt.length + request.maxTokens();
+  }
+
+  /** What it has found of its prompt, if that is still so; engine thread. */
+  @Nullable Reuse found(long until) {
+    return until == foundUntil ? found : null;
+  }
+
+  /** Notes what it has found of its prompt, until something changes. */
+  void found(Reuse reuse, long until) {
+    found = reuse;
+    foundUntil = until;
   }
 
   /** Why it waits although a seat is free, when that began; null if it does not. Any thread. */

@@ -26,6 +26,7 @@ final class Shelves {
   private final Residence residence;
   private final @Nullable Prompt[] prompts;
   private long uses;
+  private long changes;
 
   /** What a holder's first extents were made of. */
   private static final class Prompt {
@@ -67,6 +68,11 @@ final class Shelves {
     return Math.max(0, (end - grid.sink()) / extentTokens);
   }
 
+  /** Grows whenever a prompt may find something else than before. */
+  long changes() {
+    return changes;
+  }
+
   /** A sequence that begins with a prompt has come to a seat. */
   void open(int seat, String tenant, int[] prompt) {
     prompts[seat] = new Prompt(tenant, prompt, extents(prompt.length, prompt.length));
@@ -77,6 +83,7 @@ final class Shelves {
     Prompt prompt = prompts[seat];
     if (prompt != null) {
       prompt.complete = true;
+      changes++;
       prompt.used = ++uses;
     }
   }
@@ -84,6 +91,7 @@ final class Shelves {
   /** A holder has nothing any more. */
   void forget(int holder) {
     prompts[holder] = null;
+    changes++;
   }
 
   /** What a prompt finds. */
@@ -120,6 +128,7 @@ final class Shelves {
   /** A seat gets what was found for its prompt. */
   void take(int seat, Reuse reuse) {
     share(reuse.holder(), seat, reuse.extents());
+    changes++;
     Prompt found = prompts[reuse.holder()];
     if (found != null) {
       found.used = ++uses;
@@ -217,5 +226,6 @@ final class Shelves {
     }
     share(seat, shelf, prompt.extents);
     prompts[shelf] = prompt;
+    changes++;
   }
 }

@@ -421,6 +421,12 @@ public final class TieredStore implements AutoCloseable {
     return shelves.find(tenant, prompt);
   }
 
+  /** Grows whenever {@link #find} may find something else than before. */
+  public long foundUntil() {
+    checkIdle();
+    return shelves.changes();
+  }
+
   /** The prompt of a seat's sequence is read: others may find it. */
   public void promptRead(int seat) {
     checkIdle();
