@@ -98,6 +98,7 @@ public final class RuntimeOptions {
         Map.ofEntries(
             Map.entry("kvdrive.tiers.nvme-dir", "--nvme-dir"),
             Map.entry("kvdrive.threads", "--threads"),
+            Map.entry("kvdrive.keep-prompts", "--forget-prompts"),
             Map.entry("kvdrive.meter", "--meter"),
             Map.entry("kvdrive.served-model-name", "--name"),
             Map.entry("kvdrive.api-keys-file", "--api-keys"),

@@ -143,7 +143,9 @@ public final class ServeCommand implements Callable<Integer> {
       settings.put("kvdrive.http.cors-origins", String.join(",", corsOrigins));
     }
     settings.put("kvdrive.http.ui", Boolean.toString(!noUi));
-    settings.put("kvdrive.keep-prompts", Boolean.toString(!forgetPrompts));
+    if (forgetPrompts) {
+      settings.put("kvdrive.keep-prompts", "false");
+    }
     if (accessLog) {
       settings.put("kvdrive.http.access-log", "true");
     }

@@ -97,6 +97,7 @@ class ServeCommandTest {
                 "http://localhost:3000",
                 "--cors-origin",
                 "https://app.example.com",
+                "--forget-prompts",
                 "--access-log",
                 "--no-ui"))
         .containsOnly(
@@ -131,6 +132,7 @@ class ServeCommandTest {
             Map.entry("kvdrive.tls.client-ca", "ca.crt"),
             Map.entry("kvdrive.tls.health-port", "9001"),
             Map.entry("kvdrive.http.cors-origins", "http://localhost:3000,https://app.example.com"),
+            Map.entry("kvdrive.keep-prompts", "false"),
             Map.entry("kvdrive.http.access-log", "true"),
             Map.entry("kvdrive.http.ui", "false"));
   }
