@@ -147,32 +147,26 @@ final class Shelves {
     }
   }
 
-  /** What is to become of a seat's prompt when its sequence leaves. */
-  enum Fate {
-    /** It is of no use. */
-    GOES,
-    /** Another holder has all of it. */
-    ELSEWHERE,
-    /** It is to stay. */
-    STAYS
-  }
-
-  Fate fate(int seat) {
+  /**
+   * Whether a seat's prompt is to stay when its sequence leaves: it is there, of use, and no other
+   * holder has all of it.
+   */
+  boolean stays(int seat) {
     Prompt prompt = prompts[seat];
     if (prompt == null
         || !prompt.complete
         || space.shelves() == 0
         || !Workspace.reuses(prompt.tokens.length, tokens(prompt.extents), sizes.prefillBlock())) {
-      return Fate.GOES;
+      return false;
     }
     for (int i = 0; i < prompts.length; i++) {
       Prompt other = prompts[i];
       if (i != seat && other != null && other.complete && covers(other, prompt)) {
         other.used = Math.max(other.used, prompt.used);
-        return Fate.ELSEWHERE;
+        return false;
       }
     }
-    return Fate.STAYS;
+    return true;
   }
 
   private boolean covers(Prompt whole, Prompt part) {

@@ -465,6 +465,8 @@ public final class TieredStore implements AutoCloseable {
       promotion.stepped(seat);
       table.upload(queue, layer, seat);
     } else if (room.forStep(queue, seat, missing(layer, seat, from))) {
+      // Free frames that work submitted by now may read are no place for a read.
+      submissions.synchronize(queue, submissions.current() - 1);
       promotion.expect(seat, recallNanos);
       for (int extent = from; extent < to; extent++) {
         for (int kvHead = 0; kvHead < space.kvHeads(); kvHead++) {
@@ -527,8 +529,8 @@ public final class TieredStore implements AutoCloseable {
     published.publish();
   }
 
-  /** Keeps nothing any more of prompts whose sequences have ended. */
-  public void forgetPrompts() {
+  /** Keeps nothing any more of prompts whose sequences have ended. For tests. */
+  void forgetPrompts() {
     checkIdle();
     for (int shelf = shelves.oldest(any -> true); shelf >= 0; shelf = shelves.oldest(any -> true)) {
       demotion.clear(shelf);
@@ -538,7 +540,7 @@ public final class TieredStore implements AutoCloseable {
   }
 
   private void keepPrompt(int seat) {
-    if (shelves.fate(seat) != Shelves.Fate.STAYS) {
+    if (!shelves.stays(seat)) {
       return;
     }
     int shelf = shelves.free();

@@ -534,7 +534,7 @@ final class StoreHarness implements AutoCloseable {
     assertThat(device.hostBytes()).isEqualTo(status.dramCapacityBytes() + status.stagingBytes());
   }
 
-  /** Clears all shelves by a sequence that needs the room of all. */
+  /** Closes all seats, checks that only what is kept is left, and clears the shelves. */
   void clearShelves() {
     for (int seat : Set.copyOf(seats.keySet())) {
       close(seat);
