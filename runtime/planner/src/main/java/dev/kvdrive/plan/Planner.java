@@ -106,6 +106,7 @@ public final class Planner {
                               - sizes.windowSlots())),
                   COMFORTABLE_WINDOW));
     }
+    a.shorterThanFaster().ifPresent(warnings::add);
     long daily = request.tiers().nvmeWritesPerDay();
     if (daily > 0 && daily < HOURS_OF_A_DAY * a.writtenAlone()) {
       warnings.add(
@@ -255,14 +256,17 @@ public final class Planner {
      */
     static Arithmetic of(PlanRequest request) {
       Arithmetic least = new Arithmetic(request);
-      boolean open =
-          request.attention().denseBelow() == null && !request.attention().budget().exact();
-      if (!open || !least.shortfalls().isEmpty()) {
+      if (!open(request) || !least.shortfalls().isEmpty()) {
         return least;
       }
       int most = denseChunks(request, request.device().denseTokens());
       int chunks = largest(1, most, n -> new Arithmetic(request, n).fitsBeside(least));
       return chunks == 0 ? least : new Arithmetic(request, chunks);
+    }
+
+    /** Whether the length up to which sequences attend everything is for the plan to find. */
+    private static boolean open(PlanRequest request) {
+      return request.attention().denseBelow() == null && !request.attention().budget().exact();
     }
 
     private static int denseChunks(PlanRequest request, int tokens) {
@@ -304,6 +308,51 @@ public final class Planner {
           && needsNvme == least.needsNvme
           && stagingBytes(minWindow) - least.stagingBytes(least.minWindow)
               <= request.tiers().dram() / DENSE_PART_OF_DRAM;
+    }
+
+    /**
+     * Says that fewer tokens are attended whole than the device is better off with, and how much
+     * room they would take; if it is so.
+     */
+    Optional<String> shorterThanFaster() {
+      int most = denseChunks(request, request.device().denseTokens());
+      if (!open(request) || denseChunks >= most) {
+        return Optional.empty();
+      }
+      Arithmetic faster = new Arithmetic(request, most);
+      TierBudgets tiers = faster.budgetsBeside(new Arithmetic(request));
+      PlanRequest roomy = request.withTiers(tiers);
+      List<String> parts = added(request.tiers(), tiers);
+      boolean enough =
+          !parts.isEmpty() && new Arithmetic(roomy, most).fitsBeside(new Arithmetic(roomy));
+      return Optional.of(
+          "Sequences of up to %,d tokens attend everything (dense below %d), where those of up to %,d would be faster that way: the tiers have no room for it%s. A short prompt's answer can be another with another length; one that is set is kept, or refused."
+              .formatted(
+                  denseBelow(),
+                  denseBelow(),
+                  faster.denseBelow(),
+                  enough ? ", " + String.join(" and ", parts) + " would be enough" : ""));
+    }
+
+    /** Budgets with which this {@linkplain #fitsBeside fits beside} a plan with fewer chunks. */
+    private TierBudgets budgetsBeside(Arithmetic least) {
+      TierBudgets needed = enough();
+      long dram =
+          Math.max(
+              needed.dram(),
+              DENSE_PART_OF_DRAM * (stagingBytes(minWindow) - least.stagingBytes(least.minWindow)));
+      if (!least.needsNvme) {
+        dram =
+            Math.max(
+                dram,
+                stagingBytes(minWindow, false)
+                    + Math.max(totalExtents, minimumFrames) * layout.extentBytes());
+      }
+      return new TierBudgets(
+          needed.gpu(),
+          dram == request.tiers().dram() ? dram : wholeMebibytes(dram),
+          needed.nvme(),
+          needed.nvmeWritesPerDay());
     }
 
     /** How many, in words. */
@@ -661,6 +710,15 @@ public final class Planner {
      * @param shorter whether its context is shorter than what was asked for
      */
     Alternative whatToAdd(boolean shorter) {
+      TierBudgets enough = enough();
+      return new Alternative(
+          (shorter ? "%,d tokens with ".formatted(context) : "the same request with ")
+              + String.join(", ", added(request.tiers(), enough)),
+          request.withTiers(enough));
+    }
+
+    /** Those budgets: what is there, and what is missing. */
+    private TierBudgets enough() {
       TierBudgets tiers = request.tiers();
       long gpu = Math.max(tiers.gpu(), wholeMebibytes(gpuBytes(minWindow)));
       long nvme = tiers.nvme();
@@ -671,20 +729,22 @@ public final class Planner {
         nvme = Math.max(nvme, VolumeSpace.volumeFor(missing * layout.extentBytes()));
       }
       long alone =
-          new Arithmetic(request.withTiers(new TierBudgets(gpu, dram, nvme))).writtenAlone();
+          new Arithmetic(request.withTiers(new TierBudgets(gpu, dram, nvme)), denseChunks)
+              .writtenAlone();
       long writes =
           tiers.nvmeWritesPerDay() == 0
               ? 0
               : Math.max(tiers.nvmeWritesPerDay(), wholeMebibytes(alone));
+      return new TierBudgets(gpu, dram, nvme, writes);
+    }
+
+    private static List<String> added(TierBudgets have, TierBudgets need) {
       List<String> parts = new ArrayList<>();
-      addPart(parts, "GPU memory", tiers.gpu(), gpu);
-      addPart(parts, "DRAM", tiers.dram(), dram);
-      addPart(parts, "NVMe", tiers.nvme(), nvme);
-      addPart(parts, "writes to NVMe a day", tiers.nvmeWritesPerDay(), writes);
-      return new Alternative(
-          (shorter ? "%,d tokens with ".formatted(context) : "the same request with ")
-              + String.join(", ", parts),
-          request.withTiers(new TierBudgets(gpu, dram, nvme, writes)));
+      addPart(parts, "GPU memory", have.gpu(), need.gpu());
+      addPart(parts, "DRAM", have.dram(), need.dram());
+      addPart(parts, "NVMe", have.nvme(), need.nvme());
+      addPart(parts, "writes to NVMe a day", have.nvmeWritesPerDay(), need.nvmeWritesPerDay());
+      return parts;
     }
 
     private static long wholeMebibytes(long bytes) {

@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.kvdrive.plan.Demand.Tier;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import net.jqwik.api.Arbitraries;
 import net.jqwik.api.Arbitrary;
 import net.jqwik.api.Combinators;
@@ -270,6 +272,16 @@ class PlannerTest {
     PlanRequest tight = roomy.withTiers(new TierBudgets(gpu, ByteSize.GIB, 0));
     EngineSizes sizes = Planner.plan(tight).requireSizes();
     assertThat(sizes.denseChunks()).isBetween(250, 350).isLessThanOrEqualTo(sizes.windowSlots());
+    assertThat(Planner.plan(tight).warnings())
+        .filteredOn(w -> w.contains("dense below " + sizes.denseBelow()))
+        .singleElement()
+        .asString()
+        .contains("%,d tokens attend everything".formatted(sizes.denseBelow()))
+        .contains("8,195 would be faster", " of GPU memory would be enough");
+    assertThat(Planner.plan(roomy).warnings()).noneMatch(w -> w.contains("dense below"));
+    assertThat(Planner.plan(tight.attending(a -> a.withDenseBelow(sizes.denseBelow()))).warnings())
+        .as("asked for")
+        .noneMatch(w -> w.contains("dense below"));
     // NVMe is not used for their sake, and no more than a 16th of DRAM.
     Plan none = Planner.plan(roomy.attending(a -> a.withDenseBelow(0)));
     long dram = none.demand(Tier.DRAM);
@@ -319,11 +331,36 @@ class PlannerTest {
       EngineSizes sizes = plan.requireSizes();
       assertThat(sizes.windowSlots()).isGreaterThanOrEqualTo(sizes.denseChunks());
       assertThat(sizes.nvmeExtents() == 0).isEqualTo(none.requireSizes().nvmeExtents() == 0);
+      plan.warnings().stream()
+          .filter(w -> w.contains("(dense below "))
+          .forEach(w -> theRoomItNamesIsEnough(request, w));
       // What was planned can be asked for by its number: that is how a pod gets it.
       assertThat(
               Planner.plan(request.attending(a -> a.withDenseBelow(sizes.denseBelow())))
                   .requireSizes())
           .isEqualTo(sizes);
+    }
+  }
+
+  /** What a warning names as enough is: nothing is shortened with it. */
+  private static void theRoomItNamesIsEnough(PlanRequest request, String warning) {
+    Matcher named = Pattern.compile("(\\d+)Mi of (GPU memory|DRAM|NVMe)").matcher(warning);
+    TierBudgets tiers = request.tiers();
+    boolean any = false;
+    while (named.find()) {
+      any = true;
+      long bytes = Long.parseLong(named.group(1)) * ByteSize.MIB;
+      tiers =
+          switch (named.group(2)) {
+            case "GPU memory" -> new TierBudgets(bytes, tiers.dram(), tiers.nvme());
+            case "DRAM" -> new TierBudgets(tiers.gpu(), bytes, tiers.nvme());
+            default -> new TierBudgets(tiers.gpu(), tiers.dram(), bytes);
+          };
+    }
+    if (any) {
+      assertThat(Planner.plan(request.withTiers(tiers)).warnings())
+          .as(warning)
+          .noneMatch(w -> w.contains("(dense below "));
     }
   }
 
