@@ -3,6 +3,7 @@ package dev.kvdrive.feasibility;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.dataformat.yaml.YAMLMapper;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.KubernetesNames;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -16,6 +17,8 @@ import java.util.regex.Pattern;
  */
 public final class Definition {
   private static final int SHOWN_CHARS = 60;
+  private static final int MAX_OBJECT_NAME = 253;
+  private static final int MAX_LABEL = 63;
 
   private final JsonNode schema;
 
@@ -68,7 +71,63 @@ public final class Definition {
               }
             });
     check.required("", object, schema);
+    if (strict) {
+      names(object.path("metadata"), check.faults);
+    }
     return check.faults;
+  }
+
+  /**
+   * Whether the API server takes name and namespace: rules that no schema but that of names has.
+   */
+  private void names(JsonNode metadata, List<String> faults) {
+    JsonNode own = schema.at("/properties/metadata/properties/name");
+    JsonNode name = metadata.path("name");
+    if (name.isMissingNode() || name.isNull() || (name.isTextual() && name.asText().isEmpty())) {
+      faults.add("metadata.name is missing");
+    } else if (own.isObject()) {
+      form(
+          "metadata.name",
+          name,
+          own.path("pattern").asText(),
+          own.path("maxLength").asInt(),
+          "lower-case letters, digits and '-', a letter first and no '-' last",
+          faults);
+    } else {
+      form(
+          "metadata.name",
+          name,
+          KubernetesNames.OBJECT,
+          MAX_OBJECT_NAME,
+          "lower-case letters, digits, '-' and '.', with a letter or digit at both ends and beside each '.'",
+          faults);
+    }
+    JsonNode namespace = metadata.path("namespace");
+    if (!namespace.isMissingNode() && !namespace.isNull()) {
+      namespace("metadata.namespace", namespace, faults);
+    }
+  }
+
+  /** Whether a namespace can have that name. */
+  static void namespace(String what, JsonNode name, List<String> faults) {
+    form(
+        what,
+        name,
+        KubernetesNames.LABEL,
+        MAX_LABEL,
+        "lower-case letters, digits and '-', with a letter or digit at both ends",
+        faults);
+  }
+
+  private static void form(
+      String what, JsonNode name, String pattern, int most, String rule, List<String> faults) {
+    if (!name.isTextual()) {
+      faults.add(type(what, "a string", name) + "; put it into quotes");
+    } else if (name.asText().length() > most || !name.asText().matches(pattern)) {
+      faults.add(
+          "%s: %s cannot be a name: it is up to %d %s"
+              .formatted(what, shown(name.asText()), most, rule));
+    }
   }
 
   /** One walk over an object. */
@@ -158,8 +217,8 @@ public final class Definition {
       if (schema.has("pattern")
           && !Pattern.compile(schema.path("pattern").asText()).matcher(text).find()) {
         faults.add(
-            "%s: %s does not have the form %s"
-                .formatted(path, shown(text), schema.path("pattern").asText()));
+            "%s: %s does not have the form %s%s"
+                .formatted(path, shown(text), schema.path("pattern").asText(), meaning(schema)));
       }
       if (schema.has("enum")) {
         List<String> allowed = new ArrayList<>();
@@ -182,6 +241,12 @@ public final class Definition {
                 .formatted(path, schema.path(most).asInt(), unit, size));
       }
     }
+  }
+
+  /** What a field is for, which says more of what to write there than its form does. */
+  private static String meaning(JsonNode schema) {
+    String words = schema.path("description").asText();
+    return words.isEmpty() ? "" : " (" + words.replaceFirst("\\.$", "") + ")";
   }
 
   private static boolean isOfType(JsonNode value, String type) {

@@ -3,6 +3,7 @@ package dev.kvdrive.feasibility;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import com.fasterxml.jackson.databind.node.TextNode;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import io.fabric8.kubernetes.client.utils.KubernetesSerialization;
@@ -47,8 +48,14 @@ public record Manifests(
 
     /**
      * @param namespace of manifests that name none
+     * @throws IllegalArgumentException if no namespace can have that name
      */
     public Reader(String namespace) {
+      List<String> faults = new ArrayList<>();
+      Definition.namespace("--namespace", TextNode.valueOf(namespace), faults);
+      if (!faults.isEmpty()) {
+        throw new IllegalArgumentException(faults.getFirst());
+      }
       this.namespace = namespace;
     }
 
@@ -140,9 +147,6 @@ public record Manifests(
                 .formatted(what, API_VERSION, object.path("apiVersion").asText()));
       }
       List<String> faults = new ArrayList<>();
-      if (name.isEmpty()) {
-        faults.add("metadata.name is missing");
-      }
       switch (kind) {
         case "InferenceDeployment" -> {
           faults.addAll(deploymentDefinition.faults(object));

@@ -195,8 +195,10 @@ public final class RequestResolver {
     }
     if (quality != null || bound != null) {
       throw new IllegalArgumentException(
-          "%s is of budget auto; write spec.budget: auto, or leave it out"
-              .formatted(quality != null ? "spec.quality" : "spec.budgetBound"));
+          "spec."
+              + (quality != null
+                  ? InferenceDeploymentSpec.QUALITY_WITHOUT_AUTO
+                  : InferenceDeploymentSpec.BOUND_WITHOUT_AUTO));
     }
     return Budget.of(share("spec.budget", asked));
   }

@@ -111,7 +111,7 @@ class AssessorTest {
       textBlock =
           """
           budget: auto, quality: 0%          | spec.quality: '0%' is not a share above 0%
-          quality: 99%                       | spec.quality is of budget auto; write spec.budget: auto
+          quality: 99%                       | spec.quality is of budget auto; write budget: auto
           budget: 100%, budgetBound: 50%     | spec.budgetBound is of budget auto
           budget: auto, policy: quest        | policy quest knows no shares of attention
           """)

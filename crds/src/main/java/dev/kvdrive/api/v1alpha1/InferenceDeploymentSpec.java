@@ -17,10 +17,13 @@ import org.jspecify.annotations.Nullable;
 @JsonIgnoreProperties(ignoreUnknown = true)
 @JsonInclude(JsonInclude.Include.NON_NULL)
 @ValidationRule(
-    value =
-        "(!has(self.quality) && !has(self.budgetBound)) || (has(self.budget) && self.budget =="
-            + " 'auto')",
-    message = "quality and budgetBound are of budget auto; write budget: auto, or leave them out")
+    value = "!has(self.quality) || (has(self.budget) && self.budget == 'auto')",
+    message = InferenceDeploymentSpec.QUALITY_WITHOUT_AUTO,
+    fieldPath = ".quality")
+@ValidationRule(
+    value = "!has(self.budgetBound) || (has(self.budget) && self.budget == 'auto')",
+    message = InferenceDeploymentSpec.BOUND_WITHOUT_AUTO,
+    fieldPath = ".budgetBound")
 @ValidationRule(
     value =
         "!has(self.route) || !has(self.route.inferencePool) || !has(self.access) ||"
@@ -141,4 +144,13 @@ public record InferenceDeploymentSpec(
         @JsonPropertyDescription(
             "Has an HTTPRoute made, by which Gateways of the Gateway API reach the API.")
         Route route,
-    @Nullable @JsonPropertyDescription("How the pods run.") RuntimeSpec runtime) {}
+    @Nullable @JsonPropertyDescription("How the pods run.") RuntimeSpec runtime) {
+  private static final String WITHOUT_AUTO =
+      " is of budget auto; write budget: auto, or leave it out";
+
+  /** What a quality without budget auto is told, by the API server and by whoever plans. */
+  public static final String QUALITY_WITHOUT_AUTO = "quality" + WITHOUT_AUTO;
+
+  /** The same of a bound. */
+  public static final String BOUND_WITHOUT_AUTO = "budgetBound" + WITHOUT_AUTO;
+}
