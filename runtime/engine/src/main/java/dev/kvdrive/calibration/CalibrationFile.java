@@ -3,11 +3,9 @@ package dev.kvdrive.calibration;
 import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.index.KeyTransform;
 import dev.kvdrive.model.IndexSidecar;
-import dev.kvdrive.model.file.MappedFile;
 import dev.kvdrive.model.file.ModelFormatException;
 import dev.kvdrive.model.file.TensorEntry;
 import dev.kvdrive.model.safetensors.SafetensorsHeader;
-import dev.kvdrive.model.safetensors.SafetensorsReader;
 import dev.kvdrive.plan.SummaryFormat;
 import java.io.IOException;
 import java.lang.foreign.Arena;
@@ -26,6 +24,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,7 +34,7 @@ import org.jspecify.annotations.Nullable;
  * backward} {@code [layers][kvHeads][headDim][headDim]}.
  */
 public final class CalibrationFile {
-  private static final String AGAIN = "calibrate the model again";
+  private static final Pattern FINGERPRINT = Pattern.compile("[0-9A-Za-z]{1,128}");
   private static final ValueLayout.OfFloat FLOAT =
       ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -135,13 +134,17 @@ public final class CalibrationFile {
    */
   public static IndexCalibration read(Path file) {
     try (Arena arena = Arena.ofConfined()) {
-      MemorySegment bytes = MappedFile.map(file, arena);
-      Map<String, TensorEntry> entries = SafetensorsReader.read(file, bytes);
+      IndexSidecar.Mapped mapped = IndexSidecar.map(file, arena);
+      MemorySegment bytes = mapped.bytes();
+      Map<String, TensorEntry> entries = mapped.tensors();
       TensorEntry forward = required(file, entries, "forward");
       List<Long> shape = forward.shape();
       if (shape.size() != 4 || !shape.get(2).equals(shape.get(3))) {
         throw new ModelFormatException(
-            file, "'forward' must be [layers][kvHeads][headDim][headDim]", shape, AGAIN);
+            file,
+            "'forward' must be [layers][kvHeads][headDim][headDim]",
+            shape,
+            IndexSidecar.again(file));
       }
       List<Long> vector = shape.subList(0, 3);
       float[] means = floats(file, bytes, entries, "mean", vector);
@@ -153,6 +156,13 @@ public final class CalibrationFile {
           new String(
               bytes.asSlice(weights.offset(), weights.bytes()).toArray(ValueLayout.JAVA_BYTE),
               StandardCharsets.US_ASCII);
+      if (!FINGERPRINT.matcher(fingerprint).matches()) {
+        throw new ModelFormatException(
+            file,
+            "'weights' must be the fingerprint of the weights",
+            fingerprint,
+            IndexSidecar.again(file));
+      }
       int width = Math.toIntExact(shape.get(3));
       int square = Math.multiplyExact(width, width);
       List<List<KeyTransform>> layers = new ArrayList<>();
@@ -181,7 +191,10 @@ public final class CalibrationFile {
     TensorEntry entry = entries.get(name);
     if (entry == null) {
       throw new ModelFormatException(
-          file, "a calibration must have a tensor '" + name + "'", entries.keySet(), AGAIN);
+          file,
+          "a calibration must have a tensor '" + name + "'",
+          entries.keySet(),
+          IndexSidecar.again(file));
     }
     return entry;
   }
@@ -198,13 +211,16 @@ public final class CalibrationFile {
           file,
           "'%s' must be F32 of shape %s".formatted(name, shape),
           entry.typeName() + " " + entry.shape(),
-          AGAIN);
+          IndexSidecar.again(file));
     }
     float[] values = bytes.asSlice(entry.offset(), entry.bytes()).toArray(FLOAT);
     for (int i = 0; i < values.length; i++) {
       if (!Float.isFinite(values[i])) {
         throw new ModelFormatException(
-            file, "'%s' must hold numbers".formatted(name), values[i] + " at " + i, AGAIN);
+            file,
+            "'%s' must hold numbers".formatted(name),
+            values[i] + " at " + i,
+            IndexSidecar.again(file));
       }
     }
     return values;

@@ -134,7 +134,7 @@ public final class KvDriveEngine implements InferenceEngine {
     String weights = WeightFingerprint.of(model);
     if (!calibration.weights().equals(weights)) {
       throw new IllegalArgumentException(
-          "the calibration belongs to weights %s, those of %s are %s: calibrate this model"
+          "the calibration belongs to weights %s, those of %s are %s: calibrate again, ./kvdrive calibrate --model MODEL"
               .formatted(calibration.weights(), model.geometry().name(), weights));
     }
   }

@@ -63,8 +63,21 @@ class CalibrationFileTest {
       Files.write(file, Arrays.copyOf(bytes, length));
       assertThatThrownBy(() -> CalibrationFile.read(file))
           .as("%d of %d bytes", length, bytes.length)
-          .isInstanceOf(ModelFormatException.class);
+          .isInstanceOf(ModelFormatException.class)
+          .hasMessageEndingWith(
+              "; calibrate again: ./kvdrive calibrate --model " + folder.resolve("model.gguf"));
     }
+  }
+
+  @Test
+  void whatIsNoFingerprintIsRefusedAndShownWithoutWhatControlsATerminal() throws IOException {
+    Path file = written();
+    byte[] bytes = Files.readAllBytes(file);
+    bytes[bytes.length - 1] = 0x1b;
+    Files.write(file, bytes);
+    assertThatThrownBy(() -> CalibrationFile.read(file))
+        .isInstanceOf(ModelFormatException.class)
+        .hasMessageContaining("(found: abc12\\u001b)");
   }
 
   @Test

@@ -45,11 +45,18 @@ class IndexSidecarTest {
     Files.write(sidecar, Arrays.copyOf(whole, whole.length - 1));
     assertThatThrownBy(() -> ModelLoader.geometry(model))
         .isInstanceOf(ModelFormatException.class)
-        .hasMessageContaining(sidecar.toString());
+        .hasMessageContaining(sidecar.toString())
+        .hasMessageEndingWith("; calibrate again: ./kvdrive calibrate --model " + model);
     Files.writeString(sidecar, "anything");
     assertThatThrownBy(() -> ModelLoader.geometry(model)).isInstanceOf(ModelFormatException.class);
     // It can be opened, or else it could not be calibrated again.
     ModelLoader.open(model).close();
+  }
+
+  @Test
+  void ofAFolderTheFolderIsCalibratedAgain() {
+    assertThat(IndexSidecar.again(IndexSidecar.of(folder)))
+        .isEqualTo("calibrate again: ./kvdrive calibrate --model " + folder);
   }
 
   /** Any sound file of that format. */

@@ -68,14 +68,17 @@ public final class ModelFormatException extends RuntimeException {
     return wayOut;
   }
 
-  /** Names and values come from the file: shortened and stripped of control characters. */
+  /** The same fault with another way out. */
+  public ModelFormatException withWayOut(String other) {
+    return new ModelFormatException(file, what, value, other, getCause());
+  }
+
+  /** Names and values come from the file: shortened, on one line, and without what controls it. */
   private static String printable(String value, int maxChars) {
     String cut =
         value.length() <= maxChars
             ? value
             : value.substring(0, maxChars) + "... (" + value.length() + " characters)";
-    StringBuilder out = new StringBuilder(cut.length());
-    cut.chars().forEach(c -> out.append(Character.isISOControl(c) ? '?' : (char) c));
-    return out.toString();
+    return Printable.of(cut.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t"));
   }
 }
