@@ -25,6 +25,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -45,6 +46,10 @@ final class ExtentFiles implements AutoCloseable {
   /** What the lock file says while there are files: the token that is part of their names. */
   private static final Pattern OWNER = Pattern.compile("extents of ([0-9a-f]{16})\\s*");
 
+  private static final Pattern EXTENTS =
+      Pattern.compile("kvdrive-extents-([0-9a-f]{16})-(\\d+|probe)\\.kv");
+
+  private static final int MOST_NAMED = 3;
   private static final int OWNER_BYTES = 256;
   private static final Logger LOG = System.getLogger(ExtentFiles.class.getName());
 
@@ -94,6 +99,10 @@ final class ExtentFiles implements AutoCloseable {
       lock = lock(lockChannel, directory);
       writes = DailyWrites.in(directory, options.writesPerDay(), options.clock());
       removeLeftOvers();
+      String unclaimed = unclaimed(directory);
+      if (unclaimed != null) {
+        LOG.log(Level.WARNING, unclaimed);
+      }
       slots = (int) Math.min(mostSlots, room(leastSlots, folder));
       slotsPerFile = (int) Math.max(1, Math.min(slots, fileBytes / extentBytes));
       writeOwner("extents of %s%n".formatted(token));
@@ -300,6 +309,36 @@ final class ExtentFiles implements AutoCloseable {
     for (Path file : filesOf(owner(lockChannel), directory)) {
       Files.delete(file);
     }
+  }
+
+  /**
+   * What there is to say of files that have the names of extents but are nobody's: a runtime that
+   * was killed has left them, and its lock file does not say so any more. They may as well be
+   * somebody else's, so they stay; null if there are none. Asked before this tier has files.
+   */
+  static @Nullable String unclaimed(Path directory) throws IOException {
+    Set<String> globs = new TreeSet<>();
+    long bytes = 0;
+    try (DirectoryStream<Path> entries =
+        Files.newDirectoryStream(directory, "kvdrive-extents-*.kv")) {
+      for (Path entry : entries) {
+        Matcher name = EXTENTS.matcher(String.valueOf(entry.getFileName()));
+        if (name.matches() && Files.isRegularFile(entry, LinkOption.NOFOLLOW_LINKS)) {
+          globs.add("kvdrive-extents-%s-*.kv".formatted(name.group(1)));
+          bytes += Files.size(entry);
+        }
+      }
+    }
+    return globs.isEmpty()
+        ? null
+        : "%,d bytes in %s are in files that no runtime has claimed: %s%s. A runtime that was killed may have left them; they are never removed by themselves, and can be deleted if no other runtime uses the folder"
+            .formatted(
+                bytes,
+                directory,
+                String.join(", ", globs.stream().limit(MOST_NAMED).toList()),
+                globs.size() > MOST_NAMED
+                    ? " and %d more names".formatted(globs.size() - MOST_NAMED)
+                    : "");
   }
 
   /** Slots for which there is room. */

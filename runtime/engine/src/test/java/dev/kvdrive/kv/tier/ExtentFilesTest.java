@@ -158,6 +158,29 @@ class ExtentFilesTest {
   }
 
   @Test
+  void leftOversThatNoLockFileClaimsStayAndAreNamed() throws IOException {
+    crash(6);
+    assertThat(ExtentFiles.unclaimed(directory()))
+        .contains("%,d bytes".formatted(6L * EXTENT + 4096));
+    Path lock = directory().resolve("kvdrive.lock");
+    String token = Files.readString(lock).strip().replace("extents of ", "");
+    Files.writeString(lock, "");
+    Files.writeString(directory().resolve("kvdrive-extents-mine.kv"), "mine");
+    create(2).close();
+    assertThat(ExtentFiles.unclaimed(directory()))
+        .contains(
+            "in %s are in files that no runtime has claimed: kvdrive-extents-%s-*.kv. "
+                .formatted(directory().toRealPath(), token))
+        .contains("can be deleted if no other runtime uses the folder");
+    try (Stream<Path> files = Files.list(directory())) {
+      for (Path file : files.filter(f -> f.toString().contains(token)).toList()) {
+        Files.delete(file);
+      }
+    }
+    assertThat(ExtentFiles.unclaimed(directory())).isNull();
+  }
+
+  @Test
   void aLockFileThatIsNoneIsLeftAlone() throws IOException {
     Files.createDirectory(directory());
     Path lock = Files.writeString(directory().resolve("kvdrive.lock"), "my notes\n");
