@@ -100,6 +100,7 @@ class ConnectionTest extends ScriptedServer {
           another protocol       | PRI * HTTP/2.0~~SM~~                                         | 505 | http_version_not_supported
           a path above the root  | GET /v1/../../etc/passwd HTTP/1.1~Host: a~~                  | 404 | unknown_url
           an unknown path        | GET /nothing HTTP/1.1~Host: a~~                              | 404 | unknown_url
+          a length beyond 64 bits | POST /tokenize HTTP/1.1~Host: a~Content-Length: 99999999999999999999~~ | 400 | bad_request
           another method         | PUT /tokenize HTTP/1.1~Host: a~Content-Length: 0~~           | 405 | method_not_supported
           a body too large       | POST /tokenize HTTP/1.1~Host: a~Content-Length: 9000000~~    | 413 | request_too_large
           """)

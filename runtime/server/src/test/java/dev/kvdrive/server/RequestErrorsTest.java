@@ -650,15 +650,26 @@ class RequestErrorsTest extends ScriptedServer {
         .isEqualTo(415);
   }
 
-  @Test
-  void namesTheLimitThatABodyExceeds() {
-    send("/v1/chat/completions", "{\"seed\":" + "9".repeat(200) + "}", 400)
+  static Stream<Arguments> bodiesBeyondALimit() {
+    return Stream.of(
+        Arguments.of("{\"seed\":" + "9".repeat(200) + "}", "a number has at most 100 characters"),
+        Arguments.of(
+            "{\"metadata\":" + "[".repeat(70) + "]".repeat(70) + "}",
+            "at most 64 levels of nesting"),
+        Arguments.of("{\"" + "n".repeat(2000) + "\":1}", "a name has at most 1000 characters"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("bodiesBeyondALimit")
+  void namesTheOneLimitThatABodyExceeds(String body, String limit) {
+    send("/v1/chat/completions", body, 400)
         .jsonPath("$.error.message")
         .value(
             String.class,
             text ->
                 assertThat(text)
-                    .contains("64 levels of nesting", "numbers of 100 characters")
+                    .contains("exceeds a limit")
+                    .endsWith(": " + limit + ".")
                     .doesNotContain("StreamReadConstraints"));
   }
 

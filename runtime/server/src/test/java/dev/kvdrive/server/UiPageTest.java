@@ -232,6 +232,18 @@ class UiPageTest {
     until(
         "#idle",
         text -> browser.evaluate("!document.getElementById('idle').hidden").booleanValue());
+    // What was made of the prompt stays, and is told from what sequences hold.
+    String kept =
+        until("[data-tier=dram] .sum small", text -> text.matches("0 B by sequences, .+ kept"));
+    assertThat(
+            browser
+                .evaluate(
+                    "document.querySelector('[data-tier=dram] .bar .kept').getBoundingClientRect().width > 0")
+                .booleanValue())
+        .as(kept)
+        .isTrue();
+    assertThat(browser.evaluate("document.querySelector('.legend').textContent").asString(""))
+        .contains("kept of prompts");
     keep("ended");
 
     assertThat(browser.complaints()).as("what the page complains of").isEmpty();

@@ -133,7 +133,10 @@ class UiTest {
               "{\"tier\":\"GPU\",\"item\":\"weights\",\"bytes\":40,\"arithmetic\":\"40 bytes\"}");
       assertThat(engine.at("/tiers/2").toString())
           .isEqualTo(
-              "{\"name\":\"nvme\",\"capacity_bytes\":600,\"used_bytes\":340,\"kv_bytes\":340}");
+              "{\"name\":\"nvme\",\"capacity_bytes\":600,\"used_bytes\":340,\"kv_bytes\":340,\"kept_bytes\":0}");
+      assertThat(engine.at("/tiers/1").toString())
+          .isEqualTo(
+              "{\"name\":\"dram\",\"capacity_bytes\":200,\"used_bytes\":100,\"kv_bytes\":60,\"kept_bytes\":30}");
       assertThat(engine.at("/queue").toString())
           .isEqualTo("{\"running\":1,\"waiting\":0,\"limit\":2}");
       assertThat(engine.at("/totals/missed_chunks").toString())

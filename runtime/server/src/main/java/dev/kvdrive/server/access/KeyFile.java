@@ -60,6 +60,9 @@ record KeyFile(List<Entry> entries) {
   /** Too short for a key of a list, all but the brace, after which no key goes on like this. */
   private static final Pattern YAML = Pattern.compile("---|keys\\s*:.*|\\{\\s*([\"']?keys\\b.*)?");
 
+  /** What {@code Authorization: Bearer} can carry (RFC 6750, 2.1). */
+  private static final Pattern KEY = Pattern.compile("[A-Za-z0-9._~+/-]+=*");
+
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}");
   private static final Pattern SHA256 = Pattern.compile("[0-9a-fA-F]{64}");
   private static final Pattern SHOWABLE = Pattern.compile("[A-Za-z]{1,30}");
@@ -92,7 +95,7 @@ record KeyFile(List<Entry> entries) {
       number++;
       String key = line.strip();
       if (!key.isEmpty() && !key.startsWith("#")) {
-        checkLength(key, "in line %d of %s".formatted(number, file));
+        check(key, "in line %d of %s".formatted(number, file));
         hashes.add(KeyHash.of(key));
       }
     }
@@ -183,7 +186,7 @@ record KeyFile(List<Entry> entries) {
         throw new IllegalArgumentException(
             "a key of '%s' in %s has spaces around it; take them away".formatted(name, place));
       }
-      checkLength(key, "of '%s' in %s".formatted(name, place));
+      check(key, "of '%s' in %s".formatted(name, place));
       hashes.add(KeyHash.of(key));
     }
     for (String sha : strings(place, name, "sha256", fields.get("sha256"))) {
@@ -239,7 +242,12 @@ record KeyFile(List<Entry> entries) {
             .formatted(name, KeyLimits.MAX));
   }
 
-  private static void checkLength(String key, String place) {
+  private static void check(String key, String place) {
+    if (!KEY.matcher(key).matches()) {
+      throw new IllegalArgumentException(
+          "the API key %s cannot be one: a key has letters, digits, '-', '.', '_', '~', '+' and '/' alone, and '=' only at its end; the file is a list with one key a line, or YAML that begins with 'keys:'"
+              .formatted(place));
+    }
     if (key.length() < MIN_KEY_CHARS) {
       throw new IllegalArgumentException(
           "the API key %s has %d characters; use at least %d random ones"

@@ -113,9 +113,7 @@ public final class Json {
       throw ApiException.invalid(
           null,
           "invalid_json",
-          "The JSON body exceeds a limit%s: at most %d levels of nesting, numbers of %d characters, names of %d and strings of %d."
-              .formatted(
-                  place(e), MAX_NESTING, MAX_NUMBER_LENGTH, MAX_NAME_LENGTH, maxStringLength));
+          "The JSON body exceeds a limit%s: %s.".formatted(place(e), limit(e)));
     } catch (DatabindException e) {
       String path = path(e);
       throw ApiException.invalid(
@@ -131,6 +129,18 @@ public final class Json {
           null, "invalid_type", "Invalid type for 'body': expected an object, got null.");
     }
     return value;
+  }
+
+  /** The limit that was passed; the parser tells only by its words which. */
+  private String limit(StreamConstraintsException e) {
+    String words = String.valueOf(e.getOriginalMessage());
+    return words.startsWith("Document nesting")
+        ? "at most %d levels of nesting".formatted(MAX_NESTING)
+        : words.startsWith("Number")
+            ? "a number has at most %d characters".formatted(MAX_NUMBER_LENGTH)
+            : words.startsWith("Name")
+                ? "a name has at most %d characters".formatted(MAX_NAME_LENGTH)
+                : "a string has at most %d characters".formatted(maxStringLength);
   }
 
   /** Null for a body that is null. */

@@ -9,6 +9,7 @@ import dev.kvdrive.kv.tier.ExtentFile;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
+import dev.kvdrive.model.file.Printable;
 import dev.kvdrive.model.source.DownloadProgress;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
@@ -167,13 +168,13 @@ public final class EngineStart implements ModelStart {
                 log.warn(
                     "Chats are refused, raw prompts are answered: the {} cannot be used: {}. Supply one that can with {}",
                     name,
-                    why,
+                    Printable.of(why),
                     names.in("kvdrive.model.chat-template")));
     if (!template.unknowns().isEmpty()) {
       log.warn(
           "Chats that lead there are refused, others are answered: the {} cannot be used in some branches: {}. Supply one that can with {}",
           name,
-          String.join(", ", template.unknowns()),
+          Printable.of(String.join(", ", template.unknowns())),
           names.in("kvdrive.model.chat-template"));
     }
   }

@@ -1,5 +1,6 @@
 package dev.kvdrive.server.serving;
 
+import dev.kvdrive.model.file.Printable;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import dev.kvdrive.server.settings.SettingNames;
 import java.util.Optional;
@@ -82,8 +83,10 @@ public final class RuntimeLifecycle implements SmartLifecycle {
   }
 
   private void progress(String step) {
-    serving.starting(step);
-    log.info("{}", step);
+    // A model's name, for one, is as its file has it.
+    String shown = Printable.of(step);
+    serving.starting(shown);
+    log.info("{}", shown);
   }
 
   @Override

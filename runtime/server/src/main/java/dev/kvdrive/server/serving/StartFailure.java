@@ -4,6 +4,7 @@ import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceMemoryException;
 import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.model.file.ModelFormatException;
+import dev.kvdrive.model.file.Printable;
 import dev.kvdrive.model.source.ModelSourceException;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.InfeasiblePlanException;
@@ -136,7 +137,7 @@ public final class StartFailure extends RuntimeException {
   }
 
   private static String oneLine(String text) {
-    return text.strip().replaceAll("\\s*[\r\n]+\\s*", " ");
+    return Printable.of(text.strip().replaceAll("\\s*[\r\n]+\\s*", " "));
   }
 
   private static <T extends Throwable> @Nullable T cause(Throwable failure, Class<T> type) {

@@ -17,6 +17,9 @@ import java.time.Duration;
 final class TransportError {
   private static final Json JSON = new Json(1 << 10);
 
+  /** How the decoder says it, before the value. */
+  private static final String NO_LENGTH = "Content-Length value is not a number: ";
+
   private TransportError() {}
 
   /** What a request that could not be decoded is answered with. */
@@ -28,6 +31,15 @@ final class TransportError {
       case TooLongHttpHeaderException header ->
           ApiException.transport(
               431, "headers_too_large", "The request's headers are too large; send fewer.");
+      case IllegalArgumentException length
+          when String.valueOf(length.getMessage()).startsWith(NO_LENGTH) ->
+          ApiException.transport(
+              400,
+              "bad_request",
+              "The Content-Length '%s' is not a number of bytes from 0 to %d; send the length of the body."
+                  .formatted(
+                      shortened(String.valueOf(length.getMessage()).substring(NO_LENGTH.length())),
+                      Long.MAX_VALUE));
       default ->
           ApiException.transport(
               400, "bad_request", "The request is not valid HTTP/1.1; check its head and framing.");

@@ -74,7 +74,8 @@ public record Snapshot(long atMillis, String state, String detail, @Nullable Eng
       List<Demand> demands) {}
 
   /** One tier; see {@code EngineStatus.Tier}. */
-  public record Tier(String name, long capacityBytes, long usedBytes, long kvBytes) {}
+  public record Tier(
+      String name, long capacityBytes, long usedBytes, long kvBytes, long keptBytes) {}
 
   /** Generations with a seat, generations in the queue, and places in it. */
   public record Queue(int running, int waiting, int limit) {}

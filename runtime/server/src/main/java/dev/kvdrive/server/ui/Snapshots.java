@@ -52,7 +52,10 @@ public final class Snapshots {
     return new Snapshot.Engine(
         plan(model, status),
         status.tiers().stream()
-            .map(t -> new Snapshot.Tier(t.name(), t.capacityBytes(), t.usedBytes(), t.kvBytes()))
+            .map(
+                t ->
+                    new Snapshot.Tier(
+                        t.name(), t.capacityBytes(), t.usedBytes(), t.kvBytes(), t.keptBytes()))
             .toList(),
         new Snapshot.Queue(status.running(), status.waiting(), status.queueLimit()),
         new Snapshot.Totals(

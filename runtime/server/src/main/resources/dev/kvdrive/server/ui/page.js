@@ -273,9 +273,11 @@
       .filter((s) => s.size > 0);
     const kv = own.reduce((sum, s) => sum + s.size, 0);
     const empty = setAside(tier, engine.plan, kv);
-    const other = Math.max(0, tier.used_bytes - kv - empty);
+    const kept = Math.min(tier.kept_bytes, Math.max(0, tier.used_bytes - kv - empty));
+    const other = Math.max(0, tier.used_bytes - kv - kept - empty);
     const bar = row.querySelector('.bar');
     const pieces = [...own.map((s) => ({ key: s.number, size: s.size, kind: 'kv', text: String(s.number) })),
+      { key: 'kept', size: kept, kind: 'kept', text: '' },
       { key: 'empty', size: empty, kind: 'empty', text: '' },
       { key: 'other', size: other, kind: 'other', text: '' }];
     keep(bar, pieces, (p) => p.key, (p) => el('span', { class: p.kind }), (node, p) => {
@@ -285,10 +287,10 @@
     });
     set(bar, {
       'aria-label': `${TIERS[tier.name].name}: ${bytes(tier.used_bytes)} of ${bytes(tier.capacity_bytes)} in use, `
-        + `${bytes(kv)} of it by ${own.length} sequences`,
+        + `${bytes(kv)} of it by ${own.length} sequences${kept > 0 ? `, ${bytes(kept)} kept of prompts` : ''}`,
     });
     set(row.querySelector('.used'), { text: `${bytes(tier.used_bytes)} of ${bytes(tier.capacity_bytes)}` });
-    set(row.querySelector('.sum small'), { text: `${bytes(kv)} by sequences` });
+    set(row.querySelector('.sum small'), { text: `${bytes(kv)} by sequences${kept > 0 ? `, ${bytes(kept)} kept` : ''}` });
   }
 
   function flowRow() {

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class ApiKeysTest {
   private static final String FIRST = "first-key-0123456789";
@@ -71,6 +72,27 @@ class ApiKeysTest {
 
   private static Caller caller(ApiKeys keys, String key) {
     return keys.caller(key).orElseThrow();
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "first-key-0123456789\nnot a key, but a sentence",
+        "first-key-0123456789\n\"sk-0123456789abcdef\",",
+        "first-key-0123456789\nAPI_KEY=sk-0123456789abcdef",
+        "first-key-0123456789\n-----BEGIN PRIVATE KEY-----",
+        "first-key-0123456789\nschl\u00fcssel-0123456789",
+        "first-key-0123456789\nkey\u001b[31m-0123456789",
+      })
+  void whatCannotBeAKeyIsRefusedByItsLineAndNeverShown(String text) throws IOException {
+    Path file = Files.writeString(folder.resolve("keys"), text);
+    assertThatThrownBy(() -> read(file))
+        .hasMessageContaining("the API key in line 2 of %s cannot be one".formatted(file))
+        .hasMessageContaining("one key a line")
+        .satisfies(
+            e ->
+                assertThat(String.valueOf(e.getMessage()))
+                    .doesNotContain(text.lines().toList().get(1), "0123456789", "sentence"));
   }
 
   @Test
