@@ -2,6 +2,7 @@ package dev.kvdrive.bench.calibrate;
 
 import dev.kvdrive.bench.document.TaskFamily;
 import dev.kvdrive.bench.document.TaskMaker;
+import dev.kvdrive.bench.document.TooShortException;
 import dev.kvdrive.bench.eval.EvalTask;
 import dev.kvdrive.text.ChatMessage;
 import dev.kvdrive.text.ChatTemplate;
@@ -29,6 +30,8 @@ public final class CalibrationPrompts {
    *
    * @param length bound of prompt and answer together, in tokens
    * @param template of the model; without one the conversation is read as plain text
+   * @throws IllegalArgumentException if the length is too short for one of them, with the least
+   *     that is not
    */
   public static List<int[]> ofTasks(
       int length, Tokenizer tokenizer, Optional<ChatTemplate> template) {
@@ -37,10 +40,36 @@ public final class CalibrationPrompts {
     // Not all that there are: a family that no index was fitted to can say what fitting is worth.
     for (TaskFamily family : TaskFamily.TRAINED) {
       for (double depth : DEPTHS) {
-        prompts.add(answered(maker.make(family, length, depth), length, tokenizer, template));
+        try {
+          prompts.add(answered(maker.make(family, length, depth), length, tokenizer, template));
+        } catch (TooShortException e) {
+          throw new IllegalArgumentException(
+              "the documents that are read need at least %,d tokens, got %,d"
+                  .formatted(least(e.needed(), maker), length),
+              e);
+        }
       }
     }
     return prompts;
+  }
+
+  /** The first length from this one on for which every family has room. */
+  private static int least(int length, TaskMaker maker) {
+    int least = length;
+    for (boolean enough = false; !enough; ) {
+      enough = true;
+      for (TaskFamily family : TaskFamily.TRAINED) {
+        for (double depth : DEPTHS) {
+          try {
+            EvalTask _ = maker.make(family, least, depth);
+          } catch (TooShortException e) {
+            enough = false;
+            least = e.needed();
+          }
+        }
+      }
+    }
+    return least;
   }
 
   private static int[] answered(

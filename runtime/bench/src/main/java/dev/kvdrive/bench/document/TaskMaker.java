@@ -75,8 +75,8 @@ public final class TaskMaker {
    * @param length bound of prompt and answer together, in tokens
    * @param depth where the fact asked for is, from 0 (start) to 1 (end); where several are, the
    *     first of them
-   * @throws IllegalArgumentException if the length is too short for a document, or above {@link
-   *     #MAX_LENGTH}
+   * @throws TooShortException if the length is too short for a document
+   * @throws IllegalArgumentException if it is above {@link #MAX_LENGTH}
    */
   public EvalTask make(TaskFamily family, int length, double depth) {
     if (!(depth >= 0 && depth <= 1)) {
@@ -370,9 +370,7 @@ public final class TaskMaker {
   private int room(TaskFamily family, int length, String introduction) {
     int room = length - family.maxNewTokens() - 2 * MARGIN - tokens.applyAsInt(introduction);
     if (room < 4 * MARGIN) {
-      throw new IllegalArgumentException(
-          "a task of %s needs at least %d tokens, got %d"
-              .formatted(family.word(), length - room + 4 * MARGIN, length));
+      throw new TooShortException(family, length - room + 4 * MARGIN, length);
     }
     return room;
   }

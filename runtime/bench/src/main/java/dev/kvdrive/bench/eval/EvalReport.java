@@ -203,7 +203,7 @@ public final class EvalReport {
     }
     cells.add(cells("samples", of(told, row -> Integer.toString(row.column().samples().size()))));
     cells.add(cells("attended", of(told, row -> percent(row.column().taken().attended()))));
-    cells.add(cells("hit rate", of(told, row -> percent(row.column().taken().hitRate()))));
+    cells.add(cells("hit rate", of(told, EvalReport::hits)));
     if (told.stream().anyMatch(row -> row.column().accuracy().samples() > 0)) {
       cells.add(cells("mass missed", of(told, row -> missed(row.column()))));
       cells.add(cells("output error", of(told, row -> error(row.column()))));
@@ -274,8 +274,14 @@ public final class EvalReport {
             ? Integer.toString(row.column().samples().size())
             : "%d, %d of them exact".formatted(row.column().samples().size(), row.paired()),
         percent(row.column().taken().attended()),
-        percent(row.column().taken().hitRate()),
+        hits(row),
         decimal(row.column().indexBytes()));
+  }
+
+  /** Nothing in exact mode with a window that keeps nothing: every chunk goes through it. */
+  private static String hits(Row row) {
+    double rate = row.column().taken().hitRate();
+    return row.column().settings().exact() && rate == 0 ? "-" : percent(rate);
   }
 
   private static List<String> of(List<Row> rows, Function<Row, String> cell) {

@@ -9,9 +9,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.zip.GZIPInputStream;
 import java.util.zip.ZipException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What an engine has selected, in memory, to be replayed as often as wanted.
@@ -21,7 +23,8 @@ import java.util.zip.ZipException;
  * @param whole whether it was not interrupted
  */
 public record Recording(RecordingHeader header, List<Event> events, boolean whole) {
-  private static final double SAME_BUDGET = 1e-9;
+  /** Budgets that differ by less are the same. */
+  public static final double SAME_BUDGET = 1e-9;
 
   /** What happened. */
   public sealed interface Event {}
@@ -73,6 +76,9 @@ public record Recording(RecordingHeader header, List<Event> events, boolean whol
         new DataInputStream(
             new BufferedInputStream(
                 new GZIPInputStream(Files.newInputStream(file), 1 << 16), 1 << 16))) {
+      if (!RecordingHeader.begins(in)) {
+        throw none(file, null);
+      }
       RecordingHeader header = RecordingHeader.read(in);
       List<Event> events = new ArrayList<>();
       int windows = header.shape().layers() * header.shape().heads();
@@ -86,15 +92,40 @@ public record Recording(RecordingHeader header, List<Event> events, boolean whol
         return new Recording(header, events, false);
       }
       return new Recording(header, events, true);
+    } catch (DamagedException | IndexOutOfBoundsException | NegativeArraySizeException e) {
+      throw new IOException("%s: it is damaged; record it again".formatted(file), e);
     } catch (EOFException e) {
       throw new IOException(
           "%s: it ends before its first step; it was interrupted early, record it again"
               .formatted(file),
           e);
     } catch (ZipException e) {
-      throw new IOException(
-          "%s: it is no recording that ./kvdrive eval --record has written".formatted(file), e);
+      throw none(file, e);
     }
+  }
+
+  private static IOException none(Path file, @Nullable Throwable cause) {
+    return new IOException(
+        "%s: it is no recording that ./kvdrive eval --record has written".formatted(file), cause);
+  }
+
+  /** Bytes that no recorder writes. */
+  static final class DamagedException extends IOException {
+    private static final long serialVersionUID = 1L;
+
+    DamagedException(String why) {
+      super(why);
+    }
+  }
+
+  /** The budgets that its sequences were answered with, the largest first. */
+  public List<Double> budgets() {
+    return events.stream()
+        .filter(Opened.class::isInstance)
+        .map(event -> ((Opened) event).budget())
+        .distinct()
+        .sorted(Comparator.reverseOrder())
+        .toList();
   }
 
   /**
@@ -175,7 +206,7 @@ public record Recording(RecordingHeader header, List<Event> events, boolean whol
       case SelectionRecorder.CLOSED -> new Closed(number(in));
       case SelectionRecorder.STEPPED -> new Stepped();
       case SelectionRecorder.CHOSEN -> chosen(in, header, known);
-      default -> throw new IOException("a record of a recording cannot have type " + type);
+      default -> throw new DamagedException("a record of a recording cannot have type " + type);
     };
   }
 
@@ -228,6 +259,6 @@ public record Recording(RecordingHeader header, List<Event> events, boolean whol
         return value;
       }
     }
-    throw new IOException("a number of a recording has more than 32 bits");
+    throw new DamagedException("a number of a recording has more than 32 bits");
   }
 }

@@ -6,6 +6,9 @@ import dev.kvdrive.plan.WindowOptions;
 import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
+import java.io.UTFDataFormatException;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 
 /**
  * The engine that a recording was made with.
@@ -72,10 +75,16 @@ public record RecordingHeader(
     out.writeBoolean(windows.prefetch());
   }
 
+  /** Whether what follows is a recording. */
+  static boolean begins(DataInputStream in) throws IOException {
+    byte[] magic = MAGIC.getBytes(StandardCharsets.US_ASCII);
+    byte[] length = {0, (byte) magic.length};
+    return Arrays.equals(in.readNBytes(length.length), length)
+        && Arrays.equals(in.readNBytes(magic.length), magic);
+  }
+
+  /** Reads what follows {@linkplain #begins the beginning}. */
   static RecordingHeader read(DataInputStream in) throws IOException {
-    if (!in.readUTF().equals(MAGIC)) {
-      throw new IOException("it is not a recording of selections");
-    }
     String model = in.readUTF();
     var shape =
         new WindowDivision.Shape(
@@ -86,13 +95,17 @@ public record RecordingHeader(
             in.readInt(),
             in.readInt(),
             in.readBoolean());
-    return new RecordingHeader(
-        model,
-        shape,
-        in.readInt(),
-        in.readInt(),
-        in.readInt(),
-        new WindowOptions(
-            WindowOptions.Division.valueOf(in.readUTF()), in.readInt(), in.readBoolean()));
+    try {
+      return new RecordingHeader(
+          model,
+          shape,
+          in.readInt(),
+          in.readInt(),
+          in.readInt(),
+          new WindowOptions(
+              WindowOptions.Division.valueOf(in.readUTF()), in.readInt(), in.readBoolean()));
+    } catch (IllegalArgumentException | UTFDataFormatException e) {
+      throw new Recording.DamagedException(String.valueOf(e.getMessage()));
+    }
   }
 }

@@ -118,7 +118,7 @@ class EvalReportTest {
             | against exact  |                      - |    -12.5 |
             | samples        |                      2 |        1 |
             | attended       |                100.0 % |    6.5 % |
-            | hit rate       |                  0.0 % |   50.0 % |
+            | hit rate       |                      - |   50.0 % |
             | index, B/token |                   18.0 |     18.0 |
             """);
     assertThat(report.againstByTask()).contains("| a        |     -12.5 |").doesNotContain("bb");

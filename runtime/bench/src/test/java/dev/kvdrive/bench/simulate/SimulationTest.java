@@ -24,10 +24,13 @@ import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.WindowOptions.Division;
 import dev.kvdrive.schedule.EngineStatus;
 import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -135,6 +138,22 @@ class SimulationTest {
   void whatIsNoRecordingIsRefused() throws IOException {
     Path file = folder.resolve("something");
     Files.writeString(file, "something else");
-    assertThatThrownBy(() -> Recording.read(file)).isInstanceOf(IOException.class);
+    assertThatThrownBy(() -> Recording.read(file))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining(file.toString());
+    for (String text : List.of("x", "something else that is as long as a recording begins")) {
+      try (OutputStream out = new GZIPOutputStream(Files.newOutputStream(file))) {
+        out.write(text.getBytes(StandardCharsets.UTF_8));
+      }
+      assertThatThrownBy(() -> Recording.read(file))
+          .isInstanceOf(IOException.class)
+          .hasMessage(file + ": it is no recording that ./kvdrive eval --record has written");
+    }
+  }
+
+  @Test
+  void aRecordingSaysWhichBudgetsItHas() throws Exception {
+    assertThat(run(new WindowOptions(Division.UNIFORM, 0, false)).recording().budgets())
+        .containsExactly(0.25, 0.1);
   }
 }
