@@ -8,6 +8,7 @@ import dev.kvdrive.cli.plan.PlanCommand;
 import dev.kvdrive.cli.serve.ServeCommand;
 import dev.kvdrive.cli.simulate.SimulateCommand;
 import dev.kvdrive.model.file.FileFault;
+import dev.kvdrive.model.file.Printable;
 import dev.kvdrive.plan.InfeasiblePlanException;
 import java.io.PrintWriter;
 import picocli.CommandLine;
@@ -49,7 +50,7 @@ public final class KvDrive {
         (failure, args) -> {
           PrintWriter err = failure.getCommandLine().getErr();
           String command = failure.getCommandLine().getCommandSpec().qualifiedName();
-          err.println("kvdrive: " + failure.getMessage());
+          err.println(Printable.of("kvdrive: " + failure.getMessage()));
           err.println("See './%s --help'.".formatted(command));
           return failure.getCommandLine().getCommandSpec().exitCodeOnInvalidInput();
         });
@@ -62,7 +63,9 @@ public final class KvDrive {
           if (message == null) {
             message = failure.getMessage();
           }
-          cmd.getErr().println("kvdrive: " + (message == null ? failure.toString() : message));
+          cmd.getErr()
+              .println(
+                  Printable.of("kvdrive: " + (message == null ? failure.toString() : message)));
           return doesNotFit(failure) ? PlanCommand.INFEASIBLE : 1;
         });
     return line;

@@ -6,10 +6,13 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.plan.DeviceKind;
 import java.io.ByteArrayOutputStream;
+import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -17,6 +20,7 @@ import java.util.Objects;
 import java.util.ServiceLoader;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -25,6 +29,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 
 class KvDriveTest {
+  @TempDir private Path folder;
   private final StringWriter err = new StringWriter();
 
   private int run(String... args) {
@@ -110,6 +115,37 @@ class KvDriveTest {
     assertThat(run(command.split(" "))).isNotZero();
     assertThat(err.toString().lines().findFirst())
         .hasValueSatisfying(m -> assertThat(m).contains(message));
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "calibrate --out x --length 200",
+        "calibrate --out x --length 530",
+        "eval make-tasks --out x --length 200",
+        "demo --tokens 100",
+      })
+  void aLengthWithoutRoomForItsDocumentsNamesTheOption(String command) {
+    assertThat(run(command.split(" "))).isEqualTo(2);
+    assertThat(err.toString().lines().findFirst().orElseThrow())
+        .startsWith("kvdrive: --")
+        .containsPattern("at least [\\d,]+( tokens)?, got (200|530|100)");
+  }
+
+  @Test
+  void whatAFileBringsIntoAMessageControlsNoTerminal() throws IOException {
+    Path manifest =
+        Files.writeString(
+            folder.resolve("m.yaml"),
+            "apiVersion: kvdrive.dev/v1alpha1\nkind: \"In\\e[31mX\"\nmetadata: {name: \"a\\e[2Jb\"}\n");
+    Path noText = Files.write(folder.resolve("no.txt"), new byte[] {(byte) 0xff, 0x1b});
+    run("plan", "-f", manifest.toString());
+    assertThat(err.toString()).contains("\\u001b").doesNotContain("\u001b");
+    Path broken = Files.writeString(folder.resolve("b.jinja"), "{% x\u001b[31m %");
+    run("eval", "--chat-template", broken.toString());
+    assertThat(err.toString()).doesNotContain("\u001b");
+    run("calibrate", "--text", noText.toString());
+    assertThat(err.toString()).contains("no.txt is no text in UTF-8");
   }
 
   @Test

@@ -6,6 +6,7 @@ import dev.kvdrive.bench.engine.ComfortableTiers;
 import dev.kvdrive.bench.engine.LocalEngine;
 import dev.kvdrive.bench.engine.LocalModel;
 import dev.kvdrive.calibration.CalibrationFile;
+import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.OutputFileConverter;
 import dev.kvdrive.cli.option.ProcessorOptions;
 import dev.kvdrive.cli.serve.LocalRuntime;
@@ -18,6 +19,7 @@ import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.model.IndexSidecar;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
+import dev.kvdrive.model.file.FileFault;
 import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.ByteSize;
@@ -28,6 +30,8 @@ import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.TierBudgets;
 import dev.kvdrive.text.Tokenizer;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -50,8 +54,6 @@ import picocli.CommandLine.Spec;
             + " weights, where 'eval --index planes-128' looks for it.",
     mixinStandardHelpOptions = true)
 public final class CalibrateCommand implements Callable<Integer> {
-  private static final int SHORTEST = 512;
-
   @Spec private CommandSpec spec;
 
   @Option(
@@ -64,6 +66,7 @@ public final class CalibrateCommand implements Callable<Integer> {
   @Option(
       names = "--length",
       paramLabel = "TOKENS",
+      converter = Bounded.Positive.class,
       defaultValue = "8192",
       description = "Length of the documents it reads (default: ${DEFAULT-VALUE}).")
   private int length;
@@ -95,11 +98,11 @@ public final class CalibrateCommand implements Callable<Integer> {
     Terminal terminal = Terminal.of(spec.commandLine().getErr());
     try (Model opened = ModelLoader.open(file, 0, ModelLoader.Verification.SAMPLE)) {
       int most = opened.geometry().maxContext();
-      if (length < SHORTEST || length > most) {
+      if (length > most) {
         throw new ParameterException(
             spec.commandLine(),
-            "--length must be from %,d to %,d, the context of %s, got %,d"
-                .formatted(SHORTEST, most, opened.geometry().name(), length));
+            "--length must be at most %,d, the context of %s, got %,d"
+                .formatted(most, opened.geometry().name(), length));
       }
       List<int[]> prompts = prompts(file, opened);
       PlanRequest request =
@@ -134,14 +137,30 @@ public final class CalibrateCommand implements Callable<Integer> {
 
   private List<int[]> prompts(Path file, Model opened) throws IOException {
     Tokenizer tokenizer = LocalEngine.tokenizer(opened.tokenizer());
-    List<int[]> prompts =
-        new ArrayList<>(
-            CalibrationPrompts.ofTasks(
-                length, tokenizer, LocalModel.of(file).template(opened.tokenizer())));
+    List<int[]> prompts;
+    try {
+      prompts =
+          new ArrayList<>(
+              CalibrationPrompts.ofTasks(
+                  length, tokenizer, LocalModel.of(file).template(opened.tokenizer())));
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), "--length: " + e.getMessage(), e);
+    }
     for (Path text : texts) {
-      prompts.addAll(CalibrationPrompts.ofText(Files.readString(text), length, tokenizer));
+      prompts.addAll(CalibrationPrompts.ofText(content(text), length, tokenizer));
     }
     return prompts;
+  }
+
+  private static String content(Path text) {
+    try {
+      return Files.readString(text);
+    } catch (CharacterCodingException e) {
+      throw new IllegalArgumentException(
+          "--text %s is no text in UTF-8; save it as that".formatted(text), e);
+    } catch (IOException e) {
+      throw new UncheckedIOException("--text " + FileFault.words(text, e), e);
+    }
   }
 
   private static IndexCalibration read(

@@ -47,7 +47,7 @@ import tools.jackson.databind.JsonNode;
 final class Demo {
   private static final long POLL_MILLIS = 100;
 
-  private static final TaskFamily FAMILY = TaskFamily.FACT_QA;
+  static final TaskFamily FAMILY = TaskFamily.FACT_QA;
 
   /** Where the fact is. */
   private static final double DEPTH = 0.37;
@@ -331,6 +331,7 @@ final class Demo {
     terminal.line(
         CurlCall.chat(
                 serving ? runtime.address() : java.net.URI.create("http://127.0.0.1:8080"),
+                "",
                 ModelName.of(ModelSource.BUILTIN),
                 false,
                 "Hello")

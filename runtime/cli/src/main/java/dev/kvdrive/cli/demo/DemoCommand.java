@@ -1,5 +1,6 @@
 package dev.kvdrive.cli.demo;
 
+import dev.kvdrive.bench.document.TooShortException;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.BudgetOptions;
 import dev.kvdrive.cli.option.ChatTemplateOption;
@@ -15,6 +16,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** {@code ./kvdrive demo}. */
@@ -83,6 +85,12 @@ public final class DemoCommand implements Callable<Integer> {
         runtime.awaitEnd();
       }
       return right ? 0 : 1;
+    } catch (TooShortException e) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--tokens must be at least %,d, got %,d"
+              .formatted(e.needed() - Demo.FAMILY.maxNewTokens(), tokens),
+          e);
     }
   }
 }

@@ -458,7 +458,7 @@ final class EvalRun {
       double seconds = (System.nanoTime() - start) / 1e9;
       long open = total - known - tokens;
       String left =
-          tokens < total / 200
+          tokens == 0 || tokens < total / 200
               ? ""
               : Quantities.duration(Duration.ofMillis((long) (1000 * seconds * open / tokens)))
                   + " left";

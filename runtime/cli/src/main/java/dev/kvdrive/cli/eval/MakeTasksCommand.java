@@ -18,6 +18,7 @@ import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
 /** {@code ./kvdrive eval make-tasks}: task files of any length. */
@@ -83,11 +84,19 @@ public final class MakeTasksCommand implements Callable<Integer> {
     try (Model opened = ModelLoader.open(file, 0, ModelLoader.Verification.NONE)) {
       Tokenizer tokenizer = LocalEngine.tokenizer(opened.tokenizer());
       TaskMaker maker = new TaskMaker(seed, text -> tokenizer.encode(text, false).length);
-      EvalTask.write(out, maker.makeAll(families, lengths, samples));
+      EvalTask.write(out, tasks(maker));
     }
     spec.commandLine()
         .getOut()
         .printf("%d tasks are in %s.%n", families.size() * lengths.size() * samples, out);
     return 0;
+  }
+
+  private List<EvalTask> tasks(TaskMaker maker) {
+    try {
+      return maker.makeAll(families, lengths, samples);
+    } catch (IllegalArgumentException e) {
+      throw new ParameterException(spec.commandLine(), "--length: " + e.getMessage(), e);
+    }
   }
 }

@@ -2,6 +2,7 @@ package dev.kvdrive.cli.plan;
 
 import dev.kvdrive.cli.option.DeploymentOptions;
 import dev.kvdrive.model.file.FileFault;
+import dev.kvdrive.model.file.Printable;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.Planner;
@@ -128,6 +129,6 @@ public final class PlanCommand implements Callable<Integer> {
   }
 
   private void print(String text) {
-    spec.commandLine().getOut().println(text.stripTrailing());
+    spec.commandLine().getOut().println(Printable.of(text.stripTrailing()));
   }
 }

@@ -165,8 +165,14 @@ public final class ServeCommand implements Callable<Integer> {
     if (local.serving().state() instanceof Serving.State.Ready ready) {
       PrintWriter out = spec.commandLine().getOut();
       out.printf("%nThe OpenAI API is at %s/v1. Ask it something:%n%n", local.address());
+      CurlTls call =
+          tlsCertificate == null
+              ? CurlTls.plain(local.address())
+              : CurlTls.of(local.address(), tlsCertificate, clientCa != null);
       out.println(
-          CurlCall.chat(local.address(), ready.model().name(), apiKeys != null, "Hello").indent(2));
+          CurlCall.chat(
+                  call.address(), call.options(), ready.model().name(), apiKeys != null, "Hello")
+              .indent(2));
       if (!noUi) {
         out.printf("Watch what it does at %s/ui%n%n", local.address());
       }

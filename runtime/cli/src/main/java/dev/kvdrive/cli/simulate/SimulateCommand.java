@@ -5,12 +5,16 @@ import dev.kvdrive.bench.simulate.Simulation.Counts;
 import dev.kvdrive.bench.simulate.SimulationTable;
 import dev.kvdrive.cli.option.OutputFileConverter;
 import dev.kvdrive.cli.option.ShareConverter;
+import dev.kvdrive.cli.terminal.Quantities;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -47,7 +51,8 @@ public final class SimulateCommand implements Callable<Integer> {
       names = "--budget",
       paramLabel = "SHARE",
       converter = ShareConverter.class,
-      description = "Only sequences that were answered with this budget (default: all).")
+      description =
+          "Only sequences that were answered with this budget (default: a table of each budget but exact).")
   private @Nullable Double budget;
 
   @Option(
@@ -103,8 +108,7 @@ public final class SimulateCommand implements Callable<Integer> {
             "recordings of one model, got %s and %s".formatted(model, recording.header().model()));
       }
     }
-    SimulationTable table = new SimulationTable(recordings, sizes, budget);
-    Counts recorded = table.asRecorded();
+    Counts recorded = new SimulationTable(recordings, sizes, null).asRecorded();
     spec.commandLine()
         .getOut()
         .printf(
@@ -115,20 +119,64 @@ public final class SimulateCommand implements Callable<Integer> {
             recorded.hits(),
             recorded.misses(),
             100 * recorded.hitRate());
-    table.run();
-    if (dram != null) {
-      table.tiers(dram, extents);
+    List<Double> there = recordedBudgets(recordings);
+    List<Object> trees = new ArrayList<>();
+    for (Double one : budgets(there)) {
+      // A recording of one budget is replayed in the seats that it had.
+      SimulationTable table =
+          new SimulationTable(recordings, sizes, there.size() > 1 ? one : budget);
+      table.run();
+      if (dram != null) {
+        table.tiers(dram, extents);
+      }
+      if (there.size() > 1) {
+        spec.commandLine()
+            .getOut()
+            .printf("%sBudget %s%n%n", trees.isEmpty() ? "" : "\n", Quantities.share(one));
+      }
+      spec.commandLine().getOut().print(table.markdown());
+      spec.commandLine().getOut().flush();
+      Map<String, Object> tree = new LinkedHashMap<>();
+      tree.put("budget", one);
+      tree.putAll(table.tree());
+      trees.add(tree);
     }
-    spec.commandLine().getOut().print(table.markdown());
-    spec.commandLine().getOut().flush();
     if (json != null) {
       Files.writeString(
           json,
           JsonMapper.builder()
               .enable(SerializationFeature.INDENT_OUTPUT)
               .build()
-              .writeValueAsString(table.tree()));
+              .writeValueAsString(trees.size() == 1 ? trees.getFirst() : trees));
     }
     return 0;
+  }
+
+  private static List<Double> recordedBudgets(List<Recording> recordings) {
+    return recordings.stream()
+        .flatMap(recording -> recording.budgets().stream())
+        .distinct()
+        .sorted(Comparator.reverseOrder())
+        .toList();
+  }
+
+  /**
+   * Those that are looked at, each by itself, since windows have the sizes of one. Exact mode
+   * chooses nothing, so it is looked at only if there is nothing else, or if it is asked for.
+   */
+  private List<Double> budgets(List<Double> there) {
+    if (budget == null) {
+      List<Double> choosing = there.stream().filter(one -> one < 1).toList();
+      return choosing.isEmpty() ? List.of(1.0) : choosing;
+    }
+    if (there.stream().noneMatch(one -> Math.abs(one - budget) < Recording.SAME_BUDGET)) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--budget %s: nothing was recorded with it; there are %s"
+              .formatted(
+                  Quantities.share(budget),
+                  String.join(", ", there.stream().map(Quantities::share).toList())));
+    }
+    return List.of(budget);
   }
 }

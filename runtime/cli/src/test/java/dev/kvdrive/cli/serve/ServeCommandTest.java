@@ -5,13 +5,19 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.cli.option.RuntimeOptions;
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import picocli.CommandLine;
 
 class ServeCommandTest {
+  @TempDir private Path folder;
+
   private static Map<String, String> settings(String... args) {
     ServeCommand command = new ServeCommand();
     CommandLine line = new CommandLine(command);
@@ -181,11 +187,58 @@ class ServeCommandTest {
   }
 
   @Test
+  void theCallToCopyKnowsACertificateThatNobodyElseKnows() throws Exception {
+    Path certificate = folder.resolve("tls.crt");
+    URI address = URI.create("https://127.0.0.1:8443");
+    Files.writeString(certificate, selfSigned("dns:localhost"));
+    assertThat(CurlTls.of(address, certificate, false))
+        .isEqualTo(
+            new CurlTls(
+                URI.create("https://localhost:8443"), "--cacert %s ".formatted(certificate)));
+    Files.writeString(certificate, selfSigned("dns:kv.example"));
+    assertThat(CurlTls.of(address, certificate, true))
+        .isEqualTo(
+            new CurlTls(
+                URI.create("https://kv.example:8443"),
+                "--cacert %s --resolve kv.example:8443:127.0.0.1 --cert CLIENT.crt --key CLIENT.key "
+                    .formatted(certificate)));
+    Files.writeString(certificate, selfSigned("ip:127.0.0.1"));
+    CurlTls own = CurlTls.of(address, certificate, false);
+    assertThat(own.address()).isEqualTo(address);
+    assertThat(CurlCall.chat(own.address(), own.options(), "acme", false, "Hello"))
+        .startsWith(
+            "curl --cacert %s https://127.0.0.1:8443/v1/chat/completions".formatted(certificate));
+  }
+
+  /** A new certificate in PEM, by the JDK's own tool. */
+  private String selfSigned(String alternative) throws Exception {
+    Path store = folder.resolve(alternative.replace(':', '-'));
+    String tool = Path.of(System.getProperty("java.home"), "bin", "keytool").toString();
+    String common = " -keystore %s -storepass changeit -alias own".formatted(store);
+    run(
+        tool
+            + " -genkeypair -keyalg EC -groupname secp256r1 -dname CN=own -validity 2 -ext san="
+            + alternative
+            + common);
+    return run(tool + " -exportcert -rfc" + common);
+  }
+
+  private static String run(String command) throws Exception {
+    Process process =
+        new ProcessBuilder(command.split(" "))
+            .redirectError(ProcessBuilder.Redirect.DISCARD)
+            .start();
+    String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.US_ASCII);
+    assertThat(process.waitFor()).as(command).isZero();
+    return out;
+  }
+
+  @Test
   void theCallToCopyCarriesTheKeyWhereOneIsNeeded() {
     URI address = URI.create("http://127.0.0.1:8080");
-    assertThat(CurlCall.chat(address, "acme", true, "Hello"))
+    assertThat(CurlCall.chat(address, "", "acme", true, "Hello"))
         .contains("-H \"Authorization: Bearer $KVDRIVE_API_KEY\"")
         .contains("\"model\": \"acme\"");
-    assertThat(CurlCall.chat(address, "acme", false, "Hello")).doesNotContain("Authorization");
+    assertThat(CurlCall.chat(address, "", "acme", false, "Hello")).doesNotContain("Authorization");
   }
 }
