@@ -108,6 +108,8 @@ public final class SimulateCommand implements Callable<Integer> {
             "recordings of one model, got %s and %s".formatted(model, recording.header().model()));
       }
     }
+    List<Double> there = recordedBudgets(recordings);
+    List<Double> budgets = budgets(there);
     Counts recorded = new SimulationTable(recordings, sizes, null).asRecorded();
     spec.commandLine()
         .getOut()
@@ -119,9 +121,8 @@ public final class SimulateCommand implements Callable<Integer> {
             recorded.hits(),
             recorded.misses(),
             100 * recorded.hitRate());
-    List<Double> there = recordedBudgets(recordings);
     List<Object> trees = new ArrayList<>();
-    for (Double one : budgets(there)) {
+    for (Double one : budgets) {
       // A recording of one budget is replayed in the seats that it had.
       SimulationTable table =
           new SimulationTable(recordings, sizes, there.size() > 1 ? one : budget);
