@@ -603,15 +603,16 @@ final class Scheduler implements AutoCloseable {
     removeEnded();
   }
 
-  /** A tier that gave up since the engine is closing is no failure of the sequence's. */
+  /**
+   * Ends a sequence that the tiers failed; a tier that gave up since the engine is closing is no
+   * failure of the sequence's.
+   */
   private void fail(Sequence sequence, String message, @Nullable Throwable cause) {
     if (requests.stopping()) {
       sequence.finish(FinishReason.CANCELLED);
     } else {
       sequence.fail(
-          cause == null
-              ? new GenerationException(message)
-              : new GenerationException(message, cause));
+          cause == null ? new StorageException(message) : new StorageException(message, cause));
     }
   }
 

@@ -88,6 +88,7 @@ public abstract class FaultConformance extends EngineTest {
           } else {
             failures++;
             assertSame(what, said, expected.get(i).subList(0, said.size()));
+            assertThat(error).as(what).isInstanceOf(StorageException.class);
             assertThat(error).as(what).message().containsPattern(cause(fault));
           }
         }
@@ -243,7 +244,9 @@ public abstract class FaultConformance extends EngineTest {
       await().until(() -> engine.status().nvmeFailure() != null);
       for (int i = 0; i < 4; i++) {
         GenerationException error = generate(engine, requests().getFirst()).failure();
-        assertThat(error).hasMessageContaining("check the drive");
+        assertThat(error)
+            .isInstanceOf(StorageException.class)
+            .hasMessageContaining("check the drive");
       }
       assertSame(
           "who needs no disk", generate(engine, requests().getLast()).tokens(), expected.getLast());

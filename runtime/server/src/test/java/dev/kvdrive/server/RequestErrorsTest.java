@@ -3,6 +3,7 @@ package dev.kvdrive.server;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.schedule.FinishReason;
+import dev.kvdrive.schedule.StorageException;
 import dev.kvdrive.server.openai.Json;
 import dev.kvdrive.server.openai.TokenizeRequest;
 import java.nio.charset.Charset;
@@ -327,6 +328,36 @@ class RequestErrorsTest extends ScriptedServer {
         .isEqualTo("server_error")
         .jsonPath("$.error.message")
         .isEqualTo("extent 7 is damaged; ask again");
+    player.join();
+  }
+
+  @Test
+  void whatTheTiersFailedMayBeSentAgain() throws Exception {
+    Thread player =
+        Thread.ofPlatform()
+            .start(
+                () -> {
+                  try {
+                    runtime.engine.next().fail(new StorageException("extent 7 did not come"));
+                  } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                  }
+                });
+    client()
+        .post()
+        .uri("/v1/chat/completions")
+        .contentType(MediaType.APPLICATION_JSON)
+        .bodyValue(chat("hello", ""))
+        .exchange()
+        .expectStatus()
+        .isEqualTo(503)
+        .expectHeader()
+        .valueEquals("Retry-After", 4)
+        .expectBody()
+        .jsonPath("$.error.code")
+        .isEqualTo("storage_failed")
+        .jsonPath("$.error.message")
+        .isEqualTo("extent 7 did not come");
     player.join();
   }
 

@@ -149,8 +149,12 @@ final class ScriptedEngine implements InferenceEngine {
     }
 
     void fail(String message) {
+      fail(new GenerationException(message));
+    }
+
+    void fail(GenerationException error) {
       ended = true;
-      listener.onError(new GenerationException(message));
+      listener.onError(error);
     }
 
     @Override

@@ -194,7 +194,8 @@ final class Demotion implements Ranking.Candidates {
       }
       String failure = io.health().failure();
       if (failure != null) {
-        throw new TierException(seat, "no room in DRAM: " + failure, null);
+        throw new TierException(
+            seat, "there is no room in DRAM without the NVMe tier: " + failure, null);
       }
       if (!writes.isEmpty() || frames.inHands() > 0) {
         checkPatience(seat, wait);

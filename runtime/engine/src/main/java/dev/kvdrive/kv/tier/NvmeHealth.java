@@ -133,7 +133,8 @@ final class NvmeHealth {
         isFull(reason)
             ? "the NVMe volume is full (%s) although the space of the extents was allocated: its filesystem copies on write or is thinly provisioned; make room on it, or use ext4 or xfs on a volume of its own"
                 .formatted(reason)
-            : "the NVMe tier cannot be %s: %s; check the drive".formatted(access.words, reason);
+            : "the NVMe tier cannot be %s: %s; try again in some seconds, and check the drive if this stays"
+                .formatted(access.words, reason);
     LOG.log(
         Level.ERROR,
         "{0}; requests that need it fail until a block that is written comes back",

@@ -3,6 +3,7 @@ package dev.kvdrive.server.http;
 import dev.kvdrive.schedule.EngineBusyException;
 import dev.kvdrive.schedule.EngineDrainingException;
 import dev.kvdrive.schedule.GenerationException;
+import dev.kvdrive.schedule.StorageException;
 import dev.kvdrive.server.generation.SlowReaderException;
 import dev.kvdrive.server.metrics.ServingMetrics;
 import dev.kvdrive.server.openai.ApiException;
@@ -27,6 +28,9 @@ import reactor.core.publisher.Mono;
 final class ErrorAnswers implements WebExceptionHandler {
   private static final Logger log = LoggerFactory.getLogger(ErrorAnswers.class);
   private static final Duration RETRY_AFTER = Duration.ofSeconds(1);
+
+  /** A drive that fails is tried again after one second, then two, four, eight. */
+  private static final Duration STORAGE_RETRY_AFTER = Duration.ofSeconds(4);
 
   private final Json json = new Json(1 << 20);
   private final ServingMetrics metrics;
@@ -88,6 +92,11 @@ final class ErrorAnswers implements WebExceptionHandler {
       case EngineDrainingException draining ->
           ApiException.unavailable("shutting_down", clientText.of(message(draining)), RETRY_AFTER);
       case SlowReaderException slow -> ApiException.slowReader(message(slow));
+      case StorageException error -> {
+        log.warn("Request {} failed: {}", id, error.getMessage());
+        yield ApiException.unavailable(
+            "storage_failed", clientText.of(message(error)), STORAGE_RETRY_AFTER);
+      }
       case GenerationException error -> {
         log.warn("Request {} failed: {}", id, error.getMessage());
         yield ApiException.internal(clientText.of(message(error)));
