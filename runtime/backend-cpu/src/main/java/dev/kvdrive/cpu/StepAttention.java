@@ -157,10 +157,12 @@ final class StepAttention {
           if (first > 0) {
             group.begin();
             for (int i = 0; i < first; i++) {
-              if (i + 1 < first) {
+              int slot = Memory.getInt(slots + 4L * i);
+              // Where one slot follows the other the processor reads ahead by itself.
+              if (i + 1 < first && Memory.getInt(slots + 4L * (i + 1)) != slot + 1) {
                 group.announce(seat, Memory.getInt(slots + 4L * (i + 1)));
               }
-              group.addHit(seat, Memory.getInt(slots + 4L * i));
+              group.addHit(seat, slot);
             }
             group.end();
           }
@@ -315,7 +317,8 @@ final class StepAttention {
   /**
    * The queries of one (row, KV head) at a time and what they have attended so far, in the scratch
    * of a thread: tokens are collected in a tile and folded when it is full, so that the queries of
-   * a group share every value that is read and the running sums stay in registers.
+   * a group share every value that is read and the running sums stay in registers. Values of a tile
+   * are widened to panels, or read where they lie ({@link ValueKernels}).
    *
    * <p>The maximum of a query rises, if it does, where a unit of tokens begins (a chunk, the sink,
    * a piece of the ring), and every sum over values goes token by token. A tile therefore changes
@@ -345,8 +348,16 @@ final class StepAttention {
     /** {@code [size][padded]}, scaled. */
     private float[] queries = {};
 
-    /** {@code [padded/COLUMNS][tile][COLUMNS]}. */
+    /** {@code [padded/COLUMNS][tile][COLUMNS]}, if the tile is {@link #inPanels}. */
     private float[] values = {};
+
+    /** Address of the values of each unit, if not. */
+    private long[] valueRows = {};
+
+    /** Whether the keys and values of the layout can be added without panels. */
+    private boolean direct;
+
+    private boolean inPanels;
 
     /** {@code [size][stride]}. */
     private float[] scores = {};
@@ -389,6 +400,11 @@ final class StepAttention {
       sums = scratch.array(Use.OUTPUT, size * padded);
       softmax = scratch.array(Use.MAXIMA, 2 * size);
       units = scratch.ints(tile + 1);
+      valueRows = scratch.longs(tile);
+      direct =
+          kv.layout.type() == KvType.BF16
+              && kv.resident.format() != ChunkFormat.INT8
+              && ValueKernels.take(size, headDim);
     }
 
     /** Takes the queries; before scores are computed. */
@@ -404,6 +420,7 @@ final class StepAttention {
 
     /** Takes what was attended so far; before {@link #addDense} and {@link #addChunk}. */
     void begin() {
+      inPanels = !direct;
       for (int g = 0; g < size; g++) {
         int queryHead = head * size + g;
         softmax[2 * g] = Memory.getFloat(states.maximum(row, queryHead));
@@ -441,16 +458,7 @@ final class StepAttention {
         long rows = keyRows + (long) done * kv.layout.rowBytes();
         reserve(part);
         products(kv.layout.type(), rows, part, tokens);
-        PanelKernels.ofRows(
-            kv.layout.type(),
-            rows + kv.denseValueOffset(),
-            part,
-            headDim,
-            values,
-            tile,
-            tokens,
-            padded);
-        added(part);
+        addRows(rows + kv.denseValueOffset(), part);
       }
     }
 
@@ -463,8 +471,9 @@ final class StepAttention {
      */
     void addClusters(ClusterMemory clusters, long table, long mean, float[] left, int count) {
       long rows = scratch.floats(Use.KEYS, 2L * tile * headDim);
-      long valueRows = rows + 4L * tile * headDim;
+      long means = rows + 4L * tile * headDim;
       float[] logs = scratch.array(Use.KEYS, tile + Lanes.N);
+      inPanels = true;
       int next = 0;
       while (next < count) {
         int unit = 0;
@@ -472,7 +481,7 @@ final class StepAttention {
           if (left[next] > 0) {
             long cluster = table + (long) next * clusters.next();
             clusters.centroid(cluster, mean, rows + 4L * unit * headDim);
-            clusters.value(cluster, valueRows + 4L * unit * headDim);
+            clusters.value(cluster, means + 4L * unit * headDim);
             logs[unit++] = left[next];
           }
         }
@@ -481,7 +490,7 @@ final class StepAttention {
           products(KvType.F32, rows, unit, tokens);
           Arrays.fill(logs, unit, tile + Lanes.N, 1);
           ShareKernels.addLogs(logs, unit, scores, tokens, stride, size);
-          PanelKernels.ofRows(KvType.F32, valueRows, unit, headDim, values, tile, tokens, padded);
+          PanelKernels.ofRows(KvType.F32, means, unit, headDim, values, tile, tokens, padded);
           added(unit);
         }
       }
@@ -522,14 +531,23 @@ final class StepAttention {
 
     private void addValues(long keys) {
       int chunk = kv.layout.grid().chunk();
-      long valueRows = keys + kv.resident.valueOffset();
+      long rows = keys + kv.resident.valueOffset();
       if (kv.resident.format() == ChunkFormat.INT8) {
-        PanelKernels.ofCodes(kv.resident, valueRows, values, tile, tokens, padded);
+        PanelKernels.ofCodes(kv.resident, rows, values, tile, tokens, padded);
+        added(chunk);
       } else {
-        PanelKernels.ofRows(
-            kv.layout.type(), valueRows, chunk, headDim, values, tile, tokens, padded);
+        addRows(rows, chunk);
       }
-      added(chunk);
+    }
+
+    /** Adds values of the layout's type, which stay as they are until the tile is folded. */
+    private void addRows(long rows, int count) {
+      if (inPanels) {
+        PanelKernels.ofRows(kv.layout.type(), rows, count, headDim, values, tile, tokens, padded);
+      } else {
+        valueRows[unitCount] = rows;
+      }
+      added(count);
     }
 
     /** Asks the memory for a chunk that is added soon. */
@@ -670,6 +688,10 @@ final class StepAttention {
           total += sum;
         }
         softmax[2 * g + 1] = total;
+      }
+      if (!inPanels) {
+        ValueKernels.add(valueRows, units, fromUnit, toUnit, weights, stride, size, headDim, sums);
+        return;
       }
       TileKernels.multiplyAdd(
           weights,
