@@ -47,15 +47,33 @@ final class RowDotKernels {
     };
   }
 
+  /** Floats of scratch for rows of so many weights. */
+  static int scratch(int cols) {
+    return 4 * ScaleKernels.OF_BLOCK * Math.ceilDiv(cols, 256);
+  }
+
   /**
    * Writes the vectors of sums of one row of activations with four outputs. Activations and sums
    * are at the start of their arrays: of an index that begins elsewhere the compiler checks the
    * bounds in every step.
    *
    * @param w0 address of the first output's weights, as {@code w1} to {@code w3} of the others'
+   * @param scratch {@link #scratch} floats for types with scales of scales, overwritten
+   * @param codes a fourth as many bytes, overwritten
    */
   static void one(
-      TensorType type, long w0, long w1, long w2, long w3, int cols, float[] x, float[] sums) {
+      TensorType type,
+      long w0,
+      long w1,
+      long w2,
+      long w3,
+      int cols,
+      float[] x,
+      float[] scratch,
+      byte[] codes,
+      float[] sums) {
+    int blocks = cols / 256;
+    int row = ScaleKernels.OF_BLOCK * blocks;
     switch (type) {
       case F32 -> f32(w0, w1, w2, w3, cols, x, sums);
       case BF16 -> bf16(w0, w1, w2, w3, cols, x, sums);
@@ -67,8 +85,20 @@ final class RowDotKernels {
         }
       }
       case Q4_0 -> q4(w0, w1, w2, w3, cols / 32, x, sums);
-      case Q4_K -> q4k(w0, w1, w2, w3, cols / 256, x, sums);
-      case Q6_K -> q6k(w0, w1, w2, w3, cols / 256, x, sums);
+      case Q4_K -> {
+        ScaleKernels.q4k(w0, blocks, codes, scratch, 0);
+        ScaleKernels.q4k(w1, blocks, codes, scratch, row);
+        ScaleKernels.q4k(w2, blocks, codes, scratch, 2 * row);
+        ScaleKernels.q4k(w3, blocks, codes, scratch, 3 * row);
+        q4k(w0, w1, w2, w3, blocks, x, scratch, sums);
+      }
+      case Q6_K -> {
+        ScaleKernels.q6k(w0, blocks, scratch, 0);
+        ScaleKernels.q6k(w1, blocks, scratch, row);
+        ScaleKernels.q6k(w2, blocks, scratch, 2 * row);
+        ScaleKernels.q6k(w3, blocks, scratch, 3 * row);
+        q6k(w0, w1, w2, w3, blocks, x, scratch, sums);
+      }
       default -> throw none(type);
     }
   }
@@ -485,7 +515,9 @@ final class RowDotKernels {
     d.intoArray(sums, 3 * L);
   }
 
-  private static void q4k(long w0, long w1, long w2, long w3, int blocks, float[] x, float[] sums) {
+  private static void q4k(
+      long w0, long w1, long w2, long w3, int blocks, float[] x, float[] scales, float[] sums) {
+    int row = ScaleKernels.OF_BLOCK * blocks;
     FloatVector a = FloatVector.zero(S);
     FloatVector b = FloatVector.zero(S);
     FloatVector c = FloatVector.zero(S);
@@ -496,34 +528,18 @@ final class RowDotKernels {
       long p1 = (w1 + from) & A;
       long p2 = (w2 + from) & A;
       long p3 = (w3 + from) & A;
-      float d0 = Float.float16ToFloat(M.get(Memory.SHORT, p0));
-      float m0 = -Float.float16ToFloat(M.get(Memory.SHORT, p0 + 2));
-      long scales0 = KScales.scales(p0 + 4);
-      long mins0 = KScales.mins(p0 + 4);
-      float d1 = Float.float16ToFloat(M.get(Memory.SHORT, p1));
-      float m1 = -Float.float16ToFloat(M.get(Memory.SHORT, p1 + 2));
-      long scales1 = KScales.scales(p1 + 4);
-      long mins1 = KScales.mins(p1 + 4);
-      float d2 = Float.float16ToFloat(M.get(Memory.SHORT, p2));
-      float m2 = -Float.float16ToFloat(M.get(Memory.SHORT, p2 + 2));
-      long scales2 = KScales.scales(p2 + 4);
-      long mins2 = KScales.mins(p2 + 4);
-      float d3 = Float.float16ToFloat(M.get(Memory.SHORT, p3));
-      float m3 = -Float.float16ToFloat(M.get(Memory.SHORT, p3 + 2));
-      long scales3 = KScales.scales(p3 + 4);
-      long mins3 = KScales.mins(p3 + 4);
       for (int g = 0; g < 8; g++) {
         int shift = 4 * (g & 1);
-        int eight = 8 * g;
         long nibbles = 16 + 32L * (g >> 1);
-        FloatVector s0 = FloatVector.broadcast(S, d0 * ((int) (scales0 >>> eight) & 255));
-        FloatVector n0 = FloatVector.broadcast(S, m0 * ((int) (mins0 >>> eight) & 255));
-        FloatVector s1 = FloatVector.broadcast(S, d1 * ((int) (scales1 >>> eight) & 255));
-        FloatVector n1 = FloatVector.broadcast(S, m1 * ((int) (mins1 >>> eight) & 255));
-        FloatVector s2 = FloatVector.broadcast(S, d2 * ((int) (scales2 >>> eight) & 255));
-        FloatVector n2 = FloatVector.broadcast(S, m2 * ((int) (mins2 >>> eight) & 255));
-        FloatVector s3 = FloatVector.broadcast(S, d3 * ((int) (scales3 >>> eight) & 255));
-        FloatVector n3 = FloatVector.broadcast(S, m3 * ((int) (mins3 >>> eight) & 255));
+        int at = ScaleKernels.OF_BLOCK * block + g;
+        FloatVector s0 = FloatVector.broadcast(S, scales[at]);
+        FloatVector n0 = FloatVector.broadcast(S, scales[at + 8]);
+        FloatVector s1 = FloatVector.broadcast(S, scales[row + at]);
+        FloatVector n1 = FloatVector.broadcast(S, scales[row + at + 8]);
+        FloatVector s2 = FloatVector.broadcast(S, scales[2 * row + at]);
+        FloatVector n2 = FloatVector.broadcast(S, scales[2 * row + at + 8]);
+        FloatVector s3 = FloatVector.broadcast(S, scales[3 * row + at]);
+        FloatVector n3 = FloatVector.broadcast(S, scales[3 * row + at + 8]);
         for (int i = 0; i < 32; i += L) {
           FloatVector v = FloatVector.fromArray(S, x, 256 * block + 32 * g + i);
           a =
@@ -575,7 +591,9 @@ final class RowDotKernels {
     d.intoArray(sums, 3 * L);
   }
 
-  private static void q6k(long w0, long w1, long w2, long w3, int blocks, float[] x, float[] sums) {
+  private static void q6k(
+      long w0, long w1, long w2, long w3, int blocks, float[] x, float[] scales, float[] sums) {
+    int row = ScaleKernels.OF_BLOCK * blocks;
     FloatVector a = FloatVector.zero(S);
     FloatVector b = FloatVector.zero(S);
     FloatVector c = FloatVector.zero(S);
@@ -586,19 +604,15 @@ final class RowDotKernels {
       long p1 = (w1 + from) & A;
       long p2 = (w2 + from) & A;
       long p3 = (w3 + from) & A;
-      float d0 = Float.float16ToFloat(M.get(Memory.SHORT, p0 + 208));
-      float d1 = Float.float16ToFloat(M.get(Memory.SHORT, p1 + 208));
-      float d2 = Float.float16ToFloat(M.get(Memory.SHORT, p2 + 208));
-      float d3 = Float.float16ToFloat(M.get(Memory.SHORT, p3 + 208));
       for (int g = 0; g < 8; g++) {
         int k = g & 3;
         int lowShift = k >> 1 << 2;
         int highShift = 2 * k;
         long nibbles = 64L * (g >> 2) + 32L * (k & 1);
         long pairs = 128 + 32L * (g >> 2);
-        long scales = 192 + 2L * g;
         for (int i = 0; i < 32; i += L) {
           FloatVector v = FloatVector.fromArray(S, x, 256 * block + 32 * g + i);
+          int at = ScaleKernels.OF_BLOCK * block + 2 * g + (i >> 4);
           a =
               ((FloatVector)
                       ((IntVector)
@@ -616,7 +630,7 @@ final class RowDotKernels {
                                   .lanewise(VectorOperators.LSHL, 4))
                           .castShape(S, 0))
                   .sub(32f)
-                  .mul(d0 * M.get(Memory.BYTE, p0 + scales + (i >> 4)))
+                  .mul(scales[at])
                   .fma(v, a);
           b =
               ((FloatVector)
@@ -635,7 +649,7 @@ final class RowDotKernels {
                                   .lanewise(VectorOperators.LSHL, 4))
                           .castShape(S, 0))
                   .sub(32f)
-                  .mul(d1 * M.get(Memory.BYTE, p1 + scales + (i >> 4)))
+                  .mul(scales[row + at])
                   .fma(v, b);
           c =
               ((FloatVector)
@@ -654,7 +668,7 @@ final class RowDotKernels {
                                   .lanewise(VectorOperators.LSHL, 4))
                           .castShape(S, 0))
                   .sub(32f)
-                  .mul(d2 * M.get(Memory.BYTE, p2 + scales + (i >> 4)))
+                  .mul(scales[2 * row + at])
                   .fma(v, c);
           d =
               ((FloatVector)
@@ -673,7 +687,7 @@ final class RowDotKernels {
                                   .lanewise(VectorOperators.LSHL, 4))
                           .castShape(S, 0))
                   .sub(32f)
-                  .mul(d3 * M.get(Memory.BYTE, p3 + scales + (i >> 4)))
+                  .mul(scales[3 * row + at])
                   .fma(v, d);
         }
       }
