@@ -7,10 +7,12 @@ import dev.kvdrive.model.tensor.TensorData;
 import dev.kvdrive.model.tensor.TensorType;
 import java.lang.foreign.Arena;
 import java.lang.management.ManagementFactory;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.api.Test;
 
 /**
  * Products make no objects for vectors once they are compiled, with weights of every type. Where
@@ -26,18 +28,26 @@ class MatmulAllocationTest {
 
   private static final long COMPILED_NANOS = TimeUnit.SECONDS.toNanos(20);
 
-  private final ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
+  /**
+   * What the other JVM runs: first a prompt, as a server does, since what is compiled depends on
+   * what was compiled before.
+   */
+  static final class Calls {
+    private Calls() {}
 
-  /** First a prompt, as a server does: what is compiled depends on what was compiled before. */
-  @ParameterizedTest
-  @EnumSource
-  void vectorsAreNoObjects(TensorType type) {
-    makesNoObjects(type, 32);
-    makesNoObjects(type, 3);
-    makesNoObjects(type, 1);
+    @SuppressWarnings("SystemOut")
+    public static void main(String[] args) {
+      for (TensorType type : TensorType.values()) {
+        for (int rows : new int[] {32, 3, 1}) {
+          System.out.printf("%d bytes a call: %s, %d rows%n", made(type, rows), type, rows);
+        }
+      }
+    }
   }
 
-  private void makesNoObjects(TensorType type, int rows) {
+  /** Bytes of objects that a call makes, once it makes few or has had the time to be compiled. */
+  private static long made(TensorType type, int rows) {
+    ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
     try (Arena arena = Arena.ofConfined();
         ComputePool pool = new ComputePool(1)) {
       TensorData tensor = RandomWeights.tensor(arena, type, OUTS, COLS, 3);
@@ -54,7 +64,30 @@ class MatmulAllocationTest {
         }
         made = (threads.getCurrentThreadAllocatedBytes() - before) / CALLS;
       }
-      assertThat(made).as("bytes of objects a call of %d rows", rows).isLessThanOrEqualTo(MOST);
+      return made;
     }
+  }
+
+  @Test
+  void vectorsAreNoObjects() throws Exception {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+        .filter(flag -> flag.startsWith("--") || flag.startsWith("-XX:CompileCommand"))
+        .forEach(command::add);
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), Calls.class.getName()));
+    Process jvm = new ProcessBuilder(command).redirectErrorStream(true).start();
+    List<String> calls =
+        new String(jvm.getInputStream().readAllBytes(), StandardCharsets.UTF_8)
+            .lines()
+            .filter(line -> line.contains(" bytes a call: "))
+            .toList();
+    assertThat(jvm.waitFor()).isZero();
+    assertThat(calls).hasSize(3 * TensorType.values().length);
+    assertThat(calls)
+        .allSatisfy(
+            call ->
+                assertThat(Long.parseLong(call.substring(0, call.indexOf(' '))))
+                    .isLessThanOrEqualTo(MOST));
   }
 }
