@@ -14,6 +14,7 @@ import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Limits;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentSpec;
 import dev.kvdrive.api.v1alpha1.KvType;
+import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.NodeRequirement;
 import dev.kvdrive.api.v1alpha1.Reclaim;
 import dev.kvdrive.api.v1alpha1.Rollout;
@@ -82,6 +83,7 @@ public final class RequestResolver {
     Tiers.@Nullable Nvme nvme = spec.tiers().nvme();
     int concurrency = requireNonNullElse(spec.concurrency(), DEFAULT_CONCURRENCY);
     String name = deployment.getMetadata().getName();
+    checkPath(spec.model().uri());
     Budget budget = budget(spec);
     var kvType =
         dev.kvdrive.plan.KvType.valueOf(requireNonNullElse(spec.kvType(), KvType.BF16).name());
@@ -177,6 +179,14 @@ public final class RequestResolver {
       return formats;
     } catch (IllegalArgumentException e) {
       throw new IllegalArgumentException("spec.resident, spec.backing: " + e.getMessage(), e);
+    }
+  }
+
+  /** What the API server refuses is refused by whoever plans: prefixes that are allowed hold. */
+  private static void checkPath(String uri) {
+    if (uri.startsWith(Request.CLAIM_SCHEME) && uri.contains("..")) {
+      throw new IllegalArgumentException(
+          "spec.model.uri: %s: %s".formatted(uri, ModelSpec.LEAVES_CLAIM));
     }
   }
 

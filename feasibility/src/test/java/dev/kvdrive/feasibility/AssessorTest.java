@@ -121,6 +121,18 @@ class AssessorTest {
     assertThat(refused.message()).contains(words);
   }
 
+  /** A prefix that a class allows is not left by it. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {"pvc://models/public/../private/x.gguf", "pvc://models/..", "pvc://c/../../x"})
+  void aPathThatLeavesItsClaimIsRefused(String uri) {
+    InferenceDeployment deployment = deployment("endpoint", "");
+    deployment.setSpec(WrittenManifests.withModel(deployment.getSpec(), uri));
+    Infeasible refused = infeasible(deployment, null);
+    assertThat(refused.reason()).isEqualTo("InvalidSpec");
+    assertThat(refused.message()).contains("spec.model.uri", uri, "a path in a claim has no ..");
+  }
+
   @Test
   void windowsAreDividedAndFilledByTheDeploymentsWord() {
     assertThat(feasible(deployment("endpoint", ""), null).request().windows())

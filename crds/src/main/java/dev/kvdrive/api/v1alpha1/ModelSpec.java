@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
     message = "cacheClaimName is only used with an hf:// model; pvc:// names its claim in the uri")
 @ValidationRule(
     value = "!self.uri.startsWith('pvc://') || !self.uri.contains('..')",
-    message = "a path in a claim has no ..")
+    message = ModelSpec.LEAVES_CLAIM)
 public record ModelSpec(
     @Required
         @Size(min = 1, max = 512)
@@ -60,4 +60,7 @@ public record ModelSpec(
         @JsonPropertyDescription(
             "Serves a longer context than the model was trained for. For models whose card names"
                 + " it, and not for those that bring a scaling of their own.")
-        RopeScaling ropeScaling) {}
+        RopeScaling ropeScaling) {
+  /** What a path that leaves its claim is told, by the API server and by whoever plans. */
+  public static final String LEAVES_CLAIM = "a path in a claim has no ..";
+}
