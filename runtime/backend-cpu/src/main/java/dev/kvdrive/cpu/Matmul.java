@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * groups.
  *
  * <p>Threads: calls from several threads run one after the other. A call allocates nothing once
- * there was one with as many elements of activations.
+ * there was one with as many elements of activations, and one with as many columns.
  */
 final class Matmul {
   private static final int L = Lanes.N;

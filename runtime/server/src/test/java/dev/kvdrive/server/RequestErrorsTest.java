@@ -3,6 +3,7 @@ package dev.kvdrive.server;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.schedule.FinishReason;
+import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.schedule.StorageException;
 import dev.kvdrive.server.openai.Json;
 import dev.kvdrive.server.openai.TokenizeRequest;
@@ -311,18 +312,22 @@ class RequestErrorsTest extends ScriptedServer {
     assertThat(first).allMatch(ScriptedEngine.Played::running);
   }
 
+  /** Fails the next generation as soon as it is submitted. */
+  private Thread failNext(GenerationException error) {
+    return Thread.ofPlatform()
+        .start(
+            () -> {
+              try {
+                runtime.engine.next().fail(error);
+              } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+              }
+            });
+  }
+
   @Test
   void showsTheEnginesErrorOfAGeneration() throws Exception {
-    Thread player =
-        Thread.ofPlatform()
-            .start(
-                () -> {
-                  try {
-                    runtime.engine.next().fail("extent 7 is damaged; ask again");
-                  } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
-                  }
-                });
+    Thread player = failNext(new GenerationException("extent 7 is damaged; ask again"));
     send("/v1/chat/completions", chat("hello", ""), 500)
         .jsonPath("$.error.type")
         .isEqualTo("server_error")
@@ -333,16 +338,7 @@ class RequestErrorsTest extends ScriptedServer {
 
   @Test
   void whatTheTiersFailedMayBeSentAgain() throws Exception {
-    Thread player =
-        Thread.ofPlatform()
-            .start(
-                () -> {
-                  try {
-                    runtime.engine.next().fail(new StorageException("extent 7 did not come"));
-                  } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
-                  }
-                });
+    Thread player = failNext(new StorageException("extent 7 did not come"));
     client()
         .post()
         .uri("/v1/chat/completions")
@@ -364,18 +360,9 @@ class RequestErrorsTest extends ScriptedServer {
   @Test
   void showsNoPathOfTheServer() throws Exception {
     Thread player =
-        Thread.ofPlatform()
-            .start(
-                () -> {
-                  try {
-                    runtime
-                        .engine
-                        .next()
-                        .fail("java.io.IOException: /var/lib/kvdrive/nvme/extents-0 is gone");
-                  } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
-                  }
-                });
+        failNext(
+            new GenerationException(
+                "java.io.IOException: /var/lib/kvdrive/nvme/extents-0 is gone"));
     send("/v1/chat/completions", chat("hello", ""), 500)
         .jsonPath("$.error.message")
         .isEqualTo("[path] is gone");

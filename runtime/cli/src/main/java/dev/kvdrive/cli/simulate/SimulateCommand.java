@@ -115,9 +115,10 @@ public final class SimulateCommand implements Callable<Integer> {
         .getOut()
         .printf(
             Locale.ROOT,
-            "%s, %,d steps; as recorded %,d hits, %,d misses (%.1f %% hits)%n%n",
+            "%s, %,d steps; as recorded%s %,d hits, %,d misses (%.1f %% hits)%n%n",
             model,
             recorded.steps(),
+            there.size() > 1 ? ", all budgets together," : "",
             recorded.hits(),
             recorded.misses(),
             100 * recorded.hitRate());
