@@ -259,6 +259,7 @@ public abstract class ClusterConformance extends DeviceConformance {
    */
   private void assertScores(LayerContents contents, float[] actual, float[] wanted) {
     LayerSizes sizes = contents.sizes;
+    Offset<Double> error = Offset.offset(3 * contents.productError());
     for (int row = 0; row < sizes.rows(); row++) {
       int closed = SelectConformance.chunks(row);
       if (closed > 0 && contents.selectCounts[row] < closed) {
@@ -266,7 +267,7 @@ public abstract class ClusterConformance extends DeviceConformance {
           int at = (row * sizes.kvHeads() + i / closed) * sizes.maxChunks() + i % closed;
           assertThat((double) actual[at])
               .as("row %d head %d chunk %d", row, i / closed, i % closed)
-              .isCloseTo(wanted[at], Offset.offset(3 * contents.productError()));
+              .isCloseTo(wanted[at], error);
         }
       }
     }
@@ -332,6 +333,7 @@ public abstract class ClusterConformance extends DeviceConformance {
         contents.row(row, SelectConformance.seat(row), row == 5 ? closed : closed / 7);
       }
     }
+    Offset<Double> error = Offset.offset(3 * contents.productError());
     for (Merge merge : Merge.values()) {
       float[] expected = scoresOfOpened(oracle, contents, merge);
       float[] actual = scoresOfOpened(subject, contents, merge);
@@ -346,7 +348,6 @@ public abstract class ClusterConformance extends DeviceConformance {
             if (expected[at] == Float.NEGATIVE_INFINITY) {
               assertThat(actual[at]).as(what).isEqualTo(Float.NEGATIVE_INFINITY);
             } else {
-              Offset<Double> error = Offset.offset(3 * contents.productError());
               assertThat((double) actual[at]).as(what).isCloseTo(expected[at], error);
               open++;
             }

@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.function.IntToDoubleFunction;
+import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
 
 /** Summaries of every format, scores by them and the best, as the contract says them. */
@@ -203,7 +204,7 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
             a,
             head,
             format.summaries(closed),
-            (h, i) -> product(a, row, seat, head, h, i * format.chunks()),
+            products(a, row, seat, head, i -> i * format.chunks()),
             h -> beside(a, row, head, h));
     for (int c = 0; c < closed; c++) {
       setFloat(
@@ -230,20 +231,23 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
     return ((long) row * a.shape().kvHeads() + head) * a.selection().maxChunks();
   }
 
-  /** Of a query with the summary of a chunk. */
-  private double product(Score a, int row, int seat, int head, int query, int chunk) {
+  /** Of queries with the summaries of chunks. */
+  private Product products(Score a, int row, int seat, int head, IntUnaryOperator chunk) {
     KvLayer layer = a.step().layer();
-    return summary(layer, head)
-        .product(
-            j -> get(a.query(), row, query * a.shape().headDim() + j),
-            a.shape().scale(),
-            memory(layer.index().memory()),
-            summaryAt(layer, seat, head, chunk));
+    ReferenceSummary summary = summary(layer, head);
+    MemorySegment memory = memory(layer.index().memory());
+    return query -> {
+      double[] turned =
+          summary.turned(
+              j -> get(a.query(), row, query * a.shape().headDim() + j), a.shape().scale());
+      return i ->
+          summary.product(turned, memory, summaryAt(layer, seat, head, chunk.applyAsInt(i)));
+    };
   }
 
-  /** Of a query with something. */
+  /** Of a query with things. */
   private interface Product {
-    double of(int query, int i);
+    IntToDoubleFunction of(int query);
   }
 
   private static double[] merged(Score a, int head, int count, Product product) {
@@ -263,7 +267,7 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
     for (int h = head * shape.groupSize(); h < (head + 1) * shape.groupSize(); h++) {
       int query = h;
       double[] products = new double[count];
-      Arrays.setAll(products, i -> product.of(query, i));
+      Arrays.setAll(products, product.of(query));
       double[] all = Arrays.copyOf(products, count + 1);
       all[count] = beside.applyAsDouble(query);
       double minus =
@@ -302,10 +306,11 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
             a,
             head,
             clusters.count(),
-            (h, j) ->
-                clusters.size(j) == 0
-                    ? Double.NEGATIVE_INFINITY
-                    : product(a, row, h, clusters.centroid(j)));
+            h ->
+                j ->
+                    clusters.size(j) == 0
+                        ? Double.NEGATIVE_INFINITY
+                        : product(a, row, h, clusters.centroid(j)));
     double[] ofChunks = new double[closed];
     for (int c = 0; c < closed; c++) {
       ofChunks[c] =
@@ -315,8 +320,7 @@ final class ReferenceIndex extends ReferenceMemory implements IndexOperations {
     Arrays.sort(sorted);
     int[] opened =
         IntStream.range(0, closed).filter(c -> ofChunks[c] >= sorted[closed - open]).toArray();
-    double[] merged =
-        merged(a, head, opened.length, (h, i) -> product(a, row, seat, head, h, opened[i]));
+    double[] merged = merged(a, head, opened.length, products(a, row, seat, head, i -> opened[i]));
     for (int c = 0; c < closed; c++) {
       int i = Arrays.binarySearch(opened, c);
       double score = i < 0 ? Double.NEGATIVE_INFINITY : merged[i];

@@ -23,8 +23,14 @@ interface ReferenceSummary {
    */
   void write(float[][] keys, boolean first, MemorySegment memory, long at);
 
-  /** What {@code IndexOperations.Score} calls {@code s(h,i)}, of the summary at {@code at}. */
-  double product(IntToDoubleFunction query, double scale, MemorySegment memory, long at);
+  /** A query, scaled, as all products with it take it. */
+  double[] turned(IntToDoubleFunction query, double scale);
+
+  /**
+   * What {@code IndexOperations.Score} calls {@code s(h,i)}, of the summary at {@code at} and a
+   * {@link #turned} query.
+   */
+  double product(double[] turned, MemorySegment memory, long at);
 
   /** What all products of a query have in common and {@link #product} leaves out. */
   default double common(IntToDoubleFunction query, double scale) {
@@ -124,9 +130,14 @@ interface ReferenceSummary {
     }
 
     @Override
-    public double product(IntToDoubleFunction query, double scale, MemorySegment memory, long at) {
+    public double[] turned(IntToDoubleFunction query, double scale) {
       double[] turned = new double[format.headDim()];
       Arrays.setAll(turned, i -> scale * rotated(format.rotationBlock(), query, i));
+      return turned;
+    }
+
+    @Override
+    public double product(double[] turned, MemorySegment memory, long at) {
       double[] ofTokens = new double[format.chunk()];
       Arrays.setAll(ofTokens, t -> dot(turned, key(memory, at, t)));
       return logSumExp(ofTokens);
@@ -205,7 +216,7 @@ interface ReferenceSummary {
     }
 
     @Override
-    public double product(IntToDoubleFunction query, double scale, MemorySegment memory, long at) {
+    public double[] turned(IntToDoubleFunction query, double scale) {
       double[] turned = new double[format.headDim()];
       for (int i = 0; i < turned.length; i++) {
         for (int j = 0; j < turned.length; j++) {
@@ -213,6 +224,11 @@ interface ReferenceSummary {
           turned[i] += scale * backward * query.applyAsDouble(j);
         }
       }
+      return turned;
+    }
+
+    @Override
+    public double product(double[] turned, MemorySegment memory, long at) {
       double[] ofTokens = new double[format.chunk()];
       Arrays.setAll(ofTokens, t -> dot(turned, key(memory, at, t)));
       return logSumExp(ofTokens);
@@ -280,10 +296,13 @@ interface ReferenceSummary {
     }
 
     @Override
-    public double product(IntToDoubleFunction query, double scale, MemorySegment memory, long at) {
-      double[] scaled = new double[format.headDim()];
-      Arrays.setAll(scaled, i -> scale * query.applyAsDouble(i));
-      return dot(scaled, held(memory, at));
+    public double[] turned(IntToDoubleFunction query, double scale) {
+      return scaled(format.headDim(), query, scale);
+    }
+
+    @Override
+    public double product(double[] turned, MemorySegment memory, long at) {
+      return dot(turned, held(memory, at));
     }
 
     @Override
@@ -329,8 +348,13 @@ interface ReferenceSummary {
     }
 
     @Override
-    public double product(IntToDoubleFunction query, double scale, MemorySegment memory, long at) {
-      return mean.product(query, scale, memory, at);
+    public double[] turned(IntToDoubleFunction query, double scale) {
+      return mean.turned(query, scale);
+    }
+
+    @Override
+    public double product(double[] turned, MemorySegment memory, long at) {
+      return mean.product(turned, memory, at);
     }
 
     @Override
@@ -362,13 +386,17 @@ interface ReferenceSummary {
     }
 
     @Override
-    public double product(IntToDoubleFunction query, double scale, MemorySegment memory, long at) {
+    public double[] turned(IntToDoubleFunction query, double scale) {
+      return scaled(format.headDim(), query, scale);
+    }
+
+    @Override
+    public double product(double[] turned, MemorySegment memory, long at) {
       double sum = 0;
       for (int i = 0; i < format.headDim(); i++) {
         double smallest = get(format.type(), memory, at, i);
         double largest = get(format.type(), memory, at + format.largestOffset(), i);
-        double q = scale * query.applyAsDouble(i);
-        sum += Math.max(q * smallest, q * largest);
+        sum += Math.max(turned[i] * smallest, turned[i] * largest);
       }
       return sum;
     }
@@ -389,6 +417,12 @@ interface ReferenceSummary {
     public void reorder(byte[] source, int from, byte[] target, int to, int turn) {
       System.arraycopy(source, from, target, to, format.bytes());
     }
+  }
+
+  private static double[] scaled(int count, IntToDoubleFunction query, double scale) {
+    double[] scaled = new double[count];
+    Arrays.setAll(scaled, i -> scale * query.applyAsDouble(i));
+    return scaled;
   }
 
   private static float real(MemorySegment memory, long from, int index) {

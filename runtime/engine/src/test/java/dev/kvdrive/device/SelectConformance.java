@@ -59,6 +59,7 @@ public abstract class SelectConformance extends DeviceConformance {
     float[] wanted = oracle.readFloats(expected.selection.scores());
     LayerResults results = actual.results();
     LayerResults wantedResults = expected.results();
+    double error = contents.scoreError();
     for (int row = 0; row < sizes.rows(); row++) {
       for (int head = 0; head < sizes.kvHeads(); head++) {
         int cell = row * sizes.kvHeads() + head;
@@ -76,7 +77,7 @@ public abstract class SelectConformance extends DeviceConformance {
             int at = cell * sizes.maxChunks() + chunk;
             assertThat((double) scores[at])
                 .as("score of row %d head %d chunk %d", row, head, chunk)
-                .isCloseTo(wanted[at], within(3 * contents.scoreError()));
+                .isCloseTo(wanted[at], within(3 * error));
           }
         }
       }
@@ -120,6 +121,7 @@ public abstract class SelectConformance extends DeviceConformance {
         contents.row(row, seat(row), CHUNKS[row] / 2);
       }
     }
+    double error = contents.scoreError();
     for (Merge merge : Merge.values()) {
       LayerOnDevice expected = new LayerOnDevice(oracle, contents);
       expected.score(merge);
@@ -133,7 +135,7 @@ public abstract class SelectConformance extends DeviceConformance {
           int at = (row * sizes.kvHeads() + head) * sizes.maxChunks() + i % CHUNKS[row];
           assertThat((double) scores[at])
               .as("%s of row %d head %d chunk %d", merge, row, head, i % CHUNKS[row])
-              .isCloseTo(wanted[at], within(3 * contents.scoreError()));
+              .isCloseTo(wanted[at], within(3 * error));
         }
       }
     }
@@ -266,9 +268,11 @@ public abstract class SelectConformance extends DeviceConformance {
     actual.select();
     float[] scores = subject.readFloats(actual.selection.scores());
     float[] wanted = oracle.readFloats(expected.selection.scores());
+    LayerResults results = actual.results();
+    double error = contents.scoreError();
     for (int row = 0; row < CHUNKS.length; row++) {
       for (int head = 0; head < sizes.kvHeads() && CHUNKS[row] > 0; head++) {
-        int[] selected = actual.results().selected(row, head);
+        int[] selected = results.selected(row, head);
         if (contents.mayMiss[row] == 0) {
           assertThat(selected).hasSize(CHUNKS[row]);
           continue;
@@ -279,13 +283,13 @@ public abstract class SelectConformance extends DeviceConformance {
         for (int chunk = 0; chunk < CHUNKS[row]; chunk++) {
           assertThat((double) scores[at + chunk])
               .as("row %d head %d chunk %d", row, head, chunk)
-              .isCloseTo(wanted[at + chunk], within(4 * contents.scoreError()));
+              .isCloseTo(wanted[at + chunk], within(4 * error));
           all += Math.exp(wanted[at + chunk]);
           missed += Arrays.binarySearch(selected, chunk) >= 0 ? 0 : Math.exp(wanted[at + chunk]);
         }
         // Sink and local tokens have their part of it.
         assertThat(all).isLessThan(sizes.group());
-        assertThat(missed).isLessThan(0.3 * Math.exp(8 * contents.scoreError()));
+        assertThat(missed).isLessThan(0.3 * Math.exp(8 * error));
       }
     }
     for (int row : new int[] {0, 5, 9}) {
@@ -297,7 +301,7 @@ public abstract class SelectConformance extends DeviceConformance {
       LayerOnDevice one = new LayerOnDevice(row == 5 ? alike() : subject, alone);
       one.select();
       for (int head = 0; head < sizes.kvHeads(); head++) {
-        assertThat(one.results().selected(0, head)).isEqualTo(actual.results().selected(row, head));
+        assertThat(one.results().selected(0, head)).isEqualTo(results.selected(row, head));
       }
     }
   }
@@ -308,6 +312,7 @@ public abstract class SelectConformance extends DeviceConformance {
 
   private static boolean clear(LayerContents contents, float[] scores, int[] counts) {
     LayerSizes sizes = contents.sizes;
+    double error = contents.scoreError();
     for (int row = 0; row < CHUNKS.length; row++) {
       int count = counts[row];
       if (count > 0 && count < CHUNKS[row]) {
@@ -317,7 +322,7 @@ public abstract class SelectConformance extends DeviceConformance {
           Arrays.sort(sorted);
           double gap = sorted[CHUNKS[row] - count] - sorted[CHUNKS[row] - count - 1];
           // Chunks of one summary have one score, and the lower of them is selected.
-          if (gap != 0 && gap < 10 * contents.scoreError()) {
+          if (gap != 0 && gap < 10 * error) {
             return false;
           }
         }
@@ -350,6 +355,7 @@ public abstract class SelectConformance extends DeviceConformance {
     expected.select();
     float[] scores = oracle.readFloats(expected.selection.scores());
     LayerResults results = actual.results();
+    double error = contents.scoreError();
     for (int row = 0; row < sizes.rows(); row++) {
       for (int head = 0; head < sizes.kvHeads() && CHUNKS[row] > 0; head++) {
         int[] selected = results.selected(row, head);
@@ -364,7 +370,7 @@ public abstract class SelectConformance extends DeviceConformance {
                 .mapToDouble(c -> scores[base + c])
                 .max()
                 .orElse(Double.NEGATIVE_INFINITY);
-        assertThat(lowest).isGreaterThanOrEqualTo(best - 3 * contents.scoreError());
+        assertThat(lowest).isGreaterThanOrEqualTo(best - 3 * error);
       }
     }
   }
