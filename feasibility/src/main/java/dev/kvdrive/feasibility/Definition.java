@@ -170,7 +170,7 @@ public final class Definition {
       }
       if (schema.path("x-kubernetes-int-or-string").asBoolean()) {
         if (!value.isTextual() && !value.isIntegralNumber()) {
-          faults.add(type(path, "an integer or a string", value));
+          faults.add(type(path, "an integer or a string", value) + "; " + quantities(path));
           return;
         }
       } else {
@@ -217,8 +217,12 @@ public final class Definition {
       if (schema.has("pattern")
           && !Pattern.compile(schema.path("pattern").asText()).matcher(text).find()) {
         faults.add(
-            "%s: %s does not have the form %s%s"
-                .formatted(path, shown(text), schema.path("pattern").asText(), meaning(schema)));
+            schema.path("x-kubernetes-int-or-string").asBoolean()
+                ? "%s: %s is no quantity of Kubernetes; %s%s"
+                    .formatted(path, shown(text), quantities(path), meaning(schema))
+                : "%s: %s does not have the form %s%s"
+                    .formatted(
+                        path, shown(text), schema.path("pattern").asText(), meaning(schema)));
       }
       if (schema.has("enum")) {
         List<String> allowed = new ArrayList<>();
@@ -247,6 +251,13 @@ public final class Definition {
   private static String meaning(JsonNode schema) {
     String words = schema.path("description").asText();
     return words.isEmpty() ? "" : " (" + words.replaceFirst("\\.$", "") + ")";
+  }
+
+  /** What to write in a field of a quantity: all are bytes, but for processors. */
+  private static String quantities(String path) {
+    return path.endsWith("cpu")
+        ? "write for instance 4 or 500m"
+        : "write a number and its unit, for instance 64Mi or 1.5Gi";
   }
 
   private static boolean isOfType(JsonNode value, String type) {

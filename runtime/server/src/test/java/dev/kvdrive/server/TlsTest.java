@@ -518,7 +518,8 @@ class TlsTest {
     Instant now = Instant.now();
 
     assertThat(refusedWith())
-        .startsWith("kvdrive.tls.certificate cannot be read")
+        .startsWith("kvdrive.tls.certificate cannot be read: /")
+        .contains(": there is no such file or folder")
         .contains("tls.crt");
     place("nonsense", good.getPrivateKeyPEM());
     assertThat(refusedWith()).contains("kvdrive.tls.certificate").contains("BEGIN CERTIFICATE");

@@ -33,6 +33,7 @@ import org.jspecify.annotations.Nullable;
 final class ManifestPlans {
   private final Manifests.Reader reader;
   private final Function<String, ModelGeometry> hub;
+  private final List<String> sources = new ArrayList<>();
   private final GeometryCatalogue catalogue = GeometryCatalogue.wellKnown();
   private final Assessor assessor;
 
@@ -85,18 +86,20 @@ final class ManifestPlans {
    */
   void read(String source, String text) {
     reader.read(source, text);
+    sources.add(source + (text.isBlank() ? " (empty)" : ""));
   }
 
   /**
    * Judges every deployment that was read.
    *
-   * @throws IllegalArgumentException if there is none, or its class was not read
+   * @throws IllegalArgumentException if there is none, or it has a class and none was read
    */
   List<Judged> judge() {
     Manifests manifests = reader.manifests();
     if (manifests.deployments().isEmpty()) {
       throw new IllegalArgumentException(
-          "there is no InferenceDeployment to plan in what was given with -f");
+          "there is no InferenceDeployment to plan in %s; name its file with -f"
+              .formatted(String.join(", ", sources)));
     }
     List<Judged> judged = new ArrayList<>();
     for (InferenceDeployment deployment : manifests.deployments()) {
@@ -116,10 +119,17 @@ final class ManifestPlans {
     String name =
         deployment.getMetadata().getNamespace() + "/" + deployment.getMetadata().getName();
     InferenceDeploymentSpec spec = deployment.getSpec();
-    if (clazz == null && spec.className() != null) {
+    if (clazz == null && spec.className() != null && classes.isEmpty()) {
       throw new IllegalArgumentException(
           "%s uses InferenceClass %s, which is not among the manifests; add it with another -f"
               .formatted(name, spec.className()));
+    }
+    if (clazz == null && spec.className() != null) {
+      return judged(
+          name,
+          assessor.assess(deployment, null, List.of(), classes),
+          "InferenceClass %s is not among the manifests; if it is in another file, add that with -f"
+              .formatted(spec.className()));
     }
     String note = null;
     String uri = spec.model().uri();
@@ -148,7 +158,11 @@ final class ManifestPlans {
                           : ", contextLimit: "
                               + geometry.contextLimit().name().toLowerCase(Locale.ROOT));
     }
-    return switch (assessor.assess(deployment, clazz, List.of(), classes)) {
+    return judged(name, assessor.assess(deployment, clazz, List.of(), classes), note);
+  }
+
+  private static Judged judged(String name, Assessment assessment, @Nullable String note) {
+    return switch (assessment) {
       case Assessment.Feasible fits -> new Judged(name, fits.plan(), null, null, note);
       case Assessment.Infeasible not ->
           new Judged(name, not.plan(), not.reason(), not.message(), note);

@@ -316,6 +316,40 @@ class PlanCommandTest {
   }
 
   @Test
+  void aClassThatIsNotAmongThoseGivenIsRefusedAsTheOperatorWould() throws IOException {
+    Path clazz =
+        Files.writeString(
+            folder.resolve("class.yaml"),
+            """
+            apiVersion: kvdrive.dev/v1alpha1
+            kind: InferenceClass
+            metadata: {name: small}
+            spec: {tenants: [{namespace: default}]}
+            """);
+    Ended ended =
+        planOf(manifest("builtin:kvdrive-tiny-32k", "  className: smal"), "-f", clazz.toString());
+    assertThat(ended.code()).isEqualTo(PlanCommand.INFEASIBLE);
+    assertThat(ended.out())
+        .startsWith("# default/contracts")
+        .contains("ClassNotFound: There is no InferenceClass smal")
+        .contains("Open to namespace default: small.")
+        .contains("Note: InferenceClass smal is not among the manifests");
+  }
+
+  @Test
+  void whereNothingIsToPlanTheFilesAreNamed() throws IOException {
+    Path empty = Files.writeString(folder.resolve("empty.yaml"), "");
+    Ended ended = planOf("# nothing\n", "-f", empty.toString());
+    assertThat(ended.code()).isEqualTo(1);
+    assertThat(ended.err())
+        .singleElement()
+        .asString()
+        .contains(
+            "there is no InferenceDeployment to plan in %s, %s (empty); name its file"
+                .formatted(folder.resolve("manifest.yaml"), empty));
+  }
+
+  @Test
   void judgesWhatClassesGovernAsTheOperatorWould() throws IOException {
     Path clazz =
         Files.writeString(

@@ -1,5 +1,6 @@
 package dev.kvdrive.server.access;
 
+import dev.kvdrive.model.file.FileFault;
 import io.github.bucket4j.TimeMeter;
 import java.io.IOException;
 import java.io.InputStream;
@@ -78,7 +79,7 @@ public final class ApiKeys {
       return keys;
     } catch (IOException e) {
       throw new IllegalArgumentException(
-          "the API key file %s cannot be read: %s".formatted(file, e), e);
+          "the API key file %s cannot be read: %s".formatted(file, FileFault.reason(e)), e);
     }
   }
 
@@ -91,17 +92,36 @@ public final class ApiKeys {
       byte[] bytes = bytes(file);
       if (!Arrays.equals(KeyHash.sha256(bytes), fileHash)) {
         take(KeyFile.parse(file, bytes), bytes);
-        log.info("API keys reloaded: {} keys of {} names", keys.size(), names.size());
+        if (keys.isEmpty()) {
+          log.warn(
+              "API keys reloaded: {} has no keys any more, so nobody is admitted; write one per line",
+              file);
+        } else {
+          log.info(
+              "API keys reloaded: {} of {}",
+              counted(keys.size(), "key"),
+              counted(names.size(), "name"));
+        }
       }
       lastFailure = "";
-    } catch (IOException | IllegalArgumentException e) {
-      String failure = e.toString();
-      if (!failure.equals(lastFailure)) {
-        log.warn("API keys not reloaded, the earlier ones stay valid: {}", failure);
-        lastFailure = failure;
-      }
+    } catch (IOException e) {
+      fail("the API key file %s cannot be read: %s".formatted(file, FileFault.reason(e)));
+    } catch (IllegalArgumentException e) {
+      fail(String.valueOf(e.getMessage()));
     }
     forget();
+  }
+
+  /** Says why nothing was taken over, once until there is something else to say. */
+  private synchronized void fail(String failure) {
+    if (!failure.equals(lastFailure)) {
+      log.warn("API keys not reloaded, the earlier ones stay valid: {}", failure);
+      lastFailure = failure;
+    }
+  }
+
+  private static String counted(int count, String what) {
+    return count + " " + what + (count == 1 ? "" : "s");
   }
 
   private synchronized void take(KeyFile read, byte[] bytes) {

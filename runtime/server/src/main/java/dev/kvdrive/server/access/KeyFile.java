@@ -66,6 +66,7 @@ record KeyFile(List<Entry> entries) {
   private static final Pattern NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}");
   private static final Pattern SHA256 = Pattern.compile("[0-9a-fA-F]{64}");
   private static final Pattern SHOWABLE = Pattern.compile("[A-Za-z]{1,30}");
+  private static final Pattern LIKE_A_NUMBER = Pattern.compile("[-+]?[0-9][0-9 .,_]{0,12}[kKMG]?");
   private static final Set<String> FIELDS =
       Set.of("name", "key", "sha256", "requestsPerMinute", "tokensPerMinute", "concurrentRequests");
 
@@ -90,13 +91,21 @@ record KeyFile(List<Entry> entries) {
 
   private static KeyFile list(Path file, String text) {
     List<KeyHash> hashes = new ArrayList<>();
+    Map<String, Integer> lines = new HashMap<>();
     int number = 0;
     for (String line : text.lines().toList()) {
       number++;
       String key = line.strip();
       if (!key.isEmpty() && !key.startsWith("#")) {
         check(key, "in line %d of %s".formatted(number, file));
-        hashes.add(KeyHash.of(key));
+        KeyHash hash = KeyHash.of(key);
+        Integer other = lines.putIfAbsent(hash.hex(), number);
+        if (other != null) {
+          throw new IllegalArgumentException(
+              "the API key in line %d of %s is there a second time, after line %d; take one of the lines away"
+                  .formatted(number, file, other));
+        }
+        hashes.add(hash);
       }
     }
     return new KeyFile(
@@ -238,8 +247,21 @@ record KeyFile(List<Entry> entries) {
       return number;
     }
     throw new IllegalArgumentException(
-        "%s must be a whole number between 1 and %d; leave it out for no limit"
-            .formatted(name, KeyLimits.MAX));
+        "%s must be a whole number between 1 and %d, got %s; leave it out for no limit"
+            .formatted(name, KeyLimits.MAX, shown(fields.get(name))));
+  }
+
+  /** What is there in place of a number; a text only if it is like one, as it may be a key. */
+  private static String shown(@Nullable Object value) {
+    return switch (value) {
+      case null -> "nothing";
+      case Number number -> number.toString();
+      case Boolean truth -> truth.toString();
+      case String text when LIKE_A_NUMBER.matcher(text).matches() -> "'" + text + "'";
+      case String _ -> "a text";
+      case List<?> _ -> "a list";
+      default -> "no number";
+    };
   }
 
   private static void check(String key, String place) {

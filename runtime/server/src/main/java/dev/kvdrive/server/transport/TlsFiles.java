@@ -1,5 +1,6 @@
 package dev.kvdrive.server.transport;
 
+import dev.kvdrive.model.file.FileFault;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
@@ -47,7 +48,8 @@ public record TlsFiles(Path certificate, Path key, @Nullable Path clientAuthorit
       }
       return new String(bytes, StandardCharsets.ISO_8859_1);
     } catch (IOException e) {
-      throw new IllegalArgumentException("%s cannot be read: %s".formatted(setting, e), e);
+      throw new IllegalArgumentException(
+          "%s cannot be read: %s".formatted(setting, FileFault.words(file, e)), e);
     }
   }
 }

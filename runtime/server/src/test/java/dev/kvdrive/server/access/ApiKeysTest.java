@@ -12,10 +12,13 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import org.springframework.boot.test.system.CapturedOutput;
+import org.springframework.boot.test.system.OutputCaptureExtension;
 
 class ApiKeysTest {
   private static final String FIRST = "first-key-0123456789";
@@ -114,6 +117,56 @@ class ApiKeysTest {
     Files.writeString(file, "");
     keys.reload();
     assertThat(admits(keys, SECOND)).isFalse();
+  }
+
+  @Test
+  void aKeyThatIsListedTwiceIsRefusedByItsLines() throws IOException {
+    Path file = Files.writeString(folder.resolve("keys"), FIRST + "\n# of b\n" + FIRST + "\n");
+    assertThatThrownBy(() -> read(file))
+        .hasMessage(
+            "the API key in line 3 of %s is there a second time, after line 1; take one of the lines away",
+            file);
+    Path named = folder.resolve("named");
+    Files.writeString(named, NAMED.replace("third-key-0123456789", SECOND));
+    assertThatThrownBy(() -> read(named))
+        .hasMessageContaining("a key of 'batch' in %s is there a second time", named);
+  }
+
+  @Test
+  @ExtendWith(OutputCaptureExtension.class)
+  void whatBecameOfAChangedFileIsLoggedOnceUntilItChanges(CapturedOutput log) throws IOException {
+    Path file = Files.writeString(folder.resolve("keys"), FIRST);
+    ApiKeys keys = read(file);
+    Files.writeString(file, SECOND);
+    keys.reload();
+    assertThat(log).contains("API keys reloaded: 1 key of 1 name\n");
+
+    Files.writeString(file, "short");
+    keys.reload();
+    keys.reload();
+    Files.writeString(file, "brief");
+    keys.reload();
+    assertThat(log)
+        .containsOnlyOnce(
+            "API keys not reloaded, the earlier ones stay valid: the API key in line 1 of "
+                + file
+                + " has 5 characters");
+    Files.delete(file);
+    keys.reload();
+    keys.reload();
+    assertThat(log)
+        .containsOnlyOnce(
+            "stay valid: the API key file %s cannot be read: there is no such file or folder"
+                .formatted(file))
+        .doesNotContain("Exception");
+
+    Files.writeString(file, "# none\n");
+    keys.reload();
+    keys.reload();
+    assertThat(log).containsOnlyOnce(file + " has no keys any more, so nobody is admitted");
+    Files.writeString(file, NAMED);
+    keys.reload();
+    assertThat(log).contains("API keys reloaded: 3 keys of 2 names\n");
   }
 
   @Test
@@ -227,12 +280,16 @@ class ApiKeysTest {
         "keys: [{name: a, sha256: KEY}] | must be 64 hexadecimal digits",
         "keys: [{name: a, key: KEY, rpm: 5}] | has an unknown field 'rpm'",
         "keys: [{name: a, KEY: KEY}] | has an unknown field;",
-        "keys: [{name: a, key: KEY, requestsPerMinute: 0}] | requestsPerMinute must be between 1 and",
+        "keys: [{name: a, key: KEY, requestsPerMinute: 0}] | requestsPerMinute must be between 1 and 100000000, got 0;",
         "keys: [{name: a, key: KEY, tokensPerMinute: -1}] | tokensPerMinute must be between 1 and",
-        "keys: [{name: a, key: KEY, concurrentRequests: 1.5}] | must be a whole number",
+        "keys: [{name: a, key: KEY, concurrentRequests: 1.5}] | concurrentRequests must be a whole number between 1 and 100000000, got 1.5; leave",
         "keys: [{name: a, key: KEY, tokensPerMinute: 100000001}] | between 1 and 100000000, got 100000001",
-        "keys: [{name: a, key: KEY, tokensPerMinute: 99999999999}] | must be a whole number",
-        "keys: [{name: a, key: KEY, tokensPerMinute: }] | must be a whole number",
+        "keys: [{name: a, key: KEY, tokensPerMinute: 99999999999}] | must be a whole number between 1 and 100000000, got 99999999999;",
+        "keys: [{name: a, key: KEY, tokensPerMinute: }] | must be a whole number between 1 and 100000000, got nothing;",
+        "keys: [{name: a, key: KEY, tokensPerMinute: '200k'}] | got '200k';",
+        "keys: [{name: a, key: KEY, tokensPerMinute: KEY2}] | got a text;",
+        "keys: [{name: a, key: KEY, tokensPerMinute: [5]}] | got a list;",
+        "keys: [{name: a, key: KEY, requestsPerMinute: yes}] | got true;",
         "keys: [{name: a, key: KEY}, {name: a, key: KEY2}] | has the name 'a' a second time",
         "keys: [{name: a, key: KEY}, {name: b, key: KEY}] | a key of 'a' in FILE is there a second time, under 'b'",
         "keys: [{name: a, key: KEY, key: KEY}] | is not valid YAML in line 1",
