@@ -94,9 +94,11 @@ abstract class ReferenceMemory {
   }
 
   double product(AttentionShape shape, Row key, Activations query, int row, int head) {
+    MemorySegment memory = memory(require(query).buffer());
+    long first = at(query, row, head * shape.headDim());
     double sum = 0;
     for (int i = 0; i < shape.headDim(); i++) {
-      sum += (double) key.get(i) * get(query, row, head * shape.headDim() + i);
+      sum += (double) key.get(i) * element(memory, first + i);
     }
     return shape.scale() * sum;
   }
@@ -121,10 +123,13 @@ abstract class ReferenceMemory {
   }
 
   float get(Activations x, int row, int i) {
-    long index = at(require(x), row, i);
+    return element(memory(require(x).buffer()), at(x, row, i));
+  }
+
+  private float element(MemorySegment memory, long index) {
     return activations == ElementType.F32
-        ? floatAt(x.buffer(), index)
-        : Bfloat16.widen(memory(x.buffer()).getAtIndex(ValueLayout.JAVA_SHORT, index));
+        ? memory.getAtIndex(ValueLayout.JAVA_FLOAT, index)
+        : Bfloat16.widen(memory.getAtIndex(ValueLayout.JAVA_SHORT, index));
   }
 
   void set(Activations x, int row, int i, double value) {
