@@ -137,9 +137,10 @@ public abstract class FaultConformance extends EngineTest {
       engine.submit(requests().getFirst(), needs);
       engine.submit(requests().getLast(), other);
       GenerationException error = needs.await().failure();
-      // It waited for what it needs, or for room, where something was being written as well.
+      // It waited for what it needs, or for room where something was being written as well.
       assertThat(error)
-          .hasMessageContaining("the disk is overloaded or failing")
+          .isInstanceOf(StorageException.class)
+          .hasMessageMatching(".*(in time|did not end in).*")
           .hasMessageNotContaining(directory.toString());
       // What it needs may be in its window for some tokens more.
       int told = needs.tokens().size();
