@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common.cuh"
+#include "packed.cuh"
 
 #define ATTEND_THREADS (WARP * ATTEND_WARPS)
 
@@ -324,25 +325,37 @@ struct Tile {
     }
   }
 
-  /**
-   * Attends PAIR times eight rows. A score is a product times factor plus more, which is minus infinity
-   * where there is no such row; what is summed up is a value times its scale. These are of rows 2 p and
-   * 2 p + 1 for lane 4 r + p.
-   */
+  /** Like the other, of keys and values that are in registers. */
   template <int PAIR>
   __device__ __forceinline__ void attend(const uint4 (&keys)[PAIR][SEGMENTS],
                                          const uint4 (&rows)[PAIR][SEGMENTS],
                                          const float (&factor)[PAIR][2],
                                          const float (&more)[PAIR][2],
                                          const float (&scale)[PAIR][2]) {
+    attendFrom<PAIR>([&](int c, int s) { return keys[c][s]; },
+                     [&](int c, int s) { return rows[c][s]; }, factor, more, scale);
+  }
+
+  /**
+   * Attends PAIR times eight rows, of whose keys and values this lane's elements of a segment are
+   * keyAt and valueAt. A score is a product times factor plus more, which is minus infinity
+   * where there is no such row; what is summed up is a value times its scale. These are of rows 2 p and
+   * 2 p + 1 for lane 4 r + p.
+   */
+  template <int PAIR, typename KeyAt, typename ValueAt>
+  __device__ __forceinline__ void attendFrom(KeyAt keyAt, ValueAt valueAt,
+                                             const float (&factor)[PAIR][2],
+                                             const float (&more)[PAIR][2],
+                                             const float (&scale)[PAIR][2]) {
     float score[PAIR][2], highest = most;
 #pragma unroll
     for (int c = 0; c < PAIR; c++) {
       float sums[4] = {0.f, 0.f, 0.f, 0.f};
 #pragma unroll
       for (int s = 0; s < SEGMENTS; s++) {
-        multiply16x8x16(sums, query[s].x, 0, query[s].y, 0, keys[c][s].x, keys[c][s].y);
-        multiply16x8x16(sums, query[s].z, 0, query[s].w, 0, keys[c][s].z, keys[c][s].w);
+        uint4 key = keyAt(c, s);
+        multiply16x8x16(sums, query[s].x, 0, query[s].y, 0, key.x, key.y);
+        multiply16x8x16(sums, query[s].z, 0, query[s].w, 0, key.z, key.w);
       }
 #pragma unroll
       for (int k = 0; k < 2; k++) {
@@ -376,10 +389,11 @@ struct Tile {
     }
 #pragma unroll
     for (int s = 0; s < SEGMENTS; s++) {
+      uint4 one = valueAt(0, s), other = PAIR == 1 ? one : valueAt(PAIR - 1, s);
 #pragma unroll
       for (int w = 0; w < 4; w++) {
-        uint32_t first = transposed(((const uint32_t*)&rows[0][s])[w]);
-        uint32_t second = PAIR == 1 ? 0 : transposed(((const uint32_t*)&rows[PAIR - 1][s])[w]);
+        uint32_t first = transposed(((const uint32_t*)&one)[w]);
+        uint32_t second = PAIR == 1 ? 0 : transposed(((const uint32_t*)&other)[w]);
         multiply16x8x16(values[s][w], high[0], low[0], high[1], low[1], first, second);
       }
     }
@@ -464,6 +478,49 @@ struct QueryTile {
   }
 };
 
+/** Has sixteen bytes copied to shared memory, at some time before awaitCopies. */
+__device__ __forceinline__ void copyAhead(void* to, const void* from) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((uint32_t)__cvta_generic_to_shared(to)),
+               "l"(from)
+               : "memory");
+}
+
+/** Ends a group of copies of this thread. */
+__device__ __forceinline__ void commitCopies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+/** Waits until no more than so many groups of this thread are on their way. */
+template <int N>
+__device__ __forceinline__ void awaitCopies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+}
+
+/** Two codes of a word as bf16, those that the selector of bytes brings to the lower halves: widenRow. */
+__device__ __forceinline__ uint32_t pairOfCodes(uint32_t word, uint32_t selector) {
+  uint32_t x = __byte_perm(word, 0, selector);
+  return differenceOf(maskedOver(x, 0x007f007fu, 0x43004300u),
+                      maskedOver(x, 0x00800080u, 0x43004300u));
+}
+
+/** Whether a pass has missed items, as bits in shared memory, with all threads of a block. */
+__device__ __forceinline__ void markMisses(const AttendArgs& a, int64_t cell, int begin, int end,
+                                           uint32_t* missBits) {
+  for (int i = threadIdx.x; i < (end - begin + 31) / 32; i += blockDim.x) {
+    missBits[i] = 0;
+  }
+  __syncthreads();
+  const int* misses = a.chosen.misses + cell * a.chosen.passChunks;
+  int missCount = a.chosen.missCount[cell];
+  for (int m = threadIdx.x; m < missCount; m += blockDim.x) {
+    int i = misses[m] - begin;
+    if (i >= 0 && i < end - begin) {
+      atomicOr(&missBits[i / 32], 1u << i % 32);
+    }
+  }
+  __syncthreads();
+}
+
 /** Like attendPart, on tensor cores, where keys and values are bf16 or codes. */
 template <typename T, int SEGMENTS>
 __device__ __forceinline__ void attendTile(const AttendArgs& a) {
@@ -503,18 +560,7 @@ __device__ __forceinline__ void attendTile(const AttendArgs& a) {
   const int* slots = a.chosen.slots + cell * a.chosen.passChunks;
   const int* window = ofDense ? nullptr : slotList(l, seat, of.head);
   if (ofHits) {
-    for (int i = threadIdx.x; i < (end - begin + 31) / 32; i += blockDim.x) {
-      missBits[i] = 0;
-    }
-    __syncthreads();
-    int missCount = a.chosen.missCount[cell];
-    for (int m = threadIdx.x; m < missCount; m += blockDim.x) {
-      int i = misses[m] - begin;
-      if (i >= 0 && i < end - begin) {
-        atomicOr(&missBits[i / 32], 1u << i % 32);
-      }
-    }
-    __syncthreads();
+    markMisses(a, cell, begin, end, missBits);
   }
   int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, p = lane % 4;
   int width = l.headDim, bytes = width * (int)sizeof(T);
@@ -595,6 +641,173 @@ __device__ __forceinline__ void attendTile(const AttendArgs& a) {
 #define TILE_KERNELS(T) TILE_KERNEL(T, 2) TILE_KERNEL(T, 4) TILE_KERNEL(T, 8)
 TILE_KERNELS(bf16)
 TILE_KERNELS(int8)
+
+/**
+ * How a warp has chunks of a window in shared memory: whole chunks of STAGED_TOKENS tokens, two to a stage, several
+ * stages on their way at a time, which takes no registers. Pieces of sixteen bytes change places within
+ * a row, so that what a warp reads at once is in different banks.
+ */
+template <typename T, int SEGMENTS>
+struct Stage {
+  static constexpr bool CODES = sizeof(T) == 1;
+  static constexpr int WIDTH = 32 * SEGMENTS;
+  static constexpr int PIECES = WIDTH * (int)sizeof(T) / 16;  // of a row
+  static constexpr int HALF = STAGED_TOKENS * PIECES;          // of keys or values
+  static constexpr int STEPS = CODES ? 1 : 0;                  // behind them
+  static constexpr int CHUNK = 2 * (HALF + STEPS);             // of a chunk
+  static constexpr int OF_WARP = STAGES * 2 * CHUNK;
+
+  static __device__ __forceinline__ int place(int token, int piece) {
+    int other = !CODES         ? (token & 1) << 2
+                : PIECES == 8 ? (token & 3) << 1
+                              : (token >> 1 & 1) << 1;
+    return token * PIECES + (piece ^ other);
+  }
+
+  /** Has a chunk copied, with one warp. */
+  static __device__ __forceinline__ void bring(const Layer& l, const char* chunk, uint4* to,
+                                               int lane) {
+#pragma unroll
+    for (int i = 0; i < 2 * HALF; i += WARP) {
+      int at = i + lane, half = at / HALF, o = at % HALF;
+      const char* from = chunk + half * l.residentHalf + 16 * o;
+      copyAhead(to + half * (HALF + STEPS) + place(o / PIECES, o % PIECES), from);
+    }
+    if (CODES && lane < 2) {
+      copyAhead(to + lane * (HALF + STEPS) + HALF, chunk + lane * l.residentHalf + 16 * HALF);
+    }
+  }
+
+  /** This lane's elements of a segment of keys (half 0) or values, without their steps. */
+  static __device__ __forceinline__ uint4 eight(const uint4* chunk, int half, int segment, int lane) {
+    const uint4* from = chunk + half * (HALF + STEPS);
+    int t = lane / 4, p = lane % 4;
+    if (!CODES) {
+      return from[place(t, 4 * segment + p)];
+    }
+    uint2 codes = ((const uint2*)(from + place(t, 2 * segment + p / 2)))[p % 2];
+    return make_uint4(pairOfCodes(codes.x, 0x4140), pairOfCodes(codes.x, 0x4342),
+                      pairOfCodes(codes.y, 0x4140), pairOfCodes(codes.y, 0x4342));
+  }
+
+  static __device__ __forceinline__ float step(const uint4* chunk, int half, int token) {
+    return widen(((const bf16*)(chunk + half * (HALF + STEPS) + HALF))[token]);
+  }
+};
+
+/**
+ * Like attendTile, of hits and misses, where a chunk is STAGED_TOKENS tokens of whole segments. Dynamic
+ * shared memory: stages of all warps, then a bit for each item of a block.
+ */
+template <typename T, int SEGMENTS>
+__device__ __forceinline__ void attendStaged(const AttendArgs& a) {
+  using S = Stage<T, SEGMENTS>;
+  extern __shared__ uint4 stages[];
+  __shared__ int lists[ATTEND_WARPS][STAGED_LIST];
+  static_assert(sizeof(Parts<SEGMENTS>) <= sizeof(uint4) * ATTEND_WARPS * S::OF_WARP, "merged there");
+  const Layer& l = a.layer;
+  int row = blockIdx.z;
+  int seat = a.batch.seats[row];
+  if (seat < 0) {
+    return;
+  }
+  QueryTile of(a);
+  int64_t cell = (int64_t)row * l.kvHeads + of.head;
+  bool ofHits = a.mode == ATTEND_HITS;
+  int split = blockIdx.x;
+  int items = ofHits ? passCount(a.chosen, cell, a.pass) : a.chosen.missCount[cell];
+  int share = (items + gridDim.x - 1) / gridDim.x;
+  int begin = split * share, end = min(begin + share, items);
+  if (begin >= end) {
+    return;
+  }
+  const int* misses = a.chosen.misses + cell * a.chosen.passChunks;
+  const int* slots = a.chosen.slots + cell * a.chosen.passChunks;
+  const int* window = slotList(l, seat, of.head);
+  uint32_t* missBits = (uint32_t*)(stages + ATTEND_WARPS * S::OF_WARP);
+  Tile<SEGMENTS> tile;
+  tile.begin(a.rows, row, of.first, of.count, S::WIDTH);
+  if (ofHits) {
+    markMisses(a, cell, begin, end, missBits);
+  }
+  int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, p = lane % 4;
+  uint4* own = stages + warp * S::OF_WARP;
+  int* list = lists[warp];
+  // The warps take items in turn: each looks a list of its own up, and then goes through those there are.
+  for (int base = begin + warp; base < end; base += ATTEND_WARPS * STAGED_LIST) {
+    int count = 0;
+    __syncwarp();
+#pragma unroll
+    for (int k = 0; k < STAGED_LIST / WARP; k++) {
+      int item = base + (k * WARP + lane) * ATTEND_WARPS, slot = 0;
+      bool there = item < end;
+      if (there) {
+        bool missed = ofHits && (missBits[(item - begin) / 32] >> (item - begin) % 32 & 1) != 0;
+        int index = missed ? -1 : slots[ofHits ? item : misses[item]];
+        there = index >= 0;  // or it did not come
+        slot = there ? window[index] : 0;
+      }
+      uint32_t all = __ballot_sync(FULL_MASK, there);
+      if (there) {
+        list[count + __popc(all & ((1u << lane) - 1))] = slot;
+      }
+      count += __popc(all);
+    }
+    __syncwarp();
+    int pairs = (count + 1) / 2;
+    auto ask = [&](int pair) {
+#pragma unroll
+      for (int c = 0; c < 2; c++) {
+        if (2 * pair + c < count) {
+          S::bring(l, chunkInSlot(l, list[2 * pair + c]), own + (pair % STAGES * 2 + c) * S::CHUNK,
+                   lane);
+        }
+      }
+      commitCopies();  // also where there are none: copies are counted
+    };
+#pragma unroll
+    for (int pair = 0; pair < STAGES - 1; pair++) {
+      ask(pair);
+    }
+    for (int pair = 0; pair < pairs; pair++) {
+      awaitCopies<STAGES - 2>();
+      __syncwarp();  // what the lanes have copied is there, and the stage before has been read
+      ask(pair + STAGES - 1);
+      const uint4* stage = own + pair % STAGES * 2 * S::CHUNK;
+      bool both = 2 * pair + 1 < count;
+      const uint4* second = stage + (both ? S::CHUNK : 0);  // or the first again, with no weight
+      float factor[2][2], more[2][2], scale[2][2];
+#pragma unroll
+      for (int c = 0; c < 2; c++) {
+#pragma unroll
+        for (int k = 0; k < 2; k++) {
+          const uint4* chunk = c == 0 ? stage : second;
+          factor[c][k] = S::CODES ? a.scale * S::step(chunk, 0, 2 * p + k) : a.scale;
+          scale[c][k] = S::CODES ? S::step(chunk, 1, 2 * p + k) : 1.f;
+          more[c][k] = c == 0 || both ? 0.f : -INFINITY;
+        }
+      }
+      tile.template attendFrom<2>(
+          [&](int c, int s) { return S::eight(c == 0 ? stage : second, 0, s, lane); },
+          [&](int c, int s) { return S::eight(c == 0 ? stage : second, 1, s, lane); }, factor, more,
+          scale);
+    }
+    awaitCopies<0>();
+  }
+  __syncthreads();
+  Parts<SEGMENTS>& parts = *(Parts<SEGMENTS>*)stages;
+  parts.merge(tile, a, row, of.first, of.count, ofHits ? 1 + split : 1 + a.splits + split, false);
+}
+
+#define STAGED_KERNEL(T, S)                                                       \
+  extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) staged_##T##_##S(AttendArgs a) { \
+    follow();                                                                     \
+    attendStaged<T, S>(a);                                                        \
+  }
+STAGED_KERNEL(bf16, 2)
+STAGED_KERNEL(bf16, 4)
+STAGED_KERNEL(int8, 2)
+STAGED_KERNEL(int8, 4)
 
 // Grid: (kvHeads, rows). Dynamic shared memory: STATE_PARTS + 1 floats for each head of the group.
 extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish(AttendArgs a) {

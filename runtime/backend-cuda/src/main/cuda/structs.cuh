@@ -47,6 +47,9 @@ struct BitWeights;
 #define SAMPLING_DRAW 16
 #define SAMPLING_WHOLE 1099511627776ull
 #define ATTEND_WARPS 4
+#define STAGED_TOKENS 8
+#define STAGES 3
+#define STAGED_LIST 128
 #define ATTEND_QUERIES 8
 #define FINISH_THREADS 256
 #define CAUSAL_QUERIES 32

@@ -85,6 +85,15 @@ final class Constants {
 
   static final int ATTEND_WARPS = 4;
 
+  /** Tokens of a chunk that a warp has copied whole, two chunks to a stage. */
+  static final int STAGED_TOKENS = 8;
+
+  /** Stages of a warp, all but one of which are on their way. */
+  static final int STAGES = 3;
+
+  /** Chunks that a warp looks up at once. */
+  static final int STAGED_LIST = 128;
+
   /** Query heads of one block that attends on tensor cores: half the rows of a product. */
   static final int ATTEND_QUERIES = 8;
 
@@ -183,6 +192,9 @@ final class Constants {
     put(all, "SAMPLING_DRAW", RowSampling.DRAW);
     all.put("SAMPLING_WHOLE", RowSampling.WHOLE + "ull");
     put(all, "ATTEND_WARPS", ATTEND_WARPS);
+    put(all, "STAGED_TOKENS", STAGED_TOKENS);
+    put(all, "STAGES", STAGES);
+    put(all, "STAGED_LIST", STAGED_LIST);
     put(all, "ATTEND_QUERIES", ATTEND_QUERIES);
     put(all, "FINISH_THREADS", FINISH_THREADS);
     put(all, "CAUSAL_QUERIES", CAUSAL_QUERIES);

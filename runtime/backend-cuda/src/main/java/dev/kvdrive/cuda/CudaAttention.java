@@ -11,6 +11,9 @@ import static dev.kvdrive.cuda.Constants.CAUSAL_LANES;
 import static dev.kvdrive.cuda.Constants.CAUSAL_QUERIES;
 import static dev.kvdrive.cuda.Constants.FINISH_THREADS;
 import static dev.kvdrive.cuda.Constants.MAX_HEAD_DIM;
+import static dev.kvdrive.cuda.Constants.STAGED_LIST;
+import static dev.kvdrive.cuda.Constants.STAGED_TOKENS;
+import static dev.kvdrive.cuda.Constants.STAGES;
 import static dev.kvdrive.cuda.Constants.STATE_PARTS;
 import static dev.kvdrive.cuda.Constants.TILE_KEYS;
 import static dev.kvdrive.cuda.Constants.TILE_WARPS;
@@ -29,6 +32,7 @@ import dev.kvdrive.device.Activations;
 import dev.kvdrive.device.AttentionOperations;
 import dev.kvdrive.device.AttentionShape;
 import dev.kvdrive.device.AttentionState;
+import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.LayerStep;
 import dev.kvdrive.device.Pass;
 import dev.kvdrive.device.Queue;
@@ -51,6 +55,12 @@ final class CudaAttention implements AttentionOperations {
   private static final int WIDE_PANEL = 64;
 
   private static final int WIDE_ROWS = 64;
+
+  /** Bytes that a thread copies at a time. */
+  private static final int PIECE = 16;
+
+  /** Shared memory of the lists of chunks in a kernel with stages. */
+  private static final int LISTS_BYTES = 4 * ATTEND_WARPS * STAGED_LIST;
 
   private final Gpu gpu;
 
@@ -105,10 +115,16 @@ final class CudaAttention implements AttentionOperations {
     boolean codes = mode != ATTEND_DENSE && layout.formats().resident() == ChunkFormat.INT8;
     boolean floats = layout.type() == KvType.F32 && !codes;
     int queries = floats ? queriesOfBlock(shape) : ATTEND_QUERIES;
+    int marks = mode == ATTEND_HITS ? bits(state.passChunks()) : 0;
+    int staged = mode == ATTEND_DENSE || floats ? 0 : stagedBytes(step.layer(), codes);
+    boolean stages =
+        !Boolean.getBoolean("kvdrive.unstaged")
+            && staged > 0
+            && staged + marks <= gpu.sharedBytesOfBlock() - LISTS_BYTES;
     String kernel =
         floats
             ? "attend_float_" + lanes(layout) + "_" + queries
-            : "attend_" + (codes ? "int8_" : "bf16_") + lanes(layout) / 4;
+            : (stages ? "staged_" : "attend_") + (codes ? "int8_" : "bf16_") + lanes(layout) / 4;
     Arguments a =
         struct(
             queue,
@@ -125,8 +141,23 @@ final class CudaAttention implements AttentionOperations {
         shape.kvHeads() * Math.ceilDiv(shape.groupSize(), queries),
         step.batch().rows(),
         ATTEND_WARPS * WARP,
-        mode == ATTEND_HITS ? bits(state.passChunks()) : 0,
+        (stages ? staged : 0) + marks,
         a.end(Structs.ATTEND));
+  }
+
+  /**
+   * Shared memory in which the warps of a block have chunks copied, where these are whole pieces of
+   * sixteen bytes; 0 where they are not.
+   */
+  private static int stagedBytes(KvLayer layer, boolean codes) {
+    KvLayout layout = layer.layout();
+    int width = layout.headDim();
+    boolean fits =
+        layout.grid().chunk() == STAGED_TOKENS
+            && (width == 64 || width == 128)
+            && CudaQueue.address(layer.window().chunks()) % PIECE == 0;
+    int half = STAGED_TOKENS * width * (codes ? 1 : Short.BYTES) + (codes ? PIECE : 0);
+    return fits ? ATTEND_WARPS * STAGES * 2 * 2 * half : 0;
   }
 
   @Override

@@ -70,7 +70,7 @@ public final class CudaDevice implements Device {
     this.hostCapacity = hostCapacity;
     driver = gpu.driver();
     operations = CudaOperations.of(gpu);
-    transfers = driver.createStream();
+    transfers = driver.createStream(false);
   }
 
   /** Opens a GPU with any amount of host memory: {@link #open(int, long, long)}. */
@@ -361,8 +361,17 @@ public final class CudaDevice implements Device {
 
   @Override
   public Queue createQueue(String name) {
+    return createQueue(name, false);
+  }
+
+  @Override
+  public Queue createUrgentQueue(String name) {
+    return createQueue(name, true);
+  }
+
+  private Queue createQueue(String name, boolean urgent) {
     driver.enter();
-    CudaQueue queue = new CudaQueue(this, name);
+    CudaQueue queue = new CudaQueue(this, name, urgent);
     synchronized (this) {
       requireOpen();
       queues.add(queue);

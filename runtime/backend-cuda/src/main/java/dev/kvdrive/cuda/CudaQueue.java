@@ -53,11 +53,14 @@ final class CudaQueue implements Queue {
   private boolean behindKernel;
   private boolean closed;
 
-  CudaQueue(CudaDevice device, String name) {
+  /**
+   * @param urgent whether the GPU is to begin with its blocks where those of other streams wait too
+   */
+  CudaQueue(CudaDevice device, String name, boolean urgent) {
     this.device = device;
     this.name = name;
     driver = device.gpu().driver();
-    stream = driver.createStream();
+    stream = driver.createStream(urgent);
     kernels = new KernelLaunch(arena, stream);
     overlapsLaunches = device.gpu().capability() >= EARLY_LAUNCH_CAPABILITY;
     trouble = arena.allocate(TROUBLE_BYTES, CudaHostBuffer.PAGE_BYTES);

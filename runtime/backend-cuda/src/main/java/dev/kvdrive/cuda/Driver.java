@@ -197,11 +197,20 @@ final class Driver {
 
   // --- streams ---
 
-  Stream createStream() {
+  /**
+   * A stream.
+   *
+   * @param urgent of the highest priority there is; else of the lowest
+   */
+  Stream createStream(boolean urgent) {
+    int[] lowest = {0};
+    int[] highest = {0};
+    check("cuCtxGetStreamPriorityRange", JCudaDriver.cuCtxGetStreamPriorityRange(lowest, highest));
     Stream stream = new Stream();
     check(
-        "cuStreamCreate",
-        JCudaDriver.cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING));
+        "cuStreamCreateWithPriority",
+        JCudaDriver.cuStreamCreateWithPriority(
+            stream, CUstream_flags.CU_STREAM_NON_BLOCKING, (urgent ? highest : lowest)[0]));
     return stream;
   }
 

@@ -35,7 +35,7 @@ final class WeightUpload {
    * @param address where the first row goes on the device
    */
   static void of(List<TensorData> parts, WeightFormat format, Driver driver, long address) {
-    Driver.Stream stream = driver.createStream();
+    Driver.Stream stream = driver.createStream(false);
     try {
       new WeightUpload(driver, stream).upload(parts, format, address);
     } finally {

@@ -46,6 +46,7 @@ import dev.kvdrive.kv.window.KvState;
 import dev.kvdrive.model.LayerTensors;
 import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.Budget;
+import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ChunkGrid;
 import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.DeviceKind;
@@ -149,6 +150,7 @@ final class LayerStages implements AutoCloseable {
    * @param budget share of the closed chunks attended
    * @param layerCount layers, each with weights, keys and values of its own
    * @param index what chunks are chosen by, and what estimates the rest
+   * @param resident what chunks are in the window
    */
   LayerStages(
       PrintStream out,
@@ -157,11 +159,16 @@ final class LayerStages implements AutoCloseable {
       double budget,
       int layerCount,
       IndexShape index,
+      ChunkFormat resident,
       Path nvme) {
     this.out = out;
     this.rows = rows;
     model = own(new SyntheticLlama(layerCount, context));
-    layout = Planner.layout(model.geometry(), KvType.BF16, Formats.usual(KvType.BF16, budget));
+    layout =
+        Planner.layout(
+            model.geometry(),
+            KvType.BF16,
+            new Formats(resident, Formats.usual(KvType.BF16, budget).backing()));
     ChunkGrid grid = layout.grid();
     // A position at which no chunk closes: the step is the usual one, seven times of eight.
     int tokens = grid.firstToken(grid.closedChunks(context)) + grid.local() + 3;
@@ -191,7 +198,7 @@ final class LayerStages implements AutoCloseable {
     driver = device.gpu().driver();
     ops = device.operations();
     queue = (CudaQueue) own(device.createQueue("bench"));
-    transfers = own(device.createQueue("transfers"));
+    transfers = own(device.createUrgentQueue("transfers"));
     appended = own(device.createEvent());
     for (int i = 0; i < MOST_LANES; i++) {
       lanes.add(

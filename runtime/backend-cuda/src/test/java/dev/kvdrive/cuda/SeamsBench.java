@@ -6,6 +6,7 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.model.TokenizerSource;
+import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.IndexShape;
@@ -38,7 +39,7 @@ import java.util.Map;
  *       answers each message with a window of the size of a selection, the rest in DRAM and then
  *       half on NVMe, with graphs and with plain launches, on the GPU and on the CPU device;
  *       TEXT is what a right answer contains
- *   layer CONTEXT SEQUENCES BUDGET LAYERS INDEX
+ *   layer CONTEXT SEQUENCES BUDGET LAYERS INDEX [int8]
  *       time of each stage of a layer at Llama-3-8B's shape, and of whole steps
  *   products
  *       time of its matrix products with weights in bf16, Q8_0 and Q4_0, against their bytes
@@ -70,6 +71,7 @@ final class SeamsBench {
                 Double.parseDouble(args[3]),
                 Integer.parseInt(args[4]),
                 IndexShape.parse(args[5]),
+                args.length > 6 && args[6].equals("int8") ? ChunkFormat.INT8 : ChunkFormat.BF16,
                 scratch)) {
           stages.run();
         }
@@ -81,7 +83,7 @@ final class SeamsBench {
       }
       default -> {
         out.println(
-            "usage: answer MODEL MESSAGE TEXT ... | layer CONTEXT SEQUENCES BUDGET LAYERS INDEX | products");
+            "usage: answer MODEL MESSAGE TEXT ... | layer CONTEXT SEQUENCES BUDGET LAYERS INDEX [int8] | products");
         System.exit(2);
       }
     }

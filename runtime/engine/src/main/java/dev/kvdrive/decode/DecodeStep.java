@@ -256,7 +256,7 @@ public final class DecodeStep implements AutoCloseable {
   }
 
   private LayerProgram.Pipeline pipeline(Device device) {
-    Queue transfers = device.createQueue("transfers");
+    Queue transfers = device.createUrgentQueue("transfers");
     owned.push(transfers::close);
     return new LayerProgram.Pipeline(transfers, events(device), events(device));
   }

@@ -99,6 +99,14 @@ public interface Device extends AutoCloseable {
   /** A new in-order queue. Different queues are ordered only by events. */
   Queue createQueue(String name);
 
+  /**
+   * Like {@link #createQueue}, for short work that other work waits for: where work of several
+   * queues is ready and there is not room for all of it, a device may begin with this.
+   */
+  default Queue createUrgentQueue(String name) {
+    return createQueue(name);
+  }
+
   /** A new event, in the signalled state. */
   Event createEvent();
 
