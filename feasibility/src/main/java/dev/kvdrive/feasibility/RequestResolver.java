@@ -100,7 +100,7 @@ public final class RequestResolver {
         policy(spec.policy()),
         index(spec.index()),
         kvType,
-        formats(spec, kvType, budget.share()),
+        formats(spec, kvType, budget.share(), device(from)),
         meter(spec.meter()),
         windows(spec.windows()),
         tiers(spec.tiers(), from),
@@ -110,7 +110,7 @@ public final class RequestResolver {
         requireNonNullElse(runtime.queueLimit(), Load.DEFAULT_QUEUE_PER_SEAT * concurrency),
         requireNonNullElse(runtime.keepPrompts(), true),
         drainSeconds(runtime, requireNonNullElse(from.limits(), NO_LIMITS)),
-        DeviceKind.valueOf(requireNonNullElse(from.device(), Device.CPU).name()),
+        device(from),
         requireNonNullElseGet(spec.access(), () -> new Access(null, null, null, null)),
         route(spec),
         pod(runtime, from, defaults));
@@ -171,10 +171,18 @@ public final class RequestResolver {
     return most == null ? 0 : Quantities.writesPerDay("storage.writesPerDay", most);
   }
 
+  private static DeviceKind device(InferenceClassSpec from) {
+    return DeviceKind.valueOf(requireNonNullElse(from.device(), Device.CPU).name());
+  }
+
   private static Formats formats(
-      InferenceDeploymentSpec spec, dev.kvdrive.plan.KvType kvType, double budget) {
+      InferenceDeploymentSpec spec,
+      dev.kvdrive.plan.KvType kvType,
+      double budget,
+      DeviceKind device) {
     try {
-      Formats formats = Formats.of(kvType, budget, format(spec.resident()), format(spec.backing()));
+      Formats formats =
+          Formats.of(kvType, budget, device, format(spec.resident()), format(spec.backing()));
       formats.check(kvType);
       return formats;
     } catch (IllegalArgumentException e) {

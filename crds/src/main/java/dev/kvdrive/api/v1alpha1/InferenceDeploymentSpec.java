@@ -111,7 +111,8 @@ public record InferenceDeploymentSpec(
     @Nullable
         @JsonPropertyDescription(
             "Chunks of keys and values in the window. INT8, which needs backing INT8, has nearly"
-                + " twice the slots in the same bytes. Without one: the kvType.")
+                + " twice the slots in the same bytes. Without one: INT8 on a GPU where backing is"
+                + " INT8 and the budget leaves something out, else the kvType.")
         ChunkFormat resident,
     @Nullable
         @JsonPropertyDescription(

@@ -164,11 +164,7 @@ final class LayerStages implements AutoCloseable {
     this.out = out;
     this.rows = rows;
     model = own(new SyntheticLlama(layerCount, context));
-    layout =
-        Planner.layout(
-            model.geometry(),
-            KvType.BF16,
-            new Formats(resident, Formats.usual(KvType.BF16, budget).backing()));
+    layout = Planner.layout(model.geometry(), KvType.BF16, new Formats(resident, ChunkFormat.INT8));
     ChunkGrid grid = layout.grid();
     // A position at which no chunk closes: the step is the usual one, seven times of eight.
     int tokens = grid.firstToken(grid.closedChunks(context)) + grid.local() + 3;

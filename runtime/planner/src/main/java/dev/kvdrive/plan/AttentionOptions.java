@@ -40,7 +40,12 @@ public record AttentionOptions(
   /** What is usual for a policy, a budget and a type. */
   public static AttentionOptions of(PolicyShape policy, Budget budget, KvType kvType) {
     return new AttentionOptions(
-        policy, budget, kvType, Formats.usual(kvType, budget.share()), null, WindowOptions.DEFAULT);
+        policy,
+        budget,
+        kvType,
+        Formats.usual(kvType, budget.share(), DeviceKind.CPU),
+        null,
+        WindowOptions.DEFAULT);
   }
 
   /** The same for another policy. */

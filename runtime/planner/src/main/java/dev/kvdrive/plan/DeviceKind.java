@@ -8,7 +8,7 @@ public enum DeviceKind {
    * The CPU backend: its GPU tier is an arena in host memory; activations are F32, weights are held
    * as they are stored.
    */
-  CPU(4, true, "as they are stored", 384, 256, 0),
+  CPU(4, true, "as they are stored", 384, 256, 0, false),
   /**
    * A CUDA GPU; activations are bf16, weights are held in a {@link WeightFormat}: matrices in Q8_0
    * and Q4_0 as they are stored, all others in bf16, vectors in F32.
@@ -19,7 +19,8 @@ public enum DeviceKind {
       "matrices in Q8_0 and Q4_0 as stored, others in bf16, vectors in F32",
       8192,
       2048,
-      768 * ByteSize.MIB);
+      768 * ByteSize.MIB,
+      true);
 
   /** Host buffers take multiples of this many bytes, whatever the device. */
   public static final int HOST_PAGE = 4096;
@@ -30,6 +31,7 @@ public enum DeviceKind {
   private final int denseTokens;
   private final int prefillBlock;
   private final long contextBytes;
+  private final boolean int8Windows;
 
   DeviceKind(
       int activationBytes,
@@ -37,18 +39,28 @@ public enum DeviceKind {
       String weights,
       int denseTokens,
       int prefillBlock,
-      long contextBytes) {
+      long contextBytes,
+      boolean int8Windows) {
     this.activationBytes = activationBytes;
     this.arenaInHostMemory = arenaInHostMemory;
     this.weights = weights;
     this.denseTokens = denseTokens;
     this.prefillBlock = prefillBlock;
     this.contextBytes = contextBytes;
+    this.int8Windows = int8Windows;
   }
 
   /** As in settings, options and reports. */
   public String word() {
     return name().toLowerCase(Locale.ROOT);
+  }
+
+  /**
+   * Whether chunks are in int8 in windows too, unless something else is asked for: twice as many
+   * have room, and steps were faster.
+   */
+  public boolean int8Windows() {
+    return int8Windows;
   }
 
   /** How weights are held, in words. */

@@ -12,13 +12,14 @@ import org.jspecify.annotations.Nullable;
 public record Formats(ChunkFormat resident, ChunkFormat backing) {
   /**
    * Those that are used unless others are asked for: where chunks are selected they are int8 below
-   * the window, which lost no answers; in exact mode, and where a type was asked for that is wider
-   * than bf16, they stay what was computed.
+   * the window, which lost no answers, and on a GPU in it too, where that made steps faster; in
+   * exact mode, and where a type was asked for that is wider than bf16, they stay what was
+   * computed.
    *
    * @param budget share of the closed chunks attended per step; 1 is exact mode
    */
-  public static Formats usual(KvType type, double budget) {
-    return of(type, budget, null, null);
+  public static Formats usual(KvType type, double budget, DeviceKind device) {
+    return of(type, budget, device, null, null);
   }
 
   /**
@@ -30,12 +31,19 @@ public record Formats(ChunkFormat resident, ChunkFormat backing) {
    * @param backing null if it was not said
    */
   public static Formats of(
-      KvType type, double budget, @Nullable ChunkFormat resident, @Nullable ChunkFormat backing) {
+      KvType type,
+      double budget,
+      DeviceKind device,
+      @Nullable ChunkFormat resident,
+      @Nullable ChunkFormat backing) {
     ChunkFormat plain = ChunkFormat.of(type);
-    boolean int8 = resident == ChunkFormat.INT8 || (budget < 1 && type == KvType.BF16);
-    return new Formats(
-        resident != null ? resident : plain,
-        backing != null ? backing : int8 ? ChunkFormat.INT8 : plain);
+    boolean selects = budget < 1 && type == KvType.BF16;
+    ChunkFormat below =
+        backing != null
+            ? backing
+            : selects || resident == ChunkFormat.INT8 ? ChunkFormat.INT8 : plain;
+    boolean int8Window = selects && device.int8Windows() && below == ChunkFormat.INT8;
+    return new Formats(resident != null ? resident : int8Window ? ChunkFormat.INT8 : plain, below);
   }
 
   /** Chunks stay what was computed. */

@@ -69,12 +69,20 @@ class FormatsTest {
   @Test
   void chunksAreInt8BelowTheWindowUnlessAllIsAttendedOrAWiderTypeWasAskedFor() {
     Formats plain = Formats.of(KvType.BF16);
-    assertThat(Formats.usual(KvType.BF16, 0.0625))
+    assertThat(Formats.usual(KvType.BF16, 0.0625, DeviceKind.CPU))
         .isEqualTo(new Formats(ChunkFormat.BF16, ChunkFormat.INT8));
-    assertThat(Formats.usual(KvType.BF16, 1)).isEqualTo(plain);
-    assertThat(Formats.usual(KvType.F32, 0.0625)).isEqualTo(Formats.of(KvType.F32));
-    assertThat(Formats.of(KvType.BF16, 0.0625, null, ChunkFormat.BF16)).isEqualTo(plain);
-    assertThat(Formats.of(KvType.BF16, 1, ChunkFormat.INT8, null))
+    assertThat(Formats.usual(KvType.BF16, 0.0625, DeviceKind.CUDA))
+        .as("on a GPU in the window too")
+        .isEqualTo(new Formats(ChunkFormat.INT8, ChunkFormat.INT8));
+    assertThat(Formats.of(KvType.BF16, 0.0625, DeviceKind.CUDA, ChunkFormat.BF16, null))
+        .as("unless it is said")
+        .isEqualTo(new Formats(ChunkFormat.BF16, ChunkFormat.INT8));
+    assertThat(Formats.usual(KvType.BF16, 1, DeviceKind.CUDA)).isEqualTo(plain);
+    assertThat(Formats.usual(KvType.F32, 0.0625, DeviceKind.CUDA))
+        .isEqualTo(Formats.of(KvType.F32));
+    assertThat(Formats.of(KvType.BF16, 0.0625, DeviceKind.CUDA, null, ChunkFormat.BF16))
+        .isEqualTo(plain);
+    assertThat(Formats.of(KvType.BF16, 1, DeviceKind.CPU, ChunkFormat.INT8, null))
         .isEqualTo(new Formats(ChunkFormat.INT8, ChunkFormat.INT8));
   }
 

@@ -51,6 +51,9 @@ public enum Variation {
   /** Chunks in the window are int8 too. */
   INT8_WINDOWS(Kind.PART, "with int8 windows"),
 
+  /** Chunks in windows are as they were computed, whatever they are below. */
+  BF16_WINDOWS(Kind.PART, "with bf16 windows"),
+
   /** Misses are fetched between computations, not beside them. */
   PIPELINE(Part.PIPELINE),
 
@@ -132,6 +135,9 @@ public enum Variation {
           case PREFETCH -> base.with(parts.with(parts.windows().withPrefetch(true)));
           case INT8_WINDOWS ->
               base.with(attention.with(new Formats(ChunkFormat.INT8, ChunkFormat.INT8)));
+          case BF16_WINDOWS ->
+              base.with(
+                  attention.with(new Formats(ChunkFormat.BF16, attention.formats().backing())));
           case DENSE ->
               base.with(attention.denseBelow(base.work().promptTokens() + base.work().tokens()));
           case SEATS -> alone ? ofManySeats(base, Division.UNIFORM) : base;

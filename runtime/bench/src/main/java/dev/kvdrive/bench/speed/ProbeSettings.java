@@ -96,7 +96,7 @@ public record ProbeSettings(
 
     /** The same with everything attended. */
     public Attention exact() {
-      return new Attention(Budget.of(1), policy, index, denseBelow, Formats.usual(KV, 1));
+      return new Attention(Budget.of(1), policy, index, denseBelow, Formats.of(KV));
     }
 
     /** The same with other formats. */

@@ -115,7 +115,9 @@ class MatrixRunTest {
             LocalModel.of(Path.of("fake")),
             new ProbeSettings.Work(1, 1, 1),
             new ProbeSettings.Attention(
-                Budget.of(0.0625), "kvdrive", Formats.usual(ProbeSettings.KV, 0.0625)),
+                Budget.of(0.0625),
+                "kvdrive",
+                Formats.usual(ProbeSettings.KV, 0.0625, DeviceKind.CPU)),
             new ProbeSettings.Processor(DeviceKind.CPU, 1),
             new ProbeSettings.Tiers(2, 1, Path.of(".")),
             new ProbeSettings.Parts(WindowOptions.DEFAULT, true, DecodeOptions.ELASTIC),

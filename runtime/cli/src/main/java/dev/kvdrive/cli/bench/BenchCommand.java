@@ -363,7 +363,7 @@ public final class BenchCommand implements Callable<Integer> {
     for (ChunkFormat below : orUnsaid(backing)) {
       for (ChunkFormat above : orUnsaid(resident)) {
         try {
-          Formats formats = Formats.of(KvType.BF16, budget, above, below);
+          Formats formats = Formats.of(KvType.BF16, budget, processor.device(), above, below);
           formats.check(KvType.BF16);
           all.add(formats);
         } catch (IllegalArgumentException e) {

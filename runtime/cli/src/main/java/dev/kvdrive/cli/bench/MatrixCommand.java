@@ -245,7 +245,7 @@ public final class MatrixCommand implements Callable<Integer> {
             PolicyShape.KVDRIVE.name(),
             index,
             0,
-            Formats.usual(ProbeSettings.KV, budget)),
+            Formats.usual(ProbeSettings.KV, budget, processor.device())),
         new ProbeSettings.Processor(processor.device(), processor.threads()),
         split.tiers(1),
         new ProbeSettings.Parts(WindowOptions.DEFAULT, true, DecodeOptions.ELASTIC),

@@ -201,7 +201,7 @@ public final class EvalCommand implements Callable<Integer> {
               new LocalModel(file, scaling, template),
               new EvalRun.Conditions(
                   kvType,
-                  budget -> formats.formats(spec, kvType, budget),
+                  budget -> formats.formats(spec, kvType, budget, processor.device()),
                   denseBelow,
                   samples,
                   processor.device(),

@@ -191,7 +191,7 @@ public final class DeploymentOptions {
     ModelGeometry geometry = rope.extended(spec, sizes.apply(model));
     Budget attended = budget.budget(spec);
     KvType type = kvType == null ? KvType.BF16 : kvType;
-    Formats chunks = formats.formats(spec, type, attended.share());
+    Formats chunks = formats.formats(spec, type, attended.share(), device.kind());
     if (writesPerDay != null && writesPerDay == 0) {
       throw new ParameterException(
           spec.commandLine(),

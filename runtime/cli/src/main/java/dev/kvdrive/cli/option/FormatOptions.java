@@ -1,6 +1,7 @@
 package dev.kvdrive.cli.option;
 
 import dev.kvdrive.plan.ChunkFormat;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
 import java.util.Map;
@@ -24,18 +25,20 @@ public final class FormatOptions {
       paramLabel = "FORMAT",
       description =
           "Chunks in the window: int8, which has nearly twice the slots in the same bytes and needs"
-              + " chunks in int8 below, or the KV type (default: the KV type).")
+              + " chunks in int8 below, or the KV type (default: int8 on a GPU where chunks are int8 below,"
+              + " else the KV type).")
   private @Nullable ChunkFormat resident;
 
   /**
    * The formats that are asked for, or go with the rest.
    *
    * @param budget share of the closed chunks attended per step; 1 is exact mode
+   * @param device what computes
    * @throws ParameterException of the command if there cannot be such chunks
    */
-  public Formats formats(CommandSpec spec, KvType type, double budget) {
+  public Formats formats(CommandSpec spec, KvType type, double budget, DeviceKind device) {
     try {
-      Formats formats = Formats.of(type, budget, resident, backing);
+      Formats formats = Formats.of(type, budget, device, resident, backing);
       formats.check(type);
       return formats;
     } catch (IllegalArgumentException e) {

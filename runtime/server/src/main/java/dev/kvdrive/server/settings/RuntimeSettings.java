@@ -315,7 +315,7 @@ public record RuntimeSettings(
       throw new IllegalArgumentException("kvdrive.index: " + e.getMessage(), e);
     }
     try {
-      Formats.of(kvType, attended(budget, quality, budgetBound).share(), resident, backing)
+      Formats.of(kvType, attended(budget, quality, budgetBound).share(), device, resident, backing)
           .check(kvType);
     } catch (IllegalArgumentException e) {
       throw new IllegalArgumentException("kvdrive.resident, kvdrive.backing: " + e.getMessage(), e);
@@ -361,7 +361,7 @@ public record RuntimeSettings(
   }
 
   private Formats formats() {
-    return Formats.of(kvType, attends().share(), resident, backing);
+    return Formats.of(kvType, attends().share(), device, resident, backing);
   }
 
   /** How much of the context a step attends. */
