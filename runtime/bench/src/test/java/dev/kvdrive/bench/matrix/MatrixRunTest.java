@@ -1,5 +1,6 @@
 package dev.kvdrive.bench.matrix;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.bench.engine.LocalModel;
@@ -108,22 +109,22 @@ class MatrixRunTest {
     return new ModelGeometry("fake", new ModelShape(6, 256, 4, 2, 64, 768, 8192), 65_536, 1 << 20);
   }
 
+  private static ProbeSettings usual() {
+    return new ProbeSettings(
+        LocalModel.of(Path.of("fake")),
+        new ProbeSettings.Work(1, 1, 1),
+        new ProbeSettings.Attention(
+            Budget.of(0.0625), "kvdrive", Formats.usual(ProbeSettings.KV, 0.0625, DeviceKind.CPU)),
+        new ProbeSettings.Processor(DeviceKind.CPU, 1),
+        new ProbeSettings.Tiers(2, 1, Path.of(".")),
+        new ProbeSettings.Parts(WindowOptions.DEFAULT, true, DecodeOptions.ELASTIC),
+        false);
+  }
+
   private List<CellFigures> measure(
       Duration within, int rounds, Set<Variation> only, Cell... cells) {
-    ProbeSettings usual =
-        new ProbeSettings(
-            LocalModel.of(Path.of("fake")),
-            new ProbeSettings.Work(1, 1, 1),
-            new ProbeSettings.Attention(
-                Budget.of(0.0625),
-                "kvdrive",
-                Formats.usual(ProbeSettings.KV, 0.0625, DeviceKind.CPU)),
-            new ProbeSettings.Processor(DeviceKind.CPU, 1),
-            new ProbeSettings.Tiers(2, 1, Path.of(".")),
-            new ProbeSettings.Parts(WindowOptions.DEFAULT, true, DecodeOptions.ELASTIC),
-            false);
     return new MatrixRun(
-            usual,
+            usual(),
             MODEL,
             new MatrixRun.Extent(50, rounds, 20, Duration.ofSeconds(1), only, within),
             new FakeMachine())
@@ -220,7 +221,18 @@ class MatrixRunTest {
         Duration.ofHours(1), 1, EnumSet.allOf(Variation.class), new Cell(8000, 4, Tiering.DRAM));
     assertThat(started).doesNotHaveDuplicates();
     assertThat(started)
-        .as("a model without clusters has no estimate, four sequences have no lone seat")
-        .hasSize(Variation.values().length - 3);
+        .as(
+            "a model without clusters has no estimate, four sequences have no lone seat, windows are"
+                + " in bf16")
+        .hasSize(Variation.values().length - 4);
+  }
+
+  @Test
+  void aWindowIsInEitherFormatBesideTheOther() {
+    ProbeSettings plain = usual();
+    ProbeSettings int8 = Variation.INT8_WINDOWS.of(plain, MODEL);
+    assertThat(Variation.BF16_WINDOWS.of(plain, MODEL)).isNull();
+    assertThat(Variation.INT8_WINDOWS.of(requireNonNull(int8), MODEL)).isNull();
+    assertThat(Variation.BF16_WINDOWS.of(int8, MODEL)).isEqualTo(plain);
   }
 }
