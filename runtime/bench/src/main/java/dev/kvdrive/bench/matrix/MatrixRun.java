@@ -141,10 +141,11 @@ public final class MatrixRun {
     ProbeSettings base = settings(cell);
     List<Runner> runners = new ArrayList<>();
     for (Variation variation : Variation.values()) {
-      ProbeSettings varied =
-          variation == Variation.NONE || extent.only().contains(variation)
-              ? variation.of(base, model)
-              : null;
+      boolean asked = variation == Variation.NONE || extent.only().contains(variation);
+      ProbeSettings varied = asked ? variation.of(base, model) : null;
+      if (asked && varied == null) {
+        machine.tell("%s, %s: nothing would differ".formatted(cell.words(), variation.words()));
+      }
       if (varied != null) {
         Runner runner = new Runner(variation);
         runner.settings = varied;

@@ -34,6 +34,7 @@ class MatrixRunTest {
   private long now;
   private final List<String> order = new ArrayList<>();
   private final List<ProbeSettings> started = new ArrayList<>();
+  private final List<String> told = new ArrayList<>();
   private final Set<String> broken = new HashSet<>();
   private int closed;
 
@@ -102,7 +103,9 @@ class MatrixRunTest {
     }
 
     @Override
-    public void tell(String line) {}
+    public void tell(String line) {
+      told.add(line);
+    }
   }
 
   private static ModelGeometry model() {
@@ -225,6 +228,10 @@ class MatrixRunTest {
             "a model without clusters has no estimate, four sequences have no lone seat, windows are"
                 + " in bf16")
         .hasSize(Variation.values().length - 4);
+    assertThat(told)
+        .filteredOn(line -> line.contains("nothing would differ"))
+        .hasSize(4)
+        .contains("8k, batch 4, all in DRAM, with bf16 windows: nothing would differ");
   }
 
   @Test

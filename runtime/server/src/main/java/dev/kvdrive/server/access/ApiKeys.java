@@ -115,7 +115,11 @@ public final class ApiKeys {
   /** Says why nothing was taken over, once until there is something else to say. */
   private synchronized void fail(String failure) {
     if (!failure.equals(lastFailure)) {
-      log.warn("API keys not reloaded, the earlier ones stay valid: {}", failure);
+      log.warn(
+          keys.isEmpty()
+              ? "API keys not reloaded, nobody is admitted until they are: {}"
+              : "API keys not reloaded, the earlier ones stay valid: {}",
+          failure);
       lastFailure = failure;
     }
   }

@@ -166,6 +166,9 @@ class ApiKeysTest {
     keys.reload();
     keys.reload();
     assertThat(log).containsOnlyOnce(file + " has no keys any more, so nobody is admitted");
+    Files.writeString(file, "short");
+    keys.reload();
+    assertThat(log).contains("nobody is admitted until they are: the API key in line 1 of");
     Files.writeString(file, NAMED);
     keys.reload();
     assertThat(log).contains("API keys reloaded: 3 keys of 2 names");
