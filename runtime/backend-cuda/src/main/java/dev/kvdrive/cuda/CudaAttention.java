@@ -117,10 +117,7 @@ final class CudaAttention implements AttentionOperations {
     int queries = floats ? queriesOfBlock(shape) : ATTEND_QUERIES;
     int marks = mode == ATTEND_HITS ? bits(state.passChunks()) : 0;
     int staged = mode == ATTEND_DENSE || floats ? 0 : stagedBytes(step.layer(), codes);
-    boolean stages =
-        !Boolean.getBoolean("kvdrive.unstaged")
-            && staged > 0
-            && staged + marks <= gpu.sharedBytesOfBlock() - LISTS_BYTES;
+    boolean stages = staged > 0 && staged + marks <= gpu.sharedBytesOfBlock() - LISTS_BYTES;
     String kernel =
         floats
             ? "attend_float_" + lanes(layout) + "_" + queries
