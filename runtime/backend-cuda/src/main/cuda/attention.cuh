@@ -496,14 +496,7 @@ __device__ __forceinline__ void awaitCopies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
 
-/** Two codes of a word as bf16, those that the selector of bytes brings to the lower halves: widenRow. */
-__device__ __forceinline__ uint32_t pairOfCodes(uint32_t word, uint32_t selector) {
-  uint32_t x = __byte_perm(word, 0, selector);
-  return differenceOf(maskedOver(x, 0x007f007fu, 0x43004300u),
-                      maskedOver(x, 0x00800080u, 0x43004300u));
-}
-
-/** Whether a pass has missed items, as bits in shared memory, with all threads of a block. */
+/** Which items of a share a pass has missed, as bits in shared memory, with all threads of a block. */
 __device__ __forceinline__ void markMisses(const AttendArgs& a, int64_t cell, int begin, int end,
                                            uint32_t* missBits) {
   for (int i = threadIdx.x; i < (end - begin + 31) / 32; i += blockDim.x) {
@@ -686,8 +679,10 @@ struct Stage {
       return from[place(t, 4 * segment + p)];
     }
     uint2 codes = ((const uint2*)(from + place(t, 2 * segment + p / 2)))[p % 2];
-    return make_uint4(pairOfCodes(codes.x, 0x4140), pairOfCodes(codes.x, 0x4342),
-                      pairOfCodes(codes.y, 0x4140), pairOfCodes(codes.y, 0x4342));
+    return make_uint4(pairOfBytes(__byte_perm(codes.x, 0, 0x4140)),
+                      pairOfBytes(__byte_perm(codes.x, 0, 0x4342)),
+                      pairOfBytes(__byte_perm(codes.y, 0, 0x4140)),
+                      pairOfBytes(__byte_perm(codes.y, 0, 0x4342)));
   }
 
   static __device__ __forceinline__ float step(const uint4* chunk, int half, int token) {

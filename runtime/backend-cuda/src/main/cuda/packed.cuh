@@ -48,15 +48,19 @@ __device__ __forceinline__ uint32_t differenceOf(uint32_t a, uint32_t b) {
 }
 
 /**
- * The eight numbers of a row that a lane has, as pairs of bf16: a number below 128 behind the bits of
+ * The numbers in the lower bytes of two halves as bf16: a number below 128 behind the bits of
  * 128 is 128 more than itself, and so is the sign bit, which is worth 128 more.
  */
+__device__ __forceinline__ uint32_t pairOfBytes(uint32_t x) {
+  return differenceOf(maskedOver(x, 0x007f007fu, 0x43004300u),
+                      maskedOver(x, 0x00800080u, 0x43004300u));
+}
+
+/** The eight numbers of a row that a lane has, as pairs of bf16. */
 __device__ __forceinline__ void widenRow(const uint32_t (&words)[4], int row, uint32_t (&out)[4]) {
 #pragma unroll
   for (int i = 0; i < 4; i++) {
-    uint32_t x = words[2 * row + i / 2] >> 8 * (i % 2);
-    out[i] = differenceOf(maskedOver(x, 0x007f007fu, 0x43004300u),
-                          maskedOver(x, 0x00800080u, 0x43004300u));
+    out[i] = pairOfBytes(words[2 * row + i / 2] >> 8 * (i % 2));
   }
 }
 

@@ -178,7 +178,11 @@ final class LayerStages implements AutoCloseable {
             layout,
             new Load(tokens, rows),
             AttentionOptions.of(
-                    PolicyShape.KVDRIVE.withIndex(index), Budget.of(budget), KvType.BF16)
+                    PolicyShape.KVDRIVE.withIndex(index),
+                    Budget.of(budget),
+                    KvType.BF16,
+                    DeviceKind.CUDA)
+                .withFormats(layout.formats())
                 .withDenseBelow(0)
                 .withWindows(WindowOptions.DEFAULT.with(WindowOptions.Division.UNIFORM)),
             Short.BYTES,

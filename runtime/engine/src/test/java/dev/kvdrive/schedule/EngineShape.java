@@ -6,6 +6,7 @@ import dev.kvdrive.kv.tier.NvmeOptions;
 import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvLayout;
@@ -50,7 +51,7 @@ final class EngineShape implements Cloneable {
 
   private EngineShape(double budget) {
     attention =
-        AttentionOptions.of(PolicyShape.KVDRIVE, Budget.of(budget), KvType.F32)
+        AttentionOptions.of(PolicyShape.KVDRIVE, Budget.of(budget), KvType.F32, DeviceKind.CPU)
             .withFormats(Formats.of(KvType.F32))
             .withDenseBelow(0);
   }

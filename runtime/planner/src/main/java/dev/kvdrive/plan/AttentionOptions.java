@@ -37,13 +37,14 @@ public record AttentionOptions(
     }
   }
 
-  /** What is usual for a policy, a budget and a type. */
-  public static AttentionOptions of(PolicyShape policy, Budget budget, KvType kvType) {
+  /** What is usual for a policy, a budget and a type on a device. */
+  public static AttentionOptions of(
+      PolicyShape policy, Budget budget, KvType kvType, DeviceKind device) {
     return new AttentionOptions(
         policy,
         budget,
         kvType,
-        Formats.usual(kvType, budget.share(), DeviceKind.CPU),
+        Formats.usual(kvType, budget.share(), device),
         null,
         WindowOptions.DEFAULT);
   }

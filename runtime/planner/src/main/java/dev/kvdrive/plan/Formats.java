@@ -27,6 +27,7 @@ public record Formats(ChunkFormat resident, ChunkFormat backing) {
    * too.
    *
    * @param budget share of the closed chunks attended per step; 1 is exact mode
+   * @param device what computes
    * @param resident null if it was not said
    * @param backing null if it was not said
    */

@@ -46,7 +46,8 @@ public record PlanRequest(
   }
 
   /**
-   * With what is usual for a budget and a type, of the policy that is used unless said otherwise.
+   * With what is usual for a budget and a type on a device, of the policy that is used unless said
+   * otherwise.
    */
   public static PlanRequest of(
       ModelGeometry model,
@@ -56,7 +57,7 @@ public record PlanRequest(
       TierBudgets tiers,
       DeviceKind device) {
     AttentionOptions usual =
-        AttentionOptions.of(PolicyShape.kvdrive(model), Budget.of(budget), kvType);
+        AttentionOptions.of(PolicyShape.kvdrive(model), Budget.of(budget), kvType, device);
     return new PlanRequest(model, load, usual, tiers, device);
   }
 

@@ -45,7 +45,7 @@ class PlannerTest {
 
     assertThat(plan.feasible()).as(plan.verdict()).isTrue();
     assertThat(plan.requireSizes().layout().bytesPerToken()).isEqualTo(128 * 1024);
-    assertThat(plan.requireSizes().layout().resident().bytes()).isEqualTo(4096);
+    assertThat(plan.requireSizes().layout().resident().bytes()).isEqualTo(2 * (8 * 128 + 8 * 2));
     assertThat(plan.requireSizes().layout().backing().bytes()).isEqualTo(2 * (8 * 128 + 8 * 2));
     assertThat(plan.requireSizes().maxChunks()).isEqualTo((60_000 - 68) / 8);
     Demand index =
@@ -236,7 +236,7 @@ class PlannerTest {
         roomy.demand(Tier.GPU)
             - (long) (roomy.requireSizes().windowSlots() - roomy.requireSizes().maxSelected())
                 * 12
-                * (2048 + 8);
+                * (roomy.requireSizes().layout().resident().bytes() + 8);
     Plan tight =
         Planner.plan(
             request(TINY, 16_384, 1, 0.0625, new TierBudgets(minimum + 4096, ByteSize.GIB, 0)));
@@ -267,8 +267,9 @@ class PlannerTest {
   @Test
   void whereWindowsHaveLessRoomOnlyShorterSequencesAttendEverything() {
     PlanRequest roomy = request(TINY, 32_768, 2, 0.0156, gib(1, 1, 0));
-    long slots = 24L * 300 * (2048 + 12);
-    long gpu = Planner.plan(roomy).demand(Tier.GPU) - windowBytes(Planner.plan(roomy)) + slots;
+    Plan whole = Planner.plan(roomy);
+    long slots = 24L * 300 * (whole.requireSizes().layout().resident().bytes() + 12);
+    long gpu = whole.demand(Tier.GPU) - windowBytes(whole) + slots;
     PlanRequest tight = roomy.withTiers(new TierBudgets(gpu, ByteSize.GIB, 0));
     EngineSizes sizes = Planner.plan(tight).requireSizes();
     assertThat(sizes.denseChunks()).isBetween(250, 350).isLessThanOrEqualTo(sizes.windowSlots());

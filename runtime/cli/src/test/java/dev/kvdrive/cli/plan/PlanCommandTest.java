@@ -315,17 +315,21 @@ class PlanCommandTest {
         .contains("NotAllowed: contextLength is 16,384; InferenceClass small allows at most 8,192");
   }
 
+  /** A file with the class small, which the namespace default may use. */
+  private Path classOfDefault() throws IOException {
+    return Files.writeString(
+        folder.resolve("class.yaml"),
+        """
+        apiVersion: kvdrive.dev/v1alpha1
+        kind: InferenceClass
+        metadata: {name: small}
+        spec: {tenants: [{namespace: default}]}
+        """);
+  }
+
   @Test
   void aClassThatIsNotAmongThoseGivenIsRefusedAsTheOperatorWould() throws IOException {
-    Path clazz =
-        Files.writeString(
-            folder.resolve("class.yaml"),
-            """
-            apiVersion: kvdrive.dev/v1alpha1
-            kind: InferenceClass
-            metadata: {name: small}
-            spec: {tenants: [{namespace: default}]}
-            """);
+    Path clazz = classOfDefault();
     Ended ended =
         planOf(manifest("builtin:kvdrive-tiny-32k", "  className: smal"), "-f", clazz.toString());
     assertThat(ended.code()).isEqualTo(PlanCommand.INFEASIBLE);
@@ -351,15 +355,7 @@ class PlanCommandTest {
 
   @Test
   void judgesWhatClassesGovernAsTheOperatorWould() throws IOException {
-    Path clazz =
-        Files.writeString(
-            folder.resolve("class.yaml"),
-            """
-            apiVersion: kvdrive.dev/v1alpha1
-            kind: InferenceClass
-            metadata: {name: small}
-            spec: {tenants: [{namespace: default}]}
-            """);
+    Path clazz = classOfDefault();
     String none = manifest("builtin:kvdrive-tiny-32k", "");
     assertThat(planOf(none).code()).isZero();
     assertThat(planOf(none, "-f", clazz.toString(), "--class-required"))

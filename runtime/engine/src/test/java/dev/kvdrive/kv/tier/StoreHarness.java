@@ -15,6 +15,7 @@ import dev.kvdrive.kv.tier.NvmeOptions.Direct;
 import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
@@ -119,7 +120,8 @@ final class StoreHarness implements AutoCloseable {
                 "test", new ModelShape(layerCount, 4, kvHeads, kvHeads, 2, 4, 4), context, 0),
             layout,
             new Load(context, seatCount),
-            AttentionOptions.of(PolicyShape.KVDRIVE, Budget.of(1), KvType.F32).withDenseBelow(0),
+            AttentionOptions.of(PolicyShape.KVDRIVE, Budget.of(1), KvType.F32, DeviceKind.CPU)
+                .withDenseBelow(0),
             4,
             passChunks,
             passChunks,

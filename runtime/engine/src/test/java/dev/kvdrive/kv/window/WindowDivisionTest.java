@@ -7,6 +7,7 @@ import dev.kvdrive.device.LayerReuse;
 import dev.kvdrive.plan.AttentionOptions;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.ChunkGrid;
+import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
@@ -34,7 +35,7 @@ class WindowDivisionTest {
         model,
         layout,
         new Load(4096, seats),
-        AttentionOptions.of(PolicyShape.KVDRIVE, Budget.of(0.0198), KvType.BF16)
+        AttentionOptions.of(PolicyShape.KVDRIVE, Budget.of(0.0198), KvType.BF16, DeviceKind.CPU)
             .withFormats(layout.formats())
             .withDenseBelow(0),
         4,
