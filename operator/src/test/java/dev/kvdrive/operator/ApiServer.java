@@ -1,7 +1,7 @@
 package dev.kvdrive.operator;
 
+import dev.kvdrive.observed.ApiServerPrograms;
 import io.fabric8.kubeapitest.KubeAPIServer;
-import io.fabric8.kubeapitest.KubeAPIServerConfigBuilder;
 import io.fabric8.kubernetes.api.model.NamespaceBuilder;
 import io.fabric8.kubernetes.api.model.apiextensions.v1.CustomResourceDefinition;
 import io.fabric8.kubernetes.client.Config;
@@ -24,10 +24,7 @@ import org.junit.jupiter.api.Assumptions;
  * need it are skipped; where {@value #REQUIRED} is set they must have been.
  */
 public final class ApiServer {
-  /** Set by {@code ./kvdrive test} once it has built the programs. */
-  static final String REQUIRED = "KVDRIVE_REQUIRE_API_SERVER";
-
-  private static final String VERSION = "1.34.4";
+  static final String REQUIRED = ApiServerPrograms.REQUIRED;
 
   /** Records what service accounts do; nothing of the administrator. */
   private static final Path AUDIT_POLICY = Path.of("src/test/audit-policy.yaml");
@@ -53,7 +50,7 @@ public final class ApiServer {
     this.auditLog = newAuditLog();
     KubeAPIServer server =
         new KubeAPIServer(
-            programs()
+            ApiServerPrograms.configuration()
                 .withApiServerFlag("--audit-policy-file=" + AUDIT_POLICY.toAbsolutePath())
                 .withApiServerFlag("--audit-log-path=" + auditLog)
                 .build());
@@ -74,26 +71,16 @@ public final class ApiServer {
     }
   }
 
-  private static KubeAPIServerConfigBuilder programs() {
-    return new KubeAPIServerConfigBuilder()
-        .withTestDir(cache().toString())
-        .withApiServerVersion(VERSION)
-        .withOfflineMode(true)
-        .withUpdateKubeConfig(false)
-        .withStartupTimeout(60_000);
-  }
-
   /** One more server, without any definition, for the caller to stop; skips as {@link #get}. */
   static KubeAPIServer startEmpty() {
-    assumePrograms();
-    KubeAPIServer server = new KubeAPIServer(programs().build());
+    KubeAPIServer server = new KubeAPIServer(ApiServerPrograms.configuration().build());
     server.start();
     return server;
   }
 
   /** The server; aborts the test where there is none. */
   public static ApiServer get() {
-    assumePrograms();
+    ApiServerPrograms.assumeBuilt();
     return Holder.INSTANCE;
   }
 
@@ -119,7 +106,7 @@ public final class ApiServer {
       KubernetesClient client, List<String> published) {
     List<CustomResourceDefinition> definitions = new ArrayList<>();
     for (String name : published) {
-      Path folder = cache().resolve(name);
+      Path folder = ApiServerPrograms.cache().resolve(name);
       if (System.getenv(REQUIRED) == null) {
         Assumptions.assumeTrue(
             Files.isDirectory(folder),
@@ -141,16 +128,6 @@ public final class ApiServer {
     }
     definitions.forEach(definition -> awaitEstablished(client, definition));
     return definitions;
-  }
-
-  private static void assumePrograms() {
-    Path program = cache().resolve("k8s/" + VERSION + "-linux-amd64/kube-apiserver");
-    if (System.getenv(REQUIRED) == null) {
-      Assumptions.assumeTrue(
-          Files.isExecutable(program),
-          () ->
-              "no API server: " + program + " has not been built (./kvdrive cluster up builds it)");
-    }
   }
 
   /** Administrator's client. */
@@ -244,12 +221,5 @@ public final class ApiServer {
         && definition.getStatus().getConditions() != null
         && definition.getStatus().getConditions().stream()
             .anyMatch(c -> c.getType().equals("Established") && c.getStatus().equals("True"));
-  }
-
-  static Path cache() {
-    String configured = System.getenv("KVDRIVE_CLUSTER_CACHE");
-    return configured == null
-        ? Path.of(System.getProperty("user.home"), ".cache", "kvdrive-cluster")
-        : Path.of(configured);
   }
 }

@@ -27,8 +27,6 @@ class ArchitectureTest {
           .definedBy("dev.kvdrive.operator.usage")
           .layer("desired")
           .definedBy("dev.kvdrive.operator.desired")
-          .layer("stored")
-          .definedBy("dev.kvdrive.operator.stored")
           .whereLayer("wiring")
           .mayNotBeAccessedByAnyLayer()
           .whereLayer("reconcile")
@@ -37,8 +35,6 @@ class ArchitectureTest {
           .mayOnlyBeAccessedByLayers("wiring", "reconcile")
           .whereLayer("usage")
           .mayOnlyBeAccessedByLayers("wiring", "reconcile", "status")
-          .whereLayer("stored")
-          .mayOnlyBeAccessedByLayers("wiring", "reconcile")
           .whereLayer("desired")
           .mayOnlyBeAccessedByLayers("wiring", "reconcile", "status");
 

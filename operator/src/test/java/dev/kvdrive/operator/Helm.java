@@ -1,5 +1,6 @@
 package dev.kvdrive.operator;
 
+import dev.kvdrive.observed.ApiServerPrograms;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
@@ -76,10 +77,10 @@ final class Helm {
   }
 
   private static Optional<Path> find(String program) {
-    if (!Files.isDirectory(ApiServer.cache())) {
+    if (!Files.isDirectory(ApiServerPrograms.cache())) {
       return Optional.empty();
     }
-    try (Stream<Path> folders = Files.list(ApiServer.cache())) {
+    try (Stream<Path> folders = Files.list(ApiServerPrograms.cache())) {
       return folders
           .filter(folder -> folder.getFileName().toString().startsWith("helm-v"))
           .map(folder -> folder.resolve(program))

@@ -1,6 +1,8 @@
 package dev.kvdrive.operator.desired;
 
 import dev.kvdrive.feasibility.Request;
+import dev.kvdrive.observed.Labels;
+import dev.kvdrive.observed.RuntimeContainer;
 import io.fabric8.kubernetes.api.model.IntOrString;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
@@ -50,7 +52,7 @@ final class RuntimeNetwork {
     if (request.access().tls() != null && !request.pod().callers().isEmpty()) {
       // Health and metrics, for the operator and whoever scrapes; the kubelet needs no rule.
       rules.add(
-          open(RuntimePod.PORT_NAME)
+          open(RuntimeContainer.PORT_NAME)
               .withFrom(
                   new TreeSet<>(request.pod().callers())
                       .stream().map(RuntimeNetwork::namespace).toList())

@@ -9,6 +9,8 @@ import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.GpuRequest;
 import dev.kvdrive.feasibility.Quantities;
 import dev.kvdrive.feasibility.Request;
+import dev.kvdrive.observed.Labels;
+import dev.kvdrive.observed.RuntimeContainer;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.PodSizes;
 import io.fabric8.kubernetes.api.model.Affinity;
@@ -52,11 +54,7 @@ import org.jspecify.annotations.Nullable;
  * It satisfies the restricted Pod Security Standard and has no API server credentials.
  */
 final class RuntimePod {
-  /** Of health and metrics, which the kubelet and scrapers ask for without TLS. */
-  static final String PORT_NAME = "http";
-
   static final String TLS_PORT_NAME = "https";
-  static final String CONTAINER = "runtime";
   static final String NVME_VOLUME = "nvme";
 
   /** Labels that controllers give the pods of one template. */
@@ -216,7 +214,7 @@ final class RuntimePod {
 
   private Container container() {
     return new ContainerBuilder()
-        .withName(CONTAINER)
+        .withName(RuntimeContainer.NAME)
         .withImage(request.pod().image())
         .withImagePullPolicy(request.pod().imagePullPolicy().text())
         .withPorts(ports())
@@ -244,12 +242,12 @@ final class RuntimePod {
 
   /** Name of the port with the API. */
   static String apiPort(Request request) {
-    return request.access().tls() == null ? PORT_NAME : TLS_PORT_NAME;
+    return request.access().tls() == null ? RuntimeContainer.PORT_NAME : TLS_PORT_NAME;
   }
 
   private List<ContainerPort> ports() {
     List<ContainerPort> ports = new ArrayList<>();
-    ports.add(port(PORT_NAME, DesiredObjects.RUNTIME_PORT));
+    ports.add(port(RuntimeContainer.PORT_NAME, DesiredObjects.RUNTIME_PORT));
     if (request.access().tls() != null) {
       ports.add(port(TLS_PORT_NAME, DesiredObjects.TLS_RUNTIME_PORT));
     }
@@ -332,7 +330,7 @@ final class RuntimePod {
     return new ProbeBuilder()
         .withNewHttpGet()
         .withPath(path)
-        .withNewPort(PORT_NAME)
+        .withNewPort(RuntimeContainer.PORT_NAME)
         .withScheme("HTTP")
         .endHttpGet()
         .withPeriodSeconds(10)

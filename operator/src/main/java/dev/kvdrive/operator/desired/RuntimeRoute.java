@@ -2,6 +2,7 @@ package dev.kvdrive.operator.desired;
 
 import dev.kvdrive.api.v1alpha1.Route;
 import dev.kvdrive.feasibility.Request;
+import dev.kvdrive.observed.Labels;
 import dev.kvdrive.operator.desired.InferencePool.PickerRef;
 import dev.kvdrive.operator.desired.InferencePool.PoolSpec;
 import dev.kvdrive.operator.desired.InferencePool.Port;

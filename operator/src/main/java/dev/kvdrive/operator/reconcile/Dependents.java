@@ -2,9 +2,9 @@ package dev.kvdrive.operator.reconcile;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.feasibility.Assessment;
+import dev.kvdrive.observed.Labels;
 import dev.kvdrive.operator.desired.DesiredObjects;
 import dev.kvdrive.operator.desired.InferencePool;
-import dev.kvdrive.operator.desired.Labels;
 import dev.kvdrive.operator.status.ForeignFields;
 import dev.kvdrive.operator.status.RouteView.Served;
 import io.fabric8.kubernetes.api.model.ConfigMap;

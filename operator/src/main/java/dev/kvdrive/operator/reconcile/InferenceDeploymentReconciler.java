@@ -7,15 +7,15 @@ import dev.kvdrive.feasibility.Assessment;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessment.Infeasible;
 import dev.kvdrive.feasibility.Assessor;
+import dev.kvdrive.observed.Labels;
+import dev.kvdrive.observed.stored.UnreadableClass;
+import dev.kvdrive.observed.stored.UnreadableDeployment;
 import dev.kvdrive.operator.desired.DesiredObjects;
-import dev.kvdrive.operator.desired.Labels;
 import dev.kvdrive.operator.status.Announcement;
 import dev.kvdrive.operator.status.ConditionTypes;
 import dev.kvdrive.operator.status.FailureWords;
 import dev.kvdrive.operator.status.Observation;
 import dev.kvdrive.operator.status.StatusAggregator;
-import dev.kvdrive.operator.stored.UnreadableClass;
-import dev.kvdrive.operator.stored.UnreadableDeployment;
 import dev.kvdrive.operator.usage.TierMeter;
 import io.fabric8.kubernetes.api.model.Event;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
@@ -381,10 +381,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
   private Assessment assess(
       InferenceDeployment deployment, Caches caches, Context<InferenceDeployment> context) {
     if (deployment instanceof UnreadableDeployment unreadable) {
-      return refused(
-          "InvalidSpec",
-          "What is stored is not a specification: %s. Correct it, or delete this resource."
-              .formatted(unreadable.fault()));
+      return refused("InvalidSpec", unreadable.refusal());
     }
     if (classesVisible && !caches.haveClasses()) {
       return refused(

@@ -1,9 +1,9 @@
 package dev.kvdrive.operator.reconcile;
 
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.observed.stored.UnreadableDeployment;
 import dev.kvdrive.operator.desired.InferencePool;
 import dev.kvdrive.operator.status.ForeignFields;
-import dev.kvdrive.operator.stored.UnreadableDeployment;
 import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
 import io.fabric8.kubernetes.api.model.HasMetadata;

@@ -1,6 +1,6 @@
 package dev.kvdrive.operator.status;
 
-import dev.kvdrive.operator.usage.TierUsage;
+import dev.kvdrive.observed.usage.TierUsage;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
 import io.fabric8.kubernetes.api.model.Pod;

@@ -4,7 +4,7 @@ import dev.kvdrive.api.v1alpha1.AccuracyStatus;
 import dev.kvdrive.api.v1alpha1.PlanStatus;
 import dev.kvdrive.api.v1alpha1.TierStatus;
 import dev.kvdrive.feasibility.Quantities;
-import dev.kvdrive.operator.usage.TierUsage;
+import dev.kvdrive.observed.usage.TierUsage;
 import dev.kvdrive.plan.Alternative;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.Demand;

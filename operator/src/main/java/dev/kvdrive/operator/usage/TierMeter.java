@@ -1,6 +1,8 @@
 package dev.kvdrive.operator.usage;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.kvdrive.observed.usage.Exposition;
+import dev.kvdrive.observed.usage.TierUsage;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.utils.Serialization;

@@ -1,4 +1,4 @@
-/** What runtime pods say about their tiers, read from their metrics. */
+/** Asks runtime pods for what they say about their tiers. */
 @NullMarked
 package dev.kvdrive.operator.usage;
 

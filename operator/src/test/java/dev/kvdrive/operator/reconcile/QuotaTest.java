@@ -12,6 +12,7 @@ import dev.kvdrive.feasibility.GeometryCatalogue;
 import dev.kvdrive.feasibility.OperatorDefaults;
 import dev.kvdrive.feasibility.Usage;
 import dev.kvdrive.feasibility.WrittenManifests;
+import dev.kvdrive.observed.Running;
 import dev.kvdrive.operator.desired.DesiredObjects;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;

@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.stored;
+package dev.kvdrive.observed.stored;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.kvdrive.api.v1alpha1.InferenceClass;

@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.stored;
+package dev.kvdrive.observed.stored;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

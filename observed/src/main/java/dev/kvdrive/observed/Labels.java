@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.desired;
+package dev.kvdrive.observed;
 
 import dev.kvdrive.feasibility.Request;
 import java.util.Map;
@@ -36,14 +36,14 @@ public final class Labels {
   }
 
   /** Labels of every object of a deployment. */
-  static Map<String, String> of(Request request) {
+  public static Map<String, String> of(Request request) {
     Map<String, String> labels = selector(request.name());
     labels.put(MANAGED_BY, OPERATOR);
     return labels;
   }
 
   /** Labels of its pods: the user's, below the operator's own. */
-  static Map<String, String> ofPods(Request request) {
+  public static Map<String, String> ofPods(Request request) {
     Map<String, String> labels = new TreeMap<>(request.pod().labels());
     labels.putAll(of(request));
     return labels;

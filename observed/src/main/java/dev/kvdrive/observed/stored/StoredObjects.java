@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.stored;
+package dev.kvdrive.observed.stored;
 
 import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.core.JsonParser;

@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.usage;
+package dev.kvdrive.observed.usage;
 
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -11,11 +11,11 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * A scrape in Prometheus' text format, as far as it is made of names, labels and values. Lines of
- * any other form are skipped: a runtime may export what this operator does not know.
+ * any other form are skipped: a runtime may export what nobody here knows.
  *
  * @param samples in the order of the lines
  */
-record Exposition(List<Sample> samples) {
+public record Exposition(List<Sample> samples) {
   /**
    * One line.
    *
@@ -23,14 +23,15 @@ record Exposition(List<Sample> samples) {
    * @param labels by name
    * @param value finite
    */
-  record Sample(String name, Map<String, String> labels, double value) {}
+  public record Sample(String name, Map<String, String> labels, double value) {}
 
   private static final Pattern LINE =
       Pattern.compile("([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\\{(.*)})?\\s+(\\S+)(?:\\s+\\S+)?");
   private static final Pattern LABEL =
       Pattern.compile("([a-zA-Z_][a-zA-Z0-9_]*)=\"((?:[^\"\\\\]|\\\\.)*)\"");
 
-  static Exposition parse(String text) {
+  /** Reads what a runtime serves. */
+  public static Exposition parse(String text) {
     List<Sample> samples = new ArrayList<>();
     text.lines()
         .filter(line -> !line.startsWith("#"))

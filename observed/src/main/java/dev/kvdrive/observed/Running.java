@@ -1,7 +1,6 @@
-package dev.kvdrive.operator.reconcile;
+package dev.kvdrive.observed;
 
 import dev.kvdrive.feasibility.Usage;
-import dev.kvdrive.operator.desired.Labels;
 import dev.kvdrive.plan.TierBudgets;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -21,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * and what its pods have. Pods of an earlier specification count until they are gone, those that
  * are being stopped included; what each counts is written on it.
  */
-final class Running {
+public final class Running {
   private Running() {}
 
   /**
@@ -30,7 +29,7 @@ final class Running {
    * @param workloads Deployments and StatefulSets of the namespace
    * @param pods of the namespace
    */
-  static Map<String, Usage> of(
+  public static Map<String, Usage> of(
       String className, Collection<? extends HasMetadata> workloads, Collection<Pod> pods) {
     Map<String, Usage> asked = new HashMap<>();
     for (HasMetadata workload : workloads) {

@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.usage;
+package dev.kvdrive.observed.usage;
 
 import java.util.HashMap;
 import java.util.List;
@@ -101,7 +101,7 @@ public record TierUsage(
   }
 
   /** The sum over the metrics of several pods. */
-  static TierUsage of(List<Exposition> pods) {
+  public static TierUsage of(List<Exposition> pods) {
     Map<String, Long> used = new HashMap<>();
     Map<String, Long> selected = new HashMap<>();
     Map<String, Long> written = new HashMap<>();
@@ -145,12 +145,12 @@ public record TierUsage(
   }
 
   /** Whether a pod says that its NVMe volume fails it. */
-  static boolean isNvmeFailing(Exposition pod) {
+  public static boolean isNvmeFailing(Exposition pod) {
     return says(pod, NVME_HEALTHY, 0);
   }
 
   /** Whether a pod says that it has written so much today that it would refuse long requests. */
-  static boolean areWritesSpent(Exposition pod) {
+  public static boolean areWritesSpent(Exposition pod) {
     return says(pod, WRITES_SPENT, 1);
   }
 
@@ -160,7 +160,7 @@ public record TierUsage(
   }
 
   /** Requests that run or wait in a pod, if it says so. */
-  static OptionalLong requests(Exposition pod) {
+  public static OptionalLong requests(Exposition pod) {
     OptionalLong running = count(pod, RUNNING);
     OptionalLong waiting = count(pod, WAITING);
     return running.isPresent() && waiting.isPresent()
@@ -175,7 +175,8 @@ public record TierUsage(
         .findFirst();
   }
 
-  TierUsage with(
+  /** The same, and what pods say of themselves. */
+  public TierUsage with(
       Map<String, String> spent,
       Map<String, String> nvme,
       Map<String, String> engines,

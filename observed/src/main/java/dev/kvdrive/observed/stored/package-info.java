@@ -3,6 +3,6 @@
  * itself.
  */
 @NullMarked
-package dev.kvdrive.operator.stored;
+package dev.kvdrive.observed.stored;
 
 import org.jspecify.annotations.NullMarked;

@@ -1,4 +1,4 @@
 @NullMarked
-package dev.kvdrive.operator.stored;
+package dev.kvdrive.observed;
 
 import org.jspecify.annotations.NullMarked;

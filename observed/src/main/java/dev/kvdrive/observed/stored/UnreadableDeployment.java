@@ -1,4 +1,4 @@
-package dev.kvdrive.operator.stored;
+package dev.kvdrive.observed.stored;
 
 import com.fasterxml.jackson.annotation.JsonProperty;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
@@ -32,5 +32,11 @@ public final class UnreadableDeployment extends InferenceDeployment {
   /** What is wrong, naming every field. */
   public String fault() {
     return fault;
+  }
+
+  /** The same as a verdict, with the way out. */
+  public String refusal() {
+    return "What is stored is not a specification: %s. Correct it, or delete this resource."
+        .formatted(fault);
   }
 }

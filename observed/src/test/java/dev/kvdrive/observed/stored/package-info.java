@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.observed.stored;
+
+import org.jspecify.annotations.NullMarked;
