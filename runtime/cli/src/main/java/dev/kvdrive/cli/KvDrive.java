@@ -4,13 +4,11 @@ import dev.kvdrive.cli.bench.BenchCommand;
 import dev.kvdrive.cli.calibrate.CalibrateCommand;
 import dev.kvdrive.cli.demo.DemoCommand;
 import dev.kvdrive.cli.eval.EvalCommand;
+import dev.kvdrive.cli.logs.LogsCommand;
 import dev.kvdrive.cli.plan.PlanCommand;
 import dev.kvdrive.cli.serve.ServeCommand;
 import dev.kvdrive.cli.simulate.SimulateCommand;
-import dev.kvdrive.model.file.FileFault;
-import dev.kvdrive.model.file.Printable;
-import dev.kvdrive.plan.InfeasiblePlanException;
-import java.io.PrintWriter;
+import dev.kvdrive.cli.status.StatusCommand;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 
@@ -33,7 +31,9 @@ import picocli.CommandLine.Command;
       EvalCommand.class,
       BenchCommand.class,
       CalibrateCommand.class,
-      SimulateCommand.class
+      SimulateCommand.class,
+      StatusCommand.class,
+      LogsCommand.class
     })
 public final class KvDrive {
   private KvDrive() {}
@@ -44,39 +44,6 @@ public final class KvDrive {
   }
 
   static CommandLine commandLine() {
-    CommandLine line = new CommandLine(new KvDrive());
-    line.setCaseInsensitiveEnumValuesAllowed(true);
-    line.setParameterExceptionHandler(
-        (failure, args) -> {
-          PrintWriter err = failure.getCommandLine().getErr();
-          String command = failure.getCommandLine().getCommandSpec().qualifiedName();
-          err.println(Printable.of("kvdrive: " + failure.getMessage()));
-          err.println("See './%s --help'.".formatted(command));
-          return failure.getCommandLine().getCommandSpec().exitCodeOnInvalidInput();
-        });
-    line.setExecutionExceptionHandler(
-        (failure, cmd, parsed) -> {
-          if (System.getenv("KVDRIVE_DEBUG") != null) {
-            failure.printStackTrace(cmd.getErr());
-          }
-          String message = FileFault.words(failure);
-          if (message == null) {
-            message = failure.getMessage();
-          }
-          cmd.getErr()
-              .println(
-                  Printable.of("kvdrive: " + (message == null ? failure.toString() : message)));
-          return doesNotFit(failure) ? PlanCommand.INFEASIBLE : 1;
-        });
-    return line;
-  }
-
-  private static boolean doesNotFit(Throwable failure) {
-    for (Throwable cause = failure; cause != null; cause = cause.getCause()) {
-      if (cause instanceof InfeasiblePlanException) {
-        return true;
-      }
-    }
-    return false;
+    return CommandLines.of(new KvDrive(), "./kvdrive");
   }
 }

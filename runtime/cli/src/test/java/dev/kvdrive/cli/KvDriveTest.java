@@ -203,6 +203,44 @@ class KvDriveTest {
         .orElseThrow();
   }
 
+  /** Whoever only plans or serves waits for no client of a cluster. */
+  @Test
+  void noOtherCommandLoadsAClientOfAPIServers() throws IOException, InterruptedException {
+    Process process =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xlog:class+load:stdout",
+                "-cp",
+                System.getProperty("java.class.path"),
+                KvDrive.class.getName(),
+                "plan",
+                "--model",
+                "builtin:kvdrive-tiny-32k",
+                "--context=4096",
+                "--gpu=64Mi",
+                "--dram=64Mi")
+            .redirectErrorStream(true)
+            .start();
+    String loaded = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertThat(process.waitFor()).as(loaded).isZero();
+    assertThat(loaded)
+        .contains("dev.kvdrive.cli.plan.PlanCommand ", "dev.kvdrive.cli.status.StatusCommand ")
+        .doesNotContain(" io.fabric8.");
+  }
+
+  @Test
+  void helpNamesWhatTheUserTypes() {
+    assertThat(status(KubectlKvDrive.commandLine()).getUsageMessage())
+        .startsWith("Usage: kubectl kvdrive status [");
+    assertThat(status(KvDrive.commandLine()).getUsageMessage())
+        .startsWith("Usage: kvdrive status [");
+    assertThat(Ended.of("stats").err()).endsWith("See 'kubectl kvdrive --help'.%n".formatted());
+  }
+
+  private static CommandLine status(CommandLine line) {
+    return Objects.requireNonNull(line.getSubcommands().get("status"));
+  }
+
   @Test
   void helpOfEveryCommandIsThere() {
     for (String command : KvDrive.commandLine().getSubcommands().keySet()) {
@@ -266,7 +304,10 @@ class KvDriveTest {
               .filter(line -> line.startsWith("--"))
               .map(line -> line.split("[ =]", 2)[0].replace("[no-]", ""))
               .toList();
-      assertThat(listed).as(command.getCommandName()).hasSizeGreaterThan(4).isSorted();
+      assertThat(listed).as(command.getCommandName()).isSorted();
+      assertThat(command.getCommandSpec().options())
+          .as(command.getCommandName())
+          .hasSizeGreaterThan(4);
     }
   }
 

@@ -7,6 +7,7 @@ import dev.kvdrive.cli.option.ChatTemplateOption;
 import dev.kvdrive.cli.option.DeviceOption;
 import dev.kvdrive.cli.option.RopeOptions;
 import dev.kvdrive.cli.option.RuntimeOptions;
+import dev.kvdrive.cli.option.UsableDevice;
 import dev.kvdrive.cli.serve.LocalRuntime;
 import dev.kvdrive.cli.terminal.Terminal;
 import java.util.LinkedHashMap;
@@ -68,7 +69,7 @@ public final class DemoCommand implements Callable<Integer> {
     Map<String, String> changes = new LinkedHashMap<>(rope.settings(spec));
     chatTemplate.source(spec);
     changes.putAll(chatTemplate.settings());
-    device.require(spec);
+    UsableDevice.require(device, spec);
     Demo demo =
         new Demo(
             Terminal.of(spec.commandLine().getOut()),

@@ -34,6 +34,6 @@ public final class ProcessorOptions {
    * @throws ParameterException of the command if not, with the reason and the way out
    */
   public void require(CommandSpec spec) {
-    device.require(spec);
+    UsableDevice.require(device, spec);
   }
 }

@@ -50,7 +50,7 @@ public final class RuntimeOptions {
    * @throws picocli.CommandLine.ParameterException of the command if not
    */
   public void requireDevice(CommandSpec spec) {
-    deployment.device().require(spec);
+    UsableDevice.require(deployment.device(), spec);
   }
 
   /** Address of the model. */

@@ -1,18 +1,16 @@
 package dev.kvdrive.cli.plan;
 
-import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.Geometry;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
+import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentSpec;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
-import dev.kvdrive.api.v1alpha1.PullPolicy;
+import dev.kvdrive.cli.cluster.Surroundings;
 import dev.kvdrive.feasibility.Assessment;
 import dev.kvdrive.feasibility.Assessor;
 import dev.kvdrive.feasibility.GeometryCatalogue;
 import dev.kvdrive.feasibility.Manifests;
-import dev.kvdrive.feasibility.OperatorDefaults;
-import dev.kvdrive.feasibility.RuntimeImages;
 import dev.kvdrive.plan.ContextLimit;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.ModelGeometry;
@@ -22,13 +20,13 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
-import java.util.Set;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Manifests judged as the operator judges them, by the same code. A quota counts the cluster's
- * other deployments, so here it counts none.
+ * Manifests judged as the operator judges them, by the same code. What they lack (classes, and the
+ * deployments that a quota counts) is that of the cluster, if there is one; without one there are
+ * no others.
  */
 final class ManifestPlans {
   private final Manifests.Reader reader;
@@ -36,6 +34,7 @@ final class ManifestPlans {
   private final List<String> sources = new ArrayList<>();
   private final GeometryCatalogue catalogue = GeometryCatalogue.wellKnown();
   private final Assessor assessor;
+  private final @Nullable Surroundings surroundings;
 
   /**
    * The verdict on one deployment.
@@ -61,22 +60,17 @@ final class ManifestPlans {
    * @param namespace of manifests that name none
    * @param classRequired whether a deployment that no class governs is refused
    * @param hub finds the sizes of an {@code hf://} model that neither manifest nor operator knows
+   * @param surroundings of the cluster that they are meant for; null without one
    */
-  ManifestPlans(String namespace, boolean classRequired, Function<String, ModelGeometry> hub) {
+  ManifestPlans(
+      String namespace,
+      boolean classRequired,
+      Function<String, ModelGeometry> hub,
+      @Nullable Surroundings surroundings) {
     reader = new Manifests.Reader(namespace);
-    // What only matters to pods is left out: none are made here.
-    assessor =
-        new Assessor(
-            catalogue,
-            new OperatorDefaults(
-                new RuntimeImages("", ""),
-                PullPolicy.IF_NOT_PRESENT,
-                List.of(),
-                null,
-                Set.of(),
-                Downloads.UNSAID,
-                classRequired));
+    assessor = ClusterVerdict.assessor(catalogue, classRequired);
     this.hub = hub;
+    this.surroundings = surroundings;
   }
 
   /**
@@ -102,6 +96,13 @@ final class ManifestPlans {
               .formatted(String.join(", ", sources)));
     }
     List<Judged> judged = new ArrayList<>();
+    if (surroundings != null) {
+      InCluster cluster = new InCluster(surroundings, manifests, assessor);
+      for (InferenceDeployment deployment : manifests.deployments()) {
+        judged.add(judge(deployment, cluster));
+      }
+      return judged;
+    }
     for (InferenceDeployment deployment : manifests.deployments()) {
       judged.add(
           judge(
@@ -131,37 +132,60 @@ final class ManifestPlans {
           "InferenceClass %s is not among the manifests; if it is in another file, add that with -f"
               .formatted(spec.className()));
     }
-    String note = null;
-    String uri = spec.model().uri();
-    boolean known = catalogue.has(spec.model(), clazz == null ? null : clazz.getSpec());
-    if (!known && uri.startsWith("hf://")) {
-      Geometry geometry = geometry(hub.apply(uri));
-      deployment.setSpec(withGeometry(spec, geometry));
-      note =
-          "The operator does not know this model and downloads nothing to plan; add to spec.model:"
-              + " geometry: {layers: %d, hidden: %d, heads: %d, kvHeads: %d, headDim: %d, feedForward: %d, vocabulary: %d, maxContext: %d, weights: \"%s\"%s%s}"
-                  .formatted(
-                      geometry.layers(),
-                      geometry.hidden(),
-                      geometry.heads(),
-                      geometry.kvHeads(),
-                      geometry.headDim(),
-                      geometry.feedForward(),
-                      geometry.vocabulary(),
-                      geometry.maxContext(),
-                      geometry.weights(),
-                      geometry.gpuWeights() == null
-                          ? ""
-                          : ", gpuWeights: \"%s\"".formatted(geometry.gpuWeights()),
-                      geometry.contextLimit() == null
-                          ? ""
-                          : ", contextLimit: "
-                              + geometry.contextLimit().name().toLowerCase(Locale.ROOT));
-    }
+    String note = lookUp(deployment, clazz);
     return judged(name, assessor.assess(deployment, clazz, List.of(), classes), note);
   }
 
-  private static Judged judged(String name, Assessment assessment, @Nullable String note) {
+  private Judged judge(InferenceDeployment deployment, InCluster cluster) {
+    InferenceClass clazz = cluster.classOf(deployment);
+    // What names a class that is not there is refused for that, whatever its model.
+    String lookedUp =
+        clazz == null && deployment.getSpec().className() != null
+            ? null
+            : lookUp(deployment, clazz);
+    List<String> notes = new ArrayList<>(cluster.notes(deployment, clazz));
+    if (lookedUp != null) {
+      notes.add(lookedUp);
+    }
+    return judged(
+        deployment.getMetadata().getNamespace() + "/" + deployment.getMetadata().getName(),
+        cluster.assess(deployment, clazz),
+        notes.isEmpty() ? null : String.join("\n", notes));
+  }
+
+  /**
+   * Completes a deployment of a model that nobody knows by what the hub says; what to write then.
+   */
+  private @Nullable String lookUp(InferenceDeployment deployment, @Nullable InferenceClass clazz) {
+    InferenceDeploymentSpec spec = deployment.getSpec();
+    String uri = spec.model().uri();
+    InferenceClassSpec classSpec = clazz == null ? null : clazz.getSpec();
+    if (catalogue.has(spec.model(), classSpec) || !uri.startsWith("hf://")) {
+      return null;
+    }
+    Geometry geometry = geometry(hub.apply(uri));
+    deployment.setSpec(withGeometry(spec, geometry));
+    return "The operator does not know this model and downloads nothing to plan; add to spec.model:"
+        + " geometry: {layers: %d, hidden: %d, heads: %d, kvHeads: %d, headDim: %d, feedForward: %d, vocabulary: %d, maxContext: %d, weights: \"%s\"%s%s}"
+            .formatted(
+                geometry.layers(),
+                geometry.hidden(),
+                geometry.heads(),
+                geometry.kvHeads(),
+                geometry.headDim(),
+                geometry.feedForward(),
+                geometry.vocabulary(),
+                geometry.maxContext(),
+                geometry.weights(),
+                geometry.gpuWeights() == null
+                    ? ""
+                    : ", gpuWeights: \"%s\"".formatted(geometry.gpuWeights()),
+                geometry.contextLimit() == null
+                    ? ""
+                    : ", contextLimit: " + geometry.contextLimit().name().toLowerCase(Locale.ROOT));
+  }
+
+  static Judged judged(String name, Assessment assessment, @Nullable String note) {
     return switch (assessment) {
       case Assessment.Feasible fits -> new Judged(name, fits.plan(), null, null, note);
       case Assessment.Infeasible not ->

@@ -1,5 +1,8 @@
 package dev.kvdrive.cli.plan;
 
+import dev.kvdrive.cli.cluster.Cluster;
+import dev.kvdrive.cli.cluster.ClusterOptions;
+import dev.kvdrive.cli.cluster.Surroundings;
 import dev.kvdrive.cli.option.DeploymentOptions;
 import dev.kvdrive.model.file.FileFault;
 import dev.kvdrive.model.file.Printable;
@@ -21,6 +24,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
@@ -30,7 +34,7 @@ import tools.jackson.databind.json.JsonMapper;
     name = "plan",
     description =
         "Proves that a deployment fits its budgets, or says what would. The deployment is described"
-            + " by options, or by manifests as the operator would read them.",
+            + " by options, by manifests as the operator would read them, or by what is in a cluster.",
     mixinStandardHelpOptions = true,
     exitCodeListHeading = "%nExit status:%n",
     exitCodeList = {"0:it fits", "1:failed", "2:wrong usage", "3:it does not fit"})
@@ -38,7 +42,16 @@ public final class PlanCommand implements Callable<Integer> {
   /** Exit status where a plan does not fit. */
   public static final int INFEASIBLE = 3;
 
+  private static final String DEFAULT_NAMESPACE = "default";
+
   @Spec private CommandSpec spec;
+
+  @Parameters(
+      arity = "0..1",
+      paramLabel = "NAME",
+      description =
+          "A deployment of the cluster, judged as the operator judges it, in place of options that describe one.")
+  private @Nullable String name;
 
   @Option(
       names = {"-f", "--manifest"},
@@ -51,9 +64,25 @@ public final class PlanCommand implements Callable<Integer> {
   @Option(
       names = {"-n", "--namespace"},
       paramLabel = "NAME",
-      defaultValue = "default",
-      description = "Namespace of manifests that name none (default: ${DEFAULT-VALUE}).")
-  private String namespace;
+      description =
+          "Namespace of NAME, and of manifests that name none (default: that of the cluster's context; without a"
+              + " cluster default).")
+  private @Nullable String namespace;
+
+  @Option(
+      names = "--cluster",
+      description =
+          "Judge manifests as if they were applied to the cluster: classes that they do not bring, quotas with what"
+              + " runs, and namespaces are the cluster's.")
+  private boolean cluster;
+
+  @Option(
+      names = "--kube-context",
+      paramLabel = "NAME",
+      description = "Context of the kubeconfig (default: its current one).")
+  private @Nullable String context;
+
+  @Mixin private ClusterOptions clusterOptions = new ClusterOptions();
 
   @Option(
       names = "--class-required",
@@ -72,21 +101,74 @@ public final class PlanCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     ModelSource models = ModelSource.fromEnvironment(System.getenv());
+    checkTheKind();
+    if (name != null) {
+      refuseOptionsOfADeployment(name);
+      return planned(List.of(stored(name)));
+    }
     if (manifests == null) {
-      if (classRequired) {
-        throw new ParameterException(
-            spec.commandLine(), "--class-required is about manifests; give them with -f");
-      }
       Plan plan = Planner.plan(deployment.request(spec, models::geometry));
       print(json ? text(PlanReport.tree(plan)) : PlanReport.table(plan));
       return plan.feasible() ? 0 : INFEASIBLE;
     }
-    refuseOptionsOfADeployment();
-    ManifestPlans plans = new ManifestPlans(namespace, classRequired, models::geometry);
-    for (String file : manifests) {
+    refuseOptionsOfADeployment("-f");
+    if (!cluster) {
+      return planned(
+          judged(
+              Objects.requireNonNullElse(namespace, DEFAULT_NAMESPACE), models, null, manifests));
+    }
+    try (Cluster opened = clusterOptions.open(spec, context, namespace)) {
+      return planned(judged(opened.namespace(), models, new Surroundings(opened), manifests));
+    }
+  }
+
+  /** One kind of description at a time, and options only of that kind. */
+  private void checkTheKind() {
+    if (name != null && manifests != null) {
+      throw wrongUsage(
+          "%s is a deployment of the cluster, -f a manifest; leave one out".formatted(name));
+    }
+    if (name == null && manifests == null) {
+      if (classRequired) {
+        throw wrongUsage("--class-required is about manifests; give them with -f");
+      }
+      if (cluster) {
+        throw wrongUsage(
+            "--cluster is about manifests; give them with -f, or name a deployment of the cluster");
+      }
+    }
+    if (name == null && !cluster && (context != null || clusterOptions.given())) {
+      throw wrongUsage(
+          "%s says which cluster; add --cluster to judge manifests by it"
+              .formatted(context != null ? "--kube-context" : "--kubeconfig"));
+    }
+  }
+
+  private ParameterException wrongUsage(String message) {
+    return new ParameterException(spec.commandLine(), message);
+  }
+
+  private ManifestPlans.Judged stored(String deployment) {
+    try (Cluster opened = clusterOptions.open(spec, context, namespace)) {
+      return InCluster.stored(
+          opened.deployment(deployment), new Surroundings(opened), classRequired);
+    }
+  }
+
+  private List<ManifestPlans.Judged> judged(
+      String namespace,
+      ModelSource models,
+      @Nullable Surroundings surroundings,
+      List<String> files) {
+    ManifestPlans plans =
+        new ManifestPlans(namespace, classRequired, models::geometry, surroundings);
+    for (String file : files) {
       plans.read(file.equals("-") ? "standard input" : file, content(file));
     }
-    List<ManifestPlans.Judged> judged = plans.judge();
+    return plans.judge();
+  }
+
+  private int planned(List<ManifestPlans.Judged> judged) {
     print(
         json
             ? text(judged.stream().map(PlanReport::tree).toList())
@@ -94,14 +176,14 @@ public final class PlanCommand implements Callable<Integer> {
     return judged.stream().allMatch(ManifestPlans.Judged::feasible) ? 0 : INFEASIBLE;
   }
 
-  private void refuseOptionsOfADeployment() {
+  private void refuseOptionsOfADeployment(String by) {
     List<OptionSpec> described = Objects.requireNonNull(spec.mixins().get("deployment")).options();
     for (OptionSpec given : spec.commandLine().getParseResult().matchedOptions()) {
       if (described.contains(given)) {
         throw new ParameterException(
             spec.commandLine(),
-            "%s and -f exclude each other: the manifest describes the deployment"
-                .formatted(given.longestName()));
+            "%s and %s exclude each other: the %s describes the deployment"
+                .formatted(given.longestName(), by, name == null ? "manifest" : "cluster"));
       }
     }
   }

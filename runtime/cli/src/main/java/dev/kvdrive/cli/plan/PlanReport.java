@@ -13,7 +13,6 @@ import dev.kvdrive.plan.PodSizes;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 
 /** A plan as a table for people and as a tree for programs. */
@@ -156,9 +155,15 @@ final class PlanReport {
     StringBuilder out = new StringBuilder();
     out.append("# ").append(judged.name()).append('\n');
     Plan plan = judged.plan();
-    out.append(plan != null ? table(plan) : judged.reason() + ": " + judged.message() + "\n");
+    // A plan may fit its budgets, and not what holds them.
+    if (plan == null || (plan.feasible() && !judged.feasible())) {
+      out.append(judged.reason()).append(": ").append(judged.message()).append('\n');
+    }
+    if (plan != null) {
+      out.append(table(plan));
+    }
     if (judged.note() != null) {
-      out.append("\nNote: ").append(judged.note()).append('\n');
+      judged.note().lines().forEach(note -> out.append("\nNote: ").append(note).append('\n'));
     }
     return out.toString();
   }
@@ -173,7 +178,8 @@ final class PlanReport {
     Plan plan = judged.plan();
     if (plan != null) {
       out.putAll(tree(plan));
-    } else {
+    }
+    if (plan == null || (plan.feasible() && !judged.feasible())) {
       out.put("feasible", false);
       out.put("verdict", String.valueOf(judged.message()));
     }
@@ -184,7 +190,7 @@ final class PlanReport {
   }
 
   private static void row(StringBuilder out, String tier, String item, String size, String text) {
-    out.append(String.format(Locale.ROOT, "%-7s %-14s %10s  %s%n", tier, item, size, text));
+    out.append(PlanRows.row(tier, item, size, text));
   }
 
   static Map<String, Object> tree(Plan plan) {

@@ -407,7 +407,8 @@ class PlanCommandTest {
             false,
             uri ->
                 new ModelGeometry(
-                    uri, new ModelShape(4, 64, 4, 2, 16, 128, 1000), 32768, 4_000_000));
+                    uri, new ModelShape(4, 64, 4, 2, 16, 128, 1000), 32768, 4_000_000),
+            null);
     plans.read("file", manifest("hf://some/model", ""));
     ManifestPlans.Judged judged = plans.judge().getFirst();
     assertThat(judged.feasible()).isTrue();
@@ -420,7 +421,8 @@ class PlanCommandTest {
             false,
             uri -> {
               throw new AssertionError("asked the hub for a model that the manifest describes");
-            });
+            },
+            null);
     again.read(
         "file",
         manifest("hf://some/model", "")
@@ -448,7 +450,8 @@ class PlanCommandTest {
                     new ModelShape(4, 64, 4, 2, 16, 128, 1000),
                     32768,
                     4_000_000,
-                    ContextLimit.SCALED));
+                    ContextLimit.SCALED),
+            null);
     plans.read("file", extended);
     ManifestPlans.Judged judged = plans.judge().getFirst();
     assertThat(judged.reason()).isEqualTo("InvalidSpec");

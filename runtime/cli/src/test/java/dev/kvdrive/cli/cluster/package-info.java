@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.cli.cluster;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.cli.status;
+
+import org.jspecify.annotations.NullMarked;
