@@ -10,6 +10,8 @@
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=java.sh
+. "$HERE/java.sh"
 # java.desktop only for java.beans, which Spring cannot do without; jdk.jcmd to
 # look into a running pod.
 MODULES=(java.base java.compiler java.desktop java.instrument java.logging java.management java.naming
@@ -118,15 +120,8 @@ java_layer() { # FOLDER
     # objcopy knows this machine's programs only, and Debian's come stripped.
     strip=--strip-java-debug-attributes
   fi
-  "$JDK/bin/jlink" "${jmods[@]}" --add-modules "$(IFS=,; echo "${MODULES[*]}")" --output "$1/opt/java" \
-    $strip --no-header-files --no-man-pages --compress zip-6 2>&1 | grep -v 'incubator' >&2 || true
-  [ -x "$1/opt/java/bin/java" ] || die "jlink of $JDK made no Java for $ARCH"
-  # Debian's JDK comes with 700 MB of symbols, and with windows, fonts, pictures and sound
-  # that want libraries which no server has.
-  find "$1/opt/java" -name '*.debuginfo' -delete
-  rm -f "$1"/opt/java/lib/lib{awt_xawt,fontmanager,freetype,harfbuzz,javajpeg,jawt,jsound,lcms,splashscreen}.so
-  # Class data sharing, for a quicker start; only the processors that it is for can make it.
-  [ "$ARCH" != "$HOST" ] || "$1/opt/java/bin/java" -XX:+UseG1GC -Xshare:dump >/dev/null
+  link_java "$1/opt/java" "$(IFS=,; echo "${MODULES[*]}")" "$strip" "${jmods[@]}"
+  [ "$ARCH" != "$HOST" ] || share_classes "$1/opt/java"
 }
 
 # The packages of the libraries that a Java links from the system: none for one that brings its
@@ -271,7 +266,7 @@ main() {
   else
     OUT=$HERE/target/base-$ARCH.tar
   fi
-  inputs="$(sha256sum "${BASH_SOURCE[0]}" "$JDK/release" ${base:+"$base"} | cut -d' ' -f1 | tr '\n' ' ')$ARCH"
+  inputs="$(sha256sum "${BASH_SOURCE[0]}" "$HERE/java.sh" "$JDK/release" ${base:+"$base"} | cut -d' ' -f1 | tr '\n' ' ')$ARCH"
   if [ -z "$force" ] && [ -s "$OUT" ] && [ "$(cat "$OUT.inputs" 2>/dev/null)" = "$inputs" ]; then
     echo "$OUT"
     return

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.kvdrive.kubectl;
+
+import org.jspecify.annotations.NullMarked;
