@@ -135,7 +135,7 @@ record Cards(long most, String words, int smaller, int nodes) {
   }
 
   private static TierBudgets withGpu(TierBudgets tiers, long gpu) {
-    return new TierBudgets(gpu, tiers.dram(), tiers.nvme(), tiers.nvmeWritesPerDay());
+    return tiers.withGpu(gpu);
   }
 
   private static String arithmetic(Plan plan) {

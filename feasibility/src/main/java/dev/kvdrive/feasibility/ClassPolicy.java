@@ -8,6 +8,7 @@ import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Limits;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Routes;
 import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Tenant;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
+import dev.kvdrive.api.v1alpha1.NvmeEncryption;
 import dev.kvdrive.api.v1alpha1.Route;
 import dev.kvdrive.plan.ByteSize;
 import io.fabric8.kubernetes.api.model.Quantity;
@@ -100,6 +101,7 @@ final class ClassPolicy {
     model(request, className, clazz).ifPresent(found::add);
     storage(request, className, clazz).ifPresent(found::add);
     writes(request, className, clazz).ifPresent(found::add);
+    encryption(request, className, clazz).ifPresent(found::add);
     route(found, request, className, clazz.routes());
     Limits limits = clazz.limits();
     if (limits != null) {
@@ -261,6 +263,18 @@ final class ClassPolicy {
         : Optional.of(
             "tiers.nvme.writesPerDay is %s; InferenceClass %s allows at most %s."
                 .formatted(ByteSize.human(asked), className, most));
+  }
+
+  private static Optional<String> encryption(
+      Request request, String className, InferenceClassSpec clazz) {
+    NvmeEncryption wanted = clazz.storage() == null ? null : clazz.storage().encryption();
+    return wanted != NvmeEncryption.AES_GCM
+            || request.tiers().nvme() == 0
+            || request.tiers().nvmeEncryption().encrypts()
+        ? Optional.empty()
+        : Optional.of(
+            "tiers.nvme.encryption is NONE; InferenceClass %s wants %s, which a deployment has that leaves it out."
+                .formatted(className, wanted));
   }
 
   private static void route(

@@ -16,6 +16,7 @@ import dev.kvdrive.api.v1alpha1.InferenceDeploymentSpec;
 import dev.kvdrive.api.v1alpha1.KvType;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.NodeRequirement;
+import dev.kvdrive.api.v1alpha1.NvmeEncryption;
 import dev.kvdrive.api.v1alpha1.Reclaim;
 import dev.kvdrive.api.v1alpha1.Rollout;
 import dev.kvdrive.api.v1alpha1.Route;
@@ -159,7 +160,17 @@ public final class RequestResolver {
         Quantities.bytes("spec.tiers.gpu.memory", tiers.gpu().memory()),
         Quantities.bytes("spec.tiers.dram.size", tiers.dram().size()),
         nvme == null ? 0 : Quantities.bytes("spec.tiers.nvme.size", nvme.size()),
-        nvme == null ? 0 : writesPerDay(nvme, from));
+        nvme == null ? 0 : writesPerDay(nvme, from),
+        nvme == null ? dev.kvdrive.plan.NvmeEncryption.NONE : encryption(nvme, from));
+  }
+
+  /** Who says nothing gets what the class wants. */
+  private static dev.kvdrive.plan.NvmeEncryption encryption(
+      Tiers.Nvme nvme, InferenceClassSpec from) {
+    NvmeEncryption ofClass = from.storage() == null ? null : from.storage().encryption();
+    NvmeEncryption asked = nvme.encryption() == null ? ofClass : nvme.encryption();
+    return dev.kvdrive.plan.NvmeEncryption.valueOf(
+        requireNonNullElse(asked, NvmeEncryption.NONE).name());
   }
 
   /** Who says nothing may write what the class allows at most. */

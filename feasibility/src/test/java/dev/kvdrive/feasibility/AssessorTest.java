@@ -16,6 +16,7 @@ import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.WindowOptions;
 import java.util.List;
 import java.util.Map;
@@ -365,6 +366,44 @@ class AssessorTest {
     InferenceClass none = WrittenManifests.clazz("c", "storage: {writesPerDay: 0}");
     assertThat(infeasible(onNvme(ofClass, ""), none).message())
         .contains("storage.writesPerDay: 0 would let nothing be written");
+  }
+
+  @Test
+  void whatIsWrittenIsEncryptedWhereTheDeploymentOrTheClassSaysSo() {
+    InferenceClass clazz = WrittenManifests.clazz("c", "storage: {encryption: AES_GCM}");
+    InferenceClass indifferent = WrittenManifests.clazz("c", "storage: {encryption: NONE}");
+    String ofClass = "className: c";
+    for (Feasible encrypted :
+        List.of(
+            feasible(onNvme("", ", encryption: AES_GCM"), null),
+            feasible(onNvme(ofClass, ", encryption: AES_GCM"), indifferent),
+            feasible(onNvme(ofClass, ", encryption: AES_GCM"), clazz),
+            feasible(onNvme(ofClass, ""), clazz))) {
+      assertThat(encrypted.request().tiers().nvmeEncryption()).isEqualTo(NvmeEncryption.AES_GCM);
+      assertThat(encrypted.plan().requireSizes().nvmeEncryption())
+          .isEqualTo(NvmeEncryption.AES_GCM);
+    }
+    for (Feasible plain :
+        List.of(
+            feasible(onNvme("", ""), null),
+            feasible(onNvme(ofClass, ", encryption: NONE"), indifferent),
+            feasible(onNvme(ofClass, ""), indifferent))) {
+      assertThat(plain.request().tiers().nvmeEncryption()).isEqualTo(NvmeEncryption.NONE);
+    }
+    Infeasible refused = infeasible(onNvme(ofClass, ", encryption: NONE"), clazz);
+    assertThat(refused.reason()).isEqualTo("NotAllowed");
+    assertThat(refused.message())
+        .contains("tiers.nvme.encryption is NONE; InferenceClass c wants AES_GCM")
+        .contains("leaves it out");
+    // Who has no volume writes nothing.
+    InferenceDeployment inMemory =
+        WrittenManifests.deployment(
+            "endpoint",
+            NAMESPACE,
+            "tiers: {gpu: {memory: 96Mi}, dram: {size: 256Mi}}\ncontextLength: 4096\n",
+            ofClass);
+    assertThat(feasible(inMemory, clazz).request().tiers().nvmeEncryption())
+        .isEqualTo(NvmeEncryption.NONE);
   }
 
   /** Who reads it can do nothing about it in the specification. */

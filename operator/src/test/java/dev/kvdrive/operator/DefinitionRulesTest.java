@@ -117,6 +117,7 @@ class DefinitionRulesTest {
         "model: {uri: 'pvc://LONG/x'} | spec.model.uri",
         "tiers: {gpu: {memory: 1Mi}, dram: {size: 1Mi}, nvme: {size: 1Gi, storageClassName: 'A b'}} | storageClassName",
         "tiers: {gpu: {memory: 1Mi}, dram: {size: 1Mi}, nvme: {size: 1Gi, writesPerDay: '0'}} | must be greater than 0",
+        "tiers: {gpu: {memory: 1Mi}, dram: {size: 1Mi}, nvme: {size: 1Gi, encryption: ROT13}} | spec.tiers.nvme.encryption",
         "className: 'Not One' | spec.className",
         "runtime: {priorityClassName: 'Not One'} | spec.runtime.priorityClassName",
         "tiers: {gpu: {memory: 0}, dram: {size: 1Mi}} | must be greater than 0",

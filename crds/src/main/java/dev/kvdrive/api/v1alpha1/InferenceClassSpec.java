@@ -180,7 +180,12 @@ public record InferenceClassSpec(
           @JsonPropertyDescription(
               "Bytes that one replica may write to its volume in any 24 hours: what deployments get"
                   + " that say nothing, and the most that they may ask for. Without it: no limit.")
-          Quantity writesPerDay) {}
+          Quantity writesPerDay,
+      @Nullable
+          @JsonPropertyDescription(
+              "AES_GCM: what deployments write to their volumes is encrypted, whether they say so"
+                  + " or nothing; NONE is refused. Without it: as each says.")
+          NvmeEncryption encryption) {}
 
   /** Most that one deployment may ask for; bytes are those of all its replicas together. */
   @JsonIgnoreProperties(ignoreUnknown = true)

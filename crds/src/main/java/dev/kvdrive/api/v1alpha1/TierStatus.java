@@ -29,4 +29,6 @@ public record TierStatus(
     @Nullable
         @JsonPropertyDescription(
             "Bytes written in the last 24 hours, summed over the pods that answered.")
-        Quantity writtenLastDay) {}
+        Quantity writtenLastDay,
+    @Nullable @JsonPropertyDescription("How what is written there is encrypted, if it is.")
+        NvmeEncryption encryption) {}

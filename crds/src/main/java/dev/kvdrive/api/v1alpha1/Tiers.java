@@ -90,5 +90,11 @@ public record Tiers(
               "Bytes that one replica may write to its volume in any 24 hours, which wears the"
                   + " drive. When they are spent, requests that need NVMe are refused until fewer"
                   + " were written. Without one: the InferenceClass's, else no limit.")
-          Quantity writesPerDay) {}
+          Quantity writesPerDay,
+      @Nullable
+          @JsonPropertyDescription(
+              "How what is written to the volume is encrypted: AES_GCM, with keys that are in the"
+                  + " memory of the pod alone, or NONE. Without one: the InferenceClass's, else"
+                  + " NONE.")
+          NvmeEncryption encryption) {}
 }

@@ -83,6 +83,9 @@ final class RuntimeConfiguration {
     if (request.tiers().nvmeWritesPerDay() > 0) {
       tiers.put("nvme-writes-per-day", request.tiers().nvmeWritesPerDay());
     }
+    if (request.tiers().nvmeEncryption().encrypts()) {
+      tiers.put("nvme-encryption", request.tiers().nvmeEncryption().word());
+    }
 
     Map<String, Object> kvdrive = new LinkedHashMap<>();
     kvdrive.put("model", model);

@@ -1,6 +1,7 @@
 package dev.kvdrive.operator.status;
 
 import dev.kvdrive.api.v1alpha1.AccuracyStatus;
+import dev.kvdrive.api.v1alpha1.NvmeEncryption;
 import dev.kvdrive.api.v1alpha1.PlanStatus;
 import dev.kvdrive.api.v1alpha1.TierStatus;
 import dev.kvdrive.feasibility.Quantities;
@@ -88,7 +89,10 @@ final class PlanView {
         percent(usage.hitRate(tier.word())),
         percent(usage.prefetchUse(tier.word())),
         writesPerDay == 0 ? null : Quantities.ofBytes(writesPerDay),
-        mebibytes(usage.written(tier.word())));
+        mebibytes(usage.written(tier.word())),
+        tier == Demand.Tier.NVME && plan.request().tiers().nvmeEncryption().encrypts()
+            ? NvmeEncryption.valueOf(plan.request().tiers().nvmeEncryption().name())
+            : null);
   }
 
   private static @Nullable String percent(OptionalDouble share) {

@@ -50,7 +50,7 @@ class DesiredObjectsTest {
     Feasible feasible =
         feasible(
             "concurrency: 2\nservedModelName: tiny\nclassName: c",
-            WrittenManifests.clazz("c", "storage: {writesPerDay: 100Gi}"));
+            WrittenManifests.clazz("c", "storage: {writesPerDay: 100Gi, encryption: AES_GCM}"));
     DesiredObjects objects = new DesiredObjects(feasible);
     var pod = feasible.plan().requirePod();
     Container container = container(objects);
@@ -87,6 +87,7 @@ class DesiredObjectsTest {
     assertThat(configuration.get("served-model-name").asText()).isEqualTo("tiny");
     assertThat(configuration.at("/tiers/nvme-bytes").asLong()).isEqualTo(512L << 20);
     assertThat(configuration.at("/tiers/nvme-writes-per-day").asLong()).isEqualTo(100L << 30);
+    assertThat(configuration.at("/tiers/nvme-encryption").asText()).isEqualTo("aes-gcm");
     assertThat(configuration.at("/model/planned/layers").asInt()).isEqualTo(6);
     assertThat(configuration.at("/model/planned/weight-bytes").asLong()).isEqualTo(7255040);
     assertThat(configuration.at("/model/planned/gpu-weight-bytes").asLong()).isEqualTo(7255040);

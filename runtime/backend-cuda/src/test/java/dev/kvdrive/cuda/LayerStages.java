@@ -56,6 +56,7 @@ import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.WindowOptions;
@@ -193,7 +194,8 @@ final class LayerStages implements AutoCloseable {
             Math.addExact(
                 layerCount * cells * layout.extents(closed),
                 Workspace.minimumFrames(layout, rows, block)),
-            0);
+            0,
+            NvmeEncryption.NONE);
     device = own(CudaDevice.open(0, 60L << 30));
     driver = device.gpu().driver();
     ops = device.operations();

@@ -13,6 +13,7 @@ import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
@@ -198,7 +199,8 @@ final class SeamsBench {
         s.prefillBlock(),
         s.shortPrompt(),
         nvme ? extents / 2 : s.dramFrames(),
-        nvme ? extents : 0);
+        nvme ? extents : 0,
+        NvmeEncryption.NONE);
   }
 
   private static Plan plan(ModelGeometry geometry, DeviceKind kind, int context, long gpu) {

@@ -1,5 +1,6 @@
 package dev.kvdrive.schedule;
 
+import dev.kvdrive.plan.NvmeEncryption;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -34,6 +35,7 @@ import org.jspecify.annotations.Nullable;
  * @param nvmeWritten what was written to the NVMe tier, and how much may be
  * @param ioErrors failed reads and writes of the NVMe tier since start
  * @param nvmeDirect whether NVMe is accessed with O_DIRECT
+ * @param nvmeEncryption in which form extents are there
  * @param nvmeFailure why the drive of the NVMe tier does not work, in words for a client; null
  *     while it does, or if there is no NVMe tier. Requests that need no NVMe are served all the
  *     same, and once the drive works again so are the others
@@ -66,6 +68,7 @@ public record EngineStatus(
     Written nvmeWritten,
     long ioErrors,
     boolean nvmeDirect,
+    NvmeEncryption nvmeEncryption,
     @Nullable String nvmeFailure,
     boolean draining,
     @Nullable String failure) {

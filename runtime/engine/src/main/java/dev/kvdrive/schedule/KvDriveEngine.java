@@ -472,6 +472,7 @@ public final class KvDriveEngine implements InferenceEngine {
                 shortage),
         tiers == null ? 0 : tiers.ioErrors(),
         tiers != null && tiers.direct(),
+        sizes.nvmeEncryption(),
         tiers == null ? null : tiers.nvmeFailure(),
         requests.draining(),
         failure(brokenTier));

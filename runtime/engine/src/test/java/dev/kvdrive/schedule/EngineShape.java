@@ -13,6 +13,7 @@ import dev.kvdrive.plan.KvLayout;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.Workspace;
 import java.lang.reflect.Field;
@@ -41,6 +42,7 @@ final class EngineShape implements Cloneable {
   private int frames = 10_000;
 
   private int nvmeThreads = 1;
+  private NvmeEncryption encryption = NvmeEncryption.NONE;
 
   /** Of a step; 0 for none, on one queue. */
   private int microBatches;
@@ -130,6 +132,10 @@ final class EngineShape implements Cloneable {
     return with(s -> s.nvmeThreads = count);
   }
 
+  EngineShape withEncryption(NvmeEncryption form) {
+    return with(s -> s.encryption = form);
+  }
+
   EngineShape with(int parts, boolean recorded) {
     return with(s -> s.microBatches = parts).with(s -> s.graphs = recorded);
   }
@@ -187,7 +193,8 @@ final class EngineShape implements Cloneable {
             Math.min(prefillBlock, context),
             Workspace.shortPrompt(context, seats),
             dram,
-            Math.max(0, all - dram));
+            Math.max(0, all - dram),
+            encryption);
     int pass = Math.max(most.maxSelected(), most.denseChunks());
     return pass < passChunks ? withWindow(window, pass).sizes(model, device) : most;
   }

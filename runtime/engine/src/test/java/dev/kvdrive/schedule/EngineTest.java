@@ -7,6 +7,7 @@ import dev.kvdrive.model.Golden;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.text.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -19,6 +20,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.io.TempDir;
@@ -99,6 +101,16 @@ public abstract class EngineTest {
     KvDriveEngine engine = KvDriveEngine.start(model, tokenizer, device, settings);
     engines.add(engine);
     return engine;
+  }
+
+  /** In which form extents are on NVMe in a sweep; every other engine's are encrypted otherwise. */
+  private static final @Nullable String SWEEP_ENCRYPTION = System.getProperty("kvdrive.encryption");
+
+  /** That of an engine of a sweep. */
+  static NvmeEncryption form(int engine) {
+    return SWEEP_ENCRYPTION == null
+        ? engine % 2 == 0 ? NvmeEncryption.AES_GCM : NvmeEncryption.NONE
+        : NvmeEncryption.parse(SWEEP_ENCRYPTION);
   }
 
   /** How often what the longest requests here write may be written in a day; 0 for no limit. */

@@ -10,6 +10,7 @@ import dev.kvdrive.kv.tier.FaultyFiles;
 import dev.kvdrive.kv.tier.FaultyFiles.Fault;
 import dev.kvdrive.kv.tier.SetClock;
 import dev.kvdrive.kv.tier.TierException;
+import dev.kvdrive.plan.NvmeEncryption;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -23,9 +24,12 @@ import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Invariant 3: whatever the disk does, a generation says what it says without a fault, or ends with
@@ -63,15 +67,21 @@ public abstract class FaultConformance extends EngineTest {
     return answers;
   }
 
+  static Stream<Arguments> faultsOfEveryForm() {
+    return Stream.of(NvmeEncryption.values())
+        .flatMap(form -> Stream.of(Fault.values()).map(fault -> Arguments.of(fault, form)));
+  }
+
   @ParameterizedTest
-  @EnumSource
-  void aFaultNeverChangesAnAnswer(Fault fault) throws IOException {
+  @MethodSource("faultsOfEveryForm")
+  void aFaultNeverChangesAnAnswer(Fault fault, NvmeEncryption form) throws IOException {
+    EngineShape shape = SHAPE.withEncryption(form);
     List<List<GeneratedToken>> expected = withoutFaults();
     int failures = 0;
     int injected = 0;
     for (double share : new double[] {0.02, 0.2, 1}) {
-      FaultyFiles files = faulty(SHAPE);
-      try (KvDriveEngine engine = start(settings(SHAPE).withNvme(nvme -> nvme.withFiles(files)))) {
+      FaultyFiles files = faulty(shape);
+      try (KvDriveEngine engine = start(settings(shape).withNvme(nvme -> nvme.withFiles(files)))) {
         files.with(fault, share);
         List<Recorder> recorders = new ArrayList<>();
         for (GenerationRequest request : requests()) {
@@ -463,10 +473,12 @@ public abstract class FaultConformance extends EngineTest {
     int answers = 0;
     int errors = 0;
     int refusals = 0;
+    int engines = 0;
     SetClock clock = new SetClock();
     while (injected < SWEEP_FAULTS) {
       EngineShape shape =
           SHAPE
+              .withEncryption(form(engines++))
               .withSeats(3)
               .withThreads(1 + random.nextInt(4))
               .withFrames(random.nextBoolean() ? 0 : 12)

@@ -8,6 +8,7 @@ import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.WindowOptions.Division;
@@ -245,7 +246,8 @@ public abstract class KeptPromptsConformance extends EngineTest {
         sizes.prefillBlock(),
         sizes.shortPrompt(),
         frames,
-        0);
+        0,
+        NvmeEncryption.NONE);
   }
 
   @Test

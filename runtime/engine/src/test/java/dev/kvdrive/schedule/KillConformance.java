@@ -37,6 +37,7 @@ public abstract class KillConformance extends EngineTest {
   /** Counted by those whose writes are limited. */
   private int day;
 
+  private int starts;
   private int startsToday;
   private long writtenToday;
 
@@ -163,7 +164,8 @@ public abstract class KillConformance extends EngineTest {
                 moment.name(),
                 Integer.toString(access),
                 Long.toString(perDay),
-                Integer.toString(day))
+                Integer.toString(day),
+                form(starts++).word())
             .redirectError(ProcessBuilder.Redirect.DISCARD)
             .start();
     List<String> lines = new ArrayList<>();

@@ -7,6 +7,7 @@ import dev.kvdrive.model.Golden;
 import dev.kvdrive.model.Model;
 import dev.kvdrive.model.ModelLoader;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.NvmeEncryption;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.ByteBuffer;
@@ -25,7 +26,8 @@ import java.util.concurrent.atomic.AtomicInteger;
  * {@code ready}, {@code stands} and {@code ended}.
  *
  * <p>Arguments: kind of device, folder of the NVMe tier, moment, which access of its kind, bytes
- * that may be written a day, 0 for no limit, and which day it is.
+ * that may be written a day, 0 for no limit, which day it is, and in which form extents are on
+ * NVMe.
  */
 final class KilledEngine {
   /** Where the process stands. */
@@ -90,6 +92,7 @@ final class KilledEngine {
         Device device = DeviceFactory.require(kind).open(EngineTest.CAPACITY, Long.MAX_VALUE, 2)) {
       EngineSettings settings =
           shape()
+              .withEncryption(NvmeEncryption.parse(args[6]))
               .settings(model.geometry(), device, Path.of(args[1]))
               .withNvme(
                   nvme ->

@@ -10,6 +10,7 @@ import dev.kvdrive.plan.ClusterFormat;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.WindowOptions;
 import dev.kvdrive.plan.WindowOptions.Division;
@@ -167,6 +168,19 @@ public abstract class SameTokensConformance extends EngineTest {
     }
     assertThat(dramMisses).isPositive();
     assertThat(nvmeMisses).isPositive();
+  }
+
+  @Test
+  void whatIsEncryptedOnNvmeChangesNoToken() {
+    for (double budget : BUDGETS) {
+      Map<String, List<GeneratedToken>> expected = alone(budget, KvType.F32);
+      EngineShape shape = EngineShape.tight(budget).withEncryption(NvmeEncryption.AES_GCM);
+      try (KvDriveEngine engine = start(shape)) {
+        compare("budget " + budget, engine, expected, requests(), new SplittableRandom(2029));
+        assertThat(engine.status().nvmeEncryption()).isEqualTo(NvmeEncryption.AES_GCM);
+        assertThat(engine.status().nvmeMisses()).isPositive();
+      }
+    }
   }
 
   /** Settings of a shape whose steps keep a share of their attention. */
@@ -362,7 +376,8 @@ public abstract class SameTokensConformance extends EngineTest {
         .withExtents(1 + random.nextInt(4))
         .withFrames(random.nextInt(4) == 0 ? 10_000 : random.nextInt(40))
         .withThreads(1 + random.nextInt(4))
-        .with(random.nextInt(3) * 2, random.nextBoolean());
+        .with(random.nextInt(3) * 2, random.nextBoolean())
+        .withEncryption(random.nextBoolean() ? NvmeEncryption.AES_GCM : NvmeEncryption.NONE);
   }
 
   private static Formats chunks(SplittableRandom random, KvType type) {

@@ -8,6 +8,7 @@ import dev.kvdrive.kv.tier.FaultyFiles;
 import dev.kvdrive.kv.tier.SetClock;
 import dev.kvdrive.kv.tier.TierStatus;
 import dev.kvdrive.plan.EngineSizes;
+import dev.kvdrive.plan.NvmeEncryption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -255,7 +256,8 @@ public abstract class SchedulingConformance extends EngineTest {
             all.prefillBlock(),
             shortPrompt,
             all.dramFrames(),
-            extents - all.dramFrames());
+            extents - all.dramFrames(),
+            NvmeEncryption.NONE);
     return settings.withSizes(scarce);
   }
 

@@ -21,6 +21,7 @@ import java.util.function.UnaryOperator;
  * @param dramFrames extents that fit the DRAM tier
  * @param nvmeExtents extents that the NVMe tier takes if its volume has room for them; 0 for no
  *     NVMe tier
+ * @param nvmeEncryption in which form they are there; none without an NVMe tier
  */
 public record EngineSizes(
     ModelGeometry geometry,
@@ -33,7 +34,8 @@ public record EngineSizes(
     int prefillBlock,
     int shortPrompt,
     int dramFrames,
-    long nvmeExtents) {
+    long nvmeExtents,
+    NvmeEncryption nvmeEncryption) {
   public EngineSizes {
     if (layout.type() != attention.kvType() || !layout.formats().equals(attention.formats())) {
       throw new IllegalArgumentException(
@@ -62,7 +64,25 @@ public record EngineSizes(
         prefillBlock,
         shortPrompt,
         dramFrames,
-        nvmeExtents);
+        nvmeExtents,
+        nvmeEncryption);
+  }
+
+  /** The same with extents in another form on NVMe. */
+  public EngineSizes withNvmeEncryption(NvmeEncryption encryption) {
+    return new EngineSizes(
+        geometry,
+        layout,
+        load,
+        attention,
+        activationBytes,
+        windowSlots,
+        passChunks,
+        prefillBlock,
+        shortPrompt,
+        dramFrames,
+        nvmeExtents,
+        encryption);
   }
 
   /** Tokens a sequence may have, prompt and generation together. */

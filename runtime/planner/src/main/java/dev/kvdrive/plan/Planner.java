@@ -352,7 +352,8 @@ public final class Planner {
           needed.gpu(),
           dram == request.tiers().dram() ? dram : wholeMebibytes(dram),
           needed.nvme(),
-          needed.nvmeWritesPerDay());
+          needed.nvmeWritesPerDay(),
+          needed.nvmeEncryption());
     }
 
     /** How many, in words. */
@@ -409,6 +410,7 @@ public final class Planner {
               model, residualBlocks, prefillBlock, request.device().activationBytes())
           + Workspace.mailboxBytes(layout, capacity)
           + (long) Workspace.ioBuffers(nvme) * layout.extentBytes()
+          + keyTableBytes(nvme)
           + Workspace.hostStepBytes(model, layout, seats, maxChunks)
           + Workspace.meterBytes(
               model,
@@ -423,6 +425,12 @@ public final class Planner {
 
     long stagingBytes(int window) {
       return stagingBytes(window, usesNvme());
+    }
+
+    /** Keys of all extents there can be, in whole pages: a larger volume needs no more DRAM. */
+    long keyTableBytes(boolean nvme) {
+      long bytes = nvme ? request.tiers().nvmeEncryption().keyTableBytes(totalExtents) : 0;
+      return Math.ceilDiv(bytes, DeviceKind.HOST_PAGE) * DeviceKind.HOST_PAGE;
     }
 
     /** Whether there will be an NVMe tier. */
@@ -472,7 +480,8 @@ public final class Planner {
           (int)
               Math.min(
                   Math.min(dramFrames(window), totalExtents + minimumFrames), Integer.MAX_VALUE),
-          needsNvme ? Math.min(mostExtents(), totalExtents) : 0);
+          needsNvme ? Math.min(mostExtents(), totalExtents) : 0,
+          usesNvme() ? request.tiers().nvmeEncryption() : NvmeEncryption.NONE);
     }
 
     List<Demand> demands(int window, long frames, long extents) {
@@ -606,9 +615,20 @@ public final class Planner {
           new Demand(
               Tier.DRAM,
               "staging",
-              stagingBytes(window),
+              stagingBytes(window) - keyTableBytes(usesNvme()),
               "residual streams of %,d prompt tokens, mailbox, I/O buffers, step results"
                   .formatted((long) residualBlocks * prefillBlock)));
+      long keys = keyTableBytes(usesNvme());
+      if (keys > 0) {
+        NvmeEncryption encryption = request.tiers().nvmeEncryption();
+        out.add(
+            new Demand(
+                Tier.DRAM,
+                "keys",
+                keys,
+                "%,d extents x %d B: what NVMe has is encrypted with %s, each extent with a key of its own"
+                    .formatted(totalExtents, encryption.proofBytes(), encryption.word())));
+      }
       out.add(
           new Demand(
               Tier.DRAM,
@@ -729,13 +749,15 @@ public final class Planner {
         nvme = Math.max(nvme, VolumeSpace.volumeFor(missing * layout.extentBytes()));
       }
       long alone =
-          new Arithmetic(request.withTiers(new TierBudgets(gpu, dram, nvme)), denseChunks)
+          new Arithmetic(
+                  request.withTiers(new TierBudgets(gpu, dram, nvme, 0, tiers.nvmeEncryption())),
+                  denseChunks)
               .writtenAlone();
       long writes =
           tiers.nvmeWritesPerDay() == 0
               ? 0
               : Math.max(tiers.nvmeWritesPerDay(), wholeMebibytes(alone));
-      return new TierBudgets(gpu, dram, nvme, writes);
+      return new TierBudgets(gpu, dram, nvme, writes, tiers.nvmeEncryption());
     }
 
     private static List<String> added(TierBudgets have, TierBudgets need) {

@@ -7,11 +7,12 @@ package dev.kvdrive.plan;
  * @param extents for each extent of each (layer, KV head) of a seat or shelf a word of place and
  *     one that leads to those that are the same; for each extent of a seat or shelf its identity
  * @param frames what is known of each DRAM frame, and the lists of those that leave next
- * @param slots checksum and free bit of each NVMe extent
+ * @param slots checksum, unless it is encrypted, and free bit of each NVMe extent
+ * @param seals what each I/O thread seals extents in for NVMe, and opens them
  * @param round requests of a mailbox round, and one read for each
  * @param seats what is known of each seat and shelf, and of each layer of them
  */
-public record StoreHeap(long extents, long frames, long slots, long round, long seats) {
+public record StoreHeap(long extents, long frames, long slots, long seals, long round, long seats) {
   /** Of a frame: extent, copy, last use, place in the free list; age, last device work. */
   private static final int FRAME_BYTES = 4 * 4 + 2 * 8;
 
@@ -30,8 +31,11 @@ public record StoreHeap(long extents, long frames, long slots, long round, long 
   /** Reads of a step that are remembered beside those in frames. */
   public static final int REMEMBERED_MISSES = 1024;
 
-  /** An object for one read under way. */
-  private static final int READ_BYTES = 80;
+  /** An object for one read under way, and the head of the array with its proof. */
+  private static final int READ_BYTES = 64 + 16;
+
+  /** Of an extent: whose it is, its layer, KV head and number. */
+  public static final int LABEL_BYTES = 8 + 3 * 4;
 
   /** Frames that one list of those that leave next has at most. */
   public static int ranked(long frames) {
@@ -52,21 +56,26 @@ public record StoreHeap(long extents, long frames, long slots, long round, long 
    * The heap of an engine.
    *
    * @param nvmeExtents extents that the NVMe tier has in the end
+   * @param threads that read and write them
    */
-  public static StoreHeap of(EngineSizes sizes, long nvmeExtents) {
+  public static StoreHeap of(EngineSizes sizes, long nvmeExtents, int threads) {
     KvLayout layout = sizes.layout();
     long layerSeats = (long) layout.layers() * sizes.concurrency();
     long holders = (long) sizes.concurrency() + sizes.shelves();
     long streams = layout.layers() * holders * layout.kvHeads();
     long extents = layout.extents(sizes.maxChunks());
     int requests = sizes.mailboxCapacity();
+    NvmeEncryption encryption = sizes.nvmeEncryption();
     return new StoreHeap(
         (4 + 4) * streams * extents + 8 * holders * extents,
         (long) FRAME_BYTES * sizes.dramFrames()
             + 2L * RANKED_BYTES * ranked(sizes.dramFrames())
             + 4L * 4 * reserve(sizes.dramFrames())
             + 2L * 4 * REMEMBERED_MISSES,
-        4 * nvmeExtents + 8 * Math.ceilDiv(nvmeExtents, SEGMENT) + 4 * streams,
+        (encryption.encrypts() ? 0 : encryption.proofBytes() * nvmeExtents)
+            + 8 * Math.ceilDiv(nvmeExtents, SEGMENT)
+            + 4 * streams,
+        threads * (LABEL_BYTES + (encryption.encrypts() ? cipherBytes(layout) : 0)),
         4L * 4 * requests + 2L * 4 * buckets(requests),
         layerSeats * (4 + 4)
             + 4L * layout.layers() * holders
@@ -77,9 +86,14 @@ public record StoreHeap(long extents, long frames, long slots, long round, long 
             + SUBMISSIONS);
   }
 
+  /** An extent as it is, one that is encrypted with its tag, and a key. */
+  private static long cipherBytes(KvLayout layout) {
+    return 2L * layout.extentBytes() + NvmeEncryption.TAG_BYTES + NvmeEncryption.KEY_BYTES;
+  }
+
   /** Bytes of all arrays. */
   public long arrayBytes() {
-    return extents + frames + slots + round + seats;
+    return extents + frames + slots + seals + round + seats;
   }
 
   /**
@@ -87,8 +101,10 @@ public record StoreHeap(long extents, long frames, long slots, long round, long 
    * tokens of prompts on shelves.
    */
   static long bytes(EngineSizes sizes) {
-    return of(sizes, sizes.nvmeExtents()).arrayBytes()
-        + (long) READ_BYTES * sizes.mailboxCapacity()
+    int threads = sizes.nvmeExtents() == 0 ? 0 : Workspace.IO_BUFFERS;
+    long proof = Math.ceilDiv(sizes.nvmeEncryption().proofBytes(), 8) * 8L;
+    return of(sizes, sizes.nvmeExtents(), threads).arrayBytes()
+        + (READ_BYTES + proof) * sizes.mailboxCapacity()
         + 4L * sizes.contextLength() * sizes.shelves();
   }
 }

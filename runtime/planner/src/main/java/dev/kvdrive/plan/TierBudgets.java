@@ -8,8 +8,10 @@ package dev.kvdrive.plan;
  * @param nvme size of the NVMe volume; 0 for none
  * @param nvmeWritesPerDay what may be written to it in 24 hours, which wears its drive; 0 for no
  *     limit
+ * @param nvmeEncryption in which form extents are on it
  */
-public record TierBudgets(long gpu, long dram, long nvme, long nvmeWritesPerDay) {
+public record TierBudgets(
+    long gpu, long dram, long nvme, long nvmeWritesPerDay, NvmeEncryption nvmeEncryption) {
   public TierBudgets {
     if (gpu < 0 || dram < 0 || nvme < 0 || nvmeWritesPerDay < 0) {
       throw new IllegalArgumentException(
@@ -20,10 +22,25 @@ public record TierBudgets(long gpu, long dram, long nvme, long nvmeWritesPerDay)
       throw new IllegalArgumentException(
           "a limit of the bytes written to NVMe a day goes with an NVMe tier; give one, or leave the limit out");
     }
+    if (nvme == 0 && nvmeEncryption.encrypts()) {
+      throw new IllegalArgumentException(
+          "encryption with %s goes with an NVMe tier, for nothing else is encrypted; give one, or leave the encryption out"
+              .formatted(nvmeEncryption.word()));
+    }
   }
 
-  /** Without a limit of what is written. */
+  /** Without a limit of what is written, and without encryption. */
   public TierBudgets(long gpu, long dram, long nvme) {
-    this(gpu, dram, nvme, 0);
+    this(gpu, dram, nvme, 0, NvmeEncryption.NONE);
+  }
+
+  /** The same with another budget of GPU memory. */
+  public TierBudgets withGpu(long bytes) {
+    return new TierBudgets(bytes, dram, nvme, nvmeWritesPerDay, nvmeEncryption);
+  }
+
+  /** The same with extents in another form on NVMe. */
+  public TierBudgets withNvmeEncryption(NvmeEncryption encryption) {
+    return new TierBudgets(gpu, dram, nvme, nvmeWritesPerDay, encryption);
   }
 }

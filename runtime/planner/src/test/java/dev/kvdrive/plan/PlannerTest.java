@@ -353,9 +353,9 @@ class PlannerTest {
       long bytes = Long.parseLong(named.group(1)) * ByteSize.MIB;
       tiers =
           switch (named.group(2)) {
-            case "GPU memory" -> new TierBudgets(bytes, tiers.dram(), tiers.nvme());
-            case "DRAM" -> new TierBudgets(tiers.gpu(), bytes, tiers.nvme());
-            default -> new TierBudgets(tiers.gpu(), tiers.dram(), bytes);
+            case "GPU memory" -> tiers.withGpu(bytes);
+            case "DRAM" -> like(tiers, bytes, tiers.nvme());
+            default -> like(tiers, tiers.dram(), bytes);
           };
     }
     if (any) {
@@ -363,6 +363,11 @@ class PlannerTest {
           .as(warning)
           .noneMatch(w -> w.contains("(dense below "));
     }
+  }
+
+  private static TierBudgets like(TierBudgets tiers, long dram, long nvme) {
+    return new TierBudgets(
+        tiers.gpu(), dram, nvme, tiers.nvmeWritesPerDay(), tiers.nvmeEncryption());
   }
 
   @Provide
@@ -391,8 +396,12 @@ class PlannerTest {
         Combinators.combine(
                 Arbitraries.longs().between(0, 200L << 30),
                 Arbitraries.longs().between(0, 500L << 30),
-                Arbitraries.longs().between(0, 4000L << 30))
-            .as(TierBudgets::new);
+                Arbitraries.longs().between(0, 4000L << 30),
+                Arbitraries.of(NvmeEncryption.values()))
+            .as(
+                (gpu, dram, nvme, encryption) ->
+                    new TierBudgets(
+                        gpu, dram, nvme, 0, nvme == 0 ? NvmeEncryption.NONE : encryption));
     return Combinators.combine(
             models,
             Arbitraries.integers().between(128, 1_048_576),
@@ -496,6 +505,37 @@ class PlannerTest {
   }
 
   @Test
+  void keysOfExtentsTakeTheirBytesOfDramAndOfNothingElse() {
+    PlanRequest request = request(LLAMA_8B, 131_072, 8, 0.0156, gib(40, 16, 400));
+    PlanRequest encrypted =
+        request.withTiers(request.tiers().withNvmeEncryption(NvmeEncryption.AES_GCM));
+    EngineSizes plain = Planner.plan(request).requireSizes();
+    Plan plan = Planner.plan(encrypted);
+    EngineSizes sizes = plan.requireSizes();
+
+    assertThat(plain.nvmeEncryption()).isEqualTo(NvmeEncryption.NONE);
+    assertThat(sizes.nvmeEncryption()).isEqualTo(NvmeEncryption.AES_GCM);
+    assertThat(plan.demands()).anyMatch(demand -> demand.item().equals("keys"));
+    assertThat(Planner.plan(request).demands()).noneMatch(demand -> demand.item().equals("keys"));
+    // A key of 32 bytes and a tag of 16 for each extent, in whole pages.
+    long extents = 8L * 32 * 8 * sizes.layout().extents(sizes.maxChunks());
+    long keys = Math.ceilDiv(48 * extents, 4096) * 4096;
+    assertThat(
+            plan.demands().stream()
+                .filter(demand -> demand.item().equals("keys"))
+                .mapToLong(Demand::bytes))
+        .containsExactly(keys);
+    assertThat((plain.dramFrames() - sizes.dramFrames()) * (long) sizes.layout().extentBytes())
+        .isBetween(keys - sizes.layout().extentBytes(), keys + sizes.layout().extentBytes());
+    assertThat(sizes.windowSlots()).isEqualTo(plain.windowSlots());
+    assertThat(sizes.nvmeExtents()).isEqualTo(plain.nvmeExtents());
+    assertThat(plan.demand(Tier.DRAM)).isLessThanOrEqualTo(encrypted.tiers().dram());
+
+    assertThatThrownBy(() -> gib(1, 1, 0).withNvmeEncryption(NvmeEncryption.AES_GCM))
+        .hasMessageContaining("leave the encryption out");
+  }
+
+  @Test
   void anIndexOfFewerBitsIsProposedWhereItFits() {
     IndexShape usual = IndexShape.parse("planes-128+clusters-128");
     PlanRequest request =
@@ -548,7 +588,7 @@ class PlannerTest {
   }
 
   private static TierBudgets writing(TierBudgets tiers, long perDay) {
-    return new TierBudgets(tiers.gpu(), tiers.dram(), tiers.nvme(), perDay);
+    return new TierBudgets(tiers.gpu(), tiers.dram(), tiers.nvme(), perDay, tiers.nvmeEncryption());
   }
 
   /** Sizes from the smallest to the largest there can be, each order of magnitude as likely. */
@@ -665,9 +705,9 @@ class PlannerTest {
     TierBudgets t = request.tiers();
     for (TierBudgets more :
         new TierBudgets[] {
-          new TierBudgets(2 * t.gpu(), t.dram(), t.nvme()),
-          new TierBudgets(t.gpu(), 2 * t.dram(), t.nvme()),
-          new TierBudgets(t.gpu(), t.dram(), 2 * t.nvme() + ByteSize.GIB)
+          t.withGpu(2 * t.gpu()),
+          like(t, 2 * t.dram(), t.nvme()),
+          like(t, t.dram(), 2 * t.nvme() + ByteSize.GIB)
         }) {
       assertThat(Planner.plan(request.withTiers(more)).feasible()).isTrue();
     }

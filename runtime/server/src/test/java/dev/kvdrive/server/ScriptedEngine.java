@@ -6,6 +6,7 @@ import dev.kvdrive.plan.EngineSizes;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.TierBudgets;
@@ -257,6 +258,7 @@ final class ScriptedEngine implements InferenceEngine {
         new EngineStatus.Written(4096, 8192, 16384, null),
         19,
         true,
+        NvmeEncryption.AES_GCM,
         nvmeFailure,
         draining,
         failure);

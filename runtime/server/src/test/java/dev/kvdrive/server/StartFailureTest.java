@@ -12,6 +12,7 @@ import dev.kvdrive.model.source.HubSettings;
 import dev.kvdrive.model.source.ModelSource;
 import dev.kvdrive.plan.ByteSize;
 import dev.kvdrive.plan.DeviceKind;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.Plan;
 import dev.kvdrive.plan.Planner;
 import dev.kvdrive.plan.VolumeSpace;
@@ -279,6 +280,18 @@ class StartFailureTest {
     values.put("kvdrive.model.rope-scaling.type", type);
     values.put("kvdrive.model.rope-scaling.factor", factor);
     assertThatThrownBy(() -> settings(values)).rootCause().hasMessageContaining(message);
+  }
+
+  @Test
+  void nothingIsEncryptedWithoutAnNvmeTier() {
+    Map<String, String> values = sound();
+    values.put("kvdrive.tiers.nvme-encryption", "aes-gcm");
+    assertThat(settings(values).tiers().nvmeEncryption()).isEqualTo(NvmeEncryption.AES_GCM);
+    values.put("kvdrive.tiers.nvme-bytes", "0");
+    assertThatThrownBy(() -> settings(values))
+        .rootCause()
+        .hasMessageContaining("kvdrive.tiers.nvme-encryption is aes-gcm, and there is no NVMe tier")
+        .hasMessageContaining("set kvdrive.tiers.nvme-bytes, or leave it out");
   }
 
   @Test

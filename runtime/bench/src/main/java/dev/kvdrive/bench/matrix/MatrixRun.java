@@ -172,8 +172,7 @@ public final class MatrixRun {
     ProbeSettings.Tiers tiers = usual.tiers();
     return usual
         .of(new ProbeSettings.Work(cell.length(), extent.allTokens(), cell.batch()))
-        .with(
-            new ProbeSettings.Tiers(tiers.windows(), cell.tiers().dramShare(), tiers.nvme(), null));
+        .with(tiers.withDramShare(cell.tiers().dramShare()));
   }
 
   /**

@@ -7,6 +7,7 @@ import dev.kvdrive.bench.speed.ProbeSettings.Parts;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.WindowOptions.Division;
 import java.util.Locale;
 import java.util.Objects;
@@ -59,6 +60,9 @@ public enum Variation {
 
   /** All rows of a step select before any of their misses is awaited. */
   MICRO_BATCHES(Part.MICRO_BATCHES),
+
+  /** What is on NVMe is encrypted. */
+  ENCRYPTION(Kind.PART, "with encryption"),
 
   /** Everything is attended because the length says so. */
   DENSE(Kind.PART, "with dense"),
@@ -138,6 +142,10 @@ public enum Variation {
           case BF16_WINDOWS ->
               base.with(
                   attention.with(new Formats(ChunkFormat.BF16, attention.formats().backing())));
+          case ENCRYPTION ->
+              base.tiers().dramShare() < 1
+                  ? base.with(base.tiers().with(NvmeEncryption.AES_GCM))
+                  : base;
           case DENSE ->
               base.with(attention.denseBelow(base.work().promptTokens() + base.work().tokens()));
           case SEATS -> alone ? ofManySeats(base, Division.UNIFORM) : base;

@@ -10,6 +10,7 @@ import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.TierBudgets;
@@ -134,21 +135,37 @@ public record ProbeSettings(
    * @param dramShare share of the KV cache that has room in DRAM; below 1, NVMe has room for all
    * @param nvme folder of the NVMe tier, used if the share is below 1
    * @param caps bytes of the tiers; null for the fewest that have such windows and such a share
+   * @param encryption in which form extents are on NVMe, whatever caps say
    */
-  public record Tiers(double windows, double dramShare, Path nvme, @Nullable TierBudgets caps) {
+  public record Tiers(
+      double windows,
+      double dramShare,
+      Path nvme,
+      @Nullable TierBudgets caps,
+      NvmeEncryption encryption) {
     /** With as many bytes as are needed. */
     public Tiers(double windows, double dramShare, Path nvme) {
-      this(windows, dramShare, nvme, null);
+      this(windows, dramShare, nvme, null, NvmeEncryption.NONE);
     }
 
     /** The same on another folder. */
     public Tiers on(Path folder) {
-      return new Tiers(windows, dramShare, folder, caps);
+      return new Tiers(windows, dramShare, folder, caps, encryption);
     }
 
     /** The same within so many bytes. */
     public Tiers within(TierBudgets bytes) {
-      return new Tiers(windows, dramShare, nvme, bytes);
+      return new Tiers(windows, dramShare, nvme, bytes, encryption);
+    }
+
+    /** The same with another share of the KV cache in DRAM. */
+    public Tiers withDramShare(double share) {
+      return new Tiers(windows, share, nvme, null, encryption);
+    }
+
+    /** The same with extents in another form on NVMe. */
+    public Tiers with(NvmeEncryption form) {
+      return new Tiers(windows, dramShare, nvme, caps, form);
     }
   }
 
@@ -197,7 +214,9 @@ public record ProbeSettings(
             new TierBudgets(0, 0, 0),
             processor.device());
     TierBudgets caps = tiers.caps();
-    return request.withTiers(caps != null ? caps : comfortable().of(request));
+    TierBudgets bytes = caps != null ? caps : comfortable().of(request);
+    return request.withTiers(
+        bytes.nvme() == 0 ? bytes : bytes.withNvmeEncryption(tiers.encryption()));
   }
 
   /**

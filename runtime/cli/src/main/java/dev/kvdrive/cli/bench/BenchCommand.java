@@ -261,7 +261,7 @@ public final class BenchCommand implements Callable<Integer> {
       }
       files.put(model, file);
     }
-    split.require(spec);
+    split.require(spec, dramShare < 1, "--dram-share 50%");
     BenchRun.Conditions conditions =
         new BenchRun.Conditions(
             tokens,

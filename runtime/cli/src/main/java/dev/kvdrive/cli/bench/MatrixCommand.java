@@ -177,7 +177,7 @@ public final class MatrixCommand implements Callable<Integer> {
   @Override
   public Integer call() throws Exception {
     processor.require(spec);
-    split.require(spec);
+    split.require(spec, tiers.contains(Tiering.HALF), "--tiers half");
     if (budget >= 1) {
       throw new ParameterException(
           spec.commandLine(),

@@ -1,7 +1,9 @@
 package dev.kvdrive.cli.bench;
 
 import dev.kvdrive.bench.speed.ProbeSettings.Tiers;
+import dev.kvdrive.cli.option.EncryptionConverter;
 import dev.kvdrive.cli.serve.LocalRuntime;
+import dev.kvdrive.plan.NvmeEncryption;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Model.CommandSpec;
@@ -26,6 +28,14 @@ final class SplitOptions {
               + " (default: in the cache folder).")
   private @Nullable Path nvmeDir;
 
+  @Option(
+      names = "--nvme-encryption",
+      paramLabel = "CIPHER",
+      converter = EncryptionConverter.class,
+      description =
+          "How what is written to the drive is encrypted: aes-gcm, or none (default: none).")
+  private NvmeEncryption encryption = NvmeEncryption.NONE;
+
   /** Size of the window in selections. */
   double window() {
     return window;
@@ -42,15 +52,23 @@ final class SplitOptions {
    * @param dramShare share of the KV cache that has room in DRAM
    */
   Tiers tiers(double dramShare) {
-    return new Tiers(window, dramShare, nvme());
+    return new Tiers(window, dramShare, nvme()).with(encryption);
   }
 
   /**
-   * Checks the size of the window.
+   * Checks the size of the window, and that what is to be encrypted is there.
    *
-   * @throws ParameterException of the command if it holds nothing
+   * @param onNvme whether anything is on NVMe
+   * @param wayOut what has something there
+   * @throws ParameterException of the command if it holds nothing, or there is nothing to encrypt
    */
-  void require(CommandSpec spec) {
+  void require(CommandSpec spec, boolean onNvme, String wayOut) {
+    if (encryption.encrypts() && !onNvme) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--nvme-encryption %s: all is in DRAM and nothing on NVMe; add %s"
+              .formatted(encryption.word(), wayOut));
+    }
     if (!(window > 0)) {
       throw new ParameterException(
           spec.commandLine(),

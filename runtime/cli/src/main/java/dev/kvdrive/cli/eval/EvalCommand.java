@@ -188,6 +188,7 @@ public final class EvalCommand implements Callable<Integer> {
     RopeScaling scaling = rope.scaling(spec);
     String template = chatTemplate.source(spec);
     processor.require(spec);
+    tiers.require(spec);
     List<EvalTask> tasks = tasks();
     Path file =
         new ModelSource(LocalRuntime.cacheFolder(), HubSettings.from(System.getenv()))

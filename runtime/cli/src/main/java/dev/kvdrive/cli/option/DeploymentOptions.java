@@ -8,6 +8,7 @@ import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.SummaryFormat;
@@ -47,6 +48,7 @@ public final class DeploymentOptions {
           Map.entry("kvdrive.tiers.dram-bytes", "--dram"),
           Map.entry("kvdrive.tiers.nvme-bytes", "--nvme"),
           Map.entry("kvdrive.tiers.nvme-writes-per-day", "--nvme-writes-per-day"),
+          Map.entry("kvdrive.tiers.nvme-encryption", "--nvme-encryption"),
           Map.entry("kvdrive.device", "--device"));
 
   @Option(
@@ -149,6 +151,15 @@ public final class DeploymentOptions {
               + " is named remembers it.")
   private @Nullable Long writesPerDay;
 
+  @Option(
+      names = "--nvme-encryption",
+      paramLabel = "CIPHER",
+      converter = EncryptionConverter.class,
+      description =
+          "How what is written to that drive is encrypted: aes-gcm, with keys that are in memory"
+              + " alone, or none (default: none).")
+  private @Nullable NvmeEncryption encryption;
+
   @Mixin private DeviceOption device = new DeviceOption();
 
   /** Address of the model; the bundled one if none was given. */
@@ -217,7 +228,12 @@ public final class DeploymentOptions {
               chunks,
               denseBelow,
               windows.options()),
-          new TierBudgets(gpu, dram, orNone(nvme), orNone(writesPerDay)),
+          new TierBudgets(
+              gpu,
+              dram,
+              orNone(nvme),
+              orNone(writesPerDay),
+              encryption == null ? NvmeEncryption.NONE : encryption),
           device.kind());
     } catch (IllegalArgumentException e) {
       // The model is one; what does not go with it was asked for here.
@@ -256,6 +272,7 @@ public final class DeploymentOptions {
     put(settings, "kvdrive.tiers.dram-bytes", dram);
     put(settings, "kvdrive.tiers.nvme-bytes", nvme);
     put(settings, "kvdrive.tiers.nvme-writes-per-day", writesPerDay);
+    put(settings, "kvdrive.tiers.nvme-encryption", encryption == null ? null : encryption.word());
     put(settings, "kvdrive.device", device.named());
     return settings;
   }

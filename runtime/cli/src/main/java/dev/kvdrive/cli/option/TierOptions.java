@@ -2,11 +2,14 @@ package dev.kvdrive.cli.option;
 
 import dev.kvdrive.bench.engine.ComfortableTiers;
 import dev.kvdrive.cli.serve.ScratchFolder;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.TierBudgets;
 import java.nio.file.Path;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 
 /** Budgets of a measurement; a tier that is not named gets what the request needs. */
 public final class TierOptions {
@@ -38,6 +41,28 @@ public final class TierOptions {
       description = "Folder on the drive (default: one of its own, removed at the end).")
   private @Nullable Path nvmeDir;
 
+  @Option(
+      names = "--nvme-encryption",
+      paramLabel = "CIPHER",
+      converter = EncryptionConverter.class,
+      description =
+          "How what is written to the drive is encrypted: aes-gcm, or none (default: none).")
+  private NvmeEncryption encryption = NvmeEncryption.NONE;
+
+  /**
+   * Checks that what is to be encrypted is there.
+   *
+   * @throws ParameterException of the command if it is not
+   */
+  public void require(CommandSpec spec) {
+    if (encryption.encrypts() && (nvme == null || nvme == 0)) {
+      throw new ParameterException(
+          spec.commandLine(),
+          "--nvme-encryption %s: there is no NVMe tier, beside which nothing is encrypted; add --nvme SIZE"
+              .formatted(encryption.word()));
+    }
+  }
+
   /**
    * A request with these budgets.
    *
@@ -51,7 +76,9 @@ public final class TierOptions {
         new TierBudgets(
             gpu == null ? all.gpu() : gpu,
             dram == null ? all.dram() : dram,
-            nvme == null ? all.nvme() : nvme));
+            nvme == null ? all.nvme() : nvme,
+            0,
+            encryption));
   }
 
   /** The folder that was named. */

@@ -121,6 +121,14 @@ final class PlanReport {
                     ByteSize.human(
                         s.leavingDram(r.load().contextLength()) * s.layout().extentBytes())));
       }
+      if (r.tiers().nvmeEncryption().encrypts()) {
+        row(
+            out,
+            "pod",
+            "encryption",
+            r.tiers().nvmeEncryption().word(),
+            "of the volume's extents, with keys in DRAM alone");
+      }
     }
     for (String warning : plan.warnings()) {
       out.append("\nNote: ").append(warning).append('\n');
@@ -280,6 +288,9 @@ final class PlanReport {
     out.put("nvmeBytes", r.tiers().nvme());
     if (r.tiers().nvmeWritesPerDay() > 0) {
       out.put("nvmeWritesPerDay", r.tiers().nvmeWritesPerDay());
+    }
+    if (r.tiers().nvmeEncryption().encrypts()) {
+      out.put("nvmeEncryption", r.tiers().nvmeEncryption().name());
     }
     return out;
   }

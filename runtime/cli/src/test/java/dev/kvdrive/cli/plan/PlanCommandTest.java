@@ -123,6 +123,26 @@ class PlanCommandTest {
   }
 
   @Test
+  void keysOfEncryptedExtentsAreInThePlanAndNothingIsEncryptedWithoutNvme() {
+    String tight = TINY + "--gpu 96Mi --dram 24Mi ";
+    Ended encrypted = run(tight + "--nvme 512Mi --nvme-encryption aes-gcm");
+    assertThat(encrypted.code()).as(encrypted.out()).isZero();
+    assertThat(encrypted.out())
+        .containsPattern("DRAM +keys +.* extents x 48 B")
+        .containsPattern("pod +encryption +aes-gcm");
+    assertThat(run(tight + "--nvme 512Mi --nvme-encryption aes-gcm --json").out())
+        .contains("\"nvmeEncryption\" : \"AES_GCM\"");
+    assertThat(run(tight + "--nvme 512Mi").out()).doesNotContain("keys  ", "encryption");
+
+    Ended without = run(TINY + "--gpu 96Mi --dram 64Mi --nvme-encryption aes-gcm");
+    assertThat(without.code()).isEqualTo(2);
+    assertThat(without.err().getFirst()).contains("goes with an NVMe tier");
+    Ended unknown = run(tight + "--nvme 512Mi --nvme-encryption rot13");
+    assertThat(unknown.code()).isEqualTo(2);
+    assertThat(unknown.err().getFirst()).contains("with none or aes-gcm, not with rot13");
+  }
+
+  @Test
   void anIndexThatNeedsACalibrationIsRefusedWhereNoneComes() throws IOException {
     Path model = folder.resolve("model.gguf");
     try (InputStream in =

@@ -1,7 +1,9 @@
 package dev.kvdrive.kv.extent;
 
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -12,9 +14,11 @@ import java.util.zip.CRC32C;
  * identity, or for another place of the same sequence, therefore do not verify even if they are
  * undamaged. One instance belongs to one thread.
  */
-public final class ExtentChecksum {
+public final class ExtentChecksum implements ExtentSeal {
+  private static final ValueLayout.OfInt WORD = ValueLayout.JAVA_INT_UNALIGNED;
+
   private final CRC32C crc = new CRC32C();
-  private final ByteBuffer header = ByteBuffer.allocate(20).order(ByteOrder.LITTLE_ENDIAN);
+  private final byte[] header = new byte[ExtentLabel.BYTES];
 
   /**
    * Sixty-four bits that name a sequence, for what is made of more than its prompt.
@@ -77,10 +81,27 @@ public final class ExtentChecksum {
     }
   }
 
+  /** The bytes are written as they are; the proof is their checksum. */
+  @Override
+  public MemorySegment seal(
+      ExtentLabel label, MemorySegment extent, MemorySegment spare, byte[] proof) {
+    MemorySegment.ofArray(proof).set(WORD, 0, of(label, extent.asByteBuffer()));
+    return extent;
+  }
+
+  @Override
+  public void open(ExtentLabel label, MemorySegment bytes, byte[] proof) throws IOException {
+    int written = MemorySegment.ofArray(proof).get(WORD, 0);
+    int read = of(label, bytes.asByteBuffer());
+    if (read != written) {
+      throw new IOException(
+          "checksum mismatch: %08x was written, %08x read".formatted(written, read));
+    }
+  }
+
   /** Checksum of the bytes from position to limit, which stay as they are. */
-  public int of(long identity, int layer, int kvHead, int extent, ByteBuffer data) {
-    header.clear();
-    header.putLong(identity).putInt(layer).putInt(kvHead).putInt(extent).flip();
+  public int of(ExtentLabel label, ByteBuffer data) {
+    label.to(header);
     crc.reset();
     crc.update(header);
     crc.update(data.duplicate());

@@ -6,6 +6,7 @@ import dev.kvdrive.kv.extent.ExtentTable;
 import java.lang.System.Logger;
 import java.lang.System.Logger.Level;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
@@ -364,7 +365,13 @@ final class Demotion implements Ranking.Candidates {
     int e = frames.extent(frame);
     WriteJob job =
         new WriteJob(
-            e, frame, slot, extents.identity(e), demotes, System.nanoTime() + timeoutNanos);
+            e,
+            frame,
+            slot,
+            extents.identity(e),
+            slots.proofs().blank(),
+            demotes,
+            System.nanoTime() + timeoutNanos);
     residence.beginWrite(frame);
     sent[space.holder(e)] += extentBytes;
     writes.add(job);
@@ -466,11 +473,12 @@ final class Demotion implements Ranking.Candidates {
     } else if (failure != null) {
       residence.notWritten(job.frame, job.slot);
     } else {
-      residence.written(job.frame, job.slot, job.checksum);
+      residence.written(job.frame, job.slot, job.proof);
       if (job.demotes) {
         leave(job.frame);
       }
     }
+    Arrays.fill(job.proof, (byte) 0);
   }
 
   // --- the end of a seat ---

@@ -306,8 +306,20 @@ final class ExtentFiles implements AutoCloseable {
 
   /** Removes the files of the last owner if it has ended without doing so. */
   private void removeLeftOvers() throws IOException {
-    for (Path file : filesOf(owner(lockChannel), directory)) {
+    List<Path> left = filesOf(owner(lockChannel), directory);
+    long bytes = 0;
+    for (Path file : left) {
+      bytes += Files.size(file);
       Files.delete(file);
+    }
+    if (!left.isEmpty()) {
+      LOG.log(
+          Level.INFO,
+          "removed {0} files of {1} bytes in {2} of a process that has ended without doing so: what"
+              + " they held means nothing without it",
+          left.size(),
+          bytes,
+          directory);
     }
   }
 

@@ -1,13 +1,13 @@
 package dev.kvdrive.kv.tier;
 
 import dev.kvdrive.device.Mailbox;
-import dev.kvdrive.kv.extent.ExtentChecksum;
+import dev.kvdrive.kv.extent.ExtentLabel;
+import dev.kvdrive.kv.extent.ExtentSeal;
 import dev.kvdrive.kv.extent.ExtentSpace;
 import dev.kvdrive.kv.tier.StepFaults.Reason;
 import dev.kvdrive.plan.KvLayout;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
-import java.nio.ByteBuffer;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
@@ -25,12 +25,13 @@ final class IoThread {
   private final MemorySegment frames;
   private final Mailbox mailbox;
   private final MemorySegment buffer;
-  private final ExtentChecksum checksum = new ExtentChecksum();
+  private final ExtentSeal seal;
   private final Thread thread;
 
   /**
    * @param frames memory of all DRAM frames
    * @param buffer an aligned extent
+   * @param seal of this thread
    */
   IoThread(
       int number,
@@ -40,7 +41,8 @@ final class IoThread {
       KvLayout layout,
       MemorySegment frames,
       Mailbox mailbox,
-      MemorySegment buffer) {
+      MemorySegment buffer,
+      ExtentSeal seal) {
     this.io = io;
     this.files = files;
     this.space = space;
@@ -48,6 +50,7 @@ final class IoThread {
     this.frames = frames;
     this.mailbox = mailbox;
     this.buffer = buffer;
+    this.seal = seal;
     thread = new Thread(this::run, "kvdrive-nvme-" + number);
     thread.setDaemon(true);
   }
@@ -137,14 +140,8 @@ final class IoThread {
 
   private @Nullable Throwable tryRead(ReadJob job, MemorySegment target) {
     try {
-      ByteBuffer bytes = target.asByteBuffer();
-      files.read(job.slot, bytes);
-      bytes.rewind();
-      int seen = checksum(job.identity, job.extent, bytes);
-      if (seen != job.checksum) {
-        return new IOException(
-            "checksum mismatch: %08x was written, %08x read".formatted(job.checksum, seen));
-      }
+      files.read(job.slot, target.asByteBuffer());
+      seal.open(label(job.identity, job.extent), target, job.proof);
       return null;
     } catch (IOException | RuntimeException | Error e) {
       return e;
@@ -188,18 +185,17 @@ final class IoThread {
 
   private @Nullable Throwable tryWrite(WriteJob job, MemorySegment source) {
     try {
-      ByteBuffer bytes = source.asByteBuffer();
-      job.checksum = checksum(job.identity, job.extent, bytes);
-      files.write(job.slot, bytes);
+      MemorySegment sealed = seal.seal(label(job.identity, job.extent), source, buffer, job.proof);
+      files.write(job.slot, sealed.asByteBuffer());
       return null;
     } catch (IOException | RuntimeException | Error e) {
       return e;
     }
   }
 
-  private int checksum(long identity, int extent, ByteBuffer bytes) {
-    return checksum.of(
-        identity, space.layer(extent), space.kvHead(extent), space.extent(extent), bytes);
+  private ExtentLabel label(long identity, int extent) {
+    return new ExtentLabel(
+        identity, space.layer(extent), space.kvHead(extent), space.extent(extent));
   }
 
   private MemorySegment frame(int frame) {

@@ -1,6 +1,7 @@
 package dev.kvdrive.kv.tier;
 
 import dev.kvdrive.kv.extent.ExtentTable;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,8 +23,10 @@ final class ReadJob {
   final int extent;
   final int seat;
   final int slot;
-  final int checksum;
   final long identity;
+
+  /** Its proof in the slot when the job was made; wiped when it has ended. */
+  final byte[] proof;
 
   /** When it should have ended, by {@code System.nanoTime}. */
   final long deadline;
@@ -55,15 +58,21 @@ final class ReadJob {
     int seat = extents.space().holder(extent);
     int slot = extents.slot(extent);
     return new ReadJob(
-        extent, seat, slot, slots.checksum(slot), extents.identity(extent), deadline);
+        extent, seat, slot, extents.identity(extent), slots.proofs().of(slot), deadline);
   }
 
-  private ReadJob(int extent, int seat, int slot, int checksum, long identity, long deadline) {
+  private ReadJob(int extent, int seat, int slot, long identity, byte[] proof, long deadline) {
     this.extent = extent;
     this.seat = seat;
     this.slot = slot;
-    this.checksum = checksum;
     this.identity = identity;
+    this.proof = proof;
     this.deadline = deadline;
+  }
+
+  /** No thread has anything to do with it any more. */
+  void end() {
+    state = State.ENDED;
+    Arrays.fill(proof, (byte) 0);
   }
 }

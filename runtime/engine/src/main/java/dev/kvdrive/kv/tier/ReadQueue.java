@@ -371,14 +371,14 @@ final class ReadQueue {
 
   /** A late read has ended. */
   private void end(ReadJob job) {
-    job.state = State.ENDED;
+    job.end();
     open.remove(job);
     ended.add(job);
     signals.progress();
   }
 
   private void endOfRound(ReadRound of, ReadJob job, @Nullable Reason reason) {
-    job.state = State.ENDED;
+    job.end();
     open.remove(job);
     if (reason != null) {
       losses.fail(job.seat, reason);

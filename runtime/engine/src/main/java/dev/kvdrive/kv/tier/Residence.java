@@ -178,9 +178,9 @@ final class Residence {
   }
 
   /** The copy of the extent in a frame is in a slot. */
-  void written(int frame, int slot, int checksum) {
+  void written(int frame, int slot, byte[] proof) {
     frames.copied(frame, slot);
-    slots.written(slot, checksum);
+    slots.proofs().put(slot, proof);
     writtenSlots++;
     validSlots += extents.seated(frames.extent(frame)) > 0 ? 1 : 0;
   }

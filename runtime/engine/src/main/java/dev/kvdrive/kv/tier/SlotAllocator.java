@@ -17,13 +17,13 @@ final class SlotAllocator {
   private final int slots;
   private final long[] free;
   private final int[] segmentOfStream;
-  private final int[] checksum;
+  private final SlotProofs proofs;
   private int freeSlots;
   private int wholeSegments;
   private int wholeCursor;
   private int anyCursor;
 
-  SlotAllocator(int slots, int streams) {
+  SlotAllocator(int slots, int streams, SlotProofs proofs) {
     this.slots = slots;
     free = new long[Math.ceilDiv(slots, SEGMENT)];
     for (int segment = 0; segment < free.length; segment++) {
@@ -31,7 +31,7 @@ final class SlotAllocator {
     }
     segmentOfStream = new int[streams];
     Arrays.fill(segmentOfStream, NONE);
-    checksum = new int[slots];
+    this.proofs = proofs;
     freeSlots = slots;
     wholeSegments = free.length;
   }
@@ -44,13 +44,9 @@ final class SlotAllocator {
     return freeSlots;
   }
 
-  /** Checksum of the extent that was written to a slot. */
-  int checksum(int slot) {
-    return checksum[slot];
-  }
-
-  void written(int slot, int itsChecksum) {
-    checksum[slot] = itsChecksum;
+  /** What proves the extents in them. */
+  SlotProofs proofs() {
+    return proofs;
   }
 
   /** A slot near the stream's others, or -1 if all are taken. */
@@ -78,6 +74,7 @@ final class SlotAllocator {
     if (slot < 0 || slot >= slots || (free[segment] & bit) != 0) {
       throw new IllegalStateException("NVMe slot " + slot + " is not taken");
     }
+    proofs.forget(slot);
     free[segment] |= bit;
     freeSlots++;
     if (free[segment] == whole(segment)) {

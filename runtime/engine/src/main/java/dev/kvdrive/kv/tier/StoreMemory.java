@@ -12,7 +12,8 @@ import java.util.Deque;
 
 /**
  * The pinned memory that I/O threads and device share: frames, mailbox and transit, and a buffer
- * for each thread. Outlives both.
+ * for each thread; and that of keys, which belongs neither to the heap nor on a disk for swapping.
+ * Outlives both.
  */
 final class StoreMemory implements AutoCloseable {
   private final Device device;
@@ -20,13 +21,16 @@ final class StoreMemory implements AutoCloseable {
   private final FramePool frames;
   private final Mailbox mailbox;
   private final HostBuffer buffers;
+  private final SlotProofs proofs;
+  private final long keyBytes;
   private final long extentBytes;
 
   /**
+   * @param slots of the NVMe files
    * @param threads that read and write
    * @param doorbell what the device runs when it has announced a round
    */
-  StoreMemory(Device device, EngineSizes sizes, int threads, Runnable doorbell) {
+  StoreMemory(Device device, EngineSizes sizes, int slots, int threads, Runnable doorbell) {
     this.device = device;
     KvLayout layout = sizes.layout();
     extentBytes = layout.extentBytes();
@@ -42,6 +46,11 @@ final class StoreMemory implements AutoCloseable {
               allocate("transit", (long) capacity * layout.backing().bytes()),
               doorbell);
       buffers = allocate("NVMe buffers", Math.max(1L, threads) * extentBytes);
+      keyBytes = sizes.nvmeEncryption().keyTableBytes(slots);
+      proofs =
+          keyBytes == 0
+              ? SlotProofs.checksums(slots)
+              : SlotProofs.keys(sizes.nvmeEncryption(), allocate("NVMe keys", keyBytes).segment());
     } catch (RuntimeException e) {
       close();
       throw e;
@@ -67,9 +76,14 @@ final class StoreMemory implements AutoCloseable {
     return buffers.segment().asSlice(thread * extentBytes, extentBytes);
   }
 
+  /** The proofs of what is in slots. */
+  SlotProofs proofs() {
+    return proofs;
+  }
+
   /** Bytes beside the frames. */
   long stagingBytes() {
-    return mailbox.control().bytes() + mailbox.transit().bytes() + buffers.bytes();
+    return mailbox.control().bytes() + mailbox.transit().bytes() + buffers.bytes() + keyBytes;
   }
 
   @Override

@@ -7,6 +7,7 @@ import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.Mailbox;
 import dev.kvdrive.device.Queue;
 import dev.kvdrive.kv.extent.ExtentChecksum;
+import dev.kvdrive.kv.extent.ExtentSeal;
 import dev.kvdrive.kv.extent.ExtentSpace;
 import dev.kvdrive.kv.extent.ExtentTable;
 import dev.kvdrive.kv.extent.SequenceIdentity;
@@ -134,9 +135,9 @@ public final class TieredStore implements AutoCloseable {
     int threads = slotCount == 0 ? 0 : nvme.threads();
     int frameCount = sizes.dramFrames();
     list = new FrameList(frameCount, space);
-    SlotAllocator slots = new SlotAllocator(slotCount, space.streams());
 
-    memory = new StoreMemory(device, sizes, threads, this::ring);
+    memory = new StoreMemory(device, sizes, slotCount, threads, this::ring);
+    SlotAllocator slots = new SlotAllocator(slotCount, space.streams(), memory.proofs());
     List<AutoCloseable> opened = new ArrayList<>(List.of(memory));
     try {
       submissions = new Submissions(device);
@@ -209,11 +210,12 @@ public final class TieredStore implements AutoCloseable {
     published.publish();
     LOG.log(
         Level.DEBUG,
-        "DRAM tier of {0} extents of {1} bytes; NVMe tier of {2} extents{3}",
+        "DRAM tier of {0} extents of {1} bytes; NVMe tier of {2} extents{3}, encryption {4}",
         frameCount,
         layout.extentBytes(),
         slotCount,
-        files == null ? "" : " in " + nvme.directory() + (files.direct() ? ", O_DIRECT" : ""));
+        files == null ? "" : " in " + nvme.directory() + (files.direct() ? ", O_DIRECT" : ""),
+        sizes.nvmeEncryption().word());
   }
 
   private List<IoThread> threads(int count) {
@@ -228,7 +230,8 @@ public final class TieredStore implements AutoCloseable {
               sizes.layout(),
               memory.frames().memory().segment(),
               memory.mailbox(),
-              memory.buffer(i)));
+              memory.buffer(i),
+              ExtentSeal.of(sizes.nvmeEncryption(), sizes.layout().extentBytes())));
     }
     return threads;
   }
@@ -774,6 +777,7 @@ public final class TieredStore implements AutoCloseable {
     table.close();
     submissions.close();
     recency.close();
+    memory.proofs().forgetAll();
     if (stuck()) {
       // A disk that never answers must not write into memory that somebody else got; and to close
       // a file is to wait for what is under way in it.

@@ -22,10 +22,13 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.reflect.Proxy;
 import java.util.ArrayDeque;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.function.BiConsumer;
+import java.util.function.Consumer;
 
 /**
  * A device that does nothing before it must: work is run when the queue is synchronised, or as far
@@ -36,6 +39,8 @@ final class DeferredDevice implements Device {
   private final Set<AutoCloseable> live = new HashSet<>();
   private long used;
   private long host;
+  private final Map<String, MemorySegment> hostMemory = new HashMap<>();
+  private final Map<String, Consumer<MemorySegment>> beforeRelease = new HashMap<>();
 
   @Override
   public String description() {
@@ -93,10 +98,25 @@ final class DeferredDevice implements Device {
     return new Memory(label, bytes, false);
   }
 
+  /** What host memory of that name is shown to before it is given back. */
+  void beforeRelease(String label, Consumer<MemorySegment> action) {
+    beforeRelease.put(label, action);
+  }
+
+  /** The last host memory of that name. */
+  synchronized MemorySegment host(String label) {
+    MemorySegment memory = hostMemory.get(label);
+    if (memory == null) {
+      throw new IllegalArgumentException("nothing has been allocated as " + label);
+    }
+    return memory;
+  }
+
   @Override
   public synchronized HostBuffer allocateHost(String label, long bytes) {
     host += bytes;
     Memory memory = new Memory(label, bytes, true);
+    hostMemory.put(label, memory.segment);
     return new HostBuffer() {
       @Override
       public String label() {
@@ -110,6 +130,10 @@ final class DeferredDevice implements Device {
 
       @Override
       public void close() {
+        Consumer<MemorySegment> last = beforeRelease.get(label);
+        if (last != null) {
+          last.accept(memory.segment);
+        }
         memory.close();
       }
     };

@@ -19,7 +19,7 @@ class SlotAllocatorProperties {
       @ForAll @IntRange(min = 1, max = 400) int slots,
       @ForAll @IntRange(min = 1, max = 20) int streams,
       @ForAll long seed) {
-    SlotAllocator allocator = new SlotAllocator(slots, streams);
+    SlotAllocator allocator = new SlotAllocator(slots, streams, SlotProofs.checksums(slots));
     Random random = new Random(seed);
     List<Integer> taken = new ArrayList<>();
     Set<Integer> distinct = new HashSet<>();
@@ -46,7 +46,11 @@ class SlotAllocatorProperties {
   @Property(tries = 50)
   void theSlotsOfAStreamLieTogetherWhileThereIsRoom(
       @ForAll @IntRange(min = 1, max = 8) int streams, @ForAll long seed) {
-    SlotAllocator allocator = new SlotAllocator(streams * SlotAllocator.SEGMENT, streams);
+    SlotAllocator allocator =
+        new SlotAllocator(
+            streams * SlotAllocator.SEGMENT,
+            streams,
+            SlotProofs.checksums(streams * SlotAllocator.SEGMENT));
     Random random = new Random(seed);
     List<Set<Integer>> segments = new ArrayList<>();
     for (int stream = 0; stream < streams; stream++) {
@@ -66,7 +70,7 @@ class SlotAllocatorProperties {
 
   @Property(tries = 20)
   void whatIsNotTakenCannotBeFreed(@ForAll @IntRange(min = 1, max = 200) int slots) {
-    SlotAllocator allocator = new SlotAllocator(slots, 1);
+    SlotAllocator allocator = new SlotAllocator(slots, 1, SlotProofs.checksums(slots));
     int slot = allocator.allocate(0);
     allocator.free(slot);
     assertThatThrownBy(() -> allocator.free(slot)).isInstanceOf(IllegalStateException.class);

@@ -22,6 +22,7 @@ import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.SummaryFormat;
 import dev.kvdrive.plan.Workspace;
@@ -110,6 +111,30 @@ final class StoreHarness implements AutoCloseable {
       NvmeOptions nvme,
       Placement placement,
       ExtentFile.Opener opener) {
+    this(
+        layerCount,
+        kvHeads,
+        seatCount,
+        maxExtents,
+        dramFrames,
+        nvmeExtents,
+        nvme,
+        placement,
+        opener,
+        NvmeEncryption.NONE);
+  }
+
+  StoreHarness(
+      int layerCount,
+      int kvHeads,
+      int seatCount,
+      int maxExtents,
+      int dramFrames,
+      int nvmeExtents,
+      NvmeOptions nvme,
+      Placement placement,
+      ExtentFile.Opener opener,
+      NvmeEncryption encryption) {
     KvLayout layout = new KvLayout(layerCount, kvHeads, 2, KvType.F32, GRID, EXTENT_CHUNKS);
     int maxChunks = maxExtents * EXTENT_CHUNKS;
     int context = GRID.firstToken(maxChunks) + GRID.local() + GRID.chunk() - 1;
@@ -128,7 +153,8 @@ final class StoreHarness implements AutoCloseable {
             64,
             0,
             dramFrames,
-            nvmeExtents);
+            nvmeExtents,
+            encryption);
     long words = (long) seatCount * kvHeads * maxExtents;
     ExtentArrays arrays =
         new ExtentArrays(
@@ -485,6 +511,17 @@ final class StoreHarness implements AutoCloseable {
   private static SplittableRandom content(Sequence sequence, int layer, int kvHead, int chunk) {
     return new SplittableRandom(
         sequence.seed(chunk) * 31 + layer * 1_000_003L + kvHead * 7_919L + chunk * 104_729L);
+  }
+
+  /** The bytes of a chunk of a seat. */
+  byte[] bytes(int seat, int layer, int kvHead, int chunk) {
+    byte[] bytes = new byte[sizes.layout().backing().bytes()];
+    SplittableRandom content = content(sequence(seat), layer, kvHead, chunk);
+    MemorySegment words = MemorySegment.ofArray(bytes);
+    for (int at = 0; at < bytes.length; at += 4) {
+      words.set(ValueLayout.JAVA_INT_UNALIGNED, at, content.nextInt());
+    }
+    return bytes;
   }
 
   private long entry(int seat, int kvHead, int chunk) {

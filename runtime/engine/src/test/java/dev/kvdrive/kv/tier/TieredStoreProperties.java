@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.kv.tier.FaultyFiles.Fault;
 import dev.kvdrive.kv.tier.NvmeOptions.Direct;
+import dev.kvdrive.plan.NvmeEncryption;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -37,7 +38,8 @@ class TieredStoreProperties {
       int spareFrames,
       int spareExtents,
       int threads,
-      Direct direct) {
+      Direct direct,
+      NvmeEncryption encryption) {
     int streams() {
       return layers * kvHeads * seats;
     }
@@ -66,10 +68,11 @@ class TieredStoreProperties {
             Arbitraries.integers().between(0, 40),
             Arbitraries.integers().between(0, 20),
             Arbitraries.integers().between(1, 4),
-            Arbitraries.of(Direct.OFF, Direct.PREFERRED))
+            Arbitraries.of(Direct.OFF, Direct.PREFERRED),
+            Arbitraries.of(NvmeEncryption.values()))
         .as(
-            (seed, s, frames, extents, threads, direct) ->
-                new Scenario(seed, s[0], s[1], s[2], s[3], frames, extents, threads, direct));
+            (seed, s, frames, extents, threads, direct, form) ->
+                new Scenario(seed, s[0], s[1], s[2], s[3], frames, extents, threads, direct, form));
   }
 
   @Property(tries = 120)
@@ -132,7 +135,8 @@ class TieredStoreProperties {
             new NvmeOptions(
                 directory, scenario.direct(), scenario.threads(), Duration.ofSeconds(20)),
             Placement.LEAST_RECENTLY_USED,
-            files)) {
+            files,
+            scenario.encryption())) {
       harness.rings = random.nextBoolean();
       int context = harness.sizes.contextLength();
       for (int i = 0; i < 60; i++) {
@@ -202,7 +206,8 @@ class TieredStoreProperties {
             new NvmeOptions(
                 directory, scenario.direct(), scenario.threads(), Duration.ofSeconds(20)),
             Placement.LEAST_RECENTLY_USED,
-            files)) {
+            files,
+            scenario.encryption())) {
       harness.rings = random.nextBoolean();
       for (int i = 0; i < actions; i++) {
         try {

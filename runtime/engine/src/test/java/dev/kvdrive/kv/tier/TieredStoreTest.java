@@ -13,24 +13,38 @@ import dev.kvdrive.kv.extent.SequenceIdentity;
 import dev.kvdrive.kv.tier.FaultyFiles.Fault;
 import dev.kvdrive.kv.tier.NvmeOptions.Direct;
 import dev.kvdrive.kv.tier.StoreHarness.Wish;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.StoreHeap;
 import dev.kvdrive.plan.Workspace;
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.lang.reflect.Array;
 import java.lang.reflect.Field;
 import java.lang.reflect.Modifier;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.HexFormat;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** What lives where, what moves, and what happens when it cannot. */
 @Timeout(120)
@@ -44,6 +58,11 @@ class TieredStoreTest {
 
   /** One layer, one head, one seat per number: the smallest store there is. */
   private StoreHarness small(int seats, int maxExtents, int dram, int nvme, Duration patience) {
+    return small(seats, maxExtents, dram, nvme, patience, NvmeEncryption.NONE);
+  }
+
+  private StoreHarness small(
+      int seats, int maxExtents, int dram, int nvme, Duration patience, NvmeEncryption form) {
     return new StoreHarness(
         1,
         1,
@@ -53,7 +72,20 @@ class TieredStoreTest {
         nvme,
         new NvmeOptions(directory, Direct.OFF, 4, patience),
         Placement.LEAST_RECENTLY_USED,
-        files);
+        files,
+        form);
+  }
+
+  private StoreHarness small(int seats, int maxExtents, int dram, int nvme, NvmeEncryption form) {
+    return small(seats, maxExtents, dram, nvme, Duration.ofSeconds(20), form);
+  }
+
+  /** What is said of bytes that are not those that were written. */
+  private static String damage(NvmeEncryption form) {
+    return switch (form) {
+      case NONE -> "checksum mismatch";
+      case AES_GCM -> "the tag of AES-GCM does not match";
+    };
   }
 
   private StoreHarness small(int seats, int maxExtents, int dram, int nvme) {
@@ -670,6 +702,161 @@ class TieredStoreTest {
     }
   }
 
+  // --- encryption ---
+
+  @ParameterizedTest
+  @EnumSource
+  void whatIsEncryptedIsNowhereInTheFiles(NvmeEncryption form) throws IOException {
+    try (StoreHarness harness = small(1, 12, 3, 12, form)) {
+      harness.start(0, tokensOf(10));
+      assertThat(harness.store.settle(20_000)).isTrue();
+      String onDisk = content();
+      int found = 0;
+      for (int chunk = 0; chunk < 10 * EXTENT_CHUNKS; chunk++) {
+        byte[] bytes = harness.bytes(0, 0, 0, chunk);
+        for (int at = 0; at + 8 <= bytes.length; at += 8) {
+          String piece = new String(bytes, at, 8, StandardCharsets.ISO_8859_1);
+          found += onDisk.contains(piece) ? 1 : 0;
+        }
+      }
+      if (form.encrypts()) {
+        assertThat(found).as("pieces of 8 bytes").isZero();
+        byte[] keys = harness.device.host("NVMe keys").toArray(ValueLayout.JAVA_BYTE);
+        for (byte[] proof : proofs(keys).values()) {
+          assertThat(onDisk)
+              .doesNotContain(
+                  new String(proof, 0, NvmeEncryption.KEY_BYTES, StandardCharsets.ISO_8859_1));
+        }
+      } else {
+        assertThat(found).as("pieces of 8 bytes").isGreaterThan(7 * EXTENT_CHUNKS);
+      }
+      assertThat(harness.step(ALL, 0)).isEmpty();
+      assertThat(harness.delivered).isPositive();
+    }
+  }
+
+  /** All bytes of all extent files. */
+  private String content() throws IOException {
+    StringBuilder all = new StringBuilder();
+    try (Stream<Path> entries = Files.list(directory)) {
+      for (Path file : entries.filter(path -> path.toString().endsWith(".kv")).toList()) {
+        all.append(Files.readString(file, StandardCharsets.ISO_8859_1));
+      }
+    }
+    return all.toString();
+  }
+
+  /** By slot: those that are not blank. */
+  private static Map<Integer, byte[]> proofs(byte[] table) {
+    int bytes = NvmeEncryption.AES_GCM.proofBytes();
+    Map<Integer, byte[]> proofs = new TreeMap<>();
+    for (int slot = 0; slot < table.length / bytes; slot++) {
+      byte[] proof = Arrays.copyOfRange(table, slot * bytes, (slot + 1) * bytes);
+      if (!Arrays.equals(proof, new byte[bytes])) {
+        proofs.put(slot, proof);
+      }
+    }
+    return proofs;
+  }
+
+  /** The keys that there are, of which no two are the same; each is of an extent on NVMe. */
+  private static Set<String> keys(StoreHarness harness) {
+    assertThat(harness.store.settle(20_000)).isTrue();
+    Map<Integer, byte[]> proofs =
+        proofs(harness.device.host("NVMe keys").toArray(ValueLayout.JAVA_BYTE));
+    Set<String> keys = new HashSet<>();
+    for (byte[] proof : proofs.values()) {
+      keys.add(HexFormat.of().formatHex(proof, 0, NvmeEncryption.KEY_BYTES));
+    }
+    TierStatus status = harness.store.status();
+    assertThat(keys)
+        .as("keys that are not the same")
+        .hasSize(proofs.size())
+        .hasSize((int) (status.nvmeUsedBytes() / EXTENT_BYTES));
+    return keys;
+  }
+
+  @Test
+  void aKeyIsGoneWithItsExtent() {
+    try (StoreHarness harness = small(2, 12, 4, 24, NvmeEncryption.AES_GCM)) {
+      assertThat(keys(harness)).isEmpty();
+      harness.start(0, tokensOf(8));
+      Set<String> first = keys(harness);
+      assertThat(first).hasSizeGreaterThan(3);
+      harness.start(1, tokensOf(8));
+      Set<String> both = keys(harness);
+      assertThat(both).containsAll(first).hasSizeGreaterThan(first.size() + 3);
+      harness.close(0);
+      assertThat(keys(harness)).isNotEmpty().doesNotContainAnyElementsOf(first);
+      harness.start(0, tokensOf(8));
+      assertThat(keys(harness)).as("a slot that is used again").doesNotContainAnyElementsOf(first);
+      harness.checkNothingLeft();
+      assertThat(keys(harness)).isEmpty();
+    }
+  }
+
+  @Test
+  void whatSequencesHaveInCommonIsEncryptedOnceAndItsKeyStaysForTheLastOfThem() {
+    int[] prompt = IntStream.range(0, tokensOf(8)).toArray();
+    int most = prompt.length + 2;
+    try (StoreHarness harness = small(2, 12, 5, 40, NvmeEncryption.AES_GCM)) {
+      assertThat(harness.startPrompt(0, "a", prompt, most)).isZero();
+      Set<String> first = keys(harness);
+      assertThat(first).hasSizeGreaterThan(3);
+      assertThat(harness.startPrompt(1, "a", prompt, most)).isPositive();
+      assertThat(keys(harness)).containsAll(first);
+      harness.close(0);
+      assertThat(keys(harness)).containsAll(first);
+      assertThat(harness.step(ALL, 1)).isEmpty();
+      // Kept on a shelf, it is read with the same keys by who comes next, of the same tenant.
+      harness.close(1);
+      assertThat(keys(harness)).isNotEmpty();
+      assertThat(harness.startPrompt(0, "a", prompt, most)).isPositive();
+      assertThat(harness.step(ALL, 0)).isEmpty();
+      harness.clearShelves();
+      harness.checkNothingLeft();
+      assertThat(keys(harness)).isEmpty();
+    }
+  }
+
+  @Test
+  void tenantsWithTheSameContentHaveNoKeyAndNoByteOnDiskInCommon() throws IOException {
+    int[] prompt = IntStream.range(0, tokensOf(6)).toArray();
+    int most = prompt.length + 2;
+    try (StoreHarness harness = small(2, 12, 4, 40, NvmeEncryption.AES_GCM)) {
+      harness.startPrompt(0, "a", prompt, most);
+      harness.startPrompt(1, "b", prompt, most);
+      assertThat(keys(harness)).hasSizeGreaterThan(7);
+      String onDisk = content();
+      Set<String> blocks = new HashSet<>();
+      int written = 0;
+      for (int at = 0; at + 16 <= onDisk.length(); at += 16) {
+        String block = onDisk.substring(at, at + 16);
+        if (!block.equals("\0".repeat(16))) {
+          written++;
+          blocks.add(block);
+        }
+      }
+      // What is behind the chunks of an extent is zeros, in each of them, before it is encrypted.
+      assertThat(written).isGreaterThan(7 * EXTENT_BYTES / 16);
+      assertThat(blocks).hasSize(written);
+      assertThat(harness.step(ALL, 0, 1)).isEmpty();
+    }
+  }
+
+  @Test
+  void keysAreGoneWhenTheStoreHasEnded() {
+    StoreHarness harness = small(1, 12, 3, 12, NvmeEncryption.AES_GCM);
+    List<byte[]> last = new ArrayList<>();
+    harness.device.beforeRelease(
+        "NVMe keys", memory -> last.add(memory.toArray(ValueLayout.JAVA_BYTE)));
+    try (harness) {
+      harness.start(0, tokensOf(10));
+      assertThat(keys(harness)).isNotEmpty();
+    }
+    assertThat(last).singleElement().satisfies(table -> assertThat(proofs(table)).isEmpty());
+  }
+
   // --- failing disks ---
 
   @Test
@@ -685,10 +872,11 @@ class TieredStoreTest {
     }
   }
 
-  @Test
-  void aReadThatKeepsFailingEndsTheSequenceWithTheReason() {
+  @ParameterizedTest
+  @EnumSource
+  void aReadThatKeepsFailingEndsTheSequenceWithTheReason(NvmeEncryption form) {
     for (Fault fault : List.of(Fault.READ_EIO, Fault.SHORT_READ, Fault.FLIP_ON_READ)) {
-      try (StoreHarness harness = small(1, 12, 3, 12)) {
+      try (StoreHarness harness = small(1, 12, 3, 12, form)) {
         harness.start(0, tokensOf(10));
         files.with(fault, 1);
         assertThat(harness.step(extents(0), 0)).containsExactly(0);
@@ -699,7 +887,7 @@ class TieredStoreTest {
                 switch (fault) {
                   case READ_EIO -> "Input/output error";
                   case SHORT_READ -> "short read: 0 of 4096 bytes";
-                  default -> "checksum mismatch";
+                  default -> damage(form);
                 })
             .contains("Send the request again");
         assertThat(harness.store.status().ioErrors()).isEqualTo(2);
@@ -709,29 +897,31 @@ class TieredStoreTest {
     }
   }
 
-  @Test
-  void bytesThatAreNotWhatWasWrittenAreNeverServed() {
+  @ParameterizedTest
+  @EnumSource
+  void bytesThatAreNotWhatWasWrittenAreNeverServed(NvmeEncryption form) {
     for (Fault fault : List.of(Fault.LOST_WRITE, Fault.FLIP_ON_WRITE, Fault.MISPLACED_WRITE)) {
-      try (StoreHarness harness = small(1, 12, 3, 12)) {
+      try (StoreHarness harness = small(1, 12, 3, 12, form)) {
         files.with(fault, 1);
         harness.start(0, tokensOf(10));
         files.heal();
         assertThat(harness.step(extents(0), 0)).containsExactly(0);
-        assertThat(harness.lastFaults.of(0).message()).contains("checksum mismatch");
+        assertThat(harness.lastFaults.of(0).message()).contains(damage(form));
       }
     }
   }
 
-  @Test
-  void aStaleExtentOfAnEarlierSequenceIsNotServed() {
-    try (StoreHarness harness = small(1, 12, 3, 12)) {
+  @ParameterizedTest
+  @EnumSource
+  void aStaleExtentOfAnEarlierSequenceIsNotServed(NvmeEncryption form) {
+    try (StoreHarness harness = small(1, 12, 3, 12, form)) {
       harness.start(0, tokensOf(10)); // leaves its bytes on disk
       harness.close(0);
       files.with(Fault.LOST_WRITE, 1);
       harness.start(0, tokensOf(10));
       files.heal();
       assertThat(harness.step(extents(0), 0)).containsExactly(0);
-      assertThat(harness.lastFaults.of(0).message()).contains("checksum mismatch");
+      assertThat(harness.lastFaults.of(0).message()).contains(damage(form));
     }
   }
 
@@ -975,33 +1165,58 @@ class TieredStoreTest {
 
   // --- memory ---
 
-  @Test
-  void pinnedMemoryStaysWithinThePlan() {
+  @ParameterizedTest
+  @EnumSource
+  void pinnedMemoryStaysWithinThePlan(NvmeEncryption form) {
     NvmeOptions most = NvmeOptions.in(directory);
     try (StoreHarness harness =
         new StoreHarness(
-            2, 2, 2, 8, 40, 40, most, Placement.LEAST_RECENTLY_USED, ExtentFile.Opener.FILES)) {
+            2,
+            2,
+            2,
+            8,
+            40,
+            40,
+            most,
+            Placement.LEAST_RECENTLY_USED,
+            ExtentFile.Opener.FILES,
+            form)) {
       var layout = harness.sizes.layout();
       long lastUses = 4L * 2 * 2 * 2 * 8;
       long planned =
           Workspace.mailboxBytes(layout, harness.sizes.mailboxCapacity())
               + (long) Workspace.IO_BUFFERS * layout.extentBytes()
               + lastUses
+              + form.keyTableBytes(40)
               + Workspace.CHANGE_PIECES
                   * Workspace.changeBytes(layout, 2, harness.sizes.maxChunks());
       assertThat(harness.store.status().stagingBytes()).isEqualTo(planned);
     }
   }
 
-  @Test
-  void javaHeapIsWhatThePlanCounts() throws IllegalAccessException {
+  @ParameterizedTest
+  @EnumSource
+  void javaHeapIsWhatThePlanCounts(NvmeEncryption form) throws IllegalAccessException {
     for (int[] s :
         new int[][] {{1, 1, 1, 4, 3, 0}, {2, 2, 3, 9, 40, 100}, {3, 1, 2, 70, 5000, 7}}) {
-      try (StoreHarness harness = StoreHarness.of(s[0], s[1], s[2], s[3], s[4], s[5], directory)) {
+      NvmeOptions options = StoreHarness.options(directory);
+      try (StoreHarness harness =
+          new StoreHarness(
+              s[0],
+              s[1],
+              s[2],
+              s[3],
+              s[4],
+              s[5],
+              options,
+              Placement.LEAST_RECENTLY_USED,
+              ExtentFile.Opener.FILES,
+              form)) {
+        int threads = s[5] == 0 ? 0 : options.threads();
         long slots = harness.store.status().nvmeCapacityBytes() / EXTENT_BYTES;
         harness.start(0, tokensOf(2));
         assertThat(arrayBytes(harness.store, new IdentityHashMap<>()))
-            .isEqualTo(StoreHeap.of(harness.sizes, slots).arrayBytes());
+            .isEqualTo(StoreHeap.of(harness.sizes, slots, threads).arrayBytes());
       }
     }
   }
@@ -1012,10 +1227,23 @@ class TieredStoreTest {
     if (object == null || seen.put(object, true) != null) {
       return 0;
     }
+    if (object instanceof List<?> list) {
+      // Of what is in lists only threads stay.
+      long bytes = 0;
+      for (Object one : list) {
+        bytes += one instanceof IoThread ? arrayBytes(one, seen) : 0;
+      }
+      return bytes;
+    }
+    if (object instanceof MemorySegment memory) {
+      return memory.heapBase().isPresent() ? arrayBytes(memory.heapBase().get(), seen) : 0;
+    }
     Class<?> type = object.getClass();
     if (type.isArray() && type.getComponentType().isPrimitive()) {
       int element =
-          type == long[].class ? 8 : type == int[].class ? 4 : type == boolean[].class ? 1 : -1;
+          type == long[].class
+              ? 8
+              : type == int[].class ? 4 : type == boolean[].class || type == byte[].class ? 1 : -1;
       assertThat(element).as(type.getName()).isPositive();
       return (long) element * Array.getLength(object);
     }

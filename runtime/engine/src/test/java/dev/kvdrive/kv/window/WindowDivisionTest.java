@@ -14,6 +14,7 @@ import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.WindowOptions.Division;
 import java.util.Arrays;
@@ -44,7 +45,8 @@ class WindowDivisionTest {
         64,
         0,
         1000,
-        0);
+        0,
+        NvmeEncryption.NONE);
   }
 
   /** Counts of steps in which each chunk comes back after {@code age} steps; 0: never. */

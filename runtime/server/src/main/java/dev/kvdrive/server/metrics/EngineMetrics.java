@@ -103,6 +103,11 @@ final class EngineMetrics {
         none,
         s -> s.nvmeDirect() ? 1 : 0);
     gauge(
+        "kvdrive.nvme.encrypted",
+        "1 if what is written to NVMe is encrypted.",
+        none,
+        s -> s.nvmeEncryption().encrypts() ? 1 : 0);
+    gauge(
         "kvdrive.nvme.healthy",
         "0 while the drive of the NVMe tier fails.",
         none,

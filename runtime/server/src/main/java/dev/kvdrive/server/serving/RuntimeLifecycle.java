@@ -1,6 +1,7 @@
 package dev.kvdrive.server.serving;
 
 import dev.kvdrive.model.file.Printable;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import dev.kvdrive.server.settings.SettingNames;
 import java.util.Optional;
@@ -60,11 +61,12 @@ public final class RuntimeLifecycle implements SmartLifecycle {
       ServedModel model = modelStart.start(this::progress);
       if (serving.ready(model)) {
         log.info(
-            "Ready: serving {} with a context of {} tokens for {} sequences on {}",
+            "Ready: serving {} with a context of {} tokens for {} sequences on {}{}",
             model.name(),
             model.engine().sizes().contextLength(),
             model.engine().sizes().concurrency(),
-            model.engine().status().device());
+            model.engine().status().device(),
+            encryption(model.engine().sizes().nvmeEncryption()));
       } else {
         modelStart.close();
       }
@@ -80,6 +82,13 @@ public final class RuntimeLifecycle implements SmartLifecycle {
       terminationLog.write(reason);
       processEnd.exit(1);
     }
+  }
+
+  private static String encryption(NvmeEncryption form) {
+    return form.encrypts()
+        ? "; what is on NVMe is encrypted with %s, by keys that are in memory alone"
+            .formatted(form.word())
+        : "";
   }
 
   private void progress(String step) {

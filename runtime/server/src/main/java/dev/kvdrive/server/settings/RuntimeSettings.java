@@ -9,6 +9,7 @@ import dev.kvdrive.plan.IndexShape;
 import dev.kvdrive.plan.KvType;
 import dev.kvdrive.plan.Load;
 import dev.kvdrive.plan.ModelGeometry;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.PlanRequest;
 import dev.kvdrive.plan.PolicyShape;
 import dev.kvdrive.plan.RequestMemory;
@@ -180,22 +181,30 @@ public record RuntimeSettings(
    * @param nvme size of the NVMe volume; 0 for none
    * @param nvmeDir where the volume is mounted
    * @param nvmeWritesPerDay bytes that may be written to the volume in 24 hours; 0 for no limit
+   * @param nvmeEncryption in which form extents are on the volume
    */
   public record Tiers(
       @Name("gpu-bytes") @DefaultValue("256Mi") TierBytes gpu,
       @Name("dram-bytes") @DefaultValue("256Mi") TierBytes dram,
       @Name("nvme-bytes") @DefaultValue("0") TierBytes nvme,
       @DefaultValue("/var/lib/kvdrive/nvme") Path nvmeDir,
-      @DefaultValue("0") TierBytes nvmeWritesPerDay) {
+      @DefaultValue("0") TierBytes nvmeWritesPerDay,
+      @DefaultValue("none") NvmeEncryption nvmeEncryption) {
     public Tiers {
       if (nvme.bytes() == 0 && nvmeWritesPerDay.bytes() > 0) {
         throw new IllegalArgumentException(
             "kvdrive.tiers.nvme-writes-per-day limits what is written to NVMe, and there is no NVMe tier; set kvdrive.tiers.nvme-bytes, or leave it out");
       }
+      if (nvme.bytes() == 0 && nvmeEncryption.encrypts()) {
+        throw new IllegalArgumentException(
+            "kvdrive.tiers.nvme-encryption is %s, and there is no NVMe tier, beside which nothing is encrypted; set kvdrive.tiers.nvme-bytes, or leave it out"
+                .formatted(nvmeEncryption.word()));
+      }
     }
 
     TierBudgets budgets() {
-      return new TierBudgets(gpu.bytes(), dram.bytes(), nvme.bytes(), nvmeWritesPerDay.bytes());
+      return new TierBudgets(
+          gpu.bytes(), dram.bytes(), nvme.bytes(), nvmeWritesPerDay.bytes(), nvmeEncryption);
     }
   }
 

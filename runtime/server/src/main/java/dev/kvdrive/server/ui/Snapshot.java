@@ -96,7 +96,8 @@ public record Snapshot(long atMillis, String state, String detail, @Nullable Eng
       long nvmeWrittenDayBytes,
       long nvmeWritesPerDayBytes,
       long nvmeIoErrors,
-      boolean nvmeDirect) {}
+      boolean nvmeDirect,
+      String nvmeEncryption) {}
 
   /**
    * A sequence; see {@code SequenceStatus}.

@@ -678,7 +678,7 @@
       ['Below it', `${p.backing}, ${bytes(p.backing_bytes)} a chunk`],
       ['Extent', bytes(p.extent_bytes)],
       ['Window', `${count(p.window_slots)} slots a head`],
-      ['NVMe', engine.tiers.at(-1).capacity_bytes === 0 ? 'none' : engine.totals.nvme_direct ? 'with O_DIRECT' : 'through the page cache'],
+      ['NVMe', engine.tiers.at(-1).capacity_bytes === 0 ? 'none' : (engine.totals.nvme_direct ? 'with O_DIRECT' : 'through the page cache') + (engine.totals.nvme_encryption === 'none' ? '' : ', encrypted with ' + engine.totals.nvme_encryption)],
     ];
     keep($('plan'), facts, ([label]) => label, ([label]) => el('div', {}, el('dt', { text: label }), el('dd')),
       (node, [, text]) => set(node.lastChild, { text }));
