@@ -16,6 +16,7 @@ import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
 import dev.kvdrive.plan.ModelGeometry;
 import dev.kvdrive.plan.ModelShape;
+import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.WindowOptions;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -213,7 +214,8 @@ class MatrixRunTest {
       if (free) {
         assertThat(settings.tiers().caps()).isNull();
       } else {
-        assertThat(settings.request(MODEL).tiers()).isEqualTo(base.request(MODEL).tiers());
+        assertThat(settings.request(MODEL).tiers().withNvmeEncryption(NvmeEncryption.NONE))
+            .isEqualTo(base.request(MODEL).tiers());
       }
     }
   }
@@ -226,12 +228,21 @@ class MatrixRunTest {
     assertThat(started)
         .as(
             "a model without clusters has no estimate, four sequences have no lone seat, windows are"
-                + " in bf16")
-        .hasSize(Variation.values().length - 4);
+                + " in bf16, nothing is on NVMe")
+        .hasSize(Variation.values().length - 5);
     assertThat(told)
         .filteredOn(line -> line.contains("nothing would differ"))
-        .hasSize(4)
+        .hasSize(5)
         .contains("8k, batch 4, all in DRAM, with bf16 windows: nothing would differ");
+  }
+
+  @Test
+  void whatIsEncryptedIsSoInTheSameBytes() {
+    measure(
+        Duration.ofHours(1), 1, EnumSet.of(Variation.ENCRYPTION), new Cell(8000, 1, Tiering.HALF));
+    assertThat(started)
+        .extracting(settings -> settings.request(MODEL).tiers().nvmeEncryption())
+        .containsExactlyInAnyOrder(NvmeEncryption.NONE, NvmeEncryption.AES_GCM);
   }
 
   @Test

@@ -128,7 +128,7 @@ class PlanCommandTest {
     Ended encrypted = run(tight + "--nvme 512Mi --nvme-encryption aes-gcm");
     assertThat(encrypted.code()).as(encrypted.out()).isZero();
     assertThat(encrypted.out())
-        .containsPattern("DRAM +keys +.* extents x 48 B")
+        .containsPattern("dram +keys +.* extents x 48 B")
         .containsPattern("pod +encryption +aes-gcm");
     assertThat(run(tight + "--nvme 512Mi --nvme-encryption aes-gcm --json").out())
         .contains("\"nvmeEncryption\" : \"AES_GCM\"");
