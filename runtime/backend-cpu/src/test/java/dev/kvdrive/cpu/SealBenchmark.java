@@ -21,7 +21,6 @@ import org.openjdk.jmh.annotations.Param;
 import org.openjdk.jmh.annotations.Scope;
 import org.openjdk.jmh.annotations.Setup;
 import org.openjdk.jmh.annotations.State;
-import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 import org.openjdk.jmh.runner.Runner;
 import org.openjdk.jmh.runner.RunnerException;
@@ -52,7 +51,6 @@ public class SealBenchmark {
     /** Form on NVMe. */
     @Param public NvmeEncryption form;
 
-    private Arena arena;
     private MemorySegment all;
     private MemorySegment sealed;
     private MemorySegment spare;
@@ -65,7 +63,7 @@ public class SealBenchmark {
     /** Seals all of them. */
     @Setup(Level.Trial)
     public void seal() {
-      arena = Arena.ofShared();
+      Arena arena = Arena.ofAuto();
       all = arena.allocate((long) EXTENTS * EXTENT_BYTES, 4096);
       sealed = arena.allocate((long) EXTENTS * EXTENT_BYTES, 4096);
       spare = arena.allocate(EXTENT_BYTES, 4096);
@@ -80,12 +78,6 @@ public class SealBenchmark {
         MemorySegment.copy(content, 0, extent(all, i), ValueLayout.JAVA_BYTE, 0, EXTENT_BYTES);
         extent(sealed, i).copyFrom(seal.seal(label(i), extent(all, i), spare, proofs[i]));
       }
-    }
-
-    /** Gives the memory back. */
-    @TearDown(Level.Trial)
-    public void close() {
-      arena.close();
     }
 
     private int next() {

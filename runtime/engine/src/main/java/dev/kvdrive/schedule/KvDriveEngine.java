@@ -1,6 +1,7 @@
 package dev.kvdrive.schedule;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.kv.extent.ExtentSeal;
 import dev.kvdrive.kv.index.IndexCalibration;
 import dev.kvdrive.kv.tier.TierStatus;
 import dev.kvdrive.model.Model;
@@ -325,6 +326,9 @@ public final class KvDriveEngine implements InferenceEngine {
    * so for the time that it has, so that code that is compiled while it runs is.
    */
   private void warmUp(Scheduler own) {
+    if (settings.scheduling().warmUpTokens() > 0) {
+      ExtentSeal.warmUp(sizes.nvmeEncryption(), sizes.layout().extentBytes());
+    }
     boolean room = warmUp(own, WARM_UP_STEPS, null);
     Duration time = settings.scheduling().warmUpTime();
     if (room && time.isPositive()) {

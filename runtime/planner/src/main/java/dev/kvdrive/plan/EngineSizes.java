@@ -68,23 +68,6 @@ public record EngineSizes(
         nvmeEncryption);
   }
 
-  /** The same with extents in another form on NVMe. */
-  public EngineSizes withNvmeEncryption(NvmeEncryption encryption) {
-    return new EngineSizes(
-        geometry,
-        layout,
-        load,
-        attention,
-        activationBytes,
-        windowSlots,
-        passChunks,
-        prefillBlock,
-        shortPrompt,
-        dramFrames,
-        nvmeExtents,
-        encryption);
-  }
-
   /** Tokens a sequence may have, prompt and generation together. */
   public int contextLength() {
     return load.contextLength();

@@ -23,6 +23,17 @@ public sealed interface ExtentSeal permits ExtentChecksum, ExtentCipher {
   }
 
   /**
+   * Seals and opens extents of nothing until that is as fast as it gets, or a while: ciphers are
+   * compiled while they run, and a hundred times slower before. For an engine that is not ready
+   * yet.
+   */
+  static void warmUp(NvmeEncryption encryption, int extentBytes) {
+    if (encryption.encrypts()) {
+      ExtentCipher.warmUp(extentBytes);
+    }
+  }
+
+  /**
    * Seals an extent.
    *
    * @param extent its bytes, which stay as they are
