@@ -10,8 +10,8 @@ HERE=$ROOT/kubectl
 # shellcheck source=../images/java.sh
 . "$ROOT/images/java.sh"
 
-# What the jars ask for, and elliptic curves and the platform's logins that clusters may want.
-MODULES=(java.base java.desktop java.logging java.naming java.net.http java.sql java.xml jdk.unsupported jdk.zipfs)
+# What plan, status and logs use of a JDK; the jars could use more, of desktops and databases.
+MODULES=(java.base java.logging java.naming java.net.http java.xml jdk.unsupported jdk.zipfs)
 AT=https://downloads.example.com/kvdrive
 OUT=$HERE/target/packages
 BUILT=

@@ -25,16 +25,8 @@ final class Failure {
     Integer code = code(failure);
     if (code != null && code == HttpURLConnection.HTTP_FORBIDDEN) {
       return ("you may not %s %s %s (RBAC: verb %s on resource %s is missing); ask whoever runs the cluster for"
-              + " it, or see with 'kubectl auth can-i %s %s%s' who you are taken for")
-          .formatted(
-              ask.verb(),
-              ask.named(),
-              ask.where(),
-              ask.verb(),
-              ask.named(),
-              ask.verb(),
-              ask.named(),
-              ask.namespace() == null ? " -A" : " -n " + ask.namespace());
+              + " it ('kubectl auth whoami' says who you are taken for)")
+          .formatted(ask.verb(), ask.named(), ask.where(), ask.verb(), ask.named());
     }
     if (code != null && code == HttpURLConnection.HTTP_UNAUTHORIZED) {
       return "%s does not know you (401 Unauthorized): the credentials of that context are none or have ended; log in again, or name another with --kubeconfig"

@@ -129,15 +129,16 @@ final class StatusTable implements View<List<StatusTable.Row>> {
     return status == null ? List.of() : Objects.requireNonNullElse(status.tiers(), List.of());
   }
 
-  /** What pods use of a tier, if that was read, and what one may. */
+  /** What pods use of a tier, if that was read, of what all that serve may. */
   private static String tier(
       @Nullable InferenceDeploymentStatus status, String name, @Nullable Quantity budget) {
     if (budget == null) {
       return UNKNOWN;
     }
+    @Nullable Integer pods = status == null ? null : status.readyReplicas();
     return tiers(status).stream()
         .filter(tier -> tier.name().equals(name) && tier.used() != null)
-        .map(tier -> tier.used() + "/" + budget)
+        .map(tier -> tier.used() + "/" + (pods != null && pods > 1 ? pods + "x" : "") + budget)
         .findFirst()
         .orElse(budget.toString());
   }
