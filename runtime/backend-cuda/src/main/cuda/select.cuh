@@ -517,14 +517,22 @@ __device__ __forceinline__ void multiply16x8x32(int (&d)[4], uint32_t a0, uint32
       : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
-/** d = a b likewise. */
+/**
+ * d = a b + c likewise. Where c is FLOAT_ZERO in the columns of low bytes and 0 in the others, 256 times
+ * the high plus the low is the float that WHOLE_ZERO plus the sum is, without a conversion, as long as sums are
+ * below 2^22: those of up to 128 bits are.
+ */
+#define FLOAT_ZERO 0x4B400000u
+#define WHOLE_ZERO 12582912.f
 __device__ __forceinline__ void firstOf16x8x32(int (&d)[4], uint32_t a0, uint32_t a1, uint32_t a2,
-                                               uint32_t a3, uint32_t b0, uint32_t b1) {
+                                               uint32_t a3, uint32_t b0, uint32_t b1,
+                                               const int (&c)[4]) {
   asm volatile(
       "mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 "
-      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %10, %10, %10};"
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%10, %11, %12, %13};"
       : "=r"(d[0]), "=r"(d[1]), "=r"(d[2]), "=r"(d[3])
-      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1), "r"(0));
+      : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1), "r"(c[0]), "r"(c[1]), "r"(c[2]),
+        "r"(c[3]));
 }
 
 /** Of the queries of a block in a row; lane by lane as the products of score_planes take them. */
@@ -534,10 +542,39 @@ __device__ __forceinline__ BitWeights* bitWeights(const ScoreArgs& a, int row, i
   return a.weights + (int64_t)(row - a.firstRow) * a.layer.kvHeads * parts + block;
 }
 
+/**
+ * What a thread of weighBits multiplies an element of a query with, of the codebook: so many at a time. A
+ * block has as many threads for an element as there are shares of its sum.
+ */
+struct Factors {
+  static constexpr int AHEAD = 16;
+  float of[AHEAD];
+
+  __device__ __forceinline__ void ask(const ScoreArgs& a, int first) {
+    const Layer& l = a.layer;
+    int parts = (a.heads / l.kvHeads + SCORE_QUERIES - 1) / SCORE_QUERIES;
+    Codebook book(l, blockIdx.x / parts);
+    int shares = blockDim.x / l.headDim, element = threadIdx.x % l.headDim;
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) {
+      int j = first + k * shares;
+      of[k] = j < l.headDim ? book.backward[j * l.headDim + element] : 0.f;
+    }
+  }
+};
+
+/** Codebooks never change, so the first factors may be read before the kernel before has ended. */
+__device__ __forceinline__ Factors readAhead(const ScoreArgs& a) {
+  Factors factors;
+  factors.ask(a, threadIdx.x / a.layer.headDim);
+  return factors;
+}
+
 // Grid: (kvHeads * parts, rows, pairs of queries). What each bit of a token adds to the scores of two
 // queries, in whole steps of a query's largest weight, as two bytes of which the products are added up.
 // What belongs to bits and queries that there are not stays as it was: nobody uses its products.
 extern "C" __global__ void __launch_bounds__(WEIGH_THREADS) weighBits(ScoreArgs a) {
+  Factors factors = readAhead(a);
   follow();
   __shared__ float query[WEIGH_QUERIES * MAX_HEAD_DIM];
   __shared__ float turned[WEIGH_QUERIES * MAX_HEAD_DIM];
@@ -573,21 +610,17 @@ extern "C" __global__ void __launch_bounds__(WEIGH_THREADS) weighBits(ScoreArgs 
   // A thread has an element of both queries and a share of what it is a sum of.
   int shares = blockDim.x / width, share = threadIdx.x / width, element = threadIdx.x % width;
   if (share < shares) {
-    constexpr int AHEAD = 16;  // factors that are asked for at a time
     float sum[WEIGH_QUERIES] = {};
-    for (int first = share; first < width; first += AHEAD * shares) {
-      float factor[AHEAD];
-#pragma unroll
-      for (int k = 0; k < AHEAD; k++) {
-        int j = first + k * shares;
-        factor[k] = j < width ? book.backward[j * width + element] : 0.f;
+    for (int first = share; first < width; first += Factors::AHEAD * shares) {
+      if (first > share) {
+        factors.ask(a, first);
       }
 #pragma unroll
-      for (int k = 0; k < AHEAD; k++) {
+      for (int k = 0; k < Factors::AHEAD; k++) {
         int j = min(first + k * shares, width - 1);
 #pragma unroll
         for (int g = 0; g < WEIGH_QUERIES; g++) {
-          sum[g] = fmaf(factor[k], query[g * width + j], sum[g]);
+          sum[g] = fmaf(factors.of[k], query[g * width + j], sum[g]);
         }
       }
     }
@@ -639,8 +672,8 @@ extern "C" __global__ void __launch_bounds__(WEIGH_THREADS) weighBits(ScoreArgs 
       break;
     }
     uint32_t high = 0, low = 0;
-    int factor = 1 + unit % 2;  // what scorePlanes takes such bits for
-    float inverseOf = factor == 1 ? inverse : 0.5f * inverse;
+    int factor = 1 << unit % 4;  // what scorePlanes takes such bits for
+    float inverseOf = inverse / factor;
 #pragma unroll
     for (int byte = 0; byte < 4; byte++) {
       int steps = __float2int_rn(weight[k][byte] * inverseOf);
@@ -669,6 +702,19 @@ extern "C" __global__ void __launch_bounds__(WEIGH_THREADS) weighBits(ScoreArgs 
 __device__ __forceinline__ float powerOfTwo(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+/** What a compiler might compute anew each time, to save registers, stays in one. */
+__device__ __forceinline__ void stays(float*& x) { asm volatile("" : "+l"(x)); }
+__device__ __forceinline__ void stays(int& a, int& b, int& c, int& d) {
+  asm volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d));
+}
+
+/** Of a number from 1 on, to 2^-22 of it or of one. */
+__device__ __forceinline__ float logarithmOfTwo(float x) {
+  float y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
 }
 
@@ -743,7 +789,7 @@ __device__ __forceinline__ void loadPlanes(const Layer& l, const char* summary,
  * Grid: (blocks that take tiles in turn, kvHeads * parts, rows). Raw scores by bit planes, for up to
  * four query heads of a KV head, or eight. A warp has eight chunks at a time: rows r and r + 8 of a
  * product are tokens t and t + 4 of chunk r, the columns two bytes of each query's weights, so that a
- * bit is a factor of 0 or 1, every other one of 0 or 2, which saves a shift. Lane 4 r + p has words p, 4 + p and so on of chunk r, and gets what all
+ * bit is a factor of 0 or 1, or of 0 or 2, 4 or 8, which saves shifts. Lane 4 r + p has words p, 4 + p and so on of chunk r, and gets what all
  * tokens of this chunk have with query p: their exponentials are summed up without an exchange. Which
  * bits meet in a step of a product is up to us, as long as both sides agree.
  *
@@ -754,6 +800,7 @@ template <int WORDS, int FOURS, bool WHOLE>
 __device__ __forceinline__ void scorePlanes(const ScoreArgs& a, int row, int seat, int closed) {
   constexpr int TIMES = SCORE_STRETCH / 8;
   constexpr bool AHEAD = WORDS <= 2;  // whether there are registers for the words of the next chunks
+  constexpr bool FLOATS = WORDS == 1;
   __shared__ float2 ofWarps[2][SCORE_WARPS][SCORE_QUERIES];
   const Layer& l = a.layer;
   int tile = blockIdx.x * SCORE_TILE, stride = gridDim.x * SCORE_TILE;
@@ -789,8 +836,11 @@ __device__ __forceinline__ void scorePlanes(const ScoreArgs& a, int row, int sea
     }
     twice[f] = 2 * LOG2_E * weights->step[4 * f + part];
     total[f] = LOG2_E * weights->total[4 * f + part];
-    raw[f] = rawScores(a, row, firstQuery + min(4 * f + part, queries - 1));
+    raw[f] = rawScores(a, row, firstQuery + min(4 * f + part, queries - 1)) + chunk;
+    stays(raw[f]);
   }
+  int begin[4] = {0, FLOATS ? (int)FLOAT_ZERO : 0, 0, FLOATS ? (int)FLOAT_ZERO : 0};
+  stays(begin[0], begin[1], begin[2], begin[3]);
   for (int turn = 0; tile < closed; tile += stride, turn ^= 1) {
     float scores[FOURS][TIMES];  // of this lane's chunks, in powers of two
 #pragma unroll
@@ -814,13 +864,15 @@ __device__ __forceinline__ void scorePlanes(const ScoreArgs& a, int row, int sea
         for (int m = 0; m < WORDS; m++) {
 #pragma unroll
           for (int i = 0; i < 4; i++) {
-            uint32_t low = codes[t][m] >> 2 * i, high = codes[t + 4][m] >> 2 * i;
-            uint32_t a0 = low & 0x01010101u, a1 = high & 0x01010101u;
-            uint32_t a2 = low & 0x02020202u, a3 = high & 0x02020202u;
+            uint32_t low = codes[t][m] >> i / 2 * 4, high = codes[t + 4][m] >> i / 2 * 4;
+            uint32_t even = i % 2 == 0 ? 0x01010101u : 0x04040404u;
+            uint32_t a0 = low & even, a1 = high & even;
+            uint32_t a2 = low & 2 * even, a3 = high & 2 * even;
 #pragma unroll
             for (int f = 0; f < FOURS; f++) {
               if (m == 0 && i == 0) {
-                firstOf16x8x32(sums[f], a0, a1, a2, a3, columns[f][m][i].x, columns[f][m][i].y);
+                firstOf16x8x32(sums[f], a0, a1, a2, a3, columns[f][m][i].x, columns[f][m][i].y,
+                               begin);
               } else {
                 multiply16x8x32(sums[f], a0, a1, a2, a3, columns[f][m][i].x, columns[f][m][i].y);
               }
@@ -829,8 +881,9 @@ __device__ __forceinline__ void scorePlanes(const ScoreArgs& a, int row, int sea
         }
 #pragma unroll
         for (int f = 0; f < FOURS; f++) {
-          products[f][t] = (float)(256 * sums[f][0] + sums[f][1]);
-          products[f][t + 4] = (float)(256 * sums[f][2] + sums[f][3]);
+          int of = 256 * sums[f][0] + sums[f][1], next = 256 * sums[f][2] + sums[f][3];
+          products[f][t] = FLOATS ? __int_as_float(of) : (float)of;
+          products[f][t + 4] = FLOATS ? __int_as_float(next) : (float)next;
         }
       }
       bool there = first + chunk < closed;
@@ -842,21 +895,21 @@ __device__ __forceinline__ void scorePlanes(const ScoreArgs& a, int row, int sea
             products[f][t] = t < l.chunk ? products[f][t] : products[f][0];
           }
         }
-        float most = products[f][0];
-#pragma unroll
-        for (int t = 1; t < MAX_CHUNK; t++) {
-          most = fmaxf(most, products[f][t]);
-        }
-        float highest = most * twice[f], sum = 0;
+        static_assert(MAX_CHUNK == 8, "tokens of a chunk");
+        float(&x)[MAX_CHUNK] = products[f];
+        float most = fmaxf(fmaxf(fmaxf(x[0], x[1]), fmaxf(x[2], x[3])),
+                           fmaxf(fmaxf(x[4], x[5]), fmaxf(x[6], x[7])));
 #pragma unroll
         for (int t = 0; t < MAX_CHUNK; t++) {
-          float term = powerOfTwo(fmaf(products[f][t], twice[f], -highest));
-          sum += WHOLE || t < l.chunk ? term : 0.f;
+          float term = powerOfTwo((x[t] - most) * twice[f]);
+          x[t] = WHOLE || t < l.chunk ? term : 0.f;
         }
-        float score = highest - total[f] + log2f(sum);
+        float sum = ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
+        float highest = fmaf(FLOATS ? most - WHOLE_ZERO : most, twice[f], -total[f]);
+        float score = highest + logarithmOfTwo(sum);
         scores[f][n] = there ? score : -INFINITY;
         if (there && 4 * f + part < queries) {
-          raw[f][first + chunk] = LN_2 * score;
+          raw[f][first] = LN_2 * score;
         }
       }
     }
@@ -1071,7 +1124,13 @@ __device__ __forceinline__ uint32_t radixSelectOf(int wanted, Each each, Radix& 
     __syncthreads();
     each([&](uint32_t key) {
       uint32_t of = LARGEST ? key : ~key;
-      if (round == 0 || of >> above == prefix >> above) {
+      if (round == 0) {
+        // The first bits of scores are few: what lanes have in common is added once.
+        uint32_t same = __match_any_sync(__activemask(), of >> shift);
+        if (lane == __ffs(same) - 1) {
+          atomicAdd(&radix.bins[of >> shift], __popc(same));
+        }
+      } else if (of >> above == prefix >> above) {
         atomicAdd(&radix.bins[of >> shift & mask], 1);
       }
     });
@@ -1452,8 +1511,9 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) 
   if (count == 0) {
     return;
   }
-  // A warp has a stretch of the chunks, and of these what a lane can keep at hand.
-  constexpr int HELD = 8;
+  // A warp has a stretch of the chunks, and of these what a lane can keep at hand. The others are read
+  // anew each time, several at once.
+  constexpr int HELD = 8, AHEAD = 8;
   int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
   int stretch = (closed + SELECT_THREADS - 1) / SELECT_THREADS * WARP;
   int first = warp * stretch, end = min(first + stretch, closed);
@@ -1470,8 +1530,18 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) 
         use(held[k]);
       }
     }
-    for (int i = first + lane + HELD * WARP; i < end; i += WARP) {
-      use(keyOf(scores[i]));
+    for (int base = first + lane + HELD * WARP; base < end; base += AHEAD * WARP) {
+      float score[AHEAD];
+#pragma unroll
+      for (int k = 0; k < AHEAD; k++) {
+        score[k] = scores[min(base + k * WARP, end - 1)];
+      }
+#pragma unroll
+      for (int k = 0; k < AHEAD; k++) {
+        if (base + k * WARP < end) {
+          use(keyOf(score[k]));
+        }
+      }
     }
   };
   int equal;
@@ -1509,9 +1579,16 @@ extern "C" __global__ void __launch_bounds__(SELECT_THREADS) best(SelectArgs a) 
   for (int k = 0; k < HELD; k++) {
     take(first + lane + k * WARP, held[k]);
   }
-  for (int base = first + HELD * WARP; base < end; base += WARP) {
-    int i = base + lane;
-    take(i, i < end ? keyOf(scores[i]) : 0);
+  for (int base = first + HELD * WARP; base < end; base += AHEAD * WARP) {
+    float score[AHEAD];
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) {
+      score[k] = scores[min(base + lane + k * WARP, end - 1)];
+    }
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) {
+      take(base + lane + k * WARP, keyOf(score[k]));
+    }
   }
 }
 

@@ -31,12 +31,12 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** What needs no GPU: the compiled kernels, weights as they will lie there. */
 class CudaBuildTest {
   /**
-   * A kernel's signature, and its first statement but what only asks the cache for weights, which
-   * no kernel writes; in macros lines end in backslashes.
+   * A kernel's signature, and its first statement but what only reads weights or codebooks, which
+   * no kernel of a step writes; in macros lines end in backslashes.
    */
   private static final Pattern KERNEL =
       Pattern.compile(
-          "__global__ void (?:__launch_bounds__\\((?:[^()]|\\([^()]*\\))*\\) )?([\\w#]+)\\([^)]*\\) \\{[\\s\\\\]*(?:readAhead<[\\w, ]*>\\(a\\);[\\s\\\\]*)?([^;]*);");
+          "__global__ void (?:__launch_bounds__\\((?:[^()]|\\([^()]*\\))*\\) )?([\\w#]+)\\([^)]*\\) \\{[\\s\\\\]*(?:(?:\\w+ \\w+ = )?readAhead(?:<[\\w, ]*>)?\\(a\\);[\\s\\\\]*)?([^;]*);");
 
   @Test
   void theKernelsAreAFatBinaryWhereTheBuildHadACompiler() {
