@@ -75,6 +75,15 @@ build_pause() {
   go_build pause "$MODULES/pause" .
 }
 
+build_gpus() {
+  [ -x "$BIN/gpus" ] && return
+  mkdir -p "$MODULES/gpus"
+  cp "$HERE/src/gpus/main.go" "$MODULES/gpus/"
+  printf 'module cluster.test/gpus\n' >"$MODULES/gpus/go.mod"
+  (cd "$MODULES/gpus" && quietly "$GO" get "k8s.io/kubelet@v0${K8S_VERSION#v1}")
+  go_build gpus "$MODULES/gpus" .
+}
+
 # definitions NAME MODULE VERSION FOLDER FILE...: what a project publishes of its kinds, from its module.
 definitions() {
   local module=$2 version=$3 folder=$4 source to=$CACHE/$1-$3
@@ -120,7 +129,7 @@ link_for_kube_api_test() {
 
 all_built() {
   local b
-  for b in "${COMPONENTS[@]}" etcd coredns pause; do [ -x "$BIN/$b" ] || return 1; done
+  for b in "${COMPONENTS[@]}" etcd coredns pause gpus; do [ -x "$BIN/$b" ] || return 1; done
   all_definitions_taken || return 1
   [ -e "$CACHE/k8s/${K8S_VERSION#v}-linux-amd64/kubectl" ]
 }
@@ -143,6 +152,7 @@ main() {
   build_etcd
   build_coredns
   build_pause
+  build_gpus
   all_definitions
   link_for_kube_api_test
   echo "$BIN"

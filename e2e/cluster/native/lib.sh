@@ -43,6 +43,8 @@ ETCD_PEER_URL=http://127.0.0.1:12380
 
 PAUSE_IMAGE=localhost/kvdrive/pause:1
 DNS_IMAGE=localhost/kvdrive/coredns:$COREDNS_VERSION
+# What the kubelet notes of device plugins and who holds what of theirs; its place is fixed.
+DEVICE_CHECKPOINT=/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint
 CNI_BIN=/usr/lib/cni
 NFT_TABLE=kvdrive_cluster
 STORAGE_CLASS=local-nvme
@@ -53,7 +55,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 need_root() { [ "$(id -u)" = 0 ] || die "this must run as root (mounts, namespaces, cgroups)"; }
 need_binaries() {
   local b
-  for b in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl pause coredns; do
+  for b in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl pause coredns gpus; do
     [ -x "$BIN/$b" ] || die "$b is missing in $BIN: run build.sh first"
   done
 }
