@@ -247,7 +247,7 @@ final class Findings {
     if (rejected.isPresent()) {
       return Finding.waiting(RUNTIME_READY, "PodsRejected", rejected.get());
     }
-    Optional<PodTrouble> cause = trouble.or(this::engine).or(this::disk);
+    Optional<PodTrouble> cause = lostCard().or(() -> trouble).or(this::engine).or(this::disk);
     if (cause.isPresent()) {
       return inPodsStead(finding(RUNTIME_READY, cause.get()));
     }
@@ -434,6 +434,20 @@ final class Findings {
                                 "Pod %s: %s".formatted(e.getKey(), e.getValue()),
                                 Kind.RUNTIME,
                                 false)));
+  }
+
+  /** A card that has failed, before what its pod makes of that. */
+  private Optional<PodTrouble> lostCard() {
+    return Optional.ofNullable(request.pod().gpu())
+        .flatMap(gpu -> LostCard.of(concerned(), gpu))
+        .map(
+            lost ->
+                new PodTrouble(
+                    "GpuFailed",
+                    lost.words(request.namespace())
+                        + trouble.or(this::engine).map(t -> " " + t.message()).orElse(""),
+                    Kind.RUNTIME,
+                    false));
   }
 
   /** Whether the scheduler found no GPU, in its words. */

@@ -709,6 +709,91 @@ class StatusAggregatorTest {
     assertThat(after.getReason()).isEqualTo("GpuFailed");
   }
 
+  /** As the kubelet reports them of resources and of claims. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "{}                                    | nvidia.com/gpu        | Unhealthy | GpuFailed",
+        "{resourceName: nvidia.com/mig-1g.5gb} | nvidia.com/mig-1g.5gb | Unhealthy | GpuFailed",
+        "{claim: {templateName: whole}}        | claim:gpu/card        | Unhealthy | GpuFailed",
+        "{}                                    | nvidia.com/gpu        | Healthy   | GpuUnusable",
+        "{}                                    | example.com/nic       | Unhealthy | GpuUnusable",
+        "{claim: {templateName: whole}}        | nvidia.com/gpu        | Unhealthy | GpuUnusable",
+      })
+  void aLostCardIsAReasonBeforeWhatItsPodMakesOfIt(
+      String gpu, String resource, String health, String reason) {
+    Pod pod =
+        new PodBuilder(ended("GpuUnusable: no GPU is to be seen", 1, 1))
+            .editStatus()
+            .editFirstContainerStatus()
+            .addNewAllocatedResourcesStatus()
+            .withName(resource)
+            .addNewResource(health, "card-7")
+            .endAllocatedResourcesStatus()
+            .endContainerStatus()
+            .endStatus()
+            .build();
+
+    Condition ready =
+        condition(onGpu(gpu, seen(STARTING, List.of(pod), bound("512Mi"))), "RuntimeReady");
+
+    assertThat(ready.getReason()).isEqualTo(reason);
+    assertThat(ready.getMessage()).endsWith("Pod endpoint-1: no GPU is to be seen");
+    if (reason.equals("GpuFailed")) {
+      assertThat(ready.getMessage())
+          .contains(resource + " card-7")
+          .contains("kubectl delete pod endpoint-1 --namespace legal.");
+    }
+  }
+
+  /** A device plugin that restarts calls its cards unhealthy for a moment. */
+  @Test
+  void aPodThatServesHasNoLostCard() {
+    Pod serving =
+        new PodBuilder(onLostCard())
+            .editStatus()
+            .addNewCondition()
+            .withType("Ready")
+            .withStatus("True")
+            .endCondition()
+            .endStatus()
+            .build();
+
+    assertThat(reasonOf(onLostCard())).isEqualTo("GpuFailed");
+    assertThat(reasonOf(serving)).isEqualTo("Starting");
+  }
+
+  @Test
+  void aPodThatGoesTakesItsLostCardWithIt() {
+    Pod going =
+        new PodBuilder(onLostCard())
+            .editMetadata()
+            .withDeletionTimestamp("2026-11-24T12:00:00Z")
+            .endMetadata()
+            .build();
+
+    assertThat(reasonOf(going)).isEqualTo("Starting");
+  }
+
+  private static Pod onLostCard() {
+    return new PodBuilder(running())
+        .editStatus()
+        .editFirstContainerStatus()
+        .addNewAllocatedResourcesStatus()
+        .withName("nvidia.com/gpu")
+        .addNewResource("Unhealthy", "card-7")
+        .endAllocatedResourcesStatus()
+        .endContainerStatus()
+        .endStatus()
+        .build();
+  }
+
+  private static String reasonOf(Pod onGpu) {
+    return condition(onGpu("{}", seen(STARTING, List.of(onGpu), bound("512Mi"))), "RuntimeReady")
+        .getReason();
+  }
+
   private static InferenceDeploymentStatus onGpu(String gpu, Observation observed) {
     InferenceDeployment asked =
         WrittenManifests.deployment(

@@ -65,7 +65,7 @@ final class Words {
               "take the tier that the message names, set gpu.matchMemory in the class, or end what else uses the card"),
           Map.entry(
               "GpuFailed",
-              "if it fails again, look for Xid in the kernel log of the node, and kubectl cordon it"),
+              "delete the pod for another card; if that fails too, look for Xid in the kernel log of the node, and kubectl cordon it"),
           Map.entry(
               "EngineFailed",
               "the pod's log says more, that of before its restart with logs --previous"),
