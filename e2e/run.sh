@@ -116,6 +116,7 @@ clean() {
   "$kubectl" delete namespace kvdrive-system e2e-contracts e2e-drafts --ignore-not-found --timeout 90s >/dev/null
   "$kubectl" delete persistentvolume e2e-boastful --ignore-not-found >/dev/null
   [ -z "$VOLUMES" ] || $VOLUMES --recycle
+  [ -z "$GPUS" ] || $GPUS --stop
 }
 
 prepare() {
@@ -126,6 +127,7 @@ prepare() {
     STORAGE_CLASS=${KVDRIVE_E2E_STORAGE_CLASS:?a storage class with volumes of a real size}
     PULL_POLICY=IfNotPresent
     VOLUMES=
+    GPUS=
     return
   fi
   OPERATOR_IMAGE=localhost/kvdrive/operator:dev
@@ -133,6 +135,8 @@ prepare() {
   PULL_POLICY=Never
   STORAGE_CLASS=local-nvme
   VOLUMES="$CLUSTER/volumes.sh $MODE"
+  GPUS=
+  [ "$MODE" != native ] || GPUS="$CLUSTER/gpus.sh $MODE"
   "$ROOT/images/build.sh" >/dev/null
   MARK=$(mark)
   if [ -e "$MARK" ]; then
@@ -185,7 +189,7 @@ main() {
     -Dkvdrive.e2e.mode="$MODE" -Dkvdrive.e2e.root="$ROOT" -Dkvdrive.e2e.helm="$helm" \
     -Dkvdrive.e2e.operatorImage="$OPERATOR_IMAGE" -Dkvdrive.e2e.runtimeImage="$RUNTIME_IMAGE" \
     -Dkvdrive.e2e.pullPolicy="$PULL_POLICY" -Dkvdrive.e2e.storageClass="$STORAGE_CLASS" \
-    -Dkvdrive.e2e.volumes="$VOLUMES" "$@"
+    -Dkvdrive.e2e.volumes="$VOLUMES" -Dkvdrive.e2e.gpus="$GPUS" "$@"
   say "passed in $MODE mode after $SECONDS s"
 }
 main "$@"

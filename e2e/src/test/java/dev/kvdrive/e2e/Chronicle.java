@@ -30,6 +30,9 @@ final class Chronicle implements BeforeTestExecutionCallback, TestWatcher {
   @Override
   public void testAborted(ExtensionContext context, @Nullable Throwable cause) {
     say("SKIP", context);
+    if (cause != null) {
+      System.out.println("      " + cause.getMessage());
+    }
   }
 
   @Override

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
 import dev.kvdrive.api.v1alpha1.PlanStatus;
@@ -20,6 +21,7 @@ import io.fabric8.kubernetes.api.model.SecretBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.fabric8.kubernetes.client.dsl.Resource;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import io.fabric8.kubernetes.client.utils.Serialization;
@@ -64,6 +66,9 @@ class PlatformIT {
 
   /** Name of a volume, and of its class, that says it is larger than it is. */
   private static final String BOASTFUL = "e2e-boastful";
+
+  /** Name of a class whose pods ask for a card. */
+  private static final String CARDS = "e2e-cards";
 
   /**
    * A pod has to start a JVM, load a model and warm up, on what may be a small machine that others
@@ -134,6 +139,7 @@ class PlatformIT {
         .atMost(SAYING)
         .until(() -> CLIENT.pods().inNamespace(OTHERS_NAMESPACE).list().getItems().isEmpty());
     CLIENT.persistentVolumes().withName(BOASTFUL).delete();
+    CLIENT.resources(InferenceClass.class).withName(CARDS).delete();
     if (!SETTINGS.volumes().isEmpty()) {
       volumes("--recycle");
     }
@@ -521,6 +527,60 @@ class PlatformIT {
 
   @Test
   @Order(16)
+  void theOnlyCardGoesToOnePodAndThenToTheNext() {
+    try (Cards cards = Cards.one(SETTINGS, "nvidia.com/gpu")) {
+      classOf(cards);
+      applyStrictly(onCard("first"), OTHERS_NAMESPACE);
+      Condition unusable =
+          DRAFTS.forReason("first", "RuntimeReady", "False", "GpuUnusable", SERVING);
+      System.out.println("      no CUDA: " + unusable.getMessage());
+      assertThat(cards.given(podOf("first"))).isEqualTo("gpu-0");
+      awaitEvent("first", "GpuUnusable");
+
+      applyStrictly(onCard("second"), OTHERS_NAMESPACE);
+      Condition waits = DRAFTS.forReason("second", "RuntimeReady", "False", "NoGpuFree", SAYING);
+      System.out.println("      no card: " + waits.getMessage());
+      assertThat(waits.getMessage()).contains("Insufficient nvidia.com/gpu", CARDS);
+      awaitEvent("second", "NoGpuFree");
+      assertThat(cards.given(podOf("second"))).isEmpty();
+
+      draft("first").delete();
+      DRAFTS.forReason("second", "RuntimeReady", "False", "GpuUnusable", SERVING);
+      assertThat(cards.given(podOf("second"))).isEqualTo("gpu-0");
+    }
+  }
+
+  /** And a part of a card is a resource like a whole one. */
+  @Test
+  @Order(17)
+  void aCardThatIsLostIsTold() {
+    try (Cards cards = Cards.one(SETTINGS, "nvidia.com/mig-1g.5gb")) {
+      classOf(cards);
+      applyStrictly(onCard("bereft"), OTHERS_NAMESPACE);
+      DRAFTS.forReason("bereft", "RuntimeReady", "False", "GpuUnusable", SERVING);
+      String pod = podOf("bereft");
+      assertThat(cards.given(pod)).isEqualTo("mig-1g.5gb-0");
+
+      cards.lost(true);
+      Condition lost = DRAFTS.forReason("bereft", "RuntimeReady", "False", "GpuFailed", SAYING);
+      System.out.println("      lost card: " + lost.getMessage());
+      assertThat(lost.getMessage()).contains(pod, "nvidia.com/mig-1g.5gb mig-1g.5gb-0");
+      awaitEvent("bereft", "GpuFailed");
+
+      // As the message says. Its successor finds no card, and has this one when it is back.
+      await("a node without a card").atMost(SAYING).until(() -> offered(cards.resource()) == 0);
+      CLIENT.pods().inNamespace(OTHERS_NAMESPACE).withName(pod).delete();
+      Condition waits = DRAFTS.forReason("bereft", "RuntimeReady", "False", "NoGpuFree", SAYING);
+      assertThat(waits.getMessage()).contains("Insufficient nvidia.com/mig-1g.5gb");
+      cards.lost(false);
+      DRAFTS.forReason("bereft", "RuntimeReady", "False", "GpuUnusable", SERVING);
+      assertThat(podOf("bereft")).isNotEqualTo(pod);
+      assertThat(cards.given(podOf("bereft"))).isEqualTo("mig-1g.5gb-0");
+    }
+  }
+
+  @Test
+  @Order(18)
   void deletingTheDeploymentLeavesNothingInItsNamespace() {
     CLIENT
         .resources(InferenceDeployment.class)
@@ -539,7 +599,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(17)
+  @Order(19)
   void uninstallingLeavesNothingButTheDefinitions() {
     helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait");
     // Who provides volumes takes its time to remove them.
@@ -677,6 +737,84 @@ class PlatformIT {
         nvme: {size: %s, storageClassName: %s}
     """
         .formatted(name, context, gpu, dram, nvme, storageClass);
+  }
+
+  /** A class of GPUs, with the image that has no CUDA: there is no driver either. */
+  private static void classOf(Cards cards) {
+    CLIENT
+        .resource(
+            Serialization.unmarshal(
+                """
+                apiVersion: kvdrive.dev/v1alpha1
+                kind: InferenceClass
+                metadata: {name: %s}
+                spec:
+                  device: CUDA
+                  gpu: {resourceName: %s}
+                  runtime: {image: "%s", imagePullPolicy: %s}
+                """
+                    .formatted(
+                        CARDS, cards.resource(), SETTINGS.runtimeImage(), SETTINGS.pullPolicy()),
+                GenericKubernetesResource.class))
+        .create();
+  }
+
+  /** An InferenceDeployment of that class. */
+  private static String onCard(String name) {
+    return """
+    apiVersion: kvdrive.dev/v1alpha1
+    kind: InferenceDeployment
+    metadata: {name: %s}
+    spec:
+      className: %s
+      model: {uri: "builtin:kvdrive-tiny-32k"}
+      contextLength: 8192
+      concurrency: 1
+      tiers:
+        gpu: {memory: 2Gi}
+        dram: {size: 128Mi}
+    """
+        .formatted(name, CARDS);
+  }
+
+  private static Resource<InferenceDeployment> draft(String name) {
+    return CLIENT.resources(InferenceDeployment.class).inNamespace(OTHERS_NAMESPACE).withName(name);
+  }
+
+  /** Sums up what the nodes have to give of a resource, as the scheduler sees it. */
+  private static int offered(String resource) {
+    return CLIENT.nodes().list().getItems().stream()
+        .map(node -> node.getStatus().getAllocatable().get(resource))
+        .filter(Objects::nonNull)
+        .mapToInt(quantity -> Integer.parseInt(quantity.getAmount()))
+        .sum();
+  }
+
+  /** The pod of a draft that has only one that stays. */
+  private static String podOf(String name) {
+    return CLIENT
+        .pods()
+        .inNamespace(OTHERS_NAMESPACE)
+        .withLabelSelector(Objects.requireNonNull(draft(name).get().getStatus().selector()))
+        .list()
+        .getItems()
+        .stream()
+        .filter(pod -> pod.getMetadata().getDeletionTimestamp() == null)
+        .map(pod -> pod.getMetadata().getName())
+        .findFirst()
+        .orElseThrow();
+  }
+
+  /** Waits for the event that tells of a draft's Ready condition with a reason. */
+  private static void awaitEvent(String name, String reason) {
+    await("an event %s of %s".formatted(reason, name))
+        .atMost(SAYING)
+        .until(
+            () ->
+                CLIENT.v1().events().inNamespace(OTHERS_NAMESPACE).list().getItems().stream()
+                    .filter(e -> e.getInvolvedObject().getKind().equals("InferenceDeployment"))
+                    .filter(e -> e.getInvolvedObject().getName().equals(name))
+                    .anyMatch(e -> e.getReason().equals(reason)));
   }
 
   private static void applyStrictly(String yaml, String namespace) {

@@ -16,6 +16,7 @@ import org.jspecify.annotations.Nullable;
  * @param pullPolicy imagePullPolicy of both
  * @param storageClass class of volumes with a real size, for the NVMe tier
  * @param volumes command that makes or recycles such volumes; empty when the cluster makes them
+ * @param gpus command that offers cards to the cluster; empty when it cannot
  */
 record Settings(
     String mode,
@@ -25,10 +26,10 @@ record Settings(
     String runtimeImage,
     String pullPolicy,
     String storageClass,
-    List<String> volumes) {
+    List<String> volumes,
+    List<String> gpus) {
 
   static Settings read() {
-    String volumes = property("volumes", "");
     return new Settings(
         property("mode", null),
         Path.of(property("root", null)),
@@ -37,7 +38,13 @@ record Settings(
         property("runtimeImage", null),
         property("pullPolicy", null),
         property("storageClass", null),
-        volumes.isEmpty() ? List.of() : List.of(volumes.split(" ")));
+        command("volumes"),
+        command("gpus"));
+  }
+
+  private static List<String> command(String name) {
+    String words = property(name, "");
+    return words.isEmpty() ? List.of() : List.of(words.split(" "));
   }
 
   private static String property(String name, @Nullable String otherwise) {

@@ -47,6 +47,21 @@ final class Waiting {
         .orElseThrow();
   }
 
+  /** Waits until the condition has the status for the reason. */
+  Condition forReason(String name, String type, String status, String reason, Duration limit) {
+    return await("%s=%s of %s/%s for %s".formatted(type, status, namespace, name, reason))
+        .atMost(limit)
+        .pollInterval(POLL)
+        .until(
+            () -> condition(name, type),
+            found ->
+                found
+                    .filter(condition -> condition.getStatus().equals(status))
+                    .filter(condition -> condition.getReason().equals(reason))
+                    .isPresent())
+        .orElseThrow();
+  }
+
   /** The condition as it stands, when the status speaks of the present generation. */
   Optional<Condition> condition(String name, String type) {
     InferenceDeployment deployment = get(name);
