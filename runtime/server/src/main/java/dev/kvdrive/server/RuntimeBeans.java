@@ -7,6 +7,7 @@ import dev.kvdrive.server.access.ApiKeys;
 import dev.kvdrive.server.access.CorsFilter;
 import dev.kvdrive.server.access.PlainFilter;
 import dev.kvdrive.server.gpu.Gpus;
+import dev.kvdrive.server.metrics.Exemplars;
 import dev.kvdrive.server.metrics.GpuMetrics;
 import dev.kvdrive.server.metrics.KeyMetrics;
 import dev.kvdrive.server.metrics.MetricsHandler;
@@ -18,6 +19,7 @@ import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.serving.TerminationLog;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import dev.kvdrive.server.settings.SettingNames;
+import dev.kvdrive.server.tracing.RequestTracing;
 import dev.kvdrive.server.transport.AccessLog;
 import dev.kvdrive.server.transport.ConnectionLimits;
 import dev.kvdrive.server.transport.Connections;
@@ -32,6 +34,8 @@ import io.micrometer.core.instrument.binder.system.ProcessorMetrics;
 import io.micrometer.core.instrument.binder.system.UptimeMetrics;
 import io.micrometer.prometheusmetrics.PrometheusConfig;
 import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import io.micrometer.tracing.Tracer;
+import io.prometheus.metrics.model.registry.PrometheusRegistry;
 import java.net.InetSocketAddress;
 import java.time.Clock;
 import java.time.Duration;
@@ -41,6 +45,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.TimeUnit;
+import org.springframework.beans.factory.ObjectProvider;
 import org.springframework.boot.autoconfigure.condition.ConditionalOnProperty;
 import org.springframework.boot.reactor.netty.NettyServerCustomizer;
 import org.springframework.context.annotation.Bean;
@@ -95,8 +100,13 @@ public class RuntimeBeans {
   }
 
   @Bean(destroyMethod = "close")
-  PrometheusMeterRegistry meterRegistry() {
-    PrometheusMeterRegistry registry = new PrometheusMeterRegistry(PrometheusConfig.DEFAULT);
+  PrometheusMeterRegistry meterRegistry(Exemplars exemplars) {
+    PrometheusMeterRegistry registry =
+        new PrometheusMeterRegistry(
+            PrometheusConfig.DEFAULT,
+            new PrometheusRegistry(),
+            io.micrometer.core.instrument.Clock.SYSTEM,
+            exemplars);
     new JvmMemoryMetrics().bindTo(registry);
     new JvmThreadMetrics().bindTo(registry);
     new ClassLoaderMetrics().bindTo(registry);
@@ -114,8 +124,18 @@ public class RuntimeBeans {
   }
 
   @Bean
-  ServingMetrics servingMetrics(PrometheusMeterRegistry registry) {
-    return new ServingMetrics(registry);
+  Exemplars exemplars() {
+    return new Exemplars();
+  }
+
+  @Bean
+  RequestTracing requestTracing(ObjectProvider<Tracer> tracer) {
+    return new RequestTracing(tracer.getIfAvailable());
+  }
+
+  @Bean
+  ServingMetrics servingMetrics(PrometheusMeterRegistry registry, Exemplars exemplars) {
+    return new ServingMetrics(registry, exemplars);
   }
 
   @Bean(destroyMethod = "close")

@@ -111,6 +111,8 @@ public final class RuntimeOptions {
             Map.entry("server.address", "--host"),
             Map.entry("server.port", "--port")));
     flags.put("kvdrive.http.ui", "--no-ui");
+    flags.put("management.opentelemetry.tracing.export.otlp.endpoint", "--otlp-endpoint");
+    flags.put("management.tracing.sampling.probability", "--trace-sampling");
     return Map.copyOf(flags);
   }
 }

@@ -102,6 +102,23 @@ public final class ServeCommand implements Callable<Integer> {
               + " as nobody needs the room, for prompts of the same key that begin alike).")
   private boolean forgetPrompts;
 
+  @Option(
+      names = "--otlp-endpoint",
+      paramLabel = "URL",
+      description =
+          "Collector that traces of requests are sent to by OTLP over HTTP, such as"
+              + " http://localhost:4318; /v1/traces is added (default: nothing is traced, unless"
+              + " OTEL_EXPORTER_OTLP_ENDPOINT is set).")
+  private @Nullable String otlpEndpoint;
+
+  @Option(
+      names = "--trace-sampling",
+      paramLabel = "SHARE",
+      description =
+          "Share of the requests that are traced, from 0 to 1, where the caller has not decided"
+              + " (default: 1).")
+  private @Nullable String traceSampling;
+
   @Option(names = "--access-log", description = "Write a line for each request.")
   private boolean accessLog;
 
@@ -146,6 +163,12 @@ public final class ServeCommand implements Callable<Integer> {
     if (forgetPrompts) {
       settings.put("kvdrive.keep-prompts", "false");
     }
+    if (otlpEndpoint != null) {
+      settings.put(
+          "management.opentelemetry.tracing.export.otlp.endpoint",
+          otlpEndpoint.replaceAll("/+$", "") + "/v1/traces");
+    }
+    put(settings, "management.tracing.sampling.probability", traceSampling);
     if (accessLog) {
       settings.put("kvdrive.http.access-log", "true");
     }

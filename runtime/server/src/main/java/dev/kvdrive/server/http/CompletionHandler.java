@@ -5,6 +5,7 @@ import dev.kvdrive.server.access.Admission;
 import dev.kvdrive.server.generation.GenerationEvent;
 import dev.kvdrive.server.generation.GenerationObserver;
 import dev.kvdrive.server.generation.RequestGenerations;
+import dev.kvdrive.server.metrics.Exemplars;
 import dev.kvdrive.server.metrics.ServingMetrics;
 import dev.kvdrive.server.openai.AnswerFormat;
 import dev.kvdrive.server.openai.AnswerWriter;
@@ -17,11 +18,13 @@ import dev.kvdrive.server.openai.TextFormat;
 import dev.kvdrive.server.serving.ServedModel;
 import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.settings.RuntimeSettings;
+import dev.kvdrive.server.tracing.RequestTracing;
+import io.micrometer.tracing.TraceContext;
 import java.time.Instant;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 import org.springframework.web.reactive.function.server.ServerRequest;
 import org.springframework.web.reactive.function.server.ServerResponse;
+import org.springframework.web.server.ServerWebExchange;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 import reactor.core.scheduler.Schedulers;
@@ -37,6 +40,7 @@ final class CompletionHandler {
   private final RuntimeSettings settings;
   private final RequestBodies bodies;
   private final ServingMetrics metrics;
+  private final RequestTracing tracing;
   private final ErrorAnswers errors;
 
   CompletionHandler(
@@ -44,16 +48,21 @@ final class CompletionHandler {
       RuntimeSettings settings,
       RequestBodies bodies,
       ServingMetrics metrics,
+      RequestTracing tracing,
       ErrorAnswers errors) {
     this.serving = serving;
     this.settings = settings;
     this.bodies = bodies;
     this.metrics = metrics;
+    this.tracing = tracing;
     this.errors = errors;
   }
 
   /** How one endpoint reads its body and shapes its answer. */
   private interface Endpoint<T> {
+    /** In the words of OpenTelemetry. */
+    String operation();
+
     PreparedCompletion read(ServedModel model, String id, T body);
 
     AnswerFormat format(ServedModel model, String id, long created, PreparedCompletion request);
@@ -61,6 +70,11 @@ final class CompletionHandler {
 
   private static final Endpoint<ChatCompletionRequest> CHAT =
       new Endpoint<>() {
+        @Override
+        public String operation() {
+          return "chat";
+        }
+
         @Override
         public PreparedCompletion read(ServedModel model, String id, ChatCompletionRequest body) {
           return model.reader().read(id, body);
@@ -76,6 +90,11 @@ final class CompletionHandler {
 
   private static final Endpoint<CompletionRequest> TEXT =
       new Endpoint<>() {
+        @Override
+        public String operation() {
+          return "text_completion";
+        }
+
         @Override
         public PreparedCompletion read(ServedModel model, String id, CompletionRequest body) {
           return model.reader().read(id, body);
@@ -117,7 +136,8 @@ final class CompletionHandler {
             prepared ->
                 submit(
                     scope,
-                    Admission.of(request.exchange()),
+                    request.exchange(),
+                    endpoint.operation(),
                     model,
                     prepared,
                     endpoint.format(model, scope.id(), Instant.now().getEpochSecond(), prepared)))
@@ -127,13 +147,14 @@ final class CompletionHandler {
 
   private Running submit(
       RequestScope scope,
-      @Nullable Admission admission,
+      ServerWebExchange exchange,
+      String operation,
       ServedModel model,
       PreparedCompletion prepared,
       AnswerFormat format) {
     RequestGenerations generations;
     try {
-      generations = submit(scope, admission, model, prepared);
+      generations = submit(scope, exchange, operation, model, prepared);
     } catch (IllegalArgumentException e) {
       // The reader has checked all that can be known; this is the engine's last word.
       throw ApiException.invalid(null, "invalid_value", String.valueOf(e.getMessage()));
@@ -149,16 +170,24 @@ final class CompletionHandler {
 
   private RequestGenerations submit(
       RequestScope scope,
-      @Nullable Admission admission,
+      ServerWebExchange exchange,
+      String operation,
       ServedModel model,
       PreparedCompletion prepared) {
+    Admission admission = Admission.of(exchange);
     List<GenerationRequest> choices =
         admission == null
             ? prepared.generations()
             : prepared.generations().stream()
                 .map(choice -> choice.ofTenant(admission.key()))
                 .toList();
-    GenerationObserver observer = metrics.observer(choices, scope.startNanos());
+    TraceContext trace = tracing.of(exchange);
+    GenerationObserver observer =
+        metrics.observer(
+            choices,
+            scope.startNanos(),
+            trace == null ? null : new Exemplars.Trace(trace.traceId(), trace.spanId()));
+    observer = tracing.observer(exchange, operation, model.name(), choices, observer);
     if (admission != null) {
       observer = new ChargedGenerations(admission, choices.size(), observer);
       admission.begin(choices.size());

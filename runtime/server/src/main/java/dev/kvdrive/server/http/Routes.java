@@ -9,6 +9,7 @@ import dev.kvdrive.server.openai.ApiException;
 import dev.kvdrive.server.serving.HealthNote;
 import dev.kvdrive.server.serving.Serving;
 import dev.kvdrive.server.settings.RuntimeSettings;
+import dev.kvdrive.server.tracing.RequestTracing;
 import dev.kvdrive.server.ui.SnapshotFeed;
 import dev.kvdrive.server.ui.Snapshots;
 import dev.kvdrive.server.ui.UiFile;
@@ -65,14 +66,15 @@ public class Routes {
       MetricsHandler metricsHandler,
       SnapshotFeed snapshotFeed,
       ErrorAnswers errors,
-      HealthNote healthNote) {
+      HealthNote healthNote,
+      RequestTracing tracing) {
     BodyBudget budget = new BodyBudget(settings.requestMemory());
     metrics.watch("bodies.bytes", "Bytes taken by request bodies.", budget::takenBytes);
     metrics.watch("bodies.limit.bytes", "Bytes that bodies may take.", budget::limitBytes);
     metrics.watch("requests.reading", "Requests being read or tokenised.", budget::bodies);
     RequestBodies bodies = new RequestBodies(budget, textScheduler, settings);
     CompletionHandler completions =
-        new CompletionHandler(serving, settings, bodies, metrics, errors);
+        new CompletionHandler(serving, settings, bodies, metrics, tracing, errors);
     TokenHandler tokens = new TokenHandler(serving, bodies);
     ModelHandler models = new ModelHandler(serving);
     HealthHandler health = new HealthHandler(serving, ClientText.of(settings), healthNote);

@@ -9,10 +9,16 @@ import org.springframework.web.reactive.function.server.ServerRequest;
 import org.springframework.web.reactive.function.server.ServerResponse;
 import reactor.core.publisher.Mono;
 
-/** {@code GET /metrics} in Prometheus' text format. */
+/**
+ * {@code GET /metrics} in Prometheus' text format, or in OpenMetrics', which alone has exemplars,
+ * for those who ask for it.
+ */
 public final class MetricsHandler {
   private static final MediaType FORMAT =
       MediaType.parseMediaType("text/plain;version=0.0.4;charset=utf-8");
+
+  private static final MediaType OPEN_METRICS =
+      MediaType.parseMediaType("application/openmetrics-text;version=1.0.0;charset=utf-8");
 
   private final Serving serving;
   private final PrometheusMeterRegistry registry;
@@ -25,17 +31,25 @@ public final class MetricsHandler {
 
   /** The metrics as they are now; those of the engine from its start on. */
   public Mono<ServerResponse> scrape(ServerRequest request) {
-    return Mono.fromSupplier(this::text)
-        .flatMap(text -> ServerResponse.ok().contentType(FORMAT).bodyValue(text));
+    MediaType format =
+        request.headers().accept().stream()
+                .anyMatch(
+                    wanted ->
+                        wanted.getType().equals(OPEN_METRICS.getType())
+                            && wanted.getSubtype().equals(OPEN_METRICS.getSubtype()))
+            ? OPEN_METRICS
+            : FORMAT;
+    return Mono.fromSupplier(() -> text(format))
+        .flatMap(text -> ServerResponse.ok().contentType(format).bodyValue(text));
   }
 
-  private synchronized String text() {
+  private synchronized String text(MediaType format) {
     if (engine == null && serving.state() instanceof State.Ready ready) {
       engine = new EngineMetrics(ready.model(), registry);
     }
     if (engine != null) {
       engine.refresh();
     }
-    return registry.scrape();
+    return registry.scrape(format.toString());
   }
 }

@@ -17,6 +17,7 @@ import java.util.Locale;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Supplier;
 import java.util.function.ToDoubleFunction;
+import org.jspecify.annotations.Nullable;
 
 /** Times and counts of generations, as users of the API see them. Thread-safe. */
 public final class ServingMetrics {
@@ -26,14 +27,19 @@ public final class ServingMetrics {
       millis(1, 2, 5, 10, 15, 20, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1000, 2500);
 
   private final MeterRegistry registry;
+  private final Exemplars exemplars;
   private final Timer firstToken;
   private final Timer betweenTokens;
   private final Timer queue;
   private final Timer prefill;
   private final Timer whole;
 
-  public ServingMetrics(MeterRegistry registry) {
+  /**
+   * @param exemplars that the registry asks of which trace a time is
+   */
+  public ServingMetrics(MeterRegistry registry, Exemplars exemplars) {
     this.registry = registry;
+    this.exemplars = exemplars;
     firstToken =
         timer("time_to_first_token", "From the request's arrival to its first token.", LONG_TIMES);
     betweenTokens =
@@ -56,17 +62,19 @@ public final class ServingMetrics {
    * Measures the generations of one request.
    *
    * @param arrivalNanos {@link System#nanoTime} when the HTTP request arrived
+   * @param trace of the request; null if it is not traced
    */
-  public GenerationObserver observer(List<GenerationRequest> generations, long arrivalNanos) {
+  public GenerationObserver observer(
+      List<GenerationRequest> generations, long arrivalNanos, Exemplars.@Nullable Trace trace) {
     long[] last = new long[generations.size()];
     return new GenerationObserver() {
       @Override
       public void token(int choice) {
         long now = System.nanoTime();
         if (last[choice] == 0) {
-          firstToken.record(now - arrivalNanos, TimeUnit.NANOSECONDS);
+          record(firstToken, now - arrivalNanos, trace);
         } else {
-          betweenTokens.record(now - last[choice], TimeUnit.NANOSECONDS);
+          record(betweenTokens, now - last[choice], trace);
         }
         last[choice] = now;
       }
@@ -76,9 +84,9 @@ public final class ServingMetrics {
         // A cancelled generation took the time of its client's patience, which says nothing of
         // ours.
         if (finish.reason() != FinishReason.CANCELLED) {
-          whole.record(System.nanoTime() - arrivalNanos, TimeUnit.NANOSECONDS);
-          queue.record(finish.usage().queueNanos(), TimeUnit.NANOSECONDS);
-          prefill.record(finish.usage().prefillNanos(), TimeUnit.NANOSECONDS);
+          record(whole, System.nanoTime() - arrivalNanos, trace);
+          record(queue, finish.usage().queueNanos(), trace);
+          record(prefill, finish.usage().prefillNanos(), trace);
         }
         outcome(finish.reason().name().toLowerCase(Locale.ROOT)).increment();
       }
@@ -88,6 +96,10 @@ public final class ServingMetrics {
         outcome("error").increment();
       }
     };
+  }
+
+  private void record(Timer timer, long nanos, Exemplars.@Nullable Trace trace) {
+    exemplars.of(trace, () -> timer.record(nanos, TimeUnit.NANOSECONDS));
   }
 
   /**

@@ -22,7 +22,7 @@ import org.springframework.core.env.PropertySource;
 public final class SettingNames {
   private static final Pattern SETTING =
       Pattern.compile(
-          "(?<![\\w./-])(?:kvdrive(?:\\.[a-z]+(?:-[a-z]+)*)+|server\\.(?:port|address))");
+          "(?<![\\w./-])(?:kvdrive(?:\\.[a-z]+(?:-[a-z]+)*)+|server\\.(?:port|address)|management(?:\\.[a-z]+(?:-[a-z]+)*)+)");
 
   private final @Nullable ConfigurableEnvironment environment;
 

@@ -18,14 +18,15 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 class ServingMetricsTest {
   private final SimpleMeterRegistry registry = new SimpleMeterRegistry();
-  private final ServingMetrics metrics = new ServingMetrics(registry);
+  private final ServingMetrics metrics = new ServingMetrics(registry, new Exemplars());
 
   private GenerationObserver observer() {
     return metrics.observer(
         List.of(
             new GenerationRequest(
                 "r", List.of(1), Sampling.GREEDY, 10, Set.of(), List.of(), -1, true)),
-        System.nanoTime());
+        System.nanoTime(),
+        null);
   }
 
   private static Finish finish(FinishReason reason) {
