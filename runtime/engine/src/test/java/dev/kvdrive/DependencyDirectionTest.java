@@ -102,6 +102,7 @@ class DependencyDirectionTest {
         .resideInAnyPackage(
             "dev.kvdrive..",
             "java..",
+            "javax.crypto..",
             "javax.net.ssl..",
             "sun.nio.ch..",
             "com.sun.nio.file..",
