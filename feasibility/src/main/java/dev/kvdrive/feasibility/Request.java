@@ -141,6 +141,33 @@ public record Request(
     return Optional.of(slash < 0 ? rest : rest.substring(0, slash));
   }
 
+  /** Scheme of a model that lies in an image. */
+  public static final String IMAGE_SCHEME = "oci://";
+
+  /** What pulls the image that holds the model, as registries write it, if its uri names one. */
+  public Optional<String> modelImage() {
+    if (!model.uri().startsWith(IMAGE_SCHEME)) {
+      return Optional.empty();
+    }
+    String rest = model.uri().substring(IMAGE_SCHEME.length());
+    int path = rest.indexOf('#');
+    return Optional.of(path < 0 ? rest : rest.substring(0, path));
+  }
+
+  /**
+   * Where the model lies in the claim or the image that its uri names: empty for its root, else a
+   * path that begins with a slash. Nothing where the uri names neither.
+   */
+  public Optional<String> modelPath() {
+    return modelClaim()
+        .map(claim -> model.uri().substring(CLAIM_SCHEME.length() + claim.length()))
+        .or(
+            () ->
+                modelImage()
+                    .map(image -> model.uri().substring(IMAGE_SCHEME.length() + image.length()))
+                    .map(path -> path.replaceFirst("^#", "/")));
+  }
+
   /**
    * How the context of a model is to be extended, or null.
    *

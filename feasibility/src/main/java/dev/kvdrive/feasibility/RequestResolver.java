@@ -203,9 +203,10 @@ public final class RequestResolver {
 
   /** What the API server refuses is refused by whoever plans: prefixes that are allowed hold. */
   private static void checkPath(String uri) {
-    if (uri.startsWith(Request.CLAIM_SCHEME) && uri.contains("..")) {
+    if ((uri.startsWith(Request.CLAIM_SCHEME) || uri.startsWith(Request.IMAGE_SCHEME))
+        && uri.contains("..")) {
       throw new IllegalArgumentException(
-          "spec.model.uri: %s: %s".formatted(uri, ModelSpec.LEAVES_CLAIM));
+          "spec.model.uri: %s: %s".formatted(uri, ModelSpec.LEAVES_VOLUME));
     }
   }
 

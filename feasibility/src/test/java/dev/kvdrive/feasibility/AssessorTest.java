@@ -125,13 +125,54 @@ class AssessorTest {
   /** A prefix that a class allows is not left by it. */
   @ParameterizedTest
   @ValueSource(
-      strings = {"pvc://models/public/../private/x.gguf", "pvc://models/..", "pvc://c/../../x"})
-  void aPathThatLeavesItsClaimIsRefused(String uri) {
+      strings = {
+        "pvc://models/public/../private/x.gguf",
+        "pvc://models/..",
+        "pvc://c/../../x",
+        "oci://registry.example.com/public/../private:1"
+      })
+  void aPathThatLeavesItsVolumeIsRefused(String uri) {
     InferenceDeployment deployment = deployment("endpoint", "");
     deployment.setSpec(WrittenManifests.withModel(deployment.getSpec(), uri));
     Infeasible refused = infeasible(deployment, null);
     assertThat(refused.reason()).isEqualTo("InvalidSpec");
-    assertThat(refused.message()).contains("spec.model.uri", uri, "a path in a claim has no ..");
+    assertThat(refused.message())
+        .contains("spec.model.uri", uri, "a path in a claim or an image has no ..");
+  }
+
+  /** A tag may mean any file, unlike a revision; a digest is another name as well. */
+  @ParameterizedTest
+  @CsvSource({
+    "oci://registry.example.com/models/tiny:q8, Feasible",
+    "oci://registry.example.com/models/tiny:f32, GeometryUnknown",
+    "oci://registry.example.com/models/tiny:q8#other.gguf, GeometryUnknown",
+    "oci://registry.example.com/others/tiny:q8, NotAllowed",
+  })
+  void sizesOfAModelInAnImageAreThoseOfExactlyItsUri(String uri, String verdict) {
+    InferenceClass clazz =
+        WrittenManifests.clazz(
+            "default",
+            """
+            models:
+              allowedPrefixes: ["oci://registry.example.com/models/"]
+              catalogue:
+                - uri: oci://registry.example.com/models/tiny:q8
+                  geometry: {layers: 2, hidden: 64, heads: 4, kvHeads: 2, headDim: 16, \
+            feedForward: 128, vocabulary: 1000, maxContext: 65536, weights: 4Mi}
+            """);
+    InferenceDeployment deployment = deployment("endpoint", "");
+    ModelSpec model =
+        verdict.equals("NotAllowed")
+            ? new ModelSpec(uri, WrittenManifests.geometry(2), null, null, null, null)
+            : new ModelSpec(uri, null, null, null, null, null);
+    deployment.setSpec(WrittenManifests.withModel(deployment.getSpec(), model));
+
+    if (verdict.equals("Feasible")) {
+      assertThat(feasible(deployment, clazz).request().modelImage())
+          .contains("registry.example.com/models/tiny:q8");
+    } else {
+      assertThat(infeasible(deployment, clazz).reason()).isEqualTo(verdict);
+    }
   }
 
   @Test

@@ -20,8 +20,8 @@ import org.junit.jupiter.api.Assumptions;
 
 /**
  * One real API server (etcd and kube-apiserver as processes, no controllers) with the project's
- * definitions, shared by the tests of a run. Where its programs have not been built, tests that
- * need it are skipped; where {@value #REQUIRED} is set they must have been.
+ * definitions and with volumes of images, shared by the tests of a run. Where its programs have not
+ * been built, tests that need it are skipped; where {@value #REQUIRED} is set they must have been.
  */
 public final class ApiServer {
   static final String REQUIRED = ApiServerPrograms.REQUIRED;
@@ -53,6 +53,7 @@ public final class ApiServer {
             ApiServerPrograms.configuration()
                 .withApiServerFlag("--audit-policy-file=" + AUDIT_POLICY.toAbsolutePath())
                 .withApiServerFlag("--audit-log-path=" + auditLog)
+                .withApiServerFlag("--feature-gates=ImageVolume=true")
                 .build());
     server.start();
     Runtime.getRuntime().addShutdownHook(new Thread(server::stop));

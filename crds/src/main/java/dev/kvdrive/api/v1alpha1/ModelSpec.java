@@ -17,10 +17,12 @@ import org.jspecify.annotations.Nullable;
     message = "tokenSecret is only used with an hf:// model")
 @ValidationRule(
     value = "!has(self.cacheClaimName) || self.uri.startsWith('hf://')",
-    message = "cacheClaimName is only used with an hf:// model; pvc:// names its claim in the uri")
+    message =
+        "cacheClaimName is only used with an hf:// model; pvc:// names its claim in the uri, and nodes keep the images of oci://")
 @ValidationRule(
-    value = "!self.uri.startsWith('pvc://') || !self.uri.contains('..')",
-    message = ModelSpec.LEAVES_CLAIM)
+    value =
+        "!(self.uri.startsWith('pvc://') || self.uri.startsWith('oci://')) || !self.uri.contains('..')",
+    message = ModelSpec.LEAVES_VOLUME)
 public record ModelSpec(
     @Required
         @Size(min = 1, max = 512)
@@ -28,12 +30,19 @@ public record ModelSpec(
             "^(builtin:[a-z0-9][a-z0-9._-]*"
                 + "|hf://[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*"
                 + "(@[A-Za-z0-9._%-]+)?(/[A-Za-z0-9_][A-Za-z0-9._+-]*)*"
-                + "|pvc://[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?(/[A-Za-z0-9._-]+)*)$")
+                + "|pvc://[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?(/[A-Za-z0-9._-]+)*"
+                + "|oci://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?"
+                + "(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)+"
+                + "(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[a-f0-9]{64})?"
+                + "(#[A-Za-z0-9._+-]+(/[A-Za-z0-9._+-]+)*)?)$")
         @JsonPropertyDescription(
             "Source of the model: builtin:NAME (bundled in the runtime image), "
                 + "hf://ORGANISATION/REPOSITORY@REVISION/FILE.gguf (downloaded from a model hub;"
-                + " revision and file may be left out), or "
-                + "pvc://CLAIM/PATH (a file or folder in a claim of this namespace, read-only).")
+                + " revision and file may be left out), "
+                + "pvc://CLAIM/PATH (a file or folder in a claim of this namespace, read-only), or"
+                + " oci://REGISTRY/REPOSITORY:TAG#PATH (a file or folder in an image that each node"
+                + " pulls once; @sha256:DIGEST in place of a tag or after it; without a path the"
+                + " image's root).")
         String uri,
     @Nullable
         @JsonPropertyDescription(
@@ -61,6 +70,6 @@ public record ModelSpec(
             "Serves a longer context than the model was trained for. For models whose card names"
                 + " it, and not for those that bring a scaling of their own.")
         RopeScaling ropeScaling) {
-  /** What a path that leaves its claim is told, by the API server and by whoever plans. */
-  public static final String LEAVES_CLAIM = "a path in a claim has no ..";
+  /** What a path that leaves its volume is told, by the API server and by whoever plans. */
+  public static final String LEAVES_VOLUME = "a path in a claim or an image has no ..";
 }

@@ -27,6 +27,7 @@ import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicy;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetBuilder;
 import io.fabric8.kubernetes.client.utils.Serialization;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -55,7 +56,10 @@ public final class DesiredObjects {
   public DesiredObjects(Feasible feasible) {
     this.request = feasible.request();
     this.configuration = RuntimeConfiguration.files(feasible);
-    this.configHash = RuntimeConfiguration.hash(configuration);
+    // The runtime is told a path only, which images have in common.
+    Map<String, String> hashed = new LinkedHashMap<>(configuration);
+    request.modelImage().ifPresent(image -> hashed.put("image of the model", image));
+    this.configHash = RuntimeConfiguration.hash(hashed);
     this.configName = request.name() + "-config-" + configHash;
     this.pod = new RuntimePod(feasible, configName, configHash);
   }
@@ -74,6 +78,20 @@ public final class DesiredObjects {
   public boolean configures(Pod pod) {
     Map<String, String> annotations = pod.getMetadata().getAnnotations();
     return annotations != null && configHash.equals(annotations.get(Labels.CONFIG_HASH));
+  }
+
+  /**
+   * Whether {@code template}, which the API server keeps, is of this configuration but lost the
+   * image with the model: a server without the feature ImageVolume drops it without a word.
+   */
+  public boolean lostItsModel(PodTemplateSpec template) {
+    return request.modelImage().isPresent()
+        && template.getMetadata() != null
+        && template.getSpec() != null
+        && configHash.equals(
+            Objects.requireNonNullElse(template.getMetadata().getAnnotations(), Map.of())
+                .get(Labels.CONFIG_HASH))
+        && template.getSpec().getVolumes().stream().noneMatch(v -> v.getImage() != null);
   }
 
   /** Which replica a retained claim of {@code deployment} belongs to, by the claim's name. */

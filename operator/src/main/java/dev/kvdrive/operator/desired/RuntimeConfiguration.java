@@ -35,7 +35,7 @@ final class RuntimeConfiguration {
   static final String CLIENT_CA_DIRECTORY = "/etc/kvdrive-client-ca";
   static final String CLIENT_CA = "ca.crt";
   static final String MODEL_CACHE = "/var/lib/kvdrive/models";
-  static final String MODEL_CLAIM = "/var/lib/kvdrive/model";
+  static final String MODEL_VOLUME = "/var/lib/kvdrive/model";
   static final String NVME = "/var/lib/kvdrive/nvme";
 
   private RuntimeConfiguration() {}
@@ -192,11 +192,7 @@ final class RuntimeConfiguration {
   }
 
   private static String modelUri(Request request) {
-    String uri = request.model().uri();
-    return request
-        .modelClaim()
-        .map(claim -> MODEL_CLAIM + uri.substring(Request.CLAIM_SCHEME.length() + claim.length()))
-        .orElse(uri);
+    return request.modelPath().map(path -> MODEL_VOLUME + path).orElse(request.model().uri());
   }
 
   private static int threads(Request request) {

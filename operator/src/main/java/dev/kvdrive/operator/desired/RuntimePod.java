@@ -57,6 +57,9 @@ final class RuntimePod {
   static final String TLS_PORT_NAME = "https";
   static final String NVME_VOLUME = "nvme";
 
+  /** Name of the volume with the model, where that is a claim or an image. */
+  static final String MODEL_VOLUME = "model";
+
   /** Labels that controllers give the pods of one template. */
   static final String DEPLOYMENTS_HASH = "pod-template-hash";
 
@@ -343,8 +346,8 @@ final class RuntimePod {
     mounts.add(mount("tmp", "/tmp", false));
     mounts.add(mount("models", RuntimeConfiguration.MODEL_CACHE, false));
     downloads.mount().ifPresent(mounts::add);
-    if (request.modelClaim().isPresent()) {
-      mounts.add(mount("model", RuntimeConfiguration.MODEL_CLAIM, true));
+    if (request.modelPath().isPresent()) {
+      mounts.add(mount(MODEL_VOLUME, RuntimeConfiguration.MODEL_VOLUME, true));
     }
     if (request.access().apiKeysSecret() != null) {
       mounts.add(mount("api-keys", RuntimeConfiguration.API_KEYS_DIRECTORY, true));
@@ -372,7 +375,14 @@ final class RuntimePod {
         .modelClaim()
         .ifPresent(
             claim ->
-                volumes.add(volume("model").withNewPersistentVolumeClaim(claim, true).build()));
+                volumes.add(
+                    volume(MODEL_VOLUME).withNewPersistentVolumeClaim(claim, true).build()));
+    request
+        .modelImage()
+        .ifPresent(
+            image ->
+                volumes.add(
+                    volume(MODEL_VOLUME).withNewImage().withReference(image).endImage().build()));
     SecretKey keys = request.access().apiKeysSecret();
     if (keys != null) {
       volumes.add(secret("api-keys", keys, RuntimeConfiguration.API_KEYS_FILE));

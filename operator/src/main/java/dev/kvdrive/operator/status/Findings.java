@@ -44,7 +44,19 @@ final class Findings {
   /** Provisioners' longest time between two attempts. */
   private static final Duration LONGEST_RETRY = Duration.ofMinutes(5);
 
+  /** What a kubelet says of the volume with the model that it knows no plugin for. */
+  private static final Pattern MODEL_NOT_PROCESSED =
+      Pattern.compile("failed to process volumes=\\[([^]]* )?model[ \\]]");
+
   private static final String MODEL_FOLDER = "/var/lib/kvdrive/model";
+
+  private static final String IMAGE_VOLUMES_UNSUPPORTED = "ImageVolumesUnsupported";
+
+  private static final String IMAGE_VOLUMES_WAY_OUT =
+      "It is on by default from Kubernetes 1.35, before with --feature-gates=ImageVolume=true of the API server and the kubelets. Or have the model in a claim: pvc://CLAIM/PATH.";
+
+  /** How a container runtime's failure to mount an image begins. */
+  private static final String IMAGE_NOT_MOUNTED = "ImageVolumeMountFailed";
 
   private final Request request;
   private final DesiredObjects desired;
@@ -81,6 +93,13 @@ final class Findings {
   }
 
   Finding model() {
+    if (observed.workload().map(Workload::template).filter(desired::lostItsModel).isPresent()) {
+      return Finding.stuck(
+          MODEL_AVAILABLE,
+          IMAGE_VOLUMES_UNSUPPORTED,
+          "The API server has dropped image %s of the model from the pods, for its feature ImageVolume is off. %s"
+              .formatted(request.modelImage().orElseThrow(), IMAGE_VOLUMES_WAY_OUT));
+    }
     Optional<PodTrouble> here = trouble(Kind.MODEL);
     if (here.isPresent()) {
       return inPodsStead(finding(MODEL_AVAILABLE, here.get()));
@@ -479,6 +498,11 @@ final class Findings {
             || found.message().contains(MODEL_FOLDER))) {
       return new PodTrouble("ModelUnavailable", found.message(), Kind.MODEL, found.lasting());
     }
+    Optional<PodTrouble> ofImage =
+        request.modelImage().flatMap(image -> ofModelImage(found, image));
+    if (ofImage.isPresent()) {
+      return ofImage.get();
+    }
     GpuRequest gpu = request.pod().gpu();
     if (gpu != null
         && found.reason().equals(PodTrouble.UNSCHEDULABLE)
@@ -497,6 +521,36 @@ final class Findings {
     return found.kind() == Kind.STORAGE && namesModelClaim
         ? new PodTrouble("ModelClaimUnavailable", found.message(), Kind.MODEL, found.lasting())
         : found;
+  }
+
+  /** What a trouble says of the image with the model, if it does. */
+  private static Optional<PodTrouble> ofModelImage(PodTrouble found, String image) {
+    if (MODEL_NOT_PROCESSED.matcher(found.message()).find()) {
+      return Optional.of(
+          new PodTrouble(
+              IMAGE_VOLUMES_UNSUPPORTED,
+              "%s (The kubelet of its node does not mount images. %s)"
+                  .formatted(found.message(), IMAGE_VOLUMES_WAY_OUT),
+              Kind.MODEL,
+              found.lasting()));
+    }
+    boolean pulls = PodTrouble.PULLS.contains(found.reason()) && names(found.message(), image);
+    return pulls || found.message().contains(IMAGE_NOT_MOUNTED)
+        ? Optional.of(
+            new PodTrouble(
+                "ModelImageUnavailable",
+                "%s (The model is in image %s: its registry must have it, and let the pods' pull secrets read it.)"
+                    .formatted(found.message(), image),
+                Kind.MODEL,
+                found.lasting()))
+        : Optional.empty();
+  }
+
+  /** Whether a message has the name of an image, and not only the beginning of another's. */
+  private static boolean names(String message, String image) {
+    return Pattern.compile(Pattern.quote(image) + "(:latest)?(?![\\w/@-]|[.:]\\w)")
+        .matcher(message)
+        .find();
   }
 
   /** The kubelet and the attacher name the volume that a claim is bound to. */

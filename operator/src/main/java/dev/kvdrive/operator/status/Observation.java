@@ -4,6 +4,7 @@ import dev.kvdrive.observed.usage.TierUsage;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaim;
 import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodTemplateSpec;
 import io.fabric8.kubernetes.api.model.apps.Deployment;
 import io.fabric8.kubernetes.api.model.apps.StatefulSet;
 import java.util.List;
@@ -70,6 +71,7 @@ public record Observation(
    * @param current whether these numbers speak of the current template
    * @param podsRejected why pods cannot be created, if so
    * @param paused whether somebody has stopped the rollout of a Deployment
+   * @param template of its pods as the API server keeps it, as far as it is known
    */
   public record Workload(
       int pods,
@@ -77,15 +79,16 @@ public record Observation(
       int updated,
       boolean current,
       @Nullable String podsRejected,
-      boolean paused) {
+      boolean paused,
+      @Nullable PodTemplateSpec template) {
 
     /** There is none, or its controller has not looked at it yet. */
-    static final Workload NONE = new Workload(0, 0, 0, false, null, false);
+    static final Workload NONE = new Workload(0, 0, 0, false, null, false, null);
 
     /** Of a workload that nobody has paused. */
     public Workload(
         int pods, int ready, int updated, boolean current, @Nullable String podsRejected) {
-      this(pods, ready, updated, current, podsRejected, false);
+      this(pods, ready, updated, current, podsRejected, false, null);
     }
 
     /** Whether {@code wanted} pods of the current template serve, and no others are left. */
@@ -97,7 +100,7 @@ public record Observation(
       var status = deployment.getStatus();
       boolean paused = Boolean.TRUE.equals(deployment.getSpec().getPaused());
       if (status == null) {
-        return new Workload(0, 0, 0, false, null, paused);
+        return new Workload(0, 0, 0, false, null, paused, deployment.getSpec().getTemplate());
       }
       String rejected =
           status.getConditions().stream()
@@ -111,7 +114,8 @@ public record Observation(
           count(status.getUpdatedReplicas()),
           current(deployment.getMetadata().getGeneration(), status.getObservedGeneration()),
           rejected,
-          paused);
+          paused,
+          deployment.getSpec().getTemplate());
     }
 
     /**
@@ -122,14 +126,16 @@ public record Observation(
     public static Workload of(StatefulSet set, List<Recorded> recorded) {
       var status = set.getStatus();
       if (status == null) {
-        return NONE;
+        return new Workload(0, 0, 0, false, null, false, set.getSpec().getTemplate());
       }
       return new Workload(
           count(status.getReplicas()),
           count(status.getReadyReplicas()),
           count(status.getUpdatedReplicas()),
           current(set.getMetadata().getGeneration(), status.getObservedGeneration()),
-          lacksPods(set) ? rejected(recorded) : null);
+          lacksPods(set) ? rejected(recorded) : null,
+          false,
+          set.getSpec().getTemplate());
     }
 
     /** Whether there are fewer pods than wanted. */

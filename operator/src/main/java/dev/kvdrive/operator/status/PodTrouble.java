@@ -39,6 +39,10 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
   /** Reason of a pod that no node has room for. */
   static final String UNSCHEDULABLE = "Unschedulable";
 
+  /** Reasons of a container that waits for an image. */
+  static final Set<String> PULLS =
+      Set.of("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull");
+
   /** Restarts after which a runtime that fails for no named reason is not expected to recover. */
   private static final int HOPELESS_RESTARTS = 5;
 

@@ -208,6 +208,60 @@ class DesiredObjectsTest {
     assertThat(model.getPersistentVolumeClaim().getReadOnly()).isTrue();
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "oci://registry.example.com:5000/models/tiny:q8#tiny/model.gguf, registry.example.com:5000/models/tiny:q8, /var/lib/kvdrive/model/tiny/model.gguf",
+    "oci://registry.example.com/tiny:1, registry.example.com/tiny:1, /var/lib/kvdrive/model",
+  })
+  void aModelInAnImageIsMountedReadOnly(String uri, String image, String path) {
+    InferenceDeployment deployment = WrittenManifests.deployment("endpoint", "legal", "");
+    deployment.setSpec(
+        WrittenManifests.withModel(
+            deployment.getSpec(),
+            new ModelSpec(uri, WrittenManifests.geometry(2), null, null, null, null)));
+    DesiredObjects objects =
+        new DesiredObjects((Feasible) ASSESSOR.assess(deployment, null, List.of()));
+
+    assertThat(
+            Serialization.unmarshal(
+                    objects.configMap().getData().get("runtime.yaml"), JsonNode.class)
+                .at("/kvdrive/model/uri")
+                .asText())
+        .isEqualTo(path);
+    assertThat(volume(objects, "model").getImage().getReference()).isEqualTo(image);
+
+    deployment.setSpec(
+        WrittenManifests.withModel(
+            deployment.getSpec(),
+            new ModelSpec(
+                uri.replaceFirst("tiny:", "tiny:2-"),
+                WrittenManifests.geometry(2),
+                null,
+                null,
+                null,
+                null)));
+    assertThat(
+            new DesiredObjects((Feasible) ASSESSOR.assess(deployment, null, List.of()))
+                .configName())
+        .as("another image is another configuration")
+        .isNotEqualTo(objects.configName());
+    assertThat(
+            objects
+                .deployment()
+                .getSpec()
+                .getTemplate()
+                .getSpec()
+                .getContainers()
+                .getFirst()
+                .getVolumeMounts())
+        .anySatisfy(
+            mount -> {
+              assertThat(mount.getName()).isEqualTo("model");
+              assertThat(mount.getMountPath()).isEqualTo("/var/lib/kvdrive/model");
+              assertThat(mount.getReadOnly()).isTrue();
+            });
+  }
+
   @Test
   void secretsAreMountedAndNeverRead() {
     DesiredObjects objects = objects("access: {apiKeysSecret: {name: keys, key: current}}");

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.tuple;
 
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
+import dev.kvdrive.api.v1alpha1.InferenceDeploymentSpec;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentStatus;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
@@ -303,6 +304,58 @@ class StatusAggregatorTest {
 
     assertThat(condition(status, "ModelAvailable").getReason()).isEqualTo("ModelClaimUnavailable");
     assertThat(truth(status, "StorageBound")).isEqualTo("True");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "ImagePullBackOff     | Back-off pulling image \"registry.example.com/tiny:1\": ErrImagePull: 401 | ModelAvailable | ModelImageUnavailable",
+        "ErrImagePull         | failed to pull \"registry.example.com/tiny:1\": not found | ModelAvailable | ModelImageUnavailable",
+        "CreateContainerError | ImageVolumeMountFailed: no such layer | ModelAvailable | ModelImageUnavailable",
+        "ErrImagePull         | failed to pull \"registry.example.com/tiny:1.1\" | RuntimeReady | ErrImagePull",
+        "ErrImagePull         | failed to pull \"kvdrive/runtime:test\" | RuntimeReady | ErrImagePull",
+      })
+  void anImageOfTheModelConcernsTheModel(String waits, String words, String type, String reason) {
+    deployment.setSpec(inImage());
+
+    InferenceDeploymentStatus status =
+        status(deployment, seen(STARTING, List.of(waiting(waits, words)), bound("512Mi")));
+
+    assertThat(condition(status, type).getReason()).isEqualTo(reason);
+    assertThat(condition(status, type).getMessage()).contains(words);
+    assertThat(condition(status, "Ready").getReason()).isEqualTo(reason);
+  }
+
+  @Test
+  void aKubeletThatMountsNoImagesIsNamedWithTheWayOut() {
+    deployment.setSpec(inImage());
+    Recorded failed =
+        warning(
+            "FailedMount",
+            "Unable to attach or mount volumes: unmounted volumes=[model], unattached volumes=[],"
+                + " failed to process volumes=[model]: context deadline exceeded",
+            10);
+
+    InferenceDeploymentStatus status =
+        status(deployment, recorded(creating(), bound("512Mi"), failed));
+
+    assertThat(condition(status, "ModelAvailable").getReason())
+        .isEqualTo("ImageVolumesUnsupported");
+    assertThat(condition(status, "ModelAvailable").getMessage())
+        .contains("kubelet", "--feature-gates=ImageVolume=true", "pvc://CLAIM/PATH");
+  }
+
+  private InferenceDeploymentSpec inImage() {
+    return WrittenManifests.withModel(
+        deployment.getSpec(),
+        new ModelSpec(
+            "oci://registry.example.com/tiny:1#model.gguf",
+            WrittenManifests.geometry(2),
+            null,
+            null,
+            null,
+            null));
   }
 
   @Test

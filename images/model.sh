@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Makes an image of a model, for volumes of pods: LAYOUT is a folder to be made, an OCI layout with one image
+# for amd64 and arm64, whose root has the files as they are, and calibrations that lie beside them. Needs jq.
+#   model.sh LAYOUT MODEL.gguf...|FOLDER    for instance images/target/tiny tiny-q8_0.gguf
+set -euo pipefail
+
+CALIBRATION=kvdrive-index.safetensors
+LAYER=application/vnd.oci.image.layer.v1.tar
+CONFIG=application/vnd.oci.image.config.v1+json
+MANIFEST=application/vnd.oci.image.manifest.v1+json
+INDEX=application/vnd.oci.image.index.v1+json
+
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# Puts a file into the layout under its sum, and prints what refers to it.
+blob() { # FILE MEDIA_TYPE
+  local sum
+  sum=$(sha256sum "$1" | cut -d' ' -f1)
+  jq -cn --arg type "$2" --arg digest "sha256:$sum" --argjson size "$(stat -c %s "$1")" \
+    '{mediaType: $type, digest: $digest, size: $size}'
+  mv "$1" "$MADE/blobs/sha256/$sum"
+}
+
+text_blob() { # MEDIA_TYPE, the text comes in
+  cat >"$MADE/text"
+  blob "$MADE/text" "$1"
+}
+
+# The same bytes for the same files, whoever has them and since when. Weights do not get smaller packed.
+pack() { # FILE_OF_THE_LAYER TAR_ARGUMENT...
+  local to=$1
+  shift
+  tar --create --file="$to" --format=pax --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime \
+    --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --dereference "$@"
+}
+
+main() {
+  local layout model files=() layer config architecture manifests=()
+  [ $# -ge 2 ] || { sed -n '4s/^# *//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+  command -v jq >/dev/null || die "jq is not on the PATH: apt-get install jq"
+  layout=$1
+  shift
+  [ ! -e "$layout" ] || die "$layout is there already: name a folder to be made"
+  mkdir -p "$(dirname "$layout")"
+  MADE=$(mktemp -d -p "$(dirname "$layout")")
+  trap 'rm -rf "$MADE"' EXIT
+  mkdir -p "$MADE/blobs/sha256"
+  if [ -d "$1" ]; then
+    [ $# -eq 1 ] || die "$1 is a folder, which is all of an image: leave out $2"
+    pack "$MADE/layer" --directory="$1" --transform='s#^\./##' .
+  else
+    for model in "$@"; do
+      [ -f "$model" ] || die "$model is no file: name the model's files, or its folder"
+      files+=(--directory="$(realpath "$(dirname "$model")")" "$(basename "$model")")
+      [ ! -f "$model.$CALIBRATION" ] || files+=("$(basename "$model").$CALIBRATION")
+    done
+    pack "$MADE/layer" "${files[@]}"
+  fi
+  layer=$(blob "$MADE/layer" $LAYER)
+  for architecture in amd64 arm64; do
+    config=$(jq -cn --arg architecture $architecture --argjson layer "$layer" \
+      '{architecture: $architecture, os: "linux", config: {}, rootfs: {type: "layers", diff_ids: [$layer.digest]}}' |
+      text_blob $CONFIG)
+    manifests+=("$(jq -cn --arg type $MANIFEST --argjson config "$config" --argjson layer "$layer" \
+      '{schemaVersion: 2, mediaType: $type, config: $config, layers: [$layer]}' | text_blob $MANIFEST |
+      jq -c --arg architecture $architecture '. + {platform: {architecture: $architecture, os: "linux"}}')")
+  done
+  printf '%s\n' "${manifests[@]}" | jq -cs --arg type $INDEX '{schemaVersion: 2, mediaType: $type, manifests: .}' |
+    text_blob $INDEX | jq --arg type $INDEX \
+    '{schemaVersion: 2, mediaType: $type, manifests: [. + {annotations: {"org.opencontainers.image.ref.name": "model"}}]}' \
+    >"$MADE/index.json"
+  printf '{"imageLayoutVersion": "1.0.0"}\n' >"$MADE/oci-layout"
+  chmod 755 "$MADE"
+  mv -T "$MADE" "$layout"
+  jq -r '.manifests[0].digest' "$layout/index.json"
+}
+main "$@"
