@@ -37,6 +37,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Models in images, on API servers that know volumes of images and on one that drops them. */
 class ModelImageTest {
   private static final Duration SOON = Duration.ofSeconds(30);
+
+  private static final Duration SETTLED = Duration.ofSeconds(3);
   private static final String NAME = "endpoint";
   private static final Path DEFINITIONS = Path.of("../crds/src/main/crds");
   private static final String SCRIPT = "../images/model.sh";
@@ -92,19 +94,20 @@ class ModelImageTest {
               OperatorBeans.client(config), RunningOperator.withoutRoutes(List.of(namespace)))) {
         assertThat(operator).isNotNull();
         deploy(client, namespace, "Ephemeral");
+        // The operator looks again when the server has told it of what it made, and says the same.
         await()
             .atMost(SOON)
+            .during(SETTLED)
             .untilAsserted(
                 () ->
                     assertThat(conditions(client, namespace))
+                        .anySatisfy(c -> assertThat(c).startsWith("Ready ImageVolumesUnsupported"))
                         .anySatisfy(
-                            c -> assertThat(c).startsWith("Ready ImageVolumesUnsupported")));
+                            c -> assertThat(c).startsWith("Stalled ImageVolumesUnsupported")));
 
         Condition ready = condition(client, namespace, "Ready").orElseThrow();
         assertThat(ready.getMessage())
             .contains(IMAGE, "--feature-gates=ImageVolume=true", "pvc://CLAIM/PATH");
-        assertThat(conditions(client, namespace))
-            .anySatisfy(c -> assertThat(c).startsWith("Stalled ImageVolumesUnsupported"));
       }
     } finally {
       server.stop();

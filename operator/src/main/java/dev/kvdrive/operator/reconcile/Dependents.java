@@ -19,6 +19,7 @@ import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.javaoperatorsdk.operator.api.config.informer.Informer;
 import io.javaoperatorsdk.operator.api.reconciler.Context;
+import io.javaoperatorsdk.operator.processing.dependent.Matcher;
 import io.javaoperatorsdk.operator.processing.dependent.kubernetes.CRUDKubernetesDependentResource;
 import io.javaoperatorsdk.operator.processing.dependent.kubernetes.KubernetesDependent;
 import io.javaoperatorsdk.operator.processing.event.ResourceID;
@@ -111,6 +112,21 @@ final class Dependents {
       return there != null && isIts(there, of)
           ? update(there, desired, of, context)
           : super.create(desired, of, context);
+    }
+
+    /**
+     * An API server drops fields of features that are off behind its own bookkeeping, which says
+     * that they were applied. The framework's comparison looks for what the bookkeeping says, and
+     * fails where it finds nothing: such an object is not as desired, and is applied again.
+     */
+    @Override
+    public Matcher.Result<R> match(
+        R actual, R desired, InferenceDeployment of, Context<InferenceDeployment> context) {
+      try {
+        return super.match(actual, desired, of, context);
+      } catch (IllegalStateException e) {
+        return Matcher.Result.computed(false, desired);
+      }
     }
 
     /** What cannot be applied beside what others put into the object is applied without that. */
