@@ -18,12 +18,8 @@ public final class Exemplars implements SpanContext {
    */
   public record Trace(String traceId, String spanId) {}
 
-  /** Records something as part of a trace; of none if it is null. */
-  void of(@Nullable Trace trace, Runnable record) {
-    if (trace == null) {
-      record.run();
-      return;
-    }
+  /** Records something as part of a trace. */
+  void of(Trace trace, Runnable record) {
     current.set(trace);
     try {
       record.run();

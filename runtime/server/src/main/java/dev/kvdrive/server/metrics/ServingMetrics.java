@@ -99,7 +99,11 @@ public final class ServingMetrics {
   }
 
   private void record(Timer timer, long nanos, Exemplars.@Nullable Trace trace) {
-    exemplars.of(trace, () -> timer.record(nanos, TimeUnit.NANOSECONDS));
+    if (trace == null) {
+      timer.record(nanos, TimeUnit.NANOSECONDS); // for each token, on the engine's thread
+    } else {
+      exemplars.of(trace, () -> timer.record(nanos, TimeUnit.NANOSECONDS));
+    }
   }
 
   /**
