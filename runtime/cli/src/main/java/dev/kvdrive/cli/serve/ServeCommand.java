@@ -30,6 +30,9 @@ public final class ServeCommand implements Callable<Integer> {
 
   @Mixin private RuntimeOptions runtime = new RuntimeOptions();
 
+  /** Where a collector takes traces, below its address. */
+  private static final String TRACES = "/v1/traces";
+
   @Option(
       names = "--name",
       paramLabel = "NAME",
@@ -107,7 +110,8 @@ public final class ServeCommand implements Callable<Integer> {
       paramLabel = "URL",
       description =
           "Collector that traces of requests are sent to by OTLP over HTTP, such as"
-              + " http://localhost:4318; /v1/traces is added (default: nothing is traced, unless"
+              + " http://localhost:4318; /v1/traces is added where it is not there (default: nothing"
+              + " is traced, unless"
               + " OTEL_EXPORTER_OTLP_ENDPOINT is set).")
   private @Nullable String otlpEndpoint;
 
@@ -164,9 +168,10 @@ public final class ServeCommand implements Callable<Integer> {
       settings.put("kvdrive.keep-prompts", "false");
     }
     if (otlpEndpoint != null) {
+      String address = otlpEndpoint.replaceAll("/+$", "");
       settings.put(
           "management.opentelemetry.tracing.export.otlp.endpoint",
-          otlpEndpoint.replaceAll("/+$", "") + "/v1/traces");
+          address.endsWith(TRACES) ? address : address + TRACES);
     }
     put(settings, "management.tracing.sampling.probability", traceSampling);
     if (accessLog) {

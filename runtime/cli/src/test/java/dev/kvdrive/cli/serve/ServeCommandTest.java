@@ -8,6 +8,7 @@ import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -144,6 +145,19 @@ class ServeCommandTest {
             Map.entry("kvdrive.keep-prompts", "false"),
             Map.entry("kvdrive.http.access-log", "true"),
             Map.entry("kvdrive.http.ui", "false"));
+  }
+
+  @Test
+  void aCollectorIsNamedWithOrWithoutWhereItTakesTraces() {
+    for (String address :
+        List.of("http://otel:4318", "http://otel:4318/", "http://otel:4318/v1/traces")) {
+      assertThat(settings("--otlp-endpoint", address, "--trace-sampling", "0.1"))
+          .contains(
+              Map.entry(
+                  "management.opentelemetry.tracing.export.otlp.endpoint",
+                  "http://otel:4318/v1/traces"),
+              Map.entry("management.tracing.sampling.probability", "0.1"));
+    }
   }
 
   @Test
