@@ -175,7 +175,16 @@ public abstract class KeptPromptsConformance extends EngineTest {
     EngineShape shape = EngineShape.roomy(1).withBlock(16).withSeats(3);
     AtomicLong alone = new AtomicLong();
     AtomicLong beside = new AtomicLong();
-    try (KvDriveEngine engine = start(keeping(shape))) {
+    // Decoding and the second's prompt take turns by the time they need: now and then the first has
+    // ended before the second begins, and nothing was seen.
+    for (int i = 0; i < 20 && beside.get() == 0; i++) {
+      meet(keeping(shape), alone, beside);
+    }
+    assertThat(beside.get()).isGreaterThan(alone.get()).isLessThan(alone.get() * 3 / 2);
+  }
+
+  private void meet(EngineSettings settings, AtomicLong alone, AtomicLong beside) {
+    try (KvDriveEngine engine = start(settings)) {
       Recorder first = new Recorder();
       Recorder second = new Recorder();
       first.onToken(
@@ -195,7 +204,6 @@ public abstract class KeptPromptsConformance extends EngineTest {
       first.await().finish();
       assertThat(second.await().finish().usage().reusedTokens()).isEqualTo(4 + 16 * 8);
     }
-    assertThat(beside.get()).isGreaterThan(alone.get()).isLessThan(alone.get() * 3 / 2);
   }
 
   private static long kvBytes(KvDriveEngine engine) {
