@@ -6,25 +6,9 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET=$ROOT/images/target
-OCI=$TARGET/oci
-MANIFEST=application/vnd.oci.image.manifest.v1+json
-INDEX=application/vnd.oci.image.index.v1+json
-
-die() { printf 'error: %s\n' "$*" >&2; exit 1; }
-
-# Puts a file into the layout under its sum, and prints what refers to it.
-blob() { # FILE MEDIA_TYPE
-  local sum
-  sum=$(sha256sum "$1" | cut -d' ' -f1)
-  jq -n --arg type "$2" --arg digest "sha256:$sum" --argjson size "$(stat -c %s "$1")" \
-    '{mediaType: $type, digest: $digest, size: $size}'
-  mv "$1" "$OCI/blobs/sha256/$sum"
-}
-
-text_blob() { # MEDIA_TYPE, the text comes in
-  cat >"$WORK/text"
-  blob "$WORK/text" "$1"
-}
+LAYOUT=$TARGET/oci
+# shellcheck source=blobs.sh
+. "$ROOT/images/blobs.sh"
 
 # The image of a docker archive, as a manifest with the processors that it is for.
 image() { # ARCHIVE
@@ -36,7 +20,7 @@ image() { # ARCHIVE
   for layer in $(jq -r '.[0].Layers[]' "$folder/manifest.json"); do
     layers+=("$(blob "$folder/$layer" application/vnd.oci.image.layer.v1.tar+gzip)")
   done
-  jq -n --arg type $MANIFEST --argjson config "$(blob "$config" application/vnd.oci.image.config.v1+json)" \
+  jq -n --arg type $MANIFEST --argjson config "$(blob "$config" $CONFIG)" \
     --argjson layers "$(printf '%s\n' "${layers[@]}" | jq -s .)" \
     '{schemaVersion: 2, mediaType: $type, config: $config, layers: $layers}' |
     text_blob $MANIFEST | jq -c --argjson platform "$platform" '. + {platform: $platform}'
@@ -75,15 +59,14 @@ main() {
   local native foreign=arm64 image
   native=$(dpkg --print-architecture)
   [ "$native" != arm64 ] || foreign=amd64
-  rm -rf "$OCI" "$TARGET/sbom"
-  mkdir -p "$OCI/blobs/sha256" "$TARGET/sbom"
+  rm -rf "$LAYOUT" "$TARGET/sbom"
+  mkdir -p "$LAYOUT/blobs/sha256" "$TARGET/sbom"
   WORK=$(mktemp -d -p "$TARGET")
   trap 'rm -rf "$WORK"' EXIT
   named operator "$ROOT"/operator/target/jib-image{,-foreign}.tar
   named runtime "$ROOT"/runtime/server/target/jib-image{,-foreign}.tar
   named runtime-cuda "$ROOT/images/cuda/target/jib-image.tar"
-  jq -s --arg type $INDEX '{schemaVersion: 2, mediaType: $type, manifests: .}' "$WORK/index" >"$OCI/index.json"
-  printf '{"imageLayoutVersion": "1.0.0"}\n' >"$OCI/oci-layout"
+  end_layout <"$WORK/index"
   for image in operator:operator runtime:runtime/server; do
     sbom "${image%%:*}-$native" "${image#*:}" "$TARGET/base.tar"
     sbom "${image%%:*}-$foreign" "${image#*:}" "$TARGET/base-$foreign.tar"
@@ -91,6 +74,6 @@ main() {
   sbom runtime-cuda-amd64 images/cuda "$TARGET/base-cuda.tar"
   notices >"$TARGET/NOTICES.txt"
   (cd "$TARGET" && sha256sum oci/index.json sbom/*.json NOTICES.txt >SHA256SUMS)
-  jq -r '.manifests[] | [.digest, .annotations[]] | @tsv' "$OCI/index.json"
+  jq -r '.manifests[] | [.digest, .annotations[]] | @tsv' "$LAYOUT/index.json"
 }
 main "$@"

@@ -6,25 +6,8 @@ set -euo pipefail
 
 CALIBRATION=kvdrive-index.safetensors
 LAYER=application/vnd.oci.image.layer.v1.tar
-CONFIG=application/vnd.oci.image.config.v1+json
-MANIFEST=application/vnd.oci.image.manifest.v1+json
-INDEX=application/vnd.oci.image.index.v1+json
-
-die() { printf 'error: %s\n' "$*" >&2; exit 1; }
-
-# Puts a file into the layout under its sum, and prints what refers to it.
-blob() { # FILE MEDIA_TYPE
-  local sum
-  sum=$(sha256sum "$1" | cut -d' ' -f1)
-  jq -cn --arg type "$2" --arg digest "sha256:$sum" --argjson size "$(stat -c %s "$1")" \
-    '{mediaType: $type, digest: $digest, size: $size}'
-  mv "$1" "$MADE/blobs/sha256/$sum"
-}
-
-text_blob() { # MEDIA_TYPE, the text comes in
-  cat >"$MADE/text"
-  blob "$MADE/text" "$1"
-}
+# shellcheck source=blobs.sh
+. "$(dirname "${BASH_SOURCE[0]}")/blobs.sh"
 
 # The same bytes for the same files, whoever has them and since when. Weights do not get smaller packed.
 pack() { # FILE_OF_THE_LAYER TAR_ARGUMENT...
@@ -35,28 +18,29 @@ pack() { # FILE_OF_THE_LAYER TAR_ARGUMENT...
 }
 
 main() {
-  local layout model files=() layer config architecture manifests=()
+  local to model files=() layer config architecture manifests=()
   [ $# -ge 2 ] || { sed -n '4s/^# *//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
   command -v jq >/dev/null || die "jq is not on the PATH: apt-get install jq"
-  layout=$1
+  to=$1
   shift
-  [ ! -e "$layout" ] || die "$layout is there already: name a folder to be made"
-  mkdir -p "$(dirname "$layout")"
-  MADE=$(mktemp -d -p "$(dirname "$layout")")
-  trap 'rm -rf "$MADE"' EXIT
-  mkdir -p "$MADE/blobs/sha256"
+  [ ! -e "$to" ] || die "$to is there already: name a folder to be made"
+  mkdir -p "$(dirname "$to")"
+  WORK=$(mktemp -d -p "$(dirname "$to")")
+  trap 'rm -rf "$WORK"' EXIT
+  LAYOUT=$WORK/layout
+  mkdir -p "$LAYOUT/blobs/sha256"
   if [ -d "$1" ]; then
     [ $# -eq 1 ] || die "$1 is a folder, which is all of an image: leave out $2"
-    pack "$MADE/layer" --directory="$1" --transform='s#^\./##' .
+    pack "$WORK/layer" --directory="$1" --transform='s#^\./##' .
   else
     for model in "$@"; do
       [ -f "$model" ] || die "$model is no file: name the model's files, or its folder"
       files+=(--directory="$(realpath "$(dirname "$model")")" "$(basename "$model")")
       [ ! -f "$model.$CALIBRATION" ] || files+=("$(basename "$model").$CALIBRATION")
     done
-    pack "$MADE/layer" "${files[@]}"
+    pack "$WORK/layer" "${files[@]}"
   fi
-  layer=$(blob "$MADE/layer" $LAYER)
+  layer=$(blob "$WORK/layer" $LAYER)
   for architecture in amd64 arm64; do
     config=$(jq -cn --arg architecture $architecture --argjson layer "$layer" \
       '{architecture: $architecture, os: "linux", config: {}, rootfs: {type: "layers", diff_ids: [$layer.digest]}}' |
@@ -66,12 +50,8 @@ main() {
       jq -c --arg architecture $architecture '. + {platform: {architecture: $architecture, os: "linux"}}')")
   done
   printf '%s\n' "${manifests[@]}" | jq -cs --arg type $INDEX '{schemaVersion: 2, mediaType: $type, manifests: .}' |
-    text_blob $INDEX | jq --arg type $INDEX \
-    '{schemaVersion: 2, mediaType: $type, manifests: [. + {annotations: {"org.opencontainers.image.ref.name": "model"}}]}' \
-    >"$MADE/index.json"
-  printf '{"imageLayoutVersion": "1.0.0"}\n' >"$MADE/oci-layout"
-  chmod 755 "$MADE"
-  mv -T "$MADE" "$layout"
-  jq -r '.manifests[0].digest' "$layout/index.json"
+    text_blob $INDEX | jq -c '. + {annotations: {"org.opencontainers.image.ref.name": "model"}}' | end_layout
+  mv -T "$LAYOUT" "$to"
+  jq -r '.manifests[0].digest' "$to/index.json"
 }
 main "$@"

@@ -9,6 +9,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Predicate;
 import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
@@ -34,31 +35,39 @@ final class Waiting {
 
   /** Waits, moreover, until its message contains a match. */
   Condition forMessage(String name, String type, String status, Pattern message, Duration limit) {
-    return await("%s=%s of %s/%s saying '%s'".formatted(type, status, namespace, name, message))
-        .atMost(limit)
-        .pollInterval(POLL)
-        .until(
-            () -> condition(name, type),
-            found ->
-                found
-                    .filter(condition -> condition.getStatus().equals(status))
-                    .filter(condition -> message.matcher(condition.getMessage()).find())
-                    .isPresent())
-        .orElseThrow();
+    return until(
+        name,
+        type,
+        status,
+        "saying '%s'".formatted(message),
+        condition -> message.matcher(condition.getMessage()).find(),
+        limit);
   }
 
   /** Waits until the condition has the status for the reason. */
   Condition forReason(String name, String type, String status, String reason, Duration limit) {
-    return await("%s=%s of %s/%s for %s".formatted(type, status, namespace, name, reason))
+    return until(
+        name,
+        type,
+        status,
+        "for " + reason,
+        condition -> condition.getReason().equals(reason),
+        limit);
+  }
+
+  private Condition until(
+      String name,
+      String type,
+      String status,
+      String more,
+      Predicate<Condition> as,
+      Duration limit) {
+    return await("%s=%s of %s/%s %s".formatted(type, status, namespace, name, more))
         .atMost(limit)
         .pollInterval(POLL)
         .until(
             () -> condition(name, type),
-            found ->
-                found
-                    .filter(condition -> condition.getStatus().equals(status))
-                    .filter(condition -> condition.getReason().equals(reason))
-                    .isPresent())
+            found -> found.filter(c -> c.getStatus().equals(status)).filter(as).isPresent())
         .orElseThrow();
   }
 

@@ -60,15 +60,20 @@ public final class ApiServer {
     this.kubeconfig = server.getKubeConfigYaml();
     this.client =
         new KubernetesClientBuilder().withConfig(Config.fromKubeconfig(kubeconfig)).build();
-    for (String plural : new String[] {"inferencedeployments", "inferenceclasses"}) {
-      CustomResourceDefinition definition =
+    define(client);
+  }
+
+  /** Installs the definitions of this project on a server. */
+  static void define(KubernetesClient client) {
+    for (String plural : List.of("inferencedeployments", "inferenceclasses")) {
+      awaitEstablished(
+          client,
           client
               .apiextensions()
               .v1()
               .customResourceDefinitions()
               .load(DEFINITIONS.resolve(plural + ".kvdrive.dev.yaml").toFile())
-              .serverSideApply();
-      client.resource(definition).waitUntilCondition(ApiServer::established, 30, TimeUnit.SECONDS);
+              .serverSideApply());
     }
   }
 

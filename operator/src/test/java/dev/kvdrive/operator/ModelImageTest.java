@@ -40,7 +40,6 @@ class ModelImageTest {
 
   private static final Duration SETTLED = Duration.ofSeconds(3);
   private static final String NAME = "endpoint";
-  private static final Path DEFINITIONS = Path.of("../crds/src/main/crds");
   private static final String SCRIPT = "../images/model.sh";
   private static final String IMAGE = "registry.example.com/models/tiny:1";
 
@@ -73,16 +72,7 @@ class ModelImageTest {
   void anApiServerThatDropsTheVolumeIsNamedWithTheWayOut() {
     KubeAPIServer server = ApiServer.startEmpty();
     try (KubernetesClient client = client(server)) {
-      for (String plural : List.of("inferencedeployments", "inferenceclasses")) {
-        ApiServer.awaitEstablished(
-            client,
-            client
-                .apiextensions()
-                .v1()
-                .customResourceDefinitions()
-                .load(DEFINITIONS.resolve(plural + ".kvdrive.dev.yaml").toFile())
-                .serverSideApply());
-      }
+      ApiServer.define(client);
       String namespace = "models";
       client
           .resource(

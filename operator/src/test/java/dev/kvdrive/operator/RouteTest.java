@@ -18,7 +18,6 @@ import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -50,8 +49,6 @@ class RouteTest {
   private static final Duration REMOVAL = Duration.ofMinutes(5);
 
   private static final String NAME = "endpoint";
-  private static final Path DEFINITIONS = Path.of("../crds/src/main/crds");
-
   private static final String ROUTE =
       """
       route:
@@ -75,16 +72,7 @@ class RouteTest {
         new KubernetesClientBuilder()
             .withConfig(Config.fromKubeconfig(server.getKubeConfigYaml()))
             .build();
-    for (String plural : List.of("inferencedeployments", "inferenceclasses")) {
-      ApiServer.awaitEstablished(
-          client,
-          client
-              .apiextensions()
-              .v1()
-              .customResourceDefinitions()
-              .load(DEFINITIONS.resolve(plural + ".kvdrive.dev.yaml").toFile())
-              .serverSideApply());
-    }
+    ApiServer.define(client);
   }
 
   @AfterAll

@@ -1,7 +1,7 @@
 package dev.kvdrive.cli.logs;
 
 import dev.kvdrive.cli.cluster.Cluster;
-import dev.kvdrive.cli.cluster.ClusterOptions;
+import dev.kvdrive.cli.cluster.PlaceOptions;
 import dev.kvdrive.cli.option.Bounded;
 import dev.kvdrive.cli.option.TimeConverter;
 import java.time.Duration;
@@ -34,19 +34,7 @@ public final class LogsCommand implements Callable<Integer> {
   @Parameters(paramLabel = "NAME", description = "The deployment.")
   private String name;
 
-  @Option(
-      names = {"-n", "--namespace"},
-      paramLabel = "NAMESPACE",
-      description = "Where it is (default: the context's namespace).")
-  private @Nullable String namespace;
-
-  @Option(
-      names = {"--context", "--kube-context"},
-      paramLabel = "NAME",
-      description = "Context of the kubeconfig (default: its current one).")
-  private @Nullable String context;
-
-  @Mixin private ClusterOptions cluster = new ClusterOptions();
+  @Mixin private PlaceOptions place = new PlaceOptions();
 
   @Option(
       names = {"-f", "--follow"},
@@ -80,7 +68,7 @@ public final class LogsCommand implements Callable<Integer> {
           spec.commandLine(),
           "--previous and --follow exclude each other: what has ended writes no more");
     }
-    try (Cluster opened = cluster.open(spec, context, namespace)) {
+    try (Cluster opened = place.open(spec)) {
       opened.deployment(name);
       PodLogs logs =
           new PodLogs(

@@ -2,7 +2,7 @@ package dev.kvdrive.cli.status;
 
 import dev.kvdrive.cli.cluster.Cluster;
 import dev.kvdrive.cli.cluster.ClusterException;
-import dev.kvdrive.cli.cluster.ClusterOptions;
+import dev.kvdrive.cli.cluster.PlaceOptions;
 import dev.kvdrive.cli.terminal.Terminal;
 import dev.kvdrive.model.file.Printable;
 import java.io.PrintWriter;
@@ -45,23 +45,11 @@ public final class StatusCommand implements Callable<Integer> {
   private @Nullable String name;
 
   @Option(
-      names = {"-n", "--namespace"},
-      paramLabel = "NAMESPACE",
-      description = "Where to look (default: the context's namespace).")
-  private @Nullable String namespace;
-
-  @Option(
       names = {"-A", "--all-namespaces"},
       description = "Look in all namespaces.")
   private boolean all;
 
-  @Option(
-      names = {"--context", "--kube-context"},
-      paramLabel = "NAME",
-      description = "Context of the kubeconfig (default: its current one).")
-  private @Nullable String context;
-
-  @Mixin private ClusterOptions cluster = new ClusterOptions();
+  @Mixin private PlaceOptions place = new PlaceOptions();
 
   @Option(
       names = {"-w", "--watch"},
@@ -70,15 +58,15 @@ public final class StatusCommand implements Callable<Integer> {
 
   @Override
   public Integer call() throws InterruptedException {
-    if (all && (name != null || namespace != null)) {
+    if (all && (name != null || place.namespace() != null)) {
       throw new ParameterException(
           spec.commandLine(),
           "-A shows all deployments of all namespaces; leave out %s"
-              .formatted(name != null ? "the name " + name : "-n " + namespace));
+              .formatted(name != null ? "the name " + name : "-n " + place.namespace()));
     }
     PrintWriter out = spec.commandLine().getOut();
     Terminal terminal = Terminal.of(out);
-    try (Cluster opened = cluster.open(spec, context, namespace)) {
+    try (Cluster opened = place.open(spec)) {
       if (name != null) {
         show(new StatusReport(opened, name, terminal, watch), terminal);
       } else {

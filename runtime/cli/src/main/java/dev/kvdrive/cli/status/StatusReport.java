@@ -338,6 +338,9 @@ final class StatusReport implements View<StatusReport.Seen> {
         out.append(" of ").append(tier.writesPerDay());
       }
     }
+    if (tier.encryption() != null) {
+      out.append(", encrypted (").append(tier.encryption()).append(')');
+    }
     return out.toString();
   }
 

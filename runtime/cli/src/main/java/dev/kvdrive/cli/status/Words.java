@@ -109,6 +109,12 @@ final class Words {
               "VolumeRejected",
               "change the quota, policy or webhook that the message names, or keep to it"),
           Map.entry("VolumeDeleted", "delete the pod: its successor gets a new, empty volume"),
+          Map.entry(
+              "ModelImageUnavailable",
+              "correct the model's image or its tag, or create the pull secret of the pods"),
+          Map.entry(
+              "ImageVolumesUnsupported",
+              "switch the feature ImageVolume on in the API server and the kubelets, or take a claim: pvc://CLAIM/PATH"),
           Map.entry("ModelDiffers", "state the geometry in the message, where it has one"),
           Map.entry("WaitsForOperator", "wait, or the command in the message"),
           Map.entry("NvmeFailing", "replace the disk; Ready comes back by itself"),

@@ -5,29 +5,23 @@ import io.opentelemetry.sdk.trace.data.SpanData;
 import io.opentelemetry.sdk.trace.export.SpanExporter;
 import java.time.Duration;
 import java.util.Collection;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.LongSupplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import org.springframework.context.SmartLifecycle;
 
 /**
  * Sends spans to a collector that may not be there. Says so in the log when that begins, then every
- * ten minutes; and when the runtime ends, gives up what is under way after a second. Thread-safe.
+ * ten minutes. When the runtime ends, what is under way has the time-out of a request to the
+ * collector left, and no more. Thread-safe.
  */
-final class CollectorExporter implements SpanExporter, SmartLifecycle {
+final class CollectorExporter implements SpanExporter {
   private static final Logger log = LoggerFactory.getLogger(CollectorExporter.class);
   private static final Duration SAY_AGAIN = Duration.ofMinutes(10);
-  private static final Duration LAST_WAIT = Duration.ofSeconds(1);
 
   private final SpanExporter otlp;
   private final String endpoint;
   private final LongSupplier clock;
-  private final Set<CompletableResultCode> underWay = ConcurrentHashMap.newKeySet();
-  private volatile boolean running;
-  private volatile boolean givenUp;
 
   // guarded by this
   private boolean failing;
@@ -47,25 +41,17 @@ final class CollectorExporter implements SpanExporter, SmartLifecycle {
 
   @Override
   public CompletableResultCode export(Collection<SpanData> spans) {
-    if (givenUp) {
-      return CompletableResultCode.ofFailure();
-    }
     int count = spans.size();
-    CompletableResultCode result = new CompletableResultCode();
-    underWay.add(result);
     CompletableResultCode sent = otlp.export(spans);
     sent.whenComplete(
         () -> {
-          underWay.remove(result);
           if (sent.isSuccess()) {
             arrived();
-            result.succeed();
           } else {
             failed(count, sent.getFailureThrowable());
-            result.fail();
           }
         });
-    return result;
+    return sent;
   }
 
   private synchronized void arrived() {
@@ -104,7 +90,7 @@ final class CollectorExporter implements SpanExporter, SmartLifecycle {
 
   @Override
   public CompletableResultCode flush() {
-    return givenUp ? CompletableResultCode.ofSuccess() : otlp.flush();
+    return otlp.flush();
   }
 
   @Override
@@ -112,39 +98,5 @@ final class CollectorExporter implements SpanExporter, SmartLifecycle {
     // The sender would wait for a request that nobody answers.
     Thread.ofVirtual().name("traces-shutdown").start(otlp::shutdown);
     return CompletableResultCode.ofSuccess();
-  }
-
-  @Override
-  public void start() {
-    running = true;
-  }
-
-  /** What has not arrived soon is not waited for, however long the SDK would. */
-  @Override
-  public void stop() {
-    running = false;
-    Thread.ofVirtual()
-        .name("traces-end")
-        .start(
-            () -> {
-              try {
-                Thread.sleep(LAST_WAIT);
-              } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-              }
-              givenUp = true;
-              underWay.forEach(CompletableResultCode::fail);
-            });
-  }
-
-  @Override
-  public boolean isRunning() {
-    return running;
-  }
-
-  /** The last to be told: whatever still generates or answers has ended. */
-  @Override
-  public int getPhase() {
-    return Integer.MIN_VALUE;
   }
 }
