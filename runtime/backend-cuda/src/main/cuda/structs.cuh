@@ -35,7 +35,9 @@ struct BitWeights;
 #define SELECT_THREADS 1024
 #define RADIX_BINS 2048
 #define DIFF_THREADS 512
-#define MERIT_OF_USES 0x1.0p-2f
+#define USES_MOST 65535
+#define USES_OFTEN 0x1.0p-1f
+#define USES_LONG_AGO 0x1.0p-2f
 #define FETCH_THREADS 256
 #define FETCH_CELLS 1024
 #define CHOOSE_THREADS 1024

@@ -7,9 +7,26 @@
 
 #define VICTIMS 1024  // victims sorted at a time
 
-/** What earlier uses add to a chunk's score: WindowOperations.Keys.merit. */
-__device__ __forceinline__ float merit(int uses) {
-  return MERIT_OF_USES * ((float)(__float_as_int(2.0f + uses) - __float_as_int(1.0f)) * 0x1p-23f);
+/** The binary logarithm of one more, straight between powers of two: Uses. */
+__device__ __forceinline__ float logarithm(int number) {
+  return (float)(__float_as_int(1.0f + number) - __float_as_int(1.0f)) * 0x1p-23f;
+}
+
+/** What earlier look-ups add to a chunk's score at a position: Uses.merit. Its products are exact. */
+__device__ __forceinline__ float merit(int uses, int position) {
+  int age = (int)(((uint32_t)position - ((uint32_t)uses >> 16)) & USES_MOST);
+  return USES_OFTEN * logarithm(uses & USES_MOST) - USES_LONG_AGO * logarithm(age);
+}
+
+/** So many look-ups, the last at a position: Uses.of. */
+__device__ __forceinline__ int usesOf(int times, int position) {
+  return (int)((uint32_t)min(times, USES_MOST) | ((uint32_t)position << 16));
+}
+
+/** Empties a slot of the pool; the entry of its chunk keeps how often that was looked up: Uses.absent. */
+__device__ __forceinline__ void leaves(const Layer& l, int* slotOfChunk, int slot) {
+  slotOfChunk[l.chunkOfSlot[slot]] = -1 - (l.usesOfSlot[slot] & USES_MOST);
+  l.chunkOfSlot[slot] = -1;
 }
 
 // Grid: (kvHeads, rows). The key of each chunk in the window: WindowOperations.Keys.
@@ -23,7 +40,8 @@ extern "C" __global__ void keySlots(KeyArgs a) {
     return;
   }
   int64_t cell = (int64_t)row * l.kvHeads + head;
-  bool all = s.selectedCount[cell] >= closedChunks(l, a.batch.positions[row] + 1);
+  int position = a.batch.positions[row];
+  bool all = s.selectedCount[cell] >= closedChunks(l, position + 1);
   const float* scores = s.scores + cell * s.maxChunks;
   const int* window = slotList(l, seat, head);
   int slots = windowSlots(l, seat, head);
@@ -32,7 +50,7 @@ extern "C" __global__ void keySlots(KeyArgs a) {
     if (chunk >= 0) {
       float key = all ? (float)-chunk : scores[chunk];
       if (a.uses && !all) {
-        key += merit(l.usesOfSlot[window[i]]);
+        key += merit(l.usesOfSlot[window[i]], position);
       }
       l.keyOfSlot[window[i]] = key;
     }
@@ -91,8 +109,7 @@ extern "C" __global__ void forget(ForgetArgs a) {
   for (int i = threadIdx.x; i < slots; i += blockDim.x) {
     int chunk = l.chunkOfSlot[window[i]];
     if (chunk >= 0 && (a.all || !isSelected(selected, count, chunk))) {
-      l.chunkOfSlot[window[i]] = -1;
-      slotOfChunk[chunk] = -1;
+      leaves(l, slotOfChunk, window[i]);
     }
   }
 }
@@ -168,6 +185,7 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
     return;
   }
   int64_t cell = (int64_t)row * l.kvHeads + head;
+  int position = a.batch.positions[row];
   int from = a.pass * s.passChunks;
   int count = passCount(s, cell, a.pass);
   int slots = windowSlots(l, seat, head);
@@ -188,7 +206,8 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
       slotsOfPass[i] = slot;
       if (slot >= 0) {
         atomicOr(&held[slot / 32], 1u << slot % 32);
-        l.usesOfSlot[window[slot]]++;
+        int* uses = l.usesOfSlot + window[slot];
+        *uses = usesOf((*uses & USES_MOST) + 1, position);
       }
     }
     int missesHere;
@@ -237,14 +256,13 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
     for (int m = threadIdx.x; m < batch; m += blockDim.x) {
       int slot = (int)(uint32_t)victims[m];
       atomicOr(&held[slot / 32], 1u << slot % 32);
-      int leaving = l.chunkOfSlot[window[slot]];
-      if (leaving >= 0) {
-        slotOfChunk[leaving] = -1;
+      if (l.chunkOfSlot[window[slot]] >= 0) {
+        leaves(l, slotOfChunk, window[slot]);
       }
       int i = missesOfPass[done + m];
       int chunk = selected[i];
       l.chunkOfSlot[window[slot]] = chunk;
-      l.usesOfSlot[window[slot]] = 0;
+      l.usesOfSlot[window[slot]] = usesOf(-slotOfChunk[chunk], position);
       slotOfChunk[chunk] = slot;
       slotsOfPass[i] = slot;
     }
@@ -266,9 +284,7 @@ __device__ __forceinline__ void takeOut(const Layer& l, const Chosen& s, int row
   int64_t cell = (int64_t)row * l.kvHeads + head;
   int* slot = s.slots + cell * s.passChunks + indexOfPass;
   int at = slotList(l, seat, head)[*slot];
-  int chunk = l.chunkOfSlot[at];
-  l.slotOfChunk[((int64_t)seat * l.kvHeads + head) * l.maxChunks + chunk] = -1;
-  l.chunkOfSlot[at] = -1;
+  leaves(l, l.slotOfChunk + ((int64_t)seat * l.kvHeads + head) * l.maxChunks, at);
   *slot = -1;
 }
 
@@ -498,11 +514,8 @@ extern "C" __global__ void trim(TrimArgs a) {
   const int* window = slotList(l, a.seat, head);
   int slots = windowSlots(l, a.seat, head);
   for (int i = a.keep[cell] + threadIdx.x; i < slots; i += blockDim.x) {
-    int slot = window[i];
-    int chunk = l.chunkOfSlot[slot];
-    if (chunk >= 0) {
-      l.slotOfChunk[cell * l.maxChunks + chunk] = -1;
-      l.chunkOfSlot[slot] = -1;
+    if (l.chunkOfSlot[window[i]] >= 0) {
+      leaves(l, l.slotOfChunk + cell * l.maxChunks, window[i]);
     }
   }
 }

@@ -3,6 +3,7 @@ package dev.kvdrive.cpu;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.KvLayer;
 import dev.kvdrive.device.LayerWindow;
+import dev.kvdrive.device.Uses;
 import dev.kvdrive.plan.ChunkFormat;
 import dev.kvdrive.plan.ChunkLayout;
 import dev.kvdrive.plan.KvLayout;
@@ -126,9 +127,19 @@ final class KvMemory {
     return keyOfSlot + 4L * Memory.getInt(table + 4L * place);
   }
 
-  /** {@code int}: uses of the chunk at a place of a window. */
+  /** {@code int}: {@link Uses} of the chunk at a place of a window. */
   long usesOfSlot(long table, int place) {
     return usesOfSlot + 4L * Memory.getInt(table + 4L * place);
+  }
+
+  /**
+   * Empties a place of a window; how often its chunk was looked up is kept in the map of chunks.
+   */
+  void leaves(int seat, int head, int chunk, int place) {
+    long table = slotTable(seat, head);
+    int times = Uses.times(Memory.getInt(usesOfSlot(table, place)));
+    Memory.putInt(slotOfChunk(seat, head) + 4L * chunk, Uses.absent(times));
+    Memory.putInt(chunkOfSlot(table, place), -1);
   }
 
   /** {@code int}: mark of the slot at a place of a window, in an array by slot of the pool. */

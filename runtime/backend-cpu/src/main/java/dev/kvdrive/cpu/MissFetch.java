@@ -201,9 +201,8 @@ final class MissFetch {
       KvMemory kv, SelectionMemory selection, int row, int seat, int head, int i) {
     long slotAt = selection.slots(row, head) + 4L * i;
     int slot = Memory.getInt(slotAt);
-    long chunkAt = kv.chunkOfSlot(kv.slotTable(seat, head), slot);
-    Memory.putInt(kv.slotOfChunk(seat, head) + 4L * Memory.getInt(chunkAt), -1);
-    Memory.putInt(chunkAt, -1);
+    int chunk = Memory.getInt(kv.chunkOfSlot(kv.slotTable(seat, head), slot));
+    kv.leaves(seat, head, chunk, slot);
     Memory.putInt(slotAt, -1);
   }
 

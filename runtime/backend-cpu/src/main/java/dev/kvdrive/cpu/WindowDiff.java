@@ -2,8 +2,8 @@ package dev.kvdrive.cpu;
 
 import dev.kvdrive.device.LayerReuse;
 import dev.kvdrive.device.Selection;
+import dev.kvdrive.device.Uses;
 import dev.kvdrive.device.WindowOperations.Forgotten;
-import dev.kvdrive.device.WindowOperations.Keys;
 import java.util.Arrays;
 
 /** Keys of resident chunks, look-ups of selected ones, and slots for misses. */
@@ -45,12 +45,13 @@ final class WindowDiff {
           long scores = selection.scores(row, head);
           long table = kv.slotTable(seat, head);
           int slots = kv.windowSlots(seat, head);
+          int position = batch.position(row);
           for (int slot = 0; slot < slots; slot++) {
             int chunk = Memory.getInt(kv.chunkOfSlot(table, slot));
             if (chunk >= 0) {
               float key = all ? -chunk : Memory.getFloat(scores + 4L * chunk);
               if (uses && !all) {
-                key += Keys.merit(Memory.getInt(kv.usesOfSlot(table, slot)));
+                key += Uses.merit(Memory.getInt(kv.usesOfSlot(table, slot)), position);
               }
               Memory.putFloat(kv.keyOfSlot(table, slot), key);
             }
@@ -79,13 +80,11 @@ final class WindowDiff {
         kv,
         (row, head, seat, thread) -> {
           long table = kv.slotTable(seat, head);
-          long slotOfChunk = kv.slotOfChunk(seat, head);
           int slots = kv.windowSlots(seat, head);
           for (int slot = 0; slot < slots; slot++) {
             int chunk = Memory.getInt(kv.chunkOfSlot(table, slot));
             if (chunk >= 0 && (which == Forgotten.ALL || !selection.isSelected(row, head, chunk))) {
-              Memory.putInt(kv.chunkOfSlot(table, slot), -1);
-              Memory.putInt(slotOfChunk + 4L * chunk, -1);
+              kv.leaves(seat, head, chunk, slot);
             }
           }
         });
@@ -95,7 +94,8 @@ final class WindowDiff {
     return eachWindow(
         batch,
         kv,
-        (row, head, seat, thread) -> diff(kv, selection, pass, row, seat, head, scratch[thread]));
+        (row, head, seat, thread) ->
+            diff(kv, selection, pass, row, seat, head, batch.position(row), scratch[thread]));
   }
 
   /** Counts hits in marked slots and takes the marks of the pass away. */
@@ -156,13 +156,11 @@ final class WindowDiff {
     int heads = kv.layout.kvHeads();
     for (int head = 0; head < heads; head++) {
       long table = kv.slotTable(seat, head);
-      long slotOfChunk = kv.slotOfChunk(seat, head);
       int place = Memory.getInt(keep + 4 * ((long) seat * heads + head));
       for (; place < kv.windowSlots(seat, head); place++) {
         int chunk = Memory.getInt(kv.chunkOfSlot(table, place));
         if (chunk >= 0) {
-          Memory.putInt(slotOfChunk + 4L * chunk, -1);
-          Memory.putInt(kv.chunkOfSlot(table, place), -1);
+          kv.leaves(seat, head, chunk, place);
         }
       }
     }
@@ -175,6 +173,7 @@ final class WindowDiff {
       int row,
       int seat,
       int head,
+      int position,
       ThreadScratch scratch) {
     int count = selection.passCount(row, head, pass);
     int windowSlots = kv.windowSlots(seat, head);
@@ -192,7 +191,7 @@ final class WindowDiff {
       if (slot >= 0) {
         needed[slot] = true;
         long uses = kv.usesOfSlot(table, slot);
-        Memory.putInt(uses, Memory.getInt(uses) + 1);
+        Memory.putInt(uses, Uses.of(Uses.times(Memory.getInt(uses)) + 1, position));
       } else {
         Memory.putInt(misses + 4L * missed++, i);
       }
@@ -200,7 +199,8 @@ final class WindowDiff {
     Memory.putInt(selection.missCount(row, head), missed);
     selection.count(row, Selection.HITS_COUNTER, count - missed);
     if (missed > 0) {
-      replace(kv, seat, head, windowSlots, needed, selected, slots, misses, missed, scratch);
+      replace(
+          kv, seat, head, position, windowSlots, needed, selected, slots, misses, missed, scratch);
     }
   }
 
@@ -209,6 +209,7 @@ final class WindowDiff {
       KvMemory kv,
       int seat,
       int head,
+      int position,
       int windowSlots,
       boolean[] needed,
       long selected,
@@ -233,12 +234,14 @@ final class WindowDiff {
       int slot = (int) leaving[m];
       int victim = Memory.getInt(kv.chunkOfSlot(table, slot));
       if (victim >= 0) {
-        Memory.putInt(slotOfChunk + 4L * victim, -1);
+        kv.leaves(seat, head, victim, slot);
       }
       int chunk = Memory.getInt(selected + 4L * i);
+      long place = slotOfChunk + 4L * chunk;
+      int before = Uses.timesWhileAbsent(Memory.getInt(place));
       Memory.putInt(kv.chunkOfSlot(table, slot), chunk);
-      Memory.putInt(kv.usesOfSlot(table, slot), 0);
-      Memory.putInt(slotOfChunk + 4L * chunk, slot);
+      Memory.putInt(kv.usesOfSlot(table, slot), Uses.of(before + 1, position));
+      Memory.putInt(place, slot);
       Memory.putInt(slots + 4L * i, slot);
     }
   }

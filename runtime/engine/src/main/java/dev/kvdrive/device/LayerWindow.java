@@ -14,13 +14,13 @@ package dev.kvdrive.device;
  *     the last; those of a seat lie one behind the other
  * @param slotTable {@code int[slots]} slots of the pool, no two alike
  * @param chunks {@code [slots]} chunks in the layout's chunk format, by slot of the pool
- * @param slotOfChunk {@code int[seats][kvHeads][maxChunks]} place of the slot that holds the chunk,
- *     or -1
+ * @param slotOfChunk {@code int[seats][kvHeads][maxChunks]} place of the slot that holds the chunk;
+ *     {@link Uses#absent} while none does, -1 if it was never looked up
  * @param chunkOfSlot {@code int[slots]} chunk in a slot of the pool, or -1
  * @param keyOfSlot {@code float[slots]} by slot of the pool: the chunk with the lowest key leaves
  *     first; written by the policy, only read where chunks leave
- * @param usesOfSlot {@code int[slots]} by slot of the pool: look-ups that found the chunk in it
- *     since it came; means nothing where a slot is empty
+ * @param usesOfSlot {@code int[slots]} by slot of the pool: {@link Uses} of the chunk in it; means
+ *     nothing where a slot is empty
  */
 public record LayerWindow(
     int slots,

@@ -12,32 +12,17 @@ public interface WindowOperations {
   /**
    * Writes {@code keyOfSlot} of every chunk in the window of each (row, KV head): how soon it is
    * likely to be used, by what this step knows. Where the row selects some of its chunks, the key
-   * is the chunk's score in {@code selection}, if {@code uses} plus {@link #merit} of its {@code
-   * usesOfSlot}. Where it selects all, in ascending order as in every step, the key is minus the
-   * chunk: of those that a pass does not need the last one is used latest.
+   * is the chunk's score in {@code selection}, if {@code uses} plus {@link Uses#merit} of its
+   * {@code usesOfSlot} at the row's newest token. Where it selects all, in ascending order as in
+   * every step, the key is minus the chunk: of those that a pass does not need the last one is used
+   * latest.
    *
    * @param uses whether earlier uses count
    */
   record Keys(LayerStep step, Selection selection, boolean uses) {
-    /**
-     * What doubling its uses adds to the score of a chunk; a power of two, so products are exact.
-     */
-    public static final float WEIGHT = 0.25f;
-
     public Keys {
       check(step.batch(), step.layer(), selection);
     }
-
-    /**
-     * What earlier uses add to a chunk's score: {@link #WEIGHT} times the binary logarithm of two
-     * more, straight lines between powers of two. The bits of a float are that logarithm, so every
-     * device finds the same number.
-     */
-    public static float merit(int uses) {
-      return WEIGHT * ((Float.floatToRawIntBits(2f + uses) - ONE) * 0x1p-23f);
-    }
-
-    private static final int ONE = Float.floatToRawIntBits(1);
   }
 
   /** Which chunks a window forgets. */
@@ -50,7 +35,8 @@ public interface WindowOperations {
 
   /**
    * Takes chunks out of the window of each (row, KV head): their slots are empty then, and they are
-   * misses when they are selected again. Before the selection is looked up.
+   * misses when they are selected again; how often they were looked up is kept. Before the
+   * selection is looked up.
    */
   record Forget(LayerStep step, Selection selection, Forgotten which) {
     public Forget {
@@ -156,9 +142,10 @@ public interface WindowOperations {
    * Finds the slots of the chunks of a pass. Chunks in the window are hits; each miss is given an
    * empty slot or that of the chunk with the lowest key which this pass does not need (equal keys:
    * the lower slot; the key is any number). Misses are served in ascending order, empty slots first
-   * and from the lowest; the two maps are updated, the keys are only read. Counts hits, in {@code
-   * usesOfSlot} too, where a slot that is given to a miss begins with 0. A row without chunks in
-   * this pass keeps its {@code slots} of the pass before and has no misses.
+   * and from the lowest; the two maps are updated, the keys are only read. Counts hits. {@code
+   * usesOfSlot} of each chunk of the pass becomes one look-up more than it was, or than {@code
+   * slotOfChunk} kept of a miss, and the position of the row's newest token. A row without chunks
+   * in this pass keeps its {@code slots} of the pass before and has no misses.
    */
   void diff(Queue queue, Pass pass);
 

@@ -3,7 +3,6 @@ package dev.kvdrive.device;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.device.WindowOperations.Forgotten;
-import dev.kvdrive.device.WindowOperations.Keys;
 import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
@@ -167,7 +166,7 @@ public abstract class DiffConformance extends DeviceConformance {
           int chunk = contents.chunkOfSlot[at];
           if (chunk >= 0) {
             float score = contents.scores[row * sizes.kvHeads() * sizes.maxChunks() + chunk];
-            float merit = uses ? Keys.merit(contents.usesOfSlot[at]) : 0;
+            float merit = uses ? Uses.merit(contents.usesOfSlot[at], contents.positions[row]) : 0;
             assertThat(results.keyOfSlot[at])
                 .as("key of chunk %d of row %d", chunk, row)
                 .isEqualTo(row == 5 ? -chunk : score + merit);
@@ -177,36 +176,27 @@ public abstract class DiffConformance extends DeviceConformance {
     }
   }
 
-  @Test
-  void whatIsUsedOftenIsWorthMoreButEachUseLess() {
-    for (int uses = 1; uses < 1000; uses++) {
-      float gained = Keys.merit(uses + 1) - Keys.merit(uses);
-      assertThat(gained).isPositive();
-      assertThat(gained).isLessThanOrEqualTo(Keys.merit(uses) - Keys.merit(uses - 1));
-    }
-    assertThat(Keys.merit(0)).as("two: one doubling").isEqualTo(Keys.WEIGHT);
-    assertThat(Keys.merit(14)).as("sixteen: four doublings").isEqualTo(4 * Keys.WEIGHT);
-    assertThat(Keys.merit(1)).as("three, on the line from two to four").isEqualTo(0.375f);
-  }
-
   @ParameterizedTest
   @MethodSource("sizes")
-  void usesOfAChunkAreLookUpsThatFoundItSinceItCame(LayerSizes sizes) {
+  void aChunkKeepsItsUsesWhileItIsNotInTheWindow(LayerSizes sizes) {
     LayerContents contents = selecting(sizes.withWindow(24, 8), 31, 3);
     LayerOnDevice layer = new LayerOnDevice(subject, contents);
     int seat = SelectConformance.seat(0);
     int chunk = layer.results().selected(0, 0)[0];
-    for (int times = 0; times < 4; times++) {
+    int entry = contents.cell(seat, 0) * sizes.maxChunks() + chunk;
+    for (int times = 1; times < 4; times++) {
       layer.diff(0);
-      int slot = layer.results().slotOfChunk[contents.cell(seat, 0) * sizes.maxChunks() + chunk];
-      assertThat(layer.results().usesOfSlot[contents.slotAt(seat, 0, slot)]).isEqualTo(times);
+      int slot = layer.results().slotOfChunk[entry];
+      assertThat(layer.results().usesOfSlot[contents.slotAt(seat, 0, slot)])
+          .isEqualTo(Uses.of(times, contents.positions[0]));
     }
     layer.forget(Forgotten.ALL);
+    assertThat(layer.results().slotOfChunk[entry]).isEqualTo(Uses.absent(3));
     layer.diff(0);
-    int slot = layer.results().slotOfChunk[contents.cell(seat, 0) * sizes.maxChunks() + chunk];
+    int slot = layer.results().slotOfChunk[entry];
     assertThat(layer.results().usesOfSlot[contents.slotAt(seat, 0, slot)])
         .as("it went and came again")
-        .isZero();
+        .isEqualTo(Uses.of(4, contents.positions[0]));
   }
 
   @ParameterizedTest

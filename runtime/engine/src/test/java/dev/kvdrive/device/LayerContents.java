@@ -262,7 +262,7 @@ final class LayerContents {
     chunkOfSlot[at] = chunk;
     slotOfChunk[cell(seat, head) * sizes.maxChunks() + chunk] = slot;
     keyOfSlot[at] = key;
-    usesOfSlot[at] = chunk % 5;
+    usesOfSlot[at] = Uses.of(1 + chunk % 5, chunk % 7);
     writeResident(seat, head, chunk, at);
   }
 

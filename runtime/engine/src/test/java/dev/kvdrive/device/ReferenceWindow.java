@@ -39,7 +39,7 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                                 ? -chunk
                                 : floatAt(selection.scores(), cell * selection.maxChunks() + chunk);
                         if (a.uses() && !all) {
-                          score += Keys.merit(intAt(layer.window().usesOfSlot(), at));
+                          score += Uses.merit(intAt(layer.window().usesOfSlot(), at), position);
                         }
                         setFloat(layer.window().keyOfSlot(), at, score);
                       }
@@ -91,12 +91,7 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                       long at = slotAt(layer, seat, head, slot);
                       int chunk = intAt(layer.window().chunkOfSlot(), at);
                       if (chunk >= 0 && !kept.contains(chunk)) {
-                        setInt(layer.window().chunkOfSlot(), at, -1);
-                        setInt(
-                            layer.window().slotOfChunk(),
-                            ((long) seat * layer.layout().kvHeads() + head) * layer.maxChunks()
-                                + chunk,
-                            -1);
+                        leaves(layer, seat, head, slot);
                       }
                     }
                   }
@@ -112,13 +107,13 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
                 of.batch(),
                 (row, seat, position) -> {
                   for (int head = 0; head < of.layer().layout().kvHeads(); head++) {
-                    diff(of.layer(), of.selection(), of.pass(), row, seat, head);
+                    diff(of.layer(), of.selection(), of.pass(), row, seat, head, position);
                   }
                 }));
   }
 
   private static void diff(
-      KvLayer layer, Selection selection, int pass, int row, int seat, int head) {
+      KvLayer layer, Selection selection, int pass, int row, int seat, int head, int position) {
     int kvHeads = layer.layout().kvHeads();
     long cell = (long) row * kvHeads + head;
     int from = pass * selection.passChunks();
@@ -133,7 +128,8 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
       if (slot >= 0) {
         needed[slot] = true;
         long at = slotAt(layer, seat, head, slot);
-        setInt(layer.window().usesOfSlot(), at, intAt(layer.window().usesOfSlot(), at) + 1);
+        int times = Uses.times(intAt(layer.window().usesOfSlot(), at));
+        setInt(layer.window().usesOfSlot(), at, Uses.of(times + 1, position));
       } else {
         setInt(selection.misses(), cell * selection.passChunks() + misses++, i);
       }
@@ -162,13 +158,16 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
     for (int m = 0; m < misses; m++) {
       int i = intAt(selection.misses(), cell * selection.passChunks() + m);
       int slot = leaving[m];
-      int victim = intAt(layer.window().chunkOfSlot(), slotAt(layer, seat, head, slot));
-      if (victim >= 0) {
-        setInt(layer.window().slotOfChunk(), map + victim, -1);
+      if (intAt(layer.window().chunkOfSlot(), slotAt(layer, seat, head, slot)) >= 0) {
+        leaves(layer, seat, head, slot);
       }
       int chunk = selected(selection, cell, from + i);
+      int before = Uses.timesWhileAbsent(intAt(layer.window().slotOfChunk(), map + chunk));
       setInt(layer.window().chunkOfSlot(), slotAt(layer, seat, head, slot), chunk);
-      setInt(layer.window().usesOfSlot(), slotAt(layer, seat, head, slot), 0);
+      setInt(
+          layer.window().usesOfSlot(),
+          slotAt(layer, seat, head, slot),
+          Uses.of(before + 1, position));
       setInt(layer.window().slotOfChunk(), map + chunk, slot);
       setInt(selection.slots(), cell * selection.passChunks() + i, slot);
     }
@@ -373,11 +372,8 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
             long cell = (long) seat * layer.layout().kvHeads() + head;
             int slots = windowSlots(layer, seat, head);
             for (int place = intAt(a.keep(), cell); place < slots; place++) {
-              long slot = slotAt(layer, seat, head, place);
-              int chunk = intAt(layer.window().chunkOfSlot(), slot);
-              if (chunk >= 0) {
-                setInt(layer.window().slotOfChunk(), cell * layer.maxChunks() + chunk, -1);
-                setInt(layer.window().chunkOfSlot(), slot, -1);
+              if (intAt(layer.window().chunkOfSlot(), slotAt(layer, seat, head, place)) >= 0) {
+                leaves(layer, seat, head, place);
               }
             }
           }
@@ -417,13 +413,18 @@ final class ReferenceWindow extends ReferenceMemory implements WindowOperations 
       KvLayer layer, Selection selection, int row, int seat, int head, int indexOfPass) {
     int kvHeads = layer.layout().kvHeads();
     long slotAt = ((long) row * kvHeads + head) * selection.passChunks() + indexOfPass;
-    long window = slotAt(layer, seat, head, intAt(selection.slots(), slotAt));
-    int chunk = intAt(layer.window().chunkOfSlot(), window);
+    leaves(layer, seat, head, intAt(selection.slots(), slotAt));
+    setInt(selection.slots(), slotAt, -1);
+  }
+
+  /** Empties a place of a window. */
+  private static void leaves(KvLayer layer, int seat, int head, int place) {
+    long slot = slotAt(layer, seat, head, place);
+    int chunk = intAt(layer.window().chunkOfSlot(), slot);
     setInt(
         layer.window().slotOfChunk(),
-        ((long) seat * kvHeads + head) * layer.maxChunks() + chunk,
-        -1);
-    setInt(layer.window().chunkOfSlot(), window, -1);
-    setInt(selection.slots(), slotAt, -1);
+        ((long) seat * layer.layout().kvHeads() + head) * layer.maxChunks() + chunk,
+        Uses.absent(Uses.times(intAt(layer.window().usesOfSlot(), slot))));
+    setInt(layer.window().chunkOfSlot(), slot, -1);
   }
 }

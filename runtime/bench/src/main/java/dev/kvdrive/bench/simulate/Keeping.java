@@ -3,7 +3,7 @@ package dev.kvdrive.bench.simulate;
 /** By what a chunk stays in a window. */
 public enum Keeping {
   /**
-   * The score that this step has just given it, and how often it was used since it came: what the
+   * The score that this step has just given it, how often it was used and how lately: what the
    * engine does.
    */
   LOOKAHEAD,
@@ -15,7 +15,10 @@ public enum Keeping {
   LRU,
 
   /** Its share of attention when it was selected last, 0.75 of it with each step since. */
-  DECAYED;
+  DECAYED,
+
+  /** When it will be selected next, which nobody can know (Belady's rule): no rule misses less. */
+  BELADY;
 
   /** As users write it. */
   public String word() {

@@ -189,6 +189,9 @@ public final class Simulation {
   private final int[] sequenceOf;
   private int sequences;
 
+  /** What each sequence will select, for the rule that asks. */
+  private final List<Future[]> futures;
+
   private long hits;
   private long misses;
   private long firstHits;
@@ -221,6 +224,7 @@ public final class Simulation {
     dram = new Dram[count];
     places = setting.dram() < 1 ? setting.placing().places(recording) : List.of();
     sequenceOf = new int[setting.shape().seats()];
+    futures = setting.keeping() == Keeping.BELADY ? Future.of(recording) : List.of();
     for (int i = 0; i < count; i++) {
       windows[i] = new WindowModel(header.maxChunks());
       brought[i] = new HashSet<>();
@@ -282,7 +286,8 @@ public final class Simulation {
       resize();
     }
     for (int window = window(seat, 0, 0); window < window(seat + 1, 0, 0); window++) {
-      windows[window].clear();
+      windows[window].open(
+          futures.isEmpty() ? null : futures.get(sequenceOf[seat])[window - window(seat, 0, 0)]);
       brought[window].clear();
       dram[window].extents.clear();
     }

@@ -1,8 +1,12 @@
 package dev.kvdrive.bench.simulate;
 
+import static java.util.Objects.requireNonNull;
+
 import dev.kvdrive.bench.simulate.Recording.Chosen;
-import dev.kvdrive.device.WindowOperations.Keys;
+import dev.kvdrive.device.Uses;
+import dev.kvdrive.kv.policy.SelectionObserver.Purpose;
 import java.util.Arrays;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One window as a device has it: places with chunks, of which a miss gets the lowest empty one or
@@ -14,15 +18,20 @@ final class WindowModel {
   private final int[] placeOfChunk;
   private int[] chunkOfPlace = {};
   private double[] keyOfPlace = {};
-  private int[] usesOfPlace = {};
 
-  /** When each chunk was selected last, and with which share, for rules that ask. */
+  /** How often each chunk was looked up, when last, and with which share, for rules that ask. */
+  private final int[] times;
+
   private final int[] lastPosition;
 
   private final float[] lastShare;
 
+  /** For the rule that asks; null for the others. */
+  private @Nullable Future future;
+
   WindowModel(int maxChunks) {
     placeOfChunk = new int[maxChunks];
+    times = new int[maxChunks];
     lastPosition = new int[maxChunks];
     lastShare = new float[maxChunks];
     Arrays.fill(placeOfChunk, -1);
@@ -32,8 +41,14 @@ final class WindowModel {
     return chunkOfPlace.length;
   }
 
-  /** A new sequence. */
-  void clear() {
+  /**
+   * A new sequence.
+   *
+   * @param known what it will select; null if the rule does not ask
+   */
+  void open(@Nullable Future known) {
+    future = known;
+    Arrays.fill(times, 0);
     Arrays.fill(placeOfChunk, -1);
     Arrays.fill(chunkOfPlace, -1);
     Arrays.fill(lastPosition, -1);
@@ -49,7 +64,6 @@ final class WindowModel {
     }
     chunkOfPlace = Arrays.copyOf(chunkOfPlace, slots);
     keyOfPlace = Arrays.copyOf(keyOfPlace, slots);
-    usesOfPlace = Arrays.copyOf(usesOfPlace, slots);
     if (slots > before) {
       Arrays.fill(chunkOfPlace, before, slots, -1);
     }
@@ -69,30 +83,42 @@ final class WindowModel {
     int hits = 0;
     int[] chunks = choice.chunks();
     for (int from = 0; from < chunks.length; from += passChunks) {
-      key(choice, keeping);
-      hits += pass(chunks, from, Math.min(chunks.length, from + passChunks), missed);
+      int to = Math.min(chunks.length, from + passChunks);
+      key(choice, from, keeping);
+      hits += pass(chunks, from, to, missed);
+      note(choice, from, to);
     }
-    note(choice);
     return hits;
   }
 
-  private void key(Chosen choice, Keeping keeping) {
+  private void key(Chosen choice, int from, Keeping keeping) {
     for (int place = 0; place < chunkOfPlace.length; place++) {
       int chunk = chunkOfPlace[place];
       if (chunk >= 0) {
-        keyOfPlace[place] = choice.all() ? -chunk : key(choice, keeping, chunk, usesOfPlace[place]);
+        keyOfPlace[place] = choice.all() ? -chunk : key(choice, from, keeping, chunk);
       }
     }
   }
 
-  private double key(Chosen choice, Keeping keeping, int chunk, int uses) {
+  private double key(Chosen choice, int from, Keeping keeping, int chunk) {
     return switch (keeping) {
-      case LOOKAHEAD -> score(choice, chunk) + Keys.merit(uses);
+      case LOOKAHEAD ->
+          score(choice, chunk)
+              + Uses.merit(Uses.of(times[chunk], lastPosition[chunk]), choice.position());
       case SCORES -> score(choice, chunk);
       case LRU -> lastPosition[chunk];
       case DECAYED ->
           lastShare[chunk] + Math.log(DECAY) * (choice.position() - lastPosition[chunk]);
+      case BELADY -> -(double) next(choice, from, chunk);
     };
+  }
+
+  /** When a chunk is selected next: now, if a pass from there on or a step that follows does so. */
+  private int next(Chosen choice, int from, int chunk) {
+    boolean now =
+        choice.purpose() == Purpose.PREFETCH
+            || Arrays.binarySearch(choice.chunks(), from, choice.chunks().length, chunk) >= 0;
+    return requireNonNull(future).next(chunk, now ? choice.position() : choice.position() + 1);
   }
 
   private static float score(Chosen choice, int chunk) {
@@ -106,7 +132,6 @@ final class WindowModel {
       int place = placeOfChunk[chunks[i]];
       if (place >= 0) {
         needed[place] = true;
-        usesOfPlace[place]++;
         hits++;
       }
     }
@@ -137,15 +162,16 @@ final class WindowModel {
         placeOfChunk[chunkOfPlace[place]] = -1;
       }
       chunkOfPlace[place] = chunk;
-      usesOfPlace[place] = 0;
       placeOfChunk[chunk] = place;
       missed.chunk(chunk);
     }
     return hits;
   }
 
-  private void note(Chosen choice) {
-    for (int chunk : choice.chunks()) {
+  private void note(Chosen choice, int from, int to) {
+    for (int i = from; i < to; i++) {
+      int chunk = choice.chunks()[i];
+      times[chunk]++;
       lastPosition[chunk] = choice.position();
       if (!choice.all()) {
         lastShare[chunk] = score(choice, chunk);

@@ -135,6 +135,32 @@ class SimulationTest {
   }
 
   @Test
+  void noRuleMissesLessThanTheOneThatKnowsTheFuture() throws Exception {
+    Recording recording = run(new WindowOptions(Division.UNIFORM, 24, true)).recording();
+    Setting setting = Setting.of(recording.header());
+    int selection = setting.shape().fewest();
+    for (int slots : new int[] {selection, selection + selection / 4, 2 * selection}) {
+      for (WindowOptions windows :
+          List.of(
+              new WindowOptions(Division.UNIFORM, 0, false),
+              new WindowOptions(Division.UNIFORM, 24, false))) {
+        Setting sized = setting.with(windows).withSlots(slots, selection);
+        Counts known = Simulation.run(recording, sized.with(Keeping.BELADY), 0.1);
+        for (Keeping keeping : Keeping.values()) {
+          Counts counts = Simulation.run(recording, sized.with(keeping), 0.1);
+          assertThat(counts.hits() + counts.misses()).isEqualTo(known.hits() + known.misses());
+          assertThat(known.misses())
+              .as("%s in %d slots", keeping, slots)
+              .isLessThanOrEqualTo(counts.misses());
+        }
+      }
+    }
+    Setting tight = setting.with(new WindowOptions(Division.UNIFORM, 0, false));
+    assertThat(Simulation.run(recording, tight.with(Keeping.BELADY), 0.1).misses())
+        .isLessThan(Simulation.run(recording, tight.with(Keeping.LRU), 0.1).misses());
+  }
+
+  @Test
   void whatIsNoRecordingIsRefused() throws IOException {
     Path file = folder.resolve("something");
     Files.writeString(file, "something else");

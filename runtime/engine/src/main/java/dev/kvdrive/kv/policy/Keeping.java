@@ -22,7 +22,7 @@ public record Keeping(WindowOperations window, Queue queue, Pass pass) {
     key(false);
   }
 
-  /** Like {@link #lookahead}, with a merit for what was used often since it came (decision 169). */
+  /** Like {@link #lookahead}, with a merit for what was used often and lately (decision 199). */
   public void lookaheadByUse() {
     key(true);
   }

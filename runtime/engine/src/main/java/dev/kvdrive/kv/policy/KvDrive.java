@@ -7,9 +7,9 @@ import dev.kvdrive.plan.PolicyShape;
  * KVDrive (arXiv 2605.18071) with keys of a few bits as representatives (decisions 82, 115): the
  * queries of a group estimate each chunk's share of attention, the largest shares within the budget
  * are attended. A chunk stays in the window by the share that this very step estimates for it
- * (lookahead eviction, decision 108) and by how often it was used (decision 169); to measure what
- * that is worth, {@code kvdrive-recent} has the chunk used least recently leave first. Where the
- * shape has clusters, what is not attended is estimated by them (decision 105).
+ * (lookahead eviction, decision 108), by how often it was used and how lately (decision 199); to
+ * measure what that is worth, {@code kvdrive-recent} has the chunk used least recently leave first.
+ * Where the shape has clusters, what is not attended is estimated by them (decision 105).
  */
 public final class KvDrive implements Policy {
   private final PolicyShape shape;
