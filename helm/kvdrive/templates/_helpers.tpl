@@ -88,6 +88,25 @@ kvdrive:
         {{- toYaml . | nindent 8 }}
       {{- end }}
       {{- end }}
+      {{- with .Values.runtime.traces }}
+      {{- if and (or .headersSecret .caBundle) (not .endpoint) }}
+      {{- fail "runtime.traces.headersSecret and caBundle are those of an endpoint; name it beside them, or leave them out" }}
+      {{- end }}
+      {{- if and .headersSecret (hasPrefix "http:" .endpoint) }}
+      {{- fail (printf "runtime.traces.headersSecret would be sent in plain to %s; name an https address, or leave the headers out" .endpoint) }}
+      {{- end }}
+      {{- if regexMatch "^https?://[^/]+:4317(/.*)?$" (default "" .endpoint) }}
+      {{- fail (printf "runtime.traces.endpoint is %s; 4317 is the port for gRPC, and traces are sent by HTTP alone: name the collector's port for HTTP, 4318 mostly" .endpoint) }}
+      {{- end }}
+      {{- $said := dict }}
+      {{- range $name, $value := dict "endpoint" .endpoint "headers-secret" .headersSecret "ca-bundle" .caBundle "sampling" .sampling }}
+      {{- if $value }}{{ $_ := set $said $name $value }}{{ end }}
+      {{- end }}
+      {{- with $said }}
+      traces:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- end }}
       {{- if .Values.runtime.userId }}
       user-id: {{ int64 .Values.runtime.userId }}
       {{- end }}

@@ -150,6 +150,15 @@ public final class Assessor {
     }
     try {
       Request request = RequestResolver.resolve(deployment, classSpec, defaults);
+      Optional<String> aboutTraces =
+          TracePolicy.violation(
+              deployment.getSpec().traces(),
+              Objects.requireNonNullElse(classSpec, RequestResolver.NO_CLASS),
+              classSpec == null ? null : className,
+              defaults);
+      if (aboutTraces.isPresent()) {
+        return refused("NotAllowed", aboutTraces.get());
+      }
       if (classSpec != null) {
         List<String> violations = ClassPolicy.violations(request, className, classSpec);
         if (!violations.isEmpty()) {

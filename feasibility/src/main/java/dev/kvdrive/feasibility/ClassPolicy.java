@@ -10,6 +10,7 @@ import dev.kvdrive.api.v1alpha1.InferenceClassSpec.Tenant;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.NvmeEncryption;
 import dev.kvdrive.api.v1alpha1.Route;
+import dev.kvdrive.api.v1alpha1.TraceCollector;
 import dev.kvdrive.plan.ByteSize;
 import io.fabric8.kubernetes.api.model.Quantity;
 import java.util.ArrayList;
@@ -45,6 +46,7 @@ final class ClassPolicy {
       fault(found, "runtime.cpu", clazz.runtime().cpu(), Quantities::processors);
     }
     gpu(found, clazz);
+    traces(found, clazz.traces());
     Tenant tenant = tenant(namespace, clazz);
     if (tenant != null) {
       String field = "tenants[%s].".formatted(namespace);
@@ -78,6 +80,22 @@ final class ClassPolicy {
     if (Boolean.TRUE.equals(gpu.matchMemory())
         && (gpu.claim() != null || !resource.startsWith("nvidia.com/"))) {
       found.add("gpu.matchMemory: " + GpuSpec.NO_LABEL);
+    }
+  }
+
+  /** As {@link #gpu}. */
+  private static void traces(List<String> found, @Nullable TraceCollector collector) {
+    if (collector == null) {
+      return;
+    }
+    collector.faults().forEach(fault -> found.add("traces: " + fault));
+    String share = collector.sampling();
+    if (share != null) {
+      try {
+        var _ = RequestResolver.shareOrNothing("traces.sampling", share);
+      } catch (IllegalArgumentException e) {
+        found.add(String.valueOf(e.getMessage()));
+      }
     }
   }
 

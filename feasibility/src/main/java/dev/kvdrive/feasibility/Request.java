@@ -1,12 +1,14 @@
 package dev.kvdrive.feasibility;
 
 import dev.kvdrive.api.v1alpha1.Access;
+import dev.kvdrive.api.v1alpha1.ConfigMapKey;
 import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.NodeRequirement;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.api.v1alpha1.Reclaim;
 import dev.kvdrive.api.v1alpha1.Route;
+import dev.kvdrive.api.v1alpha1.SecretKey;
 import dev.kvdrive.api.v1alpha1.TopologySpread;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
@@ -107,6 +109,7 @@ public record Request(
    * @param userId user and group; null leaves both to the image
    * @param callers namespaces whose pods may always connect
    * @param downloads how the pods reach the model hub
+   * @param traces where the pods send traces; null where nothing is traced
    */
   public record PodSettings(
       String image,
@@ -126,7 +129,22 @@ public record Request(
       @Nullable String runtimeClassName,
       @Nullable Long userId,
       List<String> callers,
-      Downloads downloads) {}
+      Downloads downloads,
+      @Nullable TraceSettings traces) {}
+
+  /**
+   * Where traces go.
+   *
+   * @param endpoint address of the collector, as it was written
+   * @param headersSecret headers for it; null for none
+   * @param caBundle authorities it is trusted by; null for the public ones
+   * @param share of the requests, from 0 to 1
+   */
+  public record TraceSettings(
+      String endpoint,
+      @Nullable SecretKey headersSecret,
+      @Nullable ConfigMapKey caBundle,
+      double share) {}
 
   /** Scheme of a model that lies in a claim. */
   public static final String CLAIM_SCHEME = "pvc://";

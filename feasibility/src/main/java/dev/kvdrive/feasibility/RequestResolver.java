@@ -22,8 +22,11 @@ import dev.kvdrive.api.v1alpha1.Rollout;
 import dev.kvdrive.api.v1alpha1.Route;
 import dev.kvdrive.api.v1alpha1.RuntimeSpec;
 import dev.kvdrive.api.v1alpha1.Tiers;
+import dev.kvdrive.api.v1alpha1.TraceCollector;
+import dev.kvdrive.api.v1alpha1.Traces;
 import dev.kvdrive.api.v1alpha1.WindowSpec;
 import dev.kvdrive.feasibility.Request.PodSettings;
+import dev.kvdrive.feasibility.Request.TraceSettings;
 import dev.kvdrive.plan.Budget;
 import dev.kvdrive.plan.DeviceKind;
 import dev.kvdrive.plan.Formats;
@@ -39,6 +42,7 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
@@ -58,7 +62,7 @@ public final class RequestResolver {
   static final int DEFAULT_IDLE_TIMEOUT_SECONDS = 3600;
 
   static final InferenceClassSpec NO_CLASS =
-      new InferenceClassSpec(null, null, null, null, null, null, null, null, null, null);
+      new InferenceClassSpec(null, null, null, null, null, null, null, null, null, null, null);
   private static final ClassRuntime NO_CLASS_RUNTIME =
       new ClassRuntime(null, null, null, null, null, null, null, null, null, null, null);
   private static final Limits NO_LIMITS =
@@ -114,7 +118,7 @@ public final class RequestResolver {
         device(from),
         requireNonNullElseGet(spec.access(), () -> new Access(null, null, null, null)),
         route(spec),
-        pod(runtime, from, defaults));
+        pod(runtime, from, defaults, traces(spec.traces(), from, defaults)));
   }
 
   private static @Nullable Route route(InferenceDeploymentSpec spec) {
@@ -238,7 +242,42 @@ public final class RequestResolver {
     if (share == null) {
       return null;
     }
-    return share.matches("0{1,2}(\\.0*)?%") ? 0.0 : share("spec.meter", share);
+    return shareOrNothing("spec.meter", share);
+  }
+
+  /** A share that may be nothing. */
+  static double shareOrNothing(String field, String share) {
+    return share.matches("0{1,2}(\\.0*)?%") ? 0.0 : share(field, share);
+  }
+
+  /** How many of the requests are traced where a deployment does not say it. */
+  static double most(TraceCollector collector) {
+    return collector.sampling() == null
+        ? 1
+        : shareOrNothing("traces.sampling", collector.sampling());
+  }
+
+  /** The collector that the class decides on, or else the operator. */
+  static TraceCollector collector(InferenceClassSpec from, OperatorDefaults defaults) {
+    return requireNonNullElse(from.traces(), TraceCollector.UNSAID).orElse(defaults.traces());
+  }
+
+  private static @Nullable TraceSettings traces(
+      @Nullable Traces asked, InferenceClassSpec from, OperatorDefaults defaults) {
+    TraceCollector collector = collector(from, defaults);
+    String share = asked == null ? null : asked.sampling();
+    boolean off = asked != null && Boolean.FALSE.equals(asked.enabled());
+    if (off && share != null) {
+      throw new IllegalArgumentException("spec.traces: " + Traces.SHARE_OF_NOTHING);
+    }
+    double wanted = share == null ? most(collector) : shareOrNothing("spec.traces.sampling", share);
+    return off || !collector.named()
+        ? null
+        : new TraceSettings(
+            Objects.requireNonNull(collector.endpoint()),
+            collector.headersSecret(),
+            collector.caBundle(),
+            wanted);
   }
 
   private static WindowOptions windows(@Nullable WindowSpec given) {
@@ -340,7 +379,10 @@ public final class RequestResolver {
   }
 
   private static PodSettings pod(
-      RuntimeSpec runtime, InferenceClassSpec from, OperatorDefaults defaults) {
+      RuntimeSpec runtime,
+      InferenceClassSpec from,
+      OperatorDefaults defaults,
+      @Nullable TraceSettings traces) {
     ClassRuntime clazz = requireNonNullElse(from.runtime(), NO_CLASS_RUNTIME);
     List<Toleration> tolerations = new ArrayList<>();
     tolerations.addAll(requireNonNullElse(clazz.tolerations(), List.of()));
@@ -377,6 +419,7 @@ public final class RequestResolver {
         clazz.runtimeClassName(),
         defaults.userId(),
         List.copyOf(new TreeSet<>(defaults.callers())),
-        requireNonNullElse(from.downloads(), Downloads.UNSAID).orElse(defaults.downloads()));
+        requireNonNullElse(from.downloads(), Downloads.UNSAID).orElse(defaults.downloads()),
+        traces);
   }
 }

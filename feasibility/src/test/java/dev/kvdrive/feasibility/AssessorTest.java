@@ -9,6 +9,8 @@ import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.api.v1alpha1.RopeScaling;
+import dev.kvdrive.api.v1alpha1.SecretKey;
+import dev.kvdrive.api.v1alpha1.TraceCollector;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessment.Infeasible;
 import dev.kvdrive.plan.Budget;
@@ -20,6 +22,7 @@ import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.plan.WindowOptions;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -45,6 +48,7 @@ class AssessorTest {
               null,
               Set.of(),
               Downloads.UNSAID,
+              TraceCollector.UNSAID,
               true));
 
   @Test
@@ -772,6 +776,7 @@ class AssessorTest {
                     List.of("10.0.0.0/8"),
                     null,
                     new ConfigMapKey("ca", "ca.crt")),
+                TraceCollector.UNSAID,
                 false));
     InferenceClass clazz =
         WrittenManifests.clazz(
@@ -787,6 +792,108 @@ class AssessorTest {
     assertThat(downloads.httpsProxy()).isEmpty();
     assertThat(downloads.noProxy()).containsExactly("10.0.0.0/8");
     assertThat(downloads.caBundle()).isEqualTo(new ConfigMapKey("ca", "ca.crt"));
+  }
+
+  private static final Assessor TRACED =
+      new Assessor(
+          GeometryCatalogue.wellKnown(),
+          new OperatorDefaults(
+              new RuntimeImages("i", "i"),
+              PullPolicy.NEVER,
+              List.of(),
+              null,
+              Set.of(),
+              Downloads.UNSAID,
+              new TraceCollector(
+                  "https://operators.example:4318",
+                  new SecretKey("operators", "headers"),
+                  new ConfigMapKey("operators", "ca.crt"),
+                  "50%"),
+              false));
+
+  private static Request.@Nullable TraceSettings traces(String deployment, String clazz) {
+    Assessment assessment =
+        TRACED.assess(
+            deployment("e", "className: c\n" + deployment),
+            WrittenManifests.clazz("c", clazz),
+            List.of());
+    assertThat(assessment).isInstanceOf(Feasible.class);
+    return ((Feasible) assessment).request().pod().traces();
+  }
+
+  @Test
+  void tracesGoWhereTheOperatorOrTheClassSays() {
+    assertThat(traces("", "{}"))
+        .isEqualTo(
+            new Request.TraceSettings(
+                "https://operators.example:4318",
+                new SecretKey("operators", "headers"),
+                new ConfigMapKey("operators", "ca.crt"),
+                0.5));
+    assertThat(traces("traces: {sampling: 0%}", "traces: {sampling: 10%}"))
+        .satisfies(traces -> assertThat(Objects.requireNonNull(traces).share()).isZero());
+    assertThat(traces("", "traces: {sampling: 10%}"))
+        .satisfies(traces -> assertThat(Objects.requireNonNull(traces).share()).isEqualTo(0.1));
+    assertThat(traces("traces: {enabled: false}", "{}")).isNull();
+    assertThat(traces("", "traces: {endpoint: ''}")).isNull();
+  }
+
+  @Test
+  void whatOpensOneCollectorIsNeverSentToAnother() {
+    assertThat(traces("", "traces: {endpoint: 'https://other.example'}"))
+        .isEqualTo(new Request.TraceSettings("https://other.example", null, null, 0.5));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "traces: {enabled: true}  | traces: {endpoint: ''} | NotAllowed | traces.enabled is true, and there is no collector",
+        "traces: {sampling: 10%}  | traces: {endpoint: ''} | NotAllowed | traces.endpoint of InferenceClass c, or runtime.traces.endpoint of the chart",
+        "traces: {sampling: 20%}  | traces: {sampling: 10%} | NotAllowed | traces.sampling is 20%; InferenceClass c allows at most 10%.",
+        "traces: {sampling: 60%}  | {}                     | NotAllowed | the operator (runtime.traces.sampling) allows at most 50%.",
+        "traces: {enabled: false, sampling: 10%} | {}      | InvalidSpec | leave one of them out",
+        "traces: {sampling: 120%} | {}                     | InvalidSpec | spec.traces.sampling: '120%' is not a share",
+      })
+  void aDeploymentIsTracedNoMoreThanItMay(
+      String deployment, String clazz, String reason, String refusal) {
+    assertThat(
+            TRACED.assess(
+                deployment("e", "className: c\n" + deployment),
+                WrittenManifests.clazz("c", clazz),
+                List.of()))
+        .isInstanceOfSatisfying(
+            Infeasible.class,
+            refused -> {
+              assertThat(refused.reason()).isEqualTo(reason);
+              assertThat(refused.message()).contains(refusal);
+            });
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "headersSecret: {name: s, key: k}                              | are those of an endpoint",
+        "endpoint: '', caBundle: {name: s, key: k}                     | are those of an endpoint",
+        "endpoint: 'http://c:4318', headersSecret: {name: s, key: k}   | in plain",
+        "endpoint: 'http://c:4317'                                     | the port for gRPC",
+        "endpoint: 'c:4318'                                            | endpoint: 'c:4318' is not an address",
+        "endpoint: 'http://u:p@c:4318'                                 | is not an address",
+        "endpoint: 'http://c:4318', sampling: 101%                     | traces.sampling: '101%' is not a share",
+      })
+  void halfACollectorIsRefused(String traces, String refusal) {
+    assertThat(
+            TRACED.assess(
+                deployment("e", "className: c"),
+                WrittenManifests.clazz("c", "traces: {%s}".formatted(traces)),
+                List.of()))
+        .isInstanceOfSatisfying(
+            Infeasible.class,
+            refused -> {
+              assertThat(refused.reason()).isEqualTo("ClassInvalid");
+              assertThat(refused.message()).contains(refusal);
+            });
   }
 
   @Test

@@ -6,6 +6,7 @@ import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.InferenceClass;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
+import dev.kvdrive.api.v1alpha1.TraceCollector;
 import dev.kvdrive.feasibility.Assessment.Feasible;
 import dev.kvdrive.feasibility.Assessment.Infeasible;
 import java.util.List;
@@ -52,6 +53,7 @@ class GpuTest {
                 null,
                 Set.of(),
                 Downloads.UNSAID,
+                TraceCollector.UNSAID,
                 false));
     InferenceClass governing = WrittenManifests.clazz("cards", clazz);
     Assessment verdict = assessor.assess(deployment("79Gi", ""), governing, List.of());

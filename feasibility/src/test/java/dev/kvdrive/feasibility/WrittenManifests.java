@@ -103,6 +103,7 @@ public final class WrittenManifests {
         spec.replicas(),
         spec.access(),
         spec.route(),
+        spec.traces(),
         spec.runtime());
   }
 }

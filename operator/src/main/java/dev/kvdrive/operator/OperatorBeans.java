@@ -1,6 +1,7 @@
 package dev.kvdrive.operator;
 
 import dev.kvdrive.api.v1alpha1.Downloads;
+import dev.kvdrive.api.v1alpha1.TraceCollector;
 import dev.kvdrive.feasibility.Assessor;
 import dev.kvdrive.feasibility.GeometryCatalogue;
 import dev.kvdrive.feasibility.OperatorDefaults;
@@ -67,6 +68,7 @@ class OperatorBeans {
             runtime.userId(),
             properties.callers(),
             Objects.requireNonNullElse(runtime.downloads(), Downloads.UNSAID),
+            Objects.requireNonNullElse(runtime.traces(), TraceCollector.UNSAID),
             properties.classRequired());
     return new InferenceDeploymentReconciler(
         new Assessor(GeometryCatalogue.wellKnown(), defaults),

@@ -2,6 +2,7 @@ package dev.kvdrive.operator;
 
 import dev.kvdrive.api.v1alpha1.Downloads;
 import dev.kvdrive.api.v1alpha1.PullPolicy;
+import dev.kvdrive.api.v1alpha1.TraceCollector;
 import dev.kvdrive.feasibility.RuntimeImages;
 import java.util.List;
 import java.util.Objects;
@@ -62,6 +63,7 @@ public record OperatorProperties(
    * @param imagePullSecrets names of pull secrets
    * @param userId user and group of the pods; null leaves both to the image
    * @param downloads how the pods reach the model hub
+   * @param traces where the pods send traces
    */
   public record RuntimePods(
       String image,
@@ -69,10 +71,15 @@ public record OperatorProperties(
       @DefaultValue("IF_NOT_PRESENT") PullPolicy imagePullPolicy,
       @DefaultValue List<String> imagePullSecrets,
       @Nullable Long userId,
-      @Nullable Downloads downloads) {
+      @Nullable Downloads downloads,
+      @Nullable TraceCollector traces) {
     public RuntimePods {
       Objects.requireNonNull(image, "kvdrive.operator.runtime.image is not set");
       imagePullSecrets = List.copyOf(imagePullSecrets);
+      if (traces != null && !traces.faults().isEmpty()) {
+        throw new IllegalArgumentException(
+            "kvdrive.operator.runtime.traces: " + String.join("; ", traces.faults()));
+      }
     }
 
     RuntimeImages images() {

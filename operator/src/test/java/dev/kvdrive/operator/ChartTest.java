@@ -1,10 +1,13 @@
 package dev.kvdrive.operator;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.api.v1alpha1.ConfigMapKey;
 import dev.kvdrive.api.v1alpha1.Downloads;
+import dev.kvdrive.api.v1alpha1.PullPolicy;
 import dev.kvdrive.api.v1alpha1.SecretKey;
+import dev.kvdrive.api.v1alpha1.TraceCollector;
 import dev.kvdrive.operator.Helm.Outcome;
 import io.fabric8.kubernetes.api.model.ConfigMap;
 import io.fabric8.kubernetes.api.model.HasMetadata;
@@ -100,7 +103,19 @@ class ChartTest {
             "--set",
             "runtime.downloads.caBundle.name=ca",
             "--set",
-            "runtime.downloads.caBundle.key=ca.crt");
+            "runtime.downloads.caBundle.key=ca.crt",
+            "--set",
+            "runtime.traces.endpoint=https://collector.example:4318",
+            "--set",
+            "runtime.traces.headersSecret.name=collector",
+            "--set",
+            "runtime.traces.headersSecret.key=headers",
+            "--set",
+            "runtime.traces.caBundle.name=ca",
+            "--set",
+            "runtime.traces.caBundle.key=collector.crt",
+            "--set",
+            "runtime.traces.sampling=12.5%");
     ConfigMap map = new KubernetesSerialization().unmarshal(rendered, ConfigMap.class);
     byte[] file = map.getData().getOrDefault("operator.yaml", "").getBytes(StandardCharsets.UTF_8);
 
@@ -124,5 +139,25 @@ class ChartTest {
                 List.of(".example", "10.0.0.0/8"),
                 new SecretKey("proxy", "login"),
                 new ConfigMapKey("ca", "ca.crt")));
+    assertThat(properties.runtime().traces())
+        .isEqualTo(
+            new TraceCollector(
+                "https://collector.example:4318",
+                new SecretKey("collector", "headers"),
+                new ConfigMapKey("ca", "collector.crt"),
+                "12.5%"));
+  }
+
+  @Test
+  void theOperatorRefusesToSendWhatIsSecretInPlain() {
+    TraceCollector plain =
+        new TraceCollector(
+            "http://collector.example:4318", new SecretKey("collector", "headers"), null, null);
+
+    assertThatThrownBy(
+            () ->
+                new OperatorProperties.RuntimePods(
+                    "image", null, PullPolicy.NEVER, List.of(), null, null, plain))
+        .hasMessage("kvdrive.operator.runtime.traces: " + TraceCollector.IN_PLAIN);
   }
 }

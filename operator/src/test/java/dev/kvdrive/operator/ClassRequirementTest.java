@@ -176,6 +176,7 @@ class ClassRequirementTest {
             PullPolicy.IF_NOT_PRESENT,
             List.of(),
             null,
+            null,
             null));
   }
 

@@ -110,6 +110,9 @@ class DefinitionRulesTest {
         "model: {uri: 'oci://registry.example.com/x:1#/etc'} | spec.model.uri",
         "model: {uri: 'oci://registry.example.com/x:1#a/../../b'} | has no ..",
         "model: {uri: 'oci://registry.example.com/x:1', cacheClaimName: c} | cacheClaimName is only used",
+        "traces: {enabled: false, sampling: 10%} | enabled: false traces nothing; leave one of them out",
+        "traces: {sampling: '0.1'}    | spec.traces.sampling",
+        "traces: {endpoint: 'http://c:4318'} | spec.traces.endpoint",
         "access: {fromNamespaces: ['Not One']} | spec.access.fromNamespaces",
         "access: {apiKeysSecret: {name: 'Bad Name', key: k}} | spec.access.apiKeysSecret.name",
         "access: {apiKeysSecret: {name: n, key: '../x'}} | spec.access.apiKeysSecret.key",
@@ -282,6 +285,12 @@ class DefinitionRulesTest {
         "device: CUDA, gpu: {claim: {templateName: 'A b'}}      | spec.gpu.claim.templateName",
         "device: CUDA, gpu: {claim: {templateName: t}, matchMemory: true} | for a claim the memory in its template",
         "device: CUDA, gpu: {resourceName: example.com/gpu, matchMemory: true} | name the nodes in runtime.nodeSelector",
+        "traces: {headersSecret: {name: s, key: k}}             | are those of an endpoint",
+        "traces: {endpoint: '', caBundle: {name: s, key: k}}    | are those of an endpoint",
+        "traces: {endpoint: 'http://c:4318', headersSecret: {name: s, key: k}} | would be sent in plain",
+        "traces: {endpoint: 'http://c:4317/v1/traces'}          | 4317 is the port for gRPC",
+        "traces: {endpoint: 'http://user:word@c:4318'}          | spec.traces.endpoint",
+        "traces: {sampling: many}                               | spec.traces.sampling",
         "runtime: {maxSurge: -1}                                | spec.runtime.maxSurge",
         "runtime: {nodeAffinity: [{key: a, operator: Lt, values: ['1', '2']}]} | one whole number as text",
       })
@@ -295,6 +304,18 @@ class DefinitionRulesTest {
                     .create())
         .isInstanceOf(KubernetesClientException.class)
         .hasMessageContaining(complaint);
+  }
+
+  @Test
+  void takesACollectorWithAllThatBelongsToIt() {
+    client
+        .resource(
+            WrittenManifests.clazz(
+                "with-a-collector",
+                "traces: {endpoint: 'https://c:4318', headersSecret: {name: s, key: k},"
+                    + " caBundle: {name: m, key: ca.crt}, sampling: 12.5%}"))
+        .create();
+    create("traced", "", "traces: {enabled: true, sampling: 10%}");
   }
 
   @Test

@@ -90,6 +90,7 @@ public final class RunningOperator implements AutoCloseable {
             PullPolicy.IF_NOT_PRESENT,
             List.of(),
             65532L,
+            null,
             null));
   }
 

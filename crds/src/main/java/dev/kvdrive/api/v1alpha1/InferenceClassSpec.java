@@ -47,7 +47,10 @@ public record InferenceClassSpec(
     @Nullable
         @JsonPropertyDescription(
             "How pods reach the model hub. What is left out here is the operator's.")
-        Downloads downloads) {
+        Downloads downloads,
+    @Nullable
+        @JsonPropertyDescription("Where pods send traces. Without an address here: the operator's.")
+        TraceCollector traces) {
 
   /** Image and placement of runtime pods. */
   @JsonIgnoreProperties(ignoreUnknown = true)

@@ -145,6 +145,9 @@ public record InferenceDeploymentSpec(
         @JsonPropertyDescription(
             "Has an HTTPRoute made, by which Gateways of the Gateway API reach the API.")
         Route route,
+    @Nullable
+        @JsonPropertyDescription("Whether requests are traced. It takes a collector to have them.")
+        Traces traces,
     @Nullable @JsonPropertyDescription("How the pods run.") RuntimeSpec runtime) {
   private static final String WITHOUT_AUTO =
       " is of budget auto; write budget: auto, or leave it out";

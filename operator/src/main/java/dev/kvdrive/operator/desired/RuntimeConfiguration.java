@@ -142,6 +142,7 @@ final class RuntimeConfiguration {
       kvdrive.put("tls", tls(tls));
       all.put("server", Map.of("port", DesiredObjects.TLS_RUNTIME_PORT));
     }
+    all.putAll(new RuntimeTraces(request).settings());
     return Serialization.asYaml(all);
   }
 

@@ -23,8 +23,8 @@ import java.util.stream.Stream;
 
 /**
  * Who may talk to the pods and whom they may talk to: callers of the deployment's namespace, of
- * those it names and of those of its Gateways; and, only for a model that is downloaded, name
- * resolution and the way to the hub.
+ * those it names and of those of its Gateways; and name resolution and the way to the hub, only for
+ * a model that is downloaded, and to the collector of traces, only where there is one.
  */
 final class RuntimeNetwork {
   private static final String EVERYONE = "*";
@@ -88,7 +88,7 @@ final class RuntimeNetwork {
         .endPort();
   }
 
-  private static NetworkPolicyPeer namespace(String name) {
+  static NetworkPolicyPeer namespace(String name) {
     return new NetworkPolicyPeerBuilder()
         .withNewNamespaceSelector()
         .addToMatchLabels(NAMESPACE_NAME, name)
@@ -98,14 +98,27 @@ final class RuntimeNetwork {
 
   private static List<NetworkPolicyEgressRule> egress(Request request) {
     RuntimeDownloads downloads = new RuntimeDownloads(request);
-    if (!downloads.needed()) {
-      return List.of();
+    List<NetworkPolicyEgressRule> rules = new ArrayList<>();
+    new RuntimeTraces(request)
+        .destination()
+        .ifPresent(
+            collector ->
+                rules.add(
+                    new NetworkPolicyEgressRuleBuilder()
+                        .withPorts(port(collector.port(), "TCP"))
+                        .withTo(collector.peers())
+                        .build()));
+    if (downloads.needed()) {
+      rules.add(
+          new NetworkPolicyEgressRuleBuilder()
+              .withPorts(downloads.ports().stream().map(number -> port(number, "TCP")).toList())
+              .build());
     }
-    return List.of(
-        new NetworkPolicyEgressRuleBuilder().withPorts(port(53, "UDP"), port(53, "TCP")).build(),
-        new NetworkPolicyEgressRuleBuilder()
-            .withPorts(downloads.ports().stream().map(number -> port(number, "TCP")).toList())
-            .build());
+    if (!rules.isEmpty()) {
+      rules.addFirst(
+          new NetworkPolicyEgressRuleBuilder().withPorts(port(53, "UDP"), port(53, "TCP")).build());
+    }
+    return rules;
   }
 
   private static NetworkPolicyPort port(int number, String protocol) {

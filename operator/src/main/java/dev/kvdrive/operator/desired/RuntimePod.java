@@ -92,6 +92,7 @@ final class RuntimePod {
 
   private final Request request;
   private final RuntimeDownloads downloads;
+  private final RuntimeTraces traces;
   private final PodSizes sizes;
   private final long weightBytes;
   private final String configName;
@@ -100,6 +101,7 @@ final class RuntimePod {
   RuntimePod(Feasible feasible, String configName, String configHash) {
     this.request = feasible.request();
     this.downloads = new RuntimeDownloads(request);
+    this.traces = new RuntimeTraces(request);
     this.sizes = feasible.plan().requirePod();
     this.weightBytes = feasible.plan().request().model().weightBytes();
     this.configName = configName;
@@ -291,6 +293,7 @@ final class RuntimePod {
             "file:" + RuntimeConfiguration.DIRECTORY + "/" + RuntimeConfiguration.FILE));
     environment.add(variable("JAVA_TOOL_OPTIONS", jvmOptions()));
     environment.addAll(downloads.environment());
+    environment.addAll(traces.environment());
     return environment;
   }
 
@@ -346,6 +349,7 @@ final class RuntimePod {
     mounts.add(mount("tmp", "/tmp", false));
     mounts.add(mount("models", RuntimeConfiguration.MODEL_CACHE, false));
     downloads.mount().ifPresent(mounts::add);
+    traces.mount().ifPresent(mounts::add);
     if (request.modelPath().isPresent()) {
       mounts.add(mount(MODEL_VOLUME, RuntimeConfiguration.MODEL_VOLUME, true));
     }
@@ -371,6 +375,7 @@ final class RuntimePod {
     volumes.add(emptyDir("tmp", TMP_BYTES));
     volumes.add(modelCache());
     downloads.volume().ifPresent(volumes::add);
+    traces.volume().ifPresent(volumes::add);
     request
         .modelClaim()
         .ifPresent(

@@ -18,17 +18,27 @@ import io.fabric8.kubernetes.api.model.EnvVar;
 import io.fabric8.kubernetes.api.model.PodSpec;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.Volume;
+import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicyEgressRule;
+import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicyPeer;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicySpec;
 import io.fabric8.kubernetes.client.utils.Serialization;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.springframework.boot.env.YamlPropertySourceLoader;
+import org.springframework.core.env.EnumerablePropertySource;
+import org.springframework.core.env.PropertySource;
+import org.springframework.core.io.ByteArrayResource;
 
 class DesiredObjectsTest {
   private static final Assessor ASSESSOR =
@@ -510,6 +520,155 @@ class DesiredObjectsTest {
     assertThat(objects.networkPolicy().getSpec().getEgress().getLast().getPorts())
         .extracting(port -> port.getPort().getIntVal().toString())
         .containsExactly(ports.split(" "));
+  }
+
+  private static final String TRACED =
+      """
+      traces:
+        endpoint: https://collector.example:4318/
+        headersSecret: {name: collector, key: headers}
+        caBundle: {name: company-ca, key: bundle.pem}
+        sampling: 50%
+      """;
+
+  @Test
+  void tracesGoToTheCollectorOfTheClass() {
+    DesiredObjects objects =
+        new DesiredObjects(
+            feasible("traces: {sampling: 12.5%}", WrittenManifests.clazz("default", TRACED)));
+    String configuration = objects.configMap().getData().getOrDefault("runtime.yaml", "");
+    Map<String, Object> settings = settings(configuration);
+
+    assertThat(settings)
+        .containsEntry(
+            "management.opentelemetry.tracing.export.otlp.endpoint",
+            "https://collector.example:4318/v1/traces")
+        .containsEntry("management.opentelemetry.tracing.export.otlp.ssl.bundle", "traces")
+        .containsEntry(
+            "spring.ssl.bundle.pem.traces.truststore.certificate",
+            "file:/etc/kvdrive-traces-ca/ca.crt")
+        .containsEntry("management.tracing.sampling.probability", 0.125)
+        .containsEntry("management.opentelemetry.resource-attributes.service.name", "endpoint")
+        .containsEntry("management.opentelemetry.resource-attributes.service.namespace", "legal")
+        .containsEntry(
+            "management.opentelemetry.resource-attributes.k8s.pod.name", "${KVDRIVE_POD_NAME}");
+    assertThat(container(objects).getEnv())
+        .anySatisfy(
+            variable -> {
+              assertThat(variable.getName()).isEqualTo("KVDRIVE_POD_NAME");
+              assertThat(variable.getValueFrom().getFieldRef().getFieldPath())
+                  .isEqualTo("metadata.name");
+            })
+        .anySatisfy(
+            variable -> {
+              assertThat(variable.getName()).isEqualTo("OTEL_EXPORTER_OTLP_HEADERS");
+              assertThat(variable.getValue()).isNull();
+              assertThat(variable.getValueFrom().getSecretKeyRef().getName())
+                  .isEqualTo("collector");
+              assertThat(variable.getValueFrom().getSecretKeyRef().getKey()).isEqualTo("headers");
+            });
+    assertThat(volume(objects, "traces-ca").getConfigMap().getItems().getFirst().getKey())
+        .isEqualTo("bundle.pem");
+    assertThat(container(objects).getVolumeMounts())
+        .anySatisfy(
+            mount -> {
+              assertThat(mount.getName()).isEqualTo("traces-ca");
+              assertThat(mount.getMountPath()).isEqualTo("/etc/kvdrive-traces-ca");
+              assertThat(mount.getReadOnly()).isTrue();
+            });
+  }
+
+  @Test
+  void aDeploymentThatIsNotTracedHasNoneOfIt() {
+    DesiredObjects objects =
+        new DesiredObjects(
+            feasible("traces: {enabled: false}", WrittenManifests.clazz("default", TRACED)));
+
+    assertThat(Serialization.asYaml(pod(objects)))
+        .isEqualTo(Serialization.asYaml(pod(objects(""))));
+    assertThat(objects.configMap()).isEqualTo(objects("").configMap());
+    assertThat(objects.networkPolicy().getSpec().getEgress()).isEmpty();
+  }
+
+  @Test
+  void podsAreReplacedWhereTracesGoElsewhere() {
+    DesiredObjects before =
+        new DesiredObjects(feasible("", WrittenManifests.clazz("default", TRACED)));
+
+    for (String other :
+        List.of(
+            TRACED.replace("4318", "4319"),
+            TRACED.replace("key: headers", "key: others"),
+            TRACED.replace("50%", "51%"))) {
+      DesiredObjects after =
+          new DesiredObjects(feasible("", WrittenManifests.clazz("default", other)));
+      assertThat(after.replacesPodsOf(before.deployment())).as(other).isTrue();
+    }
+    assertThat(before.replacesPodsOf(before.deployment())).isFalse();
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      nullValues = "anyone",
+      value = {
+        "http://otel-collector:4318                            | 4318 | its own",
+        "http://otel-collector.observability.svc:4318          | 4318 | observability",
+        "http://c.observability.svc.cluster.local/v1/traces    | 80   | observability",
+        "https://traces.example.com                            | 443  | anyone",
+        "http://10.1.2.3:4318                                  | 4318 | anyone",
+      })
+  void thePodMayConnectToTheCollector(String endpoint, int port, @Nullable String namespace) {
+    DesiredObjects objects =
+        new DesiredObjects(
+            feasible(
+                "",
+                WrittenManifests.clazz("default", "traces: {endpoint: '%s'}".formatted(endpoint))));
+    List<NetworkPolicyEgressRule> egress = objects.networkPolicy().getSpec().getEgress();
+
+    assertThat(egress).hasSize(2);
+    assertThat(egress.getFirst().getPorts())
+        .extracting(p -> p.getPort().getIntVal())
+        .containsExactly(53, 53);
+    assertThat(egress.getLast().getPorts())
+        .extracting(p -> p.getPort().getIntVal())
+        .containsExactly(port);
+    List<NetworkPolicyPeer> peers = egress.getLast().getTo();
+    if (namespace == null) {
+      assertThat(peers).isEmpty();
+    } else if (namespace.equals("its own")) {
+      assertThat(peers)
+          .singleElement()
+          .satisfies(
+              peer -> {
+                assertThat(peer.getPodSelector()).isNotNull();
+                assertThat(peer.getNamespaceSelector()).isNull();
+              });
+    } else {
+      assertThat(peers)
+          .singleElement()
+          .satisfies(
+              peer ->
+                  assertThat(peer.getNamespaceSelector().getMatchLabels())
+                      .containsEntry("kubernetes.io/metadata.name", namespace));
+    }
+  }
+
+  /** The properties that the runtime reads, by their whole names. */
+  private static Map<String, Object> settings(String yaml) {
+    try {
+      Map<String, Object> settings = new TreeMap<>();
+      for (PropertySource<?> source :
+          new YamlPropertySourceLoader()
+              .load("runtime", new ByteArrayResource(yaml.getBytes(StandardCharsets.UTF_8)))) {
+        for (String name : ((EnumerablePropertySource<?>) source).getPropertyNames()) {
+          settings.put(name, Objects.requireNonNull(source.getProperty(name)));
+        }
+      }
+      return settings;
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
   }
 
   private static DesiredObjects downloading(String clazz) {

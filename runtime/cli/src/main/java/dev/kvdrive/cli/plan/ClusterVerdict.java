@@ -44,6 +44,7 @@ public final class ClusterVerdict {
             null,
             Set.of(),
             Downloads.UNSAID,
+            OperatorDefaults.UNKNOWN_COLLECTOR,
             classRequired));
   }
 

@@ -239,6 +239,7 @@ final class ManifestPlans {
         spec.replicas(),
         spec.access(),
         spec.route(),
+        spec.traces(),
         spec.runtime());
   }
 }
