@@ -24,6 +24,7 @@ import dev.kvdrive.schedule.Generation;
 import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.schedule.GenerationListener;
 import dev.kvdrive.schedule.GenerationRequest;
+import dev.kvdrive.schedule.GenerationUsage;
 import dev.kvdrive.schedule.KvDriveEngine;
 import dev.kvdrive.schedule.Sampling;
 import dev.kvdrive.schedule.Submission;
@@ -228,7 +229,7 @@ class SharedPrefillTest {
     }
 
     @Override
-    public void onError(GenerationException error) {
+    public void onError(GenerationException error, GenerationUsage took) {
       finished.completeExceptionally(error);
     }
   }

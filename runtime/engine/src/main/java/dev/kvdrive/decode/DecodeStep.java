@@ -351,6 +351,11 @@ public final class DecodeStep implements AutoCloseable {
     return times;
   }
 
+  /** How long chunks of the last step were on their way from NVMe, in nanoseconds. */
+  public long nvmeNanos() {
+    return store.nvmeNanos();
+  }
+
   /**
    * Runs the step and waits for it.
    *

@@ -22,6 +22,10 @@ public interface GenerationListener {
   /** The end, for whatever reason but an error. */
   void onFinish(Finish finish);
 
-  /** The end by an error; no text of this generation is to be trusted further. */
-  void onError(GenerationException error);
+  /**
+   * The end by an error; no text of this generation is to be trusted further.
+   *
+   * @param took until then
+   */
+  void onError(GenerationException error, GenerationUsage took);
 }

@@ -19,6 +19,11 @@ package dev.kvdrive.schedule;
  * @param queueNanos from submission to the first work
  * @param prefillNanos from the first work to the first token
  * @param decodeNanos from the first token to the end
+ * @param prefillStalledNanos of these, waiting for room in DRAM or for what was kept of the prompt
+ * @param decodeStalledNanos of the time from the first token on, waiting without a step: for room
+ *     in DRAM, or for chunks from NVMe that were late
+ * @param decodeNvmeNanos of the time of its steps, that in which chunks of any of their sequences
+ *     were on their way from NVMe: what computing does not hide of it is waited for
  * @param accuracy what its steps left out, as far as it was measured
  */
 public record GenerationUsage(
@@ -38,6 +43,9 @@ public record GenerationUsage(
     long queueNanos,
     long prefillNanos,
     long decodeNanos,
+    long prefillStalledNanos,
+    long decodeStalledNanos,
+    long decodeNvmeNanos,
     Accuracy accuracy) {
   /** Share of the selected chunks that were in the window; 1 if none was selected. */
   public double hitRate() {

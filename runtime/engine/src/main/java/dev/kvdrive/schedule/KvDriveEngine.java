@@ -392,7 +392,7 @@ public final class KvDriveEngine implements InferenceEngine {
     public void onFinish(Finish finish) {}
 
     @Override
-    public void onError(GenerationException error) {
+    public void onError(GenerationException error, GenerationUsage took) {
       this.error = error;
     }
   }

@@ -629,8 +629,10 @@ final class Scheduler implements AutoCloseable {
     boolean fromNvme = false;
     SelectedChunks ofStep = SelectedChunks.NONE;
     List<Sequence> rows = List.copyOf(decoding);
+    long fromNvmeNanos = step.nvmeNanos();
     for (int row = 0; row < rows.size(); row++) {
       Sequence sequence = rows.get(row);
+      sequence.usage().fetched(fromNvmeNanos);
       boolean faulty = step.counter(row, Selection.FAULT_COUNTER) > 0;
       if (faulty && faults.repeats(sequence.seat())) {
         sequence.late();

@@ -212,6 +212,7 @@ final class Sequence implements Generation {
       stalledSince = now;
     } else if (!waits && stalled) {
       stalledNanos += now - stalledSince;
+      usage.stalled(now - stalledSince);
     }
     stalled = waits;
   }
@@ -356,6 +357,7 @@ final class Sequence implements Generation {
   /** Ends it, without telling the listener yet. No effect if it has ended. */
   void finish(FinishReason reason) {
     if (!ended) {
+      stalls(false);
       Finish finish = new Finish(reason, text.finish(), usage.toUsage());
       took = finish.usage();
       if (reason == FinishReason.CANCELLED) {
@@ -368,15 +370,16 @@ final class Sequence implements Generation {
   /** Ends it with an error, without telling the listener yet. No effect if it has ended. */
   void fail(GenerationException error) {
     if (!ended) {
-      took = usage.toUsage();
+      stalls(false);
+      GenerationUsage until = usage.toUsage();
+      took = until;
       endedAs = SequenceStatus.State.FAILED;
-      end("onError", () -> listener.onError(error));
+      end("onError", () -> listener.onError(error, until));
     }
   }
 
   private void end(String method, Runnable call) {
     ended = true;
-    stalls(false);
     announcement =
         () -> {
           try {

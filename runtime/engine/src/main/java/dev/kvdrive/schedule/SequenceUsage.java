@@ -13,6 +13,9 @@ final class SequenceUsage {
   private int reused;
   private long admitted;
   private long firstToken;
+  private long prefillStalled;
+  private long decodeStalled;
+  private long decodeNvme;
   private int completionTokens;
   private StepTokens tokens = StepTokens.NONE;
   private SelectedChunks chunks = SelectedChunks.NONE;
@@ -50,6 +53,22 @@ final class SequenceUsage {
     chunks = chunks.plus(selected);
   }
 
+  /**
+   * A step that it was in had chunks on their way from NVMe for so long, whether or not its own.
+   */
+  void fetched(long nanos) {
+    decodeNvme += nanos;
+  }
+
+  /** It has waited for room or chunks. */
+  void stalled(long nanos) {
+    if (firstToken == 0) {
+      prefillStalled += nanos;
+    } else {
+      decodeStalled += nanos;
+    }
+  }
+
   /** A step of it was measured. */
   void measured(AccuracySample sample) {
     accuracy = accuracy.plus(sample);
@@ -78,6 +97,9 @@ final class SequenceUsage {
         (admitted == 0 ? now : admitted) - submitted,
         admitted == 0 ? 0 : (firstToken == 0 ? now : firstToken) - admitted,
         firstToken == 0 ? 0 : now - firstToken,
+        prefillStalled,
+        decodeStalled,
+        decodeNvme,
         accuracy);
   }
 }

@@ -61,7 +61,11 @@ public abstract class FaultConformance extends EngineTest {
     List<List<GeneratedToken>> answers = new ArrayList<>();
     try (KvDriveEngine engine = start(EngineShape.roomy(1))) {
       for (GenerationRequest request : requests()) {
-        answers.add(generate(engine, request).tokens());
+        Recorder recorder = generate(engine, request);
+        answers.add(recorder.tokens());
+        GenerationUsage took = recorder.finish().usage();
+        assertThat(took.decodeNvmeNanos()).as("without a drive").isZero();
+        assertThat(took.decodeStalledNanos()).as("with room for all").isZero();
       }
     }
     return answers;
@@ -100,6 +104,9 @@ public abstract class FaultConformance extends EngineTest {
             assertSame(what, said, expected.get(i).subList(0, said.size()));
             assertThat(error).as(what).isInstanceOf(StorageException.class);
             assertThat(error).as(what).message().containsPattern(cause(fault));
+            assertThat(recorder.tookUntilError().completionTokens())
+                .as(what)
+                .isEqualTo(said.size());
           }
         }
         assertThat(recorders.getLast().error()).as("a sequence that needs no disk").isNull();
@@ -156,6 +163,12 @@ public abstract class FaultConformance extends EngineTest {
       int told = needs.tokens().size();
       assertThat(told).isBetween(5, expected.getFirst().size() - 1);
       assertSame("until then", needs.tokens(), expected.getFirst().subList(0, told));
+      GenerationUsage took = needs.tookUntilError();
+      assertThat(took.completionTokens()).isEqualTo(told);
+      assertThat(took.prefillNanos()).isPositive();
+      assertThat(took.decodeStalledNanos()).isPositive();
+      assertThat(took.decodeStalledNanos() + took.decodeNvmeNanos())
+          .isLessThanOrEqualTo(took.decodeNanos());
       other.await().finish();
       assertSame("the other", other.tokens(), expected.getLast());
       files.release();
@@ -237,8 +250,13 @@ public abstract class FaultConformance extends EngineTest {
       GenerationRequest second = request("second", prompt(2, 150), random(2), 6);
       engine.submit(first, needs);
       engine.submit(second, other);
-      needs.await().finish();
+      GenerationUsage took = needs.await().finish().usage();
       other.await().finish();
+      assertThat(took.nvmeMisses()).isPositive();
+      assertThat(took.decodeNvmeNanos()).as("steps while chunks were on their way").isPositive();
+      assertThat(took.decodeStalledNanos()).as("between steps, since it was late").isPositive();
+      assertThat(took.decodeStalledNanos() + took.decodeNvmeNanos())
+          .isLessThanOrEqualTo(took.decodeNanos());
       assertSame("the first", needs.tokens(), expected.get(0).subList(0, 6));
       assertSame("the second", other.tokens(), expected.get(1).subList(0, 6));
     }
@@ -507,7 +525,7 @@ public abstract class FaultConformance extends EngineTest {
             try {
               engine.submit(request, recorder);
             } catch (EngineBusyException busy) {
-              recorder.onError(busy);
+              recorder.refused(busy);
             }
           }
           for (int i = 0; i < recorders.size(); i++) {

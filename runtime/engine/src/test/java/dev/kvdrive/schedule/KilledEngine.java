@@ -126,7 +126,7 @@ final class KilledEngine {
       try {
         engine.submit(request, recorder);
       } catch (EngineBusyException busy) {
-        recorder.onError(busy);
+        recorder.refused(busy);
       }
     }
     boolean all = true;

@@ -20,6 +20,7 @@ final class Recorder implements GenerationListener {
   private @Nullable String waited;
   private @Nullable Finish finish;
   private @Nullable GenerationException error;
+  private @Nullable GenerationUsage tookUntilError;
   private @Nullable String broken;
   private Consumer<GeneratedToken> onToken = token -> {};
   private Runnable onPrefill = () -> {};
@@ -84,13 +85,29 @@ final class Recorder implements GenerationListener {
   }
 
   @Override
-  public void onError(GenerationException why) {
+  public void onError(GenerationException why, GenerationUsage took) {
     synchronized (this) {
       expect(finish == null && error == null, "onError after the end");
+      error = why;
+      tookUntilError = took;
+    }
+    end.countDown();
+    onEnd.run();
+  }
+
+  /** Nobody took the request, so that nobody else says so. */
+  void refused(GenerationException why) {
+    synchronized (this) {
+      expect(finish == null && error == null, "refused after the end");
       error = why;
     }
     end.countDown();
     onEnd.run();
+  }
+
+  /** What it took until the error that it ended with. */
+  synchronized GenerationUsage tookUntilError() {
+    return Objects.requireNonNull(tookUntilError);
   }
 
   private void expect(boolean holds, String otherwise) {

@@ -1,6 +1,8 @@
 package dev.kvdrive.server;
 
 import com.sun.net.httpserver.HttpServer;
+import com.sun.net.httpserver.HttpsConfigurator;
+import com.sun.net.httpserver.HttpsServer;
 import io.opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest;
 import io.opentelemetry.proto.common.v1.AnyValue;
 import io.opentelemetry.proto.common.v1.KeyValue;
@@ -13,23 +15,46 @@ import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import javax.net.ssl.SSLContext;
 import org.awaitility.Awaitility;
+import org.jspecify.annotations.Nullable;
 
 /** Takes spans by OTLP over HTTP, as a collector of OpenTelemetry does. */
 final class Collector implements AutoCloseable {
   private final HttpServer server;
+  private final String scheme;
+  private final List<String> authorizations = new CopyOnWriteArrayList<>();
   private final List<Span> spans = new CopyOnWriteArrayList<>();
   private final List<KeyValue> resource = new CopyOnWriteArrayList<>();
 
   Collector() {
+    this(null);
+  }
+
+  /**
+   * @param tls null for a collector without
+   */
+  Collector(@Nullable SSLContext tls) {
+    InetSocketAddress address = new InetSocketAddress(InetAddress.getLoopbackAddress(), 0);
     try {
-      server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+      if (tls == null) {
+        server = HttpServer.create(address, 0);
+      } else {
+        HttpsServer secured = HttpsServer.create(address, 0);
+        secured.setHttpsConfigurator(new HttpsConfigurator(tls));
+        server = secured;
+      }
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+    scheme = tls == null ? "http" : "https";
     server.createContext(
         "/v1/traces",
         exchange -> {
+          String header = exchange.getRequestHeaders().getFirst("Authorization");
+          if (header != null) {
+            authorizations.add(header);
+          }
           try (InputStream body = exchange.getRequestBody()) {
             ExportTraceServiceRequest.parseFrom(body)
                 .getResourceSpansList()
@@ -57,13 +82,18 @@ final class Collector implements AutoCloseable {
   }
 
   String endpoint() {
-    return "http://localhost:%d/v1/traces".formatted(server.getAddress().getPort());
+    return "%s://localhost:%d/v1/traces".formatted(scheme, server.getAddress().getPort());
   }
 
   /** What arrived, once there is as much of it. */
   List<Span> await(int count) {
     Awaitility.await().atMost(Duration.ofSeconds(30)).until(() -> spans.size() >= count);
     return List.copyOf(spans);
+  }
+
+  /** The header Authorization of all that came with one. */
+  List<String> authorizations() {
+    return List.copyOf(authorizations);
   }
 
   int count() {

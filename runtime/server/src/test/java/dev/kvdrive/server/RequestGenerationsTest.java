@@ -6,6 +6,7 @@ import dev.kvdrive.schedule.Finish;
 import dev.kvdrive.schedule.FinishReason;
 import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.schedule.GenerationRequest;
+import dev.kvdrive.schedule.GenerationUsage;
 import dev.kvdrive.schedule.Sampling;
 import dev.kvdrive.server.generation.GenerationEvent;
 import dev.kvdrive.server.generation.GenerationObserver;
@@ -30,7 +31,7 @@ class RequestGenerationsTest {
     public void finished(int choice, Finish finish) {}
 
     @Override
-    public void failed(int choice, GenerationException error) {}
+    public void failed(int choice, GenerationException error, GenerationUsage took) {}
   }
 
   private RequestGenerations submit(int choices) {

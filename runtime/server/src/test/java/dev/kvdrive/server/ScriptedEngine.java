@@ -119,6 +119,9 @@ final class ScriptedEngine implements InferenceEngine {
           1,
           2,
           3,
+          4,
+          5,
+          6,
           Accuracy.NONE);
     }
 
@@ -155,7 +158,7 @@ final class ScriptedEngine implements InferenceEngine {
 
     void fail(GenerationException error) {
       ended = true;
-      listener.onError(error);
+      listener.onError(error, usage());
     }
 
     @Override

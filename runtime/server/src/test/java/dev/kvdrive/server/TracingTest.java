@@ -4,6 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.schedule.FinishReason;
+import io.netty.pkitesting.CertificateBuilder;
+import io.netty.pkitesting.CertificateBuilder.Algorithm;
+import io.netty.pkitesting.X509Bundle;
 import io.opentelemetry.proto.trace.v1.Span;
 import io.opentelemetry.proto.trace.v1.Status;
 import java.io.IOException;
@@ -11,15 +14,19 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import javax.net.ssl.SSLContext;
 import org.awaitility.Awaitility;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Traces of requests, as a collector gets them, and as metrics point to them. */
 class TracingTest {
@@ -114,8 +121,42 @@ class TracingTest {
       assertThat(steps.get("kvdrive.window.hits").getIntValue()).isEqualTo(9);
       assertThat(steps.get("kvdrive.fetched.dram.bytes").getIntValue()).isEqualTo(4096);
       assertThat(steps.get("kvdrive.fetched.nvme.bytes").getIntValue()).isEqualTo(2048);
+      assertThat(steps.get("kvdrive.nvme.seconds").getDoubleValue()).isEqualTo(6e-9);
+      assertThat(steps.get("kvdrive.stalled.seconds").getDoubleValue()).isEqualTo(5e-9);
+      assertThat(Collector.attributes(prefill).get("kvdrive.stalled.seconds").getDoubleValue())
+          .isEqualTo(4e-9);
       assertThat(collector.resource().get("service.name").getStringValue()).isEqualTo("kvdrive");
       assertThat(spans.toString()).doesNotContain(SECRET);
+    }
+  }
+
+  /** By the settings that the operator writes. */
+  @Test
+  void sendsItsTokenToACollectorThatAnAuthorityOfItsOwnVouchesFor(@TempDir Path folder)
+      throws Exception {
+    CertificateBuilder builder = new CertificateBuilder().algorithm(Algorithm.ecp256);
+    X509Bundle authority =
+        builder.copy().subject("CN=authority").setIsCertificateAuthority(true).buildSelfSigned();
+    X509Bundle own =
+        builder.copy().subject("CN=collector").addSanDnsName("localhost").buildIssuedBy(authority);
+    SSLContext tls = SSLContext.getInstance("TLS");
+    tls.init(own.toKeyManagerFactory().getKeyManagers(), null, null);
+    Path trusted = Files.writeString(folder.resolve("ca.crt"), authority.getCertificatePathPEM());
+    try (Collector collector = new Collector(tls);
+        OwnRuntime runtime =
+            start(
+                collector.endpoint(),
+                "--management.opentelemetry.tracing.export.otlp.ssl.bundle=traces",
+                "--spring.ssl.bundle.pem.traces.truststore.certificate=file:" + trusted,
+                "--management.opentelemetry.tracing.export.otlp.headers.Authorization=Bearer token",
+                "--management.opentelemetry.resource-attributes.service.name=contracts",
+                "--management.opentelemetry.resource-attributes.k8s.pod.name=contracts-1")) {
+      ask(runtime, null, TracingTest::answer);
+      collector.await(4);
+      assertThat(collector.authorizations()).contains("Bearer token");
+      assertThat(collector.resource().get("service.name").getStringValue()).isEqualTo("contracts");
+      assertThat(collector.resource().get("k8s.pod.name").getStringValue())
+          .isEqualTo("contracts-1");
     }
   }
 
@@ -149,17 +190,27 @@ class TracingTest {
     try (Collector collector = new Collector();
         OwnRuntime runtime = start(collector.endpoint())) {
       assertThat(ask(runtime, null, played -> played.fail("damaged")).statusCode()).isEqualTo(500);
-      Span failed = collector.await(1).getFirst();
-      assertThat(failed.getStatus().getCode()).isEqualTo(Status.StatusCode.STATUS_CODE_ERROR);
-      assertThat(Collector.attributes(failed).get("error.type").getStringValue())
-          .isEqualTo("generation_failed");
+      List<Span> spans = collector.await(4);
+      for (String name : List.of("http post /v1/chat/completions", "decode")) {
+        Span failed = named(spans, name);
+        assertThat(failed.getStatus().getCode()).isEqualTo(Status.StatusCode.STATUS_CODE_ERROR);
+        assertThat(Collector.attributes(failed).get("error.type").getStringValue())
+            .isEqualTo("generation_failed");
+        assertThat(Collector.attributes(failed).get("gen_ai.usage.output_tokens").getIntValue())
+            .isEqualTo(3);
+      }
+      for (String name : List.of("queue", "prefill")) {
+        assertThat(named(spans, name).getStatus().getCode())
+            .isEqualTo(Status.StatusCode.STATUS_CODE_UNSET);
+      }
+      assertThat(spans.toString()).doesNotContain("damaged");
 
       assertThat(
               runtime
                   .post(CHAT, ScriptedServer.chat("x", "\"temperature\":\"" + SECRET + "\""))
                   .statusCode())
           .isEqualTo(400);
-      Span refused = collector.await(2).getLast();
+      Span refused = collector.await(5).getLast();
       assertThat(refused.getStatus().getCode()).isEqualTo(Status.StatusCode.STATUS_CODE_UNSET);
       assertThat(refused.toString()).doesNotContain(SECRET);
     }

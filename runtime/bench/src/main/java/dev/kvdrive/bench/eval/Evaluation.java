@@ -8,6 +8,7 @@ import dev.kvdrive.schedule.Generation;
 import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.schedule.GenerationListener;
 import dev.kvdrive.schedule.GenerationRequest;
+import dev.kvdrive.schedule.GenerationUsage;
 import dev.kvdrive.schedule.InferenceEngine;
 import dev.kvdrive.schedule.Sampling;
 import dev.kvdrive.schedule.Submission;
@@ -213,7 +214,7 @@ public final class Evaluation {
     }
 
     @Override
-    public void onError(GenerationException error) {
+    public void onError(GenerationException error, GenerationUsage took) {
       failure = error;
       ended.add(this);
     }

@@ -130,7 +130,7 @@ public final class EngineProbe implements PacedProbe {
       }
 
       @Override
-      public void onError(GenerationException error) {
+      public void onError(GenerationException error, GenerationUsage took) {
         pace.ended(error);
       }
     };
@@ -177,7 +177,7 @@ public final class EngineProbe implements PacedProbe {
       }
 
       @Override
-      public void onError(GenerationException error) {
+      public void onError(GenerationException error, GenerationUsage took) {
         usage.completeExceptionally(error);
       }
     };
@@ -207,8 +207,8 @@ public final class EngineProbe implements PacedProbe {
       }
 
       @Override
-      public void onError(GenerationException error) {
-        told.onError(error);
+      public void onError(GenerationException error, GenerationUsage took) {
+        told.onError(error, took);
       }
     };
   }

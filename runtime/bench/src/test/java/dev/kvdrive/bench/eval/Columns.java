@@ -54,6 +54,9 @@ final class Columns {
             0,
             2_000_000_000L,
             500_000_000L,
+            0,
+            0,
+            0,
             Accuracy.NONE));
   }
 

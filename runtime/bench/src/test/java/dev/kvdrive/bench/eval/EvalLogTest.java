@@ -15,7 +15,8 @@ import org.junit.jupiter.api.io.TempDir;
 
 class EvalLogTest {
   private static final GenerationUsage USAGE =
-      new GenerationUsage(1, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, Accuracy.NONE);
+      new GenerationUsage(
+          1, 0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, Accuracy.NONE);
 
   @TempDir private Path folder;
 

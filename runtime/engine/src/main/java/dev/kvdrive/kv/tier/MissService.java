@@ -49,6 +49,7 @@ final class MissService implements AutoCloseable {
   private boolean live;
   private long expiresAt;
   private int lastRound;
+  private long servingNanos;
   private long patienceNanos;
   private long timeoutNanos;
   private final int[] reserve;
@@ -118,6 +119,7 @@ final class MissService implements AutoCloseable {
     promoted = 0;
     missed = 0;
     wanted = 0;
+    servingNanos = 0;
     patienceNanos = patience;
     timeoutNanos = timeout;
     armed = true;
@@ -165,6 +167,11 @@ final class MissService implements AutoCloseable {
 
   synchronized int wantedExtent(int i) {
     return wantedExtents[i];
+  }
+
+  /** How long the device's rounds of the last step took to be answered, one after the other. */
+  synchronized long servingNanos() {
+    return servingNanos;
   }
 
   /** Takes back a frame that was not used, or -1. */
@@ -266,7 +273,7 @@ final class MissService implements AutoCloseable {
       add(request);
     }
     live = true;
-    expiresAt = System.nanoTime() + patienceNanos;
+    expiresAt = round.askedAt + patienceNanos;
     io.reads().submit(round);
   }
 
@@ -342,6 +349,7 @@ final class MissService implements AutoCloseable {
     }
     live = false;
     io.reads().cancel(round);
+    servingNanos += round.servedAt - round.askedAt;
     for (ReadJob job : round.jobs) {
       if (job.late) {
         continue;

@@ -124,6 +124,7 @@ final class ReadQueue {
     if (round == finished) {
       round = null;
     }
+    finished.servedAt = System.nanoTime();
     mailbox.release(Mailbox.SERVED, finished.number);
   }
 

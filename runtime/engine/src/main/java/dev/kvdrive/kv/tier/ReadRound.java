@@ -28,6 +28,11 @@ final class ReadRound {
   /** Next job nobody has taken. */
   int taken;
 
+  /** When the device had asked, and when all was answered, by {@code System.nanoTime}. */
+  long askedAt;
+
+  long servedAt;
+
   /** Jobs whose requests have no answer yet. */
   int remaining;
 
@@ -56,6 +61,8 @@ final class ReadRound {
     jobs.clear();
     taken = 0;
     remaining = 0;
+    askedAt = System.nanoTime();
+    servedAt = askedAt;
     for (int i = 0; i < used; i++) {
       keyOfBucket[usedBuckets[i]] = NONE;
     }

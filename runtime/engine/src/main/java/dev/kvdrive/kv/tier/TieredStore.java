@@ -682,6 +682,14 @@ public final class TieredStore implements AutoCloseable {
   }
 
   /**
+   * How long chunks of the last step were on their way from NVMe, in nanoseconds: what the device
+   * did not do meanwhile, it waited for.
+   */
+  public long nvmeNanos() {
+    return misses.servingNanos();
+  }
+
+  /**
    * Synchronises {@code queue}, disarms the reader, clears {@link Mailbox#STOPPED}, takes over
    * promotions and tells why chunks did not come. A read that is still under way can no longer
    * reach the mailbox. For a late seat the step has not been: its row is repeated from the same

@@ -2,6 +2,7 @@ package dev.kvdrive.server.generation;
 
 import dev.kvdrive.schedule.Finish;
 import dev.kvdrive.schedule.GenerationException;
+import dev.kvdrive.schedule.GenerationUsage;
 
 /** Told about the choices of one request on the engine's thread; must return quickly. */
 public interface GenerationObserver {
@@ -11,6 +12,10 @@ public interface GenerationObserver {
   /** The end of a choice, a cancelled one included. */
   void finished(int choice, Finish finish);
 
-  /** The end of a choice by an error. */
-  void failed(int choice, GenerationException error);
+  /**
+   * The end of a choice by an error.
+   *
+   * @param took until then
+   */
+  void failed(int choice, GenerationException error, GenerationUsage took);
 }

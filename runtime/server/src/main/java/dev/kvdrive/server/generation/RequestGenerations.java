@@ -9,6 +9,7 @@ import dev.kvdrive.schedule.Generation;
 import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.schedule.GenerationListener;
 import dev.kvdrive.schedule.GenerationRequest;
+import dev.kvdrive.schedule.GenerationUsage;
 import dev.kvdrive.schedule.InferenceEngine;
 import dev.kvdrive.schedule.Submission;
 import java.util.ArrayList;
@@ -170,8 +171,8 @@ public final class RequestGenerations {
     }
 
     @Override
-    public void onError(GenerationException error) {
-      observer.failed(choice, error);
+    public void onError(GenerationException error, GenerationUsage took) {
+      observer.failed(choice, error, took);
       fail(error);
     }
   }

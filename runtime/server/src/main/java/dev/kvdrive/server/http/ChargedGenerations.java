@@ -2,6 +2,7 @@ package dev.kvdrive.server.http;
 
 import dev.kvdrive.schedule.Finish;
 import dev.kvdrive.schedule.GenerationException;
+import dev.kvdrive.schedule.GenerationUsage;
 import dev.kvdrive.server.access.Admission;
 import dev.kvdrive.server.generation.GenerationObserver;
 import java.util.concurrent.atomic.AtomicIntegerArray;
@@ -43,8 +44,8 @@ final class ChargedGenerations implements GenerationObserver {
   }
 
   @Override
-  public void failed(int choice, GenerationException error) {
+  public void failed(int choice, GenerationException error, GenerationUsage took) {
     admission.ended();
-    other.failed(choice, error);
+    other.failed(choice, error, took);
   }
 }

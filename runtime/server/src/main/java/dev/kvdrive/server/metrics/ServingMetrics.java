@@ -4,6 +4,7 @@ import dev.kvdrive.schedule.Finish;
 import dev.kvdrive.schedule.FinishReason;
 import dev.kvdrive.schedule.GenerationException;
 import dev.kvdrive.schedule.GenerationRequest;
+import dev.kvdrive.schedule.GenerationUsage;
 import dev.kvdrive.server.generation.GenerationObserver;
 import io.micrometer.core.instrument.Counter;
 import io.micrometer.core.instrument.FunctionCounter;
@@ -92,7 +93,7 @@ public final class ServingMetrics {
       }
 
       @Override
-      public void failed(int choice, GenerationException error) {
+      public void failed(int choice, GenerationException error, GenerationUsage took) {
         outcome("error").increment();
       }
     };

@@ -42,6 +42,10 @@ public record Usage(
    * @param queueSeconds wait for a seat, longest of the choices
    * @param prefillSeconds from the first work to the first token, longest of the choices
    * @param decodeSeconds from the first token to the end, longest of the choices
+   * @param decodeNvmeSeconds of the steps' time, that in which chunks of them were on their way
+   *     from NVMe, longest of the choices
+   * @param decodeStalledSeconds of the time from the first token on, waiting without a step for
+   *     room in DRAM or for late chunks from NVMe, longest of the choices
    */
   public record Tiers(
       long attendedTokens,
@@ -56,7 +60,9 @@ public record Usage(
       @Nullable Measured accuracy,
       double queueSeconds,
       double prefillSeconds,
-      double decodeSeconds) {}
+      double decodeSeconds,
+      double decodeNvmeSeconds,
+      double decodeStalledSeconds) {}
 
   /**
    * What attention left out.
@@ -98,6 +104,8 @@ public record Usage(
     long queue = 0;
     long prefill = 0;
     long decode = 0;
+    long nvme = 0;
+    long stalled = 0;
     Accuracy accuracy = Accuracy.NONE;
     for (GenerationUsage choice : choices) {
       completion += choice.completionTokens();
@@ -117,6 +125,8 @@ public record Usage(
       queue = Math.max(queue, choice.queueNanos());
       prefill = Math.max(prefill, choice.prefillNanos());
       decode = Math.max(decode, choice.decodeNanos());
+      nvme = Math.max(nvme, choice.decodeNvmeNanos());
+      stalled = Math.max(stalled, choice.decodeStalledNanos());
     }
     long selected = hits + dramMisses + nvmeMisses;
     return new Usage(
@@ -140,6 +150,8 @@ public record Usage(
                 : new Measured(accuracy.samples(), accuracy.massMissed(), accuracy.outputError()),
             queue / 1e9,
             prefill / 1e9,
-            decode / 1e9));
+            decode / 1e9,
+            nvme / 1e9,
+            stalled / 1e9));
   }
 }

@@ -40,8 +40,18 @@ final class GenerationTrace implements GenerationObserver {
 
   private final long epochNanoTime = System.nanoTime();
 
-  /** How a generation ended: with what it took, or by an error, of which that is not known. */
-  private record End(long nanoTime, @Nullable Finish finish, @Nullable SpanFailure failure) {}
+  /**
+   * How a generation ended.
+   *
+   * @param took until then
+   * @param reason null after an error
+   * @param failure null if it succeeded
+   */
+  private record End(
+      long nanoTime,
+      GenerationUsage took,
+      @Nullable FinishReason reason,
+      @Nullable SpanFailure failure) {}
 
   GenerationTrace(
       Tracer tracer,
@@ -68,15 +78,21 @@ final class GenerationTrace implements GenerationObserver {
   @Override
   public void finished(int choice, Finish finish) {
     boolean cancelled = finish.reason() == FinishReason.CANCELLED;
-    end(choice, new End(System.nanoTime(), finish, cancelled ? SpanFailure.of("cancelled") : null));
+    end(
+        choice,
+        new End(
+            System.nanoTime(),
+            finish.usage(),
+            finish.reason(),
+            cancelled ? SpanFailure.of("cancelled") : null));
     other.finished(choice, finish);
   }
 
   @Override
-  public void failed(int choice, GenerationException error) {
+  public void failed(int choice, GenerationException error, GenerationUsage took) {
     String word = error instanceof StorageException ? "storage_failed" : "generation_failed";
-    end(choice, new End(System.nanoTime(), null, SpanFailure.of(word)));
-    other.failed(choice, error);
+    end(choice, new End(System.nanoTime(), took, null, SpanFailure.of(word)));
+    other.failed(choice, error, took);
   }
 
   private void end(int choice, End end) {
@@ -97,7 +113,7 @@ final class GenerationTrace implements GenerationObserver {
     return null;
   }
 
-  /** Says what was asked and what it took, as far as that is known. */
+  /** Says what was asked and what it took. */
   void describe(Span span) {
     span.tag("gen_ai.operation.name", operation);
     span.tag("gen_ai.provider.name", "kvdrive");
@@ -113,9 +129,9 @@ final class GenerationTrace implements GenerationObserver {
     List<String> reasons = new ArrayList<>();
     for (int i = 0; i < ends.length(); i++) {
       End end = ends.get(i);
-      if (end != null && end.finish() != null) {
-        output += end.finish().usage().completionTokens();
-        reasons.add(end.finish().reason().name().toLowerCase(Locale.ROOT));
+      if (end != null) {
+        output += end.took().completionTokens();
+        reasons.add(end.reason() == null ? "error" : end.reason().name().toLowerCase(Locale.ROOT));
       }
     }
     if (!reasons.isEmpty()) {
@@ -127,9 +143,7 @@ final class GenerationTrace implements GenerationObserver {
   private void write() {
     for (int choice = 0; choice < ends.length(); choice++) {
       End end = ends.get(choice);
-      if (end.finish() != null) {
-        write(choice, end, end.finish().usage());
-      }
+      write(choice, end, end.took());
     }
   }
 
@@ -148,6 +162,7 @@ final class GenerationTrace implements GenerationObserver {
     Span reading = phase("prefill", choice, prefill);
     reading.tag("gen_ai.usage.input_tokens", usage.promptTokens());
     reading.tag("gen_ai.usage.cache_read.input_tokens", usage.reusedTokens());
+    reading.tag("kvdrive.stalled.seconds", usage.prefillStalledNanos() / 1e9);
     finish(reading, answers ? decode : end.nanoTime(), answers ? null : end.failure());
     if (!answers) {
       return;
@@ -163,6 +178,8 @@ final class GenerationTrace implements GenerationObserver {
     steps.tag("kvdrive.fetched.dram.bytes", usage.dramBytes());
     steps.tag("kvdrive.fetched.nvme.bytes", usage.nvmeBytes());
     steps.tag("kvdrive.nvme.written.bytes", usage.nvmeWrittenBytes());
+    steps.tag("kvdrive.nvme.seconds", usage.decodeNvmeNanos() / 1e9);
+    steps.tag("kvdrive.stalled.seconds", usage.decodeStalledNanos() / 1e9);
     finish(steps, end.nanoTime(), end.failure());
   }
 

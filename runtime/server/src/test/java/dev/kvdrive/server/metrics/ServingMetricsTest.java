@@ -33,7 +33,8 @@ class ServingMetricsTest {
     return new Finish(
         reason,
         "",
-        new GenerationUsage(1, 0, 3, 30, 60, 9, 2, 1, 4, 2, 0, 0, 0, 1, 2, 3, Accuracy.NONE));
+        new GenerationUsage(
+            1, 0, 3, 30, 60, 9, 2, 1, 4, 2, 0, 0, 0, 1, 2, 3, 0, 0, 0, Accuracy.NONE));
   }
 
   private long samples(String timer) {
