@@ -294,6 +294,59 @@ class PlanCommandTest {
   }
 
   @Test
+  void plansModelsInImagesBySizesThatAreStated() throws IOException {
+    Ended example = run(List.of("-f", EXAMPLES.resolve("model-image.yaml").toString()));
+    assertThat(example.code()).as(example.out()).isZero();
+    assertThat(example.out())
+        .startsWith("# default/drafts")
+        .contains("oci://registry.example.com/models/smollm2-135m:q8_0 at 8,192 tokens x 1 fits:");
+    String uri = "oci://registry.example.com/models/tiny:q8#tiny.gguf";
+    String stated =
+        manifest(uri, "")
+            .replace(
+                "\"%s\"".formatted(uri),
+                "\"%s\", geometry: {layers: 2, hidden: 64, heads: 4, kvHeads: 2, headDim: 16, feedForward: 128, vocabulary: 1000, maxContext: 65536, weights: 4Mi}"
+                    .formatted(uri));
+    assertThat(planOf(stated).out()).contains(uri + " at 16,384 tokens x 1 fits:");
+  }
+
+  /** Nothing is pulled to plan, and no hub is asked. */
+  @Test
+  void ofAModelInAnImageWithoutSizesItSaysWhereToStateThem() throws IOException {
+    Ended unknown = planOf(manifest("oci://registry.example.com/models/tiny:q8", ""));
+    assertThat(unknown.code()).isEqualTo(PlanCommand.INFEASIBLE);
+    assertThat(unknown.out())
+        .contains(
+            "GeometryUnknown: The sizes of model oci://registry.example.com/models/tiny:q8 are not known")
+        .contains("spec.model.geometry", "the catalogue of the InferenceClass");
+    assertThat(unknown.err()).isEmpty();
+    for (String uri :
+        List.of(
+            "oci://registry.example.com",
+            "oci://registry.example.com/Models/tiny:q8",
+            "oci://registry.example.com/models/tiny:q8#/tiny.gguf",
+            "oci://registry.example.com/models/tiny:q8#a/../../b")) {
+      Ended refused = planOf(manifest(uri, ""));
+      assertThat(refused.code()).as(uri).isNotZero();
+      assertThat(refused.out() + refused.err()).contains("spec.model.uri", uri);
+    }
+    assertThat(
+            run(List.of(
+                    "--model",
+                    "oci://registry.example.com/models/tiny:q8",
+                    "--context",
+                    "4096",
+                    "--gpu",
+                    "1Gi",
+                    "--dram",
+                    "1Gi"))
+                .err())
+        .singleElement()
+        .asString()
+        .contains("oci://registry.example.com/models/tiny:q8", "; ");
+  }
+
+  @Test
   void aManifestThatIsRefusedKeepsNoOtherFromBeingJudged() throws IOException {
     String absurd =
         manifest("hf://some/model", "")
