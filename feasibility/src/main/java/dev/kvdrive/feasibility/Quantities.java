@@ -53,9 +53,19 @@ public final class Quantities {
    */
   public static int processors(String field, Quantity quantity) {
     BigDecimal amount = amount(field, quantity, "500m or 4");
-    if (amount.signum() <= 0 || amount.compareTo(MOST_PROCESSORS) > 0) {
+    String wrong = null;
+    if (amount.signum() <= 0) {
+      wrong = "is not above 0";
+    } else if (amount.compareTo(MOST_PROCESSORS) > 0) {
+      wrong =
+          quantity.getFormat().endsWith("i")
+              ? "has a unit of bytes"
+              : "is more than " + MOST_PROCESSORS;
+    }
+    if (wrong != null) {
       throw new IllegalArgumentException(
-          "%s: %s is not above 0 and at most %s".formatted(field, quantity, MOST_PROCESSORS));
+          "%s: '%s' %s; write a number of processors, for instance 1500m or 4"
+              .formatted(field, quantity, wrong));
     }
     return amount.setScale(0, RoundingMode.CEILING).intValueExact();
   }

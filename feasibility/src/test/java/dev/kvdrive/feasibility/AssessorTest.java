@@ -459,8 +459,8 @@ class AssessorTest {
         "tenants: [{namespace: legal, gpu: '1.5'}]  | tenants[legal].gpu: '1.5'",
         "tenants: [{namespace: legal, nvme: '1m'}]  | tenants[legal].nvme: '1m'",
         "limits: {dram: '1.5'}                      | limits.dram: '1.5'",
-        "limits: {cpu: '0'}                         | limits.cpu: 0",
-        "runtime: {cpu: '0'}                        | runtime.cpu: 0",
+        "limits: {cpu: '0'}                         | limits.cpu: '0' is not above 0",
+        "runtime: {cpu: '0'}                        | runtime.cpu: '0' is not above 0",
         "models: {catalogue: [{uri: 'builtin:kvdrive-tiny-32k', geometry: {layers: 2, hidden: 64, heads: 4, kvHeads: 2, headDim: 16, feedForward: 128, vocabulary: 1000, maxContext: 65536, weights: 9Ei}}]} | models.catalogue[builtin:kvdrive-tiny-32k].geometry.weights: '9Ei'",
       })
   void whatIsMalformedInTheClassIsTheClassesFault(String line, String fault) {

@@ -9,6 +9,7 @@ import java.time.Duration;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import net.jqwik.api.constraints.LongRange;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -71,11 +72,26 @@ class QuantitiesTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"0", "-1", "1Gi", "many"})
-  void refusesWhatIsNoNumberOfProcessors(String text) {
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "0 | is not above 0; write a number of processors,",
+        "-1 | is not above 0; write a number of processors,",
+        "1.5Gi | has a unit of bytes; write a number of processors,",
+        "4M | is more than 1000000; write a number of processors,",
+        "many | is not a quantity; write"
+      })
+  void refusesWhatIsNoNumberOfProcessors(String text, String why) {
     assertThatThrownBy(() -> Quantities.processors("spec.runtime.cpu", new Quantity(text)))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("spec.runtime.cpu");
+        .hasMessageStartingWith("spec.runtime.cpu: '%s' %s for instance".formatted(text, why));
+  }
+
+  @Test
+  void saysWhatIsWrongWithANegativeSize() {
+    assertThatThrownBy(() -> Quantities.bytes("spec.tiers.dram.size", new Quantity("-5Gi")))
+        .hasMessage(
+            "spec.tiers.dram.size: '-5Gi' is negative; write a size without a sign, for instance 512Mi or 24Gi");
   }
 
   @ParameterizedTest

@@ -94,7 +94,7 @@ public record InferenceDeploymentSpec(
         @JsonPropertyDescription(
             "What is attended and what stays in GPU memory: kvdrive, or one of the methods it is"
                 + " measured against: kvdrive-recent, kvdrive-paper, kvdrive-paper-flat, quest, shadowkv, retroinfer,"
-                + " full, full-offload.")
+                + " full, full-offload, which leave nothing out and need budget 100%.")
         String policy,
     @Nullable
         @Pattern("^[a-z0-9]+([-+][a-z0-9]+)*$")

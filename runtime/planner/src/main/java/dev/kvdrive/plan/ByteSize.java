@@ -78,10 +78,15 @@ public final class ByteSize {
       throw notASize(field, said);
     }
     BigDecimal bytes = new BigDecimal(m.group(2)).multiply(factor(m.group(3)));
-    boolean negative = m.group(1).equals("-") && bytes.signum() != 0;
-    if (negative || bytes.compareTo(MOST) > 0) {
+    if (m.group(1).equals("-") && bytes.signum() != 0) {
       throw new IllegalArgumentException(
-          "%s: '%s' is negative or not below 8Ei".formatted(field, said));
+          "%s: '%s' is negative; write a size without a sign, for instance 512Mi or 24Gi"
+              .formatted(field, said));
+    }
+    if (bytes.compareTo(MOST) > 0) {
+      throw new IllegalArgumentException(
+          "%s: '%s' is not below 8Ei, the most that can be counted; write a smaller size, for instance 24Gi"
+              .formatted(field, said));
     }
     BigDecimal whole = bytes.setScale(0, RoundingMode.CEILING);
     if (whole.compareTo(bytes) != 0 && factor(m.group(3)).compareTo(BigDecimal.ONE) <= 0) {

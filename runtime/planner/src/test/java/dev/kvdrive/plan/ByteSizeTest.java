@@ -69,9 +69,21 @@ class ByteSizeTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"8Ei", "9223372036854775808", "-1Gi", "1e19", "1e999", "-1m"})
-  void hasTheBoundsOfKubernetes(String text) {
-    String message = "size: '%s' is negative or not below 8Ei".formatted(text);
+  @CsvSource({
+    "8Ei, is not below 8Ei",
+    "9223372036854775808, is not below 8Ei",
+    "1e19, is not below 8Ei",
+    "1e999, is not below 8Ei",
+    "-5Gi, is negative",
+    "-1m, is negative"
+  })
+  void hasTheBoundsOfKubernetes(String text, String bound) {
+    String message =
+        bound.equals("is negative")
+            ? "size: '%s' is negative; write a size without a sign, for instance 512Mi or 24Gi"
+                .formatted(text)
+            : "size: '%s' is not below 8Ei, the most that can be counted; write a smaller size, for instance 24Gi"
+                .formatted(text);
     assertThatThrownBy(() -> ByteSize.quantity("size", text)).hasMessage(message);
     assertThatThrownBy(() -> ByteSize.parse("size", text)).hasMessage(message);
   }

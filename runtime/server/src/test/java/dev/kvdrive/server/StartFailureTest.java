@@ -445,7 +445,7 @@ class StartFailureTest {
           kvdrive.concurrency       | 0      | between 1 and 1024, got 0
           kvdrive.budget            | 1.5    | above 0 and at most 1, got 1.5
           kvdrive.tiers.gpu-bytes   | lots   | 'lots' is not a size; write for instance 512Mi
-          kvdrive.tiers.dram-bytes  | -1     | '-1' is negative or not below 8Ei
+          kvdrive.tiers.dram-bytes  | -1     | '-1' is negative; write a size without a sign
           kvdrive.kv-type           | F64    | kvdrive.kv-type
           kvdrive.backing           | int4   | kvdrive.backing
           kvdrive.backing           | f32    | kvdrive.resident, kvdrive.backing: backing F32, but

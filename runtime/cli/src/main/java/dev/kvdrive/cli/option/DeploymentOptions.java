@@ -94,7 +94,8 @@ public final class DeploymentOptions {
       description =
           "What is attended and what stays in GPU memory: kvdrive, or one of those it is measured"
               + " against, kvdrive-recent, kvdrive-paper, kvdrive-paper-flat, quest, shadowkv, retroinfer, full,"
-              + " full-offload (default: kvdrive).")
+              + " full-offload (default: kvdrive). full and full-offload leave nothing out: they take"
+              + " no budget but 'exact'.")
   private @Nullable PolicyShape policy;
 
   @Option(

@@ -21,7 +21,8 @@ public final class PolicyOptions {
               + " against, kvdrive-recent, kvdrive-paper, kvdrive-paper-flat, quest, shadowkv, retroinfer, full,"
               + " full-offload; for eval also retroinfer-tokens, pqcache, arkvale, infinigen,"
               + " magicpig, pariskv, computed on the host; several with commas"
-              + " (default: ${DEFAULT-VALUE}).")
+              + " (default: ${DEFAULT-VALUE}). full and full-offload are exact whatever the others'"
+              + " budgets; alone they take no budget but 'exact'.")
   private List<Method> policies = new ArrayList<>();
 
   /**
