@@ -83,9 +83,9 @@ public final class CpuDevice implements Device {
           "the CPU device takes 1 to %d threads, or 0 for all processors, got %d"
               .formatted(MAX_THREADS, threads));
     }
-    String why = whyUnavailable();
+    DeviceException why = unavailable();
     if (why != null) {
-      throw new DeviceException(why);
+      throw why;
     }
     return new CpuDevice(
         capacityBytes,
@@ -94,14 +94,16 @@ public final class CpuDevice implements Device {
   }
 
   /** Why this JVM cannot run a CPU device, with the way out, or null if it can. */
-  static @Nullable String whyUnavailable() {
+  static @Nullable DeviceException unavailable() {
     if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
-      return "the CPU device computes with the Vector API, which this JVM was started without:"
-          + " add --add-modules jdk.incubator.vector to the java command";
+      return new DeviceException(
+          "the CPU device computes with the Vector API, which this JVM was started without:"
+              + " add --add-modules jdk.incubator.vector to the java command");
     }
     if (Lanes.F.vectorBitSize() < MIN_VECTOR_BITS) {
-      return "the CPU device needs vectors of at least %d bits, this JVM has %d on this %s processor: use a HotSpot JVM with its C2 compiler on x86-64 or AArch64"
-          .formatted(MIN_VECTOR_BITS, Lanes.F.vectorBitSize(), System.getProperty("os.arch"));
+      return new DeviceException(
+          "the CPU device needs vectors of at least %d bits, this JVM has %d on this %s processor: use a HotSpot JVM with its C2 compiler on x86-64 or AArch64"
+              .formatted(MIN_VECTOR_BITS, Lanes.F.vectorBitSize(), System.getProperty("os.arch")));
     }
     return null;
   }

@@ -1,6 +1,7 @@
 package dev.kvdrive.cpu;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.plan.DeviceKind;
 import org.jspecify.annotations.Nullable;
@@ -13,8 +14,8 @@ public final class CpuDevices implements DeviceFactory {
   }
 
   @Override
-  public @Nullable String whyUnavailable() {
-    return CpuDevice.whyUnavailable();
+  public @Nullable DeviceException unavailable() {
+    return CpuDevice.unavailable();
   }
 
   @Override

@@ -1,6 +1,7 @@
 package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.DeviceSoftwareException;
 import dev.kvdrive.plan.Workspace;
 import java.lang.foreign.AddressLayout;
 import java.lang.foreign.Arena;
@@ -127,7 +128,7 @@ final class Cublas {
         }
       }
     }
-    throw new DeviceException(
+    throw new DeviceSoftwareException(
         "cuBLASLt was not found (tried %s); install CUDA's cublas library or add its folder to LD_LIBRARY_PATH"
             .formatted(tried));
   }

@@ -4,6 +4,7 @@ import dev.kvdrive.device.Device;
 import dev.kvdrive.device.DeviceBuffer;
 import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceMemoryException;
+import dev.kvdrive.device.DeviceSoftwareException;
 import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.Event;
 import dev.kvdrive.device.HostBuffer;
@@ -91,9 +92,9 @@ public final class CudaDevice implements Device {
     if (capacityBytes < 1) {
       throw new IllegalArgumentException("a cap of %d bytes".formatted(capacityBytes));
     }
-    String why = whyUnavailable();
+    DeviceException why = unavailable();
     if (why != null) {
-      throw new DeviceException(why);
+      throw why;
     }
     Gpu gpu = Gpu.open(ordinal);
     gpu.driver().enter();
@@ -120,27 +121,30 @@ public final class CudaDevice implements Device {
 
   /**
    * Why this process cannot open a CUDA device and what to do, or null if it can: no driver, no
-   * GPU, no kernels in this build.
+   * GPU; a {@link DeviceSoftwareException} for kernels or libraries that it comes without.
    */
-  public static @Nullable String whyUnavailable() {
-    List<String> missing = new ArrayList<>();
+  public static @Nullable DeviceException unavailable() {
+    String noDriver = null;
     try (Arena arena = Arena.ofConfined()) {
       SymbolLookup.libraryLookup("libcuda.so.1", arena);
     } catch (IllegalArgumentException e) {
-      missing.add(
-          "there is no CUDA driver on this machine (libcuda.so.1 does not load); install NVIDIA's driver 580 or later, or compute on device cpu");
+      noDriver =
+          "there is no CUDA driver on this machine (libcuda.so.1 does not load); install NVIDIA's driver 580 or later, or compute on device cpu";
     }
     if (!Gpu.hasKernels()) {
-      missing.add(Gpu.NO_KERNELS);
+      return new DeviceSoftwareException(
+          noDriver == null ? Gpu.NO_KERNELS : noDriver + "; and " + Gpu.NO_KERNELS);
     }
-    if (!missing.isEmpty()) {
-      return String.join("; and ", missing);
+    if (noDriver != null) {
+      return new DeviceException(noDriver);
     }
     try {
       Gpu.open(0);
       return null;
-    } catch (DeviceException | LinkageError e) {
-      return String.valueOf(e.getMessage());
+    } catch (DeviceException e) {
+      return e;
+    } catch (LinkageError e) {
+      return new DeviceException(String.valueOf(e.getMessage()), e);
     }
   }
 

@@ -1,6 +1,7 @@
 package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.plan.DeviceKind;
 import org.jspecify.annotations.Nullable;
@@ -15,8 +16,8 @@ public final class CudaDevices implements DeviceFactory {
   }
 
   @Override
-  public @Nullable String whyUnavailable() {
-    return CudaDevice.whyUnavailable();
+  public @Nullable DeviceException unavailable() {
+    return CudaDevice.unavailable();
   }
 
   @Override

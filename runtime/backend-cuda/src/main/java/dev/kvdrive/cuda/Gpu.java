@@ -1,6 +1,7 @@
 package dev.kvdrive.cuda;
 
 import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.DeviceSoftwareException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.util.HashMap;
@@ -93,7 +94,7 @@ final class Gpu {
   static byte[] kernels() {
     try (InputStream in = Gpu.class.getResourceAsStream(KERNELS)) {
       if (in == null) {
-        throw new DeviceException(NO_KERNELS);
+        throw new DeviceSoftwareException(NO_KERNELS);
       }
       return in.readAllBytes();
     } catch (IOException e) {

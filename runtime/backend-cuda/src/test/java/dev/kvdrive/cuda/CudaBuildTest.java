@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kvdrive.device.Bfloat16;
 import dev.kvdrive.device.DeviceException;
+import dev.kvdrive.device.DeviceSoftwareException;
 import dev.kvdrive.model.Golden;
 import dev.kvdrive.model.LayerTensors;
 import dev.kvdrive.model.Model;
@@ -74,11 +75,14 @@ class CudaBuildTest {
 
   @Test
   void aMachineThatCannotSaysWhy() {
-    String why = CudaDevice.whyUnavailable();
+    DeviceException why = CudaDevice.unavailable();
     Assumptions.assumeTrue(why != null, "there is a GPU here");
     assertThatThrownBy(() -> CudaDevice.open(0, 1 << 20))
         .isInstanceOf(DeviceException.class)
-        .hasMessage(why);
+        .hasMessage(why.getMessage());
+    if (!Gpu.hasKernels()) {
+      assertThat(why).isInstanceOf(DeviceSoftwareException.class);
+    }
   }
 
   @Test

@@ -1,5 +1,6 @@
 package dev.kvdrive.cuda;
 
+import dev.kvdrive.device.DeviceException;
 import org.junit.jupiter.api.extension.ConditionEvaluationResult;
 import org.junit.jupiter.api.extension.ExecutionCondition;
 import org.junit.jupiter.api.extension.ExtensionContext;
@@ -11,11 +12,11 @@ import org.junit.jupiter.api.extension.ExtensionContext;
 final class NeedsGpu implements ExecutionCondition {
   @Override
   public ConditionEvaluationResult evaluateExecutionCondition(ExtensionContext context) {
-    String why = CudaDevice.whyUnavailable();
+    DeviceException why = CudaDevice.unavailable();
     if (why == null || Boolean.parseBoolean(System.getenv("KVDRIVE_REQUIRE_GPU"))) {
       return ConditionEvaluationResult.enabled("there is a GPU, or must be");
     }
-    System.err.println("SKIPPED: tests on a GPU: " + why);
-    return ConditionEvaluationResult.disabled(why);
+    System.err.println("SKIPPED: tests on a GPU: " + why.getMessage());
+    return ConditionEvaluationResult.disabled(why.getMessage());
   }
 }

@@ -3,6 +3,7 @@ package dev.kvdrive.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.plan.DeviceKind;
 import java.io.ByteArrayOutputStream;
@@ -159,13 +160,13 @@ class KvDriveTest {
   @ParameterizedTest
   @ValueSource(strings = {"demo", "serve --port 0", "eval", "bench"})
   void aDeviceThatThisMachineLacksIsWrongUsageAndNothingTakesItsPlace(String command) {
-    String why = cuda().whyUnavailable();
+    DeviceException why = cuda().unavailable();
     assumeTrue(why != null, "there is a GPU here");
     assertThat(run((command + " --device cuda").split(" "))).isEqualTo(2);
     assertThat(err.toString().lines().toList())
         .hasSize(2)
         .first()
-        .isEqualTo("kvdrive: --device: device cuda cannot be used: " + why);
+        .isEqualTo("kvdrive: --device: device cuda cannot be used: " + why.getMessage());
   }
 
   @ParameterizedTest

@@ -14,10 +14,10 @@ public interface DeviceFactory {
   DeviceKind kind();
 
   /**
-   * Why this machine or build cannot open one, with the way out; null if it can. Safe to ask
-   * anywhere; on a platform thread.
+   * Why this machine or build cannot open one, with the way out; null if it can. A {@link
+   * DeviceSoftwareException} where it is the build. Safe to ask anywhere; on a platform thread.
    */
-  @Nullable String whyUnavailable();
+  @Nullable DeviceException unavailable();
 
   /**
    * Opens a device.
@@ -39,14 +39,17 @@ public interface DeviceFactory {
     for (DeviceFactory factory :
         ServiceLoader.load(DeviceFactory.class, DeviceFactory.class.getClassLoader())) {
       if (factory.kind() == kind) {
-        String why = factory.whyUnavailable();
-        if (why != null) {
-          throw new DeviceException("device %s cannot be used: %s".formatted(kind.word(), why));
+        DeviceException why = factory.unavailable();
+        if (why == null) {
+          return factory;
         }
-        return factory;
+        String words = "device %s cannot be used: %s".formatted(kind.word(), why.getMessage());
+        throw why instanceof DeviceSoftwareException
+            ? new DeviceSoftwareException(words)
+            : new DeviceException(words, why);
       }
     }
-    throw new DeviceException(
+    throw new DeviceSoftwareException(
         "device %s cannot be used: this program comes without its backend, kvdrive-backend-%s.jar is not on the class path"
             .formatted(kind.word(), kind.word()));
   }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.device.AttentionOperations;
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.IndexOperations;
@@ -105,7 +106,7 @@ class CloseWhileStartingTest {
     }
 
     @Override
-    public @Nullable String whyUnavailable() {
+    public @Nullable DeviceException unavailable() {
       return null;
     }
 

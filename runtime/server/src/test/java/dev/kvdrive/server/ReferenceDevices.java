@@ -1,6 +1,7 @@
 package dev.kvdrive.server;
 
 import dev.kvdrive.device.Device;
+import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceFactory;
 import dev.kvdrive.device.ElementType;
 import dev.kvdrive.device.ReferenceDevice;
@@ -15,7 +16,7 @@ final class ReferenceDevices implements DeviceFactory {
   }
 
   @Override
-  public @Nullable String whyUnavailable() {
+  public @Nullable DeviceException unavailable() {
     return null;
   }
 

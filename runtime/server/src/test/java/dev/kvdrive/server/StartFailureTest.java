@@ -2,6 +2,7 @@ package dev.kvdrive.server;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.kvdrive.device.DeviceException;
@@ -415,6 +416,13 @@ class StartFailureTest {
     assertThat(StartFailure.reason(StartFailure.ofDevice(DeviceKind.CUDA, none)))
         .startsWith("GpuUnusable: device cuda cannot be used: no driver. ")
         .contains("it must ask for a GPU");
+    DeviceException bare =
+        catchThrowableOfType(DeviceException.class, () -> DeviceFactory.require(DeviceKind.CUDA));
+    assertThat(StartFailure.reason(StartFailure.ofDevice(DeviceKind.CUDA, bare)))
+        .startsWith(
+            "GpuUnusable: device cuda cannot be used: this program comes without its backend")
+        .contains("it is the image that comes without", "runtime.cudaImage of the chart")
+        .doesNotContain("driver");
     assertThat(StartFailure.reason(StartFailure.ofDevice(DeviceKind.CUDA, small)))
         .isEqualTo("GpuTooSmall: a tier of 2 GiB, but it has 1 GiB");
     assertThat(StartFailure.ofDevice(DeviceKind.CPU, none)).isSameAs(none);

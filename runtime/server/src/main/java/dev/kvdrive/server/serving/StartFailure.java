@@ -2,6 +2,7 @@ package dev.kvdrive.server.serving;
 
 import dev.kvdrive.device.DeviceException;
 import dev.kvdrive.device.DeviceMemoryException;
+import dev.kvdrive.device.DeviceSoftwareException;
 import dev.kvdrive.kv.tier.TierException;
 import dev.kvdrive.model.file.ModelFormatException;
 import dev.kvdrive.model.file.Printable;
@@ -40,12 +41,18 @@ public final class StartFailure extends RuntimeException {
     if (kind != DeviceKind.CUDA) {
       return failure;
     }
-    return failure instanceof DeviceMemoryException
-        ? new StartFailure("GpuTooSmall: " + failure.getMessage(), failure)
-        : new StartFailure(
-            "GpuUnusable: %s. A container has the GPU and the driver that its node gives it: it must ask for a GPU, and the node's container runtime must be NVIDIA's"
-                .formatted(failure.getMessage()),
-            failure);
+    String words = failure.getMessage();
+    return new StartFailure(
+        switch (failure) {
+          case DeviceMemoryException _ -> "GpuTooSmall: " + words;
+          case DeviceSoftwareException _ ->
+              "GpuUnusable: %s. In a container it is the image that comes without: it must be that for GPUs, runtime.image of the InferenceClass or runtime.cudaImage of the chart"
+                  .formatted(words);
+          default ->
+              "GpuUnusable: %s. A container has the GPU and the driver that its node gives it: it must ask for a GPU, and the node's container runtime must be NVIDIA's"
+                  .formatted(words);
+        },
+        failure);
   }
 
   /**
