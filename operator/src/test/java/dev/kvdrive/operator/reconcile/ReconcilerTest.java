@@ -189,7 +189,18 @@ class ReconcilerTest {
 
   @Test
   void nothingIsWrittenWhenNothingChanged() {
-    create("replicas: 2\nruntime: {cpu: '1.5', tolerations: [{key: gpu, operator: Exists}]}");
+    String clazz = "class-of-" + namespace;
+    client
+        .resource(
+            WrittenManifests.clazz(
+                clazz,
+                "traces: {endpoint: 'https://collector.observability.svc:4318',"
+                    + " headersSecret: {name: collector, key: headers},"
+                    + " caBundle: {name: ca, key: ca.crt}, sampling: 10%}"))
+        .create();
+    create(
+        "className: %s\nreplicas: 2\nruntime: {cpu: '1.5', tolerations: [{key: gpu, operator: Exists}]}"
+            .formatted(clazz));
     await().atMost(SOON).until(() -> objects().size() == 6);
     awaitCondition("Feasible", "True");
     Map<String, String> before = versions();
