@@ -85,17 +85,8 @@ final class ClassPolicy {
 
   /** As {@link #gpu}. */
   private static void traces(List<String> found, @Nullable TraceCollector collector) {
-    if (collector == null) {
-      return;
-    }
-    collector.faults().forEach(fault -> found.add("traces: " + fault));
-    String share = collector.sampling();
-    if (share != null) {
-      try {
-        var _ = RequestResolver.shareOrNothing("traces.sampling", share);
-      } catch (IllegalArgumentException e) {
-        found.add(String.valueOf(e.getMessage()));
-      }
+    if (collector != null) {
+      collector.faults().forEach(fault -> found.add("traces: " + fault));
     }
   }
 

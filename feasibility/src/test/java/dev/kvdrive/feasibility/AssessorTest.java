@@ -880,7 +880,10 @@ class AssessorTest {
         "endpoint: 'http://c:4317'                                     | the port for gRPC",
         "endpoint: 'c:4318'                                            | endpoint: 'c:4318' is not an address",
         "endpoint: 'http://u:p@c:4318'                                 | is not an address",
-        "endpoint: 'http://c:4318', sampling: 101%                     | traces.sampling: '101%' is not a share",
+        "endpoint: 'http://c:4318', sampling: 101%                     | traces: sampling: '101%' is not a share",
+        "endpoint: 'http://c:99999'                                    | is not an address",
+        "endpoint: 'http://trace_collector:4318'                       | is not an address",
+        "endpoint: 'http://-:4318'                                     | is not an address",
       })
   void halfACollectorIsRefused(String traces, String refusal) {
     assertThat(

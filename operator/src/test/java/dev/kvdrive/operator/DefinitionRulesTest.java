@@ -290,6 +290,7 @@ class DefinitionRulesTest {
         "traces: {endpoint: 'http://c:4318', headersSecret: {name: s, key: k}} | would be sent in plain",
         "traces: {endpoint: 'http://c:4317/v1/traces'}          | 4317 is the port for gRPC",
         "traces: {endpoint: 'http://user:word@c:4318'}          | spec.traces.endpoint",
+        "traces: {endpoint: 'http://c:4318/${HOME}'}            | spec.traces.endpoint",
         "traces: {sampling: many}                               | spec.traces.sampling",
         "runtime: {maxSurge: -1}                                | spec.runtime.maxSurge",
         "runtime: {nodeAffinity: [{key: a, operator: Lt, values: ['1', '2']}]} | one whole number as text",

@@ -6,6 +6,8 @@ import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Pattern;
 import io.fabric8.generator.annotation.Size;
 import io.fabric8.generator.annotation.ValidationRule;
+import java.net.URI;
+import java.net.URISyntaxException;
 import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -56,7 +58,9 @@ public record TraceCollector(
                 + " most that they may ask for. A caller's traceparent has the last word. Without it:"
                 + " 100%.")
         String sampling) {
-  static final String ADDRESS = "^(https?://[^@?#\\s/]+(/[^@?#\\s]*)?)?$";
+  static final String ADDRESS =
+      "^(https?://([A-Za-z0-9.-]+|\\[[0-9A-Fa-f:]+\\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?)?$";
+  private static final int MOST_PORT = 65_535;
   static final String SHARE = "^(100(\\.0{1,4})?|[0-9]{1,2}(\\.[0-9]{1,4})?)%$";
 
   /** What half of a collector is told, by the API server and by whoever plans. */
@@ -96,7 +100,7 @@ public record TraceCollector(
   public List<String> faults() {
     List<String> found = new ArrayList<>();
     String address = endpoint == null ? "" : endpoint;
-    if (!address.matches(ADDRESS)) {
+    if (!isAddress(address)) {
       found.add(
           "endpoint: '%s' is not an address; write for instance http://otel-collector.observability.svc:4318"
               .formatted(address));
@@ -110,6 +114,26 @@ public record TraceCollector(
     if (address.matches("https?://[^/]+:4317(/.*)?")) {
       found.add(GRPC);
     }
+    if (sampling != null && !sampling.matches(SHARE)) {
+      found.add(
+          "sampling: '%s' is not a share from 0%% to 100%%; write for instance 10%%"
+              .formatted(sampling));
+    }
     return found;
+  }
+
+  private static boolean isAddress(String text) {
+    if (text.isEmpty()) {
+      return true;
+    }
+    if (!text.matches(ADDRESS)) {
+      return false;
+    }
+    try {
+      URI address = new URI(text);
+      return address.getHost() != null && address.getPort() <= MOST_PORT && address.getPort() != 0;
+    } catch (URISyntaxException e) {
+      return false;
+    }
   }
 }

@@ -147,9 +147,9 @@ final class RuntimeTraces {
   /**
    * The namespace of the Service that {@code host} names: NAME, or NAME.NAMESPACE.svc and so on.
    */
-  private static List<NetworkPolicyPeer> peers(@Nullable String host) {
-    String[] labels = host == null ? new String[0] : host.split("\\.", 4);
-    if (labels.length == 1) {
+  private static List<NetworkPolicyPeer> peers(String host) {
+    String[] labels = host.split("\\.", 4);
+    if (labels.length == 1 && !host.startsWith("[")) { // of IPv6
       return List.of(new NetworkPolicyPeerBuilder().withNewPodSelector().endPodSelector().build());
     }
     return labels.length > 2 && labels[2].equals("svc")

@@ -617,6 +617,7 @@ class DesiredObjectsTest {
         "http://c.observability.svc.cluster.local/v1/traces    | 80   | observability",
         "https://traces.example.com                            | 443  | anyone",
         "http://10.1.2.3:4318                                  | 4318 | anyone",
+        "http://[fd00::1]:4318                                 | 4318 | anyone",
       })
   void thePodMayConnectToTheCollector(String endpoint, int port, @Nullable String namespace) {
     DesiredObjects objects =
