@@ -37,6 +37,12 @@ final class Matmul {
   /** Bands that each thread has at least, so that none waits long for another at the end. */
   private static final int BANDS_PER_THREAD = 4;
 
+  /**
+   * Bytes behind a thread's own small arrays, so that no cache line has something of two threads:
+   * decoding took three times as long where one had.
+   */
+  private static final int APART = 128;
+
   /** Floats of the sums of a tile. */
   private static final int TILE_SUMS = WeightTileKernels.ROWS * WeightTileKernels.OUTS * L;
 
@@ -49,7 +55,8 @@ final class Matmul {
   private final ComputePool.Task band = this::band;
   private final float[][] panels;
   private final float[][] sums;
-  private final float[][] scales;
+  private final long[][] addresses;
+  private final float[][] factors;
   private final byte[][] codes;
 
   // The call that runs, read by the tasks.
@@ -71,8 +78,11 @@ final class Matmul {
     this.pool = pool;
     panels = new float[pool.threads()][WIDE_OUTS * PANEL_COLS];
     sums = new float[pool.threads()][ROWS * WIDE_OUTS * L];
-    scales = new float[pool.threads()][0];
-    codes = new byte[pool.threads()][0];
+    addresses = new long[pool.threads()][WeightTileKernels.OUTS + APART / Long.BYTES];
+    factors =
+        new float[pool.threads()]
+            [WeightTileKernels.OUTS * CodeKernels.FACTORS + APART / Float.BYTES];
+    codes = new byte[pool.threads()][WeightTileKernels.OUTS * CodeKernels.COLS + APART];
   }
 
   /**
@@ -99,11 +109,6 @@ final class Matmul {
               * width;
       if (x.length < most) {
         x = new float[most];
-      }
-      int scratch = RowDotKernels.scratch(weight.cols());
-      if (scales[0].length < scratch) {
-        Arrays.setAll(scales, thread -> new float[scratch]);
-        Arrays.setAll(codes, thread -> new byte[scratch / 4]);
       }
       for (int from = 0; from < rows; from += ROWS) {
         this.rows = Math.min(ROWS, rows - from);
@@ -246,12 +251,19 @@ final class Matmul {
       long w2 = w.address(part, Math.min(o + 2 * quarter, to - 1));
       long w3 = w.address(part, Math.min(o + 3 * quarter, to - 1));
       if (direct && members == 1) {
-        RowDotKernels.one(type, w0, w1, w2, w3, w.cols(), x, scales[thread], codes[thread], sums);
+        RowDotKernels.one(type, w0, w1, w2, w3, w.cols(), x, sums);
       } else if (direct) {
         for (int g = 0; g < groups; g++) {
           RowDotKernels.four(
               type, w0, w1, w2, w3, w.cols(), x, g * members * width, sums, g * TILE_SUMS);
         }
+      } else if (CodeKernels.serves(type)) {
+        long[] of = addresses[thread];
+        of[0] = w0;
+        of[1] = w1;
+        of[2] = w2;
+        of[3] = w3;
+        coded(type, of, w.cols(), codes[thread], factors[thread], sums);
       } else {
         panels(type, w0, w1, w2, w3, w.cols(), panel, sums);
       }
@@ -260,6 +272,26 @@ final class Matmul {
         for (int k = 0; k < WeightTileKernels.OUTS && o + k * quarter < to; k++) {
           float sum = sums[r * WeightTileKernels.OUTS + k];
           write(sum, out + r * outStride + 4L * (o + k * quarter));
+        }
+      }
+    }
+  }
+
+  /** One tile of outputs for all rows, by codes. */
+  private void coded(
+      TensorType type, long[] weights, int cols, byte[] codes, float[] factors, float[] sums) {
+    int groups = groups();
+    boolean single = rows == 1;
+    Arrays.fill(sums, 0, groups * TILE_SUMS, 0);
+    for (int col = 0; col < cols; col += CodeKernels.COLS) {
+      int count = Math.min(CodeKernels.COLS, cols - col);
+      CodeKernels.unpack(type, weights, type.bytes(col), count, codes, factors);
+      if (single) {
+        CodedDotKernels.one(type, x, col, codes, factors, count, sums);
+      } else {
+        for (int g = 0; g < groups; g++) {
+          int at = (g * width + col) * WeightTileKernels.ROWS;
+          CodedDotKernels.four(type, x, at, codes, factors, count, sums, g * TILE_SUMS);
         }
       }
     }

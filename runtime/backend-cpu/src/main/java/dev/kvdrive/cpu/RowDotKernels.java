@@ -42,14 +42,9 @@ final class RowDotKernels {
       case BF16 -> true;
       case F32 -> rows == 1;
       case Q8_0 -> L > 4;
-      case Q4_0, Q4_K, Q6_K -> rows == 1 && L > 4;
+      case Q4_0 -> rows == 1 && L > 4;
       default -> false;
     };
-  }
-
-  /** Floats of scratch for rows of so many weights. */
-  static int scratch(int cols) {
-    return 4 * ScaleKernels.OF_BLOCK * Math.ceilDiv(cols, 256);
   }
 
   /**
@@ -58,22 +53,9 @@ final class RowDotKernels {
    * bounds in every step.
    *
    * @param w0 address of the first output's weights, as {@code w1} to {@code w3} of the others'
-   * @param scratch {@link #scratch} floats for types with scales of scales, overwritten
-   * @param codes a fourth as many bytes, overwritten
    */
   static void one(
-      TensorType type,
-      long w0,
-      long w1,
-      long w2,
-      long w3,
-      int cols,
-      float[] x,
-      float[] scratch,
-      byte[] codes,
-      float[] sums) {
-    int blocks = cols / 256;
-    int row = ScaleKernels.OF_BLOCK * blocks;
+      TensorType type, long w0, long w1, long w2, long w3, int cols, float[] x, float[] sums) {
     switch (type) {
       case F32 -> f32(w0, w1, w2, w3, cols, x, sums);
       case BF16 -> bf16(w0, w1, w2, w3, cols, x, sums);
@@ -85,20 +67,6 @@ final class RowDotKernels {
         }
       }
       case Q4_0 -> q4(w0, w1, w2, w3, cols / 32, x, sums);
-      case Q4_K -> {
-        ScaleKernels.q4k(w0, blocks, codes, scratch, 0);
-        ScaleKernels.q4k(w1, blocks, codes, scratch, row);
-        ScaleKernels.q4k(w2, blocks, codes, scratch, 2 * row);
-        ScaleKernels.q4k(w3, blocks, codes, scratch, 3 * row);
-        q4k(w0, w1, w2, w3, blocks, x, scratch, sums);
-      }
-      case Q6_K -> {
-        ScaleKernels.q6k(w0, blocks, scratch, 0);
-        ScaleKernels.q6k(w1, blocks, scratch, row);
-        ScaleKernels.q6k(w2, blocks, scratch, 2 * row);
-        ScaleKernels.q6k(w3, blocks, scratch, 3 * row);
-        q6k(w0, w1, w2, w3, blocks, x, scratch, sums);
-      }
       default -> throw none(type);
     }
   }
@@ -507,189 +475,6 @@ final class RowDotKernels {
                         .castShape(S, 0))
                 .fma(FloatVector.broadcast(S, s3), FloatVector.broadcast(S, -8 * s3))
                 .fma(v, d);
-      }
-    }
-    a.intoArray(sums, 0);
-    b.intoArray(sums, L);
-    c.intoArray(sums, 2 * L);
-    d.intoArray(sums, 3 * L);
-  }
-
-  private static void q4k(
-      long w0, long w1, long w2, long w3, int blocks, float[] x, float[] scales, float[] sums) {
-    int row = ScaleKernels.OF_BLOCK * blocks;
-    FloatVector a = FloatVector.zero(S);
-    FloatVector b = FloatVector.zero(S);
-    FloatVector c = FloatVector.zero(S);
-    FloatVector d = FloatVector.zero(S);
-    for (int block = 0; block < blocks; block++) {
-      long from = 144L * block;
-      long p0 = (w0 + from) & A;
-      long p1 = (w1 + from) & A;
-      long p2 = (w2 + from) & A;
-      long p3 = (w3 + from) & A;
-      for (int g = 0; g < 8; g++) {
-        int shift = 4 * (g & 1);
-        long nibbles = 16 + 32L * (g >> 1);
-        int at = ScaleKernels.OF_BLOCK * block + g;
-        FloatVector s0 = FloatVector.broadcast(S, scales[at]);
-        FloatVector n0 = FloatVector.broadcast(S, scales[at + 8]);
-        FloatVector s1 = FloatVector.broadcast(S, scales[row + at]);
-        FloatVector n1 = FloatVector.broadcast(S, scales[row + at + 8]);
-        FloatVector s2 = FloatVector.broadcast(S, scales[2 * row + at]);
-        FloatVector n2 = FloatVector.broadcast(S, scales[2 * row + at + 8]);
-        FloatVector s3 = FloatVector.broadcast(S, scales[3 * row + at]);
-        FloatVector n3 = FloatVector.broadcast(S, scales[3 * row + at + 8]);
-        for (int i = 0; i < 32; i += L) {
-          FloatVector v = FloatVector.fromArray(S, x, 256 * block + 32 * g + i);
-          a =
-              ((FloatVector)
-                      ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, p0 + nibbles + i, O)
-                                  .castShape(I, 0))
-                          .lanewise(VectorOperators.LSHR, shift)
-                          .lanewise(VectorOperators.AND, 15)
-                          .castShape(S, 0))
-                  .fma(s0, n0)
-                  .fma(v, a);
-          b =
-              ((FloatVector)
-                      ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, p1 + nibbles + i, O)
-                                  .castShape(I, 0))
-                          .lanewise(VectorOperators.LSHR, shift)
-                          .lanewise(VectorOperators.AND, 15)
-                          .castShape(S, 0))
-                  .fma(s1, n1)
-                  .fma(v, b);
-          c =
-              ((FloatVector)
-                      ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, p2 + nibbles + i, O)
-                                  .castShape(I, 0))
-                          .lanewise(VectorOperators.LSHR, shift)
-                          .lanewise(VectorOperators.AND, 15)
-                          .castShape(S, 0))
-                  .fma(s2, n2)
-                  .fma(v, c);
-          d =
-              ((FloatVector)
-                      ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, p3 + nibbles + i, O)
-                                  .castShape(I, 0))
-                          .lanewise(VectorOperators.LSHR, shift)
-                          .lanewise(VectorOperators.AND, 15)
-                          .castShape(S, 0))
-                  .fma(s3, n3)
-                  .fma(v, d);
-        }
-      }
-    }
-    a.intoArray(sums, 0);
-    b.intoArray(sums, L);
-    c.intoArray(sums, 2 * L);
-    d.intoArray(sums, 3 * L);
-  }
-
-  private static void q6k(
-      long w0, long w1, long w2, long w3, int blocks, float[] x, float[] scales, float[] sums) {
-    int row = ScaleKernels.OF_BLOCK * blocks;
-    FloatVector a = FloatVector.zero(S);
-    FloatVector b = FloatVector.zero(S);
-    FloatVector c = FloatVector.zero(S);
-    FloatVector d = FloatVector.zero(S);
-    for (int block = 0; block < blocks; block++) {
-      long from = 210L * block;
-      long p0 = (w0 + from) & A;
-      long p1 = (w1 + from) & A;
-      long p2 = (w2 + from) & A;
-      long p3 = (w3 + from) & A;
-      for (int g = 0; g < 8; g++) {
-        int k = g & 3;
-        int lowShift = k >> 1 << 2;
-        int highShift = 2 * k;
-        long nibbles = 64L * (g >> 2) + 32L * (k & 1);
-        long pairs = 128 + 32L * (g >> 2);
-        for (int i = 0; i < 32; i += L) {
-          FloatVector v = FloatVector.fromArray(S, x, 256 * block + 32 * g + i);
-          int at = ScaleKernels.OF_BLOCK * block + 2 * g + (i >> 4);
-          a =
-              ((FloatVector)
-                      ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, p0 + nibbles + i, O)
-                                  .castShape(I, 0))
-                          .lanewise(VectorOperators.LSHR, lowShift)
-                          .lanewise(VectorOperators.AND, 15)
-                          .lanewise(
-                              VectorOperators.OR,
-                              ((IntVector)
-                                      ByteVector.fromMemorySegment(B, M, p0 + pairs + i, O)
-                                          .castShape(I, 0))
-                                  .lanewise(VectorOperators.LSHR, highShift)
-                                  .lanewise(VectorOperators.AND, 3)
-                                  .lanewise(VectorOperators.LSHL, 4))
-                          .castShape(S, 0))
-                  .sub(32f)
-                  .mul(scales[at])
-                  .fma(v, a);
-          b =
-              ((FloatVector)
-                      ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, p1 + nibbles + i, O)
-                                  .castShape(I, 0))
-                          .lanewise(VectorOperators.LSHR, lowShift)
-                          .lanewise(VectorOperators.AND, 15)
-                          .lanewise(
-                              VectorOperators.OR,
-                              ((IntVector)
-                                      ByteVector.fromMemorySegment(B, M, p1 + pairs + i, O)
-                                          .castShape(I, 0))
-                                  .lanewise(VectorOperators.LSHR, highShift)
-                                  .lanewise(VectorOperators.AND, 3)
-                                  .lanewise(VectorOperators.LSHL, 4))
-                          .castShape(S, 0))
-                  .sub(32f)
-                  .mul(scales[row + at])
-                  .fma(v, b);
-          c =
-              ((FloatVector)
-                      ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, p2 + nibbles + i, O)
-                                  .castShape(I, 0))
-                          .lanewise(VectorOperators.LSHR, lowShift)
-                          .lanewise(VectorOperators.AND, 15)
-                          .lanewise(
-                              VectorOperators.OR,
-                              ((IntVector)
-                                      ByteVector.fromMemorySegment(B, M, p2 + pairs + i, O)
-                                          .castShape(I, 0))
-                                  .lanewise(VectorOperators.LSHR, highShift)
-                                  .lanewise(VectorOperators.AND, 3)
-                                  .lanewise(VectorOperators.LSHL, 4))
-                          .castShape(S, 0))
-                  .sub(32f)
-                  .mul(scales[2 * row + at])
-                  .fma(v, c);
-          d =
-              ((FloatVector)
-                      ((IntVector)
-                              ByteVector.fromMemorySegment(B, M, p3 + nibbles + i, O)
-                                  .castShape(I, 0))
-                          .lanewise(VectorOperators.LSHR, lowShift)
-                          .lanewise(VectorOperators.AND, 15)
-                          .lanewise(
-                              VectorOperators.OR,
-                              ((IntVector)
-                                      ByteVector.fromMemorySegment(B, M, p3 + pairs + i, O)
-                                          .castShape(I, 0))
-                                  .lanewise(VectorOperators.LSHR, highShift)
-                                  .lanewise(VectorOperators.AND, 3)
-                                  .lanewise(VectorOperators.LSHL, 4))
-                          .castShape(S, 0))
-                  .sub(32f)
-                  .mul(scales[3 * row + at])
-                  .fma(v, d);
-        }
       }
     }
     a.intoArray(sums, 0);
