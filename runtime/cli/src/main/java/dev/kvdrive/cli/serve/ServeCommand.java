@@ -1,10 +1,13 @@
 package dev.kvdrive.cli.serve;
 
 import dev.kvdrive.cli.option.Bounded;
+import dev.kvdrive.cli.option.CollectorConverter;
 import dev.kvdrive.cli.option.ModelName;
 import dev.kvdrive.cli.option.RuntimeOptions;
+import dev.kvdrive.cli.option.SamplingConverter;
 import dev.kvdrive.server.serving.Serving;
 import java.io.PrintWriter;
+import java.net.URI;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -29,9 +32,6 @@ public final class ServeCommand implements Callable<Integer> {
   @Spec private CommandSpec spec;
 
   @Mixin private RuntimeOptions runtime = new RuntimeOptions();
-
-  /** Where a collector takes traces, below its address. */
-  private static final String TRACES = "/v1/traces";
 
   @Option(
       names = "--name",
@@ -108,20 +108,22 @@ public final class ServeCommand implements Callable<Integer> {
   @Option(
       names = "--otlp-endpoint",
       paramLabel = "URL",
+      converter = CollectorConverter.class,
       description =
           "Collector that traces of requests are sent to by OTLP over HTTP, such as"
               + " http://localhost:4318; /v1/traces is added where it is not there (default: nothing"
               + " is traced, unless"
               + " OTEL_EXPORTER_OTLP_ENDPOINT is set).")
-  private @Nullable String otlpEndpoint;
+  private @Nullable URI otlpEndpoint;
 
   @Option(
       names = "--trace-sampling",
       paramLabel = "SHARE",
+      converter = SamplingConverter.class,
       description =
-          "Share of the requests that are traced, from 0 to 1, where the caller has not decided"
-              + " (default: 1).")
-  private @Nullable String traceSampling;
+          "Share of the requests that are traced, such as 10%%, where the caller has not decided"
+              + " (default: 100%%).")
+  private @Nullable Double traceSampling;
 
   @Option(names = "--access-log", description = "Write a line for each request.")
   private boolean accessLog;
@@ -167,12 +169,7 @@ public final class ServeCommand implements Callable<Integer> {
     if (forgetPrompts) {
       settings.put("kvdrive.keep-prompts", "false");
     }
-    if (otlpEndpoint != null) {
-      String address = otlpEndpoint.replaceAll("/+$", "");
-      settings.put(
-          "management.opentelemetry.tracing.export.otlp.endpoint",
-          address.endsWith(TRACES) ? address : address + TRACES);
-    }
+    put(settings, "management.opentelemetry.tracing.export.otlp.endpoint", otlpEndpoint);
     put(settings, "management.tracing.sampling.probability", traceSampling);
     if (accessLog) {
       settings.put("kvdrive.http.access-log", "true");

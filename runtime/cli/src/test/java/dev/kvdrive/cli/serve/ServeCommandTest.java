@@ -151,7 +151,7 @@ class ServeCommandTest {
   void aCollectorIsNamedWithOrWithoutWhereItTakesTraces() {
     for (String address :
         List.of("http://otel:4318", "http://otel:4318/", "http://otel:4318/v1/traces")) {
-      assertThat(settings("--otlp-endpoint", address, "--trace-sampling", "0.1"))
+      assertThat(settings("--otlp-endpoint", address, "--trace-sampling", "10%"))
           .contains(
               Map.entry(
                   "management.opentelemetry.tracing.export.otlp.endpoint",
