@@ -38,18 +38,7 @@ class AssessorTest {
           new OperatorDefaults(
               "operators/image", PullPolicy.IF_NOT_PRESENT, List.of(), 65532L, Set.of("system")));
 
-  private static final Assessor STRICT =
-      new Assessor(
-          GeometryCatalogue.wellKnown(),
-          new OperatorDefaults(
-              new RuntimeImages("i", "i"),
-              PullPolicy.NEVER,
-              List.of(),
-              null,
-              Set.of(),
-              Downloads.UNSAID,
-              TraceCollector.UNSAID,
-              true));
+  private static final Assessor STRICT = assessor(TraceCollector.UNSAID, true);
 
   @Test
   void completesWhatNobodySaid() {
@@ -795,21 +784,27 @@ class AssessorTest {
   }
 
   private static final Assessor TRACED =
-      new Assessor(
-          GeometryCatalogue.wellKnown(),
-          new OperatorDefaults(
-              new RuntimeImages("i", "i"),
-              PullPolicy.NEVER,
-              List.of(),
-              null,
-              Set.of(),
-              Downloads.UNSAID,
-              new TraceCollector(
-                  "https://operators.example:4318",
-                  new SecretKey("operators", "headers"),
-                  new ConfigMapKey("operators", "ca.crt"),
-                  "50%"),
-              false));
+      assessor(
+          new TraceCollector(
+              "https://operators.example:4318",
+              new SecretKey("operators", "headers"),
+              new ConfigMapKey("operators", "ca.crt"),
+              "50%"),
+          false);
+
+  private static Assessor assessor(TraceCollector collector, boolean strict) {
+    return new Assessor(
+        GeometryCatalogue.wellKnown(),
+        new OperatorDefaults(
+            new RuntimeImages("i", "i"),
+            PullPolicy.NEVER,
+            List.of(),
+            null,
+            Set.of(),
+            Downloads.UNSAID,
+            collector,
+            strict));
+  }
 
   private static Request.@Nullable TraceSettings traces(String deployment, String clazz) {
     Assessment assessment =

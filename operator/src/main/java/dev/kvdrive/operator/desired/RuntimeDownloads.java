@@ -7,9 +7,7 @@ import dev.kvdrive.feasibility.Request;
 import io.fabric8.kubernetes.api.model.EnvVar;
 import io.fabric8.kubernetes.api.model.EnvVarBuilder;
 import io.fabric8.kubernetes.api.model.Volume;
-import io.fabric8.kubernetes.api.model.VolumeBuilder;
 import io.fabric8.kubernetes.api.model.VolumeMount;
-import io.fabric8.kubernetes.api.model.VolumeMountBuilder;
 import java.net.URI;
 import java.util.ArrayList;
 import java.util.List;
@@ -23,9 +21,7 @@ import org.jspecify.annotations.Nullable;
  * model that is downloaded has any of this.
  */
 final class RuntimeDownloads {
-  private static final String CA_VOLUME = "ca";
-  private static final String CA_DIRECTORY = "/etc/kvdrive-ca";
-  private static final String CA_FILE = "ca.crt";
+  private static final CertificateMount CA = new CertificateMount("ca", "/etc/kvdrive-ca");
   private static final String CREDENTIALS = "KVDRIVE_PROXY_CREDENTIALS";
   private static final int HTTPS = 443;
   private static final int HTTP = 80;
@@ -68,33 +64,17 @@ final class RuntimeDownloads {
       environment.add(variable("NO_PROXY", String.join(",", direct)));
     }
     if (downloads.caBundle() != null) {
-      environment.add(variable("SSL_CERT_FILE", CA_DIRECTORY + "/" + CA_FILE));
+      environment.add(variable("SSL_CERT_FILE", CA.file()));
     }
     return environment;
   }
 
   Optional<VolumeMount> mount() {
-    return caBundle()
-        .map(
-            bundle ->
-                new VolumeMountBuilder()
-                    .withName(CA_VOLUME)
-                    .withMountPath(CA_DIRECTORY)
-                    .withReadOnly(true)
-                    .build());
+    return caBundle().map(bundle -> CA.mount());
   }
 
   Optional<Volume> volume() {
-    return caBundle()
-        .map(
-            bundle ->
-                new VolumeBuilder()
-                    .withName(CA_VOLUME)
-                    .withNewConfigMap()
-                    .withName(bundle.name())
-                    .addNewItem(bundle.key(), null, CA_FILE)
-                    .endConfigMap()
-                    .build());
+    return caBundle().map(CA::volume);
   }
 
   /**

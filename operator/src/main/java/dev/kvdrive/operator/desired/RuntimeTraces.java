@@ -1,14 +1,13 @@
 package dev.kvdrive.operator.desired;
 
+import dev.kvdrive.api.v1alpha1.ConfigMapKey;
 import dev.kvdrive.api.v1alpha1.SecretKey;
 import dev.kvdrive.feasibility.Request;
 import dev.kvdrive.feasibility.Request.TraceSettings;
 import io.fabric8.kubernetes.api.model.EnvVar;
 import io.fabric8.kubernetes.api.model.EnvVarBuilder;
 import io.fabric8.kubernetes.api.model.Volume;
-import io.fabric8.kubernetes.api.model.VolumeBuilder;
 import io.fabric8.kubernetes.api.model.VolumeMount;
-import io.fabric8.kubernetes.api.model.VolumeMountBuilder;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicyPeer;
 import io.fabric8.kubernetes.api.model.networking.v1.NetworkPolicyPeerBuilder;
 import java.net.URI;
@@ -27,9 +26,8 @@ final class RuntimeTraces {
   /** Where a collector takes traces, below its address. */
   private static final String PATH = "/v1/traces";
 
-  private static final String CA_VOLUME = "traces-ca";
-  private static final String CA_DIRECTORY = "/etc/kvdrive-traces-ca";
-  private static final String CA_FILE = "ca.crt";
+  private static final CertificateMount CA =
+      new CertificateMount("traces-ca", "/etc/kvdrive-traces-ca");
   private static final String CA_BUNDLE = "traces";
   private static final String POD_NAME = "KVDRIVE_POD_NAME";
 
@@ -52,7 +50,7 @@ final class RuntimeTraces {
     otlp.put("endpoint", address.endsWith(PATH) ? address : address + PATH);
     if (traces.caBundle() != null) {
       otlp.put("ssl", Map.of("bundle", CA_BUNDLE));
-      String file = "file:" + CA_DIRECTORY + "/" + CA_FILE;
+      String file = "file:" + CA.file();
       settings.put(
           "spring.ssl.bundle.pem." + CA_BUNDLE, Map.of("truststore", Map.of("certificate", file)));
     }
@@ -98,29 +96,15 @@ final class RuntimeTraces {
   }
 
   Optional<VolumeMount> mount() {
-    return Optional.ofNullable(traces)
-        .map(TraceSettings::caBundle)
-        .map(
-            bundle ->
-                new VolumeMountBuilder()
-                    .withName(CA_VOLUME)
-                    .withMountPath(CA_DIRECTORY)
-                    .withReadOnly(true)
-                    .build());
+    return caBundle().map(bundle -> CA.mount());
   }
 
   Optional<Volume> volume() {
-    return Optional.ofNullable(traces)
-        .map(TraceSettings::caBundle)
-        .map(
-            bundle ->
-                new VolumeBuilder()
-                    .withName(CA_VOLUME)
-                    .withNewConfigMap()
-                    .withName(bundle.name())
-                    .addNewItem(bundle.key(), null, CA_FILE)
-                    .endConfigMap()
-                    .build());
+    return caBundle().map(CA::volume);
+  }
+
+  private Optional<ConfigMapKey> caBundle() {
+    return Optional.ofNullable(traces).map(TraceSettings::caBundle);
   }
 
   /** Whom the pods send traces to, if they do. */

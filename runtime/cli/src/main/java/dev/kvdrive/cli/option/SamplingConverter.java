@@ -1,6 +1,5 @@
 package dev.kvdrive.cli.option;
 
-import java.math.BigDecimal;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.TypeConversionException;
 
@@ -9,9 +8,7 @@ public final class SamplingConverter implements ITypeConverter<Double> {
   @Override
   public Double convert(String value) {
     try {
-      boolean percent = value.endsWith("%");
-      BigDecimal number = new BigDecimal(percent ? value.substring(0, value.length() - 1) : value);
-      double share = (percent ? number.movePointLeft(2) : number).doubleValue();
+      double share = ShareConverter.number(value);
       if (share >= 0 && share <= 1) {
         return share;
       }

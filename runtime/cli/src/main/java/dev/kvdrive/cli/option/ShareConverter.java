@@ -15,9 +15,7 @@ public final class ShareConverter implements ITypeConverter<Double> {
       return 1.0;
     }
     try {
-      boolean percent = value.endsWith("%");
-      BigDecimal number = new BigDecimal(percent ? value.substring(0, value.length() - 1) : value);
-      double share = (percent ? number.movePointLeft(2) : number).doubleValue();
+      double share = number(value);
       if (share > 0 && share <= 1) {
         return share;
       }
@@ -27,5 +25,16 @@ public final class ShareConverter implements ITypeConverter<Double> {
     throw new TypeConversionException(
         "'%s' is not a share of the context; write for instance 6.25%%, 100%% or exact"
             .formatted(value));
+  }
+
+  /**
+   * A number, or one with a percent sign as a hundredth of it.
+   *
+   * @throws NumberFormatException if it is none
+   */
+  static double number(String value) {
+    boolean percent = value.endsWith("%");
+    BigDecimal number = new BigDecimal(percent ? value.substring(0, value.length() - 1) : value);
+    return (percent ? number.movePointLeft(2) : number).doubleValue();
   }
 }
