@@ -263,7 +263,7 @@ final class Matmul {
         of[1] = w1;
         of[2] = w2;
         of[3] = w3;
-        coded(type, of, w.cols(), codes[thread], factors[thread], sums);
+        coded(type, of, w.cols(), codes[thread], factors[thread], panel, sums);
       } else {
         panels(type, w0, w1, w2, w3, w.cols(), panel, sums);
       }
@@ -277,9 +277,15 @@ final class Matmul {
     }
   }
 
-  /** One tile of outputs for all rows, by codes. */
+  /** One tile of outputs for all rows, by codes: straight for one row, by panels for more. */
   private void coded(
-      TensorType type, long[] weights, int cols, byte[] codes, float[] factors, float[] sums) {
+      TensorType type,
+      long[] weights,
+      int cols,
+      byte[] codes,
+      float[] factors,
+      float[] panel,
+      float[] sums) {
     int groups = groups();
     boolean single = rows == 1;
     Arrays.fill(sums, 0, groups * TILE_SUMS, 0);
@@ -289,9 +295,9 @@ final class Matmul {
       if (single) {
         CodedDotKernels.one(type, x, col, codes, factors, count, sums);
       } else {
+        CodedDotKernels.panel(type, codes, factors, count, panel);
         for (int g = 0; g < groups; g++) {
-          int at = (g * width + col) * WeightTileKernels.ROWS;
-          CodedDotKernels.four(type, x, at, codes, factors, count, sums, g * TILE_SUMS);
+          multiply(g, col, count, panel, 0, sums, g * TILE_SUMS);
         }
       }
     }
