@@ -1,14 +1,18 @@
 // Attention of a decode step: sink and ring, hits, misses; partial states merged by log-sum-exp.
 //
 // State, F32: [maxRows][heads][STATE_PARTS]{maximum, sum, values[headDim]}. Part 0 is the dense part, the next `splits` are those
-// of hits, which the estimate of the rest begins where there is one, the next those of misses. A part goes on from pass to pass;
-// finish merges them.
+// of chunks, hits and then misses, the next those of the estimate of the rest. A part of chunks goes on from pass to pass; finish
+// merges them.
+//
+// The dense part begins the others. Behind it the estimate and the hits of a first pass each have parts of their own, and run beside it and
+// each other (follow).
 #pragma once
 
 #include "common.cuh"
 #include "packed.cuh"
 
 #define ATTEND_THREADS (WARP * ATTEND_WARPS)
+#define FINISH_AHEAD 8  // parts whose values a thread of finish has asked for at a time
 
 template <typename Args>
 __device__ __forceinline__ float* part(const Args& a, int row, int head, int index) {
@@ -18,6 +22,27 @@ __device__ __forceinline__ float* part(const Args& a, int row, int head, int ind
 
 __device__ __forceinline__ float weightOf(float maximum, float merged) {
   return maximum == -INFINITY ? 0.f : expf(maximum - merged);
+}
+
+/** First in a kernel of sink and ring, hits or misses with up to `queries` query heads a block. */
+__device__ __forceinline__ void attendFollows(const AttendArgs& a, int queries) {
+  if (a.mode != ATTEND_DENSE) {
+    follow(a.beside);
+    return;
+  }
+  awaitBefore();
+  if (a.batch.seats[blockIdx.z] >= 0) {  // the parts of all others begin here, before those may run
+    int groupSize = a.heads / a.layer.kvHeads, tiles = (groupSize + queries - 1) / queries;
+    int head = blockIdx.y / tiles, of = blockIdx.y % tiles * queries;
+    int count = min(queries, groupSize - of);
+    for (int i = threadIdx.x; i < count * 2 * a.splits; i += blockDim.x) {
+      int query = head * groupSize + of + i / (2 * a.splits);
+      float* other = part(a, blockIdx.z, query, 1 + i % (2 * a.splits));
+      other[0] = -INFINITY;
+      other[1] = 0;
+    }
+  }
+  letNext();
 }
 
 /**
@@ -58,13 +83,7 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
                                       : a.chosen.missCount[cell];
   int share = (items + gridDim.x - 1) / gridDim.x;
   int begin = split * share, end = min(begin + share, items);
-  if (a.mode == ATTEND_DENSE) {
-    for (int i = threadIdx.x; i < queryCount * 2 * a.splits; i += blockDim.x) {
-      float* other = part(a, row, firstQuery + i / (2 * a.splits), 1 + i % (2 * a.splits));
-      other[0] = -INFINITY;
-      other[1] = 0;
-    }
-  } else if (begin >= end) {
+  if (a.mode != ATTEND_DENSE && begin >= end) {
     return;
   }
   const int* misses = a.chosen.misses + cell * a.chosen.passChunks;
@@ -220,9 +239,7 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
     }
   }
   __syncthreads();
-  int index = a.mode == ATTEND_DENSE  ? 0
-              : a.mode == ATTEND_HITS ? 1 + split
-                                      : 1 + a.splits + split;
+  int index = a.mode == ATTEND_DENSE ? 0 : 1 + split;
   // Every warp merges whole heads, so that a head's maximum and sum are read before they change.
   for (int g = warp; g < queryCount; g += ATTEND_WARPS) {
     float* state = part(a, row, firstQuery + g, index);
@@ -260,8 +277,9 @@ __device__ __forceinline__ void attendPart(const AttendArgs& a) {
 #define ATTEND_KERNEL(L, G)                                                            \
   extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) attend_float_##L##_##G( \
       AttendArgs a) {                                                                  \
-    follow();                                                                          \
+    attendFollows(a, G);                                                               \
     attendPart<L, G>(a);                                                               \
+    endBehind(a.beside);                                                               \
   }
 #define ATTEND_KERNELS(L) \
   ATTEND_KERNEL(L, 1) ATTEND_KERNEL(L, 2) ATTEND_KERNEL(L, 4) ATTEND_KERNEL(L, 8)
@@ -540,13 +558,7 @@ __device__ __forceinline__ void attendTile(const AttendArgs& a) {
                        : a.chosen.missCount[cell];
   int share = (items + gridDim.x - 1) / gridDim.x;
   int begin = split * share, end = min(begin + share, items);
-  if (ofDense) {
-    for (int i = threadIdx.x; i < of.count * 2 * a.splits; i += blockDim.x) {
-      float* other = part(a, row, of.first + i / (2 * a.splits), 1 + i % (2 * a.splits));
-      other[0] = -INFINITY;
-      other[1] = 0;
-    }
-  } else if (begin >= end) {
+  if (!ofDense && begin >= end) {
     return;
   }
   const int* misses = a.chosen.misses + cell * a.chosen.passChunks;
@@ -622,14 +634,14 @@ __device__ __forceinline__ void attendTile(const AttendArgs& a) {
       tile.attend(keys, rows, factor, more, scale);
     }
   }
-  int index = ofDense ? 0 : ofHits ? 1 + split : 1 + a.splits + split;
-  parts.merge(tile, a, row, of.first, of.count, index, ofDense);
+  parts.merge(tile, a, row, of.first, of.count, ofDense ? 0 : 1 + split, ofDense);
 }
 
 #define TILE_KERNEL(T, S)                                                                       \
   extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) attend_##T##_##S(AttendArgs a) { \
-    follow();                                                                                   \
+    attendFollows(a, ATTEND_QUERIES);                                                           \
     attendTile<T, S>(a);                                                                        \
+    endBehind(a.beside);                                                                        \
   }
 #define TILE_KERNELS(T) TILE_KERNEL(T, 2) TILE_KERNEL(T, 4) TILE_KERNEL(T, 8)
 TILE_KERNELS(bf16)
@@ -791,13 +803,14 @@ __device__ __forceinline__ void attendStaged(const AttendArgs& a) {
   }
   __syncthreads();
   Parts<SEGMENTS>& parts = *(Parts<SEGMENTS>*)stages;
-  parts.merge(tile, a, row, of.first, of.count, ofHits ? 1 + split : 1 + a.splits + split, false);
+  parts.merge(tile, a, row, of.first, of.count, 1 + split, false);
 }
 
 #define STAGED_KERNEL(T, S)                                                       \
   extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) staged_##T##_##S(AttendArgs a) { \
-    follow();                                                                     \
+    follow(a.beside);                                                             \
     attendStaged<T, S>(a);                                                        \
+    endBehind(a.beside);                                                          \
   }
 STAGED_KERNEL(bf16, 2)
 STAGED_KERNEL(bf16, 4)
@@ -843,10 +856,16 @@ extern "C" __global__ void __launch_bounds__(FINISH_THREADS) finish(AttendArgs a
   for (int e = threadIdx.x; e < groupSize * l.headDim; e += blockDim.x) {
     int g = e / l.headDim, i = e % l.headDim;
     float value = 0;
-    for (int k = 0; k < parts; k++) {
-      float weight = weights[g * STATE_PARTS + k];
-      if (weight > 0) {
-        value = fmaf(weight, part(a, row, head * groupSize + g, k)[2 + i], value);
+    for (int base = 0; base < parts; base += FINISH_AHEAD) {
+      float of[FINISH_AHEAD];
+#pragma unroll
+      for (int k = 0; k < FINISH_AHEAD; k++) {  // asked for together, but for what holds nothing
+        bool holds = base + k < parts && weights[g * STATE_PARTS + base + k] > 0;
+        of[k] = holds ? part(a, row, head * groupSize + g, base + k)[2 + i] : 0.f;
+      }
+#pragma unroll
+      for (int k = 0; k < FINISH_AHEAD; k++) {
+        value = base + k < parts ? fmaf(weights[g * STATE_PARTS + base + k], of[k], value) : value;
       }
     }
     out[e] = narrow<bf16>(value / sums[g]);

@@ -984,7 +984,7 @@ __device__ __forceinline__ void countOut(const Layer& l, int64_t cell, const int
 
 /**
  * Attends a share of the clusters with up to eight query heads of a KV head, without the tokens that
- * are selected. It begins the part of the state that hits go on from.
+ * are selected, into parts of the state of its own.
  */
 template <int SEGMENTS, bool BYTES>
 __device__ __forceinline__ void estimateRest(const AttendArgs& a, int* left,
@@ -1070,7 +1070,7 @@ __device__ __forceinline__ void estimateRest(const AttendArgs& a, int* left,
       tile.attend(keys, rows, factor, more, scale);
     }
   }
-  parts.merge(tile, a, row, of.first, of.count, 1 + blockIdx.x, false);
+  parts.merge(tile, a, row, of.first, of.count, 1 + a.splits + blockIdx.x, false);
 }
 
 template <int SEGMENTS>
@@ -1086,8 +1086,9 @@ __device__ __forceinline__ void estimateOf(const AttendArgs& a) {
 
 #define ESTIMATE_KERNEL(S)                                                                  \
   extern "C" __global__ void __launch_bounds__(ATTEND_THREADS) estimate_##S(AttendArgs a) { \
-    follow();                                                                               \
+    follow(a.beside);                                                                       \
     estimateOf<S>(a);                                                                       \
+    endBehind(a.beside);                                                                    \
   }
 // Grid: (splits, kvHeads * parts, rows).
 ESTIMATE_KERNEL(2)

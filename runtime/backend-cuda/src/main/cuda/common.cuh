@@ -226,6 +226,30 @@ __device__ __forceinline__ void copyChunkByWarp(char* to, const char* from, int 
   }
 }
 
+/** The same of two chunks of whole pieces of sixteen bytes, with loads of both in flight. */
+__device__ __forceinline__ void copyTwoChunksByWarp(char* to, const char* from, char* otherTo,
+                                                    const char* otherFrom, int bytes, int lane) {
+  constexpr int AHEAD = 12;
+  int pieces = bytes / 16;
+  for (int base = 0; base < 2 * pieces; base += AHEAD * WARP) {
+    uint4 held[AHEAD];
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) {
+      int i = base + k * WARP + lane;
+      if (i < 2 * pieces) {
+        held[k] = __ldcs(i < pieces ? (const uint4*)from + i : (const uint4*)otherFrom + (i - pieces));
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) {
+      int i = base + k * WARP + lane;
+      if (i < 2 * pieces) {
+        *(i < pieces ? (uint4*)to + i : (uint4*)otherTo + (i - pieces)) = held[k];
+      }
+    }
+  }
+}
+
 /** The step of a row of a chunk of codes; half is that of the keys or of the values. */
 __device__ __forceinline__ float stepOf(const Layer& l, const char* half, int token) {
   return widen(*(const bf16*)(half + l.chunk * l.headDim + 2 * token));
@@ -416,6 +440,31 @@ __device__ __forceinline__ void bringChunkByWarp(const Layer& l, char* slot, con
   }
 }
 
+/** Brings a chunk for each lane that has one, which is any whose from is not null. */
+__device__ __forceinline__ void bringChunksByWarp(const Layer& l, char* slot, const char* from, int lane) {
+  int bytes = (int)residentBytes(l);
+  bool whole = l.residentElementBytes == l.backingElementBytes &&
+               __all_sync(FULL_MASK, ((uintptr_t)slot | (uintptr_t)from | (uintptr_t)bytes) % 16 == 0);
+  uint32_t left = __ballot_sync(FULL_MASK, from != nullptr);
+  auto next = [&](char*& to, const char*& of) {
+    int owner = __ffs(left) - 1;
+    left &= left - 1;
+    to = (char*)__shfl_sync(FULL_MASK, (unsigned long long)slot, owner);
+    of = (const char*)__shfl_sync(FULL_MASK, (unsigned long long)from, owner);
+  };
+  while (left != 0) {
+    char *to, *otherTo;
+    const char *of, *otherOf;
+    next(to, of);
+    if (whole && left != 0) {
+      next(otherTo, otherOf);
+      copyTwoChunksByWarp(to, of, otherTo, otherOf, bytes, lane);
+    } else {
+      bringChunkByWarp(l, to, of, lane);
+    }
+  }
+}
+
 __device__ __forceinline__ float warpSum(float x) {
 #pragma unroll
   for (int offset = WARP / 2; offset > 0; offset /= 2) {
@@ -491,6 +540,45 @@ __device__ __forceinline__ void multiply16x8x16(float (&d)[4], uint32_t a0, uint
 __device__ __forceinline__ void follow() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+/**
+ * First in a kernel that may run beside the one before it, or else follows it like any other. It needs nothing
+ * of that one but what is there when all blocks of it have let the next be brought; and since that one has followed
+ * whatever came before, or may run beside it likewise, nothing else is missing.
+ */
+__device__ __forceinline__ void follow(bool beside) {
+#if __CUDA_ARCH__ >= 900
+  if (beside) {
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+    __threadfence();  // what those blocks have written before they let this one be brought is seen here
+    return;
+  }
+#endif
+  follow();
+}
+
+/** Last in such a kernel: it ends behind the one before, so that whoever follows it has followed both. */
+__device__ __forceinline__ void endBehind(bool beside) {
+#if __CUDA_ARCH__ >= 900
+  if (beside) {
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+  }
+#endif
+}
+
+/** Like follow, in two: what a kernel writes in between is there for one that runs beside it. */
+__device__ __forceinline__ void awaitBefore() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+__device__ __forceinline__ void letNext() {
+#if __CUDA_ARCH__ >= 900
+  __threadfence();
+  __syncthreads();  // one thread speaks for its block
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }

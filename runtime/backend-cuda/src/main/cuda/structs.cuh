@@ -685,6 +685,7 @@ struct AttendArgs {
   int splits;
   int pass;
   int mode;
+  int beside;
   float scale;
 };
 static_assert(offsetof(AttendArgs, layer) == 0, "AttendArgs.layer");
@@ -696,7 +697,8 @@ static_assert(offsetof(AttendArgs, heads) == 352, "AttendArgs.heads");
 static_assert(offsetof(AttendArgs, splits) == 356, "AttendArgs.splits");
 static_assert(offsetof(AttendArgs, pass) == 360, "AttendArgs.pass");
 static_assert(offsetof(AttendArgs, mode) == 364, "AttendArgs.mode");
-static_assert(offsetof(AttendArgs, scale) == 368, "AttendArgs.scale");
+static_assert(offsetof(AttendArgs, beside) == 368, "AttendArgs.beside");
+static_assert(offsetof(AttendArgs, scale) == 372, "AttendArgs.scale");
 static_assert(sizeof(AttendArgs) == 376, "AttendArgs");
 
 struct CausalArgs {

@@ -6,6 +6,8 @@
 #include "select.cuh"
 
 #define VICTIMS 1024  // victims sorted at a time
+#define KEPT 8         // slots of a thread of diff whose keys it keeps
+#define KEY_BINS 2048  // equal parts of the range of keys
 
 /** The binary logarithm of one more, straight between powers of two: Uses. */
 __device__ __forceinline__ float logarithm(int number) {
@@ -29,7 +31,7 @@ __device__ __forceinline__ void leaves(const Layer& l, int* slotOfChunk, int slo
   l.chunkOfSlot[slot] = -1;
 }
 
-// Grid: (kvHeads, rows). The key of each chunk in the window: WindowOperations.Keys.
+// Grid: (kvHeads, rows, parts of a window). The key of each chunk in the window: WindowOperations.Keys.
 extern "C" __global__ void keySlots(KeyArgs a) {
   follow();
   const Layer& l = a.layer;
@@ -45,7 +47,7 @@ extern "C" __global__ void keySlots(KeyArgs a) {
   const float* scores = s.scores + cell * s.maxChunks;
   const int* window = slotList(l, seat, head);
   int slots = windowSlots(l, seat, head);
-  for (int i = threadIdx.x; i < slots; i += blockDim.x) {
+  for (int i = blockIdx.z * blockDim.x + threadIdx.x; i < slots; i += gridDim.z * blockDim.x) {
     int chunk = l.chunkOfSlot[window[i]];
     if (chunk >= 0) {
       float key = all ? (float)-chunk : scores[chunk];
@@ -170,11 +172,150 @@ __device__ __forceinline__ void takeLowest(int slots, int count, int size, KeyAt
   }
 }
 
+/** The keys of up to KEPT slots of each thread of diff, slot threadIdx.x + k * DIFF_THREADS the k-th. */
+struct KeptKeys {
+  float of[KEPT];
+  uint32_t empty = 0, candidates = 0;  // a bit for each
+
+  /** Asks for them; nothing here needs to be waited for. */
+  __device__ __forceinline__ KeptKeys(const Layer& l, const int* window, int slots) {
+    int chunk[KEPT];
+#pragma unroll
+    for (int k = 0; k < KEPT; k++) {
+      int i = threadIdx.x + k * DIFF_THREADS;
+      int slot = i < slots ? window[i] : -1;
+      chunk[k] = slot >= 0 ? l.chunkOfSlot[slot] : 0;
+      of[k] = slot >= 0 ? l.keyOfSlot[slot] : 0.f;
+    }
+#pragma unroll
+    for (int k = 0; k < KEPT; k++) {
+      empty |= (uint32_t)(chunk[k] < 0) << k;
+    }
+  }
+
+  /** Leaves those that must stay out. */
+  __device__ __forceinline__ void choose(const uint32_t* held, int slots) {
+#pragma unroll
+    for (int k = 0; k < KEPT; k++) {
+      int i = threadIdx.x + k * DIFF_THREADS;
+      bool candidate = i < slots && !(held[i / 32] >> i % 32 & 1);
+      candidates |= (uint32_t)candidate << k;
+    }
+  }
+
+  /** 0 for an empty slot, otherwise as keys are ordered. */
+  __device__ __forceinline__ uint32_t orderOf(int k) const {
+    return empty >> k & 1 ? 0u : max(1u, keyOf(of[k]));
+  }
+
+  /** Which part of the range from least a key is in; a larger key is in none before. */
+  __device__ __forceinline__ int binOf(int k, float least, float binsOfOne) const {
+    float x = of[k];
+    if (empty >> k & 1) {
+      return 0;
+    }
+    if (x != x) {
+      return __float_as_int(x) < 0 ? 1 : KEY_BINS - 1;  // as keyOf orders them
+    }
+    return x > least ? min(KEY_BINS - 1, 1 + __float2int_rz((x - least) * binsOfOne)) : 1;
+  }
+};
+
+/** What a block shares to find the lowest of its keys. */
+struct KeyBins {
+  int counts[KEY_BINS];
+  int sums[WARP];
+  float least[WARP], most[WARP];
+  int last, taken;
+
+  __device__ __forceinline__ void clear() {
+    for (int i = threadIdx.x; i < KEY_BINS; i += blockDim.x) {
+      counts[i] = 0;
+    }
+    if (threadIdx.x == 0) {
+      taken = 0;
+    }
+  }
+
+  /**
+   * Finds at least the count lowest candidates of all threads and puts what they have, key and slot, behind
+   * each other in no order. With all threads of a block; returns how many there are, and when these are
+   * more than VICTIMS not all have found room.
+   */
+  __device__ __forceinline__ int takeLowest(const KeptKeys& keys, int count, uint64_t* victims) {
+    int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    float low = INFINITY, high = -INFINITY;
+#pragma unroll
+    for (int k = 0; k < KEPT; k++) {
+      bool counts = (keys.candidates & ~keys.empty) >> k & 1 && fabsf(keys.of[k]) < INFINITY;
+      low = counts ? fminf(low, keys.of[k]) : low;
+      high = counts ? fmaxf(high, keys.of[k]) : high;
+    }
+    high = warpMost(high);
+    low = -warpMost(-low);
+    if (lane == 0) {
+      least[warp] = low;
+      most[warp] = high;
+    }
+    __syncthreads();
+    low = lane < DIFF_THREADS / WARP ? least[lane] : INFINITY;
+    high = lane < DIFF_THREADS / WARP ? most[lane] : -INFINITY;
+    high = warpMost(high);
+    low = -warpMost(-low);
+    float binsOfOne = high > low ? (KEY_BINS - 2) / (high - low) : 0.f;
+#pragma unroll
+    for (int k = 0; k < KEPT; k++) {
+      if (keys.candidates >> k & 1) {
+        atomicAdd(&counts[keys.binOf(k, low, binsOfOne)], 1);
+      }
+    }
+    __syncthreads();
+    constexpr int EACH = KEY_BINS / DIFF_THREADS;
+    int first = threadIdx.x * EACH, mine = 0;
+#pragma unroll
+    for (int k = 0; k < EACH; k++) {
+      mine += counts[first + k];
+    }
+    int sum = mine;
+#pragma unroll
+    for (int offset = 1; offset < WARP; offset *= 2) {
+      int other = __shfl_up_sync(FULL_MASK, sum, offset);
+      sum += lane >= offset ? other : 0;
+    }
+    if (lane == WARP - 1) {
+      sums[warp] = sum;
+    }
+    __syncthreads();
+    int before = sum - mine + __reduce_add_sync(FULL_MASK, lane < warp ? sums[lane] : 0);
+    if (before < count && before + mine >= count) {  // one thread: there are as many candidates
+      int bin = first;
+      for (; before + counts[bin] < count; bin++) {
+        before += counts[bin];
+      }
+      last = bin;
+    }
+    __syncthreads();
+#pragma unroll
+    for (int k = 0; k < KEPT; k++) {
+      if (keys.candidates >> k & 1 && keys.binOf(k, low, binsOfOne) <= last) {
+        int at = atomicAdd(&taken, 1);
+        if (at < VICTIMS) {
+          victims[at] =
+              (uint64_t)keys.orderOf(k) << 32 | (uint32_t)(threadIdx.x + k * DIFF_THREADS);
+        }
+      }
+    }
+    __syncthreads();
+    return taken;
+  }
+};
+
 // Grid: (kvHeads, rows). Dynamic shared memory: a bit for each slot of the largest window.
 extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
   follow();
   extern __shared__ uint32_t held[];  // slots that must stay: needed by this pass, or given already
   __shared__ uint64_t victims[VICTIMS];
+  __shared__ KeyBins bins;
   __shared__ Radix radix;
   __shared__ int ranks[WARP + 1];
   const Layer& l = a.layer;
@@ -197,6 +338,9 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
   for (int i = threadIdx.x; i < (slots + 31) / 32; i += blockDim.x) {
     held[i] = 0;
   }
+  bool kept = slots <= KEPT * DIFF_THREADS;
+  KeptKeys keys(l, window, kept ? slots : 0);
+  bins.clear();
   __syncthreads();
   int misses = 0;
   for (int base = 0; base < count; base += blockDim.x) {
@@ -227,29 +371,28 @@ extern "C" __global__ void __launch_bounds__(DIFF_THREADS) diff(SelectArgs a) {
   // empty slot comes as 0, others as the bits of their key in the order of floats.
   for (int done = 0; done < misses; done += VICTIMS) {
     int batch = min(misses - done, VICTIMS);
-    auto keyAt = [&](int i, uint32_t& key) {
-      if (held[i / 32] >> i % 32 & 1) {
-        return false;
-      }
-      int slot = window[i];
-      key = l.chunkOfSlot[slot] < 0 ? 0 : max(1u, keyOf(l.keyOfSlot[slot]));
-      return true;
-    };
+    int found = VICTIMS + 1;
+    if (kept && done == 0 && misses <= VICTIMS) {
+      keys.choose(held, slots);
+      found = bins.takeLowest(keys, batch, victims);
+    }
     int size = 1;
-    if (slots <= VICTIMS) {
-      // All are sorted at once: what is not a candidate comes last.
-      while (size < slots) {
-        size *= 2;
+    while (size < (found <= VICTIMS ? found : batch)) {
+      size *= 2;
+    }
+    if (found <= VICTIMS) {
+      for (int i = found + threadIdx.x; i < size; i += blockDim.x) {
+        victims[i] = UINT64_MAX;
       }
-      for (int i = threadIdx.x; i < size; i += blockDim.x) {
-        uint32_t key;
-        victims[i] =
-            i < slots && keyAt(i, key) ? (uint64_t)key << 32 | (uint32_t)i : UINT64_MAX;
-      }
-    } else {
-      while (size < batch) {
-        size *= 2;
-      }
+    } else {  // too many in one bin, or for the registers
+      auto keyAt = [&](int i, uint32_t& key) {
+        if (held[i / 32] >> i % 32 & 1) {
+          return false;
+        }
+        int slot = window[i];
+        key = l.chunkOfSlot[slot] < 0 ? 0 : max(1u, keyOf(l.keyOfSlot[slot]));
+        return true;
+      };
       takeLowest(slots, batch, size, keyAt, victims, radix, ranks);
     }
     bitonicSort(victims, size);
@@ -296,8 +439,9 @@ __device__ __forceinline__ void fault(const Layer& l, const Chosen& s, int row, 
 }
 
 /**
- * Calls of with the row, the KV head, and the number of the miss among those of this cell, for each miss
- * that falls to this warp. Warps of all blocks take misses in turns: some cells miss much, others little.
+ * Calls of with the row, the KV head, and the number of the miss among those of this cell, of a miss for each lane, as
+ * often as there are misses that fall to this warp; the row is negative for lanes without one. Warps of all blocks take
+ * misses in turns: some cells miss much, others little.
  */
 template <typename Of>
 __device__ __forceinline__ void eachMiss(const FetchArgs& a, Of of) {
@@ -335,7 +479,9 @@ __device__ __forceinline__ void eachMiss(const FetchArgs& a, Of of) {
     }
     __syncthreads();
     int all = until[FETCH_CELLS - 1];
-    for (int m = blockIdx.x * warps + warp; m < all; m += gridDim.x * warps) {
+    int turn = gridDim.x * warps;
+    for (int first = blockIdx.x * warps + warp; first < all; first += turn * WARP) {
+      int m = first + lane * turn;
       int low = 0, high = here - 1;  // the first cell with until > m
       while (low < high) {
         int middle = (low + high) / 2;
@@ -346,52 +492,55 @@ __device__ __forceinline__ void eachMiss(const FetchArgs& a, Of of) {
         }
       }
       int cell = base + low;
-      of(cell / l.kvHeads, cell % l.kvHeads, m - (low == 0 ? 0 : until[low - 1]));
+      of(m < all ? cell / l.kvHeads : -1, cell % l.kvHeads, m - (low == 0 ? 0 : until[low - 1]));
     }
   }
 }
 
-// Grid: blocks; one warp copies a chunk. The last block announces the round.
+// Grid: blocks; a warp copies two chunks at a time. The last block announces the round.
 extern "C" __global__ void __launch_bounds__(FETCH_THREADS) fetch(FetchArgs a) {
   follow();
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int lane = threadIdx.x % WARP, stopped = -1;
+  // Each lane finds out where one of the warp's chunks is and where it goes; then the warp brings them.
   eachMiss(a, [&](int row, int head, int m) {
-    int seat = a.batch.seats[row];
-    int64_t cell = (int64_t)row * l.kvHeads + head;
-    int i = s.misses[cell * s.passChunks + m];
-    int chunk = s.selected[cell * s.maxSelected + a.pass * s.passChunks + i];
-    int64_t extent = extentIndex(l, seat, head, chunk);
-    int frame = l.frameOfExtent[extent];
-    if (lane == 0) {
+    const char* from = nullptr;
+    char* to = nullptr;
+    if (row >= 0) {
+      int seat = a.batch.seats[row];
+      int64_t cell = (int64_t)row * l.kvHeads + head;
+      int i = s.misses[cell * s.passChunks + m];
+      int chunk = s.selected[cell * s.maxSelected + a.pass * s.passChunks + i];
+      int64_t extent = extentIndex(l, seat, head, chunk);
+      int frame = l.frameOfExtent[extent];
       l.lastUse[extent] = a.batch.positions[row];
-    }
-    if (frame >= 0) {
-      int slot = slotList(l, seat, head)[s.slots[cell * s.passChunks + i]];
-      bringChunkByWarp(l, chunkInSlot(l, slot), a.frames + chunkInFrame(l, frame, chunk), lane);
-      if (lane == 0) {
+      if (frame >= 0) {
+        to = chunkInSlot(l, slotList(l, seat, head)[s.slots[cell * s.passChunks + i]]);
+        from = a.frames + chunkInFrame(l, frame, chunk);
         atomicAdd(&s.counters[row * COUNTERS + DRAM_COUNTER], 1);
-      }
-    } else if (lane == 0) {
-      if (stopped < 0) {
-        stopped = acquireWord(a.control + MAIL_STOPPED) != 0;
-      }
-      if (stopped) {
-        atomicExch(&a.round->refused, 1);
-        fault(l, s, row, seat, head, i);
       } else {
-        int request = atomicAdd(&a.round->requests, 1);
-        volatile int* words =
-            a.control + MAIL_REQUESTS_AT + (int64_t)request * MAIL_REQUEST_WORDS;
-        words[0] = l.layer;
-        words[1] = seat;
-        words[2] = head;
-        words[3] = chunk;
-        words[4] = (int)(cell * s.passChunks + i);
-        words[5] = 0;
+        if (stopped < 0) {
+          stopped = acquireWord(a.control + MAIL_STOPPED) != 0;
+        }
+        if (stopped) {
+          atomicExch(&a.round->refused, 1);
+          fault(l, s, row, seat, head, i);
+        } else {
+          int request = atomicAdd(&a.round->requests, 1);
+          volatile int* words =
+              a.control + MAIL_REQUESTS_AT + (int64_t)request * MAIL_REQUEST_WORDS;
+          words[0] = l.layer;
+          words[1] = seat;
+          words[2] = head;
+          words[3] = chunk;
+          words[4] = (int)(cell * s.passChunks + i);
+          words[5] = 0;
+        }
       }
     }
+    __syncwarp();
+    bringChunksByWarp(l, to, from, lane);
   });
   __threadfence_system();
   __syncthreads();
@@ -413,32 +562,37 @@ extern "C" __global__ void __launch_bounds__(FETCH_THREADS) fetch(FetchArgs a) {
   }
 }
 
-// Grid: blocks; one warp copies a chunk. What is not in DRAM leaves the window again.
+// Grid: blocks; a warp copies two chunks at a time. What is not in DRAM leaves the window again.
 extern "C" __global__ void __launch_bounds__(FETCH_THREADS) prefetch(FetchArgs a) {
   follow();
   const Layer& l = a.layer;
   const Chosen& s = a.chosen;
   int lane = threadIdx.x % WARP;
   eachMiss(a, [&](int row, int head, int m) {
-    int seat = a.batch.seats[row];
-    int64_t cell = (int64_t)row * l.kvHeads + head;
-    int i = s.misses[cell * s.passChunks + m];
-    int chunk = s.selected[cell * s.maxSelected + a.pass * s.passChunks + i];
-    int64_t extent = extentIndex(l, seat, head, chunk);
-    int frame = l.frameOfExtent[extent];
-    if (frame >= 0) {
-      int slot = slotList(l, seat, head)[s.slots[cell * s.passChunks + i]];
-      if (lane == 0) {
+    const char* from = nullptr;
+    char* to = nullptr;
+    if (row >= 0) {
+      int seat = a.batch.seats[row];
+      int64_t cell = (int64_t)row * l.kvHeads + head;
+      int i = s.misses[cell * s.passChunks + m];
+      int chunk = s.selected[cell * s.maxSelected + a.pass * s.passChunks + i];
+      int64_t extent = extentIndex(l, seat, head, chunk);
+      int frame = l.frameOfExtent[extent];
+      if (frame >= 0) {
+        int slot = slotList(l, seat, head)[s.slots[cell * s.passChunks + i]];
         l.lastUse[extent] = a.batch.positions[row];
         if (a.marks) {
           a.marks[slot] = 1;
         }
         atomicAdd(&s.counters[row * COUNTERS + DRAM_COUNTER], 1);
+        to = chunkInSlot(l, slot);
+        from = a.frames + chunkInFrame(l, frame, chunk);
+      } else {
+        takeOut(l, s, row, seat, head, i);
       }
-      bringChunkByWarp(l, chunkInSlot(l, slot), a.frames + chunkInFrame(l, frame, chunk), lane);
-    } else if (lane == 0) {
-      takeOut(l, s, row, seat, head, i);
     }
+    __syncwarp();
+    bringChunksByWarp(l, to, from, lane);
   });
 }
 

@@ -79,7 +79,9 @@ final class CudaAttention implements AttentionOperations {
     KvLayout layout = e.step().layer().layout();
     AttentionShape shape = e.shape();
     requireKernelsFor(layout);
-    Arguments a = struct(own, e.step(), e.selection(), 0, shape, e.query(), e.state(), ATTEND_REST);
+    boolean beside = own.attends();
+    Arguments a =
+        struct(own, e.step(), e.selection(), 0, shape, e.query(), e.state(), ATTEND_REST, beside);
     own.launch(
         gpu.kernel("estimate_" + lanes(layout) / 4),
         splits(e.step().batch(), shape),
@@ -88,6 +90,7 @@ final class CudaAttention implements AttentionOperations {
         ATTEND_WARPS * WARP,
         0,
         a.end(Structs.ATTEND));
+    own.attending();
   }
 
   @Override
@@ -131,7 +134,8 @@ final class CudaAttention implements AttentionOperations {
             shape,
             query,
             state,
-            mode);
+            mode,
+            mode == ATTEND_HITS && pass != null && pass.pass() == 0 && queue.attends());
     queue.launch(
         gpu.kernel(kernel),
         mode == ATTEND_DENSE ? 1 : splits(step.batch(), shape),
@@ -140,6 +144,9 @@ final class CudaAttention implements AttentionOperations {
         ATTEND_WARPS * WARP,
         (stages ? staged : 0) + marks,
         a.end(Structs.ATTEND));
+    if (mode == ATTEND_DENSE) {
+      queue.attending();
+    }
   }
 
   /**
@@ -161,7 +168,7 @@ final class CudaAttention implements AttentionOperations {
   public void finish(Queue queue, Finish f) {
     CudaQueue own = (CudaQueue) queue;
     AttentionShape shape = f.shape();
-    Arguments a = struct(own, f.step(), null, 0, shape, f.out(), f.state(), ATTEND_DENSE);
+    Arguments a = struct(own, f.step(), null, 0, shape, f.out(), f.state(), ATTEND_DENSE, false);
     own.launch(
         gpu.kernel("finish"),
         shape.kvHeads(),
@@ -180,7 +187,8 @@ final class CudaAttention implements AttentionOperations {
       AttentionShape shape,
       Activations rows,
       AttentionState state,
-      int mode) {
+      int mode,
+      boolean beside) {
     Structs.Attend s = Structs.ATTEND;
     Arguments a = layer(queue.arguments(), s.layer, step.layer());
     batch(a, s.batch, step.batch());
@@ -195,12 +203,13 @@ final class CudaAttention implements AttentionOperations {
         .put(s.splits, splits(step.batch(), shape))
         .put(s.pass, pass)
         .put(s.mode, mode)
+        .put(s.beside, beside ? 1 : 0)
         .put(s.scale, shape.scale());
   }
 
   /**
-   * Parts into which the hits, the misses, and the clusters of a (row, KV head) are split: no more
-   * blocks than the GPU has room for at once, and the same for all calls of a step.
+   * Parts into which the chunks and the clusters of a (row, KV head) are split: no more blocks than
+   * the GPU has room for at once, and the same for all calls of a step.
    */
   private int splits(StepBatch batch, AttentionShape shape) {
     int tiles = Math.ceilDiv(shape.groupSize(), ATTEND_QUERIES);

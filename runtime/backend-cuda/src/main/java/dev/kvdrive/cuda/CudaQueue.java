@@ -51,6 +51,7 @@ final class CudaQueue implements Queue {
   private int ticketCount;
   private long submissions;
   private boolean behindKernel;
+  private boolean attends;
   private boolean closed;
 
   /**
@@ -71,6 +72,7 @@ final class CudaQueue implements Queue {
   Driver.Stream stream() {
     enter();
     behindKernel = false;
+    attends = false;
     return stream;
   }
 
@@ -146,12 +148,27 @@ final class CudaQueue implements Queue {
     boolean early = behindKernel && overlapsLaunches;
     kernels.launch(kernel, x, y, z, threads, sharedBytes, early, struct);
     behindKernel = true;
+    attends = false;
+  }
+
+  /**
+   * Notes that the kernel just launched attends sink and ring, or clusters. The next one may run
+   * beside it if it attends something else: each has parts of the state of its own.
+   */
+  void attending() {
+    attends = overlapsLaunches;
+  }
+
+  /** Whether nothing was submitted since {@link #attending}. */
+  boolean attends() {
+    return attends;
   }
 
   /** Notes a kernel that another library submitted. */
   void submitted() {
     submissions++;
     behindKernel = true;
+    attends = false;
   }
 
   /** Kernels, copies, fills and graphs submitted or recorded so far. */

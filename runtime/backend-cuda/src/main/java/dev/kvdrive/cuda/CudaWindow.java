@@ -20,11 +20,17 @@ import dev.kvdrive.device.WindowOperations;
 final class CudaWindow implements WindowOperations {
   private static final int THREADS = 256;
 
+  /** Blocks among which the slots of a window are split where their keys are found, at most. */
+  private static final int KEY_PARTS = 8;
+
   /** Blocks that wait for the mailbox and copy what came. */
   private static final int LAND_BLOCKS = 16;
 
-  /** Blocks of a fetch, where the batch has few (row, KV head): reading DRAM needs few. */
-  private static final int FETCH_BLOCKS = 64;
+  /**
+   * Blocks of a fetch: as few as read DRAM as fast as can be read. On their multiprocessors other
+   * blocks wait, for their loads come behind those from DRAM.
+   */
+  private static final int FETCH_BLOCKS = 16;
 
   private final Gpu gpu;
 
@@ -41,7 +47,8 @@ final class CudaWindow implements WindowOperations {
     batch(a, s.batch, step.batch());
     chosen(a, s.chosen, keys.selection()).put(s.uses, keys.uses() ? 1 : 0);
     int heads = step.layer().layout().kvHeads();
-    own.launch(gpu.kernel("keySlots"), heads, step.batch().rows(), 1, THREADS, 0, a.end(s));
+    int parts = Math.clamp(Math.ceilDiv(step.layer().window().most(), THREADS), 1, KEY_PARTS);
+    own.launch(gpu.kernel("keySlots"), heads, step.batch().rows(), parts, THREADS, 0, a.end(s));
   }
 
   @Override

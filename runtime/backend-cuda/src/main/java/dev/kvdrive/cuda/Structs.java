@@ -570,6 +570,10 @@ final class Structs {
     final Field splits = int32("splits");
     final Field pass = int32("pass");
     final Field mode = int32("mode");
+
+    /** Whether it may run beside the kernel before it. */
+    final Field beside = int32("beside");
+
     final Field scale = float32("scale");
 
     Attend() {
