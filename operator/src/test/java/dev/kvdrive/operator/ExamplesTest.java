@@ -27,9 +27,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Every manifest the project shows is one that works. */
+/**
+ * Every manifest the project shows is one that works, and so is every one that a release showed.
+ */
 class ExamplesTest {
   private static final Path EXAMPLES = Path.of("../examples");
+  private static final Path RELEASES = Path.of("../releases");
   private static final Path DOCUMENTS = Path.of("..");
 
   /** Definitions of other projects' kinds, with just the fields that the examples use. */
@@ -45,8 +48,13 @@ class ExamplesTest {
   }
 
   static Stream<Path> manifests() throws IOException {
-    try (Stream<Path> files = Files.walk(EXAMPLES)) {
-      return files.filter(file -> file.toString().endsWith(".yaml")).sorted().toList().stream();
+    try (Stream<Path> files = Files.walk(EXAMPLES);
+        Stream<Path> released = Files.walk(RELEASES)) {
+      return Stream.concat(files, released.filter(file -> file.toString().contains("/examples/")))
+          .filter(file -> file.toString().endsWith(".yaml"))
+          .sorted()
+          .toList()
+          .stream();
     }
   }
 
