@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Runs the end-to-end scenarios on a real cluster.
 #
-#   run.sh [--mode native|kind|kubeconfig] [--keep] [--if-available] [-- MAVEN_ARGUMENT...]
+#   run.sh [--mode native|kind|kubeconfig] [--upgrade] [--keep] [--if-available] [-- MAVEN_ARGUMENT...]
 #
 #   native       a single-node cluster of plain processes on this machine; needs root on Debian 12
 #   kind         kind, through Docker or podman; needs root
 #   kubeconfig   the cluster of KUBECONFIG, which must be able to pull KVDRIVE_E2E_OPERATOR_IMAGE and
 #                KVDRIVE_E2E_RUNTIME_IMAGE, and has volumes of the class KVDRIVE_E2E_STORAGE_CLASS
+#   --upgrade         instead of the scenarios: installs the last recorded release, and upgrades it to this
+#                     tree and back under load; the first time it builds that release
 #   --keep            leaves the cluster up when the tests have ended
 #   --if-available    does nothing where the native mode cannot run
 #
@@ -18,6 +20,9 @@ CLUSTER=$ROOT/e2e/cluster
 MODE=
 KEEP=no
 IF_AVAILABLE=no
+# The recorded release to upgrade from, or nothing.
+RELEASED=
+TESTS=PlatformIT
 
 say() { printf '%s e2e: %s\n' "$(date +%T)" "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -70,6 +75,25 @@ choose_mode() {
 give_images() {
   "$CLUSTER/image.sh" "$MODE" "$ROOT/operator/target/jib-image.tar" "$OPERATOR_IMAGE" >/dev/null
   "$CLUSTER/image.sh" "$MODE" "$ROOT/runtime/server/target/jib-image.tar" "$RUNTIME_IMAGE" >/dev/null
+  [ -n "$RELEASED" ] || return 0
+  "$CLUSTER/image.sh" "$MODE" "$RELEASE/operator.tar" "$(of_release "$OPERATOR_IMAGE")" >/dev/null
+  "$CLUSTER/image.sh" "$MODE" "$RELEASE/runtime.tar" "$(of_release "$RUNTIME_IMAGE")" >/dev/null
+}
+
+of_release() { echo "${1%:*}:$RELEASED"; }
+
+# The images and the chart of the last recorded release.
+take_release() {
+  local status=0
+  RELEASED=$(cd "$ROOT/releases" && printf '%s\n' */commit | sed 's|/commit$||' | sort -V | tail -n 1)
+  [ "$MODE" != kubeconfig ] || die "--upgrade needs a cluster that images can be put into: native or kind"
+  say "release $RELEASED"
+  RELEASE=$("$ROOT/e2e/release.sh" "$RELEASED" 7>&-) || status=$?
+  if [ $status = 3 ]; then
+    say "SKIPPED: there is no history here to build release $RELEASED from"
+    exit 0
+  fi
+  [ $status = 0 ] || die "release $RELEASED could not be built; see above"
 }
 
 # shellcheck source=cluster/kind/lib.sh
@@ -165,6 +189,7 @@ main() {
         case $MODE in native | kind | kubeconfig) ;; *) usage 2 ;; esac
         shift 2
         ;;
+      --upgrade) TESTS=UpgradeIT && shift ;;
       --keep) KEEP=yes && shift ;;
       --if-available) IF_AVAILABLE=yes && shift ;;
       --) shift && break ;;
@@ -177,19 +202,26 @@ main() {
   be_alone
   JAVA_HOME=$("$ROOT/kvdrive" jdk)
   export JAVA_HOME
+  [ $TESTS != UpgradeIT ] || take_release
   prepare
   export KUBECONFIG
   local helm
   helm=$("$CLUSTER/helm.sh")/helm
   [ "$MODE" = kubeconfig ] || clean "$(kubectl_of_cluster)" "$helm"
   say "$MODE cluster is up and has the images; running the scenarios"
+  local released=()
+  if [ -n "$RELEASED" ]; then
+    released=(-Dkvdrive.e2e.released="$RELEASED" -Dkvdrive.e2e.releasedChart="$RELEASE/chart"
+      -Dkvdrive.e2e.releasedOperatorImage="$(of_release "$OPERATOR_IMAGE")"
+      -Dkvdrive.e2e.releasedRuntimeImage="$(of_release "$RUNTIME_IMAGE")")
+  fi
   cd "$ROOT"
   # -Dtest: the unit tests are not run again.
   mvn -q -B -Pe2e -pl e2e -am verify -Dtest=None -Dsurefire.failIfNoSpecifiedTests=false \
     -Dkvdrive.e2e.mode="$MODE" -Dkvdrive.e2e.root="$ROOT" -Dkvdrive.e2e.helm="$helm" \
     -Dkvdrive.e2e.operatorImage="$OPERATOR_IMAGE" -Dkvdrive.e2e.runtimeImage="$RUNTIME_IMAGE" \
     -Dkvdrive.e2e.pullPolicy="$PULL_POLICY" -Dkvdrive.e2e.storageClass="$STORAGE_CLASS" \
-    -Dkvdrive.e2e.volumes="$VOLUMES" -Dkvdrive.e2e.gpus="$GPUS" "$@"
+    -Dkvdrive.e2e.volumes="$VOLUMES" -Dkvdrive.e2e.gpus="$GPUS" -Dit.test=$TESTS "${released[@]}" "$@"
   say "passed in $MODE mode after $SECONDS s"
 }
 main "$@"

@@ -21,8 +21,8 @@ import java.util.stream.Stream;
 
 /**
  * A pod that posts requests from inside the cluster, so that what is tested is the Service with its
- * name in DNS and its address in kube-proxy. It runs the {@code Post} class, from a ConfigMap, on
- * the Java of the runtime image, within the restricted Pod Security level.
+ * name in DNS and its address in kube-proxy. It runs {@code Post} or {@code Load}, from a
+ * ConfigMap, on the Java of the runtime image, within the restricted Pod Security level.
  */
 final class ClientPod {
   private static final String FOLDER = "/client";
@@ -40,20 +40,7 @@ final class ClientPod {
 
   /** Posts the bodies to the URL at the same moment and returns their answers, in their order. */
   List<Exchange> post(String url, List<String> bodies) {
-    String name = "client-" + ++made;
-    List<String> command =
-        new ArrayList<>(List.of("/opt/java/bin/java", "-Xmx64m", "-cp", FOLDER + "/client.jar"));
-    command.add("dev.kvdrive.e2e.client.Post");
-    command.add(url);
-    ConfigMapBuilder files = new ConfigMapBuilder();
-    files.withNewMetadata().withName(name).withNamespace(namespace).endMetadata();
-    files.addToBinaryData("client.jar", Base64.getEncoder().encodeToString(jar()));
-    for (int i = 0; i < bodies.size(); i++) {
-      files.addToData("request-" + i + ".json", bodies.get(i));
-      command.add(FOLDER + "/request-" + i + ".json");
-    }
-    client.resource(files.build()).create();
-    client.resource(pod(name, command)).create();
+    String name = start("Post", "64m", url, bodies);
     var pod = client.pods().inNamespace(namespace).withName(name);
     Pod ended =
         pod.waitUntilCondition(
@@ -69,6 +56,45 @@ final class ClientPod {
     pod.delete();
     client.configMaps().inNamespace(namespace).withName(name).delete();
     return exchanges;
+  }
+
+  /**
+   * Starts users who send these bodies to the URL again and again until {@link #stop}.
+   *
+   * @return their pod's name
+   */
+  String load(String url, List<String> bodies) {
+    return start("Load", "96m", url, bodies);
+  }
+
+  /** What has become of the requests of a load so far. */
+  List<Sent> sent(String load) {
+    return Sent.readLog(client.pods().inNamespace(namespace).withName(load).getLog());
+  }
+
+  /** Ends a load, and what it is just asking. */
+  void stop(String load) {
+    client.pods().inNamespace(namespace).withName(load).delete();
+    client.configMaps().inNamespace(namespace).withName(load).delete();
+  }
+
+  private String start(String program, String heap, String url, List<String> bodies) {
+    String name = "client-" + ++made;
+    List<String> command =
+        new ArrayList<>(
+            List.of("/opt/java/bin/java", "-Xmx" + heap, "-cp", FOLDER + "/client.jar"));
+    command.add("dev.kvdrive.e2e.client." + program);
+    command.add(url);
+    ConfigMapBuilder files = new ConfigMapBuilder();
+    files.withNewMetadata().withName(name).withNamespace(namespace).endMetadata();
+    files.addToBinaryData("client.jar", Base64.getEncoder().encodeToString(jar()));
+    for (int i = 0; i < bodies.size(); i++) {
+      files.addToData("request-" + i + ".json", bodies.get(i));
+      command.add(FOLDER + "/request-" + i + ".json");
+    }
+    client.resource(files.build()).create();
+    client.resource(pod(name, command)).create();
+    return name;
   }
 
   private Pod pod(String name, List<String> command) {

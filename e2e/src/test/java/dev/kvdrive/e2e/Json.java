@@ -27,4 +27,9 @@ final class Json {
       throw new AssertionError("not JSON: " + text, e);
     }
   }
+
+  /** A text that is still in the escapes of its JSON, without its quotes. */
+  static String text(String escaped) {
+    return read('"' + escaped + '"').asText();
+  }
 }

@@ -47,7 +47,7 @@ record Settings(
     return words.isEmpty() ? List.of() : List.of(words.split(" "));
   }
 
-  private static String property(String name, @Nullable String otherwise) {
+  static String property(String name, @Nullable String otherwise) {
     String value = System.getProperty("kvdrive.e2e." + name, otherwise);
     if (value == null) {
       throw new IllegalStateException(
