@@ -61,10 +61,21 @@ final class ClientPod {
   /**
    * Starts users who send these bodies to the URL again and again until {@link #stop}.
    *
-   * @return their pod's name
+   * @return their pod's name, when it runs
    */
   String load(String url, List<String> bodies) {
-    return start("Load", "96m", url, bodies);
+    String name = start("Load", "96m", url, bodies);
+    Pod running =
+        client
+            .pods()
+            .inNamespace(namespace)
+            .withName(name)
+            .waitUntilCondition(
+                p -> p != null && !p.getStatus().getPhase().equals("Pending"), 2, TimeUnit.MINUTES);
+    if (!running.getStatus().getPhase().equals("Running")) {
+      throw new AssertionError("the load is not running: " + running.getStatus());
+    }
+    return name;
   }
 
   /** What has become of the requests of a load so far. */

@@ -23,13 +23,18 @@ import java.util.stream.Stream;
  * end, and begins anew. What became of each request is a line, {@code INDEX NUMBER BEGAN ENDED
  * OUTCOME}, with the index of the file, the number of its requests so far, milliseconds since the
  * start, and {@code whole} and the text of the answer in the JSON of its pieces, or {@code failed:}
- * and why. Nothing is tried again.
+ * and why. Nothing is tried again; who has failed begins anew after a second.
  *
  * <p>Users of even index keep their connection; of odd index, they open another for each request.
  */
 public final class Load {
   private static final Duration CONNECT = Duration.ofSeconds(10);
   private static final Duration ANSWER = Duration.ofMinutes(10);
+
+  /** After a failure, as a server asks for that is going. */
+  private static final Duration PAUSE = Duration.ofSeconds(1);
+
+  private static final String FAILED = "failed: ";
   private static final String DATA = "data: ";
   private static final String DONE = DATA + "[DONE]";
 
@@ -64,11 +69,16 @@ public final class Load {
         long began = millis(start);
         String outcome = outcome(client, url, body);
         out.println(index + " " + number + " " + began + " " + millis(start) + " " + outcome);
+        if (outcome.startsWith(FAILED)) {
+          Thread.sleep(PAUSE);
+        }
         if (!keeps) {
           client.close();
           client = client();
         }
       }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     } finally {
       client.close();
     }
@@ -93,16 +103,16 @@ public final class Load {
       HttpResponse<Stream<String>> response = client.send(request, BodyHandlers.ofLines());
       response.body().filter(line -> !line.isBlank()).forEach(lines::add);
       if (response.statusCode() != 200) {
-        return "failed: status " + response.statusCode() + " " + String.join(" ", lines);
+        return FAILED + "status " + response.statusCode() + " " + String.join(" ", lines);
       }
     } catch (IOException | RuntimeException e) {
-      return "failed: after " + lines.size() + " lines " + e;
+      return FAILED + "after " + lines.size() + " lines " + e;
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
-      return "failed: interrupted";
+      return FAILED + "interrupted";
     }
     if (lines.isEmpty() || !lines.getLast().equals(DONE)) {
-      return "failed: cut after " + lines.size() + " lines";
+      return FAILED + "cut after " + lines.size() + " lines";
     }
     StringBuilder text = new StringBuilder("whole ");
     lines.forEach(line -> text.append(content(line)));

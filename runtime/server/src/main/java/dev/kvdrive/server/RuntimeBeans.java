@@ -82,13 +82,18 @@ public class RuntimeBeans {
 
   @Bean
   RuntimeLifecycle runtimeLifecycle(
-      RuntimeSettings settings, Serving serving, ModelStart modelStart, SettingNames names) {
+      RuntimeSettings settings,
+      Serving serving,
+      ModelStart modelStart,
+      SettingNames names,
+      Connections connections) {
     return new RuntimeLifecycle(
         settings,
         serving,
         modelStart,
         new TerminationLog(settings.terminationLog()),
         names,
+        connections::farewell,
         System::exit);
   }
 

@@ -1,11 +1,13 @@
 package dev.kvdrive.server;
 
+import static java.nio.charset.StandardCharsets.US_ASCII;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kvdrive.schedule.FinishReason;
 import dev.kvdrive.server.serving.ModelStart;
 import dev.kvdrive.server.serving.ServedModel;
 import dev.kvdrive.server.serving.Serving;
+import java.net.Socket;
 import java.net.http.HttpResponse;
 import java.util.Iterator;
 import java.util.concurrent.CountDownLatch;
@@ -103,6 +105,46 @@ class RuntimeLifeTest {
       generation.finish(FinishReason.STOP, "");
       lineWith(lines, "\"finish_reason\":\"stop\"");
       lineWith(lines, "[DONE]");
+      end.join();
+    }
+  }
+
+  /** Whoever is sent nothing new any more still has connections that lead here. */
+  @Test
+  void whoKeepsItsConnectionIsAnsweredOnceMoreAndToldToClose() throws Exception {
+    ScriptedRuntime played = new ScriptedRuntime();
+    OwnRuntime runtime = OwnRuntime.start(played).ready();
+    try (Stream<String> stream = runtime.stream(CHAT, streamed("hello")).body()) {
+      ScriptedEngine.Played running = played.engine.next();
+      Iterator<String> lines = stream.iterator();
+      lineWith(lines, ": prefill 0 %");
+      Serving serving = runtime.serving();
+      Thread end = Thread.ofPlatform().start(runtime::close);
+      Awaitility.await().until(() -> serving.state() instanceof Serving.State.Draining);
+      running.finish(FinishReason.STOP, "");
+      lines.forEachRemaining(line -> {});
+
+      HttpResponse<Stream<String>> again = runtime.stream(CHAT, streamed("and"));
+      assertThat(again.statusCode()).isEqualTo(200);
+      assertThat(again.headers().firstValue("Connection")).hasValue("close");
+      played.engine.next().finish(FinishReason.STOP, "");
+      assertThat(again.body()).contains("data: [DONE]");
+      end.join();
+    }
+  }
+
+  @Test
+  void aConnectionOverWhichNothingComesKeepsNobodyWaiting() throws Exception {
+    OwnRuntime runtime = OwnRuntime.start(new ScriptedRuntime()).ready();
+    try (Socket quiet = new Socket("localhost", runtime.port());
+        Socket asked = new Socket("localhost", runtime.port())) {
+      asked
+          .getOutputStream()
+          .write("GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n".getBytes(US_ASCII));
+      assertThat(asked.getInputStream().read()).isEqualTo('H');
+      Thread end = Thread.ofPlatform().start(runtime::close);
+      asked.getInputStream().readAllBytes();
+      quiet.getInputStream().readAllBytes();
       end.join();
     }
   }

@@ -491,6 +491,7 @@ class StartFailureTest {
             new Failing(),
             new TerminationLog(log),
             new SettingNames(null),
+            limit -> {},
             code::complete);
     lifecycle.start();
     assertThat(code.get(20, TimeUnit.SECONDS)).isEqualTo(1);
@@ -511,6 +512,7 @@ class StartFailureTest {
             runtime,
             new TerminationLog(log),
             new SettingNames(null),
+            limit -> {},
             code -> {});
     lifecycle.start();
     Awaitility.await().until(() -> serving.state() instanceof Serving.State.Ready);
@@ -536,6 +538,7 @@ class StartFailureTest {
             new ScriptedRuntime(),
             new TerminationLog(log),
             new SettingNames(null),
+            limit -> {},
             code -> {});
     lifecycle.start();
     Awaitility.await().until(() -> serving.state() instanceof Serving.State.Ready);

@@ -224,6 +224,14 @@ public final class ApiException extends RuntimeException {
     return new ApiException(503, "server_error", null, code, retryAfter, message);
   }
 
+  /** 503: shutting down. */
+  public static ApiException shuttingDown() {
+    return unavailable(
+        "shutting_down",
+        "This server is shutting down; another replica or a retry will answer.",
+        Duration.ofSeconds(1));
+  }
+
   private static String shortened(String text) {
     return text.length() <= 200 ? text : text.substring(0, 200) + "...";
   }

@@ -4,6 +4,7 @@ import dev.kvdrive.model.file.Printable;
 import dev.kvdrive.plan.NvmeEncryption;
 import dev.kvdrive.server.settings.RuntimeSettings;
 import dev.kvdrive.server.settings.SettingNames;
+import java.time.Duration;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -12,8 +13,8 @@ import org.springframework.context.SmartLifecycle;
 
 /**
  * Starts the model behind a server that already answers health checks, and ends it gracefully:
- * first nothing new is taken, then the running requests finish or their time is up, and only then
- * does the server close its connections.
+ * first leave is taken of who is connected, then nothing new is taken, then the running requests
+ * finish or their time is up, and only then does the server close its connections.
  */
 public final class RuntimeLifecycle implements SmartLifecycle {
   private static final Logger log = LoggerFactory.getLogger(RuntimeLifecycle.class);
@@ -23,9 +24,16 @@ public final class RuntimeLifecycle implements SmartLifecycle {
   private final ModelStart modelStart;
   private final TerminationLog terminationLog;
   private final SettingNames names;
+  private final Farewell farewell;
   private final ProcessEnd processEnd;
   private @Nullable Thread starter;
   private volatile boolean running;
+
+  /** Takes leave of the clients. */
+  public interface Farewell {
+    /** Answers who is connected once more, and returns when that is done or the time is up. */
+    void take(Duration limit) throws InterruptedException;
+  }
 
   /** Ends the process. */
   public interface ProcessEnd {
@@ -39,12 +47,14 @@ public final class RuntimeLifecycle implements SmartLifecycle {
       ModelStart modelStart,
       TerminationLog terminationLog,
       SettingNames names,
+      Farewell farewell,
       ProcessEnd processEnd) {
     this.settings = settings;
     this.serving = serving;
     this.modelStart = modelStart;
     this.terminationLog = terminationLog;
     this.names = names;
+    this.farewell = farewell;
     this.processEnd = processEnd;
   }
 
@@ -102,6 +112,10 @@ public final class RuntimeLifecycle implements SmartLifecycle {
   public void stop() {
     running = false;
     Serving.State health = serving.health();
+    long end = System.nanoTime() + settings.drainTimeout().toNanos();
+    if (health instanceof Serving.State.Ready || health instanceof Serving.State.Degraded) {
+      takeLeave();
+    }
     Optional<ServedModel> model = serving.drain();
     if (model.isPresent() && health instanceof Serving.State.Failed failed) {
       // Whoever ends a runtime because it is not alive shall find why.
@@ -112,18 +126,29 @@ public final class RuntimeLifecycle implements SmartLifecycle {
     if (model.isEmpty() && thread != null) {
       thread.interrupt();
     }
-    model.ifPresent(this::drain);
+    Duration left = Duration.ofNanos(Math.max(0, end - System.nanoTime()));
+    model.ifPresent(served -> drain(served, left));
     modelStart.close();
   }
 
-  private void drain(ServedModel model) {
+  private void takeLeave() {
+    serving.leave();
+    log.info("Shutting down: who is connected is answered once more");
+    try {
+      farewell.take(settings.drainTimeout());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void drain(ServedModel model, Duration left) {
     log.info(
         "Draining: {} running, {} waiting, up to {} s",
         model.engine().status().running(),
         model.engine().status().waiting(),
-        settings.drainTimeout().toSeconds());
+        left.toSeconds());
     try {
-      if (!model.engine().drain(settings.drainTimeout())) {
+      if (!model.engine().drain(left)) {
         log.warn(
             "{} requests did not finish within {} s and are cancelled",
             model.engine().status().running() + model.engine().status().waiting(),

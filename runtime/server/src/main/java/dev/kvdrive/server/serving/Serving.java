@@ -4,11 +4,11 @@ import dev.kvdrive.schedule.EngineStatus;
 import dev.kvdrive.server.openai.ApiException;
 import java.time.Duration;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** In which part of its life the runtime is. The one owner of that state; thread-safe. */
 public final class Serving {
   private static final Duration RETRY_WHILE_STARTING = Duration.ofSeconds(5);
-  private static final Duration RETRY_WHILE_DRAINING = Duration.ofSeconds(1);
 
   /** A part of the runtime's life. */
   public sealed interface State {
@@ -47,8 +47,12 @@ public final class Serving {
       }
     }
 
-    /** No new requests; the running ones finish. */
-    record Draining() implements State {
+    /**
+     * No new requests; the running ones finish.
+     *
+     * @param model still answers who had its connection before; null if nobody is answered any more
+     */
+    record Draining(@Nullable ServedModel model) implements State {
       @Override
       public String word() {
         return "draining";
@@ -120,11 +124,20 @@ public final class Serving {
     state = new State.Failed(reason);
   }
 
+  /** Not ready from now on, but the model, if there is one, still answers who is connected. */
+  public synchronized void leave() {
+    state = new State.Draining(state instanceof State.Ready ready ? ready.model() : null);
+  }
+
   /** No new requests from now on; returns the model whose requests are to finish, if any. */
   public synchronized Optional<ServedModel> drain() {
     State before = state;
-    state = new State.Draining();
-    return before instanceof State.Ready ready ? Optional.of(ready.model()) : Optional.empty();
+    state = new State.Draining(null);
+    return switch (before) {
+      case State.Ready ready -> Optional.of(ready.model());
+      case State.Draining draining -> Optional.ofNullable(draining.model());
+      default -> Optional.empty();
+    };
   }
 
   /**
@@ -134,24 +147,14 @@ public final class Serving {
    */
   public ServedModel model() {
     return switch (state()) {
-      case State.Ready ready -> {
-        String failure = ready.model().engine().status().failure();
-        if (failure != null) {
-          throw ApiException.unavailable(
-              "engine_failed", "The engine stopped: " + failure, RETRY_WHILE_STARTING);
-        }
-        yield ready.model();
-      }
+      case State.Ready ready -> well(ready.model());
       case State.Starting starting ->
           throw ApiException.unavailable(
               "not_ready",
               "The model is not ready yet: " + starting.detail(),
               RETRY_WHILE_STARTING);
-      case State.Draining draining ->
-          throw ApiException.unavailable(
-              "shutting_down",
-              "This server is shutting down; another replica or a retry will answer.",
-              RETRY_WHILE_DRAINING);
+      case State.Draining(ServedModel model) when model != null -> well(model);
+      case State.Draining draining -> throw ApiException.shuttingDown();
       case State.Degraded degraded -> throw new IllegalStateException(degraded.detail());
       case State.Failed failed ->
           throw ApiException.unavailable(
@@ -159,5 +162,14 @@ public final class Serving {
               "The runtime could not start: " + failed.detail(),
               RETRY_WHILE_STARTING);
     };
+  }
+
+  private static ServedModel well(ServedModel model) {
+    String failure = model.engine().status().failure();
+    if (failure != null) {
+      throw ApiException.unavailable(
+          "engine_failed", "The engine stopped: " + failure, RETRY_WHILE_STARTING);
+    }
+    return model;
   }
 }

@@ -61,6 +61,9 @@ final class Connection {
   /** How long a client that gets no further answer may go on sending. */
   private static final Duration LINGER = Duration.ofSeconds(5);
 
+  /** How long a quiet connection waits for one more request when leave is taken. */
+  private static final Duration LAST_REQUEST = Duration.ofSeconds(1);
+
   private enum Phase {
     /** No byte of the next request is here. */
     QUIET,
@@ -80,6 +83,16 @@ final class Connection {
   private Phase phase = Phase.QUIET;
   private boolean counted;
   private volatile boolean evicted;
+
+  /** Whether it was opened when leave was taken already. */
+  private boolean late;
+
+  /** Whether the client was told that this connection closes. */
+  private boolean toldToClose;
+
+  /** Whether an answer, or the time for one more request, is outstanding. */
+  private volatile boolean owing = true;
+
   private boolean readWanted;
   private @Nullable Future<?> deadline;
 
@@ -102,6 +115,8 @@ final class Connection {
         public void channelActive(ChannelHandlerContext ctx) {
           counted = connections.opened(Connection.this);
           if (counted) {
+            late = connections.leaving();
+            owing = !late;
             expire(limits.headTimeout());
             ctx.fireChannelActive();
           } else if (ssl() == null) {
@@ -165,6 +180,38 @@ final class Connection {
   void evict() {
     evicted = true;
     channel.eventLoop().execute(this::giveWay);
+  }
+
+  /** Leave is taken: it is answered once more, if it asks soon; any thread. */
+  void leave() {
+    channel
+        .eventLoop()
+        .execute(
+            () -> {
+              if (phase == Phase.QUIET) {
+                expire(LAST_REQUEST);
+              }
+              reckon();
+            });
+  }
+
+  /** Whether there is something to wait for before it may be told that it comes too late. */
+  boolean owes() {
+    return owing;
+  }
+
+  /** What is only looked at, such as a page that goes on for ever, is not waited for. */
+  private void reckon() {
+    boolean owes =
+        switch (phase) {
+          case QUIET, HEAD -> !late;
+          case REQUEST -> !late && method.equals(HttpMethod.POST.name());
+          case LINGERING -> false;
+        };
+    if (owes != owing) {
+      owing = owes;
+      connections.changed();
+    }
   }
 
   private void giveWay() {
@@ -257,6 +304,14 @@ final class Connection {
         refuse(fault.get());
         return;
       }
+      if (connections.leaving()) {
+        if (late && request.method().equals(HttpMethod.POST)) {
+          ReferenceCountUtil.release(msg);
+          refuse(ApiException.shuttingDown());
+          return;
+        }
+        reckon();
+      }
     }
     if (msg instanceof LastHttpContent) {
       received = true;
@@ -309,7 +364,8 @@ final class Connection {
       requestId = id == null ? "" : id;
       // The server's version, not the request's, which some answers repeat.
       response.setProtocolVersion(HttpVersion.HTTP_1_1);
-      if (http10) {
+      if (http10 || connections.leaving()) {
+        toldToClose = true;
         response.headers().set(HttpHeaderNames.CONNECTION, HttpHeaderValues.CLOSE);
       }
       if (status >= 400 && !head && msg instanceof FullHttpResponse full && isBare(full)) {
@@ -373,7 +429,15 @@ final class Connection {
   private void becomeQuiet() {
     if (phase == Phase.REQUEST && answered && received) {
       phase = Phase.QUIET;
-      expire(limits.idleTimeout());
+      if (!connections.leaving()) {
+        expire(limits.idleTimeout());
+      } else if (toldToClose && ahead.isEmpty()) {
+        ChannelFuture _ = channel.close();
+        return;
+      } else {
+        expire(LAST_REQUEST);
+        reckon();
+      }
       connections.idle(this);
     }
   }

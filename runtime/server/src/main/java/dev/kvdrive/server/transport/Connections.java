@@ -5,11 +5,14 @@ import io.netty.channel.Channel;
 import io.netty.channel.ChannelOption;
 import io.netty.channel.WriteBufferWaterMark;
 import io.netty.handler.codec.http.HttpVersion;
+import java.time.Duration;
 import java.util.HashSet;
 import java.util.Iterator;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 import reactor.core.publisher.Mono;
 import reactor.netty.NettyPipeline;
@@ -33,6 +36,8 @@ public final class Connections {
   // guarded by this
   private final Set<Connection> open = new HashSet<>();
   private final Set<Connection> waiting = new LinkedHashSet<>();
+
+  private volatile boolean leaving;
 
   public Connections(ConnectionLimits limits, Exchange.Listener listener) {
     this.limits = limits;
@@ -83,6 +88,42 @@ public final class Connections {
     Connection connection = new Connection(this, limits, listener, channel);
     channel.pipeline().addBefore(NettyPipeline.HttpCodec, "kvdrive.bytes", connection.bytes());
     channel.pipeline().addAfter(NettyPipeline.HttpCodec, "kvdrive.requests", connection.requests());
+  }
+
+  /**
+   * Takes leave of the clients. Who keeps a connection sends its next request there, also when
+   * nobody sends new connections here any more; so what is open is answered once more and told to
+   * close, and closes by itself where nothing comes. Connections that are opened from now on ask
+   * for nothing that would have to be waited for.
+   *
+   * @param limit when to return at the latest
+   */
+  public void farewell(Duration limit) throws InterruptedException {
+    long end = System.nanoTime() + limit.toNanos();
+    List<Connection> were;
+    synchronized (this) {
+      leaving = true;
+      were = List.copyOf(open);
+    }
+    were.forEach(Connection::leave);
+    synchronized (this) {
+      long left = end - System.nanoTime();
+      while (left > 0 && open.stream().anyMatch(Connection::owes)) {
+        // A little more than nothing, which would be for ever.
+        TimeUnit.NANOSECONDS.timedWait(this, Math.max(left, TimeUnit.MILLISECONDS.toNanos(1)));
+        left = end - System.nanoTime();
+      }
+    }
+  }
+
+  /** Whether leave is taken. */
+  boolean leaving() {
+    return leaving;
+  }
+
+  /** A connection owes its client something, or does no more. */
+  synchronized void changed() {
+    notifyAll();
   }
 
   /** Open connections. */
@@ -140,5 +181,6 @@ public final class Connections {
   synchronized void closed(Connection connection) {
     waiting.remove(connection);
     open.remove(connection);
+    notifyAll();
   }
 }
