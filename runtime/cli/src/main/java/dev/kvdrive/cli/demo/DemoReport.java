@@ -86,11 +86,13 @@ final class DemoReport {
     row(
         lines,
         "window",
-        "%s hits; %s misses from DRAM, %s from NVMe; hit rate %s",
+        "%s hits; %s misses from DRAM, %s from NVMe; %s",
         Quantities.count(tiers.path("window_hits").asLong()),
         Quantities.count(tiers.at("/missed_chunks/dram").asLong()),
         Quantities.count(tiers.at("/missed_chunks/nvme").asLong()),
-        Quantities.percent(tiers.path("window_hit_rate").asDouble()));
+        tiers.has("window_hit_rate")
+            ? "hit rate " + Quantities.percent(tiers.path("window_hit_rate").asDouble())
+            : "nothing was selected");
     long prefetched = tiers.path("prefetched_chunks").asLong();
     if (prefetched > 0) {
       row(

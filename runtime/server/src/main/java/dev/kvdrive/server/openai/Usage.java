@@ -32,7 +32,8 @@ public record Usage(
    * @param attendedTokens tokens attended, summed over steps, mean over layers and KV heads
    * @param contextTokens tokens that dense attention would have attended
    * @param windowHits selected chunks found in the window
-   * @param windowHitRate share of the selected chunks found in the window
+   * @param windowHitRate share of the selected chunks found in the window; null if none was
+   *     selected
    * @param missedChunks selected chunks fetched, by tier
    * @param fetchedBytes bytes fetched, by tier
    * @param nvmeWrittenBytes bytes of the KV cache written to NVMe, while the prompt was read too
@@ -51,7 +52,7 @@ public record Usage(
       long attendedTokens,
       long contextTokens,
       long windowHits,
-      double windowHitRate,
+      @Nullable Double windowHitRate,
       ByTier missedChunks,
       ByTier fetchedBytes,
       long nvmeWrittenBytes,
@@ -139,7 +140,7 @@ public record Usage(
             attended,
             context,
             hits,
-            selected == 0 ? 1.0 : (double) hits / selected,
+            selected == 0 ? null : Double.valueOf((double) hits / selected),
             new ByTier(dramMisses, nvmeMisses),
             new ByTier(dramBytes, nvmeBytes),
             nvmeWritten,

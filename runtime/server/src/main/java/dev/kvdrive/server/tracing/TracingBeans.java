@@ -4,6 +4,7 @@ import io.micrometer.observation.ObservationPredicate;
 import io.micrometer.tracing.Tracer;
 import io.micrometer.tracing.propagation.Propagator;
 import io.opentelemetry.exporter.otlp.http.trace.OtlpHttpSpanExporter;
+import java.time.Duration;
 import org.springframework.beans.factory.config.BeanFactoryPostProcessor;
 import org.springframework.boot.micrometer.tracing.autoconfigure.MicrometerTracingAutoConfiguration;
 import org.springframework.boot.micrometer.tracing.opentelemetry.autoconfigure.SpanExporters;
@@ -18,6 +19,9 @@ import org.springframework.http.server.reactive.observation.ServerRequestObserva
 @Configuration(proxyBeanMethods = false)
 @Conditional(OnTracing.class)
 public class TracingBeans {
+  /** Within what a pod has beyond its drain. */
+  private static final Duration LAST_SPANS = Duration.ofSeconds(2);
+
   /** Before anything is made of the settings. */
   @Bean
   static BeanFactoryPostProcessor tracingCheck(Environment environment) {
@@ -43,7 +47,10 @@ public class TracingBeans {
   @Bean
   CollectorExporter collectorExporter(OtlpHttpSpanExporter otlp, Environment environment) {
     return new CollectorExporter(
-        otlp, environment.getRequiredProperty(TracingSettings.ENDPOINT), System::nanoTime);
+        otlp,
+        environment.getRequiredProperty(TracingSettings.ENDPOINT),
+        System::nanoTime,
+        LAST_SPANS);
   }
 
   @Bean
