@@ -220,9 +220,7 @@ public final class Definition {
             schema.path("x-kubernetes-int-or-string").asBoolean()
                 ? "%s: %s is no quantity of Kubernetes; %s%s"
                     .formatted(path, shown(text), quantities(path), meaning(schema))
-                : "%s: %s does not have the form %s%s"
-                    .formatted(
-                        path, shown(text), schema.path("pattern").asText(), meaning(schema)));
+                : "%s: %s does not have the form %s".formatted(path, shown(text), form(schema)));
       }
       if (schema.has("enum")) {
         List<String> allowed = new ArrayList<>();
@@ -251,6 +249,14 @@ public final class Definition {
   private static String meaning(JsonNode schema) {
     String words = schema.path("description").asText();
     return words.isEmpty() ? "" : " (" + words.replaceFirst("\\.$", "") + ")";
+  }
+
+  /** What to write: in the words of its description where these say it, and else the pattern. */
+  private static String form(JsonNode schema) {
+    String words = schema.path("description").asText();
+    return words.contains("for instance") || words.contains("://")
+        ? "of what belongs there: " + words.replaceFirst("\\.$", "")
+        : schema.path("pattern").asText() + meaning(schema);
   }
 
   /** What to write in a field of a quantity: all are bytes, but for processors. */

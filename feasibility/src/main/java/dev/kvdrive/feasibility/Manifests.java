@@ -30,6 +30,10 @@ public record Manifests(
   private static final String API_VERSION =
       InferenceDeployment.GROUP + "/" + InferenceDeployment.VERSION;
   private static final int MAX_DEPTH = 64;
+
+  /** Up to which every whole number is a double. */
+  private static final double MOST_WHOLE = 0x1p53;
+
   private static final ObjectMapper TREES = new ObjectMapper();
 
   public Manifests {
@@ -73,7 +77,7 @@ public record Manifests(
         if (document == null) {
           continue;
         }
-        JsonNode tree = TREES.valueToTree(document);
+        JsonNode tree = TREES.valueToTree(whole(document));
         if (!tree.path("apiVersion").isTextual() || !tree.path("kind").isTextual()) {
           throw new IllegalArgumentException(
               "%s: document %d is no manifest: it has no apiVersion and kind"
@@ -127,6 +131,25 @@ public record Manifests(
       } else if (node instanceof Iterable<?> list) {
         list.forEach(item -> requireShallow(source, item, depth + 1));
       }
+    }
+
+    /** Numbers as JSON has them, in which kubectl sends them: 1e3 is 1000 there, an integer. */
+    private static @Nullable Object whole(@Nullable Object node) {
+      return switch (node) {
+        case Map<?, ?> map -> {
+          Map<Object, @Nullable Object> copy = new LinkedHashMap<>();
+          map.forEach((key, value) -> copy.put(key, whole(value)));
+          yield copy;
+        }
+        case Iterable<?> list -> {
+          List<@Nullable Object> copy = new ArrayList<>();
+          list.forEach(item -> copy.add(whole(item)));
+          yield copy;
+        }
+        case Double number when number == Math.rint(number) && Math.abs(number) < MOST_WHOLE ->
+            number.longValue();
+        case null, default -> node;
+      };
     }
 
     private static IllegalArgumentException tooDeep(String source) {

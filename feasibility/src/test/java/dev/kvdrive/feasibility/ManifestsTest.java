@@ -116,7 +116,7 @@ class ManifestsTest {
         "memory: 64Mi         | memory: {a: 1}          | spec.tiers.gpu.memory must be an integer or a string",
         "gpu: {memory: 64Mi}  | gpu: 64Mi               | spec.tiers.gpu must be an object, got '\"64Mi\"'",
         "nvme: {size: 512Mi}  | nvme: {size: 512Mi, reclaim: Never} | spec.tiers.nvme.reclaim must be one of [",
-        "builtin:             | ftp:                    | spec.model.uri: 'ftp:kvdrive-tiny-32k' does not have the form",
+        "builtin:             | ftp:                    | spec.model.uri: 'ftp:kvdrive-tiny-32k' does not have the form of what belongs there: Source of the model: builtin:NAME (bundled in the runtime image), hf://",
         "spec:                | sepc:                   | sepc: there is no such field",
         "{name: contracts}    | {}                      | metadata.name is missing",
         "{name: contracts}    | {name: Contracts}       | metadata.name: 'Contracts' cannot be a name: it is up to 52 lower-case letters, digits and '-', a letter first",
@@ -124,7 +124,7 @@ class ManifestsTest {
         "{name: contracts}    | {name: 7}               | metadata.name must be a string, got '7'; put it into quotes",
         "{name: contracts}    | {name: a23456789012345678901234567890123456789012345678901bc} | metadata.name: 'a2345",
         "{name: contracts}    | {name: a, namespace: Legal_1} | metadata.namespace: 'Legal_1' cannot be a name: it is up to 63 lower-case letters, digits and '-', with a letter",
-        "contextLength: 16384 | budget: exact            | spec.budget: 'exact' does not have the form ^(auto|(100(\\\\.0{1,4})?|[0-9]{1,2}(\\\\.[0-9]{1,4})?)%)$ (Share of the context attended per step, for instance 6.25% or 1.56%. 100% is exact",
+        "contextLength: 16384 | budget: exact            | spec.budget: 'exact' does not have the form of what belongs there: Share of the context attended per step, for instance 6.25% or 1.56%. 100% is exact",
         "v1alpha1             | v2                      | apiVersion must be kvdrive.dev/v1alpha1, got kvdrive.dev/v2",
         "InferenceDeployment  | InferenceDeploymint     | there is no such kind",
         "tiers:               | ? [                     | file.yaml is not valid YAML (line",
@@ -136,6 +136,38 @@ class ManifestsTest {
         .hasMessageStartingWith("file.yaml")
         .hasMessageContaining(message)
         .satisfies(e -> assertThat(String.valueOf(e.getMessage())).doesNotContain("\n"));
+  }
+
+  /** As kubectl sends them, in JSON. */
+  @Test
+  void wholeNumbersAreIntegersHoweverTheyAreWritten() {
+    InferenceDeployment read =
+        read(SOUND
+                .replace("memory: 64Mi", "memory: 64e6")
+                .replace("contextLength: 16384", "contextLength: 1.6384e4"))
+            .deployments()
+            .getFirst();
+    assertThat(read.getSpec().tiers().gpu().memory()).hasToString("64000000");
+    assertThat(read.getSpec().contextLength()).isEqualTo(16384);
+    assertThatThrownBy(() -> read(SOUND.replace("contextLength: 16384", "contextLength: 1e2")))
+        .hasMessageContaining("spec.contextLength must be at least 256, got 100");
+  }
+
+  @Test
+  void addressesAreToldInWords() {
+    assertThatThrownBy(
+            () ->
+                read(
+                    """
+                    apiVersion: kvdrive.dev/v1alpha1
+                    kind: InferenceClass
+                    metadata: {name: traced}
+                    spec: {traces: {endpoint: "otel:4318"}, downloads: {endpoint: "hub"}}
+                    """))
+        .hasMessageContaining(
+            "spec.traces.endpoint: 'otel:4318' does not have the form of what belongs there: Address of a collector for OTLP over HTTP, for instance http://")
+        .hasMessageContaining("for instance https://hub.example.com")
+        .hasMessageNotContainingAny("^(", "[^@");
   }
 
   @ParameterizedTest
