@@ -6,6 +6,8 @@ import dev.kvdrive.api.v1alpha1.InferenceClassSpec;
 import dev.kvdrive.api.v1alpha1.InferenceDeployment;
 import dev.kvdrive.api.v1alpha1.InferenceDeploymentSpec;
 import dev.kvdrive.api.v1alpha1.ModelSpec;
+import dev.kvdrive.api.v1alpha1.TraceCollector;
+import dev.kvdrive.api.v1alpha1.Traces;
 import dev.kvdrive.cli.cluster.Surroundings;
 import dev.kvdrive.feasibility.Assessment;
 import dev.kvdrive.feasibility.Assessor;
@@ -20,6 +22,7 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -132,8 +135,13 @@ final class ManifestPlans {
           "InferenceClass %s is not among the manifests; if it is in another file, add that with -f"
               .formatted(spec.className()));
     }
-    String note = lookUp(deployment, clazz);
-    return judged(name, assessor.assess(deployment, clazz, List.of(), classes), note);
+    List<String> notes = new ArrayList<>();
+    Optional.ofNullable(lookUp(deployment, clazz)).ifPresent(notes::add);
+    uncollected(spec, clazz).ifPresent(notes::add);
+    return judged(
+        name,
+        assessor.assess(deployment, clazz, List.of(), classes),
+        notes.isEmpty() ? null : String.join("\n", notes));
   }
 
   private Judged judge(InferenceDeployment deployment, InCluster cluster) {
@@ -147,10 +155,34 @@ final class ManifestPlans {
     if (lookedUp != null) {
       notes.add(lookedUp);
     }
+    uncollected(deployment.getSpec(), clazz).ifPresent(notes::add);
     return judged(
         deployment.getMetadata().getNamespace() + "/" + deployment.getMetadata().getName(),
         cluster.assess(deployment, clazz),
         notes.isEmpty() ? null : String.join("\n", notes));
+  }
+
+  /** What becomes of traces that are asked for, where no class says where to; the chart may. */
+  private static Optional<String> uncollected(
+      InferenceDeploymentSpec spec, @Nullable InferenceClass clazz) {
+    Traces asked = spec.traces();
+    if (asked == null
+        || Boolean.FALSE.equals(asked.enabled())
+        || (asked.enabled() == null && asked.sampling() == null)) {
+      return Optional.empty();
+    }
+    TraceCollector collector =
+        clazz == null || clazz.getSpec() == null ? null : clazz.getSpec().traces();
+    if (collector != null && collector.named()) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        "It asks for traces, and %s (traces.endpoint). The operator sends them to that of its chart (runtime.traces.endpoint); where that names none either, it refuses the deployment."
+            .formatted(
+                clazz == null
+                    ? "no InferenceClass of it names a collector"
+                    : "InferenceClass %s names no collector"
+                        .formatted(clazz.getMetadata().getName())));
   }
 
   /**

@@ -163,13 +163,17 @@ public final class SimulateCommand implements Callable<Integer> {
   }
 
   /**
-   * Those that are looked at, each by itself, since windows have the sizes of one. Exact mode
-   * chooses nothing, so it is looked at only if there is nothing else, or if it is asked for.
+   * Those that are looked at, each by itself, since windows have the sizes of one.
+   *
+   * @throws ParameterException for exact mode, which chooses nothing
    */
   private List<Double> budgets(List<Double> there) {
     if (budget == null) {
       List<Double> choosing = there.stream().filter(one -> one < 1).toList();
-      return choosing.isEmpty() ? List.of(1.0) : choosing;
+      if (choosing.isEmpty()) {
+        throw nothingChosen("nothing was recorded but with --budget exact", choosing);
+      }
+      return choosing;
     }
     if (there.stream().noneMatch(one -> Math.abs(one - budget) < Recording.SAME_BUDGET)) {
       throw new ParameterException(
@@ -179,6 +183,21 @@ public final class SimulateCommand implements Callable<Integer> {
                   Quantities.share(budget),
                   String.join(", ", there.stream().map(Quantities::share).toList())));
     }
+    if (budget >= 1) {
+      throw nothingChosen("--budget exact", there.stream().filter(one -> one < 1).toList());
+    }
     return List.of(budget);
+  }
+
+  private ParameterException nothingChosen(String what, List<Double> choosing) {
+    return new ParameterException(
+        spec.commandLine(),
+        "%s: exact decoding attends everything and selects nothing, so there are no hits to replay; %s"
+            .formatted(
+                what,
+                choosing.isEmpty()
+                    ? "record a smaller budget, for instance with ./kvdrive eval --budget 6.25% --record FILE"
+                    : "take one of "
+                        + String.join(", ", choosing.stream().map(Quantities::share).toList())));
   }
 }

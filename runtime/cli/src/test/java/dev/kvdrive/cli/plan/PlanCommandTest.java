@@ -310,6 +310,30 @@ class PlanCommandTest {
     assertThat(planOf(stated).out()).contains(uri + " at 16,384 tokens x 1 fits:");
   }
 
+  @Test
+  void saysWhatBecomesOfTracesWhoseCollectorItDoesNotKnow() throws IOException {
+    String traced = manifest("builtin:kvdrive-tiny-32k", "  traces: {enabled: true}");
+    assertThat(planOf(traced).out())
+        .contains("Note: It asks for traces, and no InferenceClass of it names a collector")
+        .contains("runtime.traces.endpoint", "refuses the deployment");
+    String share = manifest("builtin:kvdrive-tiny-32k", "  traces: {sampling: 10%}");
+    assertThat(planOf(share).out()).contains("Note: It asks for traces");
+    String clazz =
+        """
+        ---
+        apiVersion: kvdrive.dev/v1alpha1
+        kind: InferenceClass
+        metadata: {name: default}
+        spec: %s
+        """;
+    assertThat(planOf(traced + clazz.formatted("{}")).out())
+        .contains("Note: It asks for traces, and InferenceClass default names no collector");
+    assertThat(planOf(traced + clazz.formatted("{traces: {endpoint: \"http://otel:4318\"}}")).out())
+        .doesNotContain("Note: It asks for traces");
+    String off = manifest("builtin:kvdrive-tiny-32k", "  traces: {enabled: false}");
+    assertThat(planOf(off).out()).doesNotContain("traces");
+  }
+
   /** Nothing is pulled to plan, and no hub is asked. */
   @Test
   void ofAModelInAnImageWithoutSizesItSaysWhereToStateThem() throws IOException {
