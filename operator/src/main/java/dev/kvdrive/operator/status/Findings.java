@@ -539,8 +539,8 @@ final class Findings {
         ? Optional.of(
             new PodTrouble(
                 "ModelImageUnavailable",
-                "%s (The model is in image %s: its registry must have it, and let the pods' pull secrets read it.)"
-                    .formatted(found.message(), image),
+                "%s (The model is in image %s. %s)"
+                    .formatted(found.message(), image, PullFailure.wayOut(found.message(), image)),
                 Kind.MODEL,
                 found.lasting()))
         : Optional.empty();

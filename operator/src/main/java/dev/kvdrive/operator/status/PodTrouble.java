@@ -41,7 +41,14 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
 
   /** Reasons of a container that waits for an image. */
   static final Set<String> PULLS =
-      Set.of("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull");
+      Set.of(
+          "ErrImagePull",
+          "ImagePullBackOff",
+          "RegistryUnavailable",
+          "SignatureValidationFailed",
+          "ImageInspectError",
+          "InvalidImageName",
+          "ErrImageNeverPull");
 
   /** Restarts after which a runtime that fails for no named reason is not expected to recover. */
   private static final int HOPELESS_RESTARTS = 5;
@@ -80,7 +87,14 @@ record PodTrouble(String reason, String message, Kind kind, boolean lasting) {
   private static final Set<String> NEVER_STARTS =
       Set.of("InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError");
   private static final Set<String> MAY_START =
-      Set.of("ErrImagePull", "ImagePullBackOff", "CreateContainerError", "RunContainerError");
+      Set.of(
+          "ErrImagePull",
+          "ImagePullBackOff",
+          "RegistryUnavailable",
+          "SignatureValidationFailed",
+          "ImageInspectError",
+          "CreateContainerError",
+          "RunContainerError");
 
   /**
    * The gravest trouble of the newest pod that has one.

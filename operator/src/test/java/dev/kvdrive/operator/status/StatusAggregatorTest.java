@@ -312,6 +312,10 @@ class StatusAggregatorTest {
       value = {
         "ImagePullBackOff     | Back-off pulling image \"registry.example.com/tiny:1\": ErrImagePull: 401 | ModelAvailable | ModelImageUnavailable",
         "ErrImagePull         | failed to pull \"registry.example.com/tiny:1\": not found | ModelAvailable | ModelImageUnavailable",
+        "RegistryUnavailable  | image pull failed for registry.example.com/tiny:1 because the registry is unavailable: no answer | ModelAvailable | ModelImageUnavailable",
+        "SignatureValidationFailed | image pull failed for registry.example.com/tiny:1 because the signature validation failed: no key | ModelAvailable | ModelImageUnavailable",
+        "ImageInspectError    | Failed to inspect image \"registry.example.com/tiny:1\": away | ModelAvailable | ModelImageUnavailable",
+        "RegistryUnavailable  | image pull failed for kvdrive/runtime:test because the registry is unavailable: no answer | RuntimeReady | RegistryUnavailable",
         "CreateContainerError | ImageVolumeMountFailed: no such layer | ModelAvailable | ModelImageUnavailable",
         "ErrImagePull         | failed to pull \"registry.example.com/tiny:1.1\" | RuntimeReady | ErrImagePull",
         "ErrImagePull         | failed to pull \"kvdrive/runtime:test\" | RuntimeReady | ErrImagePull",

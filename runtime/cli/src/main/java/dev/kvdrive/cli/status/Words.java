@@ -98,6 +98,9 @@ final class Words {
               "add the key to the ConfigMap; the pod goes on by itself within two minutes"),
           Map.entry("ErrImagePull", "correct the image, or create the pull secret"),
           Map.entry("ImagePullBackOff", "correct the image, or create the pull secret"),
+          Map.entry("RegistryUnavailable", "wait, or mend the registry"),
+          Map.entry("SignatureValidationFailed", "sign the image, or change what the node demands"),
+          Map.entry("ImageInspectError", "mend it on the node"),
           Map.entry("FailedMount", "mend it on the node or at the volume"),
           Map.entry("FailedAttachVolume", "mend it on the node or at the volume"),
           Map.entry("FailedCreatePodSandBox", "mend it on the node"),
@@ -111,7 +114,7 @@ final class Words {
           Map.entry("VolumeDeleted", "delete the pod: its successor gets a new, empty volume"),
           Map.entry(
               "ModelImageUnavailable",
-              "correct the model's image or its tag, or create the pull secret of the pods"),
+              "what the message says: the image's tag or digest, its registry, or the pull secret"),
           Map.entry(
               "ImageVolumesUnsupported",
               "switch the feature ImageVolume on in the API server and the kubelets, or take a claim: pvc://CLAIM/PATH"),
