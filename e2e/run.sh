@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Runs the end-to-end scenarios on a real cluster.
 #
-#   run.sh [--mode native|kind|kubeconfig] [--upgrade] [--keep] [--if-available] [-- MAVEN_ARGUMENT...]
+#   run.sh [--mode native|kind|kubeconfig] [--registry | --upgrade] [--keep] [--if-available] [-- MAVEN_ARGUMENT...]
 #
 #   native       a single-node cluster of plain processes on this machine; needs root on Debian 12
 #   kind         kind, through Docker or podman; needs root
 #   kubeconfig   the cluster of KUBECONFIG, which must be able to pull KVDRIVE_E2E_OPERATOR_IMAGE and
 #                KVDRIVE_E2E_RUNTIME_IMAGE, and has volumes of the class KVDRIVE_E2E_STORAGE_CLASS
+#   --registry        native mode: the chart and the images of all processors are pushed to a registry beside
+#                     the cluster, helm and kubelet pull them from there
 #   --upgrade         instead of the scenarios: installs the last recorded release, and upgrades it to this
 #                     tree and back under load; the first time it builds that release
 #   --keep            leaves the cluster up when the tests have ended
@@ -19,6 +21,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CLUSTER=$ROOT/e2e/cluster
 MODE=
 KEEP=no
+FROM_REGISTRY=no
 IF_AVAILABLE=no
 # The recorded release to upgrade from, or nothing.
 RELEASED=
@@ -96,6 +99,22 @@ take_release() {
   [ $status = 0 ] || die "release $RELEASED could not be built; see above"
 }
 
+# The same and the chart, as the README says it, to a registry.
+push_all() { # HELM
+  local registry tag folder
+  tag=$(date +%s) # a cluster that stayed has what was pushed before
+  registry=$($REGISTRY 7>&-)
+  "$ROOT/images/push.sh" "$registry/kvdrive" "$tag" --dest-tls-verify=false >&2
+  folder=$(mktemp -d)
+  "$1" package "$ROOT/helm/kvdrive" --destination "$folder" >&2
+  "$1" push "$folder"/kvdrive-*.tgz "oci://$registry/kvdrive/charts" --plain-http >&2
+  rm -r "$folder"
+  OPERATOR_IMAGE=$registry/kvdrive/operator:$tag
+  RUNTIME_IMAGE=$registry/kvdrive/runtime:$tag
+  PULL_POLICY=IfNotPresent
+  CHART="oci://$registry/kvdrive/charts/kvdrive --plain-http"
+}
+
 # shellcheck source=cluster/kind/lib.sh
 kind_exists() { (. "$CLUSTER/kind/lib.sh" && cluster_exists 2>/dev/null); }
 
@@ -143,7 +162,9 @@ clean() {
   [ -z "$GPUS" ] || $GPUS --stop
 }
 
-prepare() {
+prepare() { # HELM
+  CHART=$ROOT/helm/kvdrive
+  REGISTRY=
   if [ "$MODE" = kubeconfig ]; then
     [ -n "${KUBECONFIG:-}" ] || die "KUBECONFIG is not set"
     OPERATOR_IMAGE=${KVDRIVE_E2E_OPERATOR_IMAGE:?the operator image that the cluster can pull}
@@ -160,8 +181,15 @@ prepare() {
   STORAGE_CLASS=local-nvme
   VOLUMES="$CLUSTER/volumes.sh $MODE"
   GPUS=
-  [ "$MODE" != native ] || GPUS="$CLUSTER/gpus.sh $MODE"
-  "$ROOT/images/build.sh" >/dev/null
+  if [ "$MODE" = native ]; then
+    GPUS="$CLUSTER/gpus.sh $MODE"
+    REGISTRY="$CLUSTER/registry.sh $MODE"
+  fi
+  if [ $FROM_REGISTRY = yes ]; then
+    "$ROOT/images/build.sh" all >/dev/null
+  else
+    "$ROOT/images/build.sh" >/dev/null
+  fi
   MARK=$(mark)
   if [ -e "$MARK" ]; then
     say "an earlier run was cut off and left its cluster behind"
@@ -175,7 +203,7 @@ prepare() {
   fi
   # Without the lock, which would live on in the cluster's processes.
   KUBECONFIG=$("$CLUSTER/up.sh" "$MODE" 7>&-)
-  give_images
+  if [ $FROM_REGISTRY = yes ]; then push_all "$1"; else give_images; fi
 }
 
 # shellcheck source=cluster/native/lib.sh
@@ -189,6 +217,7 @@ main() {
         case $MODE in native | kind | kubeconfig) ;; *) usage 2 ;; esac
         shift 2
         ;;
+      --registry) FROM_REGISTRY=yes && shift ;;
       --upgrade) TESTS=UpgradeIT && shift ;;
       --keep) KEEP=yes && shift ;;
       --if-available) IF_AVAILABLE=yes && shift ;;
@@ -198,15 +227,17 @@ main() {
     esac
   done
   choose_mode
+  [ $FROM_REGISTRY = no ] || [ "$MODE" = native ] || die "only the native cluster has a registry beside it, not $MODE mode"
+  [ $FROM_REGISTRY = no ] || [ $TESTS = PlatformIT ] || die "--upgrade brings the images of both releases itself: leave out --registry"
   say "mode: $MODE"
   be_alone
   JAVA_HOME=$("$ROOT/kvdrive" jdk)
   export JAVA_HOME
   [ $TESTS != UpgradeIT ] || take_release
-  prepare
-  export KUBECONFIG
   local helm
   helm=$("$CLUSTER/helm.sh")/helm
+  prepare "$helm"
+  export KUBECONFIG
   [ "$MODE" = kubeconfig ] || clean "$(kubectl_of_cluster)" "$helm"
   say "$MODE cluster is up and has the images; running the scenarios"
   local released=()
@@ -218,10 +249,11 @@ main() {
   cd "$ROOT"
   # -Dtest: the unit tests are not run again.
   mvn -q -B -Pe2e -pl e2e -am verify -Dtest=None -Dsurefire.failIfNoSpecifiedTests=false \
-    -Dkvdrive.e2e.mode="$MODE" -Dkvdrive.e2e.root="$ROOT" -Dkvdrive.e2e.helm="$helm" \
+    -Dkvdrive.e2e.mode="$MODE" -Dkvdrive.e2e.root="$ROOT" -Dkvdrive.e2e.helm="$helm" -Dkvdrive.e2e.chart="$CHART" \
     -Dkvdrive.e2e.operatorImage="$OPERATOR_IMAGE" -Dkvdrive.e2e.runtimeImage="$RUNTIME_IMAGE" \
     -Dkvdrive.e2e.pullPolicy="$PULL_POLICY" -Dkvdrive.e2e.storageClass="$STORAGE_CLASS" \
-    -Dkvdrive.e2e.volumes="$VOLUMES" -Dkvdrive.e2e.gpus="$GPUS" -Dit.test=$TESTS "${released[@]}" "$@"
+    -Dkvdrive.e2e.volumes="$VOLUMES" -Dkvdrive.e2e.gpus="$GPUS" -Dkvdrive.e2e.registry="$REGISTRY" \
+    -Dit.test=$TESTS "${released[@]}" "$@"
   say "passed in $MODE mode after $SECONDS s"
 }
 main "$@"

@@ -9,9 +9,8 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-PACKAGES=(containerd runc containernetworking-plugins nftables iptables
-  iproute2 kmod e2fsprogs util-linux openssl jq busybox-static)
-COMPONENTS=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
+PACKAGES=(runc containernetworking-plugins nftables iptables
+  iproute2 kmod e2fsprogs util-linux openssl jq busybox-static skopeo)
 MODULES=$CACHE/build
 
 # go_build NAME FOLDER PACKAGE [LDFLAGS]: static, stripped, and moved into
@@ -56,6 +55,30 @@ build_etcd() {
   printf 'module cluster.test/etcd\n' >"$MODULES/etcd/go.mod"
   (cd "$MODULES/etcd" && quietly "$GO" get "go.etcd.io/etcd/server/v3@$ETCD_VERSION")
   go_build etcd "$MODULES/etcd" go.etcd.io/etcd/server/v3
+}
+
+# Debian's own is 1.6, which mounts no images as volumes.
+build_containerd() {
+  local p module=github.com/containerd/containerd
+  local flags="-X $module/v2/version.Version=$CONTAINERD_VERSION -X $module/v2/version.Package=$module/v2"
+  for p in containerd containerd-shim-runc-v2 ctr; do
+    [ -x "$BIN/$p" ] && continue
+    mkdir -p "$MODULES/containerd"
+    if [ ! -e "$MODULES/containerd/go.mod" ]; then
+      printf 'module cluster.test/containerd\n' >"$MODULES/containerd/go.mod"
+      (cd "$MODULES/containerd" && quietly "$GO" get "$module/v2/cmd/"{containerd,containerd-shim-runc-v2,ctr}"@$CONTAINERD_VERSION")
+    fi
+    go_build "$p" "$MODULES/containerd" "$module/v2/cmd/$p" "$flags"
+  done
+}
+
+build_registry() {
+  [ -x "$BIN/registry" ] && return
+  mkdir -p "$MODULES/registry"
+  cp "$HERE/src/registry/main.go" "$MODULES/registry/"
+  printf 'module cluster.test/registry\n' >"$MODULES/registry/go.mod"
+  (cd "$MODULES/registry" && quietly "$GO" get "github.com/distribution/distribution/v3@$DISTRIBUTION_VERSION" && quietly "$GO" mod tidy)
+  go_build registry "$MODULES/registry" .
 }
 
 build_coredns() {
@@ -129,7 +152,7 @@ link_for_kube_api_test() {
 
 all_built() {
   local b
-  for b in "${COMPONENTS[@]}" etcd coredns pause gpus; do [ -x "$BIN/$b" ] || return 1; done
+  for b in "${COMPONENTS[@]}" "${PROGRAMS[@]}"; do [ -x "$BIN/$b" ] || return 1; done
   all_definitions_taken || return 1
   [ -e "$CACHE/k8s/${K8S_VERSION#v}-linux-amd64/kubectl" ]
 }
@@ -149,6 +172,8 @@ main() {
   find_go
   build_kubernetes
   [ "${1:-}" != kubectl ] || { echo "$BIN"; return; }
+  build_containerd
+  build_registry
   build_etcd
   build_coredns
   build_pause

@@ -6,11 +6,18 @@
 K8S_VERSION=v1.34.4
 ETCD_VERSION=v3.6.8
 COREDNS_VERSION=v1.14.7
+# Images as volumes take 2.1.
+CONTAINERD_VERSION=v2.3.7
+DISTRIBUTION_VERSION=v3.1.2
 # Whose definitions the operator's routes and the examples are held to.
 GATEWAY_API_VERSION=v1.4.1
 INFERENCE_EXTENSION_VERSION=v1.2.1
 KEDA_VERSION=v2.20.2
 KEDA_HTTP_VERSION=v0.15.0
+
+# What build.sh makes: of Kubernetes, and else.
+COMPONENTS=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
+PROGRAMS=(containerd containerd-shim-runc-v2 ctr registry etcd coredns pause gpus)
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # Go, too, wants to know; services and CI often do not say.
@@ -42,6 +49,9 @@ ETCD_URL=http://127.0.0.1:12379
 ETCD_PEER_URL=http://127.0.0.1:12380
 
 PAUSE_IMAGE=localhost/kvdrive/pause:1
+# Where registry.sh listens: the names of its images begin with it.
+REGISTRY=$NODE_IP:5000
+REGISTRIES=$CONF/registries
 DNS_IMAGE=localhost/kvdrive/coredns:$COREDNS_VERSION
 # What the kubelet notes of device plugins and who holds what of theirs; its place is fixed.
 DEVICE_CHECKPOINT=/var/lib/kubelet/device-plugins/kubelet_internal_checkpoint
@@ -55,7 +65,7 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 need_root() { [ "$(id -u)" = 0 ] || die "this must run as root (mounts, namespaces, cgroups)"; }
 need_binaries() {
   local b
-  for b in etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl pause coredns gpus; do
+  for b in "${COMPONENTS[@]}" "${PROGRAMS[@]}"; do
     [ -x "$BIN/$b" ] || die "$b is missing in $BIN: run build.sh first"
   done
 }
@@ -117,7 +127,8 @@ install_debian() { # PACKAGE...: those that are missing
 }
 
 kubectl() { "$BIN/kubectl" --kubeconfig "$KUBECONFIG_ADMIN" "$@"; }
-k8s_ctr() { ctr --address "$CONTAINERD_SOCKET" --namespace k8s.io "$@"; }
+# On cgroup v1 it would say with each command that this goes in 2029.
+k8s_ctr() { CONTAINERD_SUPPRESS_DEPRECATION_WARNINGS=1 "$BIN/ctr" --address "$CONTAINERD_SOCKET" --namespace k8s.io "$@"; }
 
 # Writes its input to FILE only if that changes it: kube-proxy ends as soon as
 # its file is touched.

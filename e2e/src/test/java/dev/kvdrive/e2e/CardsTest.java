@@ -44,6 +44,17 @@ class CardsTest {
   }
 
   private Settings settings(List<String> gpus) {
-    return new Settings("test", folder, folder, "o", "r", "Never", "class", List.of(), gpus);
+    return new Settings(
+        "test",
+        folder,
+        folder,
+        List.of("chart"),
+        "o",
+        "r",
+        "Never",
+        "class",
+        List.of(),
+        gpus,
+        List.of());
   }
 }

@@ -61,11 +61,16 @@ class PlatformIT {
   private static final String RELEASE = "kvdrive";
   private static final String DEFINITION = "inferencedeployments.kvdrive.dev";
 
+  private static final String BUNDLED = "kvdrive-tiny-32k-q8_0";
+
   /** For a specification: chunks twice as large as in int8, so that more NVMe is needed. */
   private static final String AS_COMPUTED = "  backing: BF16\n";
 
   /** Name of a volume, and of its class, that says it is larger than it is. */
   private static final String BOASTFUL = "e2e-boastful";
+
+  /** Name of a class whose models lie in images. */
+  private static final String IMAGES = "e2e-images";
 
   /** Name of a class whose pods ask for a card. */
   private static final String CARDS = "e2e-cards";
@@ -139,7 +144,9 @@ class PlatformIT {
         .atMost(SAYING)
         .until(() -> CLIENT.pods().inNamespace(OTHERS_NAMESPACE).list().getItems().isEmpty());
     CLIENT.persistentVolumes().withName(BOASTFUL).delete();
-    CLIENT.resources(InferenceClass.class).withName(CARDS).delete();
+    for (String of : List.of(CARDS, IMAGES)) {
+      CLIENT.resources(InferenceClass.class).withName(of).delete();
+    }
     if (!SETTINGS.volumes().isEmpty()) {
       volumes("--recycle");
     }
@@ -153,23 +160,24 @@ class PlatformIT {
   @Test
   @Order(1)
   void helmInstallsTheOperator() {
-    helm(
-        "install",
-        RELEASE,
-        SETTINGS.root().resolve("helm/kvdrive").toString(),
-        "--namespace",
-        OPERATOR_NAMESPACE,
-        "--set",
-        "operator.image.reference=" + SETTINGS.operatorImage(),
-        "--set",
-        "operator.image.pullPolicy=" + SETTINGS.pullPolicy(),
-        "--set",
-        "runtime.image.reference=" + SETTINGS.runtimeImage(),
-        "--set",
-        "runtime.image.pullPolicy=" + SETTINGS.pullPolicy(),
-        "--wait",
-        "--timeout",
-        "5m");
+    List<String> install = new ArrayList<>(List.of("install", RELEASE));
+    install.addAll(SETTINGS.chart());
+    install.addAll(
+        List.of(
+            "--namespace",
+            OPERATOR_NAMESPACE,
+            "--set",
+            "operator.image.reference=" + SETTINGS.operatorImage(),
+            "--set",
+            "operator.image.pullPolicy=" + SETTINGS.pullPolicy(),
+            "--set",
+            "runtime.image.reference=" + SETTINGS.runtimeImage(),
+            "--set",
+            "runtime.image.pullPolicy=" + SETTINGS.pullPolicy(),
+            "--wait",
+            "--timeout",
+            "5m"));
+    helm(install.toArray(String[]::new));
 
     assertThat(CLIENT.pods().inNamespace(OPERATOR_NAMESPACE).list().getItems())
         .isNotEmpty()
@@ -579,8 +587,53 @@ class PlatformIT {
     }
   }
 
+  /** The second pod starts while the registry is away; what is not on the node says so. */
   @Test
   @Order(18)
+  void aModelsImageIsPulledOnceANode() {
+    String run = "tiny-" + Long.toString(System.currentTimeMillis(), 36);
+    String repository = "models/" + run;
+    String spoiled = repository + "-spoiled";
+    Path model =
+        SETTINGS.root().resolve("runtime/model/src/main/resources/models/" + BUNDLED + ".gguf");
+    NumbersDocument document = NumbersDocument.of(6, 40, 0.5);
+    try (Registry registry = Registry.start(SETTINGS)) {
+      registry.push(model, run, repository, "1");
+      registry.push(model, run + "-spoiled", spoiled, "1");
+      registry.spoil(spoiled);
+      classOf(registry);
+      String image = registry.name() + "/" + repository;
+      applyStrictly(inImage("puller", image + ":1"), OTHERS_NAMESPACE);
+      applyStrictly(inImage("absent", image + ":2"), OTHERS_NAMESPACE);
+      applyStrictly(inImage("damaged", registry.name() + "/" + spoiled + ":1"), OTHERS_NAMESPACE);
+
+      assertModelImageUnavailable("absent", "has no such image");
+      assertModelImageUnavailable("damaged", "is not what the digest says");
+      DRAFTS.forCondition("puller", "Ready", "True", SERVING);
+      List<String> pulled = registry.given(repository);
+      System.out.println("      pulled: " + pulled);
+      // Index, manifest, configuration and layer, each once.
+      assertThat(pulled).hasSize(4).allMatch(line -> line.startsWith("1 sha256:"));
+      draft("absent").delete();
+      draft("damaged").delete();
+
+      registry.stop();
+      applyStrictly(inImage("neighbour", image + ":1"), OTHERS_NAMESPACE);
+      applyStrictly(inImage("cut-off", image + ":3"), OTHERS_NAMESPACE);
+      assertModelImageUnavailable("cut-off", "does not reach registry");
+      DRAFTS.forCondition("neighbour", "Ready", "True", SERVING);
+      assertThat(registry.given(repository)).isEqualTo(pulled);
+      String url = draft("neighbour").get().getStatus().url() + "/v1/chat/completions";
+      ObjectNode body = request(document, 24);
+      body.put("model", "neighbour");
+      Exchange exchange = USERS.post(url, List.of(body.toString())).getFirst();
+      assertThat(exchange.status()).as(exchange.toString()).isEqualTo(200);
+      assertThat(exchange.text()).contains(document.answer());
+    }
+  }
+
+  @Test
+  @Order(19)
   void deletingTheDeploymentLeavesNothingInItsNamespace() {
     CLIENT
         .resources(InferenceDeployment.class)
@@ -599,7 +652,7 @@ class PlatformIT {
   }
 
   @Test
-  @Order(19)
+  @Order(20)
   void uninstallingLeavesNothingButTheDefinitions() {
     helm("uninstall", RELEASE, "--namespace", OPERATOR_NAMESPACE, "--wait");
     // Who provides volumes takes its time to remove them.
@@ -737,6 +790,55 @@ class PlatformIT {
         nvme: {size: %s, storageClassName: %s}
     """
         .formatted(name, context, gpu, dram, nvme, storageClass);
+  }
+
+  /** A class of models in images of that registry. */
+  private static void classOf(Registry registry) {
+    CLIENT
+        .resource(
+            Serialization.unmarshal(
+                """
+                apiVersion: kvdrive.dev/v1alpha1
+                kind: InferenceClass
+                metadata: {name: %s}
+                spec:
+                  device: CPU
+                  models: {allowedPrefixes: ["oci://%s/models/"]}
+                """
+                    .formatted(IMAGES, registry.name()),
+                GenericKubernetesResource.class))
+        .create();
+  }
+
+  /** An InferenceDeployment of the bundled model, as if it were not, in an image. */
+  private static String inImage(String name, String image) {
+    return """
+    apiVersion: kvdrive.dev/v1alpha1
+    kind: InferenceDeployment
+    metadata: {name: %s}
+    spec:
+      className: %s
+      model:
+        uri: "oci://%s"
+        geometry:
+          {layers: 6, hidden: 256, heads: 4, kvHeads: 2, headDim: 64, feedForward: 768, vocabulary: 8192,
+           maxContext: 32768, weights: "7255040", gpuWeights: "7255040"}
+      contextLength: 8192
+      concurrency: 1
+      tiers:
+        gpu: {memory: 64Mi}
+        dram: {size: 64Mi}
+    """
+        .formatted(name, IMAGES, image);
+  }
+
+  private static void assertModelImageUnavailable(String name, String words) {
+    Condition model =
+        DRAFTS.forMessage(
+            name, "ModelAvailable", "False", Pattern.compile(Pattern.quote(words)), SAYING);
+    System.out.println("      " + name + ": " + model.getMessage());
+    assertThat(model.getReason()).isEqualTo("ModelImageUnavailable");
+    DRAFTS.forReason(name, "Ready", "False", "ModelImageUnavailable", SAYING);
   }
 
   /** A class of GPUs, with the image that has no CUDA: there is no driver either. */
