@@ -8,7 +8,8 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 [ $# = 1 ] || [ $# = 2 ] || { sed -n '3s/^# *//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 version=$1
-[[ $version =~ ^[0-9]+\.[0-9]+\.[0-9]+$ ]] || die "'$version' is no version such as 1.2.0"
+number='(0|[1-9][0-9]*)'
+[[ $version =~ ^$number\.$number\.$number$ ]] || die "'$version' is no version such as 1.2.0"
 cd "$ROOT"
 commit=$(git rev-parse --verify --quiet "${2:-HEAD}^{commit}") || die "there is no commit ${2:-HEAD} here"
 folder=releases/$version
@@ -17,10 +18,16 @@ folder=releases/$version
 of() { git show "$commit:$1"; }
 chart=$(of helm/kvdrive/Chart.yaml | sed -n 's/^version: *//p')
 app=$(of helm/kvdrive/Chart.yaml | sed -n 's/^appVersion: *//p')
-pom=$(of pom.xml | sed -n 's/^  <version>\(.*\)<\/version>$/\1/p')
-[ "$chart" = "$version" ] && [ "$app" = "$version" ] && [ "${pom%-SNAPSHOT}" = "$version" ] ||
-  die "at $commit the chart is $chart, what it installs $app and the pom $pom, none of which may differ from $version:
+[ "$chart" = "$version" ] && [ "$app" = "$version" ] ||
+  die "at $commit the chart is $chart and what it installs $app, which may not differ from $version:
 releases/version.sh $version sets them; commit that and record its commit"
+# The parent's version is that of a module; the root's is its own. Neither is a SNAPSHOT.
+git ls-tree -r --name-only "$commit" | grep -E '(^|/)pom\.xml$' | while IFS= read -r pom; do
+  # Not -q, which would end before git has written everything.
+  of "$pom" | grep -F "<version>$version</version>" >/dev/null ||
+    die "at $commit $pom is of another version than $version:
+releases/version.sh $version sets it; commit that and record its commit"
+done
 
 making=$(mktemp -d releases/.making.XXXXXX)
 trap 'rm -rf "$making"' EXIT

@@ -8,9 +8,13 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 [ $# = 1 ] || { sed -n '3s/^# *//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 to=$1
-[[ $to =~ ^[0-9]+\.[0-9]+\.[0-9]+(-SNAPSHOT)?$ ]] || die "'$to' is no version such as 1.2.0 or 1.2.0-SNAPSHOT"
+number='(0|[1-9][0-9]*)'
+[[ $to =~ ^$number\.$number\.$number(-SNAPSHOT)?$ ]] || die "'$to' is no version such as 1.2.0 or 1.2.0-SNAPSHOT"
 cd "$ROOT"
 [ ! -e "releases/${to%-SNAPSHOT}" ] || die "${to%-SNAPSHOT} has been released: take a later one"
+last=$(find releases -mindepth 1 -maxdepth 1 -type d -name '[0-9]*' -printf '%f\n' | sort -V | tail -n 1)
+[ "$(printf '%s\n' "$last" "${to%-SNAPSHOT}" | sort -V | tail -n 1)" != "$last" ] ||
+  die "$last has been released, and ${to%-SNAPSHOT} is before it: take a later one"
 from=$(sed -n 's/^  <version>\(.*\)<\/version>$/\1/p' pom.xml)
 [ -n "$from" ] || die "pom.xml has no version in a line of its own"
 

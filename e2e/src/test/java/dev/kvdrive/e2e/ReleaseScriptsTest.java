@@ -85,6 +85,34 @@ class ReleaseScriptsTest {
     Ended back = run("releases/version.sh", "7.1.0-SNAPSHOT");
     assertThat(back.status()).isEqualTo(1);
     assertThat(back.said()).contains("7.1.0 has been released", "later one");
+    Ended before = run("releases/version.sh", "7.0.9");
+    assertThat(before.status()).isEqualTo(1);
+    assertThat(before.said()).contains("7.1.0 has been released", "7.0.9 is before it");
+    assertThat(run("releases/version.sh", "7.10.0").status()).isZero();
+  }
+
+  @Test
+  void aReleaseIsNoSnapshotAndAllOfItsModulesAreOfItsVersion() throws Exception {
+    assertThat(run("releases/version.sh", "7.2.0-SNAPSHOT").status()).isZero();
+    commit();
+    Ended snapshot = run("releases/record.sh", "7.2.0");
+    assertThat(snapshot.status()).isEqualTo(1);
+    assertThat(snapshot.said()).contains("pom.xml is of another version than 7.2.0");
+
+    assertThat(run("releases/version.sh", "7.2.0").status()).isZero();
+    Path module = folder.resolve("e2e/pom.xml");
+    Files.writeString(module, Files.readString(module).replace("7.2.0", "7.1.0"));
+    commit();
+    Ended module71 = run("releases/record.sh", "7.2.0");
+    assertThat(module71.status()).isEqualTo(1);
+    assertThat(module71.said()).contains("e2e/pom.xml is of another version");
+    assertThat(folder.resolve("releases/7.2.0")).doesNotExist();
+  }
+
+  @Test
+  void numbersOfVersionsHaveNoLeadingZeros() throws Exception {
+    assertThat(run("releases/version.sh", "07.2.0").said()).contains("'07.2.0' is no version");
+    assertThat(run("releases/record.sh", "7.02.0").said()).contains("'7.02.0' is no version");
   }
 
   @Test
