@@ -116,7 +116,8 @@ java_layer() { # FOLDER
   if [ "$ARCH" != "$HOST" ]; then
     download "$WORK/foreign" "$FOREIGN_JAVA-jdk-headless"
     dpkg-deb --extract "$WORK/foreign/$FOREIGN_JAVA"-jdk-headless_*.deb "$WORK/foreign/jdk"
-    jmods=(--module-path "$WORK/foreign/jdk/usr/lib/jvm/java-25-openjdk-$ARCH/jmods")
+    # The class that this plugin makes of all modules' descriptions has them in another order each time.
+    jmods=(--module-path "$WORK/foreign/jdk/usr/lib/jvm/java-25-openjdk-$ARCH/jmods" --disable-plugin system-modules)
     # objcopy knows this machine's programs only, and Debian's come stripped.
     strip=--strip-java-debug-attributes
   fi
