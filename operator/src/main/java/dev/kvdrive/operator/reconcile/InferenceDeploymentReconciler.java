@@ -473,6 +473,7 @@ public final class InferenceDeploymentReconciler implements Reconciler<Inference
       InferenceDeploymentStatus status,
       Context<InferenceDeployment> context) {
     Announcement.of(deployment, status, REPORTER, Instant.now())
+        .filter(event -> memory.of(deployment).isNewStep(event.getType() + " " + event.getReason()))
         .ifPresent(event -> write(event, deployment, context));
   }
 

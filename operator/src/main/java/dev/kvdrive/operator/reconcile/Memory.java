@@ -29,6 +29,8 @@ final class Memory extends AbstractEventSource<InferenceDeployment, InferenceDep
 
     private @Nullable String saidOfEvents;
 
+    private @Nullable String announced;
+
     /** What its pods run with, by kind and name. */
     Map<String, HasMetadata> objects() {
       return objects;
@@ -45,6 +47,17 @@ final class Memory extends AbstractEventSource<InferenceDeployment, InferenceDep
     synchronized boolean isNewOfEvents(String words) {
       boolean known = words.equals(saidOfEvents);
       saidOfEvents = words;
+      return !known;
+    }
+
+    /**
+     * Whether {@code step} is not the last that was announced. A step that is announced under the
+     * name of where it started from is announced again by who sees another start, as from a cache
+     * that is two steps behind.
+     */
+    synchronized boolean isNewStep(String step) {
+      boolean known = step.equals(announced);
+      announced = step;
       return !known;
     }
 
