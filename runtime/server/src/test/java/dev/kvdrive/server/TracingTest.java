@@ -263,7 +263,8 @@ class TracingTest {
       silent.accept();
       long began = System.nanoTime();
       runtime.close();
-      // Two seconds of waiting, one of leave and what a busy machine takes; the SDK alone waits ten.
+      // Two seconds of waiting, one of leave and what a busy machine takes; the SDK alone waits
+      // ten.
       assertThat(Duration.ofNanos(System.nanoTime() - began)).isLessThan(Duration.ofSeconds(9));
     }
   }
