@@ -61,7 +61,8 @@ final class KernelLaunch {
    * Launches a kernel.
    *
    * @param follows whether the work before it on the stream is a kernel of this module: then it may
-   *     come early. It waits by itself, which every kernel does first
+   *     come early. It waits by itself, which every kernel does first, or at its end where it may
+   *     run beside that one
    * @param struct address of what it takes
    */
   void launch(

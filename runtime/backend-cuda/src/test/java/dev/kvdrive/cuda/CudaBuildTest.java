@@ -53,7 +53,7 @@ class CudaBuildTest {
 
   /**
    * A kernel that did not wait would read what the one before it has not written yet, and only now
-   * and then: every one says so first.
+   * and then: every one says so first, or, where it may run beside that one, last.
    */
   @Test
   void everyKernelWaitsForTheOneBeforeItFirst() throws IOException {
